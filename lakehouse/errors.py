@@ -1,0 +1,29 @@
+"""The project's error types. Only the edges (CLI, HTTP, Airflow tasks) turn them into exit codes, statuses or retries."""
+
+
+class OkrError(Exception):
+    """Base of every error we raise on purpose; its message says what was expected, what came and what to do."""
+
+
+class RetryableError(OkrError):
+    """The outside world failed in a way that may pass: the broker is away, the database restarts."""
+
+
+class PermanentError(OkrError):
+    """Trying again changes nothing: somebody has to mend the input, the settings or the code."""
+
+
+class ContractViolation(PermanentError):
+    """An event or a file breaks its contract. `reason` is a stable machine-readable word."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class GateFailed(PermanentError):
+    """A quality gate found data that must not be published; the last publication stays in place."""
+
+
+class InvariantBroken(PermanentError):
+    """`okr lake verify` found a gap or a repeat: stop writing and read docs/runbooks/lake-verify.md."""

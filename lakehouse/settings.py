@@ -1,0 +1,86 @@
+"""One settings object, built by the entry points and passed on; nothing is read at import time."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakehouse.errors import PermanentError
+
+STACK_ENV = "stack.env"
+
+
+class Settings(BaseSettings):
+    """Where every part of the platform is, and the secrets to reach it. Environment names are `OKR_<FIELD>`.
+
+    A value comes from the environment, else from `<state>/stack.env` (written by the local stack, readable by its
+    owner alone). Fields without a value are empty: `require` tells the user which one is missing and how to get it.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="OKR_", extra="ignore", hide_input_in_errors=True)
+
+    state: Path = Path(".state")
+    kafka_bootstrap: str = ""
+    lake_uri: str = ""
+    redis_url: SecretStr = SecretStr("")
+
+    dsn_owner: SecretStr = SecretStr("")
+    dsn_loader: SecretStr = SecretStr("")
+    dsn_transform: SecretStr = SecretStr("")
+    dsn_serving: SecretStr = SecretStr("")
+    dsn_analyst: SecretStr = SecretStr("")
+
+    airflow_url: str = ""
+    airflow_user: str = "admin"
+    airflow_password: SecretStr = SecretStr("")
+    mlflow_url: str = ""
+    mlflow_store_uri: SecretStr = SecretStr("")
+    mlflow_artifacts: str = ""
+
+    api_url: str = ""
+    api_port: int = 0
+    jwt_secret: SecretStr = SecretStr("")
+    admin_password: SecretStr = SecretStr("")
+    lead_password: SecretStr = SecretStr("")
+    app_password: SecretStr = SecretStr("")
+
+    sites_dir: Path = Path(".state/sites")
+    dbt_target_dir: Path = Path(".state/dbt")
+    log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
+
+    def require(self, field: str) -> str:
+        """Return a setting as text.
+
+        Raises:
+            PermanentError: the setting is empty.
+        """
+        value = getattr(self, field)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if not text:
+            raise PermanentError(
+                f"The setting OKR_{field.upper()} is empty and {self.state / STACK_ENV} does not hold it. "
+                "Start the local stack with `make up`, or set it in the environment."
+            )
+        return text
+
+
+def load_settings(state: Path | None = None) -> Settings:
+    """Read settings from the environment and `<state>/stack.env`.
+
+    Raises:
+        PermanentError: a value cannot be read (the message names it, never its content).
+    """
+    state = (state or Path(os.environ.get("OKR_STATE") or ".state")).absolute()
+    env_file = state / STACK_ENV
+    try:
+        # pydantic-settings lets the environment win over the file.
+        return Settings(_env_file=env_file if env_file.is_file() else None, state=state)
+    except PermissionError as error:
+        raise PermanentError(
+            f"{env_file} cannot be read: it belongs to the user who started the stack. Run as that user, "
+            "or point OKR_STATE at a state folder of your own."
+        ) from error
+    except ValidationError as error:
+        names = ", ".join(f"OKR_{str(e['loc'][0]).upper()} ({e['msg']})" for e in error.errors())
+        raise PermanentError(f"Settings cannot be read: {names}. Correct the environment or {env_file}.") from error
