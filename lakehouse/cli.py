@@ -1,0 +1,32 @@
+"""The `okr` command: mounts the commands that each package brings, without importing what they use."""
+
+import os
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from lakehouse.errors import OkrError
+from lakehouse.logs import configure_logging
+from lakehouse.publication_commands import app as publication_app
+
+GROUP = "okr_lakehouse.commands"
+
+
+def build() -> typer.Typer:
+    """Return the whole command line, packages in a fixed order."""
+    app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, add_completion=False)
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        app.add_typer(entry.load())
+    app.add_typer(publication_app)
+    return app
+
+
+def main() -> None:
+    """Run a command; an error of ours becomes one line on standard error and exit status 1."""
+    configure_logging(as_json=os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"})
+    try:
+        build()()
+    except OkrError as error:
+        sys.stderr.write(f"okr: {error}\n")
+        sys.exit(1)

@@ -1,0 +1,22 @@
+"""Noun: check-in."""
+
+import msgspec
+
+from lakehouse.contracts.fields import Id, Note, Ratio, Value
+from lakehouse.contracts.registry import event
+
+
+@event("okr.check_in.recorded.v1", topic="okr_user_events", key="key_result_id")
+class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
+    """A key result's value at the event's `time`, in the key result's unit. `is_final` closes the key result.
+
+    A second event with the same `check_in_id` corrects the first.
+    """
+
+    check_in_id: Id
+    key_result_id: Id
+    value: Value
+    user_id: Id | None = None
+    confidence: Ratio | None = None
+    note: Note | None = None
+    is_final: bool = False

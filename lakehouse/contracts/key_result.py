@@ -1,0 +1,33 @@
+"""Noun: key result."""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.contracts.fields import SMALLEST_GAIN, Id, Title, Unit, Value, Weight
+from lakehouse.contracts.registry import event
+
+
+@event("okr.key_result.defined.v1", topic="okr_user_events", key="key_result_id")
+class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
+    """The full state of a key result; a later one with another target is a re-targeting.
+
+    progress = (value - baseline) / (target - baseline), so a falling metric has its target below its baseline.
+    """
+
+    key_result_id: Id
+    objective_id: Id
+    title: Title
+    unit: Unit
+    baseline: Value
+    target: Value
+    direction: Literal["increase", "decrease"]
+    weight: Weight = 1.0
+    owner_user_id: Id | None = None
+
+    def __post_init__(self) -> None:
+        gain = self.target - self.baseline
+        if abs(gain) < SMALLEST_GAIN:
+            raise ValueError(f"target must differ from baseline, got {self.target} for both")
+        if (gain > 0) != (self.direction == "increase"):
+            raise ValueError(f"direction {self.direction} contradicts baseline {self.baseline} and target {self.target}")

@@ -1,0 +1,18 @@
+"""Noun: objective."""
+
+import msgspec
+
+from lakehouse.contracts.fields import Id, Title
+from lakehouse.contracts.registry import event
+
+
+@event("okr.objective.defined.v1", topic="okr_user_events", key="objective_id")
+class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
+    """The full state of an objective, aligned to a parent where it has one; the newest one holds."""
+
+    objective_id: Id
+    team_id: Id
+    cycle_id: Id
+    title: Title
+    parent_objective_id: Id | None = None
+    owner_user_id: Id | None = None

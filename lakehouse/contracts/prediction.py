@@ -1,0 +1,28 @@
+"""Noun: prediction."""
+
+from typing import Literal
+
+import msgspec
+
+from lakehouse.contracts.fields import Id, Moment, Ratio, Title
+from lakehouse.contracts.registry import event
+
+
+@event("okr.prediction.served.v1", topic="okr_ai_predictions", key="key_result_id")
+class PredictionServed(msgspec.Struct, kw_only=True, frozen=True):
+    """A forecast that was answered: P(final score >= 0.7), and an interval of the final score (0-1).
+
+    `as_of` is the moment that its features describe, `publication_id` the publication they were read from.
+    """
+
+    prediction_id: Id
+    key_result_id: Id
+    as_of: Moment
+    probability: Ratio
+    low: Ratio
+    high: Ratio
+    model_name: Id
+    model_version: Id
+    role: Literal["champion", "challenger", "pacing_rule"]
+    publication_id: int
+    reasons: list[Title] = []

@@ -1,0 +1,62 @@
+"""The register of event types, filled by the files of this package."""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import TypeVar
+
+import msgspec
+
+from lakehouse.errors import ContractViolation
+
+TOPICS = ("okr_user_events", "okr_system_metrics", "okr_ai_predictions", "okr_data_pipeline")
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+_registered: dict[str, "Contract"] = {}
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One event type: its name, its topic, the field of `data` that is the Kafka key, and the model of `data`."""
+
+    type: str
+    topic: str
+    key: str
+    model: type[msgspec.Struct]
+
+
+def event(type_name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
+    """Class decorator: make a Struct the contract of an event type."""
+
+    def register(model: type[S]) -> type[S]:
+        if topic not in TOPICS or key not in model.__struct_fields__:
+            raise ValueError(f"{type_name}: unknown topic {topic!r}, or {key!r} is not a field of {model.__name__}")
+        _registered[type_name] = Contract(type_name, topic, key, model)
+        return model
+
+    return register
+
+
+@cache
+def contracts() -> Mapping[str, Contract]:
+    """All contracts by event type; imports every file of this package once."""
+    package = __name__.rpartition(".")[0]
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
+    return MappingProxyType(_registered)
+
+
+def contract_of(type_name: str) -> Contract:
+    """Return the contract of an event type.
+
+    Raises:
+        ContractViolation: the type is unknown (reason `unknown_type`).
+    """
+    known = contracts()
+    if type_name not in known:
+        raise ContractViolation("unknown_type", f"Unknown event type {type_name!r}; known: {', '.join(sorted(known))}.")
+    return known[type_name]

@@ -1,0 +1,15 @@
+"""Noun: team."""
+
+import msgspec
+
+from lakehouse.contracts.fields import Id, Title
+from lakehouse.contracts.registry import event
+
+
+@event("okr.team.defined.v1", topic="okr_user_events", key="team_id")
+class TeamDefined(msgspec.Struct, kw_only=True, frozen=True):
+    """The full state of a team; the newest one holds."""
+
+    team_id: Id
+    organisation_id: Id
+    name: Title

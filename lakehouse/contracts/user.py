@@ -1,0 +1,16 @@
+"""Noun: user."""
+
+import msgspec
+
+from lakehouse.contracts.fields import Email, Id, Title
+from lakehouse.contracts.registry import event
+
+
+@event("okr.user.defined.v1", topic="okr_user_events", key="user_id")
+class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
+    """The full state of a user; the newest one holds."""
+
+    user_id: Id
+    name: Title
+    email: Email
+    team_id: Id | None = None
