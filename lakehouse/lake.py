@@ -1,0 +1,54 @@
+"""The lake: one Delta table per topic, its schema, its place, and the name under which a partition commits."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def landing_schema() -> "pa.Schema":
+    """Columns of every landing table. Grain: one Kafka message, good or rejected.
+
+    `rejection_reason` is null for a good event; a rejected message has null event columns and keeps its raw bytes.
+    `recorded_at` is the envelope's `recordedtime`, never later than `logged_at`; without it, `logged_at` itself.
+    """
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    return pa.schema(
+        [
+            pa.field("kafka_partition", pa.int32(), nullable=False),
+            pa.field("kafka_offset", pa.int64(), nullable=False),
+            pa.field("logged_at", moment, nullable=False),
+            pa.field("event_date", pa.date32(), nullable=False),
+            pa.field("event_id", pa.string()),
+            pa.field("event_type", pa.string()),
+            pa.field("source", pa.string()),
+            pa.field("subject", pa.string()),
+            pa.field("occurred_at", moment),
+            pa.field("recorded_at", moment),
+            pa.field("recorded_at_assumed", pa.bool_()),
+            pa.field("data", pa.string()),
+            pa.field("rejection_reason", pa.string()),
+            pa.field("rejected_value", pa.binary()),
+            pa.field("rejected_key", pa.binary()),
+            pa.field("rejected_headers", pa.string()),
+        ]
+    )
+
+
+PARTITION_COLUMN = "event_date"
+
+
+def table_uri(lake_uri: str, topic: str) -> str:
+    """Where a topic's landing table is, for deltalake, polars and DuckDB alike."""
+    return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri) / topic)
+
+
+def application_id(cluster_id: str, group: str, topic: str, partition: int) -> str:
+    """Delta transaction application id of a partition; its version is the next offset to read (DESIGN: exactly once).
+
+    The cluster id belongs to it: a broker created anew counts offsets from 0 again and must not look like progress.
+    """
+    return f"{cluster_id}/{group}/{topic}/{partition}"

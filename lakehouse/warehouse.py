@@ -1,0 +1,46 @@
+"""Connections to PostgreSQL by role, SQL files, and the environment that dbt reads."""
+
+from importlib.resources import files
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+
+
+def connect(dsn: str, *, application: str = "okr", autocommit: bool = False) -> "psycopg.Connection[tuple[object, ...]]":
+    """Open a connection in UTC.
+
+    Raises:
+        RetryableError: the server cannot be reached or refuses the login.
+    """
+    try:
+        return psycopg.connect(
+            dsn, autocommit=autocommit, connect_timeout=10, application_name=application, options="-c timezone=UTC"
+        )
+    except psycopg.OperationalError as error:
+        place = urlsplit(dsn)
+        raise RetryableError(
+            f"PostgreSQL at {place.hostname}:{place.port} did not accept role {place.username!r}: "
+            f"{str(error).strip()} Is the stack up (`make status`)?"
+        ) from error
+
+
+def read_sql(package: str, name: str) -> str:
+    """Return the text of `<name>.sql` that stands in a package's folder beside the code that runs it."""
+    return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+def dbt_environment(settings: Settings) -> dict[str, str]:
+    """Variables that `dbt_project/profiles.yml` reads, from the transform role's DSN."""
+    place = urlsplit(settings.require("dsn_transform"))
+    return {
+        "OKR_DBT_HOST": place.hostname or "127.0.0.1",
+        "OKR_DBT_PORT": str(place.port or 5432),
+        "OKR_DBT_USER": unquote(place.username or ""),
+        "OKR_DBT_PASSWORD": unquote(place.password or ""),
+        "OKR_DBT_DBNAME": place.path.lstrip("/"),
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
