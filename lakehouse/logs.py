@@ -9,7 +9,9 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> None:
     """Send structlog to standard error. Called once, by entry points only."""
-    renderer: Processor = structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    renderer: Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
+    )
     processors: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

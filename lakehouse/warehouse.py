@@ -9,7 +9,9 @@ from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 
 
-def connect(dsn: str, *, application: str = "okr", autocommit: bool = False) -> "psycopg.Connection[tuple[object, ...]]":
+def connect(
+    dsn: str, *, application: str = "okr", autocommit: bool = False
+) -> "psycopg.Connection[tuple[object, ...]]":
     """Open a connection in UTC.
 
     Raises:

@@ -30,4 +30,6 @@ class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
         if abs(gain) < SMALLEST_GAIN:
             raise ValueError(f"target must differ from baseline, got {self.target} for both")
         if (gain > 0) != (self.direction == "increase"):
-            raise ValueError(f"direction {self.direction} contradicts baseline {self.baseline} and target {self.target}")
+            raise ValueError(
+                f"direction {self.direction} contradicts baseline {self.baseline} and target {self.target}"
+            )

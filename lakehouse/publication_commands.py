@@ -1,0 +1,40 @@
+"""`okr publication`: what analysts, API and page read now, and going back to the one before."""
+
+import typer
+
+from lakehouse.settings import load_settings
+
+app = typer.Typer()
+group = typer.Typer(no_args_is_help=True, help="What readers see: list, current, rollback.")
+app.add_typer(group, name="publication")
+
+
+def _line(publication: object) -> str:
+    return "\t".join(f"{name}={getattr(publication, name)}" for name in
+                     ("publication_id", "published_at", "data_as_of", "dbt_run_id", "model_version", "is_current"))  # fmt: skip
+
+
+@group.command("list")
+def list_() -> None:
+    """Show the newest publications, newest first."""
+    from lakehouse import publication
+
+    for row in publication.history(load_settings().require("dsn_serving")):
+        typer.echo(_line(row))
+
+
+@group.command()
+def current() -> None:
+    """Show what readers see now."""
+    from lakehouse import publication
+
+    row = publication.current(load_settings().require("dsn_serving"))
+    typer.echo(_line(row) if row else "Nothing is published yet: start okr_etl_dag (`make demo` does).")
+
+
+@group.command()
+def rollback() -> None:
+    """Go back to the publication before; nothing is deleted."""
+    from lakehouse import publication
+
+    typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))
