@@ -1,5 +1,6 @@
 """The `okr` command: mounts the commands that each package brings, without importing what they use."""
 
+import contextlib
 import os
 import sys
 from importlib.metadata import entry_points
@@ -17,7 +18,8 @@ def build() -> typer.Typer:
     """Return the whole command line, packages in a fixed order."""
     app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, add_completion=False)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        app.add_typer(entry.load())
+        with contextlib.suppress(ModuleNotFoundError):
+            app.add_typer(entry.load())
     app.add_typer(publication_app)
     return app
 

@@ -1,4 +1,4 @@
-"""The project's error types. Only the edges (CLI, HTTP, Airflow tasks) turn them into exit codes, statuses or retries."""
+"""The project's error types. Only the edges (CLI, HTTP, Airflow tasks) turn them into exit codes or statuses."""
 
 
 class OkrError(Exception):

@@ -21,7 +21,7 @@ def uuid7_of(at: datetime, *parts: str) -> uuid.UUID:
 
 
 def natural_uuid(kind: str, key: str) -> uuid.UUID:
-    """Return `key` itself where it is a UUID, else the UUIDv5 of kind and key: app.* tables have UUID keys, files do not."""
+    """Return `key` where it is a UUID, else the UUIDv5 of kind and key: app.* tables have UUID keys, files do not."""
     try:
         return uuid.UUID(key)
     except ValueError:

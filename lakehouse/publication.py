@@ -142,15 +142,18 @@ def _record(
 
 
 def _swap(connection: "Connection[Any]", *, incoming: str, retired: str) -> None:
-    names = {f"{side}_{schema}": sql.Identifier(f"{schema}_{suffix}")
-             for side, suffix in (("incoming", incoming), ("retired", retired)) for schema in ("marts", "ml")}  # fmt: skip
+    names = {
+        f"{side}_{schema}": sql.Identifier(f"{schema}_{suffix}")
+        for side, suffix in (("incoming", incoming), ("retired", retired))
+        for schema in ("marts", "ml")
+    }
     _run(connection, "publish", **names)
 
 
 def _run(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
     for statement in read_sql("lakehouse", name).split(";\n"):
         if statement.strip():
-            connection.execute(sql.SQL(statement).format(**parts))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement).format(**parts))
 
 
 def _kept(connection: "Connection[Any]") -> list[int]:
@@ -159,7 +162,7 @@ def _kept(connection: "Connection[Any]") -> list[int]:
 
 
 def _drop_outdated(dsn_transform: str) -> None:
-    """Drop publications beyond KEPT. A reader still busy in one keeps it alive until a later publication tries again."""
+    """Drop publications beyond KEPT. One that a reader is still busy in stays until a later publication tries again."""
     with connect(dsn_transform, application="okr-publication", autocommit=True) as connection:
         now = _current(connection)
         others = [i for i in _kept(connection) if now is None or i != now.publication_id]

@@ -9,9 +9,11 @@ group = typer.Typer(no_args_is_help=True, help="What readers see: list, current,
 app.add_typer(group, name="publication")
 
 
+SHOWN = ("publication_id", "published_at", "data_as_of", "dbt_run_id", "model_version", "is_current")
+
+
 def _line(publication: object) -> str:
-    return "\t".join(f"{name}={getattr(publication, name)}" for name in
-                     ("publication_id", "published_at", "data_as_of", "dbt_run_id", "model_version", "is_current"))  # fmt: skip
+    return "\t".join(f"{name}={getattr(publication, name)}" for name in SHOWN)
 
 
 @group.command("list")

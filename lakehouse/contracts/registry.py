@@ -23,19 +23,19 @@ _registered: dict[str, "Contract"] = {}
 class Contract:
     """One event type: its name, its topic, the field of `data` that is the Kafka key, and the model of `data`."""
 
-    type: str
+    name: str
     topic: str
     key: str
     model: type[msgspec.Struct]
 
 
-def event(type_name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
+def event(name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
     """Class decorator: make a Struct the contract of an event type."""
 
     def register(model: type[S]) -> type[S]:
         if topic not in TOPICS or key not in model.__struct_fields__:
-            raise ValueError(f"{type_name}: unknown topic {topic!r}, or {key!r} is not a field of {model.__name__}")
-        _registered[type_name] = Contract(type_name, topic, key, model)
+            raise ValueError(f"{name}: unknown topic {topic!r}, or {key!r} is not a field of {model.__name__}")
+        _registered[name] = Contract(name, topic, key, model)
         return model
 
     return register
@@ -50,13 +50,13 @@ def contracts() -> Mapping[str, Contract]:
     return MappingProxyType(_registered)
 
 
-def contract_of(type_name: str) -> Contract:
+def contract_of(name: str) -> Contract:
     """Return the contract of an event type.
 
     Raises:
         ContractViolation: the type is unknown (reason `unknown_type`).
     """
     known = contracts()
-    if type_name not in known:
-        raise ContractViolation("unknown_type", f"Unknown event type {type_name!r}; known: {', '.join(sorted(known))}.")
-    return known[type_name]
+    if name not in known:
+        raise ContractViolation("unknown_type", f"Unknown event type {name!r}; known: {', '.join(sorted(known))}.")
+    return known[name]
