@@ -1,0 +1,171 @@
+"""Events to bytes and back: the one place where a message is judged against its contract."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingestion.storable import check_storable, is_suspect
+from lakehouse.contracts import Contract, Envelope, contract_of, contracts
+from lakehouse.errors import ContractViolation, PermanentError
+from lakehouse.ids import uuid7
+
+MAX_VALUE_BYTES = 1_000_000  # the broker's own default limit of a message is 1,048,588 bytes
+CLOCK_TOLERANCE = timedelta(minutes=10)  # a source's clock may run ahead of the broker's by this much
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEvent:
+    """An event ready to be sent; the key keeps one aggregate's events in order."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event that keeps its contract: the frame, the typed payload, and `data` as the text that was sent."""
+
+    envelope: Envelope
+    payload: Any
+    data: str
+
+
+def encode(  # noqa: PLR0913 - the parts of a frame
+    data: msgspec.Struct,
+    *,
+    at: datetime,
+    source: str,
+    event_id: UUID | None = None,
+    recorded_at: datetime | None = None,
+    recorded_assumed: bool = False,
+) -> EncodedEvent:
+    """Frame a payload as CloudEvents JSON for its topic. `at` is when the fact happened (zone-aware).
+
+    Raises:
+        ContractViolation: the payload breaks its contract; a source must find out before it sends.
+    """
+    contract = _contract_of_model(type(data))
+    frame: dict[str, object] = {
+        "specversion": "1.0",
+        "id": event_id or uuid7(),
+        "source": source,
+        "type": contract.name,
+        "subject": getattr(data, contract.key),
+        "time": at,
+    }
+    if recorded_at is not None:
+        frame["recordedtime"] = recorded_at
+    if recorded_assumed:
+        frame["recordedassumed"] = True
+    frame["data"] = data
+    try:
+        value = msgspec.json.encode(frame)
+    except UnicodeEncodeError as error:
+        raise ContractViolation("lone_surrogate", f"{contract.name}: text holds half of a surrogate pair.") from error
+    decode(contract.topic, value)
+    return EncodedEvent(contract.topic, str(frame["subject"]).encode(), value)
+
+
+def decode(
+    topic: str, value: bytes | None, key: bytes | None = None, logged_at: datetime | None = None
+) -> DecodedEvent:
+    """Judge a message that came on `topic` with a Kafka key; `logged_at` is the broker's time, where there is one.
+
+    Raises:
+        ContractViolation: its `reason` is a stable word: null_value, too_large, not_utf8, not_json, bad_envelope,
+            unknown_type, wrong_topic, bad_data, subject_mismatch, key_mismatch, time_in_future, time_out_of_range,
+            or one of `ingestion.storable`.
+    """
+    if value is None:
+        raise ContractViolation("null_value", "The message has no value; expected a CloudEvents JSON document.")
+    if len(value) > MAX_VALUE_BYTES:
+        raise ContractViolation(
+            "too_large", f"The message has {len(value)} bytes; at most {MAX_VALUE_BYTES} are taken."
+        )
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        raise ContractViolation(
+            "not_utf8", f"The message is not UTF-8: {error.reason} at byte {error.start}."
+        ) from error
+    if is_suspect(value):
+        check_storable(value)
+    envelope = _decode_envelope(value)
+    contract = contract_of(envelope.type)
+    if contract.topic != topic:
+        raise ContractViolation("wrong_topic", f"{contract.name} belongs to {contract.topic}, but came on {topic}.")
+    payload = _decode_payload(contract, envelope)
+    _check_names(contract, envelope, payload, key)
+    _check_times(contract, envelope, payload, logged_at)
+    return DecodedEvent(envelope, payload, str(memoryview(envelope.data), "utf-8"))
+
+
+def _decode_envelope(value: bytes) -> Envelope:
+    try:
+        return _envelope_decoder().decode(value)
+    except msgspec.ValidationError as error:
+        raise ContractViolation("bad_envelope", f"Not the envelope of an event: {error}.") from error
+    except RecursionError as error:
+        raise ContractViolation("too_deep", "JSON is nested too deeply.") from error
+    except msgspec.DecodeError as error:
+        raise ContractViolation("not_json", f"Expected JSON: {error}.") from error
+
+
+def _decode_payload(contract: Contract, envelope: Envelope) -> Any:
+    try:
+        return _payload_decoder(contract.model).decode(envelope.data)
+    except (msgspec.DecodeError, OverflowError) as error:
+        raise ContractViolation("bad_data", f"{contract.name}: {error}.") from error
+
+
+def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: bytes | None) -> None:
+    named = getattr(payload, contract.key)
+    if envelope.subject != named:
+        message = f"{contract.name}: expected subject to equal {contract.key} {named!r}, got {envelope.subject!r}."
+        raise ContractViolation("subject_mismatch", message)
+    if key is not None and key != named.encode():
+        message = f"{contract.name}: expected the Kafka key {named!r}, got {key[:100]!r}."
+        raise ContractViolation("key_mismatch", message)
+
+
+def _check_times(contract: Contract, envelope: Envelope, payload: Any, logged_at: datetime | None) -> None:
+    if logged_at is not None and envelope.time > logged_at + CLOCK_TOLERANCE:
+        message = f"{contract.name}: happened at {envelope.time}, but was logged earlier, at {logged_at}."
+        raise ContractViolation("time_in_future", message)
+    times = [envelope.time, envelope.recordedtime or envelope.time]
+    times += [getattr(payload, field) for field in _moment_fields(contract.model)]
+    for time in times:
+        if not EARLIEST <= time < LATEST:
+            raise ContractViolation("time_out_of_range", f"{contract.name}: {time} is not between 1970 and 2200.")
+
+
+@cache
+def _envelope_decoder() -> msgspec.json.Decoder[Envelope]:
+    return msgspec.json.Decoder(Envelope)
+
+
+@cache
+def _payload_decoder(model: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(model)
+
+
+@cache
+def _moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Fields of a payload that always hold a moment, so that none lies outside what every reader can hold."""
+    info = msgspec.inspect.type_info(model)
+    fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
+    return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))
+
+
+@cache
+def _contract_of_model(model: type[msgspec.Struct]) -> Contract:
+    for contract in contracts().values():
+        if contract.model is model:
+            return contract
+    raise PermanentError(f"{model.__name__} is not the model of an event type; known: {', '.join(contracts())}.")

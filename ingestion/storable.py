@@ -1,0 +1,73 @@
+"""Whether JSON that is valid can also be stored: as jsonb, and as numbers that SQL can compute with.
+
+A contract checks the fields it knows; this checks the whole message, the unknown fields that are kept among it.
+What PostgreSQL refuses: NUL and lone surrogates in text, numbers beyond float8 (too large, or so small that they
+become zero), and nesting deeper than its stack. Any of them in one row would fail the load of a whole batch.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from lakehouse.errors import ContractViolation
+
+MAX_DEPTH = 64
+# Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
+# digits or more, or a very long run of digits. A sign inside a text costs the closer look, nothing else.
+SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[0-9.][eE][+-]?0*[1-9][0-9]{2}|[0-9.]{250}"
+_suspect = re.compile(SUSPECT.encode())
+_surrogate = re.compile("[\ud800-\udfff]")
+
+
+def is_suspect(value: bytes) -> bool:
+    """Say whether a message has to be looked at by `check_storable`."""
+    return value.count(b"[") + value.count(b"{") > MAX_DEPTH or _suspect.search(value) is not None
+
+
+def check_storable(value: bytes) -> None:
+    """Walk through a JSON document, given as UTF-8.
+
+    Raises:
+        ContractViolation: with one of the reasons `nul_character`, `lone_surrogate`, `number_out_of_range`,
+            `too_deep`, `not_json`.
+    """
+    try:
+        document = json.loads(value, parse_float=_check_number, parse_int=_check_number)
+    except RecursionError as error:
+        raise ContractViolation("too_deep", f"JSON is nested deeper than {MAX_DEPTH} levels.") from error
+    except ValueError as error:
+        raise ContractViolation("not_json", f"Expected JSON: {error}.") from error
+    _walk(document, depth=0)
+
+
+def _check_number(literal: str) -> float:
+    try:
+        number = float(literal)
+    except ValueError as error:  # pragma: no cover - json matched a number before
+        raise ContractViolation("number_out_of_range", f"Not a number: {literal[:40]}.") from error
+    mantissa = re.split("[eE]", literal)[0]
+    vanished = number == 0.0 and any(digit in "123456789" for digit in mantissa)
+    if vanished or number in (float("inf"), float("-inf")) or len(literal) > 1000:
+        raise ContractViolation("number_out_of_range", f"Expected a number that float8 can hold, got {literal[:40]}.")
+    return number
+
+
+def _walk(node: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ContractViolation("too_deep", f"JSON is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(node, str):
+        _check_text(node)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            _check_text(key)
+            _walk(value, depth + 1)
+    elif isinstance(node, Sequence):
+        for value in node:
+            _walk(value, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise ContractViolation("nul_character", "Text holds the character U+0000, which PostgreSQL cannot store.")
+    if _surrogate.search(text):
+        raise ContractViolation("lone_surrogate", "Text holds half of a surrogate pair, which is no character.")
