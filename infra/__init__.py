@@ -1,0 +1,1 @@
+"""Configuration, migrations and the local stack. Imports `lakehouse` alone; nobody imports it but tests."""

@@ -1,0 +1,104 @@
+"""Airflow through its REST API v2: what runs, start a run, wait for it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from infra.demo.errors import StepFailed
+from lakehouse.settings import Settings
+
+ENDED = {"success", "failed"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One DAG run; `state` is queued, running, success or failed."""
+
+    dag: str
+    run_id: str
+    state: str
+    seconds: float | None
+
+
+class Airflow:
+    """A logged-in client of the stack's own Airflow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._url = settings.require("airflow_url").rstrip("/")
+        self._logs = settings.state / "logs" / "airflow"
+        self._http = httpx.Client(timeout=20, transport=httpx.HTTPTransport(retries=3))
+        login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
+        self._http.headers["Authorization"] = f"Bearer {self._call('POST', '/auth/token', json=login)['access_token']}"
+
+    def runs(self, dag: str, limit: int = 20) -> list[Run]:
+        """Return the newest runs of a DAG, newest first."""
+        found = self._call("GET", f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after", "limit": limit})
+        return [_run(dag, each) for each in found["dag_runs"]]
+
+    def start(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
+        """Start a run by hand, once the DAG has been read by the dag processor."""
+        self.wait_for_dag(dag)
+        return _run(
+            dag, self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+        )
+
+    def wait_for_dag(self, dag: str, limit_s: float = 90) -> None:
+        """Wait until Airflow knows the DAG.
+
+        Raises:
+            StepFailed: it does not within `limit_s` seconds.
+        """
+        deadline = time.monotonic() + limit_s
+        while self._http.get(f"{self._url}/api/v2/dags/{dag}").status_code != httpx.codes.OK:
+            if time.monotonic() > deadline:
+                raise StepFailed(
+                    f"Airflow does not know {dag} after {limit_s:.0f} s", log=self._logs,
+                    mend="`okr status` shows whether the dag-processor runs; its log names import errors.",
+                )  # fmt: skip
+            time.sleep(1)
+
+    def wait(self, run: Run, limit_s: float, say: Callable[[str], None]) -> Run:
+        """Wait until a run ended in success.
+
+        Raises:
+            StepFailed: it failed, or it is not done within `limit_s` seconds.
+        """
+        deadline = time.monotonic() + limit_s
+        while True:
+            now = _run(run.dag, self._call("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}"))
+            if now.state == "success":
+                return now
+            say(f"{run.dag} {now.state}: {self.tasks(now)}")
+            if now.state == "failed" or time.monotonic() > deadline:
+                what = "failed" if now.state == "failed" else f"is still {now.state} after {limit_s:.0f} s"
+                raise StepFailed(
+                    f"{run.dag} {what}: {self.tasks(now)}", log=self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}",
+                    mend="the task's log says what was expected; docs/runbooks/ has a page for each gate.",
+                )  # fmt: skip
+            time.sleep(1)
+
+    def tasks(self, run: Run) -> str:
+        """Return which tasks run or failed, else how many are done, in words."""
+        path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances"
+        tasks = self._call("GET", path, params={"limit": 200})["task_instances"]
+        for state in ("failed", "running"):
+            if names := sorted({task["task_id"].split(".")[0] for task in tasks if task["state"] == state}):
+                return f"{', '.join(names)} {state}"
+        return f"{sum(task['state'] == 'success' for task in tasks)} of {len(tasks)} tasks done"
+
+    def _call(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
+        response = self._http.request(method, self._url + path, **parts)
+        if response.is_error:
+            raise StepFailed(
+                f"Airflow answered {method} {path} with {response.status_code}: {response.text[:300]}", log=self._logs,
+                mend="`okr status` shows whether its api-server runs.",
+            )  # fmt: skip
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def _run(dag: str, found: dict[str, Any]) -> Run:
+    return Run(dag, found["dag_run_id"], found["state"], found.get("duration"))

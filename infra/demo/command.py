@@ -1,0 +1,53 @@
+"""Run one of our own commands as a user would, its output kept in the demo's log."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.demo.errors import StepFailed
+
+
+def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[str], None] | None = None) -> str:
+    """Run `okr <arguments>` and return its standard output; its standard error goes to `log` and, line by line, to `say`.
+
+    Raises:
+        StepFailed: it exits non-zero or takes longer than `limit_s` seconds.
+    """
+    program = Path(sys.executable).parent / "okr"
+    with subprocess.Popen(
+        [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    ) as process:  # fmt: skip
+        last: list[str] = []
+        reader = threading.Thread(target=_follow, args=(process, log, last, say), daemon=True)
+        reader.start()
+        timer = threading.Timer(limit_s, process.kill)
+        timer.start()
+        try:
+            output = process.stdout.read() if process.stdout else ""
+            status = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            in_time = timer.is_alive()
+            timer.cancel()
+        reader.join(timeout=5)
+    if status != 0:
+        why = f"ended with status {status}" if in_time else f"did not end within {limit_s:.0f} s"
+        said = f": {last[-1]}" if last else ""
+        raise StepFailed(f"`okr {' '.join(arguments)}` {why}{said}", log=log, mend=mend)
+    return output
+
+
+def _follow(process: "subprocess.Popen[str]", log: Path, last: list[str], say: Callable[[str], None] | None) -> None:
+    with log.open("a", encoding="utf-8") as file:
+        for line in process.stderr or ():
+            file.write(line)
+            if text := line.strip():
+                last[:] = [text]
+                if say:
+                    say(text[:100])

