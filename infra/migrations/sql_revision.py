@@ -8,4 +8,5 @@ def run_sql_beside(revision_file: str) -> None:
     from alembic import op
 
     connection = op.get_bind().connection.driver_connection
+    assert connection is not None  # noqa: S101 -- migrations always run on a live connection
     connection.execute(Path(revision_file).with_suffix(".sql").read_text(encoding="utf-8"))
