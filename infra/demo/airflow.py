@@ -75,9 +75,10 @@ class Airflow:
             if now.state == "failed" or time.monotonic() > deadline:
                 what = "failed" if now.state == "failed" else f"is still {now.state} after {limit_s:.0f} s"
                 raise StepFailed(
-                    f"{run.dag} {what}: {self.tasks(now)}", log=self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}",
+                    f"{run.dag} {what}: {self.tasks(now)}",
+                    log=self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}",
                     mend="the task's log says what was expected; docs/runbooks/ has a page for each gate.",
-                )  # fmt: skip
+                )
             time.sleep(1)
 
     def tasks(self, run: Run) -> str:

@@ -11,7 +11,7 @@ from infra.demo.errors import StepFailed
 
 
 def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[str], None] | None = None) -> str:
-    """Run `okr <arguments>` and return its standard output; its standard error goes to `log` and, line by line, to `say`.
+    """Run `okr <arguments>`, return its standard output; its standard error goes to `log` and, by line, to `say`.
 
     Raises:
         StepFailed: it exits non-zero or takes longer than `limit_s` seconds.

@@ -1,0 +1,33 @@
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakehouse.ids import natural_uuid, uuid7, uuid7_of
+
+moments = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- bounds
+
+
+@given(moments, st.text(), st.text())
+def test_the_same_fact_always_has_the_same_event_id(at, one, two):
+    assert uuid7_of(at, one, two) == uuid7_of(at, one, two)
+    assert uuid7_of(at, one, two).version == 7
+    assert uuid7_of(at, one, two).variant == uuid.RFC_4122
+
+
+@given(moments)
+def test_parts_do_not_run_into_each_other(at):
+    assert uuid7_of(at, "ab", "c") != uuid7_of(at, "a", "bc")
+
+
+def test_event_ids_sort_by_time():
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    ids = [uuid7(at + timedelta(seconds=n)) for n in range(100)]
+    assert ids == sorted(ids)
+
+
+def test_a_uuid_stays_itself_and_other_keys_get_one():
+    key = str(uuid.uuid4())
+    assert str(natural_uuid("user", key)) == key
+    assert natural_uuid("user", "a@b.c") != natural_uuid("key_result", "a@b.c")

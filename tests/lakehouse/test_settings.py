@@ -1,0 +1,40 @@
+import pytest
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("OKR_")]:
+        monkeypatch.delenv(name)
+
+
+def test_a_value_comes_from_the_state_folders_file(tmp_path):
+    (tmp_path / "stack.env").write_text("OKR_KAFKA_BOOTSTRAP=127.0.0.1:1\n")
+    assert load_settings(tmp_path).kafka_bootstrap == "127.0.0.1:1"
+
+
+def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+    (tmp_path / "stack.env").write_text("OKR_KAFKA_BOOTSTRAP=127.0.0.1:1\n")
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "elsewhere:2")
+    assert load_settings(tmp_path).kafka_bootstrap == "elsewhere:2"
+
+
+def test_a_missing_value_names_the_variable_and_the_mend(tmp_path):
+    with pytest.raises(PermanentError, match=r"OKR_REDIS_URL is empty .* `make up`"):
+        load_settings(tmp_path).require("redis_url")
+
+
+def test_an_unreadable_value_is_named_but_never_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_API_PORT", "hunter2")
+    with pytest.raises(PermanentError, match="OKR_API_PORT") as refused:
+        load_settings(tmp_path)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_do_not_show_when_settings_are_printed(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_JWT_SECRET", "hunter2")
+    assert "hunter2" not in repr(load_settings(tmp_path))
