@@ -151,9 +151,7 @@ def _swap(connection: "Connection[Any]", *, incoming: str, retired: str) -> None
 
 
 def _run(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
-    for statement in read_sql("lakehouse", name).split(";\n"):
-        if statement.strip():
-            connection.execute(sql.SQL(statement).format(**parts))
+    connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))
 
 
 def _kept(connection: "Connection[Any]") -> list[int]:

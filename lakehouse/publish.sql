@@ -10,3 +10,5 @@ GRANT SELECT ON ALL TABLES IN SCHEMA marts TO analyst, okr_serving;
 GRANT SELECT ON ALL TABLES IN SCHEMA ml TO okr_serving;
 REVOKE ALL ON SCHEMA {retired_marts} FROM analyst, okr_serving;
 REVOKE ALL ON SCHEMA {retired_ml} FROM okr_serving;
+REVOKE ALL ON ALL TABLES IN SCHEMA {retired_marts} FROM analyst, okr_serving;
+REVOKE ALL ON ALL TABLES IN SCHEMA {retired_ml} FROM okr_serving;

@@ -1,0 +1,164 @@
+import json
+import threading
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from lakehouse import publication
+from lakehouse.errors import PermanentError
+from lakehouse.warehouse import connect
+
+PASSED = {"passed": True, "expectations": 1}
+
+
+@pytest.fixture
+def warehouse(fresh_database):
+    """A database whose raw schema holds one event, so that there is a data_as_of."""
+    with connect(fresh_database.require("dsn_loader")) as connection:
+        connection.execute(
+            "INSERT INTO raw.okr_user_events VALUES (0, 41, now(), gen_random_uuid(), 'okr.page.viewed.v1', 's', 'u', "
+            "now(), '2026-01-02T03:04:05Z', false, '{}')"
+        )
+        connection.execute("INSERT INTO raw.load_watermark VALUES ('okr_user_events', 0, 42)")
+    return fresh_database
+
+
+def build(settings, value):
+    """What dbt does: fill marts_build and ml_build."""
+    publication.prepare_build(settings.require("dsn_transform"))
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute("CREATE TABLE marts_build.one AS SELECT %s::int AS value", (value,))
+        connection.execute("CREATE TABLE marts_build.two AS SELECT %s::int AS value", (value,))
+        connection.execute("CREATE TABLE ml_build.features AS SELECT %s::int AS value", (value,))
+
+
+def publish(settings, value):
+    build(settings, value)
+    return publication.publish(
+        settings.require("dsn_transform"), dbt_run_id=f"run-{value}", gate=PASSED, model_version=None
+    )
+
+
+@contextmanager
+def analyst(settings):
+    with connect(settings.require("dsn_analyst"), autocommit=True) as connection:
+        yield connection
+
+
+def seen(settings):
+    with analyst(settings) as connection:
+        return connection.execute("SELECT one.value, two.value FROM marts.one, marts.two").fetchone()
+
+
+def test_a_publication_says_what_it_covers(warehouse):
+    published = publish(warehouse, 1)
+    assert published.is_current
+    assert published.offsets == {"okr_user_events": {"0": 42}}
+    assert published.data_as_of.isoformat() == "2026-01-02T03:04:05+00:00"
+    with analyst(warehouse) as connection:
+        assert (
+            connection.execute("SELECT publication_id FROM marts.publication").fetchone()[0] == published.publication_id
+        )
+
+
+def test_all_marts_change_at_once_while_analysts_query(warehouse):
+    publish(warehouse, 0)
+    pairs, stop = set(), threading.Event()
+
+    def query():
+        with analyst(warehouse) as connection:
+            while not stop.is_set():
+                pairs.add(connection.execute("SELECT one.value, two.value FROM marts.one, marts.two").fetchone())
+
+    readers = [threading.Thread(target=query) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for value in range(1, 6):
+        publish(warehouse, value)
+    stop.set()
+    for reader in readers:
+        reader.join(timeout=20)
+    assert {(value, value) for value in range(1, 5)} & pairs
+    assert all(one == two for one, two in pairs)
+
+
+def test_a_long_query_neither_waits_nor_stops_a_publication(warehouse):
+    publish(warehouse, 1)
+    with connect(warehouse.require("dsn_analyst")) as connection:
+        assert connection.execute("SELECT value FROM marts.one").fetchone() == (1,)
+        for value in (2, 3, 4, 5):
+            publish(warehouse, value)  # would time out if it waited for the open transaction
+        assert connection.execute("SELECT value FROM marts.one").fetchone() == (5,)
+
+
+def test_what_is_built_cannot_be_read_before_it_is_published(warehouse):
+    publish(warehouse, 1)
+    build(warehouse, 2)
+    assert seen(warehouse) == (1, 1)
+    with analyst(warehouse) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute("SELECT * FROM marts_build.one")
+
+
+def test_an_analyst_reads_marts_and_nothing_else(warehouse):
+    publish(warehouse, 1)
+    publish(warehouse, 2)
+    with analyst(warehouse) as connection:
+        readable = connection.execute(
+            "SELECT DISTINCT table_schema FROM information_schema.tables "
+            "WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        assert readable == [("marts",)]
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT * FROM marts_old_1.one")
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
+            connection.execute("CREATE TABLE marts.mine (a int)")
+
+
+def test_going_back_is_one_call_and_publishing_goes_on_after_it(warehouse):
+    first, second = publish(warehouse, 1), publish(warehouse, 2)
+    back = publication.rollback(warehouse.require("dsn_transform"))
+    assert back.publication_id == first.publication_id
+    assert seen(warehouse) == (1, 1)
+    assert publish(warehouse, 3).publication_id > second.publication_id
+    assert seen(warehouse) == (3, 3)
+    assert sum(row.is_current for row in publication.history(warehouse.require("dsn_serving"))) == 1
+
+
+def test_nothing_to_go_back_to_is_said(warehouse):
+    publish(warehouse, 1)
+    with pytest.raises(PermanentError, match="nothing to go back to"):
+        publication.rollback(warehouse.require("dsn_transform"))
+
+
+@pytest.mark.parametrize("gate", [{}, {"passed": False}])
+def test_a_failed_gate_is_never_published(warehouse, gate):
+    publish(warehouse, 1)
+    build(warehouse, 2)
+    with pytest.raises(PermanentError, match="gate did not pass"):
+        publication.publish(warehouse.require("dsn_transform"), dbt_run_id="r", gate=gate, model_version=None)
+    assert seen(warehouse) == (1, 1)
+
+
+def test_an_empty_build_is_never_published(warehouse):
+    publish(warehouse, 1)
+    publication.prepare_build(warehouse.require("dsn_transform"))
+    with pytest.raises(PermanentError, match="marts_build holds no table"):
+        publication.publish(warehouse.require("dsn_transform"), dbt_run_id="r", gate=PASSED, model_version=None)
+    assert seen(warehouse) == (1, 1)
+
+
+def test_old_publications_do_not_pile_up(warehouse):
+    for value in range(6):
+        publish(warehouse, value)
+    with connect(warehouse.require("dsn_transform")) as connection:
+        kept = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'marts_old_%'").fetchone()
+    assert kept == (publication.KEPT,)
+
+
+def test_the_gates_report_is_kept_with_the_publication(warehouse):
+    publish(warehouse, 1)
+    with connect(warehouse.require("dsn_serving")) as connection:
+        gate, rows = connection.execute("SELECT gate, rows FROM ops.publication WHERE is_current").fetchone()
+    assert gate == json.loads(json.dumps(PASSED))
+    assert rows == {"one": 1, "two": 1}
