@@ -1,0 +1,28 @@
+{#- The measures of a key result, each defined once. All are double precision; a null input gives null. -#}
+
+{#- Share of the way from baseline to target, without bounds; right for falling metrics too. -#}
+{% macro progress_ratio(value, baseline, target) -%}
+    (({{ value }} - {{ baseline }}) / nullif({{ target }} - {{ baseline }}, 0))
+{%- endmacro %}
+
+{#- Progress clipped to 0-1. greatest() and least() ignore nulls, so null needs its own word. -#}
+{% macro score_ratio(progress) -%}
+    case when {{ progress }} is not null then least(greatest({{ progress }}, 0.0), 1.0) end
+{%- endmacro %}
+
+{#- Floats: (70.41 - 66.56) / (72.06 - 66.56) is 0.7 and yet below it, so boundaries are compared within 1e-9. -#}
+{% macro at_least(measure, boundary) -%} ({{ measure }} >= {{ boundary }} - 1e-9) {%- endmacro %}
+
+{#- Whole days since the cycle's start by the days of the cycle, clipped to 0-1; also the progress a line expects. -#}
+{% macro elapsed_ratio(day, cycle_start, cycle_end) -%}
+    case when {{ day }} is not null and {{ cycle_start }} is not null and {{ cycle_end }} is not null then
+        least(greatest(
+            ({{ day }} - {{ cycle_start }})::double precision / greatest({{ cycle_end }} - {{ cycle_start }}, 1)
+        , 0.0), 1.0)
+    end
+{%- endmacro %}
+
+{#- Progress by elapsed: 1 is the line from baseline to target. -#}
+{% macro pace_ratio(progress, elapsed) -%}
+    ({{ progress }} / greatest({{ elapsed }}, {{ var('shortest_elapsed') }}))
+{%- endmacro %}

@@ -1,0 +1,7 @@
+{{ config(materialized='ephemeral') }}
+
+{{ versions(
+    ref('stg_objective'),
+    'objective_id',
+    ['team_id', 'cycle_id', 'title', 'parent_objective_id', 'owner_user_id']
+) }}

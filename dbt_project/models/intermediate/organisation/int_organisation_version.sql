@@ -1,0 +1,3 @@
+{{ config(materialized='ephemeral') }}
+
+{{ versions(ref('stg_organisation'), 'organisation_id', ['name']) }}

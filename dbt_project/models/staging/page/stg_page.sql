@@ -1,0 +1,20 @@
+with source as (
+    {{ first_copies(source('raw', 'okr_user_events'), 'okr.page.viewed.v1') }}
+),
+
+renamed as (
+    select
+        data ->> 'user_id' as user_id,
+        data ->> 'page' as page,
+        data ->> 'key_result_id' as key_result_id,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+select * from renamed

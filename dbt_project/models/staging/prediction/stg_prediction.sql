@@ -1,0 +1,28 @@
+with source as (
+    {{ first_copies(source('raw', 'okr_ai_predictions'), 'okr.prediction.served.v1') }}
+),
+
+renamed as (
+    select
+        data ->> 'prediction_id' as prediction_id,
+        data ->> 'key_result_id' as key_result_id,
+        {{ json_moment('as_of') }} as as_of,
+        {{ json_float('probability') }} as probability,
+        {{ json_float('low') }} as low,
+        {{ json_float('high') }} as high,
+        data ->> 'model_name' as model_name,
+        data ->> 'model_version' as model_version,
+        data ->> 'role' as role,
+        {{ json_integer('publication_id') }} as publication_id,
+        coalesce(data -> 'reasons', '[]'::jsonb) as reasons,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,21 @@
+with source as (
+    {{ first_copies(source('raw', 'okr_user_events'), 'okr.user.defined.v1') }}
+),
+
+renamed as (
+    select
+        data ->> 'user_id' as user_id,
+        data ->> 'name' as name,
+        data ->> 'email' as email,
+        data ->> 'team_id' as team_id,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+select * from renamed
