@@ -1,0 +1,44 @@
+"""The two files: their names, their columns, and what a closing check-in is called."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A CSV file's name and the columns it must have, in any order."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+KEY_RESULTS = FileFormat(
+    "key_results.csv",
+    (
+        "key_result_id",
+        "organisation",
+        "team",
+        "owner_email",
+        "cycle",
+        "cycle_start",
+        "cycle_end",
+        "objective",
+        "key_result",
+        "unit",
+        "baseline",
+        "target",
+    ),
+)
+CHECK_INS = FileFormat("check_ins.csv", ("key_result_id", "checked_in_at", "value", "confidence", "note"))
+
+FINAL_NOTE = "final value"  # the note of the check-in that closes a key result
+DAYS_TO_CLOSE = 14  # people close a cycle in the days after it; a later "final value" belongs to something else
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that cannot be used. `line` is where the row begins in its file, from 1; `reason` is a stable word."""
+
+    file: str
+    line: int
+    reason: str
+    message: str

@@ -1,0 +1,93 @@
+"""A folder of OKR files to sent events, with an account of every row: read = used + rejected."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ingestion.events import EncodedEvent
+from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
+from ingestion.sources.okr_files.history import History, read_history
+from ingestion.sources.okr_files.rejected import RejectedRows
+from ingestion.sources.okr_files.translate import history_events
+from lakehouse.errors import PermanentError
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of every row of a folder; `sent` counts events by topic, definitions above key results among them."""
+
+    folder: Path
+    history: History
+    rejected: RejectedRows
+    sent: Counter[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return {
+            "folder": str(self.folder),
+            "rows": {file: self._rows(file, used) for file, used in self._used().items()},
+            "rejected_by_reason": dict(self.rejected.by_reason),
+            "rejected_first": [
+                {"file": row.file, "line": row.line, "reason": row.reason, "message": row.message}
+                for row in self.rejected.first
+            ],
+            "rejected_rows_file": str(self.rejected.path),
+            "ignored_columns": {file: list(columns) for file, columns in self.history.ignored_columns.items()},
+            "sent": dict(self.sent),
+        }
+
+    def as_lines(self) -> list[str]:
+        """Return the report for people, a line each."""
+        lines = []
+        for file, used in self._used().items():
+            rows = self._rows(file, used)
+            lines.append(f"{file}: {rows['read']} rows read = {rows['used']} used + {rows['rejected']} rejected")
+        for file, columns in self.history.ignored_columns.items():
+            lines.append(f"{file}: columns that are not used: {', '.join(columns)}")
+        lines += [f"  {row.file}, line {row.line}: {row.reason}: {row.message}" for row in self.rejected.first]
+        rejected = sum(self.rejected.by_reason.values())
+        if rejected:
+            more = (
+                f"The first {len(self.rejected.first)} of {rejected} rejected rows are above; all"
+                if (rejected > len(self.rejected.first))
+                else "All rejected rows"
+            )
+            lines.append(f"{more} are listed in {self.rejected.path}")
+        lines += [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
+        return lines
+
+    def _used(self) -> dict[str, int]:
+        return {KEY_RESULTS.name: len(self.history.key_results), CHECK_INS.name: len(self.history.check_ins)}
+
+    def _rows(self, file: str, used: int) -> dict[str, int]:
+        return {"read": self.history.rows_read[file], "used": used, "rejected": self.rejected.count[file]}
+
+
+def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, RejectedRows]:
+    """Read a folder and list the rows that cannot be used in `<state>/rejected_rows.csv`. Nothing is sent yet.
+
+    Raises:
+        PermanentError: the folder, a file or the state folder cannot be used, or no key result can.
+        ContractViolation: a header is missing or wrong.
+    """
+    with RejectedRows(state) as rejected:
+        history = read_history(folder, now=now, reject=rejected.add)
+    if not history.key_results:
+        first = f" The first: line {rejected.first[0].line}: {rejected.first[0].message}" if rejected.first else ""
+        raise PermanentError(
+            f"{folder / KEY_RESULTS.name}: none of its {history.rows_read[KEY_RESULTS.name]} rows can be used, so there "
+            f"is nothing to import; rejected rows are listed in {rejected.path}.{first}"
+        )
+    return history, rejected
+
+
+def send_history(history: History, send: Callable[[EncodedEvent], None]) -> Counter[str]:
+    """Send a history in the order of time; returns the events sent by topic."""
+    sent: Counter[str] = Counter()
+    for event in history_events(history):
+        send(event)
+        sent[event.topic] += 1
+    return sent

@@ -1,0 +1,87 @@
+"""Rows to facts: what one row of each file says, judged by itself."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from ingestion.sources.okr_files.cells import date_of, moment_of, number_of, ratio_of, text_of
+from ingestion.sources.okr_files.format import FINAL_NOTE
+from lakehouse.contracts.cycle import LONGEST_DAYS
+from lakehouse.contracts.fields import SMALLEST_GAIN
+from lakehouse.errors import ContractViolation
+
+
+@dataclass(frozen=True, slots=True)
+class KeyResultRow:
+    """One key result with everything above it. `owner_email` is None where nobody owns it."""
+
+    key_result_id: str
+    organisation: str
+    team: str
+    owner_email: str | None
+    cycle: str
+    cycle_start: date
+    cycle_end: date
+    objective: str
+    key_result: str
+    unit: str
+    baseline: float
+    target: float
+
+    @property
+    def cycle_key(self) -> tuple[str, str]:
+        """What names a cycle: cycles belong to an organisation."""
+        return self.organisation, self.cycle
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInRow:
+    """What a check-in says; its key result and its moment are its name."""
+
+    value: float
+    confidence: float | None
+    note: str
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it closes its key result."""
+        return self.note.casefold() == FINAL_NOTE
+
+
+def key_result_of(cells: dict[str, str]) -> KeyResultRow:
+    """Read a row of key_results.csv.
+
+    Raises:
+        ContractViolation: a cell cannot be used; `bad_cycle`, `target_equals_baseline` or the reasons of `cells`.
+    """
+    row = KeyResultRow(
+        key_result_id=text_of(cells, "key_result_id"),
+        organisation=text_of(cells, "organisation"),
+        team=text_of(cells, "team"),
+        owner_email=cells["owner_email"].lower() or None,
+        cycle=text_of(cells, "cycle"),
+        cycle_start=date_of(cells, "cycle_start"),
+        cycle_end=date_of(cells, "cycle_end"),
+        objective=text_of(cells, "objective"),
+        key_result=text_of(cells, "key_result"),
+        unit=cells["unit"],
+        baseline=number_of(cells, "baseline"),
+        target=number_of(cells, "target"),
+    )
+    days = (row.cycle_end - row.cycle_start).days
+    if not 1 <= days <= LONGEST_DAYS:
+        message = f"A cycle ends 1 to {LONGEST_DAYS} days after its start, found {row.cycle_start} to {row.cycle_end}."
+        raise ContractViolation("bad_cycle", message)
+    if abs(row.target - row.baseline) < SMALLEST_GAIN:
+        message = f"The target must differ from the baseline, found {row.target:g} for both: progress has no meaning."
+        raise ContractViolation("target_equals_baseline", message)
+    return row
+
+
+def check_in_of(cells: dict[str, str]) -> tuple[str, datetime, CheckInRow]:
+    """Read a row of check_ins.csv as (key result id, moment in UTC, what it says).
+
+    Raises:
+        ContractViolation: a cell cannot be used; the reasons of `cells`.
+    """
+    row = CheckInRow(number_of(cells, "value"), ratio_of(cells, "confidence"), cells["note"])
+    return text_of(cells, "key_result_id"), moment_of(cells, "checked_in_at"), row

@@ -1,0 +1,124 @@
+"""Facts to events: deterministic ids and bytes, so that a second import of the same rows makes only duplicates.
+
+A corrected value has another event id but the same check-in id. Ids are read off the file's own names:
+`organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`; longer ones and objectives are hashed.
+"""
+
+import hashlib
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ingestion.events import EncodedEvent, encode
+from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.team import TeamDefined
+from lakehouse.contracts.user import UserDefined
+from lakehouse.ids import uuid7_of
+
+if TYPE_CHECKING:
+    from ingestion.sources.okr_files.history import History
+
+SOURCE = "okr-files"
+LONGEST_NAME = 128  # as in the contract of an id
+
+
+def history_events(history: "History") -> Iterator[EncodedEvent]:
+    """Return all events of a history in the order of time, parents before their children."""
+    timed = heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
+    return (encode_fact(data, at) for at, data in timed)
+
+
+def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
+    """Yield a key result and everything above it, topmost first."""
+    organisation = name_of("organisation", row.organisation)
+    team = name_of("team", row.organisation, row.team)
+    cycle = name_of("cycle", row.organisation, row.cycle)
+    objective = hash_of("objective", row.organisation, row.team, row.cycle, row.objective)
+    yield OrganisationDefined(organisation_id=organisation, name=row.organisation)
+    yield TeamDefined(team_id=team, organisation_id=organisation, name=row.team)
+    if row.owner_email:
+        name = row.owner_email.partition("@")[0]
+        yield UserDefined(user_id=row.owner_email, name=name, email=row.owner_email, team_id=team)
+    yield CycleDefined(
+        cycle_id=cycle,
+        organisation_id=organisation,
+        name=row.cycle,
+        starts_on=row.cycle_start,
+        ends_on=row.cycle_end,
+    )
+    yield ObjectiveDefined(objective_id=objective, team_id=team, cycle_id=cycle, title=row.objective)
+    yield KeyResultDefined(
+        key_result_id=row.key_result_id,
+        objective_id=objective,
+        title=row.key_result,
+        unit=row.unit,
+        baseline=row.baseline,
+        target=row.target,
+        direction="increase" if row.target > row.baseline else "decrease",
+        owner_user_id=row.owner_email,
+    )
+
+
+def check_in_data(key_result_id: str, at: datetime, row: CheckInRow) -> CheckInRecorded:
+    """Return what a check-in's event says; who made it is not in the file, so that it names nobody."""
+    return CheckInRecorded(
+        check_in_id=hash_of("check_in", key_result_id, at.isoformat()),
+        key_result_id=key_result_id,
+        value=row.value,
+        confidence=row.confidence,
+        note=row.note or None,
+        is_final=row.is_final,
+    )
+
+
+def name_of(kind: str, *parts: str) -> str:
+    """Return a readable id of names inside each other; a hash where that would be ambiguous or no id at all."""
+    name = "/".join(parts)
+    if len(name) > LONGEST_NAME or not name.isprintable() or any("/" in part for part in parts):
+        return hash_of(kind, *parts)
+    return name
+
+
+def hash_of(kind: str, *parts: str) -> str:
+    """Return an id made of a kind and the SHA-256 of its parts (80 bits of it)."""
+    digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    return f"{kind}-{digest[:20]}"
+
+
+def start_of(day: date) -> datetime:
+    """Return 00:00 UTC of a day: when an imported definition counts as made."""
+    return datetime.combine(day, time(), tzinfo=UTC)
+
+
+def encode_fact(data: msgspec.Struct, at: datetime) -> EncodedEvent:
+    """Frame an imported fact; it brings no recording time, and is flagged so.
+
+    Raises:
+        ContractViolation: the fact breaks its contract.
+    """
+    event_id = uuid7_of(at, SOURCE, type(data).__name__, msgspec.json.encode(data).decode())
+    return encode(data, at=at, source=SOURCE, event_id=event_id, recorded_at=at, recorded_assumed=True)
+
+
+def _definitions(history: "History") -> Iterator[tuple[datetime, msgspec.Struct]]:
+    told: set[tuple[str, str]] = set()
+    for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
+        for data in definitions_of(row):
+            # The first word on something holds: a team or an owner is the same in each of its rows.
+            name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
+            if name not in told:
+                told.add(name)
+                yield start_of(row.cycle_start), data
+
+
+def _check_ins(history: "History") -> Iterator[tuple[datetime, msgspec.Struct]]:
+    for (key_result_id, at), row in sorted(history.check_ins.items(), key=lambda item: item[0][1]):
+        yield at, check_in_data(key_result_id, at, row)
