@@ -1,0 +1,68 @@
+"""A micro-batch: messages in the order they were read, with the offsets that they cover."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakehouse.errors import PermanentError
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message
+
+Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next offset to read
+
+
+@dataclass(frozen=True)
+class Span:
+    """Offsets of one partition in a batch: from `start` (None: the partition's first read) up to before `next`."""
+
+    start: int | None
+    next: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What ends a micro-batch: so many messages, so many bytes, or so long since it was begun."""
+
+    rows: int = 50_000
+    megabytes: float = 32.0
+    seconds: float = 1.0
+
+
+class Batch:
+    """Messages by topic, each partition's offsets strictly rising from its position."""
+
+    def __init__(self, positions: Positions) -> None:
+        self._start = dict(positions)
+        self._next: dict[tuple[str, int], int] = {}
+        self.messages: dict[str, list[Message]] = {}
+        self.rows = 0
+        self.bytes = 0
+
+    def add(self, message: "Message") -> None:
+        """Take a message.
+
+        Raises:
+            PermanentError: it does not follow the one before it. Landing it would break the ledger.
+        """
+        place = (message.topic() or "", message.partition())
+        offset = message.offset()
+        expected = self._next.get(place, self._start.get(place, -1) or 0)
+        if expected < 0 or offset < expected:
+            raise PermanentError(f"Expected offset {expected} or later of {place}, but the client read {offset}.")
+        self._next[place] = offset + 1
+        self.messages.setdefault(place[0], []).append(message)
+        self.rows += 1
+        self.bytes += len(message)
+
+    def is_full(self, limits: Limits) -> bool:
+        """Say whether the batch has reached its rows or bytes."""
+        return self.rows >= limits.rows or self.bytes >= limits.megabytes * 1e6
+
+    def spans(self, topic: str) -> dict[int, Span]:
+        """Return the offsets of a topic that the batch covers, by partition."""
+        return {
+            partition: Span(self._start[(name, partition)], next_offset)
+            for (name, partition), next_offset in self._next.items()
+            if name == topic
+        }

@@ -1,0 +1,132 @@
+"""Telling Airflow that events have landed: an asset event, from a thread of its own; landing never waits for it.
+
+Coalesced: at most one every few seconds, and none while a run of the DAG is queued, for that run will read what has
+landed by then. After the last landing there is always either such a run or one more event.
+"""
+
+import threading
+import time
+from typing import TYPE_CHECKING, Self
+
+from lakehouse.errors import RetryableError
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
+
+log = get_logger(__name__)
+
+ASSET = "okr_user_events_landed"
+DAG = "okr_etl_dag"
+PAUSE_SECONDS = 3.0
+RETRY_SECONDS = 5.0
+CLOSE_SECONDS = 10.0
+
+
+class AirflowAssets:
+    """Airflow's REST API, as far as an announcement needs it."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._url, self._user, self._password = url.rstrip("/"), user, password
+        self._client: httpx.Client | None = None
+        self._asset_id: int | None = None
+
+    def announce(self) -> bool:
+        """Post an asset event, or return False where a queued run makes it needless.
+
+        Raises:
+            RetryableError: Airflow is away, refuses the login, or does not know the asset (yet).
+        """
+        import httpx
+
+        try:
+            client = self._client = self._client or self._login()
+            queued = client.get(f"/api/v2/dags/{DAG}/dagRuns", params={"state": "queued", "limit": 1})
+            if queued.raise_for_status().json()["dag_runs"]:
+                return False
+            self._asset_id = self._asset_id or self._find_asset(client)
+            client.post("/api/v2/assets/events", json={"asset_id": self._asset_id}).raise_for_status()
+        except httpx.HTTPError as error:
+            self._forget()
+            raise RetryableError(f"Airflow at {self._url} took no announcement: {error}") from error
+        return True
+
+    def _login(self) -> "httpx.Client":
+        import httpx
+
+        client = httpx.Client(base_url=self._url, timeout=10.0)
+        answer = client.post("/auth/token", json={"username": self._user, "password": self._password})
+        client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+        return client
+
+    def _find_asset(self, client: "httpx.Client") -> int:
+        answer = client.get("/api/v2/assets", params={"name_pattern": ASSET})
+        for asset in answer.raise_for_status().json()["assets"]:
+            if asset["name"] == ASSET:
+                return int(asset["id"])
+        raise RetryableError(f"Airflow at {self._url} does not know the asset {ASSET} yet: is {DAG} parsed?")
+
+    def _forget(self) -> None:
+        # A token expires, and an Airflow started anew has other ids.
+        if self._client is not None:
+            self._client.close()
+        self._client, self._asset_id = None, None
+
+
+class Announcer:
+    """Announces landings in the background; `landed` returns at once."""
+
+    def __init__(self, airflow: AirflowAssets | None) -> None:
+        """Start the thread; without an Airflow there is none and nothing is announced."""
+        self._airflow = airflow
+        self._pending = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="announce", daemon=True) if airflow else None
+        if self._thread:
+            self._thread.start()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Return an announcer to the Airflow of the settings, which may be none."""
+        if not settings.airflow_url:
+            return cls(None)
+        password = settings.require("airflow_password")
+        return cls(AirflowAssets(settings.airflow_url, settings.airflow_user, password))
+
+    def landed(self) -> None:
+        """Note that something has landed."""
+        self._pending.set()
+
+    def close(self) -> None:
+        """Announce what is pending, if Airflow is there, and end."""
+        self._closing.set()
+        if self._thread:
+            self._thread.join(CLOSE_SECONDS)
+
+    def _run(self) -> None:
+        is_away = False
+        while not (self._closing.is_set() and not self._pending.is_set()):
+            if not self._pending.wait(timeout=0.5):
+                continue
+            # Cleared before the call: what lands during it is announced again.
+            self._pending.clear()
+            is_away = not self._announce(was_away=is_away)
+            if is_away:
+                self._pending.set()
+                if self._closing.is_set():
+                    return
+            self._closing.wait(RETRY_SECONDS if is_away else PAUSE_SECONDS)
+
+    def _announce(self, *, was_away: bool) -> bool:
+        if self._airflow is None:
+            return True
+        begun = time.monotonic()
+        try:
+            is_sent = self._airflow.announce()
+        except RetryableError as error:
+            if not was_away:
+                log.warning("not announced, will be tried again", error=str(error))
+            return False
+        log.info("announced" if is_sent else "a queued run will see it", seconds=round(time.monotonic() - begun, 2))
+        return True

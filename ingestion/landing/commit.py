@@ -1,0 +1,137 @@
+"""Appending a batch to its landing table exactly once: the Delta commit is the offset commit.
+
+The protocol, and what each step is for:
+1. The snapshot is refreshed and must say, for each partition, that its next offset is where this batch starts.
+   (A transaction id alone is no guard: delta-rs #2580 let the same one in twice.)
+2. The rows are appended on that snapshot together with the partitions' new next offsets. A worker that raced past us
+   since step 1 makes the commit fail: we are fenced.
+3. After any error the table is read again and its versions decide, never the exception: an error may come back although
+   the write landed (delta-rs #2609).
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ingestion.batch import Span
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.lake import PARTITION_COLUMN, application_id, landing_schema, table_uri
+from lakehouse.logs import get_logger
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+log = get_logger(__name__)
+
+ATTEMPTS = 3
+CONFIGURATION: dict[str, str | None] = {
+    # Statistics where readers skip files by them; on payload columns they would only swell the log.
+    "delta.dataSkippingStatsColumns": "kafka_partition,kafka_offset,logged_at,event_type",
+    "delta.checkpointInterval": "50",
+}
+
+
+class FencedError(RetryableError):
+    """Another worker has landed this partition: throw the batch away, read the table's offsets, go on from there."""
+
+
+class LandingTable:
+    """One topic's table in the lake, as one consumer group commits to it."""
+
+    def __init__(self, lake_uri: str, topic: str, cluster_id: str, group: str) -> None:
+        """Open the table; it is made when missing.
+
+        Raises:
+            PermanentError: its events came from another Kafka cluster.
+        """
+        self._uri = table_uri(lake_uri, topic)
+        self._topic, self._cluster_id, self._group = topic, cluster_id, group
+        self._table = self._open_or_create()
+        known = self._table.metadata().description
+        if known != cluster_id:
+            raise PermanentError(
+                f"The lake table {self._uri} holds events of Kafka cluster {known}, but this broker is {cluster_id}: "
+                "its offsets start anew and must not be mixed with the old ones. Point OKR_LAKE_URI at a new folder, "
+                "or connect to the broker that the lake was filled from. Nothing was written."
+            )
+
+    def next_offset(self, partition: int) -> int | None:
+        """Return the next offset to read by the snapshot in hand, None when nothing of the partition ever landed."""
+        version: int | None = self._table.transaction_version(self._application_id(partition))
+        return version
+
+    def refresh(self) -> None:
+        """Load the newest snapshot."""
+        self._table.update_incremental()
+
+    def append(self, rows: "pa.Table", spans: Mapping[int, Span]) -> None:
+        """Append a batch that covers `spans` by partition.
+
+        Raises:
+            FencedError: the table is not where this batch starts; nothing of the batch was written.
+            RetryableError: the lake could not be written; nothing of the batch was written.
+        """
+        error: Exception | None = None
+        for _ in range(ATTEMPTS):
+            self.refresh()
+            self._check_start(spans)
+            error = self._try_write(rows, spans)
+            if error is None:
+                return
+            log.warning("a commit failed, the table decides", topic=self._topic, error=str(error))
+            self._table = self._open_or_create()
+            if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
+                return
+        raise RetryableError(
+            f"The lake table {self._uri} could not be written in {ATTEMPTS} attempts ({error}). Is the disk full or "
+            "read-only? Nothing is lost: the events stay in Kafka and are landed after a restart."
+        ) from error
+
+    def _check_start(self, spans: Mapping[int, Span]) -> None:
+        for partition, span in spans.items():
+            stored = self.next_offset(partition)
+            if stored != span.start:
+                raise FencedError(
+                    f"{self._topic}/{partition}: this batch starts at {span.start}, but the lake is at {stored}: "
+                    "another worker has landed it."
+                )
+
+    def _try_write(self, rows: "pa.Table", spans: Mapping[int, Span]) -> Exception | None:
+        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+        from deltalake.exceptions import DeltaError
+
+        transactions = [Transaction(self._application_id(partition), span.next) for partition, span in spans.items()]
+        try:
+            write_deltalake(
+                self._table,
+                rows,
+                mode="append",
+                commit_properties=CommitProperties(app_transactions=transactions),
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
+            )
+        except (DeltaError, OSError) as error:
+            return error
+        return None
+
+    def _open_or_create(self) -> "DeltaTable":
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            return DeltaTable(self._uri)
+        except TableNotFoundError:
+            log.info("making a landing table", uri=self._uri)
+        try:
+            return DeltaTable.create(
+                self._uri,
+                landing_schema(),
+                partition_by=PARTITION_COLUMN,
+                name=self._topic,
+                description=self._cluster_id,
+                configuration=CONFIGURATION,
+            )
+        except DeltaError:  # another worker made it meanwhile
+            return DeltaTable(self._uri)
+
+    def _application_id(self, partition: int) -> str:
+        return application_id(self._cluster_id, self._group, self._topic, partition)
