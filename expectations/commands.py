@@ -1,0 +1,42 @@
+"""`okr gate`: judge now, by hand, what a pipeline run would judge."""
+
+import json
+import uuid
+from typing import Annotated
+
+import typer
+
+from expectations.report import GateReport
+from lakehouse.settings import load_settings
+
+app = typer.Typer()
+group = typer.Typer(no_args_is_help=True, help="Judge the waiting batch (raw) or the built marts (marts); 1 = failed.")
+app.add_typer(group, name="gate")
+
+AsJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON instead of the summary.")]
+
+
+@group.command()
+def raw(as_json: AsJson = False) -> None:
+    """Judge the batch that waits in the lake beyond what is loaded."""
+    from expectations.raw import judge_waiting
+
+    _show(judge_waiting(load_settings(), _run_id()).report, as_json)
+
+
+@group.command()
+def marts(as_json: AsJson = False) -> None:
+    """Judge the marts that dbt built and nobody reads yet."""
+    from expectations.marts import judge_build
+
+    _show(judge_build(load_settings(), _run_id()), as_json)
+
+
+def _run_id() -> str:
+    return f"manual-{uuid.uuid4().hex[:12]}"
+
+
+def _show(report: GateReport, as_json: bool) -> None:
+    typer.echo(json.dumps(report.as_dict(), indent=2) if as_json else report.summary())
+    if not report.passed:
+        raise typer.Exit(1)

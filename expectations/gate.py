@@ -1,0 +1,166 @@
+"""The one module that knows Great Expectations: it turns suites (plain data) into judgements.
+
+Importing the tool takes 6-8 s, a suite about 0.05 s: all suites of a gate run in one process, and the tool is imported
+inside the functions, so that `okr --help` and DAG files do not pay for it.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from expectations.report import GateReport, RuleResult, SuiteResult
+from expectations.rules import Rule, Suite
+from lakehouse.warehouse import connect
+
+EXAMPLES_SHOWN = 3
+QUERY_LIMIT_MS = 120_000
+SITE = "quality"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where suites find their tables: a login, and the schemas in which unqualified names are looked up."""
+
+    dsn: str
+    schemas: tuple[str, ...]
+
+    def url(self) -> str:
+        """Return the login as SQLAlchemy reads it."""
+        options = f"-c search_path={','.join(self.schemas)} -c statement_timeout={QUERY_LIMIT_MS} -c timezone=UTC"
+        base = self.dsn.replace("postgresql://", "postgresql+psycopg://", 1)
+        return f"{base}?options={quote(options)}&connect_timeout=10&application_name=okr-gate"
+
+
+def judge(  # noqa: PLR0913 -- what, for whom, and three options by name
+    gate: str,
+    run_id: str,
+    suites: Iterable[Suite],
+    *,
+    place: Place | None = None,
+    accepted: bool = False,
+    site: Path | None = None,
+) -> GateReport:
+    """Run suites and return what they found; with `site`, also write it as Data Docs into that folder.
+
+    A rule that cannot be judged (a table is missing, its SQL fails) counts as broken: a gate fails closed.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with _context(place, site) as (context, sources):
+        results = tuple(_judge_suite(context, sources, gate, suite) for suite in suites)
+        if site is not None:
+            context.build_data_docs(site_names=[SITE])
+    return GateReport(gate, run_id, datetime.now(UTC), results, accepted=accepted)
+
+
+@contextmanager
+def _context(place: Place | None, site: Path | None) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Give a context that lives in memory, with the sources that suites read from."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is made: no gate reports to anybody
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    if site is not None:
+        context.delete_data_docs_site("local_site")
+        context.add_data_docs_site(SITE, _site_config(site))
+    sources = {"frame": context.data_sources.add_pandas("waiting")}
+    if place is None:
+        yield context, sources
+        return
+    connect(place.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
+    warehouse = context.data_sources.add_postgres("warehouse", connection_string=place.url())
+    try:
+        yield context, sources | {"table": warehouse}
+    finally:
+        warehouse.get_engine().dispose()
+
+
+def _site_config(folder: Path) -> dict[str, Any]:
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder)}
+    return {
+        "class_name": "SiteBuilder",
+        "store_backend": store,
+        "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+        "show_how_to_buttons": False,
+    }
+
+
+def _judge_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite) -> SuiteResult:
+    rules = suite.every_rule()
+    try:
+        results = _validate(context, sources, gate, suite, rules)
+    except Exception as error:  # whatever the tool raises, the rules were not judged: fail closed
+        cause = _first_line(error)
+        broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
+        return SuiteResult(suite.noun, suite.table, 0, broken)
+    by_name = {result.expectation_config.meta["rule"]: result for result in results}
+    rows = by_name["has_rows"].result.get("observed_value") or 0
+    return SuiteResult(suite.noun, suite.table, rows, tuple(_rule_result(rule, by_name[rule.name]) for rule in rules))
+
+
+def _validate(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite, rules: tuple[Rule, ...]) -> Any:
+    import great_expectations as gx
+
+    if suite.frame is None:
+        asset = sources["table"].add_table_asset(suite.noun, table_name=suite.table)
+        batch, parameters = asset.add_batch_definition_whole_table("all"), None
+    else:
+        asset = sources["frame"].add_dataframe_asset(suite.noun)
+        batch, parameters = asset.add_batch_definition_whole_dataframe("all"), {"dataframe": suite.frame}
+    checks = gx.ExpectationSuite(name=f"{gate}.{suite.noun}", expectations=[_expectation(rule) for rule in rules])
+    definition = gx.ValidationDefinition(name=f"{gate}.{suite.noun}", data=batch, suite=context.suites.add(checks))
+    validation = context.validation_definitions.add(definition)
+    return validation.run(batch_parameters=parameters, result_format={"result_format": "COMPLETE"}).results
+
+
+def _expectation(rule: Rule) -> Any:
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    return ExpectationConfiguration(
+        type=rule.type,
+        kwargs=dict(rule.arguments),
+        meta={"rule": rule.name},
+        description=rule.says,
+        severity="warning" if rule.acceptable or rule.advice else "critical",
+    ).to_domain_obj()
+
+
+def _rule_result(rule: Rule, result: Any) -> RuleResult:
+    found = result.result
+    error = _exception(result.exception_info) if not result.success else None
+    unexpected = found.get("unexpected_count")
+    if unexpected is None and rule.type == "unexpected_rows_expectation":
+        unexpected = found.get("observed_value")
+    return RuleResult(
+        rule.name, rule.says, bool(result.success), unexpected, _examples(found), error, rule.acceptable, rule.advice
+    )
+
+
+def _examples(found: Mapping[str, Any]) -> tuple[str, ...]:
+    rows = found.get("details", {}).get("unexpected_rows") or found.get("partial_unexpected_list") or []
+    return tuple(_example(row) for row in list(rows)[:EXAMPLES_SHOWN])
+
+
+def _example(row: Any) -> str:
+    if isinstance(row, Mapping):
+        return ", ".join(f"{name}={value}" for name, value in row.items())
+    return str(row)
+
+
+def _exception(info: Mapping[str, Any]) -> str | None:
+    """Return the exception that kept a rule from being judged; the tool nests it by metric, or not."""
+    nested = [info, *(part for part in info.values() if isinstance(part, Mapping))]
+    messages = [part["exception_message"] for part in nested if part.get("raised_exception")]
+    return _first_line(messages[0]) if messages else None
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().split("\n")[0][:300] or type(error).__name__

@@ -1,0 +1,90 @@
+"""The raw gate: judges the batch that waits in the lake beyond the load watermark, before any of it is loaded.
+
+It judges what is contract-valid one by one but nonsense together: absurd values, a flood of rejects, check-ins of
+nobody's key results. Nothing waiting is "nothing to judge" and passes: an idle hour is no fault.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from expectations.gate import judge
+from expectations.record import record
+from expectations.report import GateReport
+from expectations.rules import Suite
+from expectations.suites import event
+from lakehouse.contracts import TOPICS, contracts
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+GATE = "raw"
+TO_ACCEPT = (
+    "Nothing was loaded and the last publication stays. Look at the rules above (`okr gate raw` judges again). If the "
+    'batch is right after all, start okr_etl_dag with {"accept_raw_batch": true}: plausibility rules then only report.'
+)
+
+
+@dataclass(frozen=True)
+class RawVerdict:
+    """The report, and per topic the offsets up to which the gate looked: exactly that may be loaded, nothing later."""
+
+    report: GateReport
+    upto: Mapping[str, Mapping[int, int]]
+
+
+def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawVerdict:
+    """Judge what waits in the lake, topic by topic, and store the result.
+
+    Raises:
+        RetryableError: lake or warehouse cannot be reached.
+    """
+    from ingestion.loading import read_waiting
+
+    upto: dict[str, Mapping[int, int]] = {}
+    suites: list[Suite] = []
+    dsn = settings.require("dsn_transform")
+    for topic in TOPICS:
+        waiting, offsets = read_waiting(settings, topic)
+        upto[topic] = offsets
+        if waiting.num_rows:
+            suites.append(event.suite(topic, questions(waiting, topic, dsn)))
+    report = judge(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
+    record(dsn, report)
+    return RawVerdict(report, upto)
+
+
+def _nothing(run_id: str) -> GateReport:
+    return GateReport(GATE, run_id, datetime.now(UTC), (), nothing_to_judge=True)
+
+
+def questions(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
+    """Compute what the rules ask of each waiting message (`raw_waiting.sql`); as many rows as `waiting` has."""
+    import duckdb
+
+    types = [contract.name for contract in contracts().values() if contract.topic == topic]
+    known = _known_key_results(waiting, dsn)
+    with duckdb.connect(config={"threads": 2}) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        connection.register("waiting", waiting)
+        connection.register("known", known)
+        frame: pd.DataFrame = connection.execute(read_sql("expectations", "raw_waiting"), [types]).df()
+    return frame
+
+
+def _known_key_results(waiting: "pa.Table", dsn: str) -> "pa.Table":
+    """Return the waiting check-ins' key results that raw already defines: key_result_id, baseline, target."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    check_ins = waiting.filter(pc.equal(waiting["event_type"], "okr.check_in.recorded.v1"))
+    asked = pc.unique(check_ins["subject"]).to_pylist()
+    with connect(dsn, application="okr-gate") as connection:
+        rows = connection.execute(read_sql("expectations", "known_key_results"), {"key_result_ids": asked}).fetchall()
+    schema = pa.schema([("key_result_id", pa.string()), ("baseline", pa.float64()), ("target", pa.float64())])
+    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    return pa.table([list(column) for column in columns], schema=schema)

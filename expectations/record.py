@@ -1,0 +1,17 @@
+"""Every judgement is kept in ops.gate_result, passed or not."""
+
+import json
+
+from expectations.report import GateReport
+from lakehouse.warehouse import connect, read_sql
+
+
+def record(dsn_transform: str, report: GateReport) -> None:
+    """Insert one row into ops.gate_result.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    values = report.as_dict() | {"report": json.dumps(report.as_dict(), default=str)}
+    with connect(dsn_transform, application="okr-gate") as connection:
+        connection.execute(read_sql("expectations", "record_gate"), values)

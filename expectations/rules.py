@@ -1,0 +1,79 @@
+"""What a suite is made of: rules as plain data. Nothing here knows the tool that runs them (`gate` alone does)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakehouse.errors import PermanentError
+from lakehouse.warehouse import read_sql
+
+# `-- name: <rule>[ (acceptable)|(advice)]`, then `-- expect: <sentence>` lines, then one SELECT of the rows at fault.
+HEADER = re.compile(r"^-- name: (?P<name>\w+)(?: \((?P<mark>acceptable|advice)\))?\n(?P<rest>.*)", re.DOTALL)
+EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One expectation: `type` and `arguments` are Great Expectations' own, `says` is the sentence people read.
+
+    `acceptable`: judges plausibility, so an operator who looked may load or publish despite it.
+    `advice`: is reported and never stops anything (drift).
+    """
+
+    name: str
+    says: str
+    type: str
+    arguments: Mapping[str, Any]
+    acceptable: bool = False
+    advice: bool = False
+
+
+@dataclass(frozen=True)
+class Suite:
+    """The rules of one noun on one table (or, with `frame`, on rows already in memory)."""
+
+    noun: str
+    table: str
+    rules: tuple[Rule, ...]
+    rows_at_least: int = 1
+    frame: Any = field(default=None, compare=False)
+
+    def every_rule(self) -> tuple[Rule, ...]:
+        """Return the rules, headed by the one that counts the rows: no suite passes on fewer than it must have seen."""
+        count = Rule(
+            name="has_rows",
+            says=f"{self.table} has at least {self.rows_at_least} rows",
+            type="expect_table_row_count_to_be_between",
+            arguments={"min_value": self.rows_at_least},
+        )
+        return (count, *self.rules)
+
+
+def sql_rules(name: str) -> tuple[Rule, ...]:
+    """Read `suites/<name>.sql`: each named query returns the rows that break its rule; `{batch}` is the suite's table.
+
+    Raises:
+        PermanentError: a query has no name or no sentence that says what is expected.
+    """
+    text = read_sql("expectations.suites", name)
+    blocks = re.split(r"^(?=-- name: )", text, flags=re.MULTILINE)
+    return tuple(_sql_rule(name, block) for block in blocks if block.startswith("-- name: "))
+
+
+def _sql_rule(file: str, block: str) -> Rule:
+    found = HEADER.match(block)
+    says = " ".join(EXPECT.findall(block)).strip()
+    if not found or not says:
+        raise PermanentError(
+            f"expectations/suites/{file}.sql: expected `-- name:` and `-- expect:` lines above {block[:80]!r}."
+        )
+    query = EXPECT.sub("", found["rest"]).strip().rstrip(";")
+    return Rule(
+        name=found["name"],
+        says=says,
+        type="unexpected_rows_expectation",
+        arguments={"unexpected_rows_query": query},
+        acceptable=found["mark"] == "acceptable",
+        advice=found["mark"] == "advice",
+    )
