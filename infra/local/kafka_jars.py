@@ -1,0 +1,138 @@
+"""Kafka's jars: fetched once from Maven's central repository into the user's cache, checked against a committed lock.
+
+`kafka_jars.lock` names every jar with its SHA-256; `python -m infra.local.kafka_jars` writes it anew.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakehouse.errors import PermanentError, RetryableError
+
+KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
+# Kafka logs through slf4j 1.7 and brings log4j; without this bridge between them its log is lost.
+LOG_BRIDGE = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
+LOCK = Path(__file__).with_name("kafka_jars.lock")
+READ_TIMEOUT_SECONDS = 20
+PARALLEL = 6
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One line of the lock."""
+
+    coordinate: str
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        """Return the jar's file name in the cache; the group keeps equal artifact names apart."""
+        group, artifact, version = self.coordinate.split(":")
+        return f"{group}.{artifact}-{version}.jar"
+
+
+def jars() -> list[Jar]:
+    """Return every jar of the lock, the class path's order."""
+    lines = (line.split() for line in LOCK.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
+    return [Jar(coordinate, digest) for digest, coordinate in lines]
+
+
+def cache_folder() -> Path:
+    """Return where the jars are kept: `$XDG_CACHE_HOME/okr-lakehouse/jars`, by default below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "okr-lakehouse" / "jars"
+
+
+def class_path() -> str:
+    """Return Kafka's class path.
+
+    Raises:
+        PermanentError: jars are missing.
+    """
+    absent = missing()
+    if absent:
+        raise PermanentError(f"{len(absent)} of Kafka's jars are missing in {cache_folder()}. Run `okr fetch`.")
+    return os.pathsep.join(str(cache_folder() / jar.file_name) for jar in jars())
+
+
+def missing() -> list[Jar]:
+    """Return the jars that are not in the cache yet; what is there was checked before it got its name."""
+    return [jar for jar in jars() if not (cache_folder() / jar.file_name).is_file()]
+
+
+def fetch(say: Callable[[str], None]) -> None:
+    """Download the missing jars; what was fetched stays, so a rerun continues.
+
+    Raises:
+        RetryableError: the repository cannot be reached.
+        PermanentError: a jar is not the one of the lock, or the cache cannot be written.
+    """
+    wanted = missing()
+    if not wanted:
+        return
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            downloads = {pool.submit(_download, jar, folder): jar for jar in wanted}
+            try:
+                for done, download in enumerate(as_completed(downloads), 1):
+                    download.result()
+                    if done % 10 == 0 or done == len(wanted):
+                        say(f"Kafka's jars: {done} of {len(wanted)} fetched")
+            finally:
+                pool.shutdown(cancel_futures=True)
+    except OSError as error:
+        raise PermanentError(f"Kafka's jars cannot be kept in {folder}: {error}. Set XDG_CACHE_HOME.") from error
+
+
+def _download(jar: Jar, folder: Path) -> None:
+    import requests
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+
+    # A mirror from the user's own jgo settings comes before the central repository.
+    repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
+    # jgo writes in place: an interrupted download must not look like a jar.
+    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as draft:
+        context = MavenContext(repo_cache=Path(draft), remote_repos=repositories, timeout=READ_TIMEOUT_SECONDS)
+        group, artifact, version = jar.coordinate.split(":")
+        try:
+            file = context.project(group, artifact).at_version(version).artifact().resolve()
+        except (requests.RequestException, RuntimeError) as error:
+            raise RetryableError(
+                f"Kafka's jar {jar.coordinate} could not be fetched ({type(error).__name__}). Check the network (or "
+                f"the mirror in ~/.config/jgo.conf) and run the command again: {len(missing())} jars are still "
+                "missing, what was fetched is kept."
+            ) from error
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        if found != jar.sha256:
+            raise PermanentError(
+                f"{jar.coordinate} has the SHA-256 {found}, but {LOCK.name} says {jar.sha256}. The repository or "
+                "the network changed the file: do not use it."
+            )
+        file.replace(folder / jar.file_name)
+
+
+def _write_lock() -> None:
+    from jgo.maven import MavenContext
+
+    with tempfile.TemporaryDirectory() as draft:
+        context = MavenContext(repo_cache=Path(draft), timeout=READ_TIMEOUT_SECONDS)
+        kafka, bridge = (context.create_dependency(coordinate) for coordinate in (KAFKA, LOG_BRIDGE))
+        # Resolved together, the bridge's own version rules would bend Kafka's; all it needs is there already.
+        inputs, others = context.resolver.resolve([kafka])
+        lines = [f"# {KAFKA} and what it needs; written by python -m infra.local.kafka_jars"]
+        for artifact in dict.fromkeys(dependency.artifact for dependency in (*inputs, *others, bridge)):
+            digest = hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()
+            lines.append(f"{digest} {artifact.groupId}:{artifact.artifactId}:{artifact.version}")
+    LOCK.write_text("\n".join(lines) + "\n", encoding="ascii")
+
+
+if __name__ == "__main__":
+    _write_lock()

