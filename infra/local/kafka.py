@@ -6,7 +6,7 @@ import socket
 import subprocess
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from infra.local import kafka_jars
 from infra.local.ports import LOOPBACK
@@ -130,7 +130,7 @@ class Kafka(Service):
         except KafkaException as error:
             raise RetryableError(str(error)) from error
 
-    def _admin(self):  # type: ignore[no-untyped-def]
+    def _admin(self) -> Any:
         from confluent_kafka.admin import AdminClient
 
         return AdminClient({"bootstrap.servers": self.stack.env["OKR_KAFKA_BOOTSTRAP"], "log_level": 0})
