@@ -1,0 +1,70 @@
+with confidence as (
+    select key_result_id, {{ exact_mean('confidence') }} as mean_confidence
+    from {{ ref('fct_check_in') }}
+    where not is_final and confidence is not null
+    group by key_result_id
+),
+
+key_result as (
+    select *, is_closed and mean_confidence is not null as is_calibrating
+    from {{ ref('mart_okr_scorecard') }}
+    left join confidence using (key_result_id)
+),
+
+grouped as (
+    select
+        team_id,
+        cycle_id,
+        max(team_name) as team_name,
+        max(organisation) as organisation,
+        max(cycle_name) as cycle_name,
+        max(cycle_start) as cycle_start,
+        max(cycle_end) as cycle_end,
+        count(*) as key_result_count,
+        count(*) filter (where is_closed) as closed_count,
+        count(*) filter (where status = 'achieved') as achieved_count,
+        count(*) filter (where status = 'missed') as missed_count,
+        count(*) filter (where status = 'on_track') as on_track_count,
+        count(*) filter (where status = 'at_risk') as at_risk_count,
+        count(*) filter (where status = 'off_track') as off_track_count,
+        count(*) filter (where status = 'no_check_in') as no_check_in_count,
+        count(*) filter (where status = 'awaiting_close') as awaiting_close_count,
+        count(*) filter (where status = 'not_started') as not_started_count,
+        count(*) filter (where status = 'no_cycle') as no_cycle_count,
+        {{ weighted_mean('final_score', 'weight', 'is_closed') }} as attainment_ratio,
+        {{ weighted_mean('coalesce(score_ratio, 0)', 'weight') }} as score_to_date_ratio,
+        count(*) filter (where is_calibrating) as calibrating_count,
+        {{ exact_mean('case when is_calibrating then mean_confidence - is_achieved::integer end') }} as overconfidence
+    from key_result
+    group by team_id, cycle_id
+)
+
+select
+    team_id,
+    cycle_id,
+    team_name,
+    organisation,
+    cycle_name,
+    cycle_start,
+    cycle_end,
+    key_result_count,
+    closed_count,
+    achieved_count,
+    missed_count,
+    on_track_count,
+    at_risk_count,
+    off_track_count,
+    no_check_in_count,
+    awaiting_close_count,
+    not_started_count,
+    no_cycle_count,
+    attainment_ratio,
+    {{ share('achieved_count', 'closed_count') }} as achieved_ratio,
+    {{ share('on_track_count', 'on_track_count + at_risk_count + off_track_count + no_check_in_count') }}
+        as on_track_ratio,
+    score_to_date_ratio,
+    case when calibrating_count >= {{ var('fewest_closed_key_results') }} then calibrating_count end
+        as calibration_key_result_count,
+    case when calibrating_count >= {{ var('fewest_closed_key_results') }} then overconfidence end
+        as overconfidence_ratio
+from grouped

@@ -1,0 +1,1 @@
+{{ versions(ref('stg_user'), 'user_id', ['name', 'email', 'team_id']) }}
