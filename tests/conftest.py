@@ -2,8 +2,8 @@
 
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -51,21 +51,33 @@ def postgres(test_stack: Stack) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.fixture(scope="session")
+def new_database(test_stack: Stack, postgres: Settings) -> Callable[[], AbstractContextManager[Settings]]:
+    """Return what makes a migrated, empty database (0.1 s) and drops it; for a test or fixture of any scope."""
+
+    @contextmanager
+    def database() -> Iterator[Settings]:
+        name = f"okr_{uuid.uuid4().hex[:12]}"
+        _superuser(test_stack, f"CREATE DATABASE {name} TEMPLATE okr_template OWNER okr_owner")
+        _superuser(test_stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        _superuser(test_stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
+        _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, analyst")
+        dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
+        try:
+            yield postgres.model_copy(
+                update={dsn: SecretStr(postgres.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in dsns}
+            )
+        finally:
+            _superuser(test_stack, f"DROP DATABASE {name} WITH (FORCE)")
+
+    return database
+
+
 @pytest.fixture
-def fresh_database(test_stack: Stack, postgres: Settings) -> Iterator[Settings]:
-    """Settings of a migrated, empty database of one test alone (0.1 s); `postgres` is shared by the session."""
-    name = f"okr_{uuid.uuid4().hex[:12]}"
-    _superuser(test_stack, f"CREATE DATABASE {name} TEMPLATE okr_template OWNER okr_owner")
-    _superuser(test_stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-    _superuser(test_stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
-    _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, analyst")
-    dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
-    try:
-        yield postgres.model_copy(
-            update={dsn: SecretStr(postgres.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in dsns}
-        )
-    finally:
-        _superuser(test_stack, f"DROP DATABASE {name} WITH (FORCE)")
+def fresh_database(new_database: Callable[[], AbstractContextManager[Settings]]) -> Iterator[Settings]:
+    """Settings of a migrated, empty database of one test alone; `postgres` is shared by the session."""
+    with new_database() as settings:
+        yield settings
 
 
 def _superuser(stack: Stack, statement: str) -> None:
