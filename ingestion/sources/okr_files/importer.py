@@ -78,8 +78,8 @@ def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, R
     if not history.key_results:
         first = f" The first: line {rejected.first[0].line}: {rejected.first[0].message}" if rejected.first else ""
         raise PermanentError(
-            f"{folder / KEY_RESULTS.name}: none of its {history.rows_read[KEY_RESULTS.name]} rows can be used, so there "
-            f"is nothing to import; rejected rows are listed in {rejected.path}.{first}"
+            f"{folder / KEY_RESULTS.name}: none of its {history.rows_read[KEY_RESULTS.name]} rows can be used, so "
+            f"there is nothing to import; rejected rows are listed in {rejected.path}.{first}"
         )
     return history, rejected
 

@@ -1,0 +1,90 @@
+"""Facts about progress: weekly check-ins with gaps, corrections, and the value that closes a key result."""
+
+import math
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from random import Random
+
+import msgspec
+
+from ingestion.sources.simulator.chance import working_moment
+from ingestion.sources.simulator.facts import Fact, told_late
+from ingestion.sources.simulator.goals import KeyResult
+from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.process import true_probability
+from ingestion.sources.simulator.vocabulary import NOTES
+from lakehouse.contracts.check_in import CheckInRecorded
+
+MISSES_WHEN_ABANDONED = 0.75
+WITHOUT_CONFIDENCE = 0.08
+WITH_NOTE = 0.2
+CORRECTED = 0.015
+NEVER_CLOSED = 0.03
+FINAL_NOTE = "final value"
+
+
+def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterator[Fact]:
+    """Tell all check-ins of a key result, of its whole cycle."""
+    chance = organisation.chance("check_ins", key_result.id)
+    for number, at in enumerate(_moments(chance, key_result)):
+        data = _weekly(organisation, chance, key_result, number, at)
+        if chance.random() < CORRECTED:
+            wrong = key_result.value(key_result.process.path[_day(key_result, at)] + chance.gauss(0.0, 0.2))
+            yield told_late(chance, f"{data.check_in_id}/0", at, msgspec.structs.replace(data, value=wrong))
+            noticed_at = at + timedelta(hours=6 * chance.lognormvariate(0.0, 1.0), minutes=5)
+            late = told_late(chance, f"{data.check_in_id}/1", noticed_at, data)
+            yield late._replace(occurred_at=at)
+        else:
+            yield told_late(chance, f"{data.check_in_id}/0", at, data)
+    if chance.random() >= NEVER_CLOSED:
+        yield _closing(organisation, chance, key_result)
+
+
+def confidence_of(chance: Random, key_result: KeyResult, at: datetime) -> float:
+    """Return what the owner would say: the true log-odds, damped, too hopeful by their optimism, and noisy."""
+    truth = true_probability(key_result.process, _day(key_result, at), key_result.threshold(at))
+    log_odds = math.log(min(0.98, max(0.02, truth)) / (1.0 - min(0.98, max(0.02, truth))))
+    said = 0.65 * log_odds + key_result.owner.optimism + chance.gauss(0.0, 0.7)
+    return round(20.0 / (1.0 + math.exp(-said))) / 20.0
+
+
+def _moments(chance: Random, key_result: KeyResult) -> Iterator[datetime]:
+    team, cycle = key_result.objective.team, key_result.objective.cycle
+    for week in range(cycle.days // 7 + 1):
+        day = cycle.start + timedelta(days=7 * week + team.check_in_day + chance.choice((-1, 0, 0, 0, 1)))
+        is_abandoned = key_result.process.is_abandoned((day - cycle.start).days)
+        if (
+            chance.random() >= (MISSES_WHEN_ABANDONED if is_abandoned else team.misses)
+            and 3 <= ((day - cycle.start).days) <= cycle.days
+        ):
+            yield working_moment(chance, day)
+
+
+def _weekly(
+    organisation: Organisation, chance: Random, key_result: KeyResult, number: int, at: datetime
+) -> CheckInRecorded:
+    return CheckInRecorded(
+        check_in_id=organisation.id_of("check_in", key_result.id, number),
+        key_result_id=key_result.id,
+        value=key_result.value(key_result.process.path[_day(key_result, at)]),
+        user_id=key_result.owner.id,
+        confidence=None if chance.random() < WITHOUT_CONFIDENCE else confidence_of(chance, key_result, at),
+        note=chance.choice(NOTES) if chance.random() < WITH_NOTE else None,
+    )
+
+
+def _closing(organisation: Organisation, chance: Random, key_result: KeyResult) -> Fact:
+    day = key_result.objective.cycle.end + timedelta(days=chance.randint(1, 3))
+    data = CheckInRecorded(
+        check_in_id=organisation.id_of("check_in", key_result.id, "final"),
+        key_result_id=key_result.id,
+        value=key_result.value(key_result.process.path[-1]),
+        user_id=key_result.owner.id,
+        note=FINAL_NOTE,
+        is_final=True,
+    )
+    return told_late(chance, f"{data.check_in_id}/0", working_moment(chance, day), data)
+
+
+def _day(key_result: KeyResult, at: datetime) -> int:
+    return min((at.date() - key_result.objective.cycle.start).days, key_result.process.days)

@@ -1,0 +1,84 @@
+"""Malformed messages: damaged copies of good ones, as broken clients and networks make them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from ingestion.events import EncodedEvent
+
+Damage = Callable[[EncodedEvent], EncodedEvent]
+
+
+def damaged(event: EncodedEvent, kind: int) -> EncodedEvent:
+    """Return a copy that breaks its contract, in one of `len(DAMAGES)` ways."""
+    return DAMAGES[kind % len(DAMAGES)](event)
+
+
+def _not_json(event: EncodedEvent) -> EncodedEvent:
+    return replace(event, value=b"check-in saved: " + event.value[:40])
+
+
+def _truncated(event: EncodedEvent) -> EncodedEvent:
+    return replace(event, value=event.value[: len(event.value) * 2 // 3])
+
+
+def _bad_utf8(event: EncodedEvent) -> EncodedEvent:
+    return replace(event, value=event.value.replace(b'"source":"', b'"source":"\xff\xfe', 1))
+
+
+def _empty(event: EncodedEvent) -> EncodedEvent:
+    return replace(event, value=b"")
+
+
+def _other_key(event: EncodedEvent) -> EncodedEvent:
+    return replace(event, key=b"not-" + event.key)
+
+
+def _changed(change: Callable[[dict[str, Any]], None]) -> Damage:
+    def damage(event: EncodedEvent) -> EncodedEvent:
+        frame: dict[str, Any] = msgspec.json.decode(event.value)
+        change(frame)
+        return replace(event, value=msgspec.json.encode(frame))
+
+    return damage
+
+
+def _without_id(frame: dict[str, Any]) -> None:
+    del frame["id"]
+
+
+def _without_data(frame: dict[str, Any]) -> None:
+    frame["data"] = {}
+
+
+def _wrong_types(frame: dict[str, Any]) -> None:
+    frame["data"] = {field: [12, "twelve"] for field in frame["data"]}
+
+
+def _unknown_type(frame: dict[str, Any]) -> None:
+    frame["type"] = "okr.moon_phase.observed.v1"
+
+
+def _from_a_far_future(frame: dict[str, Any]) -> None:
+    frame["time"] = "2999-12-31T23:59:59Z"
+
+
+def _with_a_nul(frame: dict[str, Any]) -> None:
+    frame["data"]["comment"] = "a\0b"
+
+
+DAMAGES: tuple[Damage, ...] = (
+    _not_json,
+    _truncated,
+    _bad_utf8,
+    _empty,
+    _other_key,
+    _changed(_without_id),
+    _changed(_without_data),
+    _changed(_wrong_types),
+    _changed(_unknown_type),
+    _changed(_from_a_far_future),
+    _changed(_with_a_nul),
+)

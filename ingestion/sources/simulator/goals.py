@@ -1,0 +1,128 @@
+"""What the teams set out to do in a cycle: objectives aligned to the leadership's, and key results with their fate."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+
+from ingestion.sources.simulator.chance import working_moment
+from ingestion.sources.simulator.people import Organisation, Team, User
+from ingestion.sources.simulator.process import ACHIEVED, CYCLE_SD, DIFFICULTY_SD, DRIFT, Process, draw
+from ingestion.sources.simulator.scale import Cycle
+from ingestion.sources.simulator.vocabulary import MEASURES, OBJECTIVES, Measure
+
+RETARGETED = 0.04
+ALIGNED = 0.85
+
+
+@dataclass(frozen=True)
+class Objective:
+    """An objective of a team in a cycle."""
+
+    id: str
+    team: Team
+    cycle: Cycle
+    title: str
+    parent_id: str | None
+    owner: User
+    defined_at: datetime
+
+
+@dataclass(frozen=True)
+class KeyResult:
+    """A key result with its latent process. `retarget` is when another target was set, and which."""
+
+    id: str
+    objective: Objective
+    measure: Measure
+    owner: User
+    baseline: float
+    target: float
+    weight: float
+    defined_at: datetime
+    process: Process
+    retarget: tuple[datetime, float] | None
+
+    def title(self, target: float) -> str:
+        """Return its title for one of its targets."""
+        return self.measure.title.format(f"{target:,.{self.measure.decimals}f} {self.measure.unit}")
+
+    def value(self, progress: float) -> float:
+        """Return the value at a progress, as precisely as the measure is read."""
+        return round(self.baseline + progress * (self.target - self.baseline), self.measure.decimals)
+
+    def threshold(self, at: datetime) -> float:
+        """Return the progress (in units of the first target) that counts as achieved, by the target valid at a time."""
+        if self.retarget is None or at < self.retarget[0]:
+            return ACHIEVED
+        return ACHIEVED * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
+
+
+def goals(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
+    """Draw all objectives and key results of a cycle; the leadership's come first."""
+    objectives: list[Objective] = []
+    key_results: list[KeyResult] = []
+    effect = organisation.chance("cycle", cycle.name).gauss(0.0, CYCLE_SD)
+    parents: list[Objective] = []
+    for team in organisation.teams:
+        own = list(_objectives(organisation, cycle, team, parents))
+        parents = parents or own
+        objectives += own
+        key_results += _key_results(organisation, team, own, effect)
+    return objectives, key_results
+
+
+def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
+    chance = organisation.chance("objectives", cycle.name, team.index)
+    members = organisation.members(team)
+    for number, title in enumerate(chance.sample(OBJECTIVES, chance.randint(2, 4))):
+        is_aligned = bool(parents) and chance.random() < ALIGNED
+        yield Objective(
+            id=organisation.id_of("objective", cycle.name, team.index, number),
+            team=team,
+            cycle=cycle,
+            title=title,
+            parent_id=chance.choice(parents).id if is_aligned else None,
+            owner=chance.choice(members),
+            defined_at=working_moment(chance, cycle.start - timedelta(days=chance.randint(12, 15))),
+        )
+
+
+def _key_results(
+    organisation: Organisation, team: Team, objectives: list[Objective], effect: float
+) -> Iterator[KeyResult]:
+    members = organisation.members(team)
+    chance = organisation.chance("measures", objectives[0].id)
+    measures = iter(chance.sample(MEASURES, len(MEASURES)))
+    for objective in objectives:
+        for number in range(chance.choices((2, 3, 4), (1, 2, 2))[0]):
+            key_result_id = organisation.id_of("key_result", objective.id, number)
+            own = organisation.chance("key_result", key_result_id)
+            drift = DRIFT + team.skill + effect - own.gauss(0.0, DIFFICULTY_SD)
+            owner = own.choice(members)
+            yield _key_result(own, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
+
+
+def _key_result(
+    chance: Random, objective: Objective, measure: Measure, *, key_result_id: str, owner: User, drift: float
+) -> KeyResult:
+    cycle = objective.cycle
+    baseline = round(chance.uniform(*measure.baseline), measure.decimals)
+    gain = abs(baseline) * chance.uniform(*measure.gain) * (1 if measure.rises else -1)
+    defined_on = cycle.start + timedelta(days=chance.choices(range(-10, 3), [3] * 10 + [1] * 3)[0])
+    retarget = None
+    if chance.random() < RETARGETED:
+        moment = working_moment(chance, cycle.start + timedelta(days=round(cycle.days * chance.uniform(0.3, 0.6))))
+        retarget = moment, round(baseline + gain * chance.choice((0.75, 0.85, 1.2, 1.35)), measure.decimals)
+    return KeyResult(
+        id=key_result_id,
+        objective=objective,
+        measure=measure,
+        owner=owner,
+        baseline=baseline,
+        target=round(baseline + gain, measure.decimals),
+        weight=chance.choice((0.5, 1.0, 1.0, 1.0, 2.0)),
+        defined_at=working_moment(chance, defined_on),
+        process=draw(chance, drift, cycle.days),
+        retarget=retarget,
+    )

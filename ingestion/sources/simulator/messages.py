@@ -1,0 +1,108 @@
+"""Facts to messages: encoded events, about 1 % of them sent twice, and 0.3 % malformed ones between them."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from ingestion.events import EncodedEvent, encode
+from ingestion.sources.simulator.damage import damaged
+from ingestion.sources.simulator.facts import Fact
+from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.timeline import timeline
+from lakehouse.ids import uuid7_of
+
+DUPLICATED_PER_MILLE = 10
+MALFORMED_PER_MILLE = 3
+LATEST_DUPLICATE = 5_000  # messages later
+
+
+class Fate(StrEnum):
+    """What a message is to whoever counts."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    MALFORMED = "malformed"
+
+
+class Message(NamedTuple):
+    """A message to be sent as it is."""
+
+    event: EncodedEvent
+    fate: Fate
+
+
+@dataclass
+class Tally:
+    """Messages by topic and fate: what a pipeline must find again."""
+
+    counts: dict[str, Counter[Fate]] = field(default_factory=dict)
+
+    def add(self, message: Message) -> None:
+        """Count a message."""
+        self.counts.setdefault(message.event.topic, Counter())[message.fate] += 1
+
+    def as_json(self) -> dict[str, dict[str, int]]:
+        """Return per topic: produced in all, of these duplicates and malformed, and distinct good events."""
+        return {
+            topic: {
+                "produced": sum(count.values()),
+                "duplicates": count[Fate.DUPLICATE],
+                "malformed": count[Fate.MALFORMED],
+                "distinct": count[Fate.NEW],
+            }
+            for topic, count in sorted(self.counts.items())
+        }
+
+    def as_lines(self) -> list[str]:
+        """Return the same for people, a line per topic."""
+        return [
+            f"sent to {topic}: {n['produced']} messages = {n['distinct']} events + {n['duplicates']} duplicates"
+            f" + {n['malformed']} malformed"
+            for topic, n in self.as_json().items()
+        ]
+
+
+def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
+    """Yield the past up to `as_of` as messages, in the order of sending; equal bytes for equal arguments."""
+    again: list[tuple[int, int, EncodedEvent]] = []  # due, position (no two are equal), event
+    for position, fact in enumerate(timeline(organisation, as_of)):
+        event_id, event = encode_fact(organisation, fact)
+        yield Message(event, Fate.NEW)
+        luck, kind, delay = _luck(event_id)
+        if luck < DUPLICATED_PER_MILLE:
+            heapq.heappush(again, (position + 1 + delay, position, event))
+        elif luck >= 1000 - MALFORMED_PER_MILLE:
+            yield Message(damaged(event, kind), Fate.MALFORMED)
+        while again and again[0][0] <= position:
+            yield Message(heapq.heappop(again)[2], Fate.DUPLICATE)
+    while again:
+        yield Message(heapq.heappop(again)[2], Fate.DUPLICATE)
+
+
+def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEvent]:
+    """Return a fact's event with the id that it always has."""
+    event_id = uuid7_of(fact.occurred_at, organisation.id, type(fact.data).__name__, fact.name)
+    source = f"okr-simulation/{organisation.scale.name}/{organisation.seed}"
+    event = encode(fact.data, at=fact.occurred_at, source=source, event_id=event_id, recorded_at=fact.recorded_at)
+    return event_id, event
+
+
+def _luck(event_id: UUID) -> tuple[int, int, int]:
+    """Return (0 to 999, a kind, a delay) read off an id's hashed bits, so that an event's fate is its own."""
+    bits = event_id.int & (1 << 60) - 1
+    return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % LATEST_DUPLICATE
+
+
+def report(organisation: Organisation, as_of: datetime, tally: Tally) -> dict[str, Any]:
+    """Return what was simulated, as plain values."""
+    return {
+        "seed": organisation.seed,
+        "scale": organisation.scale.name,
+        "as_of": as_of.isoformat(),
+        "topics": tally.as_json(),
+    }

@@ -1,0 +1,108 @@
+"""The organisation, its teams and its people: a function of (seed, scale) alone."""
+
+from dataclasses import dataclass
+from random import Random
+from uuid import NAMESPACE_URL, uuid5
+
+from ingestion.sources.simulator.chance import stream
+from ingestion.sources.simulator.process import SKILL_SD
+from ingestion.sources.simulator.scale import Cycle, Scale
+from ingestion.sources.simulator.vocabulary import FIRST_NAMES, LAST_NAMES, STRANGE_PEOPLE, STRANGE_TEAMS, TEAMS
+
+ON_LOAN = 0.03  # share of people who help another team for one cycle
+
+
+@dataclass(frozen=True)
+class Team:
+    """A team; `skill` shifts the drift of its key results, `misses` is the share of check-ins it leaves out."""
+
+    index: int
+    id: str
+    name: str
+    skill: float
+    misses: float
+    check_in_day: int
+
+
+@dataclass(frozen=True)
+class User:
+    """A person; `optimism` is added to the log-odds of their confidence, `views` are pages per workday."""
+
+    index: int
+    id: str
+    name: str
+    email: str
+    home_team: int
+    optimism: float
+    views: float
+
+
+@dataclass(frozen=True)
+class Organisation:
+    """Everything of the organisation that does not change with time, and the seed of everything that does."""
+
+    seed: int
+    scale: Scale
+    id: str
+    name: str
+    teams: tuple[Team, ...]
+    users: tuple[User, ...]
+
+    def id_of(self, *name: object) -> str:
+        """Return the UUID of one of its things, by the thing's name."""
+        return _id(self.seed, self.scale, *name)
+
+    def chance(self, *name: object) -> Random:
+        """Return the stream of chance of one of its things."""
+        return stream(self.seed, self.scale.name, *name)
+
+    def team_of(self, user: User, cycle: Cycle) -> Team:
+        """Return where a person works in a cycle: at home, or on loan."""
+        chance = self.chance("loan", user.index, cycle.name)
+        away = chance.random() < ON_LOAN
+        return self.teams[chance.randrange(len(self.teams)) if away else user.home_team]
+
+    def members(self, team: Team) -> tuple[User, ...]:
+        """Return the people whose home a team is; every team has some."""
+        return tuple(user for user in self.users if user.home_team == team.index)
+
+
+def organisation(seed: int, scale: Scale) -> Organisation:
+    """Draw an organisation."""
+    teams = tuple(_team(seed, scale, index) for index in range(scale.teams))
+    users = tuple(_user(seed, scale, index) for index in range(scale.users))
+    return Organisation(seed, scale, _id(seed, scale, "organisation"), f"Example {scale.name} {seed}", teams, users)
+
+
+def _team(seed: int, scale: Scale, index: int) -> Team:
+    chance = stream(seed, scale.name, "team", index)
+    lap, place = divmod(index, len(TEAMS))
+    name = STRANGE_TEAMS.get(index) or TEAMS[place] + (f" {lap + 1}" if lap else "")
+    return Team(
+        index=index,
+        id=_id(seed, scale, "team", index),
+        name=name,
+        skill=chance.gauss(0.0, SKILL_SD),
+        misses=min(0.4, max(0.02, chance.gauss(0.15, 0.06))),
+        check_in_day=chance.randrange(3, 6),
+    )
+
+
+def _user(seed: int, scale: Scale, index: int) -> User:
+    chance = stream(seed, scale.name, "user", index)
+    first, last = chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
+    strange = STRANGE_PEOPLE[index] if index < len(STRANGE_PEOPLE) else None
+    return User(
+        index=index,
+        id=_id(seed, scale, "user", index),
+        name=strange or f"{first} {last}",
+        email=f"person.{index}@example.org" if strange else f"{first}.{last}.{index}@example.org".lower(),
+        home_team=index % scale.teams,
+        optimism=chance.gauss(0.45, 0.35),
+        views=scale.views_per_workday * chance.lognormvariate(-0.125, 0.5),
+    )
+
+
+def _id(seed: int, scale: Scale, *name: object) -> str:
+    path = "/".join(map(str, name))
+    return str(uuid5(NAMESPACE_URL, f"https://example.org/okr-simulation/{seed}/{scale.name}/{path}"))

@@ -1,0 +1,103 @@
+"""How a key result moves, and the probability that it ends well, which a simulation alone can know.
+
+Progress x (0 at the baseline, 1 at the first target) starts at 0 on the cycle's first day and moves once a day:
+
+    x[d] - x[d-1] = drift * (W(d/D) - W((d-1)/D)) + volatility / sqrt(D) * e,     e ~ N(0, 1), independent
+
+for D days of the cycle. `drift` is the progress expected at the end: DRIFT + team's skill + cycle's effect -
+difficulty, all Gaussian. W, the profile, is how the work is spread over the cycle: it rises from 0 to 1 (steady, early, late, an S,
+or with a stall where it stands still). Each week from the second on, a key result is abandoned with probability
+ABANDON_PER_WEEK; from then on it does not move at all.
+
+So, for a key result known to be alive at day d with progress x, the end is Gaussian, but for abandonment:
+
+    x[D] ~ N(x + drift * (1 - W(d/D)), volatility^2 * (1 - d/D))
+
+`true_probability` sums that over the weeks in which it may be abandoned. It knows drift and profile, which no model
+sees, so no forecast can have a better expected score; a re-targeting counts from the day it is made.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+
+ACHIEVED = 0.7
+DRIFT = 0.88
+SKILL_SD = 0.15
+CYCLE_SD = 0.10
+DIFFICULTY_SD = 0.25
+VOLATILITY = 0.17
+ABANDON_PER_WEEK = 0.008
+
+Profile = Callable[[float], float]
+
+
+def _stall(begin: float, length: float) -> Profile:
+    def spread(u: float) -> float:
+        return (min(u, begin) + max(0.0, u - begin - length)) / (1.0 - length)
+
+    return spread
+
+
+PROFILES: tuple[tuple[float, Profile], ...] = (
+    (0.26, lambda u: u),
+    (0.24, lambda u: u * u * (3.0 - 2.0 * u)),
+    (0.18, lambda u: u**1.9),
+    (0.14, lambda u: 1.0 - (1.0 - u) ** 1.7),
+    (0.10, _stall(0.15, 0.35)),
+    (0.08, _stall(0.45, 0.35)),
+)
+"""Share of key results, and their profile W."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One key result's fate: `path[d]` is its progress d days after the cycle's start; a cycle of D days has D + 1."""
+
+    drift: float
+    profile: Profile
+    abandoned_day: int | None
+    path: tuple[float, ...]
+
+    @property
+    def days(self) -> int:
+        """D, the cycle's days."""
+        return len(self.path) - 1
+
+    def is_abandoned(self, day: int) -> bool:
+        """Whether it had been abandoned by that day."""
+        return self.abandoned_day is not None and self.abandoned_day <= day
+
+
+def draw(chance: Random, drift: float, days: int) -> Process:
+    """Draw a key result's fate for a cycle of that many days."""
+    profile = chance.choices([p for _, p in PROFILES], [share for share, _ in PROFILES])[0]
+    abandoned = next((d for d in range(14, days, 7) if chance.random() < ABANDON_PER_WEEK), None)
+    path = [0.0]
+    for day in range(1, days + 1):
+        step = drift * (profile(day / days) - profile((day - 1) / days)) + chance.gauss(0.0, VOLATILITY / days**0.5)
+        path.append(path[-1] + (0.0 if abandoned is not None and day > abandoned else step))
+    return Process(drift, profile, abandoned, tuple(path))
+
+
+def true_probability(process: Process, day: int, threshold: float = ACHIEVED) -> float:
+    """Return P(x at the end >= threshold), given everything about the key result but its future chances.
+
+    `threshold` is in units of the first target: ACHIEVED times new gain / first gain where it was re-targeted.
+    """
+    now = process.path[day]
+    if process.is_abandoned(day) or day >= process.days:
+        return 1.0 if now >= threshold else 0.0
+    alive, total = 1.0, 0.0
+    for week in range(14, process.days, 7):
+        if week > day:
+            total += alive * ABANDON_PER_WEEK * _reaches(process, now, day, week, threshold)
+            alive *= 1.0 - ABANDON_PER_WEEK
+    return total + alive * _reaches(process, now, day, process.days, threshold)
+
+
+def _reaches(process: Process, now: float, day: int, until: int, threshold: float) -> float:
+    share = process.profile(until / process.days) - process.profile(day / process.days)
+    spread = VOLATILITY * ((until - day) / process.days) ** 0.5
+    return 0.5 * math.erfc((threshold - now - process.drift * share) / spread / math.sqrt(2.0))

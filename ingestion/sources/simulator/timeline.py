@@ -1,0 +1,63 @@
+"""All facts of the past in the order in which they reach the log, a day at a time."""
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+from ingestion.sources.simulator.background import host_metrics, views
+from ingestion.sources.simulator.check_ins import check_in_facts
+from ingestion.sources.simulator.facts import Fact
+from ingestion.sources.simulator.goals import KeyResult, goals
+from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.scale import Cycle, cycles_until
+from ingestion.sources.simulator.structure import CYCLE_DAYS_BEFORE, DAYS_BEFORE, cycle_facts, founding_facts
+
+ONE_DAY = timedelta(days=1)
+
+
+def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
+    """Yield every fact that had reached the log by `as_of`. Holds one cycle and the facts that are on their way."""
+    cycles = cycles_until(as_of)
+    waiting: list[Fact] = list(founding_facts(organisation, cycles[0]))
+    heapq.heapify(waiting)
+    of_team: dict[int, list[KeyResult]] = {}
+    planned: dict[str, list[KeyResult]] = {}
+    day = cycles[0].start - timedelta(days=DAYS_BEFORE)
+    while day <= as_of.date():
+        for cycle in cycles:
+            if day == cycle.start - timedelta(days=CYCLE_DAYS_BEFORE):
+                planned[cycle.name] = _plan(organisation, cycle, waiting)
+            if day == cycle.start:
+                of_team = _by_team(planned.pop(cycle.name))
+        for fact in _daily(organisation, day, of_team):
+            heapq.heappush(waiting, fact)
+        midnight = datetime.combine(day + ONE_DAY, time(), tzinfo=UTC)
+        while waiting and waiting[0].sent_at < midnight:
+            fact = heapq.heappop(waiting)
+            if fact.sent_at > as_of:
+                return
+            yield fact
+        day += ONE_DAY
+
+
+def _plan(organisation: Organisation, cycle: Cycle, waiting: list[Fact]) -> list[KeyResult]:
+    objectives, key_results = goals(organisation, cycle)
+    for fact in cycle_facts(organisation, cycle, objectives, key_results):
+        heapq.heappush(waiting, fact)
+    for key_result in key_results:
+        for fact in check_in_facts(organisation, key_result):
+            heapq.heappush(waiting, fact)
+    return key_results
+
+
+def _by_team(key_results: list[KeyResult]) -> dict[int, list[KeyResult]]:
+    found: dict[int, list[KeyResult]] = {}
+    for key_result in key_results:
+        found.setdefault(key_result.objective.team.index, []).append(key_result)
+    return found
+
+
+def _daily(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
+    yield from host_metrics(organisation, day)
+    if of_team:
+        yield from views(organisation, day, of_team)
