@@ -1,0 +1,188 @@
+"""A log made by hand through the contracts, loaded into raw, and dbt run on it as the pipeline runs it."""
+
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import orjson
+import pytest
+from psycopg.rows import dict_row
+
+from lakehouse.contracts import TOPICS, contracts
+from lakehouse.ids import uuid7_of
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, dbt_environment
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+PARTITIONS = 4
+COLUMNS = (
+    "kafka_partition, kafka_offset, logged_at, event_id, event_type, source, subject, occurred_at, recorded_at, "
+    "recorded_at_assumed, data"
+)
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One row of raw.<topic>."""
+
+    topic: str
+    partition: int
+    offset: int
+    logged_at: datetime
+    event_id: UUID
+    event_type: str
+    subject: str
+    occurred_at: datetime
+    recorded_at: datetime
+    assumed: bool
+    data: bytes
+
+
+class Log:
+    """Topics as the landing wrote them: `add` appends an event where Kafka would, `load` copies all into raw."""
+
+    def __init__(self) -> None:
+        self.events: list[Logged] = []
+        self._next: dict[tuple[str, int], int] = {}
+
+    def add(
+        self,
+        data: msgspec.Struct,
+        at: datetime,
+        *,
+        logged_at: datetime | None = None,
+        recorded_at: datetime | None = None,
+        assumed: bool = False,
+        event_id: UUID | None = None,
+        **unknown_fields: Any,
+    ) -> Logged:
+        """Append an event; without more it was logged a second after it happened."""
+        name, contract = next((n, c) for n, c in contracts().items() if c.model is type(data))
+        body = msgspec.json.decode(msgspec.json.encode(data)) | unknown_fields
+        subject = str(getattr(data, contract.key))
+        logged_at = logged_at or at + timedelta(seconds=1)
+        event = Logged(
+            topic=contract.topic,
+            partition=zlib.crc32(subject.encode()) % PARTITIONS,
+            offset=0,
+            logged_at=logged_at,
+            event_id=event_id or uuid7_of(at, name, subject, str(len(self.events))),
+            event_type=name,
+            subject=subject,
+            occurred_at=at,
+            recorded_at=min(recorded_at or (at if assumed else logged_at), logged_at),
+            assumed=assumed,
+            data=orjson.dumps(body),
+        )
+        return self._append(event)
+
+    def repeat(self, event: Logged) -> Logged:
+        """Append a second copy of an event, as a producer does that did not hear the broker's answer."""
+        return self._append(replace(event, logged_at=event.logged_at + timedelta(minutes=1)))
+
+    def merge(self, events: Sequence[Logged]) -> None:
+        """Append events that another log made."""
+        for event in events:
+            self._append(event)
+
+    def _append(self, event: Logged) -> Logged:
+        place = event.topic, event.partition
+        event = replace(event, offset=self._next.get(place, 0))
+        self._next[place] = event.offset + 1
+        self.events.append(event)
+        return event
+
+    def load(self, settings: Settings) -> None:
+        """Replace what raw holds by this log."""
+        with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
+            for topic in TOPICS:
+                cursor.execute(f"TRUNCATE raw.{topic}")
+                with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
+                    for event in (event for event in self.events if event.topic == topic):
+                        copy.write_row(
+                            (
+                                event.partition, event.offset, event.logged_at, event.event_id, event.event_type,
+                                "test", event.subject, event.occurred_at, event.recorded_at, event.assumed,
+                                event.data.decode(),
+                            )
+                        )  # fmt: skip
+
+
+class Dbt:
+    """dbt in a process of its own, on one database."""
+
+    def __init__(self, settings: Settings, target: Path) -> None:
+        self.settings = settings
+        self.target = target
+
+    def run(self, *arguments: str) -> str:
+        """Run dbt and return what it printed; fail the test when it fails."""
+        done = self.attempt(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run dbt, whatever comes of it."""
+        paths = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
+        paths += [f"--target-path={self.target}", f"--log-path={self.target / 'logs'}"]
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("dbt")), *arguments, *paths],
+            env=os.environ | dbt_environment(self.settings),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+
+    def build(self) -> None:
+        """Build staging, intermediate and marts as the ETL does, without unit tests and without ml."""
+        self.run("build", "--exclude-resource-type=unit_test", "--exclude=path:models/ml")
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """Ask the marts that were built."""
+        with connect(self.settings.require("dsn_transform")) as connection:
+            connection.execute("SET search_path = marts_build, intermediate, staging")
+            with connection.cursor(row_factory=dict_row) as cursor:
+                return cursor.execute(query.encode(), values).fetchall()
+
+    def row(self, query: str, *values: Any) -> dict[str, Any]:
+        """Ask for exactly one row."""
+        rows = self.rows(query, *values)
+        assert len(rows) == 1, rows
+        return rows[0]
+
+    def marts(self) -> list[str]:
+        """Names of the tables built in marts_build."""
+        query = "select tablename from pg_tables where schemaname = 'marts_build' order by 1"
+        return [row["tablename"] for row in self.rows(query)]
+
+
+NewDatabase = Callable[[], AbstractContextManager[Settings]]
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One target folder for all runs, so that the project is parsed once."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="module")
+def dbt(new_database: NewDatabase, dbt_target: Path) -> Iterator[Dbt]:
+    """Run dbt on a database of this module alone."""
+    with new_database() as settings:
+        yield Dbt(settings, dbt_target)
+
+
+@pytest.fixture(scope="session")
+def new_log() -> Callable[[], Log]:
+    """Return what makes an empty log."""
+    return Log
