@@ -1,19 +1,26 @@
 """`okr simulate` and `okr produce …`: the commands of the sources."""
 
 import json
+import signal
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 from typing import Annotated, Any
 
 import typer
 
+from lakehouse.errors import PermanentError
 from lakehouse.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
 produce = typer.Typer(no_args_is_help=True, help="Send events to Kafka from a source.")
 app.add_typer(produce, name="produce")
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # of a simulated present
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+Seed = Annotated[int, typer.Option(help="Another number is another organisation.")]
+ScaleName = Annotated[str, typer.Option(help="default (2,000 key results and more) or small (about 200).")]
 
 
 @produce.command("files")
@@ -30,6 +37,94 @@ def produce_files(
         sent = send_history(history, producer.send)
     report = ImportReport(folder, history, rejected, sent)
     _print(report.as_json(), report.as_lines(), as_json=as_json)
+
+
+@produce.command("simulation")
+def produce_simulation(
+    seed: Seed = 1,
+    scale: ScaleName = "default",
+    as_of: Annotated[str, typer.Option(help="End of the past, e.g. 2026-05-01T12:00:00Z; by default now.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Send a simulated organisation's past, with late, repeated and malformed messages, and say how many of each."""
+    from ingestion.producer import EventProducer
+    from ingestion.sources.simulator import Tally, messages, organisation, scale_of
+    from ingestion.sources.simulator.messages import report
+
+    simulated = organisation(seed, scale_of(scale))
+    moment = _moment(as_of)
+    tally = Tally()
+    with EventProducer(load_settings().require("kafka_bootstrap"), client_id="okr-simulation") as producer:
+        for message in messages(simulated, moment):
+            producer.send(message.event)
+            tally.add(message)
+    _print(report(simulated, moment, tally), tally.as_lines(), as_json=as_json)
+
+
+@produce.command("live")
+def produce_live(
+    *,
+    seconds: Annotated[float, typer.Option(help="How long.")],
+    rate: Annotated[float, typer.Option(help="Events a second.")] = 5.0,
+    seed: Seed = 1,
+    scale: ScaleName = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Send the same organisation's present: check-ins, views and host metrics of now."""
+    from ingestion.producer import EventProducer
+    from ingestion.sources.simulator import organisation, scale_of
+    from ingestion.sources.simulator.live import live
+
+    simulated = organisation(seed, scale_of(scale))
+    with EventProducer(load_settings().require("kafka_bootstrap"), client_id="okr-simulation-live") as producer:
+        tally = live(simulated, seconds=seconds, rate=rate, send=producer.send)
+    _print({"topics": tally.as_json()}, tally.as_lines(), as_json=as_json)
+
+
+@produce.command("host-metrics")
+def produce_host_metrics(
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two samples.")] = 10.0,
+) -> None:
+    """Send this host's CPU, memory and disk use until SIGTERM or Ctrl-C."""
+    from ingestion.sources.host_metrics import collect
+
+    settings = load_settings()
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    bootstrap = settings.require("kafka_bootstrap")
+    sent = collect(bootstrap=bootstrap, disk=settings.state, interval_seconds=interval, stop=stop)
+    typer.echo(f"sent {sent} samples")
+
+
+@app.command("simulate")
+def simulate(
+    out: Annotated[Path, typer.Option(help="A new or an empty folder.")],
+    seed: Seed = 1,
+    scale: ScaleName = "default",
+    as_of: Annotated[str, typer.Option(help="End of the past, e.g. 2026-05-01T12:00:00Z; by default now.")] = "",
+) -> None:
+    """Write a simulated organisation as key_results.csv and check_ins.csv, as `okr produce files` reads them."""
+    from ingestion.sources.simulator import organisation, scale_of
+    from ingestion.sources.simulator.files import write_files
+
+    rows = write_files(organisation(seed, scale_of(scale)), _moment(as_of), out)
+    for file, count in rows.items():
+        typer.echo(f"{out / file}: {count} rows")
+
+
+def _moment(text: str) -> datetime:
+    now = datetime.now(UTC)
+    if not text:
+        return now
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PermanentError(f"--as-of expects a time such as 2026-05-01T12:00:00Z, got {text!r}.") from error
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if not EARLIEST <= moment <= now:
+        raise PermanentError(f"--as-of expects a time from {EARLIEST:%Y} to now, got {text!r}.")
+    return moment.astimezone(UTC)
 
 
 def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:

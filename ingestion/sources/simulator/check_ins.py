@@ -30,10 +30,10 @@ def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterato
         data = _weekly(organisation, chance, key_result, number, at)
         if chance.random() < CORRECTED:
             wrong = key_result.value(key_result.process.path[_day(key_result, at)] + chance.gauss(0.0, 0.2))
-            yield told_late(chance, f"{data.check_in_id}/0", at, msgspec.structs.replace(data, value=wrong))
-            noticed_at = at + timedelta(hours=6 * chance.lognormvariate(0.0, 1.0), minutes=5)
-            late = told_late(chance, f"{data.check_in_id}/1", noticed_at, data)
-            yield late._replace(occurred_at=at)
+            first = told_late(chance, f"{data.check_in_id}/0", at, msgspec.structs.replace(data, value=wrong))
+            yield first
+            noticed_at = first.sent_at + timedelta(hours=6 * chance.lognormvariate(0.0, 1.0), minutes=5)
+            yield told_late(chance, f"{data.check_in_id}/1", noticed_at, data)._replace(occurred_at=at)
         else:
             yield told_late(chance, f"{data.check_in_id}/0", at, data)
     if chance.random() >= NEVER_CLOSED:

@@ -45,7 +45,7 @@ class KeyResult:
 
     def title(self, target: float) -> str:
         """Return its title for one of its targets."""
-        return self.measure.title.format(f"{target:,.{self.measure.decimals}f} {self.measure.unit}")
+        return self.measure.title.format(f"{target:,.{self.measure.decimals}f}")
 
     def value(self, progress: float) -> float:
         """Return the value at a progress, as precisely as the measure is read."""
@@ -103,7 +103,7 @@ def _key_results(
             yield _key_result(own, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
 
 
-def _key_result(
+def _key_result(  # noqa: PLR0913 - the parts it is drawn from
     chance: Random, objective: Objective, measure: Measure, *, key_result_id: str, owner: User, drift: float
 ) -> KeyResult:
     cycle = objective.cycle

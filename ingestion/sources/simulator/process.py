@@ -5,9 +5,9 @@ Progress x (0 at the baseline, 1 at the first target) starts at 0 on the cycle's
     x[d] - x[d-1] = drift * (W(d/D) - W((d-1)/D)) + volatility / sqrt(D) * e,     e ~ N(0, 1), independent
 
 for D days of the cycle. `drift` is the progress expected at the end: DRIFT + team's skill + cycle's effect -
-difficulty, all Gaussian. W, the profile, is how the work is spread over the cycle: it rises from 0 to 1 (steady, early, late, an S,
-or with a stall where it stands still). Each week from the second on, a key result is abandoned with probability
-ABANDON_PER_WEEK; from then on it does not move at all.
+difficulty, all Gaussian. W, the profile, is how the work is spread over the cycle: it rises from 0 to 1 (steady, early,
+late, an S, or with a stall where it stands still). Each week from the second on, a key result is abandoned with
+probability ABANDON_PER_WEEK; from then on it does not move at all.
 
 So, for a key result known to be alive at day d with progress x, the end is Gaussian, but for abandonment:
 
@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from random import Random
 
 ACHIEVED = 0.7
-DRIFT = 0.88
+DRIFT = 0.83
 SKILL_SD = 0.15
-CYCLE_SD = 0.10
+CYCLE_SD = 0.07
 DIFFICULTY_SD = 0.25
 VOLATILITY = 0.17
 ABANDON_PER_WEEK = 0.008

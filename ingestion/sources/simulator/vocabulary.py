@@ -153,20 +153,24 @@ class Measure:
 
 
 MEASURES = (
-    Measure("Raise activation of new accounts to {}", "percent", (25, 50), (0.2, 0.5), rises=True, decimals=1),
-    Measure("Raise monthly recurring revenue to {}", "eur", (40_000, 900_000), (0.1, 0.4), rises=True, decimals=0),
-    Measure("Cut median lead time to {}", "days", (12, 40), (0.2, 0.5), rises=False, decimals=2),
+    Measure("Raise activation of new accounts to {} %", "percent", (25, 50), (0.2, 0.5), rises=True, decimals=1),
+    Measure("Raise monthly recurring revenue to {} EUR", "eur", (40_000, 900_000), (0.1, 0.4), rises=True, decimals=0),
+    Measure("Cut median lead time to {} days", "days", (12, 40), (0.2, 0.5), rises=False, decimals=2),
     Measure("Reach {} weekly active users", "users", (1_500, 60_000), (0.15, 0.6), rises=True, decimals=0),
-    Measure("Bring the first response time down to {}", "minutes", (45, 240), (0.25, 0.6), rises=False, decimals=1),
+    Measure(
+        "Bring the first response time down to {} minutes", "minutes", (45, 240), (0.25, 0.6), rises=False, decimals=1
+    ),
     Measure("Lift the net promoter score to {}", "points", (18, 45), (0.2, 0.6), rises=True, decimals=1),
     Measure("Reduce open defects to {}", "defects", (180, 900), (0.3, 0.7), rises=False, decimals=0),
-    Measure("Cover {} of critical paths with tests", "percent", (35, 60), (0.2, 0.5), rises=True, decimals=1),
-    Measure("Lower the monthly bill to {}", "eur", (8_000, 120_000), (0.1, 0.35), rises=False, decimals=0),
+    Measure("Cover {} % of critical paths with tests", "percent", (35, 60), (0.2, 0.5), rises=True, decimals=1),
+    Measure("Lower the monthly bill to {} EUR", "eur", (8_000, 120_000), (0.1, 0.35), rises=False, decimals=0),
     Measure("Sign {} partners", "partners", (120, 600), (0.2, 0.6), rises=True, decimals=0),
-    Measure("Answer the API in {} at the 95th percentile", "ms", (300, 1_400), (0.2, 0.6), rises=False, decimals=0),
-    Measure("Raise the share of searches with a click to {}", "percent", (30, 55), (0.15, 0.4), rises=True, decimals=1),
-    Measure("Shrink monthly churn to {}", "percent", (3, 9), (0.15, 0.4), rises=False, decimals=2),
+    Measure("Answer the API in {} ms at the 95th percentile", "ms", (300, 1_400), (0.2, 0.6), rises=False, decimals=0),
+    Measure(
+        "Raise the share of searches with a click to {} %", "percent", (30, 55), (0.15, 0.4), rises=True, decimals=1
+    ),
+    Measure("Shrink monthly churn to {} %", "percent", (3, 9), (0.15, 0.4), rises=False, decimals=2),
     Measure("Train {} colleagues", "people", (100, 800), (0.3, 0.9), rises=True, decimals=0),
-    Measure("Move net cash flow from a loss to {}", "keur", (-400, -100), (0.3, 1.6), rises=True, decimals=1),
+    Measure("Move net cash flow from a loss to {} kEUR", "keur", (-400, -100), (0.3, 1.6), rises=True, decimals=1),
     Measure("Publish {} guides", "guides", (110, 300), (0.3, 0.8), rises=True, decimals=0),
 )

@@ -1,0 +1,88 @@
+"""The live present: check-ins, views and host metrics of this moment, on the open cycle's key results."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import msgspec
+
+from ingestion.events import EncodedEvent, encode
+from ingestion.sources.simulator.background import PAGE_WEIGHTS, PAGES
+from ingestion.sources.simulator.check_ins import confidence_of
+from ingestion.sources.simulator.goals import KeyResult, goals
+from ingestion.sources.simulator.messages import Fate, Message, Tally
+from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.scale import quarter_of
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.host_metric import HostMetricSampled
+from lakehouse.contracts.page import PageViewed
+from lakehouse.errors import PermanentError
+from lakehouse.ids import uuid7
+
+CHECK_IN_SHARE = 0.3
+VIEW_SHARE = 0.6
+
+
+def live(organisation: Organisation, *, seconds: float, rate: float, send: Callable[[EncodedEvent], None]) -> Tally:
+    """Send `rate` events a second for some seconds, each of the moment at which it is sent.
+
+    Raises:
+        PermanentError: seconds or rate is not positive, or no key result of the open cycle is defined yet.
+    """
+    if seconds <= 0 or rate <= 0:
+        raise PermanentError(f"Expected seconds and rate above 0, got {seconds:g} and {rate:g}.")
+    tally = Tally()
+    facts = _facts(organisation)
+    begun = time.monotonic()
+    for number in range(max(1, round(seconds * rate))):
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        data = next(facts)
+        event = encode(data, at=datetime.now(UTC), source="okr-simulation/live", event_id=uuid7())
+        send(event)
+        tally.add(Message(event, Fate.NEW))
+    return tally
+
+
+def _facts(organisation: Organisation) -> Iterator[msgspec.Struct]:
+    chance = organisation.chance("live", time.time_ns())
+    while True:
+        now = datetime.now(UTC)
+        for key_result in _open_key_results(organisation, now):
+            luck = chance.random()
+            if luck < CHECK_IN_SHARE:
+                yield _check_in(organisation, chance, key_result)
+            elif luck < CHECK_IN_SHARE + VIEW_SHARE:
+                user = chance.choice(organisation.users)
+                yield PageViewed(
+                    user_id=user.id, page=chance.choices(PAGES, PAGE_WEIGHTS)[0], key_result_id=key_result.id
+                )
+            else:
+                host = f"okr-host-{chance.randint(1, organisation.scale.hosts)}.example.org"
+                yield HostMetricSampled(host=host, metric="cpu_busy", value=round(chance.random(), 4), unit="ratio")
+
+
+def _open_key_results(organisation: Organisation, now: datetime) -> list[KeyResult]:
+    _, key_results = goals(organisation, quarter_of(now.date()))
+    defined = [key_result for key_result in key_results if key_result.defined_at <= now]
+    if not defined:
+        raise PermanentError("The open cycle has no key result yet: it began minutes ago. Try again in an hour.")
+    organisation.chance("live order", now).shuffle(defined)
+    return defined
+
+
+def _check_in(organisation: Organisation, chance: Random, key_result: KeyResult) -> CheckInRecorded:
+    """Read the key result's latent progress at this moment, between the values of two days."""
+    now = datetime.now(UTC)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    path = key_result.process.path
+    day = min((now.date() - key_result.objective.cycle.start).days, key_result.process.days)
+    today, tomorrow = path[day], path[min(day + 1, key_result.process.days)]
+    progress = today + (tomorrow - today) * ((now - midnight) / timedelta(days=1))
+    return CheckInRecorded(
+        check_in_id=organisation.id_of("check_in", key_result.id, now.isoformat()),
+        key_result_id=key_result.id,
+        value=key_result.value(progress),
+        user_id=key_result.owner.id,
+        confidence=confidence_of(chance, key_result, now),
+    )
