@@ -114,16 +114,21 @@ class PartitionReader:
 
     def is_at_end(self) -> bool:
         """Say whether every partition was read to its end; never true before the group gave this worker a partition."""
-        return bool(self._assigned) and not any(self.lag().values())
+        return bool(self._assigned) and all(lag == 0 for lag in self.lag().values())
 
-    def lag(self, limit_seconds: float = 5.0) -> dict[tuple[str, int], int]:
-        """Return how many offsets lie between what was stored and the end of each assigned partition."""
+    def lag(self) -> dict[tuple[str, int], int | None]:
+        """Return how many offsets lie between what was stored and the end of each assigned partition.
+
+        The end is what the last fetch of the partition saw; None before its first fetch.
+        """
         from confluent_kafka import TopicPartition
 
-        lags = {}
+        lags: dict[tuple[str, int], int | None] = {}
         for topic, partition in self._assigned:
-            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), limit_seconds)
-            lags[(topic, partition)] = max(high - (self._positions.get((topic, partition)) or low), 0)
+            # Asking the broker instead would wait behind its long-polling fetches, half a second a partition.
+            low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+            position = self._positions.get((topic, partition))
+            lags[(topic, partition)] = max(high - (low if position is None else position), 0) if high >= 0 else None
         return lags
 
     def close(self) -> None:

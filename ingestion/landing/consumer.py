@@ -30,6 +30,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     lake_uri = settings.require("lake_uri")
     tables = {topic: LandingTable(lake_uri, topic, reader.cluster_id, GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
+    decode_batch(ANNOUNCED_TOPIC, ())  # pyarrow's first array imports pandas: seconds, better before we own partitions
     rows = 0
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned))

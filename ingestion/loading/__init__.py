@@ -1,0 +1,6 @@
+"""Lake to the warehouse's raw schema, exactly once: `waiting` reads what is new, `copy` loads it with its watermark."""
+
+from ingestion.loading.copy import load
+from ingestion.loading.waiting import read_waiting
+
+__all__ = ["load", "read_waiting"]
