@@ -1,0 +1,111 @@
+"""Forecasts of past check-ins, each by a model that saw only cycles closed before its own cycle could be read."""
+
+import csv
+import os
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from lakehouse.errors import PermanentError
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.split import Period, Split, closed_periods, periods_of, split_at
+from ml.train import fit
+
+if TYPE_CHECKING:
+    from numpy import bool_
+    from numpy.typing import NDArray
+
+HEADER = ("key_result_id", "as_of", "probability", "low", "high")
+Line = tuple[str, str, float, float, float]
+
+
+def backtest(history: Rows, recipe: Recipe, cycles: Sequence[str] | None = None) -> Iterator[Line]:
+    """Yield the forecast of each check-in of the named cycles (default: the last two closed periods).
+
+    Of a closed cycle only key results with a final value are forecast; a named cycle that still runs is forecast whole.
+
+    Raises:
+        PermanentError: there is no such cycle, or no closed cycle before it.
+        NothingToLearn: what had closed before it is too little to learn from.
+    """
+    closed = set(closed_periods(history))
+    for period in _periods(history, sorted(closed), cycles):
+        split = split_at(history, period)
+        test = history.take(split.test & _asked(history, split, cycles, ended=period in closed))
+        if not split.train.any():
+            raise PermanentError(
+                f"No cycle had closed when the cycle {period} began, so nothing can be learned for it. "
+                "Name a later one with --cycles."
+            )
+        yield from _forecasts(history.take(split.train), test, recipe)
+
+
+def write(lines: Iterator[Line], out: Path) -> int:
+    """Write forecasts as CSV; the file appears only when it is whole. Returns its rows.
+
+    Raises:
+        PermanentError: the folder of `out` does not exist or cannot be written.
+    """
+    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as file:
+            rows = _write_lines(lines, file)
+        part.replace(out)
+    except OSError as error:
+        reason = error.strerror or error
+        raise PermanentError(f"{out} cannot be written: {reason}. Name a file in a folder of yours.") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return rows
+
+
+def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(HEADER)
+    rows = 0
+    for rows, line in enumerate(lines, start=1):
+        writer.writerow(line)
+    return rows
+
+
+def _forecasts(train: Rows, test: Rows, recipe: Recipe) -> Iterator[Line]:
+    model = fit(train, recipe)
+    low, high = model.intervals(test)
+    columns = test["key_result"], test["as_of"], model.probabilities(test), low, high
+    for key_result_id, as_of, probability, bottom, top in zip(*columns, strict=True):
+        yield key_result_id, _moment(as_of), float(probability), float(bottom), float(top)
+
+
+def _moment(at: datetime) -> str:
+    """Return 2021-03-06T13:36:00Z; with microseconds only where there are some."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | None) -> list[Period]:
+    if cycles is None:
+        if len(closed) < 2:
+            raise PermanentError(
+                "A backtest needs at least two closed cycles, one to learn from and one to forecast; found "
+                f"{len(closed)}. Wait for a cycle to close, or load history (`okr produce files FOLDER`)."
+            )
+        return list(closed[1:][-2:])
+    named = dict(zip(history["cycle_name"], periods_of(history), strict=True))
+    unknown = [name for name in cycles if name not in named]
+    if unknown:
+        known = ", ".join(sorted(name for name in named if name))
+        raise PermanentError(f"No check-in belongs to the cycle {', '.join(unknown)}. Known: {known or 'none'}.")
+    pairs = zip(history["cycle_name"], periods_of(history), strict=True)
+    return sorted({period for name, period in pairs if name in cycles})
+
+
+def _asked(history: Rows, split: Split, cycles: Sequence[str] | None, *, ended: bool) -> "NDArray[bool_]":
+    import numpy as np
+
+    asked = np.ones(len(history), dtype=bool)
+    if cycles is not None:
+        asked &= np.isin(history["cycle_name"].astype(str), list(cycles))
+    if ended:
+        asked &= history["is_achieved"] != np.array(None)
+    return np.asarray(asked, dtype=bool)

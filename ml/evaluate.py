@@ -1,0 +1,117 @@
+"""Figures of forecasts against outcomes, always beside the rules that OKR tools use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml.model import ForecastModel
+from ml.pacing import pace, pacing
+from ml.rows import Rows
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+CLIP = 1e-6
+HIGHEST_RANKED_PACE = 1.5
+COVERAGE_TOLERANCE = 1e-6
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Report:
+    """Figures by forecaster, on `rows` check-ins of `key_results` key results, of which `achieved` ended achieved."""
+
+    rows: int
+    key_results: int
+    achieved: float
+    figures: Mapping[str, Mapping[str, float]]
+
+    def brier(self, forecaster: str) -> float:
+        """Return a forecaster's Brier score (0 is perfect)."""
+        return self.figures[forecaster]["brier"]
+
+    def flat(self) -> dict[str, float]:
+        """Return all figures as `forecaster_figure`, for a registry of metrics."""
+        named = {f"{who}_{what}": number for who, all_ in self.figures.items() for what, number in all_.items()}
+        return {"rows": float(self.rows), "key_results": float(self.key_results), "achieved": self.achieved, **named}
+
+
+def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
+    """Judge a model on labelled rows of check-ins; base rate and centre come from what it was trained on."""
+    import numpy as np
+
+    outcome = test["is_achieved"].astype(np.float64)
+    base = base_rate(train)
+    confidence = test.numbers("confidence")
+    given = ~np.isnan(confidence)
+    low, high = model.intervals(test)
+    figures = {
+        "model": measures(outcome, model.probabilities(test)) | coverage(test.numbers("final_score"), low, high),
+        "pacing_rule": measures(outcome, pacing(test), np.minimum(pace(test), HIGHEST_RANKED_PACE)),
+        "base_rate": measures(outcome, np.full(len(test), base)),
+        **_parts(model, test, outcome),
+    }
+    if given.any():
+        figures["owner_confidence"] = measures(outcome[given], confidence[given])
+        figures["model_where_confidence"] = measures(outcome[given], model.probabilities(test)[given])
+    return Report(len(test), len(set(test["key_result"])), float(outcome.mean()), figures)
+
+
+def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dict[str, dict[str, float]]:
+    import numpy as np
+
+    from ml.design import boosted_matrix, logistic_matrix
+
+    margins = {
+        "trees_alone": model.trees.margins(boosted_matrix(test)),
+        "logistic_alone": model.logistic.margins(logistic_matrix(test)),
+    }
+    return {name: measures(outcome, 1.0 / (1.0 + np.exp(-margin))) for name, margin in margins.items()}
+
+
+def base_rate(train: Rows) -> float:
+    """Return the share achieved of key results (not of their rows)."""
+    outcomes = dict(zip(train["key_result"], train["is_achieved"], strict=True))
+    return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5
+
+
+def measures(
+    outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
+) -> dict[str, float]:
+    """Return Brier score, log loss (clipped to 1e-6), ROC-AUC (ties half; of `rank_by`), and calibration error."""
+    import numpy as np
+
+    clipped = np.clip(probability, CLIP, 1 - CLIP)
+    return {
+        "brier": float(np.mean((probability - outcome) ** 2)),
+        "log_loss": float(-np.mean(outcome * np.log(clipped) + (1 - outcome) * np.log(1 - clipped))),
+        "auc": auc(outcome, probability if rank_by is None else rank_by),
+        "ece": calibration_error(outcome, probability),
+    }
+
+
+def auc(outcome: "NDArray[float64]", rank_by: "NDArray[float64]") -> float:
+    """Return the area under the ROC curve, ties counted half; NaN where all outcomes are alike."""
+    import numpy as np
+
+    _, group = np.unique(rank_by, return_inverse=True)
+    positive, negative = np.bincount(group, outcome), np.bincount(group, 1 - outcome)
+    pairs = positive.sum() * negative.sum()
+    return float((positive * (np.cumsum(negative) - negative / 2)).sum() / pairs) if pairs else float("nan")
+
+
+def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
+    """Return the mean distance of forecast and outcome over ten equal bins of probability, weighted by rows."""
+    import numpy as np
+
+    bins = np.minimum((probability * BINS).astype(np.int_), BINS - 1)
+    return float(np.abs(np.bincount(bins, probability - outcome, BINS)).sum() / len(outcome))
+
+
+def coverage(score: "NDArray[float64]", low: "NDArray[float64]", high: "NDArray[float64]") -> dict[str, float]:
+    """Return the share of final scores inside their interval, and the mean width."""
+    import numpy as np
+
+    inside = (low - COVERAGE_TOLERANCE <= score) & (score <= high + COVERAGE_TOLERANCE)
+    return {"interval_coverage": float(np.mean(inside)), "interval_width": float(np.mean(high - low))}

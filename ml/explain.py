@@ -1,0 +1,115 @@
+"""From contributions to the log-odds to reasons in plain words, with the numbers they rest on."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ml.design import BOOSTED, LOGISTIC
+from ml.pace import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
+from ml.rows import Rows
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+# Features that say one thing to a reader are told as one.
+THEMES: Mapping[str, tuple[str, ...]] = {
+    "recent_pace": ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_trend"),
+    "cycle_pace": ("log_pace_ratio_28d", "log_pace_ratio_cycle"),
+    "time_left": ("remaining_ratio", "log_remaining_ratio"),
+    "rhythm": ("weeks_between_check_ins",),
+    "confidence": ("confidence",),
+}
+REASONS = 3
+FAINT = 0.05  # log-odds: what moves them less is not told
+STALE_DAYS = 14
+
+
+def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
+    """Return each feature's contribution to the averaged log-odds, and `base`; their sum is the model's log-odds."""
+    contributions = {name: boosted[:, place] / 2 for place, name in enumerate(BOOSTED)}
+    for place, name in enumerate(LOGISTIC):
+        contributions[name] = contributions.get(name, 0.0) + logistic[:, place] / 2
+    contributions["base"] = (boosted[:, -1] + logistic[:, -1]) / 2
+    return contributions
+
+
+def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
+    """Return the weightiest reasons of each row, weightiest first; then a word on a stale check-in."""
+    import numpy as np
+
+    weights = {theme: np.sum([contributions[name] for name in names], axis=0) for theme, names in THEMES.items()}
+    told = []
+    for place in range(len(rows)):
+        row = {name: column[place] for name, column in rows.columns.items()}
+        effects = {theme: float(weight[place]) for theme, weight in weights.items()}
+        told.append((*_strongest(row, effects), *_staleness(row)))
+    return told
+
+
+def silent_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
+    """Return the reason of a key result without any check-in."""
+    return (
+        f"No check-in yet, {row['elapsed_ratio']:.0%} into the cycle: of earlier key results that were silent for as "
+        f"long, {share:.0%} were achieved.",
+    )
+
+
+def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequence[str]:
+    order = sorted(effects, key=lambda theme: -abs(effects[theme]))
+    chosen = [theme for theme in order[:REASONS] if abs(effects[theme]) >= FAINT] or order[:1]
+    return [f"{_sentence(theme, row)}: {_effect(effects[theme])}." for theme in chosen]
+
+
+def _effect(log_odds: float) -> str:
+    factor = min(math.exp(abs(log_odds)), 99.0)
+    return f"{'raises' if log_odds > 0 else 'lowers'} the odds {factor:.1f}-fold"
+
+
+def _sentence(theme: str, row: Mapping[str, float]) -> str:
+    match theme:
+        case "recent_pace":
+            return f"Pace of the last 7 days: {_weekly(row, 'log_pace_ratio_7d')}, {_needed(row)}"
+        case "cycle_pace":
+            return f"Pace since the cycle's start: {_weekly(row, 'log_pace_ratio_cycle')}, {_needed(row)}"
+        case "time_left":
+            return f"{_days(row['days_remaining'])} left and {row['progress_ratio']:.0%} of the way done"
+        case "rhythm":
+            return f"{_days(row['weeks_between_check_ins'] * 7)} between the last two check-ins"
+        case _ if row["confidence"] is None:
+            return "The owner gave no confidence"
+        case _:
+            return f"The owner's confidence is {row['confidence']:.0%}"
+
+
+def _weekly(row: Mapping[str, float], ratio: str) -> str:
+    pace = PACE_SCALE * math.sinh(_bounded(row[ratio] + row["log_required_pace"]))
+    return f"{pace * _cycles_by_week(row):.1%} of the way a week"
+
+
+def _needed(row: Mapping[str, float]) -> str:
+    if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
+        return f"and score {ACHIEVED_SCORE} is reached already"
+    pace = PACE_SCALE * math.sinh(_bounded(row["log_required_pace"]))
+    return f"{pace * _cycles_by_week(row):.1%} needed for score {ACHIEVED_SCORE}"
+
+
+def _cycles_by_week(row: Mapping[str, float]) -> float:
+    # Days left at the last check-in, of which remaining_ratio is the share of the cycle.
+    days = max(row["days_remaining"] + row["days_since_check_in"], 0.25)
+    return 7.0 * row["remaining_ratio"] / days
+
+
+def _bounded(log: float) -> float:
+    return max(min(log, 30.0), -30.0)
+
+
+def _days(days: float) -> str:
+    whole = round(days)
+    return "1 day" if whole == 1 else f"{whole} days"
+
+
+def _staleness(row: Mapping[str, float]) -> tuple[str, ...]:
+    if row["days_since_check_in"] <= STALE_DAYS:
+        return ()
+    return (f"The last check-in is {_days(row['days_since_check_in'])} old: the forecast rests on what it said.",)

@@ -1,0 +1,73 @@
+"""Reads feature rows and outcomes of the published feature mart; dbt_project/models/ml alone computes them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from lakehouse.errors import PermanentError
+from lakehouse.warehouse import read_sql
+from ml.rows import Rows, rows_of
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+PACE_RATIOS = (
+    "log_pace_ratio_7d",
+    "log_pace_ratio_14d",
+    "log_pace_ratio_28d",
+    "log_pace_ratio_cycle",
+    "log_pace_ratio_trend",
+)
+# What a forecast reads of a row, in the names of ml.key_result_features; only confidence may be null.
+NEEDED = (
+    *PACE_RATIOS,
+    "log_required_pace",
+    "remaining_ratio",
+    "weeks_between_check_ins",
+    "confidence",
+    "progress_ratio",
+    "elapsed_ratio",
+    "check_ins",
+    "days_remaining",
+    "days_since_check_in",
+)
+
+
+def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Return the latest feature row of each key result asked for (None: of all), by key_result_id.
+
+    `as_of_kind` is `current` for an open one, `check_in` (its last one) for a closed one. Unknown ids have no row.
+
+    Raises:
+        PermanentError: nothing was published yet.
+    """
+    ids = None if key_result_ids is None else list(key_result_ids)
+    names, records = _query(connection, "current", {"key_result_ids": ids})
+    return [dict(zip(names, record, strict=True)) for record in records]
+
+
+def read_history(connection: "Connection[Any]") -> Rows:
+    """Return all feature rows with their outcome, ordered by key result and as_of. Columns: see history.sql.
+
+    Raises:
+        PermanentError: nothing was published yet.
+    """
+    return rows_of(*_query(connection, "history", {}))
+
+
+def read_publication_id(connection: "Connection[Any]") -> int | None:
+    """Return which publication the rows are of; None before the first one."""
+    row = connection.execute("SELECT publication_id FROM ops.publication WHERE is_current").fetchone()
+    return int(row[0]) if row else None
+
+
+def _query(connection: "Connection[Any]", name: str, values: dict[str, object]) -> tuple[list[str], list[Any]]:
+    try:
+        cursor = connection.execute(read_sql("ml", name).encode(), values)
+    except psycopg.errors.UndefinedTable as error:
+        raise PermanentError(
+            "ml.key_result_features does not exist: no feature mart was published yet. "
+            "Land some events and let okr_etl_dag publish them (`make demo` does both)."
+        ) from error
+    return [column.name for column in cursor.description or ()], cursor.fetchall()

@@ -1,0 +1,42 @@
+"""The small logistic model that the trees are averaged with: plain numbers, so that serving needs no scikit-learn."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml.recipe import Recipe
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """log-odds = intercept + coefficients * column. `centre` is the training mean, against which effects are told."""
+
+    coefficients: tuple[float, ...]
+    intercept: float
+    centre: tuple[float, ...]
+
+    def margins(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
+        """Return log-odds by row."""
+        import numpy as np
+
+        return np.sum(self.contributions(matrix), axis=1)
+
+    def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
+        """Return effects against the training mean, one column per feature and the log-odds at the mean last."""
+        import numpy as np
+
+        effects = (matrix - np.array(self.centre)) * np.array(self.coefficients)
+        base = self.intercept + float(np.dot(self.coefficients, self.centre))
+        return np.column_stack([effects, np.full(len(matrix), base)])
+
+
+def fit_logistic(matrix: "NDArray[float64]", answers: "NDArray[float64]", recipe: Recipe) -> Logistic:
+    """Fit by maximum likelihood with an L2 penalty (`logistic_strength` is scikit-learn's C)."""
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=recipe.logistic_strength, max_iter=1000, tol=1e-8).fit(matrix, answers)
+    coefficients = tuple(float(number) for number in fitted.coef_[0])
+    return Logistic(coefficients, float(fitted.intercept_[0]), tuple(float(mean) for mean in matrix.mean(axis=0)))

@@ -1,0 +1,140 @@
+"""The trained model: trees and logistic model averaged in log-odds, intervals, and an answer for the silent.
+
+Kept as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`; never a pickle.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import PermanentError
+from ml import explain
+from ml.boosted import Boosted
+from ml.design import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
+from ml.features import NEEDED
+from ml.forecast import Forecast
+from ml.interval import Bands
+from ml.logistic import Logistic
+from ml.rows import Rows, rows_of_mappings
+from ml.silence import Silence
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+FORMAT = 1
+TREES, NUMBERS = "trees.ubj", "model.json"
+
+
+@dataclass(frozen=True)
+class ForecastModel:
+    """Answers feature rows. `trained_until` is the last day of the newest cycle it learned from."""
+
+    trees: Boosted
+    logistic: Logistic
+    bands: Bands
+    silence: Silence
+    trained_until: str
+    version: str = "unregistered"
+    role: str = "model"
+
+    def margins(self, rows: Rows) -> "NDArray[float64]":
+        """Return log-odds of each row; every row has a check-in."""
+        return (self.trees.margins(boosted_matrix(rows)) + self.logistic.margins(logistic_matrix(rows))) / 2
+
+    def probabilities(self, rows: Rows) -> "NDArray[float64]":
+        """Return P(final score >= 0.7) of each row, silent ones too."""
+        import numpy as np
+
+        silent = rows.numbers("check_ins") == 0
+        shares = np.array(self.silence.achieved)[self.silence.step(rows.numbers("elapsed_ratio"))]
+        return np.where(silent, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
+
+    def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
+        """Return bounds of the final score (0-1) of each row, silent ones too."""
+        import numpy as np
+
+        silent = rows.numbers("check_ins") == 0
+        step = self.silence.step(rows.numbers("elapsed_ratio"))
+        low, high = self.bands.of(rows)
+        return (
+            np.where(silent, np.array(self.silence.low)[step], low),
+            np.where(silent, np.array(self.silence.high)[step], high),
+        )
+
+    def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
+        """Return what each feature adds to the log-odds of each row, and `base`; they sum to `margins`."""
+        return explain.blend(
+            self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
+        )
+
+    def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
+        """Return one forecast per feature row (columns as in ml.key_result_features), in their order.
+
+        Raises:
+            PermanentError: a row lacks a feature, or it is no finite number.
+        """
+        if not records:
+            return []
+        rows = rows_of_mappings(records, NEEDED)
+        probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
+        reasons = explain.reasons(rows, self.contributions(rows))
+        return [
+            Forecast(float(p), float(a), float(b), self._reasons(record, float(p), told))
+            for record, p, a, b, told in zip(records, probabilities, low, high, reasons, strict=True)
+        ]
+
+    @staticmethod
+    def _reasons(record: Mapping[str, Any], probability: float, told: tuple[str, ...]) -> tuple[str, ...]:
+        return told if record["check_ins"] else explain.silent_reason(record, probability)
+
+    def save(self, folder: Path) -> None:
+        """Write both files into a folder, made when missing; the same model gives the same bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / TREES).write_bytes(self.trees.ubj)
+        numbers = {
+            "format": FORMAT,
+            "boosted": list(BOOSTED),
+            "logistic_columns": list(LOGISTIC),
+            "trained_until": self.trained_until,
+            "logistic": asdict(self.logistic),
+            "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
+            "silence": asdict(self.silence),
+        }
+        (folder / NUMBERS).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+    def registered_as(self, version: str) -> "ForecastModel":
+        """Return the model under its version in the registry."""
+        return replace(self, version=version)
+
+
+def load_model(folder: Path) -> ForecastModel:
+    """Read a model that `save` wrote.
+
+    Raises:
+        PermanentError: the files are missing, damaged or made by code with other features.
+    """
+    try:
+        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
+        trees = (folder / TREES).read_bytes()
+    except (OSError, ValueError) as error:
+        raise PermanentError(
+            f"{folder} holds no readable model ({error}). Train again: `okr forecast train`."
+        ) from error
+    made_for = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
+    if made_for != (FORMAT, list(BOOSTED), list(LOGISTIC)):
+        raise PermanentError(
+            f"The model in {folder} was made for other features ({numbers.get('boosted')}, format "
+            f"{numbers.get('format')}) than this code reads ({list(BOOSTED)}, format {FORMAT}). Train again: "
+            "`okr forecast train`."
+        )
+    logistic, silence = numbers["logistic"], numbers["silence"]
+    return ForecastModel(
+        trees=Boosted(trees),
+        logistic=Logistic(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
+        bands=Bands({int(week): (low, high) for week, (low, high) in numbers["bands"].items()}),
+        silence=Silence(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
+        trained_until=numbers["trained_until"],
+    )

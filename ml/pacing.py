@@ -1,0 +1,51 @@
+"""The rule that OKR tools use, and that answers where no model is better: on pace or not."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ml.features import NEEDED
+from ml.forecast import Forecast
+from ml.pace import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE
+from ml.rows import Rows, rows_of_mappings
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+
+class PacingRule:
+    """Probability 1 where progress / elapsed is at least 0.7, else 0; it knows no interval (0-1)."""
+
+    role = "pacing_rule"
+    version = "pacing_rule"
+
+    def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
+        """Return one forecast per feature row.
+
+        Raises:
+            PermanentError: a row lacks a feature, or it is no finite number.
+        """
+        rows = rows_of_mappings(records, NEEDED)
+        facts = zip(pacing(rows), rows.numbers("progress_ratio"), rows.numbers("elapsed_ratio"), strict=True)
+        return [Forecast(float(answer), 0.0, 1.0, (_reason(progress, elapsed),)) for answer, progress, elapsed in facts]
+
+
+def pace(rows: Rows) -> "NDArray[float64]":
+    """Return progress by elapsed, a cycle's first tenth counted whole: 1 is the line from baseline to target."""
+    import numpy as np
+
+    return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)
+
+
+def pacing(rows: Rows) -> "NDArray[float64]":
+    """Return the rule's probability (1.0 or 0.0) of each row."""
+    import numpy as np
+
+    return (pace(rows) >= ACHIEVED_SCORE - TOLERANCE).astype(np.float64)
+
+
+def _reason(progress: float, elapsed: float) -> str:
+    return (
+        f"Pacing rule (no model is better here): {progress:.0%} of the way done at {elapsed:.0%} of the cycle; on pace "
+        f"from {ACHIEVED_SCORE:.0%} of the elapsed share."
+    )

@@ -1,0 +1,84 @@
+"""Feature rows as columns, so that training on hundreds of thousands of them stays plain NumPy."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lakehouse.errors import PermanentError
+
+if TYPE_CHECKING:
+    from numpy import bool_, float64, int_
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Equally long columns by name. Grain as in ml.key_result_features: key result and as_of."""
+
+    columns: Mapping[str, "NDArray[Any]"]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    def __getitem__(self, name: str) -> "NDArray[Any]":
+        return self.columns[name]
+
+    def numbers(self, name: str) -> "NDArray[float64]":
+        """Return a column as floats, a missing value as NaN."""
+        import numpy as np
+
+        return np.asarray(self.columns[name], dtype=np.float64)
+
+    def take(self, which: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
+        """Return the rows of a mask or of positions."""
+        return Rows({name: column[which] for name, column in self.columns.items()})
+
+
+def rows_of(names: Sequence[str], records: Iterable[Sequence[object]]) -> Rows:
+    """Return records of a query as columns of objects (moments, dates, text, numbers, None)."""
+    import numpy as np
+
+    listed = list(records)
+    columns = {}
+    for place, name in enumerate(names):
+        column = np.empty(len(listed), dtype=object)
+        column[:] = [record[place] for record in listed]
+        columns[name] = column
+    return Rows(columns)
+
+
+def rows_of_mappings(records: Sequence[Mapping[str, object]], needed: Sequence[str]) -> Rows:
+    """Return the needed columns of feature rows that a caller brings by name.
+
+    Raises:
+        PermanentError: a row lacks a feature, or it is no finite number (the message names it).
+    """
+    for number, record in enumerate(records):
+        missing = [name for name in needed if name not in record]
+        if missing:
+            raise PermanentError(
+                f"Row {number} lacks the features {', '.join(missing)}. Expected every one of {', '.join(needed)}; "
+                "ml.key_result_features holds them."
+            )
+    rows = rows_of(needed, ([record[name] for name in needed] for record in records))
+    _check_numbers(rows, needed)
+    return rows
+
+
+def _check_numbers(rows: Rows, names: Sequence[str]) -> None:
+    import numpy as np
+
+    for name in names:
+        try:
+            numbers = rows.numbers(name)
+        except (TypeError, ValueError) as error:
+            raise PermanentError(f"The feature {name} must be a number in every row: {error}.") from error
+        absent = np.array([value is None for value in rows[name]], dtype=bool)
+        bad = ~np.isfinite(numbers) & ~(absent if name in NULLABLE else np.zeros(len(rows), dtype=bool))
+        if bad.any():
+            raise PermanentError(
+                f"The feature {name} must be a finite number, got {rows[name][bad][0]!r} in row {int(bad.argmax())}."
+            )
+
+
+NULLABLE = frozenset({"confidence"})

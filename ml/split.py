@@ -1,0 +1,81 @@
+"""Splits follow cycles: a forecast of a cycle may learn only from what had ended when the cycle could first be read."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ml.rows import Rows
+
+if TYPE_CHECKING:
+    from numpy import bool_
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, order=True)
+class Period:
+    """First and last day of a cycle; cycles of several organisations with the same days are one period."""
+
+    start: date
+    end: date
+
+    @property
+    def usable_from(self) -> datetime:
+        """The day after its start: from then on its key results may be read, and forecast."""
+        return datetime.combine(self.start + timedelta(days=1), time(), tzinfo=UTC)
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Masks over the rows of a history: what a period's forecasts may learn from, and the rows to forecast."""
+
+    period: Period
+    train: "NDArray[bool_]"
+    test: "NDArray[bool_]"
+
+
+def periods_of(history: Rows) -> "NDArray[Any]":
+    """Return each row's Period."""
+    import numpy as np
+
+    periods = np.empty(len(history), dtype=object)
+    periods[:] = [Period(*days) for days in zip(history["period_start"], history["period_end"], strict=True)]
+    return periods
+
+
+def closed_periods(history: Rows) -> list[Period]:
+    """Return the periods that are over, oldest first: past their last day at the end of the log, or all closed.
+
+    Early closers of a running cycle are no fair sample of it, so a period counts only as a whole.
+    """
+    import numpy as np
+
+    if not len(history):
+        return []
+    periods = periods_of(history)
+    moments = [*history["known_at"], *history["outcome_known_at"]]
+    last_day = max(moment for moment in moments if moment is not None).date()
+    is_open = history["is_achieved"] == np.array(None)
+    still_open, ended = set(periods[is_open]), set(periods[~is_open])
+    return sorted(period for period in ended if period not in still_open or last_day > period.end)
+
+
+def split_at(history: Rows, period: Period) -> Split:
+    """Return the split that forecasts one period's check-ins from the outcomes known before it could be read."""
+    import numpy as np
+
+    periods = periods_of(history)
+    known = np.array([moment is not None and moment < period.usable_from for moment in history["outcome_known_at"]])
+    ended = np.array([other.end <= period.start for other in periods], dtype=bool)
+    return Split(period, train=ended & known, test=(periods == period) & (history["as_of_kind"] == "check_in"))
+
+
+def everything_closed(history: Rows) -> "NDArray[bool_]":
+    """Return the rows of all closed periods whose outcome is known: what the served model learns from."""
+    import numpy as np
+
+    closed = set(closed_periods(history))
+    in_closed = np.array([period in closed for period in periods_of(history)], dtype=bool)
+    return np.asarray(in_closed & (history["is_achieved"] != np.array(None)), dtype=bool)

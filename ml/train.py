@@ -1,0 +1,55 @@
+"""Training as pure functions: labelled rows and a recipe in, a model out."""
+
+from lakehouse.errors import PermanentError
+from ml.boosted import fit_boosted
+from ml.design import boosted_matrix, logistic_matrix
+from ml.features import NEEDED
+from ml.interval import fit_bands
+from ml.logistic import fit_logistic
+from ml.model import ForecastModel
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.silence import fit_silence
+from ml.thresholds import questions
+
+FEWEST_KEY_RESULTS = 20
+
+
+class NothingToLearn(PermanentError):
+    """The closed cycles hold too little to learn from; the pacing rule answers until they hold more."""
+
+
+def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
+    """Train on the rows of closed key results (those without as_of never checked in), ordered by key result and as_of.
+
+    Raises:
+        NothingToLearn: fewer than 20 key results, or all of them ended alike.
+    """
+    import numpy as np
+
+    check_ins = rows.take(rows["as_of_kind"] == "check_in")
+    _check_outcomes(check_ins)
+    asked = questions(check_ins, recipe.thresholds, recipe.span)
+    spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(asked.row)
+    return ForecastModel(
+        trees=fit_boosted(boosted_matrix(spread, asked.shift), asked.answer, recipe),
+        logistic=fit_logistic(logistic_matrix(spread, asked.shift), asked.answer, recipe),
+        bands=fit_bands(check_ins, recipe.interval_level),
+        silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), recipe.interval_level),
+        trained_until=str(np.max(check_ins["period_end"])),
+    )
+
+
+def _check_outcomes(rows: Rows) -> None:
+    outcomes = dict(zip(rows["key_result"], rows["is_achieved"], strict=True))
+    achieved = sum(map(bool, outcomes.values()))
+    if len(outcomes) < FEWEST_KEY_RESULTS:
+        raise NothingToLearn(
+            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins of closed cycles, found "
+            f"{len(outcomes)}. The pacing rule answers until more have closed."
+        )
+    if achieved in (0, len(outcomes)):
+        raise NothingToLearn(
+            f"All {len(outcomes)} closed key results ended alike ({'none' if achieved == 0 else 'all'} achieved), so "
+            "there is nothing to tell apart. The pacing rule answers until both outcomes exist."
+        )
