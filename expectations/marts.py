@@ -1,0 +1,68 @@
+"""The marts gate: judges what dbt built where nobody reads, before the publication swaps it in.
+
+dbt's contracts already refuse a null key or a value out of bounds, table by table. The gate asks what no table can know
+of itself: does everything that is loaded arrive, do the marts agree with one another and with what is published?
+"""
+
+from expectations.gate import Place, judge
+from expectations.record import record
+from expectations.report import GateReport
+from expectations.rules import Suite, sql_rules
+from lakehouse.errors import GateFailed
+from lakehouse.settings import Settings
+
+GATE = "marts"
+BUILT = ("marts_build", "ml_build", "intermediate")
+PUBLISHED = ("marts", "ml", "intermediate")
+# Noun, table, fewest rows. What may be empty: views, samples, runs and forecasts of an organisation that has none yet,
+# features and outcomes before a first cycle has begun or ended.
+TABLES = (
+    ("log", "int_data_as_of", 1),
+    ("user", "dim_user", 0),
+    ("team", "dim_team", 0),
+    ("cycle", "dim_cycle", 0),
+    ("objective", "dim_objective", 0),
+    ("key_result", "dim_key_result", 1),
+    ("check_in", "fct_check_in", 0),
+    ("key_result_daily", "fct_key_result_daily", 0),
+    ("okr_scorecard", "mart_okr_scorecard", 1),
+    ("team_scorecard", "mart_team_scorecard", 1),
+    ("checkin_hygiene", "mart_checkin_hygiene", 0),
+    ("user_activity", "fct_user_activity_daily", 0),
+    ("host_metric", "fct_system_health_hourly", 0),
+    ("pipeline_step", "fct_pipeline_run", 0),
+    ("prediction", "fct_prediction", 0),
+    ("key_result_features", "key_result_features", 0),
+    ("key_result_outcome", "key_result_outcome", 0),
+)
+
+
+def suites() -> tuple[Suite, ...]:
+    """Return one suite per mart, in the order of TABLES."""
+    return tuple(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in TABLES)
+
+
+def judge_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
+    """Judge the built marts, which are not published yet, and store the result.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    dsn = settings.require("dsn_transform")
+    report = judge(GATE, run_id, suites(), place=Place(dsn, BUILT), accepted=accepted)
+    record(dsn, report)
+    return report
+
+
+def require_passed(report: GateReport) -> None:
+    """Stop the run before it publishes what did not pass.
+
+    Raises:
+        GateFailed: the report says that the gate failed.
+    """
+    if not report.passed:
+        raise GateFailed(
+            f"{report.summary()}\nNothing was published; readers keep the last publication. Mend the models or the data "
+            "(`okr gate marts` judges the build again). If only plausibility rules broke and the data is right, start "
+            'okr_etl_dag with {"accept_marts_build": true}.'
+        )

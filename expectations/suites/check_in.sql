@@ -1,0 +1,49 @@
+-- name: every_check_in_arrived
+-- expect: as many check-ins are in the mart as raw has check_in_ids
+SELECT in_raw, in_mart
+FROM (
+    SELECT count(DISTINCT data ->> 'check_in_id') AS in_raw
+    FROM raw.okr_user_events WHERE event_type = 'okr.check_in.recorded.v1'
+) AS r
+CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
+WHERE in_raw <> in_mart
+
+-- name: check_in_id_is_unique
+-- expect: a check-in stands in the mart once
+SELECT check_in_id, count(*) AS times FROM {batch} GROUP BY check_in_id HAVING count(*) > 1 OR check_in_id IS NULL
+
+-- name: progress_is_finite
+-- expect: progress and pace are finite numbers
+SELECT check_in_id, progress_ratio, pace_ratio
+FROM {batch}
+WHERE progress_ratio IN ('NaN', 'Infinity', '-Infinity') OR pace_ratio IN ('NaN', 'Infinity', '-Infinity')
+
+-- name: key_result_exists
+-- expect: a check-in that says its key result is known finds it in dim_key_result, and no other does
+SELECT c.check_in_id, c.key_result_id
+FROM {batch} AS c
+LEFT JOIN dim_key_result AS k ON c.key_result_id = k.key_result_id AND k.is_current
+WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
+
+-- name: confidence_is_a_share
+-- expect: confidence, where given, is 0-1
+SELECT check_in_id, confidence FROM {batch} WHERE confidence NOT BETWEEN 0 AND 1
+
+-- name: new_progress_is_plausible (acceptable)
+-- expect: but for 2 and 0.1 %, check-ins new since the last publication stay within 100 times the gain aimed at
+SELECT check_ins, implausible
+FROM (
+    SELECT count(*) AS check_ins, count(*) FILTER (WHERE abs(c.progress_ratio) > 100) AS implausible
+    FROM {batch} AS c
+    LEFT JOIN ops.publication AS p ON p.is_current
+    WHERE
+        p.publication_id IS NULL
+        OR c.kafka_offset >= coalesce((p.offsets -> 'okr_user_events' ->> c.kafka_partition::text)::bigint, 0)
+) AS new
+WHERE implausible > 2 + 0.001 * check_ins
+
+-- name: few_orphans (acceptable)
+-- expect: but for 2 and 5 %, check-ins belong to a defined key result
+SELECT check_ins, orphans
+FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counted
+WHERE orphans > 2 + 0.05 * check_ins

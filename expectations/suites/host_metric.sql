@@ -1,0 +1,12 @@
+-- name: samples_add_up
+-- expect: the hours hold all samples that raw has, repeats apart
+SELECT in_hours, in_raw
+FROM (SELECT coalesce(sum(sample_count), 0) AS in_hours FROM {batch}) AS h
+CROSS JOIN (
+    SELECT count(DISTINCT event_id) AS in_raw FROM raw.okr_system_metrics WHERE event_type = 'okr.host_metric.sampled.v1'
+) AS r
+WHERE in_hours <> in_raw
+
+-- name: values_are_ordered
+-- expect: smallest, 95th percentile and largest value are in this order
+SELECT host, metric, unit, hour_at FROM {batch} WHERE min_value > p95_value OR p95_value > max_value

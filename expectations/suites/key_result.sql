@@ -1,0 +1,28 @@
+-- name: every_key_result_arrived
+-- expect: as many key results are current as raw has ids of defined ones
+SELECT in_raw, in_mart
+FROM (
+    SELECT count(DISTINCT data ->> 'key_result_id') AS in_raw
+    FROM raw.okr_user_events WHERE event_type = 'okr.key_result.defined.v1'
+) AS r
+CROSS JOIN (SELECT count(*) AS in_mart FROM {batch} WHERE is_current) AS m
+WHERE in_raw <> in_mart
+
+-- name: one_version_is_current
+-- expect: each key result has exactly one current version
+SELECT key_result_id, count(*) FILTER (WHERE is_current) AS current_versions
+FROM {batch} GROUP BY key_result_id HAVING count(*) FILTER (WHERE is_current) <> 1 OR key_result_id IS NULL
+
+-- name: versions_do_not_overlap
+-- expect: a version ends when the next one begins
+SELECT key_result_id, version_number, valid_to, next_from
+FROM (
+    SELECT *, lead(valid_from) OVER (PARTITION BY key_result_id ORDER BY version_number) AS next_from FROM {batch}
+) AS followed
+WHERE valid_to IS DISTINCT FROM next_from
+
+-- name: gain_is_not_nothing
+-- expect: a target differs from its baseline, in the direction that is said
+SELECT key_result_id, baseline, target, direction
+FROM {batch}
+WHERE target = baseline OR (direction = 'increase') <> (target > baseline)

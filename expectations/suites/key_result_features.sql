@@ -1,0 +1,26 @@
+-- name: nothing_after_the_data
+-- expect: no row describes, or was known at, a moment later than the data
+SELECT key_result_id, as_of, known_at, data_as_of
+FROM {batch} AS built CROSS JOIN int_data_as_of
+WHERE as_of > data_as_of
+
+-- name: nothing_after_the_outcome
+-- expect: no row describes a moment at or after the closing check-in
+SELECT f.key_result_id, f.as_of, k.final_at
+FROM {batch} AS f
+INNER JOIN int_key_result AS k USING (key_result_id)
+WHERE f.as_of >= k.final_at
+
+-- name: key_result_exists
+-- expect: each key result is in the scorecard
+SELECT DISTINCT key_result_id FROM {batch}
+EXCEPT
+SELECT key_result_id FROM mart_okr_scorecard
+
+-- name: features_are_finite
+-- expect: features are finite numbers
+SELECT key_result_id, as_of
+FROM {batch}
+WHERE
+    progress_ratio IN ('NaN', 'Infinity', '-Infinity') OR log_required_pace IN ('NaN', 'Infinity', '-Infinity')
+    OR log_pace_ratio_cycle IN ('NaN', 'Infinity', '-Infinity')

@@ -1,0 +1,24 @@
+-- name: one_row_a_key_result
+-- expect: the scorecard has each current key result once
+SELECT key_result_id, count(s.key_result_id) AS times
+FROM {batch} AS s
+FULL JOIN (SELECT key_result_id FROM dim_key_result WHERE is_current) AS k USING (key_result_id)
+GROUP BY key_result_id
+HAVING count(s.key_result_id) <> 1 OR count(k.key_result_id) <> 1
+
+-- name: score_is_a_share
+-- expect: scores are 0-1
+SELECT key_result_id, score_ratio, final_score
+FROM {batch} WHERE score_ratio NOT BETWEEN 0 AND 1 OR final_score NOT BETWEEN 0 AND 1
+
+-- name: achieved_means_seven_tenths
+-- expect: a closed key result is achieved exactly when its final score is at least 0.7
+SELECT key_result_id, final_score, is_achieved
+FROM {batch} WHERE is_closed AND is_achieved IS DISTINCT FROM (final_score >= 0.7 - 1e-9)
+
+-- name: closed_by_a_check_in
+-- expect: exactly the key results with a closing check-in are closed
+SELECT s.key_result_id, s.is_closed
+FROM {batch} AS s
+LEFT JOIN (SELECT DISTINCT key_result_id FROM fct_check_in WHERE is_final) AS c USING (key_result_id)
+WHERE s.is_closed <> (c.key_result_id IS NOT NULL)

@@ -1,0 +1,13 @@
+-- name: every_run_arrived
+-- expect: as many runs are in the mart as raw has
+SELECT in_raw, in_mart
+FROM (
+    SELECT count(DISTINCT (data ->> 'pipeline', data ->> 'run_id')) AS in_raw
+    FROM raw.okr_data_pipeline WHERE event_type = 'okr.pipeline_step.finished.v1'
+) AS r
+CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
+WHERE in_raw <> in_mart
+
+-- name: state_fits_the_steps
+-- expect: a run failed exactly when a step of it did
+SELECT pipeline, run_id, state, failed_step_count FROM {batch} WHERE (state = 'failed') <> (failed_step_count > 0)

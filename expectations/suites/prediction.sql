@@ -1,0 +1,19 @@
+-- name: every_prediction_arrived
+-- expect: as many predictions are in the mart as raw has ids
+SELECT in_raw, in_mart
+FROM (
+    SELECT count(DISTINCT data ->> 'prediction_id') AS in_raw
+    FROM raw.okr_ai_predictions WHERE event_type = 'okr.prediction.served.v1'
+) AS r
+CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
+WHERE in_raw <> in_mart
+
+-- name: probability_is_a_share
+-- expect: probability, low and high are 0-1
+SELECT prediction_id, probability, low, high
+FROM {batch}
+WHERE probability NOT BETWEEN 0 AND 1 OR low NOT BETWEEN 0 AND 1 OR high NOT BETWEEN 0 AND 1
+
+-- name: judged_before_the_outcome
+-- expect: a forecast is judged only when it was made of a moment before the outcome
+SELECT prediction_id, as_of, final_at FROM {batch} WHERE is_judged AND (final_at IS NULL OR as_of >= final_at)
