@@ -7,9 +7,11 @@ CREATE TABLE app.newest_event (
     kafka_partition int NOT NULL,
     kafka_offset bigint NOT NULL,
     data jsonb NOT NULL,
+    first_occurred_at timestamptz NOT NULL,
     PRIMARY KEY (event_type, subject)
 );
 COMMENT ON TABLE app.newest_event IS 'The newest event of each subject and type: by occurred_at, then by partition and offset.';
+COMMENT ON COLUMN app.newest_event.first_occurred_at IS 'Event time of the oldest event of this subject and type that was seen.';
 CREATE INDEX newest_event_user_email ON app.newest_event ((data ->> 'email')) WHERE event_type = 'okr.user.defined.v1';
 CREATE INDEX newest_event_key_result_objective ON app.newest_event ((data ->> 'objective_id'))
     WHERE event_type = 'okr.key_result.defined.v1';
