@@ -13,7 +13,7 @@ with ordered as (
 ),
 
 -- History without recording time counts as recorded when it occurred, its later corrections when they were logged.
-recorded as (
+claimed as (
     select
         check_in_id,
         key_result_id,
@@ -23,7 +23,7 @@ recorded as (
             when not recorded_at_assumed then recorded_at
             when is_first then least(occurred_at, logged_at)
             else logged_at
-        end as recorded_at,
+        end as claimed_at,
         recorded_at_assumed as is_recorded_at_assumed,
         value,
         confidence,
@@ -35,10 +35,30 @@ recorded as (
         kafka_offset
     from ordered
     where is_first or not is_repeated
+),
+
+-- No version is recorded before the one that it replaces, whatever its source's clock says.
+recorded as (
+    select *, max(claimed_at) over by_log as recorded_at
+    from claimed
+    window by_log as (partition by check_in_id order by logged_at, kafka_offset, event_id)
 )
 
 select
-    *,
+    check_in_id,
+    key_result_id,
+    user_id,
+    checked_in_at,
+    recorded_at,
+    is_recorded_at_assumed,
+    value,
+    confidence,
+    note,
+    is_final,
+    logged_at,
+    event_id,
+    kafka_partition,
+    kafka_offset,
     (row_number() over by_log)::integer as version_number,
     lead(recorded_at) over by_log as superseded_at,
     lead(check_in_id) over by_log is null as is_current
