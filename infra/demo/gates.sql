@@ -1,0 +1,5 @@
+-- The newest judgement of each gate.
+SELECT DISTINCT ON (gate) gate, passed, checked_rows, expectations, failed
+FROM ops.gate_result
+WHERE checked_rows > 0
+ORDER BY gate, judged_at DESC;

@@ -1,0 +1,33 @@
+"""Peak memory of the whole stack while the demo runs, as PSS: shared pages count once."""
+
+import threading
+from types import TracebackType
+
+from infra.local.processes import proportional_bytes, stack_processes
+from infra.local.stack import Stack
+
+EVERY_S = 4.0  # a sample reads the page tables of some forty processes
+
+
+class PeakMemory:
+    """Samples the stack's processes in the background; `peak_bytes` is the largest sum seen."""
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="peak-memory", daemon=True)
+        self.peak_bytes = 0
+
+    def __enter__(self) -> "PeakMemory":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join(timeout=10)
+
+    def _sample(self) -> None:
+        while not self._ended.wait(EVERY_S):
+            self.peak_bytes = max(self.peak_bytes, proportional_bytes(stack_processes(self._stack)))

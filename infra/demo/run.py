@@ -1,0 +1,203 @@
+"""The demo's story, top to bottom: a stack, a past, its way to the marts, a model, an app, a present, the proof."""
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from infra.demo import lake, source, warehouse
+from infra.demo.airflow import Airflow
+from infra.demo.app import App
+from infra.demo.command import okr
+from infra.demo.memory import PeakMemory
+from infra.demo.progress import Progress, Step
+from infra.demo.source import Source
+from infra.local.stack import open_stack
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings, load_settings
+
+LIVE_CHECK_INS = 3
+LIVE_EVERY_S = 8.0
+ASKED = 200
+SAMPLED = "okr_system_metrics"  # host metrics keep coming: a publication never holds the newest
+
+
+@dataclass
+class Story:
+    """What the steps found; the summary prints it."""
+
+    state: Path
+    source: Source
+    log: Path
+    produced: dict[str, Any] = field(default_factory=dict)
+    publication: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, Any] = field(default_factory=dict)
+    predictions: list[dict[str, Any]] = field(default_factory=list)
+    titles: dict[str, str] = field(default_factory=dict)
+    latencies_s: list[float] = field(default_factory=list)
+    backtest: dict[str, Any] = field(default_factory=dict)
+    ledger: dict[str, Any] = field(default_factory=dict)
+    gates: list[dict[str, Any]] = field(default_factory=list)
+    peak_bytes: int = 0
+
+
+def run(state: Path, history: Source, console: Console) -> tuple[Story, Progress]:
+    """Run every step on the stack of a state folder; raises the first failure.
+
+    Raises:
+        OkrError: a step failed; the message names the log and the likely mend.
+    """
+    progress = Progress(console)
+    _make_room(state, history, console)
+    state.mkdir(parents=True, exist_ok=True)
+    (state / "logs").mkdir(exist_ok=True)
+    story = Story(state, history, state / "logs" / "demo.log")
+    with progress.step("start the stack") as step:
+        okr("up", log=story.log, limit_s=600, mend="run `okr up` to see the message whole", say=step.say)
+    stack = open_stack(state)
+    if stack is None:
+        raise PermanentError(f"`okr up` left no stack.env in {state}. See {story.log}.")
+    settings = load_settings(state)
+    with PeakMemory(stack) as memory:
+        _history(story, settings, progress)
+        airflow = Airflow(settings)
+        _publish(story, settings, airflow, progress)
+        _train(story, airflow, progress)
+        _use(story, settings, airflow, progress)
+        _prove(story, settings, progress)
+    story.peak_bytes = memory.peak_bytes
+    return story, progress
+
+
+def _make_room(state: Path, history: Source, console: Console) -> None:
+    record = source.read_record(state)
+    if record is None or record["source"] == history.key:
+        return
+    okr("down", log=state / "logs" / "demo.log", limit_s=120, mend="run `okr down` to see the message whole")
+    moved = source.move_aside(state, record)
+    console.print(f"{state} held another organisation ({record['source']}): stopped and kept as {moved}.", soft_wrap=True)
+
+
+def _history(story: Story, settings: Settings, progress: Progress) -> None:
+    record = source.read_record(story.state)
+    known = record is not None and record["produced"] and record["fingerprint"] == source.fingerprint(story.source)
+    with progress.step("send the organisation's past through Kafka") as step:
+        if known and not story.source.data:
+            story.produced = record["produced"] if record else {}
+            step.say("sent by a run before; its present goes on")
+        else:
+            source.write_record(story.state, story.source, None)
+            mend = "the message says which file and line to mend" if story.source.data else "`okr status` shows the broker"
+            arguments = story.source.produce_arguments()
+            story.produced = json.loads(okr(*arguments, log=story.log, limit_s=300, mend=mend, say=step.say))
+            source.write_record(story.state, story.source, story.produced)
+            step.say(_sent(story.produced))
+    if not story.source.data:
+        with progress.step("send its present"):
+            mend = "`okr status` shows the broker"
+            okr("produce", "live", "--seconds", "3", "--rate", "20", "--scale", story.source.scale, log=story.log,
+                limit_s=60, mend=mend)  # fmt: skip
+
+
+def _sent(produced: dict[str, Any]) -> str:
+    topics = produced.get("topics")
+    if topics:
+        return f"{sum(each['produced'] for each in topics.values()):,} messages"
+    rejected = sum(produced.get("rejected_by_reason", {}).values())
+    return f"{sum(produced['sent'].values()):,} events, {rejected} rows rejected"
+
+
+def _publish(story: Story, settings: Settings, airflow: Airflow, progress: Progress) -> None:
+    with progress.step("land it in the lake, exactly once") as step:
+        ends = lake.wait_landed(story.log, 180, step.say)
+    wanted = {topic: offsets for topic, offsets in ends.items() if topic != SAMPLED}
+    with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
+        story.publication = warehouse.wait_published(settings, wanted, 420, lambda: _running(airflow, step))
+        step.say(f"publication {story.publication['publication_id']}")
+
+
+def _running(airflow: Airflow, step: Step) -> str:
+    runs = airflow.runs("okr_etl_dag", limit=5)
+    active = [each for each in runs if each.state not in {"success"}]
+    now = f"{active[-1].run_id} {active[-1].state}: {airflow.tasks(active[-1])}" if active else "no run of okr_etl_dag yet"
+    step.say(now)
+    return now
+
+
+def _train(story: Story, airflow: Airflow, progress: Progress) -> None:
+    with progress.step("model_training_dag and data_quality_dag") as step:
+        started = [airflow.start(dag) for dag in ("model_training_dag", "data_quality_dag")]
+        for each in started:
+            airflow.wait(each, 400, step.say)
+        step.say("")
+
+
+def _use(story: Story, settings: Settings, airflow: Airflow, progress: Progress) -> None:
+    with progress.step("an app: log in, GET /models, POST /predict, GET /v1") as step:
+        app = App(settings, story.state / "logs" / "api.log")
+        story.models = app.wait_for_champion()
+        asked = warehouse.rows(settings.require("dsn_analyst"), "asked", {"limit": ASKED})
+        story.titles = {row["key_result_id"]: row["title"] for row in asked}
+        story.predictions = [each for each in app.predict(list(story.titles)) if each["status"] == "forecast"]
+        app.call("GET", "/v1/okr-progress")
+        app.call("GET", "/v1/system-health")
+        step.say(f"{len(story.predictions)} forecasts by {story.models['answering']['name']}")
+    if story.source.data:
+        with progress.step("okr_etl_dag again: the predictions become rows of marts.fct_prediction") as step:
+            lake.wait_landed(story.log, 60, step.say)
+            airflow.wait(airflow.start("okr_etl_dag"), 300, step.say)
+            _check_arrived(story, settings, step, limit_s=30)
+        return
+    open_ones = [row["key_result_id"] for row in asked if not row["is_closed"]][:LIVE_CHECK_INS]
+    with progress.step("check-ins by the API, until an analyst sees them in the published mart") as step:
+        _live(story, settings, app, open_ones, step)
+    with progress.step("the predictions served are rows of marts.fct_prediction") as step:
+        _check_arrived(story, settings, step, limit_s=150)
+
+
+def _live(story: Story, settings: Settings, app: App, key_results: list[str], step: Step) -> None:
+    posted: dict[str, float] = {}
+    for number, key_result in enumerate(key_results):
+        if number:
+            time.sleep(LIVE_EVERY_S)
+        now = app.call("GET", f"/v1/key-results/{key_result}")["key_result"]
+        body = {"key_result_id": key_result, "value": now["latest_value"], "confidence": 0.5, "note": "demo"}
+        posted[app.call("POST", "/v1/check-ins", json=body)["check_in_id"]] = time.monotonic()
+        step.say(f"{len(posted)} posted")
+    for check_in, at in posted.items():
+        story.latencies_s.append(warehouse.wait_for_check_in(settings, check_in, 180, story.log) - at)
+        step.say(f"{len(story.latencies_s)} of {len(posted)} seen, the last after {story.latencies_s[-1]:.0f} s")
+
+
+def _check_arrived(story: Story, settings: Settings, step: Step, limit_s: float) -> None:
+    wanted = {"prediction_ids": [each["prediction_id"] for each in story.predictions]}
+    deadline = time.monotonic() + limit_s
+    while True:
+        arrived = warehouse.rows(settings.require("dsn_analyst"), "predictions", wanted)[0]["arrived"]
+        step.say(f"{arrived} of {len(story.predictions)} arrived")
+        if arrived == len(story.predictions):
+            return
+        if time.monotonic() > deadline:
+            raise PermanentError(
+                f"Only {arrived} of {len(story.predictions)} predictions served are in marts.fct_prediction after "
+                f"{limit_s:.0f} s. `okr lake verify` tells where the others are; see {story.log}."
+            )
+        time.sleep(2)
+
+
+def _prove(story: Story, settings: Settings, progress: Progress) -> None:
+    if story.source.data:
+        with progress.step("forecast the held-out cycles: okr forecast backtest") as step:
+            out = story.state / "forecasts.csv"
+            okr("forecast", "backtest", "--out", str(out), log=story.log, limit_s=300, mend="the message says", say=step.say)
+            step.say(str(out))
+    with progress.step("okr lake verify: nothing lost, nothing doubled") as step:
+        mend = "docs/runbooks/lake-verify.md"
+        story.ledger = json.loads(okr("lake", "verify", "--json", log=story.log, limit_s=120, mend=mend, say=step.say))
+        story.gates = warehouse.rows(settings.require("dsn_serving"), "gates")
+        current = warehouse.rows(settings.require("dsn_serving"), "publication")
+        story.publication = current[0]
+        step.say("")

@@ -1,0 +1,74 @@
+"""What the demo reads from the warehouse: as the analyst where an analyst could, as the API's role for operations."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from infra.demo.errors import StepFailed
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+Offsets = Mapping[str, Mapping[str, int]]
+
+
+def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the rows of `<query>.sql` beside this module."""
+    with connect(dsn, application="okr-demo", autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(read_sql("infra.demo", query).encode(), values).fetchall()
+
+
+def covers(published: Offsets, wanted: Offsets) -> bool:
+    """Say whether a publication holds every event below the wanted next offsets."""
+    return all(
+        published.get(topic, {}).get(partition, 0) >= offset
+        for topic, partitions in wanted.items()
+        for partition, offset in partitions.items()
+    )
+
+
+def wait_published(settings: Settings, wanted: Offsets, limit_s: float, say: Callable[[], str]) -> dict[str, Any]:
+    """Wait until the current publication covers the wanted offsets; return its row.
+
+    `say` is asked what runs meanwhile, for the error message too.
+
+    Raises:
+        StepFailed: it does not within `limit_s` seconds.
+    """
+    deadline = time.monotonic() + limit_s
+    while True:
+        found = rows(settings.require("dsn_serving"), "publication")
+        if found and covers(found[0]["offsets"], wanted):
+            return found[0]
+        now = say()
+        if time.monotonic() > deadline:
+            raise StepFailed(
+                f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
+                log=settings.state / "logs" / "airflow",
+                mend="`okr gate raw` and `okr gate marts` tell whether a gate refuses; else see the failed task's log.",
+            )
+        time.sleep(1)
+
+
+def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log: Path) -> float:
+    """Wait until an analyst sees a check-in in the published mart; return the moment (monotonic seconds).
+
+    Raises:
+        StepFailed: it is not there within `limit_s` seconds.
+    """
+    deadline = time.monotonic() + limit_s
+    while time.monotonic() < deadline:
+        try:
+            if rows(settings.require("dsn_analyst"), "check_in", {"check_in_id": check_in_id}):
+                return time.monotonic()
+        except psycopg.Error:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
+    raise StepFailed(
+        f"the check-in {check_in_id} was not in marts.fct_check_in after {limit_s:.0f} s", log=log,
+        mend="`okr lake verify` tells where it is; the state of okr_etl_dag is in Airflow.",
+    )  # fmt: skip
