@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from lakehouse.errors import PermanentError
 from ml.recipe import Recipe
 from ml.rows import Rows
-from ml.split import Period, Split, closed_periods, periods_of, split_at
+from ml.split import Period, Split, closed_periods, labelled, periods_of, split_at
 from ml.train import fit
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     rows = 0
-    for rows, line in enumerate(lines, start=1):
+    for line in lines:
         writer.writerow(line)
+        rows += 1
     return rows
 
 
@@ -107,5 +108,5 @@ def _asked(history: Rows, split: Split, cycles: Sequence[str] | None, *, ended: 
     if cycles is not None:
         asked &= np.isin(history["cycle_name"].astype(str), list(cycles))
     if ended:
-        asked &= history["is_achieved"] != np.array(None)
-    return np.asarray(asked, dtype=bool)
+        asked &= labelled(history)
+    return asked

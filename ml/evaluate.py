@@ -41,7 +41,7 @@ def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
     """Judge a model on labelled rows of check-ins; base rate and centre come from what it was trained on."""
     import numpy as np
 
-    outcome = test["is_achieved"].astype(np.float64)
+    outcome = test.outcomes()
     base = base_rate(train)
     confidence = test.numbers("confidence")
     given = ~np.isnan(confidence)
@@ -79,16 +79,28 @@ def base_rate(train: Rows) -> float:
 def measures(
     outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
 ) -> dict[str, float]:
-    """Return Brier score, log loss (clipped to 1e-6), ROC-AUC (ties half; of `rank_by`), and calibration error."""
-    import numpy as np
-
-    clipped = np.clip(probability, CLIP, 1 - CLIP)
+    """Return Brier score, log loss, ROC-AUC (of `rank_by`), and calibration error."""
     return {
-        "brier": float(np.mean((probability - outcome) ** 2)),
-        "log_loss": float(-np.mean(outcome * np.log(clipped) + (1 - outcome) * np.log(1 - clipped))),
+        "brier": brier_score(outcome, probability),
+        "log_loss": log_loss(outcome, probability),
         "auc": auc(outcome, probability if rank_by is None else rank_by),
         "ece": calibration_error(outcome, probability),
     }
+
+
+def brier_score(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
+    """Return the mean squared distance of forecast and outcome: 0 is perfect."""
+    import numpy as np
+
+    return float(np.mean((probability - outcome) ** 2))
+
+
+def log_loss(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
+    """Return the mean negative log likelihood, probabilities clipped to 1e-6."""
+    import numpy as np
+
+    clipped = np.clip(probability, CLIP, 1 - CLIP)
+    return float(-np.mean(outcome * np.log(clipped) + (1 - outcome) * np.log(1 - clipped)))
 
 
 def auc(outcome: "NDArray[float64]", rank_by: "NDArray[float64]") -> float:

@@ -22,7 +22,7 @@ class Logistic:
         """Return log-odds by row."""
         import numpy as np
 
-        return np.sum(self.contributions(matrix), axis=1)
+        return np.asarray(self.contributions(matrix).sum(axis=1), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
         """Return effects against the training mean, one column per feature and the log-odds at the mean last."""

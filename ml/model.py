@@ -28,6 +28,10 @@ FORMAT = 1
 TREES, NUMBERS = "trees.ubj", "model.json"
 
 
+class IncompatibleModel(PermanentError):
+    """A registered model was made for other features than this code reads; it has to be trained again."""
+
+
 @dataclass(frozen=True)
 class ForecastModel:
     """Answers feature rows. `trained_until` is the last day of the newest cycle it learned from."""
@@ -114,7 +118,8 @@ def load_model(folder: Path) -> ForecastModel:
     """Read a model that `save` wrote.
 
     Raises:
-        PermanentError: the files are missing, damaged or made by code with other features.
+        PermanentError: the files are missing or damaged.
+        IncompatibleModel: they were made by code with other features.
     """
     try:
         numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
@@ -125,7 +130,7 @@ def load_model(folder: Path) -> ForecastModel:
         ) from error
     made_for = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
     if made_for != (FORMAT, list(BOOSTED), list(LOGISTIC)):
-        raise PermanentError(
+        raise IncompatibleModel(
             f"The model in {folder} was made for other features ({numbers.get('boosted')}, format "
             f"{numbers.get('format')}) than this code reads ({list(BOOSTED)}, format {FORMAT}). Train again: "
             "`okr forecast train`."

@@ -29,6 +29,12 @@ class Rows:
 
         return np.asarray(self.columns[name], dtype=np.float64)
 
+    def outcomes(self) -> "NDArray[float64]":
+        """Return 1.0 where the key result was achieved; every row is labelled."""
+        import numpy as np
+
+        return self.columns["is_achieved"].astype(np.float64)
+
     def take(self, which: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
         """Return the rows of a mask or of positions."""
         return Rows({name: column[which] for name, column in self.columns.items()})

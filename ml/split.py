@@ -50,15 +50,13 @@ def closed_periods(history: Rows) -> list[Period]:
 
     Early closers of a running cycle are no fair sample of it, so a period counts only as a whole.
     """
-    import numpy as np
-
     if not len(history):
         return []
     periods = periods_of(history)
     moments = [*history["known_at"], *history["outcome_known_at"]]
     last_day = max(moment for moment in moments if moment is not None).date()
-    is_open = history["is_achieved"] == np.array(None)
-    still_open, ended = set(periods[is_open]), set(periods[~is_open])
+    is_closed = labelled(history)
+    still_open, ended = set(periods[~is_closed]), set(periods[is_closed])
     return sorted(period for period in ended if period not in still_open or last_day > period.end)
 
 
@@ -77,5 +75,11 @@ def everything_closed(history: Rows) -> "NDArray[bool_]":
     import numpy as np
 
     closed = set(closed_periods(history))
-    in_closed = np.array([period in closed for period in periods_of(history)], dtype=bool)
-    return np.asarray(in_closed & (history["is_achieved"] != np.array(None)), dtype=bool)
+    return np.array([period in closed for period in periods_of(history)], dtype=bool) & labelled(history)
+
+
+def labelled(rows: Rows) -> "NDArray[bool_]":
+    """Return which rows' key results have closed."""
+    import numpy as np
+
+    return np.array([outcome is not None for outcome in rows["is_achieved"]], dtype=bool)

@@ -31,7 +31,7 @@ def questions(rows: Rows, thresholds: int, span: float) -> Questions:
 
     recent, required = rows.numbers("log_pace_ratio_7d"), rows.numbers("log_required_pace")
     progress, remaining = rows.numbers("progress_ratio"), rows.numbers("remaining_ratio")
-    shifts, answers = [np.zeros(len(rows))], [rows["is_achieved"].astype(np.float64)]
+    shifts, answers = [np.zeros(len(rows))], [rows.outcomes()]
     for distance in np.linspace(-span, span, thresholds):
         shift = recent + distance
         asked = progress + pace_of(required + shift) * remaining

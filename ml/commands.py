@@ -1,0 +1,120 @@
+"""`okr forecast ...`: train, judge, promote, go back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ml.evaluate import Report
+    from ml.promote import Decision
+
+app = typer.Typer(no_args_is_help=True, name="forecast", help="Will key results be achieved? Train, judge, promote.")
+Seed = Annotated[int | None, typer.Option(help="Another seed of the trees; the same seed gives the same model.")]
+
+
+@app.command()
+def train(seed: Seed = None) -> None:
+    """Train on the published feature mart and register the model as challenger."""
+    from dataclasses import replace
+
+    from lakehouse.settings import load_settings
+    from ml.pipeline import train_and_register
+    from ml.recipe import Recipe
+
+    base = Recipe() if seed is None else replace(Recipe(), seed=seed)
+    result = train_and_register(load_settings(), base)
+    typer.echo(
+        f"Version {result.version} registered as challenger in {result.seconds:.1f} s; held out: {result.held_out}; "
+        f"publication {result.publication_id}; sha256 {result.sha256[:16]}."
+    )
+    _print_report(result.report)
+    typer.echo("`okr forecast promote` makes it champion if it is better.")
+
+
+@app.command()
+def evaluate() -> None:
+    """Judge the champion on the last closed cycle, beside the rules that OKR tools use."""
+    from lakehouse.settings import load_settings
+    from ml.pipeline import evaluate_champion
+
+    _print_report(evaluate_champion(load_settings()))
+
+
+@app.command()
+def backtest(
+    out: Annotated[Path, typer.Option(help="CSV to write: key_result_id, as_of, probability, low, high.")],
+    cycles: Annotated[
+        str | None, typer.Option(help="Names of cycles, separated by commas; default: the last two that closed.")
+    ] = None,
+) -> None:
+    """Forecast each check-in of past cycles by a model that saw only cycles closed before."""
+    from lakehouse.settings import load_settings
+    from lakehouse.warehouse import connect
+    from ml import backtest as past
+    from ml.features import read_history
+    from ml.recipe import Recipe
+
+    with connect(load_settings().require("dsn_serving"), application="okr-forecast") as connection:
+        history = read_history(connection)
+    names = None if cycles is None else [name.strip() for name in cycles.split(",") if name.strip()]
+    rows = past.write(past.backtest(history, Recipe(), names), out)
+    typer.echo(f"{rows} forecasts written to {out}.")
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="Alias or number of the version to judge.")] = "challenger",
+) -> None:
+    """Make a version champion if it beats the pacing rule and the champion on the same held-out rows."""
+    from lakehouse.settings import load_settings
+    from ml.promote import promote_if_better
+
+    _print_decision(promote_if_better(load_settings(), version))
+
+
+@app.command()
+def rollback() -> None:
+    """Make the champion before the present one champion again."""
+    from lakehouse.settings import load_settings
+    from ml import registry
+
+    typer.echo(f"Version {registry.rollback(load_settings())} is champion again.")
+
+
+@app.command()
+def models() -> None:
+    """List the registered models, newest first."""
+    from lakehouse.settings import load_settings
+    from ml import registry
+
+    listed = registry.versions(load_settings())
+    if not listed:
+        typer.echo("No model is registered: the pacing rule answers. `okr forecast train` makes one.")
+    for one in listed:
+        brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
+        typer.echo(
+            f"{one.version:>4}  {one.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(one.aliases) or '-':20}  "
+            f"held out {one.tags.get('held_out')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
+            f"publication {one.tags.get('publication_id')}  sha256 {one.tags.get('sha256', '')[:16]}"
+        )
+
+
+def _print_report(report: "Report") -> None:
+    typer.echo(
+        f"{report.rows} check-ins of {report.key_results} key results, {report.achieved:.1%} of rows achieved.\n"
+        f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
+    )
+    for name, figures in report.figures.items():
+        typer.echo(
+            f"{name:24}{figures['brier']:8.4f}{figures['log_loss']:10.4f}{figures['auc']:8.4f}{figures['ece']:8.4f}"
+        )
+    own = report.figures["model"]
+    typer.echo(f"Interval: coverage {own['interval_coverage']:.3f}, width {own['interval_width']:.3f}.")
+
+
+def _print_decision(decision: "Decision") -> None:
+    typer.echo(
+        f"Version {decision.version}: {decision.outcome}. {decision.reason} Judged on {decision.rows} check-ins."
+    )
+    typer.echo("Readers get the champion." if decision.answers == "model" else "Readers get the pacing rule.")

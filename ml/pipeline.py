@@ -1,0 +1,118 @@
+"""One training, from the published feature mart to a registered challenger: what model_training_dag runs."""
+
+import time
+from dataclasses import dataclass
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml import registry
+from ml.design import BOOSTED, LOGISTIC
+from ml.evaluate import Report, evaluate
+from ml.features import read_history, read_publication_id
+from ml.model import ForecastModel
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.search import choose
+from ml.split import Period, closed_periods, everything_closed, labelled, split_at
+from ml.train import NothingToLearn, fit
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Both models of one recipe: `judged` never saw the held-out period, `served` learned from it, too."""
+
+    recipe: Recipe
+    held_out: Period
+    judged: ForecastModel
+    served: ForecastModel
+    report: Report
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What was registered: the version, how its judged model did on the held-out cycle, and from which publication."""
+
+    version: str
+    sha256: str
+    recipe: Recipe
+    held_out: Period
+    report: Report
+    publication_id: int | None
+    seconds: float
+
+
+def train_and_register(settings: Settings, base: Recipe | None = None) -> TrainingResult:
+    """Train on the published feature mart and register the model as challenger; the same rows give the same model.
+
+    Raises:
+        NothingToLearn: fewer than two closed cycles, too few key results, or one outcome only: the pacing rule answers.
+    """
+    begin = time.monotonic()
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        history, publication_id = read_history(connection), read_publication_id(connection)
+    trained = train(history, base or Recipe())
+    version = registry.register(
+        settings,
+        {registry.SERVED: trained.served, registry.JUDGED: trained.judged},
+        parameters={**trained.recipe.parameters(), "boosted": ",".join(BOOSTED), "logistic": ",".join(LOGISTIC)},
+        metrics=trained.report.flat(),
+        tags={
+            "trained_until": trained.served.trained_until,
+            "held_out": str(trained.held_out),
+            "publication_id": str(publication_id),
+        },
+    )
+    return TrainingResult(
+        version=version,
+        sha256=registry.digest(trained.served),
+        recipe=trained.recipe,
+        held_out=trained.held_out,
+        report=trained.report,
+        publication_id=publication_id,
+        seconds=time.monotonic() - begin,
+    )
+
+
+def train(history: Rows, base: Recipe) -> Trained:
+    """Tune on the last but one closed cycle, judge on the last one, then learn from all.
+
+    Raises:
+        NothingToLearn: fewer than two closed cycles, too few key results, or one outcome only.
+    """
+    periods = closed_periods(history)
+    if len(periods) < 2:
+        raise NothingToLearn(
+            f"Training needs two closed cycles, one to learn from and one to be judged on; found {len(periods)}. "
+            "The pacing rule answers until a second one has closed."
+        )
+    split = split_at(history, periods[-1])
+    test = history.take(split.test & labelled(history))
+    if not len(test):
+        raise NothingToLearn(f"The cycle {periods[-1]} has no check-in before a closing one, so nothing can be judged.")
+    recipe = choose(history, base)
+    judged = fit(history.take(split.train), recipe)
+    return Trained(
+        recipe=recipe,
+        held_out=periods[-1],
+        judged=judged,
+        served=fit(history.take(everything_closed(history)), recipe),
+        report=evaluate(judged, test, history.take(split.train)),
+    )
+
+
+def evaluate_champion(settings: Settings) -> Report:
+    """Judge the champion's judged model on the last closed cycle again, from the mart as it is now.
+
+    Raises:
+        PermanentError: there is no champion, or it learned from that cycle.
+    """
+    from ml.promote import held_out
+
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        history = read_history(connection)
+    period, test = held_out(history)
+    model = registry.load(settings, registry.CHAMPION, "judged")
+    if model.trained_until > str(period.start):
+        raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")
+    return evaluate(model, test, history.take(split_at(history, period).train))

@@ -1,0 +1,104 @@
+"""The gate between a trained model and its readers: it must beat rule and champion on the same held-out rows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml import registry
+from ml.evaluate import brier_score
+from ml.features import read_history
+from ml.model import ForecastModel, IncompatibleModel
+from ml.pacing import pacing
+from ml.rows import Rows
+from ml.split import Period, closed_periods, labelled, split_at
+
+SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate decided. `answers` is what readers get from now on; Brier scores are of the same `rows`."""
+
+    outcome: Literal["promoted", "kept", "withdrawn", "refused"]
+    answers: Literal["model", "pacing_rule"]
+    version: str
+    reason: str
+    rows: int
+    candidate_brier: float
+    pacing_brier: float
+    champion_brier: float | None
+
+
+def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) -> Decision:
+    """Judge a version on the last closed cycle, point `champion` at it when it is better, and tell why or why not.
+
+    Raises:
+        PermanentError: there is no such version, or it (or the champion) learned from the cycle that judges it.
+    """
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        history = read_history(connection)
+    candidate = registry.load(settings, reference, "judged")
+    decision = judge(candidate, _champion(settings), history)
+    if decision.outcome == "promoted":
+        registry.set_champion(settings, candidate.version)
+    elif decision.outcome == "withdrawn":
+        registry.set_champion(settings, None)
+    return decision
+
+
+def _champion(settings: Settings) -> ForecastModel | None:
+    version = registry.resolve(settings, registry.CHAMPION)
+    try:
+        return registry.load(settings, version, "judged") if version else None
+    except IncompatibleModel:
+        return None  # code with other features cannot ask it, so it cannot answer readers either
+
+
+def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
+    """Compare a candidate with the champion and the pacing rule on the check-ins of the last closed cycle.
+
+    Raises:
+        PermanentError: no cycle has closed, or a model learned from the cycle that judges it.
+    """
+    period, test = held_out(history)
+    for model in (candidate, champion):
+        if model is not None and model.trained_until > str(period.start):
+            raise PermanentError(
+                f"Model version {model.version} learned from cycles until {model.trained_until} and cannot be judged "
+                f"on {period}. Train again: `okr forecast train`."
+            )
+    outcome = test.outcomes()
+    rule = brier_score(outcome, pacing(test))
+    own = brier_score(outcome, candidate.probabilities(test))
+    present = None if champion is None else brier_score(outcome, champion.probabilities(test))
+    verdict, reason = _verdict(own, rule, present)
+    answers: Literal["model", "pacing_rule"] = "model" if verdict in {"promoted", "kept"} else "pacing_rule"
+    return Decision(verdict, answers, candidate.version, reason, len(test), own, rule, present)
+
+
+def held_out(history: Rows) -> tuple[Period, Rows]:
+    """Return the last closed period and its labelled rows of check-ins.
+
+    Raises:
+        PermanentError: no cycle has closed.
+    """
+    periods = closed_periods(history)
+    if not periods:
+        raise PermanentError("No cycle has closed, so that no forecast can be judged. The pacing rule answers.")
+    split = split_at(history, periods[-1])
+    return periods[-1], history.take(split.test & labelled(history))
+
+
+def _verdict(
+    own: float, rule: float, present: float | None
+) -> tuple[Literal["promoted", "kept", "withdrawn", "refused"], str]:
+    figures = f"Brier {own:.4f}; pacing rule {rule:.4f}; champion {'none' if present is None else f'{present:.4f}'}"
+    if own < rule and (present is None or own < present - SMALLEST_GAIN):
+        return "promoted", f"It beats the pacing rule and the champion on the held-out cycle ({figures})."
+    if present is not None and present < rule:
+        return "kept", f"The champion stays: the candidate is not better on the held-out cycle ({figures})."
+    if present is not None:
+        return "withdrawn", f"Neither champion nor candidate beats the pacing rule, so the rule answers ({figures})."
+    return "refused", f"The candidate does not beat the pacing rule, so the rule answers ({figures})."

@@ -1,0 +1,31 @@
+"""Choice of a recipe on the cycle before the held-out one, so that the last cycle judges what never looked at it."""
+
+from dataclasses import replace
+
+from ml.evaluate import log_loss
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.split import closed_periods, labelled, split_at
+from ml.train import NothingToLearn, fit
+
+
+def candidates(base: Recipe) -> tuple[Recipe, ...]:
+    """Return the recipes to compare: the base, more rounds, and stronger regularisation."""
+    return base, replace(base, rounds=200), replace(base, depth=2, rounds=200, min_child_weight=100.0)
+
+
+def choose(history: Rows, base: Recipe) -> Recipe:
+    """Return the recipe with the lowest log loss on the last but one closed cycle; the base where there is none.
+
+    The first of equals wins, so that the same history gives the same recipe.
+    """
+    periods = closed_periods(history)
+    if len(periods) < 3:
+        return base
+    split = split_at(history, periods[-2])
+    train, test = history.take(split.train), history.take(split.test & labelled(history))
+    try:
+        losses = [log_loss(test.outcomes(), fit(train, recipe).probabilities(test)) for recipe in candidates(base)]
+    except NothingToLearn:
+        return base
+    return candidates(base)[losses.index(min(losses))]
