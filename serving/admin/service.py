@@ -1,0 +1,24 @@
+"""What the operator asks: publications, gates, our own events. Knows no HTTP."""
+
+from serving.outbox import Outbox
+from serving.published import Reader, Row, Warehouse
+
+ROOM = "serving.admin"
+
+
+class Administration:
+    """Reads of schema ops, and the state of this process."""
+
+    def __init__(self, warehouse: Warehouse, outbox: Outbox) -> None:
+        self._warehouse = warehouse
+        self._outbox = outbox
+
+    def state(self, limit: int) -> dict[str, list[Row] | dict[str, int]]:
+        """Return the newest publications and gate results, and what became of our own events."""
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            return {
+                "publications": reader.rows(ROOM, "publications", {"limit": limit}),
+                "gate_results": reader.rows(ROOM, "gate_results", {"limit": limit}),
+                "outbox": {name: self._outbox.counts[name] for name in ("posted", "sent", "lost")},
+            }

@@ -1,0 +1,56 @@
+"""The application: rooms, guards and error handlers around services that are passed in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.resources import files
+
+from anyio import to_thread
+from fastapi import FastAPI
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+from serving import docs, health, problems
+from serving.admin.routes import router as admin
+from serving.auth.routes import router as auth
+from serving.data.routes import router as data
+from serving.predictor.routes import router as predictor
+from serving.request_guard import RequestGuard
+from serving.services import Services
+from serving.web.error_pages import presenter
+from serving.web.pages import Pages
+from serving.web.routes import router as web
+
+
+class Assets(StaticFiles):
+    """Files that come with the package: a browser may keep them, and asks whether they changed."""
+
+    def file_response(self, *args: object, **kwargs: object) -> Response:
+        """Add the caching rule to the file's answer."""
+        response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def create_app(services: Services) -> FastAPI:
+    """Return the application around its services, which it starts and stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await to_thread.run_sync(services.start)
+        try:
+            yield
+        finally:
+            await to_thread.run_sync(services.stop)
+
+    app = FastAPI(
+        title="OKR lakehouse", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
+    app.state.services = services
+    app.state.pages = Pages()
+    problems.install(app, presenter(app.state.pages))
+    app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
+    app.mount("/docs/assets", Assets(directory=docs.assets()), name="docs-assets")
+    for router in (health.router, auth, predictor, data, admin, docs.router, web):
+        app.include_router(router)
+    app.add_middleware(RequestGuard, api_url=services.settings.api_url)
+    return app

@@ -1,0 +1,1 @@
+"""Who is calling: accounts, tokens for programs, a session cookie for people."""

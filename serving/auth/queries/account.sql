@@ -1,0 +1,4 @@
+-- Grain: at most one row, the account of a user name.
+SELECT username, role, password_hash
+FROM auth.account
+WHERE username = %(username)s

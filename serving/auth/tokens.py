@@ -1,0 +1,76 @@
+"""Signed tokens: short ones for programs, longer ones in the cookie of a person's session."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import jwt
+
+from lakehouse.errors import PermanentError
+from serving.auth.identity import Identity, Role
+from serving.errors import NotSignedIn
+
+ALGORITHM = "HS256"  # pinned: what a token's own header asks for is never followed
+ISSUER = "okr-lakehouse"
+CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti"]
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: as long as the hash
+
+
+class Audience(StrEnum):
+    """Where a token counts. A session's token is no API token, nor the other way round."""
+
+    API = "okr-api"
+    PAGE = "okr-page"
+
+
+LIFE = {Audience.API: timedelta(minutes=15), Audience.PAGE: timedelta(hours=8)}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A signed token and how long it holds."""
+
+    text: str
+    expires_in_s: int
+
+
+class Tokens:
+    """Issues and verifies tokens with the one secret of this installation."""
+
+    def __init__(self, secret: str) -> None:
+        if len(secret.encode()) < SHORTEST_SECRET_BYTES:
+            raise PermanentError(
+                f"OKR_JWT_SECRET must be at least {SHORTEST_SECRET_BYTES} bytes; generate a random one."
+            )
+        self._secret = secret
+
+    def issue(self, identity: Identity, audience: Audience, now: datetime | None = None) -> Token:
+        """Sign a token for an account; `now` is zone-aware."""
+        issued = now or datetime.now(UTC)
+        claims = {
+            "sub": identity.username,
+            "role": identity.role.value,
+            "aud": audience.value,
+            "iss": ISSUER,
+            "iat": issued,
+            "exp": issued + LIFE[audience],
+            "jti": str(uuid.uuid4()),
+        }
+        return Token(jwt.encode(claims, self._secret, ALGORITHM), int(LIFE[audience].total_seconds()))
+
+    def verify(self, text: str, audience: Audience) -> Identity:
+        """Return who a token belongs to.
+
+        Raises:
+            NotSignedIn: the token is expired, not ours, for something else, or not a token.
+        """
+        try:
+            claims = jwt.decode(
+                text, self._secret, [ALGORITHM], audience=audience.value, issuer=ISSUER, options={"require": CLAIMS}
+            )
+            return Identity(claims["sub"], Role(claims["role"]))
+        except jwt.ExpiredSignatureError as error:
+            raise NotSignedIn("The token has expired; get a new one from POST /auth/token.") from error
+        except (jwt.InvalidTokenError, KeyError, ValueError) as error:
+            raise NotSignedIn("The token does not hold; get one from POST /auth/token.") from error

@@ -1,0 +1,33 @@
+"""`okr serve`: the API and the scorecard page."""
+
+import typer
+
+app = typer.Typer()
+
+HOST = "127.0.0.1"  # nothing listens beyond loopback; nginx stands in front elsewhere
+DRAIN_S = 10
+
+
+@app.command()
+def serve() -> None:
+    """Serve the API and the scorecard page at OKR_API_PORT, on loopback."""
+    import uvicorn
+
+    from lakehouse.logs import configure_logging
+    from lakehouse.settings import load_settings
+    from serving.app import create_app
+    from serving.services import build_services
+
+    settings = load_settings()
+    configure_logging(as_json=settings.log_json)
+    port = int(settings.require("api_port"))
+    uvicorn.run(
+        create_app(build_services(settings)),
+        host=HOST,
+        port=port,
+        access_log=False,  # our own line a request names the route, not the path
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        log_level="warning",
+    )

@@ -1,0 +1,8 @@
+-- Grain: at most one row, a key result as it stands now.
+SELECT key_result_id, organisation, team_id, team_name, cycle_id, cycle_name, cycle_start, cycle_end,
+       objective_id, objective_title, title, unit, direction, baseline, target, weight,
+       latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,
+       progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
+       is_closed, final_at, final_value, final_score, is_achieved
+FROM marts.mart_okr_scorecard
+WHERE key_result_id = %(key_result_id)s

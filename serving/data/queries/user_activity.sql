@@ -1,0 +1,6 @@
+-- Grain: a day on which a user did something, of the days before the data's own day.
+SELECT day, page_view_count, check_in_count, key_result_count
+FROM marts.fct_user_activity_daily
+WHERE user_id = %(user_id)s
+  AND day > (SELECT (data_as_of AT TIME ZONE 'UTC')::date - %(days)s::int FROM marts.publication)
+ORDER BY day DESC

@@ -1,0 +1,187 @@
+"""Bodies and answers of /v1. Column meanings are those of the marts (the catalog describes each)."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from serving.schemas import Answer, Body, Id, Ratio, Text
+
+Status = Literal[
+    "on_track", "at_risk", "off_track", "no_check_in", "awaiting_close", "not_started", "no_cycle", "achieved", "missed"
+]
+LARGEST_VALUE = 1e15
+
+
+class KeyResultsQuery(Body):
+    """Which key results to list; what is left out does not filter."""
+
+    team: Id | None = Field(None, description="A team's id or name.")
+    cycle: Id | None = Field(None, description="A cycle's id.")
+    status: Status | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        None, description="`next_cursor` of the page before."
+    )
+
+
+class KeyResult(BaseModel):
+    """A key result as it stands in the publication. Ratios are shares (1 = 100 %)."""
+
+    key_result_id: str
+    organisation: str | None
+    team_id: str | None
+    team_name: str | None
+    cycle_id: str | None
+    cycle_name: str | None
+    cycle_start: date | None
+    cycle_end: date | None = Field(description="Last day, inclusive, UTC.")
+    objective_id: str | None
+    objective_title: str | None
+    title: str
+    unit: str
+    direction: str
+    baseline: float
+    target: float
+    weight: float
+    latest_value: float | None = Field(description="Value of the latest check-in, in `unit`.")
+    latest_check_in_at: datetime | None
+    latest_confidence: float | None = Field(description="The owner's own confidence, 0-1.")
+    check_in_count: int
+    days_since_check_in: int | None
+    progress_ratio: float | None = Field(description="(value - baseline) / (target - baseline), without bounds.")
+    score_ratio: float | None = Field(description="Progress held to 0-1.")
+    expected_progress_ratio: float | None = Field(description="Share of the cycle that is over.")
+    pace_ratio: float | None = Field(description="Progress by expected progress; 1 is right on the line.")
+    status: Status
+    status_since: date | None
+    is_closed: bool
+    final_at: datetime | None
+    final_value: float | None
+    final_score: float | None
+    is_achieved: bool | None = Field(description="Final score of at least 0.7; null while open.")
+
+
+class KeyResultAnswer(Answer):
+    """One key result."""
+
+    key_result: KeyResult
+
+
+class KeyResultsAnswer(Answer):
+    """A page of key results, in the order of their ids."""
+
+    key_results: list[KeyResult]
+    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class TeamProgress(BaseModel):
+    """A team in a cycle. Counts are of key results; ratios are shares."""
+
+    team_id: str | None
+    team_name: str | None
+    organisation: str | None
+    cycle_id: str | None
+    cycle_name: str | None
+    cycle_start: date | None
+    cycle_end: date | None
+    key_result_count: int
+    closed_count: int
+    achieved_count: int
+    missed_count: int
+    on_track_count: int
+    at_risk_count: int
+    off_track_count: int
+    no_check_in_count: int
+    awaiting_close_count: int
+    not_started_count: int
+    attainment_ratio: float | None = Field(description="Weighted mean final score of the closed key results.")
+    achieved_ratio: float | None = Field(description="Share of the closed key results that were achieved.")
+    on_track_ratio: float | None = Field(description="Share of the running key results that are on track.")
+    score_to_date_ratio: float | None = Field(description="Weighted mean score so far, of all key results.")
+
+
+class ProgressAnswer(Answer):
+    """Progress per team and cycle, newest cycle first."""
+
+    teams: list[TeamProgress]
+
+
+class ActivityDay(BaseModel):
+    """What a user did on a day: counts, never a score."""
+
+    day: date
+    page_view_count: int
+    check_in_count: int
+    key_result_count: int = Field(description="Key results that the user checked in on that day.")
+
+
+class ActivityAnswer(Answer):
+    """A user's activity by day, newest day first; days without any are left out."""
+
+    user_id: str
+    days: list[ActivityDay]
+
+
+class HostMetric(BaseModel):
+    """A metric of a host in an hour, in `unit`."""
+
+    host: str
+    metric: str
+    unit: str
+    hour_at: datetime
+    sample_count: int
+    min_value: float
+    mean_value: float
+    p95_value: float
+    max_value: float
+
+
+class PipelineRun(BaseModel):
+    """A run of a pipeline and how it ended."""
+
+    pipeline: str
+    run_id: str
+    started_at: datetime
+    finished_at: datetime
+    duration_s: float
+    step_count: int
+    failed_step_count: int
+    state: str
+    first_failed_step: str | None
+    failure_message: str | None
+
+
+class SystemHealthAnswer(Answer):
+    """How the hosts and the pipelines fare, by the events that they send."""
+
+    host_metrics: list[HostMetric]
+    pipeline_runs: list[PipelineRun]
+
+
+class PublicationAnswer(Answer):
+    """The publication that every answer is read from now."""
+
+    published_at: datetime
+    model_version: str | None = Field(description="The champion when it was published; null where none was.")
+
+
+class CheckIn(Body):
+    """A key result's value now, in its own unit."""
+
+    key_result_id: Id
+    value: Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False, strict=True)]
+    confidence: Ratio | None = Field(None, description="How sure the owner is that the target will be reached, 0-1.")
+    note: Annotated[Text, StringConstraints(max_length=10_000)] | None = None
+    check_in_id: Id | None = Field(
+        None, description="Your own id. A second check-in with the same id corrects the first; repeating one is safe."
+    )
+
+
+class CheckInAccepted(BaseModel):
+    """The broker has it. It shows in the marts with the next publication, usually within a minute."""
+
+    event_id: str
+    check_in_id: str
+    key_result_id: str
+    occurred_at: datetime

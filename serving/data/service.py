@@ -1,0 +1,117 @@
+"""What the published marts say, room by room of /v1. Knows no HTTP."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from lakehouse.errors import ContractViolation
+from serving.errors import NotFound
+from serving.published import Publication, Published, Reader, Row, Warehouse
+
+ROOM = "serving.data"
+LONGEST_CURSOR = 1_000
+
+
+@dataclass(frozen=True)
+class KeyResultFilter:
+    """Which key results; None leaves a filter out. `team` is a team's id or its name."""
+
+    team: str | None = None
+    cycle: str | None = None
+    status: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of rows and where the next one begins."""
+
+    rows: list[Row]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class SystemHealth:
+    """Metrics of hosts by the hour, and the newest pipeline runs."""
+
+    host_metrics: list[Row]
+    pipeline_runs: list[Row]
+
+
+class Data:
+    """Reads of the marts. Every method raises NotPublished before the first publication."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def publication(self) -> Publication:
+        """Return the current publication."""
+        return self._warehouse.publication()
+
+    def key_result(self, key_result_id: str) -> Published[Row]:
+        """Return one key result.
+
+        Raises:
+            NotFound: the publication holds none of that id.
+        """
+        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "key_result", {"key_result_id": key_result_id}))
+        if not found.value:
+            raise NotFound(
+                f"Publication {found.publication.publication_id} holds no key result {key_result_id!r}; "
+                "GET /v1/key-results lists them."
+            )
+        return Published(found.publication, found.value[0])
+
+    def key_results(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
+        """Return at most `limit` key results behind the cursor.
+
+        Raises:
+            ContractViolation: the cursor is not one of ours.
+        """
+        values = {"team": wanted.team, "cycle": wanted.cycle, "status": wanted.status, "limit": limit}
+        values["after"] = None if cursor is None else _id_in(cursor)
+        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "key_results", values))
+        rows, more = found.value[:limit], found.value[limit:]
+        return Published(found.publication, Page(rows, _cursor(rows[-1]["key_result_id"]) if more else None))
+
+    def okr_progress(self, team: str | None, cycle: str | None) -> Published[list[Row]]:
+        """Return teams' progress by cycle; `team` and `cycle` are ids or names."""
+        return self._warehouse.read(lambda reader: reader.rows(ROOM, "okr_progress", {"team": team, "cycle": cycle}))
+
+    def user_activity(self, user_id: str, days: int) -> Published[list[Row]]:
+        """Return the days with activity of a user among the last `days` days before `data_as_of`.
+
+        Raises:
+            NotFound: no such user.
+        """
+
+        def read(reader: Reader) -> list[Row] | None:
+            if not reader.rows(ROOM, "user", {"user_id": user_id}):
+                return None
+            return reader.rows(ROOM, "user_activity", {"user_id": user_id, "days": days})
+
+        found = self._warehouse.read(read)
+        if found.value is None:
+            raise NotFound(f"Publication {found.publication.publication_id} knows no user {user_id!r}.")
+        return Published(found.publication, found.value)
+
+    def system_health(self, hours: int) -> Published[SystemHealth]:
+        """Return the last `hours` hours of metrics that hold samples, and the newest pipeline runs."""
+        return self._warehouse.read(
+            lambda reader: SystemHealth(
+                reader.rows(ROOM, "host_metrics", {"hours": hours}), reader.rows(ROOM, "pipeline_runs")
+            )
+        )
+
+
+def _cursor(key_result_id: str) -> str:
+    return base64.urlsafe_b64encode(key_result_id.encode()).decode().rstrip("=")
+
+
+def _id_in(cursor: str) -> str:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise ContractViolation("unknown_cursor", "The cursor is not one that GET /v1/key-results gave.") from error
+    if "\x00" in text or len(text) > LONGEST_CURSOR:
+        raise ContractViolation("unknown_cursor", "The cursor is not one that GET /v1/key-results gave.")
+    return text

@@ -1,0 +1,80 @@
+"""The API's description: /openapi.json and Swagger UI from a package, without a CDN and without inline scripts."""
+
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
+
+from serving.auth.access import Member, Visitor
+from serving.auth.identity import Identity, Right
+
+router = APIRouter(include_in_schema=False)
+
+# Swagger UI sets styles from its script and draws its icons as data: images.
+DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
+ABOUT = """
+Will a key result be achieved by its deadline, how sure is that, and why?
+
+1. Get a token: `POST /auth/token` with user name and password (button *Authorize*). It holds for 15 minutes.
+2. Ask for forecasts: `POST /predict`. Read what was published: `GET /v1/...`.
+
+Every answer from the marts names its `publication_id` and `data_as_of`; two answers of one publication never contradict
+each other. Every error is a problem document (RFC 9457, `application/problem+json`).
+"""
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "Problem document, RFC 9457.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "urn:okr:problem:<kind>, or about:blank"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What was expected, what came, what to do."},
+        "errors": {
+            "type": "array",
+            "description": "Of a request that was not understood: where, what was expected, what came.",
+            "items": {"type": "object", "properties": {n: {"type": "string"} for n in ("pointer", "detail", "got")}},
+        },
+    },
+}
+
+
+def assets() -> str:
+    """Return the folder of Swagger UI's files."""
+    return str(files("fastapi_offline").joinpath("static"))
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with problem documents as the answer to every error."""
+    described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
+    schemas = described["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = PROBLEM_SCHEMA
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path in described["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = {"description": "Any error", "content": content}
+    return described
+
+
+@router.get("/openapi.json", dependencies=[Depends(Member(Right.SEE_DOCS))])
+def openapi(request: Request) -> JSONResponse:
+    """Return the API's description."""
+    return JSONResponse(describe(request.app))
+
+
+@router.get("/docs")
+def docs(request: Request, visitor: Annotated[Identity, Depends(Visitor(Right.SEE_DOCS))]) -> Response:
+    """Show the API's description in Swagger UI."""
+    response: Response = request.app.state.pages.render("docs.html", visitor=visitor)
+    response.headers["Content-Security-Policy"] = DOCS_POLICY
+    return response

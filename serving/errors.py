@@ -1,0 +1,31 @@
+"""What can go wrong while serving, without HTTP: `problems` alone knows the status of each."""
+
+from lakehouse.errors import PermanentError, RetryableError
+
+
+class NotFound(PermanentError):
+    """The thing asked for does not exist in the current publication or in the registry."""
+
+
+class NotPublished(RetryableError):
+    """Nothing has been published yet, so there is nothing to read."""
+
+
+class NotSignedIn(PermanentError):
+    """No credentials, or credentials that do not hold."""
+
+
+class NotAllowed(PermanentError):
+    """The account is known, but its role may not do this."""
+
+
+class CrossSite(PermanentError):
+    """A form was posted from another site's page."""
+
+
+class TooManyAttempts(RetryableError):
+    """Too many failed logins; `retry_after_s` is how long to wait."""
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s

@@ -1,0 +1,95 @@
+"""GET /health: whether the service lives, and what it lacks."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import redis
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from lakehouse.errors import OkrError
+from lakehouse.logs import get_logger
+from serving.errors import NotPublished
+from serving.outbox import Outbox
+from serving.predictor.champion import Champion
+from serving.published import Warehouse
+
+router = APIRouter(tags=["health"])
+
+State = Literal["ok", "degraded", "unavailable"]
+Check = dict[str, Any]
+
+
+class Health:
+    """Asks every part that answers depend on. Without the warehouse nothing can be answered; the rest degrades."""
+
+    def __init__(self, warehouse: Warehouse, cache: "redis.Redis", champion: Champion, outbox: Outbox) -> None:
+        self._warehouse = warehouse
+        self._cache = cache
+        self._champion = champion
+        self._outbox = outbox
+
+    def state(self) -> tuple[State, dict[str, Check]]:
+        """Return the worst state, and each part with its detail."""
+        parts: dict[str, Callable[[], Check]] = {
+            "warehouse": self._ask_warehouse,
+            "redis": self._ask_redis,
+            "publication": self._ask_publication,
+            "model": self._ask_model,
+            "events": self._ask_outbox,
+        }
+        checks = {name: _timed(ask) for name, ask in parts.items()}
+        if checks["warehouse"]["status"] != "ok":
+            return "unavailable", checks
+        return ("ok" if all(check["status"] == "ok" for check in checks.values()) else "degraded"), checks
+
+    def _ask_warehouse(self) -> Check:
+        with self._warehouse.connection() as connection:
+            connection.execute("SELECT 1")
+        return {"status": "ok"}
+
+    def _ask_redis(self) -> Check:
+        self._cache.ping()
+        return {"status": "ok"}
+
+    def _ask_publication(self) -> Check:
+        now = self._warehouse.publication()
+        return {"status": "ok", "publication_id": now.publication_id, "data_as_of": now.data_as_of.isoformat()}
+
+    def _ask_model(self) -> Check:
+        answering = self._champion.answering()
+        told = {"name": answering.name, "version": answering.version, "role": answering.role}
+        return {
+            "status": "ok" if self._champion.trouble is None else "degraded",
+            **told,
+            "detail": self._champion.trouble,
+        }
+
+    def _ask_outbox(self) -> Check:
+        lost = self._outbox.counts["lost"]
+        return {
+            "status": "degraded" if lost else "ok",
+            **{k: self._outbox.counts[k] for k in ("posted", "sent", "lost")},
+        }
+
+
+def _timed(ask: Callable[[], Check]) -> Check:
+    started = time.perf_counter()
+    try:
+        check = ask()
+    except NotPublished as error:
+        check = {"status": "degraded", "detail": str(error)}
+    except (OkrError, redis.RedisError) as error:
+        get_logger(__name__).warning("a health check failed", error=str(error))
+        check = {"status": "unavailable", "detail": type(error).__name__}
+    return {**check, "took_ms": round((time.perf_counter() - started) * 1000, 1)}
+
+
+@router.get("/health")
+def health(request: Request) -> JSONResponse:
+    """Tell whether the service can answer. 503 only without the warehouse; what else is missing is told as degraded."""
+    asked: Health = request.app.state.services.health
+    state, checks = asked.state()
+    body = {"status": state, "checks": checks}
+    return JSONResponse(body, status_code=503 if state == "unavailable" else 200)

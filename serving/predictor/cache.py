@@ -1,0 +1,49 @@
+"""Forecasts kept in Redis by (publication, model version, key result): none of the three ever changes its answer."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+import redis
+
+from lakehouse.logs import get_logger
+from serving.predictor.forecast import CachedForecast
+
+LIFE_S = 24 * 3600
+
+
+class ForecastCache:
+    """Reads and writes forecasts in bulk. While Redis is away everything is computed, and that is logged."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._redis = client
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(CachedForecast)
+        self._log = get_logger(__name__)
+
+    def get(self, publication_id: int, model_key: str, ids: Sequence[str]) -> dict[str, CachedForecast]:
+        """Return the forecasts that are kept, by key result id."""
+        if not ids:
+            return {}
+        try:
+            kept = self._redis.mget([_key(publication_id, model_key, one) for one in ids])
+        except redis.RedisError as error:
+            self._log.warning("forecasts are computed without the cache", error=str(error))
+            return {}
+        return {one: self._decoder.decode(cast("bytes", value)) for one, value in zip(ids, kept, strict=True) if value is not None}
+
+    def put(self, publication_id: int, model_key: str, forecasts: dict[str, CachedForecast]) -> None:
+        """Keep forecasts by key result id."""
+        if not forecasts:
+            return
+        try:
+            pipeline = self._redis.pipeline(transaction=False)
+            for one, forecast in forecasts.items():
+                pipeline.set(_key(publication_id, model_key, one), self._encoder.encode(forecast), ex=LIFE_S)
+            pipeline.execute()
+        except redis.RedisError as error:
+            self._log.warning("forecasts are not cached", error=str(error))
+
+
+def _key(publication_id: int, model_key: str, key_result_id: str) -> str:
+    return f"okr:forecast:{publication_id}:{model_key}:{key_result_id}"

@@ -1,0 +1,123 @@
+"""Which model answers: the registry's champion, looked up now and then; without one, the pacing rule."""
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse.errors import OkrError
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+from ml import registry
+from ml.forecast import Forecaster
+from ml.pacing import PacingRule
+from serving.errors import NotFound
+
+LOOK_EVERY_S = 30.0
+FIRST_LOOK_S = 20.0  # a request of the first seconds waits this long for the first model
+
+Role = Literal["champion", "challenger", "pacing_rule"]
+
+
+@dataclass(frozen=True)
+class ModelInUse:
+    """The model that answers, under the name, version and role that its predictions carry.
+
+    `trained_until`: the last day (ISO) of the newest cycle that it learned from; None for the rule.
+    """
+
+    name: str
+    version: str
+    role: Role
+    forecaster: Forecaster
+    trained_until: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What distinguishes its forecasts from another model's, for caches."""
+        return f"{self.name}/{self.version}"
+
+
+PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
+
+
+class Champion:
+    """Keeps a model loaded. A thread looks at the registry, so that no request waits for it but the very first ones.
+
+    `trouble` says why it is not the champion that answers, or that the registry cannot be asked; None if all is well.
+    """
+
+    def __init__(self, settings: Settings, look_every_s: float = LOOK_EVERY_S) -> None:
+        self.settings = settings
+        self.trouble: str | None = "The registry has not been asked yet."
+        self._look_every_s = look_every_s
+        self._wanted = registry.CHAMPION
+        self._in_use = PACING_RULE
+        self._looked = threading.Event()
+        self._stopping = threading.Event()
+        self._looking = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+        self._log = get_logger(__name__)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking."""
+        self._stopping.set()
+
+    def answering(self) -> ModelInUse:
+        """Return the model that answers now."""
+        if self._thread.is_alive():
+            self._looked.wait(FIRST_LOOK_S)
+        return self._in_use
+
+    def load(self, reference: str) -> None:
+        """Load an alias or a version now and keep to it.
+
+        Raises:
+            NotFound: the registry holds no such alias or version.
+            RetryableError: the registry cannot be asked.
+            PermanentError: the version's files are missing or were changed.
+        """
+        with self._looking:
+            version = registry.resolve(self.settings, reference)
+            if version is None:
+                raise NotFound(
+                    f"The registry holds no {reference!r} of {registry.MODEL_NAME}; GET /models lists its versions."
+                )
+            self._follow(reference, version)
+            self._wanted = reference
+
+    def look(self) -> None:
+        """Ask the registry once and follow what it says; what answers stays in use while it cannot be asked."""
+        with self._looking:
+            try:
+                self._follow(self._wanted, registry.resolve(self.settings, self._wanted))
+            except OkrError as error:
+                self.trouble = f"The registry cannot be asked: {error}"
+                self._log.warning("the registry cannot be asked", error=str(error))
+            except Exception as error:  # whatever the registry's backend raises, this thread must live on
+                self.trouble = f"The registry cannot be asked ({type(error).__name__})."
+                self._log.error("the registry cannot be asked", exc_info=error)
+            finally:
+                self._looked.set()
+
+    def _follow(self, reference: str, version: str | None) -> None:
+        if version is None:
+            self._in_use, self.trouble = PACING_RULE, "No model has been promoted yet: the pacing rule answers."
+            return
+        role: Role = "champion" if self._is_champion(reference, version) else "challenger"
+        if (self._in_use.version, self._in_use.role) != (version, role):
+            model = registry.load(self.settings, version)
+            self._in_use = ModelInUse(registry.MODEL_NAME, version, role, model, model.trained_until)
+            self._log.info("model loaded", version=version, role=role)
+        self.trouble = None if role == "champion" else f"Version {version} was loaded by hand; it is not the champion."
+
+    def _is_champion(self, reference: str, version: str) -> bool:
+        return reference == registry.CHAMPION or registry.resolve(self.settings, registry.CHAMPION) == version
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.look()
+            self._stopping.wait(self._look_every_s)

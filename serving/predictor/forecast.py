@@ -1,0 +1,17 @@
+"""What is kept of a forecast."""
+
+from datetime import datetime
+
+import msgspec
+
+LEVEL = 0.9  # share of final scores that an interval is made to hold
+
+
+class CachedForecast(msgspec.Struct, frozen=True):
+    """A forecast as pages show it and the cache keeps it. `as_of` is the moment that its features describe."""
+
+    as_of: datetime
+    probability: float
+    low: float
+    high: float
+    reasons: tuple[str, ...]

@@ -1,0 +1,52 @@
+"""A prediction: a forecast with its id, the moment it describes and the event that tells of it."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingestion.events import EncodedEvent, encode
+from lakehouse.contracts.prediction import PredictionServed
+from serving.predictor.champion import ModelInUse
+from serving.published import Publication
+
+SOURCE = "okr-api"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Grain: one key result, one answer. `low` and `high` bound the final score (0-1) with share `level`."""
+
+    key_result_id: str
+    prediction_id: str
+    as_of: datetime
+    probability: float
+    low: float
+    high: float
+    level: float
+    reasons: tuple[str, ...]
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return asdict(self)
+
+
+def served_event(prediction: Prediction, model: ModelInUse, publication: Publication) -> EncodedEvent:
+    """Return the event that a prediction was answered now.
+
+    Raises:
+        ContractViolation: a field is out of its bounds.
+    """
+    data = PredictionServed(
+        prediction_id=prediction.prediction_id,
+        key_result_id=prediction.key_result_id,
+        as_of=prediction.as_of,
+        probability=prediction.probability,
+        low=prediction.low,
+        high=prediction.high,
+        model_name=model.name,
+        model_version=model.version,
+        role=model.role,
+        publication_id=publication.publication_id,
+        reasons=list(prediction.reasons),
+    )
+    return encode(data, at=datetime.now(UTC), source=SOURCE)

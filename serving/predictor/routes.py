@@ -1,0 +1,60 @@
+"""POST /predict, GET /models, POST /models/{model_name}/load."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+
+from serving.auth.access import Caller
+from serving.auth.identity import Right
+from serving.predictor.prediction import Prediction
+from serving.predictor.schemas import (
+    LoadBody,
+    ModelName,
+    ModelsAnswer,
+    ModelVersion,
+    PredictAnswer,
+    PredictBody,
+    PredictionItem,
+)
+from serving.predictor.service import NoForecast
+from serving.schemas import stamp
+from serving.services import Served
+
+router = APIRouter(tags=["predictor"])
+
+
+@router.post("/predict", dependencies=[Depends(Caller(Right.PREDICT))])
+def predict(body: PredictBody, services: Served) -> PredictAnswer:
+    """Forecast key results: whether each will be achieved by its deadline, how sure that is, and why."""
+    found = services.predictor.predict(body.key_result_ids)
+    model = ModelName.model_validate(found.value.model, from_attributes=True)
+    return PredictAnswer(model=model, predictions=[_item(answer) for answer in found.value.answers], **stamp(found))
+
+
+@router.get("/models", dependencies=[Depends(Caller(Right.PREDICT))])
+def models(services: Served) -> ModelsAnswer:
+    """List the registry's versions with aliases and metrics, and say which model answers."""
+    return _models(services)
+
+
+@router.post("/models/{model_name}/load", dependencies=[Depends(Caller(Right.ADMINISTER))])
+def load(model_name: Annotated[str, Path(max_length=128)], body: LoadBody, services: Served) -> ModelsAnswer:
+    """Load a version now instead of at the next look at the registry."""
+    services.predictor.load(model_name, body.alias, body.version)
+    return _models(services)
+
+
+def _models(services: Served) -> ModelsAnswer:
+    listed = services.predictor.models()
+    return ModelsAnswer(
+        answering=ModelName.model_validate(listed.answering, from_attributes=True),
+        detail=listed.trouble,
+        model_name=listed.model_name,
+        versions=[ModelVersion.model_validate(version, from_attributes=True) for version in listed.versions],
+    )
+
+
+def _item(answer: Prediction | NoForecast) -> PredictionItem:
+    if isinstance(answer, NoForecast):
+        return PredictionItem(key_result_id=answer.key_result_id, status=answer.status, detail=answer.detail)
+    return PredictionItem.model_validate({"status": "forecast", **answer.as_fields()})

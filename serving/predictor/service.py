@@ -1,0 +1,184 @@
+"""Forecasts from the published feature mart: looked up or computed, then told to the log. Knows no HTTP."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from lakehouse.errors import ContractViolation
+from lakehouse.ids import uuid7
+from lakehouse.logs import get_logger
+from ml import registry
+from ml.features import read_current
+from serving.errors import NotFound
+from serving.outbox import Outbox
+from serving.predictor.cache import ForecastCache
+from serving.predictor.champion import Champion, ModelInUse
+from serving.predictor.forecast import LEVEL, CachedForecast
+from serving.predictor.prediction import Prediction, served_event
+from serving.published import Publication, Published, PublishedReader, Reader, Row, Warehouse
+
+ROOM = "serving.predictor"
+
+
+@dataclass(frozen=True)
+class NoForecast:
+    """Why a key result has no forecast."""
+
+    key_result_id: str
+    status: Literal["unknown", "not_forecastable"]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Answers in the order of the ids asked for, and the one model that gave them."""
+
+    model: ModelInUse
+    answers: list[Prediction | NoForecast]
+
+
+@dataclass(frozen=True)
+class AllForecasts:
+    """The latest forecast of every key result of a publication, by its id."""
+
+    model: ModelInUse
+    by_id: dict[str, CachedForecast]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The registry's versions and what answers now."""
+
+    answering: ModelInUse
+    trouble: str | None
+    model_name: str
+    versions: list[registry.Version]
+
+
+class Predictor:
+    """Answers forecasts. Every one that `predict` gives is also sent as okr.prediction.served.v1."""
+
+    def __init__(self, warehouse: Warehouse, champion: Champion, cache: ForecastCache, outbox: Outbox) -> None:
+        self._warehouse = warehouse
+        self._champion = champion
+        self._cache = cache
+        self._outbox = outbox
+        self._all: Published[AllForecasts] | None = None
+        self._computing_all = threading.Lock()
+
+    def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
+        """Forecast key results; the answer keeps their order and tells for each unknown one that it is.
+
+        Raises:
+            NotPublished: nothing has been published yet.
+        """
+        model = self._champion.answering()
+        distinct = list(dict.fromkeys(key_result_ids))
+        found = self._warehouse.read(lambda reader: self._look_up(reader, model, distinct))
+        kept, computed, missing = found.value
+        # Only now is it certain that the rows were this publication's.
+        self._cache.put(found.publication.publication_id, model.key, computed)
+        forecasts = kept | computed
+        answers = [missing[one] if one in missing else _prediction(one, forecasts[one]) for one in key_result_ids]
+        served = [answer for answer in answers if isinstance(answer, Prediction)]
+        self._tell(served, model, found.publication)
+        return Published(found.publication, Predicted(model, answers))
+
+    def all_current(self) -> Published[AllForecasts]:
+        """Return the latest forecast of every key result, computed once per publication and model.
+
+        These are for pages: they are looked at, not served to an app, so they are not sent as events.
+        """
+        model = self._champion.answering()
+        now = self._warehouse.publication()
+        with self._computing_all:
+            kept = self._all
+            if kept is None or (kept.publication, kept.value.model.key) != (now, model.key):
+                rows = self._warehouse.read(lambda reader: read_current(reader.connection))
+                kept = Published(rows.publication, AllForecasts(model, _forecast(model, rows.value)))
+                self._all = kept
+        return kept
+
+    def trouble(self) -> str | None:
+        """Say why it is not the champion that answers; None if it is."""
+        return self._champion.trouble
+
+    def models(self) -> Listed:
+        """List the registry's versions and what answers.
+
+        Raises:
+            RetryableError: the registry cannot be asked.
+        """
+        answering = self._champion.answering()
+        return Listed(
+            answering, self._champion.trouble, registry.MODEL_NAME, registry.versions(self._champion.settings)
+        )
+
+    def load(self, name: str, alias: str | None, version: str | None) -> None:
+        """Load a version of the model now, by alias or by number.
+
+        Raises:
+            NotFound: no such model, alias or version.
+            RetryableError: the registry cannot be asked.
+        """
+        if name != registry.MODEL_NAME:
+            raise NotFound(f"This service answers by the model {registry.MODEL_NAME!r}; there is no {name!r}.")
+        self._champion.load(alias or version or "")
+
+    def _look_up(
+        self, reader: PublishedReader, model: ModelInUse, ids: list[str]
+    ) -> tuple[dict[str, CachedForecast], dict[str, CachedForecast], dict[str, NoForecast]]:
+        kept = self._cache.get(reader.publication.publication_id, model.key, ids)
+        absent = [one for one in ids if one not in kept]
+        computed = _forecast(model, read_current(reader.connection, absent)) if absent else {}
+        return kept, computed, _missing(reader, [one for one in absent if one not in computed])
+
+    def _tell(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
+        try:
+            self._outbox.post([served_event(prediction, model, publication) for prediction in served])
+        except ContractViolation as error:
+            # The caller's answer does not depend on our log, but a forecast out of its bounds is a fault of ours.
+            get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
+
+
+def _forecast(model: ModelInUse, rows: list[Row]) -> dict[str, CachedForecast]:
+    if not rows:
+        return {}
+    return {
+        row["key_result_id"]: CachedForecast(
+            row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons)
+        )
+        for row, forecast in zip(rows, model.forecaster.forecast(rows), strict=True)
+    }
+
+
+def _prediction(key_result_id: str, forecast: CachedForecast) -> Prediction:
+    return Prediction(
+        key_result_id=key_result_id,
+        prediction_id=str(uuid7()),
+        as_of=forecast.as_of,
+        probability=forecast.probability,
+        low=forecast.low,
+        high=forecast.high,
+        level=LEVEL,
+        reasons=forecast.reasons,
+    )
+
+
+def _missing(reader: Reader, ids: list[str]) -> dict[str, NoForecast]:
+    if not ids:
+        return {}
+    known = {row["key_result_id"]: row for row in reader.rows(ROOM, "known", {"key_result_ids": ids})}
+    return {one: _why_not(one, known.get(one)) for one in ids}
+
+
+def _why_not(key_result_id: str, known: Row | None) -> NoForecast:
+    if known is None:
+        detail = "This publication holds no key result of that id; GET /v1/key-results lists them."
+        return NoForecast(key_result_id, "unknown", detail)
+    if known["cycle_start"] is None:
+        return NoForecast(key_result_id, "not_forecastable", "Its objective or cycle is not defined, so it has no end.")
+    begins = f"Its cycle starts on {known['cycle_start']}: forecasts begin on the day after."
+    ended = "It ended without a check-in to forecast from."
+    return NoForecast(key_result_id, "not_forecastable", begins if known["status"] == "not_started" else ended)

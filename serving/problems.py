@@ -1,0 +1,139 @@
+"""Every error becomes a problem document (RFC 9457) that says what was expected. Statuses are chosen here alone."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
+from lakehouse.logs import get_logger
+from serving.errors import CrossSite, NotAllowed, NotFound, NotPublished, NotSignedIn, TooManyAttempts
+
+MEDIA_TYPE = "application/problem+json"
+SHOWN_CHARACTERS = 80  # of a refused value: enough to recognise it, too few to fill a log
+SHOWN_ERRORS = 20
+RETRY_AFTER_S = 5
+
+# The first class that fits decides: subclasses stand before their bases.
+STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
+    (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
+    (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
+    (NotAllowed, HTTPStatus.FORBIDDEN, "not-allowed"),
+    (CrossSite, HTTPStatus.FORBIDDEN, "cross-site"),
+    (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "too-many-attempts"),
+    (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
+    (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
+    (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
+    (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
+)
+EXPECTED: Mapping[int, str] = {
+    400: "Expected a body of valid JSON in UTF-8.",
+    404: "No such address. /docs describes those that there are.",
+    405: "This address does not take that method; the header Allow names those that it takes.",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem document. `slug` names its kind; without one it says no more than the status itself."""
+
+    status: int
+    detail: str
+    slug: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """A short name for people."""
+        return self.slug.replace("-", " ").capitalize() if self.slug else HTTPStatus(self.status).phrase
+
+    def response(self) -> JSONResponse:
+        """Return the answer to send."""
+        kind = f"urn:okr:problem:{self.slug}" if self.slug else "about:blank"
+        body = {"type": kind, "title": self.title, "status": self.status, "detail": self.detail, **self.extra}
+        return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
+
+
+# Turns a problem into a page where a person asked, None where a program did.
+Present = Callable[[Request, Problem], Response | None]
+
+
+def install(app: FastAPI, present: Present) -> None:
+    """Register the handlers of every error: ours, the framework's and the unforeseen ones."""
+
+    def handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Response]:
+        def handle(request: Request, error: Exception) -> Response:
+            problem = problem_of(request, error)
+            return present(request, problem) or problem.response()
+
+        return handle
+
+    app.add_exception_handler(OkrError, handler(_of_ours))
+    app.add_exception_handler(RequestValidationError, handler(_of_validation))
+    app.add_exception_handler(HTTPException, handler(_of_http))
+    app.add_exception_handler(Exception, handler(_of_unforeseen))
+
+
+def _of_ours(request: Request, error: OkrError) -> Problem:
+    status, slug = next((status, slug) for kind, status, slug in STATUS_OF if isinstance(error, kind))
+    headers: dict[str, str] = {}
+    if isinstance(error, NotSignedIn):
+        headers["WWW-Authenticate"] = 'Bearer realm="okr-lakehouse"'
+    elif isinstance(error, RetryableError):
+        wait_s = error.retry_after_s if isinstance(error, TooManyAttempts) else RETRY_AFTER_S
+        headers["Retry-After"] = str(wait_s)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotPublished):
+        get_logger(__name__).warning("request failed", route=route_of(request), error=str(error))
+    extra = {"reason": error.reason} if isinstance(error, ContractViolation) else {}
+    return Problem(status, str(error), slug, headers, extra)
+
+
+def _of_validation(request: Request, error: RequestValidationError) -> Problem:
+    items = error.errors()
+    if any(item["type"] == "json_invalid" for item in items):
+        return Problem(400, f"{EXPECTED[400]} {items[0].get('ctx', {}).get('error', '')}".strip(), "invalid-json")
+    errors = [_one_validation_error(item) for item in items[:SHOWN_ERRORS]]
+    told = "; ".join(f"{item['pointer']}: {item['detail']}" for item in errors[:3])
+    return Problem(422, f"The request is not what this address expects. {told}", "validation", {}, {"errors": errors})
+
+
+def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
+    """RFC 9457's `errors` member: where (a JSON pointer in a body), what was expected, what came."""
+    place, *path = (str(part) for part in item["loc"])
+    pointer = "#/" + "/".join(path) if place == "body" else f"{place} {'.'.join(path)}".strip()
+    return {"pointer": pointer, "detail": item["msg"], "got": _shown(item.get("input"))}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, (dict, list)):
+        return f"{'an object' if isinstance(value, dict) else 'an array'} of {len(value)}"
+    text = "nothing" if value is None else repr(value)
+    text = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _of_http(request: Request, error: HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status_code).phrase
+    told = EXPECTED.get(error.status_code, HTTPStatus(error.status_code).description)
+    return Problem(error.status_code, error.detail if error.detail != phrase else told, None, error.headers or {})
+
+
+def _of_unforeseen(request: Request, error: Exception) -> Problem:
+    """Tell the caller an id, and the log the cause under the same id."""
+    error_id = str(uuid.uuid4())
+    get_logger(__name__).error("unforeseen error", route=route_of(request), error_id=error_id, exc_info=error)
+    detail = f"The service failed. Report the id {error_id}: the log holds the cause under it."
+    return Problem(500, detail, "unforeseen", {}, {"error_id": error_id})
+
+
+def route_of(request: Request) -> str:
+    """Return the route's pattern for logs: a path itself may name a person."""
+    return str(getattr(request.scope.get("route"), "path", "(no route)"))

@@ -1,0 +1,156 @@
+"""Reads of the published marts: whole answers of one publication, though another may be swapped in meanwhile."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+import psycopg
+from psycopg.rows import class_row, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from lakehouse.errors import RetryableError
+from lakehouse.warehouse import read_sql
+from serving.errors import NotPublished
+
+T = TypeVar("T")
+Row = dict[str, Any]
+Connection = psycopg.Connection[Any]
+
+CONNECTIONS = 8
+WAIT_S = 5.0
+STATEMENT_LIMIT_MS = 15_000
+ATTEMPTS = 4
+NOTHING_YET = (
+    "Nothing has been published yet: the marts appear when okr_etl_dag has run once to its end. "
+    "`okr publication current` tells when that is."
+)
+
+
+@dataclass(frozen=True)
+class Publication:
+    """The publication that an answer was read from. `data_as_of`: the newest recording in it, UTC."""
+
+    publication_id: int
+    published_at: datetime
+    data_as_of: datetime
+    model_version: str | None
+
+
+@dataclass(frozen=True)
+class Published(Generic[T]):
+    """A value, and the publication that it belongs to."""
+
+    publication: Publication
+    value: T
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Runs the queries of one room inside one connection."""
+
+    connection: Connection
+
+    def rows(self, package: str, name: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> list[Row]:
+        """Run `<package>/queries/<name>.sql` and return its rows."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(read_sql(package, f"queries/{name}").encode(), values).fetchall()
+
+
+@dataclass(frozen=True)
+class PublishedReader(Reader):
+    """A reader of the marts: `publication` is the one that they were when reading began."""
+
+    publication: Publication
+
+
+class Warehouse:
+    """A pool of connections of the role okr_serving. Open it before use, close it at the end."""
+
+    def __init__(self, dsn: str) -> None:
+        options = f"-c timezone=UTC -c statement_timeout={STATEMENT_LIMIT_MS}"
+        self._pool = ConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=CONNECTIONS,
+            timeout=WAIT_S,
+            open=False,
+            check=ConnectionPool.check_connection,
+            kwargs={"options": options, "connect_timeout": 5, "application_name": "okr-serving"},
+            name="warehouse",
+        )
+
+    def open(self) -> None:
+        """Start the pool; it keeps trying in the background while PostgreSQL is away."""
+        self._pool.open(wait=False)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close(timeout=WAIT_S)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection for one transaction.
+
+        Raises:
+            RetryableError: PostgreSQL is away, or every connection is busy for longer than WAIT_S.
+        """
+        try:
+            with self._pool.connection() as connection:
+                yield connection
+        except PoolTimeout as error:
+            raise RetryableError(
+                f"No connection to the warehouse within {WAIT_S:.0f} s: PostgreSQL is away or busy. "
+                "Try again; `make status` shows whether it runs."
+            ) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise RetryableError(f"The warehouse broke off an answer ({type(error).__name__}). Try again.") from error
+
+    def publication(self) -> Publication:
+        """Return the current publication.
+
+        Raises:
+            NotPublished: there is none yet.
+        """
+        with self.connection() as connection:
+            return _publication(connection)
+
+    def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
+        """Run `work` and return what it read together with the one publication that all of it belongs to.
+
+        A publication is swapped in by renaming schemas, which no isolation level holds back: each statement sees the
+        names of its own moment. The marts inside a publication never change, so equal ids before and after prove
+        that nothing was swapped between.
+
+        Raises:
+            NotPublished: there is no publication yet.
+            RetryableError: the warehouse is away, or publications follow each other faster than this can be read.
+        """
+        for _ in range(ATTEMPTS):
+            with self.connection() as connection:
+                before = _publication(connection)
+                try:
+                    value = work(PublishedReader(connection, before))
+                    after = _publication(connection)
+                except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+                    connection.rollback()
+                    if _publication(connection) == before:
+                        raise
+                    continue
+            if before == after:
+                return Published(before, value)
+        raise RetryableError("A new publication came in at every attempt to read one. Try again.")
+
+
+def _publication(connection: Connection) -> Publication:
+    query = read_sql("serving", "queries/publication").encode()
+    try:
+        with connection.cursor(row_factory=class_row(Publication)) as cursor:
+            publication = cursor.execute(query).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege):
+        connection.rollback()
+        publication = None
+    if publication is None:
+        raise NotPublished(NOTHING_YET)
+    return publication

@@ -1,0 +1,98 @@
+"""What every request and answer passes: a known host, a bounded body, strict headers, one log line."""
+
+import time
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lakehouse.logs import get_logger
+from serving.problems import Problem
+
+LARGEST_BODY_BYTES = 1_048_576
+CONTENT_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+# `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with our own forms.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+class RequestGuard:
+    """ASGI middleware around the whole application.
+
+    An unknown Host is refused, so that a page of another name that resolves to us (DNS rebinding) reads nothing.
+    """
+
+    def __init__(self, app: ASGIApp, *, api_url: str) -> None:
+        self._app = app
+        self._hosts = {"127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname or "127.0.0.1"}
+        self._log = get_logger(__name__)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass lifespan events on; guard HTTP requests; there are no web sockets here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _add_headers(MutableHeaders(scope=message))
+            await send(message)
+
+        try:
+            await self._guarded(scope, receive, send_guarded)
+        finally:
+            took_ms = round((time.perf_counter() - started) * 1000, 1)
+            # The route's pattern and not the path: a path may name a person.
+            route = getattr(scope.get("route"), "path", "(no route)")
+            self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if host.rpartition(":")[0] not in self._hosts and host not in self._hosts:
+            told = "The Host header names no host that this service answers for; OKR_API_URL says which one it is."
+            await Problem(400, told, "unknown-host").response()(scope, receive, send)
+            return
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > LARGEST_BODY_BYTES:
+            await Problem(413, _too_large(), "body-too-large").response()(scope, receive, send)
+            return
+        await self._app(scope, _bounded(receive), send)
+
+
+def _too_large() -> str:
+    return f"A body may hold at most {LARGEST_BODY_BYTES} bytes; send the rest in further requests."
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Count the body's bytes as they come, for a chunked body announces no length."""
+    received = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > LARGEST_BODY_BYTES:
+            raise HTTPException(413, _too_large())
+        return message
+
+    return receive_bounded
+
+
+def _add_headers(headers: MutableHeaders) -> None:
+    for name, value in HEADERS.items():
+        headers[name] = value
+    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
+    headers.setdefault("Cache-Control", "no-store")

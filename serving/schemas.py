@@ -1,0 +1,45 @@
+"""Fields that the schemas of several rooms share."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from serving.published import Published
+
+LONGEST_ID = 128
+
+
+def _storable(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("text must not hold the character NUL")
+    return text
+
+
+# As in lakehouse.contracts.fields: natural keys of sources, free text without blanks at the ends.
+Id = Annotated[
+    str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"), AfterValidator(_storable)
+]
+Text = Annotated[str, AfterValidator(_storable)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Body(BaseModel):
+    """A request's body: a misspelt field is an error, not silence."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Answer(BaseModel):
+    """Every answer from the marts says which publication it was read from."""
+
+    publication_id: int = Field(description="The publication that every value of this answer belongs to.")
+    data_as_of: datetime = Field(description="The newest recording in that publication, UTC.")
+
+
+def stamp(published: Published[Any]) -> dict[str, Any]:
+    """Return the fields of `Answer`."""
+    return {
+        "publication_id": published.publication.publication_id,
+        "data_as_of": published.publication.data_as_of,
+    }

@@ -1,0 +1,109 @@
+"""What the application is made of, built once by the entry point and reached through the request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import redis
+from fastapi import Depends, Request
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from serving.admin.service import Administration
+from serving.auth.passwords import Passwords
+from serving.auth.service import Accounts
+from serving.auth.throttle import LoginThrottle
+from serving.auth.tokens import Tokens
+from serving.data.check_ins import CheckIns
+from serving.data.service import Data
+from serving.health import Health
+from serving.outbox import Outbox
+from serving.predictor.cache import ForecastCache
+from serving.predictor.champion import Champion
+from serving.predictor.service import Predictor
+from serving.published import Warehouse
+from serving.web.service import Scorecard
+
+REDIS_LIMIT_S = 0.5  # Redis only saves work here, so it may not cost more than the work
+WAREHOUSE_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services behind the routes; none of them knows HTTP."""
+
+    settings: Settings
+    warehouse: Warehouse
+    outbox: Outbox
+    champion: Champion
+    accounts: Accounts
+    tokens: Tokens
+    predictor: Predictor
+    data: Data
+    check_ins: CheckIns
+    administration: Administration
+    scorecard: Scorecard
+    health: Health
+
+    def start(self) -> None:
+        """Open connections, start the threads, make the first accounts.
+
+        Raises:
+            RetryableError: the warehouse did not answer within WAREHOUSE_LIMIT_S seconds.
+        """
+        self.warehouse.open()
+        self.outbox.start()
+        self.champion.start()
+        self._seed()
+
+    def stop(self) -> None:
+        """Send what waits and close everything."""
+        self.champion.stop()
+        self.outbox.stop()
+        self.warehouse.close()
+
+    @retry(
+        retry=retry_if_exception_type(RetryableError),
+        wait=wait_exponential_jitter(initial=0.2, max=3),
+        stop=stop_after_delay(WAREHOUSE_LIMIT_S),
+        reraise=True,
+    )
+    def _seed(self) -> None:
+        self.accounts.seed(self.settings)
+
+
+def build_services(settings: Settings) -> Services:
+    """Build every service from the settings; nothing is connected yet.
+
+    Raises:
+        PermanentError: a setting is missing.
+    """
+    warehouse = Warehouse(settings.require("dsn_serving"))
+    client = redis.Redis.from_url(
+        settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
+    )
+    outbox = Outbox(settings.require("kafka_bootstrap"))
+    champion = Champion(settings)
+    predictor = Predictor(warehouse, champion, ForecastCache(client), outbox)
+    return Services(
+        settings=settings,
+        warehouse=warehouse,
+        outbox=outbox,
+        champion=champion,
+        accounts=Accounts(warehouse, Passwords(), LoginThrottle(client)),
+        tokens=Tokens(settings.require("jwt_secret")),
+        predictor=predictor,
+        data=Data(warehouse),
+        check_ins=CheckIns(outbox),
+        administration=Administration(warehouse, outbox),
+        scorecard=Scorecard(warehouse, predictor),
+        health=Health(warehouse, client, champion, outbox),
+    )
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Served = Annotated[Services, Depends(_services)]

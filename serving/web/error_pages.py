@@ -1,0 +1,29 @@
+"""Problems as pages, where a person asked: the login form instead of a 401, a readable page instead of JSON."""
+
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse
+from starlette.responses import Response
+
+from serving.problems import Present, Problem
+from serving.web.pages import Pages
+
+PROGRAMS = ("/v1/", "/predict", "/models", "/admin/", "/auth/", "/health", "/openapi.json")
+
+
+def presenter(pages: Pages) -> Present:
+    """Return what `problems.install` asks for each problem."""
+
+    def present(request: Request, problem: Problem) -> Response | None:
+        asks_for_html = "text/html" in request.headers.get("accept", "")
+        if not asks_for_html or request.url.path.startswith(PROGRAMS):
+            return None
+        if problem.status == 401:
+            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(here)}", 303)
+        response = pages.render("error.html", problem.status, title=problem.title, detail=problem.detail)
+        response.headers.update(problem.headers)
+        return response
+
+    return present

@@ -1,0 +1,42 @@
+"""Templates to HTML."""
+
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from serving.web import format as formats
+
+STATUS_WORDS = {
+    "on_track": ("On track", "good"),
+    "at_risk": ("At risk", "warn"),
+    "off_track": ("Off track", "bad"),
+    "no_check_in": ("No check-in yet", "warn"),
+    "awaiting_close": ("Over, not closed yet", "warn"),
+    "not_started": ("Not started", "plain"),
+    "no_cycle": ("Without a cycle", "plain"),
+    "achieved": ("Achieved", "good"),
+    "missed": ("Missed", "bad"),
+}
+
+
+class Pages:
+    """Renders templates; every value is escaped, and a name that a template misspells is an error."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("serving.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for name in ("percent", "score", "number", "moment", "day"):
+            self._environment.filters[name] = getattr(formats, name)
+        self._environment.globals["status_word"] = {status: word for status, (word, _) in STATUS_WORDS.items()}
+        self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}
+
+    def render(self, name: str, status: int = 200, **content: Any) -> HTMLResponse:
+        """Return a page; `visitor` (who looks) and `path` are for the frame around it."""
+        html = self._environment.get_template(name).render(**{"visitor": None, "path": "", **content})
+        return HTMLResponse(html, status)

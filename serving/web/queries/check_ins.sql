@@ -1,0 +1,6 @@
+-- Grain: a check-in of one key result, in time order.
+SELECT check_in_id, checked_in_at, checked_in_on, value, confidence, note, is_final, progress_ratio, correction_count,
+       is_in_cycle
+FROM marts.fct_check_in
+WHERE key_result_id = %(key_result_id)s
+ORDER BY checked_in_at, check_in_id

@@ -1,0 +1,105 @@
+"""The pages: scorecard, a key result, login and logout, the static sites."""
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request
+from fastapi.responses import FileResponse, RedirectResponse
+from starlette.responses import Response
+
+from serving.auth.access import COOKIE, Visitor, same_origin
+from serving.auth.identity import Identity, Right
+from serving.auth.schemas import LoginForm
+from serving.auth.tokens import LIFE, Audience
+from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
+from serving.services import Served
+from serving.web.pages import Pages
+from serving.web.sites import SITE_POLICY, site_file
+
+router = APIRouter(include_in_schema=False)
+
+Looking = Annotated[Identity, Depends(Visitor(Right.SEE_PAGES))]
+HOME, DOCS = "/", "/docs"
+
+
+def _pages(request: Request) -> Pages:
+    pages: Pages = request.app.state.pages
+    return pages
+
+
+Rendered = Annotated[Pages, Depends(_pages)]
+
+
+@router.get(HOME)
+def scorecard(visitor: Looking, services: Served, pages: Rendered) -> Response:
+    """Show what will be missed, how sure that is, and why."""
+    try:
+        page = services.scorecard.page()
+    except NotPublished:
+        return pages.render("empty.html", visitor=visitor, path=HOME)
+    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME)
+
+
+@router.get("/key-results/{key_result_id:path}")
+def key_result(key_result_id: str, visitor: Looking, services: Served, pages: Rendered) -> Response:
+    """Show a key result's trajectory, forecast and check-ins."""
+    page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""))
+    return pages.render("key_result.html", page=page, visitor=visitor)
+
+
+@router.get("/login")
+def login_form(pages: Rendered, next: str = HOME) -> Response:  # noqa: A002 -- the name in the address
+    """Show the login form."""
+    return pages.render("login.html", message=None, username="", next_path=_local(next))
+
+
+@router.post("/login", dependencies=[Depends(same_origin)])
+def login(request: Request, form: Annotated[LoginForm, Form()], services: Served, pages: Rendered) -> Response:
+    """Begin a session: its token stands in a cookie that no script can read and no other site can send."""
+    address = request.client.host if request.client else "unknown"
+    here = _local(form.next)
+    try:
+        identity = services.accounts.authenticate(form.username, form.password, address)
+    except (NotSignedIn, TooManyAttempts) as error:
+        status = 401 if isinstance(error, NotSignedIn) else 429
+        return pages.render("login.html", status, message=str(error), username=form.username, next_path=here)
+    response = RedirectResponse(here if identity.may(Right.SEE_PAGES) or here != HOME else DOCS, 303)
+    response.set_cookie(
+        COOKIE,
+        services.tokens.issue(identity, Audience.PAGE).text,
+        max_age=int(LIFE[Audience.PAGE].total_seconds()),
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    return response
+
+
+@router.post("/logout", dependencies=[Depends(same_origin)])
+def logout() -> Response:
+    """End the session."""
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return response
+
+
+@router.get("/catalog/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
+def catalog(path: str, services: Served) -> Response:
+    """Serve a file of dbt's documentation."""
+    return _site(services.settings.sites_dir / "catalog", path)
+
+
+@router.get("/quality/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
+def quality(path: str, services: Served) -> Response:
+    """Serve a file of Great Expectations' Data Docs."""
+    return _site(services.settings.sites_dir / "quality", path)
+
+
+def _site(site: Path, path: str) -> Response:
+    return FileResponse(site_file(site, path), headers={"Content-Security-Policy": SITE_POLICY})
+
+
+def _local(path: str) -> str:
+    """Return a path of this service; anything that could lead elsewhere becomes the start page."""
+    leads_here = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if leads_here else HOME

@@ -1,0 +1,142 @@
+"""Builds the pages' content from one publication. Knows no HTTP and no HTML."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from serving.errors import NotFound, NotPublished
+from serving.predictor.service import AllForecasts, Predictor
+from serving.published import Published, PublishedReader, Row, Warehouse
+from serving.web import scorecard
+from serving.web.charts import Forecast, interval, trajectory
+from serving.web.scorecard import KeyResultPage, Line, ScorecardPage, TeamLine
+
+ROOM = "serving.web"
+ATTEMPTS = 3
+CHECK_INS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class _Read:
+    organisation: Row
+    teams: list[Row]
+    key_results: list[Row]
+
+
+class Scorecard:
+    """The scorecard and the pages of key results."""
+
+    def __init__(self, warehouse: Warehouse, predictor: Predictor) -> None:
+        self._warehouse = warehouse
+        self._predictor = predictor
+
+    def page(self) -> ScorecardPage:
+        """Return the scorecard of the current publication.
+
+        Raises:
+            NotPublished: nothing has been published yet, or nothing whose cycle has begun.
+        """
+        forecasts, rows = self._of_one_publication()
+        read, by_id = rows.value, forecasts.value.by_id
+        risky = scorecard.riskiest(read.key_results, by_id)
+        ended = [] if read.organisation["open_count"] else scorecard.most_surprising(read.key_results, by_id)
+        lines = self._lines([*risky[: scorecard.SHOWN], *ended[: scorecard.SHOWN]], forecasts, read.organisation)
+        return ScorecardPage(
+            publication=rows.publication,
+            model=forecasts.value.model,
+            trouble=self._predictor.trouble(),
+            organisation=read.organisation,
+            teams=_team_lines(read, forecasts.value),
+            at_risk=[line for line in lines if not line.row["is_closed"]],
+            at_risk_count=len(risky),
+            open_count=read.organisation["open_count"],
+            expected_achieved=scorecard.expected_achieved(read.key_results, by_id),
+            surprises=[line for line in lines if line.row["is_closed"]],
+            hindsight=scorecard.look_back(ended, by_id),
+        )
+
+    def key_result_page(self, key_result_id: str) -> KeyResultPage:
+        """Return the page of one key result.
+
+        Raises:
+            NotFound: the publication holds none of that id.
+            NotPublished: nothing has been published yet.
+        """
+        forecasts = self._predictor.all_current()
+        found = self._warehouse.read(
+            lambda reader: (
+                reader.rows("serving.data", "key_result", {"key_result_id": key_result_id}),
+                reader.rows(ROOM, "check_ins", {"key_result_id": key_result_id}),
+            )
+        )
+        rows, check_ins = found.value
+        if not rows:
+            raise NotFound("The current publication holds no such key result.")
+        row, forecast = rows[0], forecasts.value.by_id.get(key_result_id)
+        span = Forecast(forecast.low, forecast.high) if forecast else None
+        return KeyResultPage(
+            publication=found.publication,
+            model=forecasts.value.model,
+            trouble=self._predictor.trouble(),
+            row=row,
+            forecast=forecast,
+            interval=interval(forecast.low, forecast.high) if forecast else None,
+            chart=None
+            if row["cycle_start"] is None
+            else trajectory(
+                [
+                    (one["checked_in_on"], one["progress_ratio"])
+                    for one in check_ins
+                    if one["progress_ratio"] is not None
+                ],
+                starts_on=row["cycle_start"],
+                ends_on=row["cycle_end"],
+                today=None if row["is_closed"] else found.publication.data_as_of.date(),
+                forecast=None if row["is_closed"] else span,
+            ),
+            check_ins=check_ins[::-1][:CHECK_INS_SHOWN],
+            tone=scorecard.tone(forecast.probability) if forecast else "warn",
+            came_true=_came_true(row, forecast.probability if forecast else None),
+        )
+
+    def _of_one_publication(self) -> tuple[Published[AllForecasts], Published[_Read]]:
+        for _ in range(ATTEMPTS):
+            forecasts, rows = self._predictor.all_current(), self._warehouse.read(_read)
+            if forecasts.publication == rows.publication:
+                break
+        return forecasts, rows
+
+    def _lines(self, rows: list[Row], forecasts: Published[AllForecasts], organisation: Row) -> list[Line]:
+        ids = [row["key_result_id"] for row in rows]
+        trails: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        for point in self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids})).value:
+            trails[point["key_result_id"]].append((point["elapsed_ratio"], point["progress_ratio"]))
+        today = organisation["today"]
+        return [
+            scorecard.line(row, forecasts.value.by_id[i], trails[i], today) for i, row in zip(ids, rows, strict=True)
+        ]
+
+
+def _read(reader: PublishedReader) -> _Read:
+    organisation = reader.rows(ROOM, "organisation")[0]
+    if not organisation["cycle_ids"]:
+        raise NotPublished("The publication holds no cycle that has begun.")
+    cycles = {"cycle_ids": organisation["cycle_ids"]}
+    return _Read(organisation, reader.rows(ROOM, "teams", cycles), reader.rows(ROOM, "key_results", cycles))
+
+
+def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
+    of_team: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in read.key_results:
+        of_team[row["team_id"], row["cycle_id"]].append(row)
+    lines = []
+    for team in read.teams:
+        expected = scorecard.expected_achieved(of_team[team["team_id"], team["cycle_id"]], forecasts.by_id)
+        share = (expected or 0) / max(team["key_result_count"], 1)
+        lines.append(TeamLine(team, expected, scorecard.tone(share)))
+    return lines
+
+
+def _came_true(row: Row, probability: float | None) -> bool | None:
+    if row["is_achieved"] is None or probability is None:
+        return None
+    return bool((probability >= scorecard.EVEN) == row["is_achieved"])

@@ -1,0 +1,30 @@
+"""The static sites that the pipeline writes (dbt's catalog, Great Expectations' Data Docs), behind the same login."""
+
+from pathlib import Path
+
+from serving.errors import NotFound
+
+# Both sites are generated with inline scripts and styles. Nothing but this service may be loaded or called by them.
+SITE_POLICY = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+def site_file(site: Path, path: str) -> Path:
+    """Return the file that a path within a site names; a folder means its index.html.
+
+    Raises:
+        NotFound: there is none, or the path leads out of the site.
+    """
+    root = site.resolve()
+    if not (root / "index.html").is_file():
+        raise NotFound(f"The site {site.name!r} has not been made yet: okr_etl_dag and data_quality_dag write it.")
+    if "\x00" in path:
+        raise NotFound("No such page in this site.")
+    file = (root / path).resolve()
+    if file.is_dir():
+        file = file / "index.html"
+    if not file.is_relative_to(root) or not file.is_file():
+        raise NotFound("No such page in this site.")
+    return file
