@@ -9,7 +9,9 @@ from lakehouse.errors import ContractViolation
 # float() would also take underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LARGEST = 1e15  # as in the contract of a value
+LONGEST_ID = 128  # as in the contract of an id
 _SHOWN = 80
 
 
@@ -22,6 +24,19 @@ def text_of(cells: dict[str, str], column: str) -> str:
     text = cells[column]
     if not text:
         raise ContractViolation("missing_value", f"{column} is empty.")
+    return text
+
+
+def id_of(cells: dict[str, str], column: str) -> str:
+    """Return a cell that names something.
+
+    Raises:
+        ContractViolation: `missing_value` or `bad_id`.
+    """
+    text = text_of(cells, column)
+    if len(text) > LONGEST_ID or _CONTROL.search(text):
+        message = f"{column} must be 1 to {LONGEST_ID} characters without control characters, found {len(text)}: {text[:_SHOWN]!r}."
+        raise ContractViolation("bad_id", message)
     return text
 
 

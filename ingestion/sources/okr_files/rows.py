@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ingestion.sources.okr_files.cells import date_of, moment_of, number_of, ratio_of, text_of
+from ingestion.sources.okr_files.cells import date_of, id_of, moment_of, number_of, ratio_of, text_of
 from ingestion.sources.okr_files.format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import SMALLEST_GAIN
@@ -54,7 +54,7 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
         ContractViolation: a cell cannot be used; `bad_cycle`, `target_equals_baseline` or the reasons of `cells`.
     """
     row = KeyResultRow(
-        key_result_id=text_of(cells, "key_result_id"),
+        key_result_id=id_of(cells, "key_result_id"),
         organisation=text_of(cells, "organisation"),
         team=text_of(cells, "team"),
         owner_email=cells["owner_email"].lower() or None,
@@ -84,4 +84,4 @@ def check_in_of(cells: dict[str, str]) -> tuple[str, datetime, CheckInRow]:
         ContractViolation: a cell cannot be used; the reasons of `cells`.
     """
     row = CheckInRow(number_of(cells, "value"), ratio_of(cells, "confidence"), cells["note"])
-    return text_of(cells, "key_result_id"), moment_of(cells, "checked_in_at"), row
+    return id_of(cells, "key_result_id"), moment_of(cells, "checked_in_at"), row

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ingestion.events import EncodedEvent, encode
+from ingestion.sources.okr_files.cells import LONGEST_ID
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from ingestion.sources.okr_files.history import History
 
 SOURCE = "okr-files"
-LONGEST_NAME = 128  # as in the contract of an id
 
 
 def history_events(history: "History") -> Iterator[EncodedEvent]:
@@ -82,7 +82,7 @@ def check_in_data(key_result_id: str, at: datetime, row: CheckInRow) -> CheckInR
 def name_of(kind: str, *parts: str) -> str:
     """Return a readable id of names inside each other; a hash where that would be ambiguous or no id at all."""
     name = "/".join(parts)
-    if len(name) > LONGEST_NAME or not name.isprintable() or any("/" in part for part in parts):
+    if len(name) > LONGEST_ID or not name.isprintable() or any("/" in part for part in parts):
         return hash_of(kind, *parts)
     return name
 

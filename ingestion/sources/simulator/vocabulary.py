@@ -157,9 +157,7 @@ MEASURES = (
     Measure("Raise monthly recurring revenue to {} EUR", "eur", (40_000, 900_000), (0.1, 0.4), rises=True, decimals=0),
     Measure("Cut median lead time to {} days", "days", (12, 40), (0.2, 0.5), rises=False, decimals=2),
     Measure("Reach {} weekly active users", "users", (1_500, 60_000), (0.15, 0.6), rises=True, decimals=0),
-    Measure(
-        "Bring the first response time down to {} minutes", "minutes", (45, 240), (0.25, 0.6), rises=False, decimals=1
-    ),
+    Measure("Bring the first response down to {} minutes", "minutes", (45, 240), (0.25, 0.6), rises=False, decimals=1),
     Measure("Lift the net promoter score to {}", "points", (18, 45), (0.2, 0.6), rises=True, decimals=1),
     Measure("Reduce open defects to {}", "defects", (180, 900), (0.3, 0.7), rises=False, decimals=0),
     Measure("Cover {} % of critical paths with tests", "percent", (35, 60), (0.2, 0.5), rises=True, decimals=1),
@@ -167,7 +165,7 @@ MEASURES = (
     Measure("Sign {} partners", "partners", (120, 600), (0.2, 0.6), rises=True, decimals=0),
     Measure("Answer the API in {} ms at the 95th percentile", "ms", (300, 1_400), (0.2, 0.6), rises=False, decimals=0),
     Measure(
-        "Raise the share of searches with a click to {} %", "percent", (30, 55), (0.15, 0.4), rises=True, decimals=1
+        "Lift the share of searches with a click to {} %", "percent", (30, 55), (0.15, 0.4), rises=True, decimals=1
     ),
     Measure("Shrink monthly churn to {} %", "percent", (3, 9), (0.15, 0.4), rises=False, decimals=2),
     Measure("Train {} colleagues", "people", (100, 800), (0.3, 0.9), rises=True, decimals=0),

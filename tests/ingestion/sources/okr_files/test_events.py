@@ -1,0 +1,109 @@
+"""What is sent for a history, in which order, and under which ids."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.events import EncodedEvent, decode
+from ingestion.sources.okr_files.importer import ImportReport, read_folder, send_history
+from ingestion.sources.okr_files.translate import name_of
+from lakehouse.errors import PermanentError
+
+Read = Callable[..., Any]
+
+
+def _frames(events: list[EncodedEvent]) -> list[dict[str, Any]]:
+    return [json.loads(event.value) for event in events]
+
+
+def test_parents_come_before_children_and_check_ins_in_the_order_of_time(read: Read) -> None:
+    frames = _frames(read().events)
+
+    assert [frame["type"].split(".")[1] for frame in frames] == [
+        *("organisation", "team", "user", "cycle", "objective", "key_result"),
+        *("team", "user", "objective", "key_result"),
+        *("check_in", "check_in", "check_in"),
+    ]
+    assert [frame["time"] for frame in frames] == sorted(frame["time"] for frame in frames)
+
+
+def test_imported_history_counts_as_recorded_when_it_occurred_and_is_flagged(read: Read) -> None:
+    for frame in _frames(read().events):
+        assert frame["recordedtime"] == frame["time"]
+        assert frame["recordedassumed"] is True
+
+
+def test_every_event_keeps_its_contract_and_falling_metrics_their_direction(read: Read) -> None:
+    decoded = [decode(event.topic, event.value, event.key) for event in read().events]
+    key_results = {e.envelope.subject: e.payload for e in decoded if "key_result" in e.envelope.type}
+
+    assert key_results["kr-1"].direction == "decrease"
+    assert key_results["kr-2"].direction == "increase"
+    assert key_results["kr-1"].owner_user_id == "ann@example.org"
+
+
+def test_a_key_result_without_an_owner_is_owned_by_nobody(read: Read) -> None:
+    row = "kr-9,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,1,2\n"
+    reading = read(more_key_results=row)
+
+    assert reading.reasons == []
+    assert [f["data"]["owner_user_id"] for f in _frames(reading.events) if f["subject"] == "kr-9"] == [None]
+
+
+def test_a_second_import_sends_the_same_bytes(read: Read) -> None:
+    assert read().events == read().events
+
+
+def test_a_corrected_value_is_a_new_event_of_the_same_check_in(read: Read, folder: Path) -> None:
+    before = _frames(read().events)
+    text = (folder / "check_ins.csv").read_text()
+    after = _frames(read(check_ins=text.replace("10:00:00Z,18,", "10:00:00Z,17,")).events)
+
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    old, new = changed[0]
+    assert old["id"] != new["id"]
+    assert old["data"]["check_in_id"] == new["data"]["check_in_id"]
+    assert (old["data"]["value"], new["data"]["value"]) == (18.0, 17.0)
+
+
+@pytest.mark.parametrize(("one", "other"), [(("a/b", "c"), ("a", "b/c")), (("a", "b" * 200), ("a", "b" * 201))])
+def test_names_that_would_read_alike_have_different_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert name_of("team", *one) != name_of("team", *other)
+    assert len(name_of("team", *one)) <= 128
+
+
+def test_the_account_of_every_row_is_in_the_report_and_in_the_state_folder(
+    folder: Path, tmp_path: Path, now: datetime
+) -> None:
+    with (folder / "check_ins.csv").open("a") as file:
+        file.write("kr-2,2026-01-20T10:00:00Z,x,,\nkr-2,2026-01-21T10:00:00Z,y,,\n")
+    sent: list[EncodedEvent] = []
+    history, rejected = read_folder(folder, state=tmp_path / "state", now=now)
+    report = ImportReport(folder, history, rejected, send_history(history, sent.append))
+
+    assert report.as_json()["rows"] == {
+        "key_results.csv": {"read": 2, "used": 2, "rejected": 0},
+        "check_ins.csv": {"read": 5, "used": 3, "rejected": 2},
+    }
+    assert report.as_json()["sent"] == {"okr_user_events": len(sent)}
+    assert "check_ins.csv: 5 rows read = 3 used + 2 rejected" in report.as_lines()
+    assert (tmp_path / "state" / "rejected_rows.csv").read_text().splitlines() == [
+        "file,line,reason,message",
+        "check_ins.csv,5,bad_number,\"value must be a number such as 12.5, found 'x'.\"",
+        "check_ins.csv,6,bad_number,\"value must be a number such as 12.5, found 'y'.\"",
+    ]
+
+
+def test_an_import_without_a_usable_key_result_fails_and_says_why(folder: Path, tmp_path: Path, now: datetime) -> None:
+    header = (folder / "key_results.csv").read_text().splitlines()[0]
+    row = "kr-1,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,7,7"
+    (folder / "key_results.csv").write_text(f"{header}\n{row}\n")
+
+    with pytest.raises(PermanentError, match=r"none of its 1 rows can be used.*line 2.*must differ"):
+        read_folder(folder, state=tmp_path / "state", now=now)
+    assert (tmp_path / "state" / "rejected_rows.csv").read_text().count("target_equals_baseline") == 1
