@@ -1,8 +1,96 @@
 """The stack's commands, mounted by `okr`. Light imports only: each command imports what it uses."""
 
+import os
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
+if TYPE_CHECKING:
+    from infra.local.stack import Stack
+
 app = typer.Typer()
+INTERRUPTED = 130  # the shell's status for Ctrl-C
+
+Only = Annotated[
+    str | None, typer.Option(help="Comma-separated services, e.g. postgres,kafka,redis; what they need comes along.")
+]
+
+
+@app.command()
+def up(only: Only = None) -> None:
+    """Start the stack (or a part of it), wait until it is healthy, and leave it running."""
+    import time
+
+    from infra.local.catalogue import select
+    from infra.local.start import up as start
+
+    began = time.monotonic()
+    try:
+        stack = start(_state(), select(only), _say)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted. What was started keeps running: `okr up` goes on, `okr down` stops it.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    typer.echo(f"The stack is up after {time.monotonic() - began:.0f} s. State and logs: {stack.state}")
+    if only is None:
+        _show_doors(stack)
+    typer.echo("`okr status` shows services and logins again, `okr down` stops everything.")
+
+
+@app.command()
+def down() -> None:
+    """Stop the stack: no process and no port stays behind, the state does."""
+    from infra.local.stop import down as stop
+
+    stop(_state(), _say)
+
+
+@app.command()
+def clean() -> None:
+    """Stop the stack and remove its state."""
+    from infra.local.stop import clean as remove
+
+    remove(_state(), _say)
+
+
+@app.command()
+def fetch() -> None:
+    """Download Kafka once (46 jars, 41 MB) into the cache; `okr up` does it too."""
+    from infra.local import kafka_jars
+
+    kafka_jars.fetch(_say)
+    typer.echo(f"Kafka's jars are in {kafka_jars.cache_folder()}.")
+
+
+@app.command()
+def status() -> None:
+    """Show services, addresses and logins, and memory. Exit status 1 when a service is not running."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from infra.local.status import services, total_memory_bytes
+
+    stack = _stack()
+    found = services(stack)
+    table = Table("service", "state", "pid", "memory (PSS)", "log", box=None, pad_edge=False)
+    for each in found:
+        memory = f"{each.memory_bytes / 1e6:,.0f} MB" if each.pid else ""
+        table.add_row(each.name, each.state, str(each.pid or ""), memory, each.log)
+    Console(soft_wrap=True).print(table)
+    typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages once)\n")
+    _show_doors(stack)
+    if any(each.state != "RUNNING" for each in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def env() -> None:
+    """Print the addresses as shell assignments: eval "$(okr env)"."""
+    from infra.local.status import user_environment
+
+    for name, value in sorted(user_environment(_stack()).items()):
+        typer.echo(f"{name}={shlex.quote(value)}")
 
 
 @app.command()
@@ -12,3 +100,33 @@ def migrate() -> None:
     from lakehouse.settings import load_settings
 
     typer.echo(f"The warehouse is at revision {run_migrations(load_settings().require('dsn_owner'))}.")
+
+
+def _state() -> Path:
+    return Path(os.environ.get("OKR_STATE") or ".state").absolute()
+
+
+def _stack() -> "Stack":
+    from infra.local.stack import open_stack
+    from lakehouse.errors import PermanentError
+
+    stack = open_stack(_state())
+    if stack is None:
+        raise PermanentError(f"No stack was started in {_state()}. Start one with `okr up` (or `make up`).")
+    return stack
+
+
+def _show_doors(stack: "Stack") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from infra.local.status import doors
+
+    table = Table("open", "address", "login", box=None, pad_edge=False)
+    for door in doors(stack):
+        table.add_row(door.what, door.address, door.login)
+    Console(soft_wrap=True).print(table, markup=False)
+
+
+def _say(line: str) -> None:
+    typer.echo(line)

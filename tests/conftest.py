@@ -45,7 +45,7 @@ def postgres(test_stack: Stack) -> Iterator[Settings]:
     """PostgreSQL with all roles, migrated to the newest revision; the settings that reach it."""
     server = Postgres(test_stack)
     with _settings_while_running(server) as settings:
-        server.bootstrap()
+        server.after_start()
         migrate(settings.require("dsn_owner"))
         _superuser(test_stack, "CREATE DATABASE okr_template TEMPLATE okr")
         yield settings
@@ -91,7 +91,7 @@ def kafka(test_stack: Stack) -> Iterator[Settings]:
     fetch(print)
     broker = Kafka(test_stack)
     with _settings_while_running(broker) as settings:
-        broker.bootstrap()
+        broker.after_start()
         yield settings
 
 

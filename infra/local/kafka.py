@@ -54,7 +54,7 @@ JVM_SETTINGS = (
 
 
 class Kafka(Service):
-    """The broker. `prepare` formats its storage once; `bootstrap` creates the topics."""
+    """The broker. `prepare` formats its storage once; `after_start` creates the topics."""
 
     name: ClassVar[str] = "kafka"
     stop_limit_seconds: ClassVar[int] = 30
@@ -94,8 +94,8 @@ class Kafka(Service):
         return [*self._java(), "kafka.Kafka", str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without any secret."""
-        return base_environment(self.stack)
+        """Return an environment without any secret; the class path is here because a command line would drown in it."""
+        return base_environment(self.stack) | {"CLASSPATH": kafka_jars.class_path()}
 
     def check(self) -> None:
         """Return when the broker answers a request for its metadata."""
@@ -104,7 +104,7 @@ class Kafka(Service):
             return
         raise RetryableError(f"nothing listens on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
 
-    def bootstrap(self) -> None:
+    def after_start(self) -> None:
         """Create the topics that are missing.
 
         Raises:
@@ -144,5 +144,5 @@ class Kafka(Service):
 
         return [
             str(JAVA), *JVM_SETTINGS, f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
-            f"-Djava.io.tmpdir={self.working_folder()}", "-cp", kafka_jars.class_path(),
+            f"-Djava.io.tmpdir={self.working_folder()}",
         ]  # fmt: skip

@@ -117,7 +117,7 @@ class Postgres(Service):
                 ) from error
             raise RetryableError(str(error).strip()) from error
 
-    def bootstrap(self) -> None:
+    def after_start(self) -> None:
         """Create databases and roles, or bring them up to date; the server must be healthy.
 
         Raises:

@@ -31,6 +31,7 @@ class Service(ABC):
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
+    has_check: ClassVar[bool] = True  # without one, a service counts as healthy when it ran for two seconds
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -53,6 +54,9 @@ class Service(ABC):
         Raises:
             RetryableError: it does not, or not yet; the message says what was seen.
         """
+
+    def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
+        """Make what the service holds for others (roles, topics), now that it is healthy; may be repeated."""
 
     def working_folder(self) -> Path:
         """Return the folder the program runs in, one per service."""

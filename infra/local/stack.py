@@ -32,6 +32,7 @@ SECRETS = {
     "OKR_AIRFLOW_PASSWORD": 15,
     "OKR_AIRFLOW_JWT_SECRET": 64,
     "OKR_AIRFLOW_API_SECRET": 48,
+    "OKR_AIRFLOW_FERNET_SECRET": 32,
     "OKR_MLFLOW_PASSWORD": 15,
     "OKR_MLFLOW_FLASK_SECRET": 48,
     "OKR_JWT_SECRET": 64,
@@ -39,8 +40,9 @@ SECRETS = {
     "OKR_LEAD_PASSWORD": 15,
     "OKR_APP_PASSWORD": 15,
 }
+CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # What services other than the stack itself never need to see.
-STACK_ONLY = ("OKR_PG_", "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
+STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
 FREE_BYTES_NEEDED = 1_000_000_000
 
 
@@ -98,6 +100,7 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_space(state)
         known = dict(read_env_file(state / STACK_ENV))
+        known.setdefault(CREATED_BY_US, str(not any(_foreign(state))).lower())
         for name, size in SECRETS.items():
             known.setdefault(name, secrets.token_urlsafe(size))
         for name in PORTS.values():
@@ -154,6 +157,11 @@ def explain_os_error(state: Path, error: OSError) -> str:
         errno.EEXIST: "is not a folder",
     }.get(error.errno or 0, f"cannot be used ({error})")
     return f"The state folder {state} {advice}. Mend that, or choose another folder with OKR_STATE=<folder>."
+
+
+def _foreign(state: Path) -> list[Path]:
+    """Return what a state folder without a stack.env holds already."""
+    return [path for path in state.iterdir() if path.name not in (STACK_ENV, "stack.lock")]
 
 
 def _check_space(state: Path) -> None:

@@ -1,0 +1,129 @@
+"""Airflow on the stack's PostgreSQL: scheduler with LocalExecutor, DAG processor, API server and triggerer."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+from infra.local.http_check import get_json
+from infra.local.ports import LOOPBACK
+from infra.local.project import ROOT, program
+from infra.local.service import Service, platform_environment
+from infra.local.stack import Stack
+from lakehouse.errors import RetryableError
+
+# Imported before the scheduler forks its tasks: see airflow_config/airflow_local_settings.py.
+CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
+SLOTS = 8
+SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
+
+
+def airflow_environment(stack: Stack) -> dict[str, str]:
+    """Return the environment of every Airflow process; its tasks inherit it, with all OKR_* variables."""
+    home = stack.state / "airflow"
+    url = stack.env["OKR_AIRFLOW_URL"]
+    sections = {
+        "CORE__EXECUTOR": "LocalExecutor",
+        "CORE__PARALLELISM": str(SLOTS),
+        "CORE__MAX_ACTIVE_TASKS_PER_DAG": str(SLOTS),
+        "CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "CORE__FERNET_KEY": f"{stack.env['OKR_AIRFLOW_FERNET_SECRET']}=",  # 32 bytes, padded as base64 wants
+        "CORE__AUTH_MANAGER": SIMPLE_AUTH,
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{stack.env['OKR_AIRFLOW_USER']}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
+        "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+        "DATABASE__SQL_ALCHEMY_CONN": stack.env["OKR_AIRFLOW_DSN"],
+        "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
+        "API__HOST": LOOPBACK,
+        "API__PORT": str(stack.port("airflow")),
+        "API__BASE_URL": url,
+        "API__WORKERS": "1",
+        "API__SECRET_KEY": stack.env["OKR_AIRFLOW_API_SECRET"],
+        "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],
+        # By default one second passes between two looks at what may run next: most of the wait between two tasks.
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
+        "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
+        "USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    environment = platform_environment(stack) | {f"AIRFLOW__{name}": value for name, value in sections.items()}
+    return environment | {
+        "AIRFLOW_HOME": str(home),
+        "PYTHONPATH": f"{CONFIG_FOLDER}{os.pathsep}{ROOT}",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+class AirflowService(Service):
+    """What Airflow's four services share; `component` is the command of the airflow program."""
+
+    component: ClassVar[str]
+    arguments: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
+    start_limit_seconds: ClassVar[int] = 120
+
+    def command(self) -> list[str]:
+        """Return the component's command line."""
+        return [program("airflow"), self.component, *self.arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Return Airflow's environment."""
+        return airflow_environment(self.stack)
+
+    def check(self) -> None:
+        """Return when the API server reports the component's heartbeat as healthy."""
+        status = self._health().get(self.component.replace("-", "_"), {}).get("status")
+        if status != "healthy":
+            raise RetryableError(f"Airflow reports its {self.component} as {status}")
+
+    def _health(self) -> dict[str, Any]:
+        return get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/api/v2/monitor/health")
+
+
+class AirflowApiServer(AirflowService):
+    """REST API, web page, and the API that running tasks report to."""
+
+    name: ClassVar[str] = "airflow-api-server"
+    component: ClassVar[str] = "api-server"
+
+    def prepare(self) -> None:
+        """Write the login's password where SimpleAuthManager reads it."""
+        file = self.stack.folder("airflow") / "passwords.json"
+        file.touch(mode=0o600)
+        login = {self.stack.env["OKR_AIRFLOW_USER"]: self.stack.env["OKR_AIRFLOW_PASSWORD"]}
+        file.write_text(json.dumps(login) + "\n", encoding="utf-8")
+
+    def check(self) -> None:
+        """Return when the server answers.
+
+        Its execution API is built on the first request; without ours here, the first task would wait for that.
+        """
+        self._health()
+        get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/execution/health")
+
+
+class AirflowScheduler(AirflowService):
+    """Decides what runs and runs it in forked processes. Without serve-logs, which listens on all interfaces."""
+
+    name: ClassVar[str] = "airflow-scheduler"
+    component: ClassVar[str] = "scheduler"
+    arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
+    stop_limit_seconds: ClassVar[int] = 30
+
+
+class AirflowDagProcessor(AirflowService):
+    """Reads the DAG files."""
+
+    name: ClassVar[str] = "airflow-dag-processor"
+    component: ClassVar[str] = "dag-processor"
+
+
+class AirflowTriggerer(AirflowService):
+    """Runs deferred waits."""
+
+    name: ClassVar[str] = "airflow-triggerer"
+    component: ClassVar[str] = "triggerer"
+    arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs", "--capacity", "50")

@@ -1,0 +1,60 @@
+"""Every service of the stack, in the order people read them."""
+
+from infra.local.airflow import AirflowApiServer, AirflowDagProcessor, AirflowScheduler, AirflowTriggerer
+from infra.local.databases import AirflowDatabase, Database, MlflowDatabase, Warehouse
+from infra.local.kafka import Kafka
+from infra.local.mlflow import Mlflow
+from infra.local.platform import Api, HostMetrics, LandingWorker, StateWorker
+from infra.local.postgres import Postgres
+from infra.local.redis import Redis
+from infra.local.service import Service
+from infra.local.stack import Stack
+from lakehouse.errors import PermanentError
+
+SERVICES: tuple[type[Service], ...] = (
+    Postgres,
+    Kafka,
+    Redis,
+    AirflowApiServer,
+    AirflowScheduler,
+    AirflowDagProcessor,
+    AirflowTriggerer,
+    Mlflow,
+    Api,
+    LandingWorker,
+    StateWorker,
+    HostMetrics,
+)
+DATABASES: tuple[type[Database], ...] = (Warehouse, AirflowDatabase, MlflowDatabase)
+# `--only airflow` means its four services.
+GROUPS = {"airflow": tuple(kind.name for kind in SERVICES if kind.name.startswith("airflow-"))}
+NAMES = tuple(kind.name for kind in SERVICES)
+
+
+def service(name: str, stack: Stack) -> Service:
+    """Return one service by name."""
+    return next(kind for kind in SERVICES if kind.name == name)(stack)
+
+
+def select(only: str | None) -> tuple[str, ...]:
+    """Return the names of a comma-separated selection with what they need, all of them for None.
+
+    Raises:
+        PermanentError: a name is unknown.
+    """
+    if only is None:
+        return NAMES
+    wanted: set[str] = set()
+    for word in filter(None, (part.strip() for part in only.split(","))):
+        if word not in NAMES and word not in GROUPS:
+            raise PermanentError(f"There is no service {word!r}. Known: {', '.join((*NAMES, *GROUPS))}.")
+        # Each of Airflow's services tells its health through the API server, so they come together.
+        group = word.partition("-")[0]
+        for name in GROUPS.get(group, (word,)):
+            wanted |= _with_needs(name)
+    return tuple(name for name in NAMES if name in wanted)
+
+
+def _with_needs(name: str) -> set[str]:
+    kinds: dict[str, type[Service] | type[Database]] = {kind.name: kind for kind in (*SERVICES, *DATABASES)}
+    return {name}.union(*(_with_needs(need) for need in kinds[name].needs)) & set(NAMES)

@@ -1,0 +1,128 @@
+"""The schemas of warehouse, Airflow and MLflow: brought to the newest revision before anything uses them.
+
+Airflow's and MLflow's own migrations take seconds even when there is nothing to do. So the revision that they ended at
+is noted with their version, and they are left out while both still hold.
+"""
+
+import subprocess
+from abc import ABC, abstractmethod
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg
+
+from infra.local.airflow import airflow_environment
+from infra.local.mlflow import mlflow_environment
+from infra.local.project import program
+from infra.local.stack import Stack
+from lakehouse.errors import PermanentError
+
+LIMIT_SECONDS = 180
+
+
+class Database(ABC):
+    """One database's schema."""
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ("postgres",)
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    @abstractmethod
+    def migrate(self) -> None:
+        """Bring the schema to the newest revision.
+
+        Raises:
+            PermanentError: the migration failed; it can be run again.
+        """
+
+
+class Warehouse(Database):
+    """Our own: infra/migrations."""
+
+    name: ClassVar[str] = "warehouse"
+
+    def migrate(self) -> None:
+        """Run our migrations; they are quick when there is nothing to do."""
+        from infra.migrations.run import migrate
+
+        migrate(self.stack.env["OKR_DSN_OWNER"])
+
+
+class ToolDatabase(Database):
+    """The database of a tool that brings its own migrations."""
+
+    package: ClassVar[str]
+    dsn: ClassVar[str]
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the tool's migration command."""
+
+    @abstractmethod
+    def environment(self) -> dict[str, str]:
+        """Return the tool's environment."""
+
+    def migrate(self) -> None:
+        """Run the tool's migration unless it is known to have nothing to do."""
+        if self._note.is_file() and self._note.read_text(encoding="utf-8") == self._state():
+            return
+        log = self.stack.folder("logs") / f"{self.name}.log"
+        with log.open("ab") as output:
+            try:
+                answer = subprocess.run(
+                    self.command(), env=self.environment(), cwd=self.stack.folder("run", self.name), check=False,
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_SECONDS,
+                )  # fmt: skip
+            except subprocess.TimeoutExpired as error:
+                raise PermanentError(f"{self.name}: not migrated after {LIMIT_SECONDS} s; see {log}") from error
+        if answer.returncode != 0:
+            raise PermanentError(f"{self.name}: the migration ended with status {answer.returncode}; see {log}")
+        self._note.write_text(self._state(), encoding="utf-8")
+
+    @property
+    def _note(self) -> Path:
+        return self.stack.folder("run", self.name) / "revision"
+
+    def _state(self) -> str:
+        """Return the tool's version and the revisions that its database is at."""
+        dsn = self.stack.env[self.dsn].replace("postgresql+psycopg2:", "postgresql:", 1)
+        with psycopg.connect(dsn, connect_timeout=10) as connection:
+            if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
+                return "empty"
+            revisions = connection.execute("SELECT version_num FROM alembic_version ORDER BY 1").fetchall()
+        return f"{version(self.package)} {revisions}"
+
+
+class AirflowDatabase(ToolDatabase):
+    """Airflow's metadata."""
+
+    name: ClassVar[str] = "airflow-database"
+    package: ClassVar[str] = "apache-airflow"
+    dsn: ClassVar[str] = "OKR_AIRFLOW_DSN"
+
+    def command(self) -> list[str]:
+        """Return Airflow's migration command."""
+        return [program("airflow"), "db", "migrate"]
+
+    def environment(self) -> dict[str, str]:
+        """Return Airflow's environment."""
+        return airflow_environment(self.stack)
+
+
+class MlflowDatabase(ToolDatabase):
+    """MLflow's store."""
+
+    name: ClassVar[str] = "mlflow-database"
+    package: ClassVar[str] = "mlflow"
+    dsn: ClassVar[str] = "OKR_MLFLOW_STORE_URI"
+
+    def command(self) -> list[str]:
+        """Return MLflow's migration command."""
+        return [program("python"), "-m", "infra.local.mlflow_upgrade"]
+
+    def environment(self) -> dict[str, str]:
+        """Return MLflow's environment."""
+        return mlflow_environment(self.stack)

@@ -1,0 +1,42 @@
+"""One GET on loopback, past every proxy."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from lakehouse.errors import RetryableError
+
+TIMEOUT_SECONDS = 5
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get_text(url: str) -> str:
+    """Return the body of a 2xx answer.
+
+    Raises:
+        RetryableError: no answer in time, or another status.
+    """
+    try:
+        with _direct.open(url, timeout=TIMEOUT_SECONDS) as answer:
+            return str(answer.read(1_000_000).decode("utf-8", errors="replace"))
+    except urllib.error.HTTPError as error:
+        raise RetryableError(f"{url} answers with status {error.code}") from error
+    except OSError as error:
+        raise RetryableError(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
+
+
+def get_json(url: str) -> dict[str, Any]:
+    """Return the JSON object of a 2xx answer.
+
+    Raises:
+        RetryableError: no answer in time, another status, or no JSON object.
+    """
+    text = get_text(url)
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise RetryableError(f"{url} does not answer with JSON") from error
+    if not isinstance(found, dict):
+        raise RetryableError(f"{url} does not answer with a JSON object")
+    return found

@@ -1,0 +1,31 @@
+"""One `okr up`, `down` or `clean` at a time on a state folder."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from infra.local.stack import explain_os_error
+from lakehouse.errors import PermanentError
+
+
+@contextmanager
+def locked(state: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with this process however it ends.
+
+    Raises:
+        PermanentError: another command holds it, or the folder cannot be written.
+    """
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = (state / "stack.lock").open("w")
+    except OSError as error:
+        raise PermanentError(explain_os_error(state, error)) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise PermanentError(
+                f"Another `okr up`, `okr down` or `okr clean` is at work on {state}. Wait until it ends, or end it."
+            ) from error
+        yield

@@ -1,0 +1,51 @@
+"""MLflow's server, for people: its page behind a login. Our code reads and writes the same store without it."""
+
+from typing import ClassVar
+
+from infra.local.http_check import get_text
+from infra.local.ports import LOOPBACK
+from infra.local.project import program
+from infra.local.service import Service, platform_environment
+from infra.local.stack import Stack
+
+
+def mlflow_environment(stack: Stack) -> dict[str, str]:
+    """Return the environment of MLflow's processes; secrets go here, for a command line is readable by everybody."""
+    return platform_environment(stack) | {
+        "MLFLOW_BACKEND_STORE_URI": stack.env["OKR_MLFLOW_STORE_URI"],
+        "MLFLOW_AUTH_ADMIN_USERNAME": stack.env["OKR_MLFLOW_USER"],
+        "MLFLOW_AUTH_ADMIN_PASSWORD": stack.env["OKR_MLFLOW_PASSWORD"],
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.env["OKR_MLFLOW_FLASK_SECRET"],
+        # Its job runners would double start-up time and memory; nothing of ours uses them.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+class Mlflow(Service):
+    """The tracking server with basic-auth, one worker."""
+
+    name: ClassVar[str] = "mlflow"
+    needs: ClassVar[tuple[str, ...]] = ("mlflow-database",)
+    start_limit_seconds: ClassVar[int] = 120
+
+    def prepare(self) -> None:
+        """Make the artifact folder; let the login be created anew from stack.env."""
+        self.stack.folder("mlflow")
+        (self.working_folder() / "basic_auth.db").unlink(missing_ok=True)
+
+    def command(self) -> list[str]:
+        """Return the server's command line."""
+        return [
+            program("mlflow"), "server", "--app-name", "basic-auth", "--host", LOOPBACK,
+            "--port", str(self.stack.port("mlflow")), "--workers", "1",
+            "--serve-artifacts", "--artifacts-destination", self.stack.env["OKR_MLFLOW_ARTIFACTS"],
+        ]  # fmt: skip
+
+    def environment(self) -> dict[str, str]:
+        """Return MLflow's environment."""
+        return mlflow_environment(self.stack)
+
+    def check(self) -> None:
+        """Return when the server says it is well."""
+        get_text(f"{self.stack.env['OKR_MLFLOW_URL']}/health")

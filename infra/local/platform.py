@@ -1,0 +1,63 @@
+"""The platform's own services: each is an `okr` command, kept running."""
+
+from typing import ClassVar
+
+from infra.local.http_check import get_text
+from infra.local.project import program
+from infra.local.service import Service, platform_environment
+
+
+class PlatformService(Service):
+    """An `okr` command. One that only works on its own, and has no address, counts as healthy while it runs."""
+
+    arguments: ClassVar[tuple[str, ...]]
+    has_check: ClassVar[bool] = False
+
+    def command(self) -> list[str]:
+        """Return the command line."""
+        return [program("okr"), *self.arguments]
+
+    def environment(self) -> dict[str, str]:
+        """Return the platform's environment, with logs as JSON lines."""
+        return platform_environment(self.stack) | {"OKR_LOG_JSON": "true"}
+
+    def check(self) -> None:
+        """Return at once: the supervisor sees to it that the process runs."""
+
+
+class Api(PlatformService):
+    """FastAPI: predictions, data, administration, and the scorecard page."""
+
+    name: ClassVar[str] = "api"
+    arguments: ClassVar[tuple[str, ...]] = ("serve",)
+    needs: ClassVar[tuple[str, ...]] = ("warehouse", "redis", "kafka")
+    start_limit_seconds: ClassVar[int] = 90
+    has_check: ClassVar[bool] = True
+
+    def check(self) -> None:
+        """Return when the API answers."""
+        get_text(f"{self.stack.env['OKR_API_URL']}/health")
+
+
+class LandingWorker(PlatformService):
+    """Kafka to the lake."""
+
+    name: ClassVar[str] = "land"
+    arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
+    needs: ClassVar[tuple[str, ...]] = ("kafka",)
+
+
+class StateWorker(PlatformService):
+    """Kafka to the primary database and Redis."""
+
+    name: ClassVar[str] = "state"
+    arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
+    needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
+
+
+class HostMetrics(PlatformService):
+    """The load of this machine, as events."""
+
+    name: ClassVar[str] = "host-metrics"
+    arguments: ClassVar[tuple[str, ...]] = ("produce", "host-metrics")
+    needs: ClassVar[tuple[str, ...]] = ("kafka",)

@@ -1,0 +1,35 @@
+"""What the supervisor starts: `python -m infra.local.run <service>` prepares a service, then becomes its program.
+
+Preparing here, at each start, means that a restart after a crash finds the same care as the first start.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from infra.local.catalogue import service
+from infra.local.stack import open_stack
+from lakehouse.errors import OkrError, PermanentError
+
+
+def main(name: str, state: Path) -> None:
+    """Replace this process by the service's program.
+
+    Raises:
+        PermanentError: the state folder holds no stack.
+    """
+    stack = open_stack(state)
+    if stack is None:
+        raise PermanentError(f"{state} holds no stack.env: start the stack with `okr up`.")
+    found = service(name, stack)
+    found.prepare()
+    os.chdir(found.working_folder())
+    command = found.command()
+    os.execve(command[0], command, found.environment())  # noqa: S606 -- a program of ours, no shell wanted
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1], Path(os.environ["OKR_STATE"]))
+    except (OkrError, OSError) as error:
+        sys.exit(f"{sys.argv[1]} cannot start: {error}")

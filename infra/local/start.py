@@ -1,0 +1,148 @@
+"""`okr up`: every service as soon as what it needs is there, each waited for with a limit."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from infra.local import kafka_jars
+from infra.local.catalogue import DATABASES, service
+from infra.local.databases import Database
+from infra.local.lock import locked
+from infra.local.ports import is_free
+from infra.local.service import Service
+from infra.local.stack import PORTS, Stack, open_stack, prepare_stack
+from infra.local.stop import stop_everything
+from infra.local.supervisor import Supervisor
+from lakehouse.errors import OkrError, PermanentError, RetryableError
+
+POLL_SECONDS = 0.2
+STILL_WAITING_SECONDS = 15
+# A service that ends at once is tried again by the supervisor; after this long it is not a matter of order any more.
+FAILING_LIMIT_SECONDS = 12
+Say = Callable[[str], None]
+
+
+def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
+    """Start the named services (they include what they need) and wait until each is healthy; running ones stay.
+
+    Raises:
+        PermanentError: the state folder cannot be used, or services did not start: each is named with its log.
+        RetryableError: something could not be fetched.
+    """
+    state = state.absolute()
+    with locked(state):
+        if "kafka" in names and kafka_jars.missing():
+            say("Fetching Kafka (46 jars, 41 MB, once) ...")
+            kafka_jars.fetch(say)
+        stack = _stack_with_free_ports(state, say)
+        supervisor = Supervisor(stack)
+        if not supervisor.is_running():
+            supervisor.launch()
+        _Startup(stack, supervisor, names, say).run()
+    return stack
+
+
+def _stack_with_free_ports(state: Path, say: Say) -> Stack:
+    stack = open_stack(state)
+    if stack is not None:
+        supervisor = Supervisor(stack)
+        if supervisor.is_running():
+            blocked = _blocked_ports(stack, supervisor)
+            if not blocked:
+                return prepare_stack(state, keep_port=lambda port: True)
+            say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
+        stop_everything(stack, say)
+    return prepare_stack(state)
+
+
+def _blocked_ports(stack: Stack, supervisor: Supervisor) -> list[str]:
+    running = {name for name, info in supervisor.states().items() if info["statename"] in ("RUNNING", "STARTING")}
+    owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
+    return [port for port in PORTS if owners.get(port, port) not in running and not is_free(stack.port(port))]
+
+
+class _Startup:
+    """One start: a thread per service, which first waits for the services that it needs."""
+
+    def __init__(self, stack: Stack, supervisor: Supervisor, names: tuple[str, ...], say: Say) -> None:
+        services = [service(name, stack) for name in names]
+        needed = {need for each in services for need in each.needs}
+        databases = [kind(stack) for kind in DATABASES if kind.name in needed]
+        self._steps: dict[str, Service | Database] = {step.name: step for step in (*services, *databases)}
+        self._supervisor, self._logs, self._say = supervisor, stack.folder("logs"), say
+        self._interrupted = threading.Event()
+        self._begun: dict[str, float] = {}
+        self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
+
+    def run(self) -> None:
+        with ThreadPoolExecutor(len(self._steps) or 1) as pool:
+            try:
+                for step in self._steps.values():
+                    pool.submit(self._take, step)
+                self._watch()
+            except BaseException:
+                self._interrupted.set()
+                raise
+        failures = [str(error) for outcome in self._outcomes.values() if (error := outcome.exception())]
+        if failures:
+            raise PermanentError("The stack did not start.\n  " + "\n  ".join(failures))
+
+    def _watch(self) -> None:
+        """Wait for every step; each has its own limit. Say now and then what is waited for."""
+        pending = set(self._outcomes.values())
+        while pending:
+            done, pending = wait(pending, timeout=STILL_WAITING_SECONDS, return_when=FIRST_COMPLETED)
+            if not done:
+                busy = [name for name in self._begun if not self._outcomes[name].done()]
+                self._say(f"  ... still waiting for {', '.join(busy)}")
+
+    def _take(self, step: Service | Database) -> None:
+        outcome = self._outcomes[step.name]
+        try:
+            for need in step.needs:
+                if self._outcomes[need].exception():
+                    outcome.set_exception(PermanentError(f"{step.name}: not started, because it needs {need}"))
+                    return
+            self._begun[step.name] = began = time.monotonic()
+            if isinstance(step, Database):
+                step.migrate()
+            else:
+                self._start(step)
+            self._say(f"  {step.name:<22} ready after {time.monotonic() - began:4.1f} s")
+            outcome.set_result(None)
+        except Exception as error:  # every step must come to an end, or the others wait for ever
+            outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
+            self._say(f"  {step.name:<22} FAILED: {error}")
+
+    def _start(self, step: Service) -> None:
+        self._supervisor.start(step.name)
+        deadline = time.monotonic() + step.start_limit_seconds
+        failing_since: float | None = None
+        while not self._interrupted.is_set():
+            now, info = time.monotonic(), self._supervisor.states()[step.name]
+            state, why = info["statename"], info["spawnerr"]
+            if state == "BACKOFF":
+                failing_since = failing_since or now
+            if state == "FATAL" or (failing_since and now - failing_since > FAILING_LIMIT_SECONDS):
+                raise PermanentError(f"{step.name} ends as soon as it starts ({why}): {self._last_words(step)}")
+            if state == "RUNNING" or (state == "STARTING" and step.has_check):
+                try:
+                    step.check()
+                except RetryableError as error:
+                    why = str(error)
+                else:
+                    step.after_start()
+                    return
+            if now > deadline:
+                raise PermanentError(
+                    f"{step.name} is not healthy after {step.start_limit_seconds} s ({why}): {self._last_words(step)}"
+                )
+            self._interrupted.wait(POLL_SECONDS)
+        raise PermanentError(f"{step.name}: interrupted")
+
+    def _last_words(self, step: Service) -> str:
+        log = self._logs / f"{step.name}.log"
+        lines = log.read_text(encoding="utf-8", errors="replace")[-2000:].splitlines() if log.exists() else []
+        return f"{lines[-1].strip() if lines else 'no output'} -- see {log}"

@@ -1,0 +1,92 @@
+"""`okr status`: services, addresses and logins, memory."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import psutil
+
+from infra.local.catalogue import SERVICES
+from infra.local.processes import proportional_bytes, stack_processes
+from infra.local.stack import Stack
+from infra.local.supervisor import Supervisor
+
+# Names that `okr env` prints, and where their values come from.
+FOR_USERS = {
+    "OKR_API_URL": "OKR_API_URL",
+    "OKR_AIRFLOW_URL": "OKR_AIRFLOW_URL",
+    "OKR_MLFLOW_URL": "OKR_MLFLOW_URL",
+    "OKR_WAREHOUSE_DSN": "OKR_DSN_ANALYST",
+    "OKR_LAKE_URI": "OKR_LAKE_URI",
+    "OKR_KAFKA_BOOTSTRAP": "OKR_KAFKA_BOOTSTRAP",
+    "OKR_REDIS_URL": "OKR_REDIS_URL",
+}
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line: `state` is the supervisor's word, `memory_bytes` the PSS of the service's processes."""
+
+    name: str
+    state: str
+    pid: int | None
+    memory_bytes: int
+    log: str
+
+
+@dataclass(frozen=True)
+class Door:
+    """Something that people open: its address and who may log in."""
+
+    what: str
+    address: str
+    login: str
+
+
+def user_environment(stack: Stack) -> dict[str, str]:
+    """Return the variables for users: the analyst's login, no other secret but Redis's."""
+    found = {name: stack.env[source] for name, source in FOR_USERS.items()}
+    return found | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
+
+
+def doors(stack: Stack) -> list[Door]:
+    """Return the addresses and logins of everything with a page."""
+    env = stack.env
+    lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
+    return [
+        Door("Scorecard page", f"{env['OKR_API_URL']}/", lead),
+        Door("API documentation", f"{env['OKR_API_URL']}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
+        Door("dbt docs", f"{env['OKR_API_URL']}/catalog/", lead),
+        Door("Data Docs", f"{env['OKR_API_URL']}/quality/", lead),
+        Door("Airflow", env["OKR_AIRFLOW_URL"], f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
+        Door("MLflow", env["OKR_MLFLOW_URL"], f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
+        Door("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
+        Door("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
+    ]
+
+
+def services(stack: Stack) -> list[ServiceStatus]:
+    """Return the state of every service, DOWN where no supervisor runs."""
+    supervisor = Supervisor(stack)
+    states = supervisor.states() if supervisor.is_running() else {}
+    return [_service(stack, kind.name, states.get(kind.name, {})) for kind in SERVICES]
+
+
+def total_memory_bytes(stack: Stack) -> int:
+    """Return the PSS of every process of the stack, the supervisor's included."""
+    return proportional_bytes(stack_processes(stack))
+
+
+def _service(stack: Stack, name: str, info: dict[str, object]) -> ServiceStatus:
+    pid = int(str(info.get("pid") or 0)) or None
+    memory = proportional_bytes(_tree(pid)) if pid else 0
+    return ServiceStatus(
+        name, str(info.get("statename", "DOWN")), pid, memory, str(stack.state / "logs" / f"{name}.log")
+    )
+
+
+def _tree(pid: int) -> Iterable[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
