@@ -1,0 +1,106 @@
+"""`okr consume`, `okr load`, `okr lake` and the commands of the sources."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from ingestion.sources.commands import app as sources
+from lakehouse.errors import InvariantBroken, RetryableError
+from lakehouse.settings import load_settings
+
+app = typer.Typer()
+app.add_typer(sources)
+consume = typer.Typer(no_args_is_help=True, help="Keep the lake, or the state tables, up to date with Kafka.")
+app.add_typer(consume, name="consume")
+lake = typer.Typer(
+    no_args_is_help=True, help="The lake's ledger: what is in it, and that nothing is missing or double."
+)
+app.add_typer(lake, name="lake")
+
+FIRST_PAUSE_SECONDS = 1.0
+LONGEST_PAUSE_SECONDS = 30.0
+
+Drain = Annotated[bool, typer.Option(help="End when everything that Kafka holds was read.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+@consume.command("land")
+def consume_land(drain: Drain = False) -> None:
+    """Land events of all topics in the lake, exactly once; SIGTERM ends it after the batch in hand."""
+    from ingestion.landing.consumer import land
+
+    settings = load_settings()
+    _keep_running(lambda stop: land(settings, stop, drain=drain), drain=drain)
+
+
+@consume.command("state")
+def consume_state(drain: Drain = False) -> None:
+    """Keep app.users, app.okrs and the figures in Redis up to date; SIGTERM ends it after the batch in hand."""
+    from ingestion.state.consumer import follow
+
+    settings = load_settings()
+    _keep_running(lambda stop: follow(settings, stop, drain=drain), drain=drain)
+
+
+@app.command("load")
+def load_command(as_json: AsJson = False) -> None:
+    """Load what waits in the lake into PostgreSQL's schema raw, without asking the gate (okr_etl_dag asks it first)."""
+    from ingestion.loading import load
+
+    rows = load(load_settings())
+    typer.echo(json.dumps(rows) if as_json else "\n".join(f"{topic:<20} {count:>10,}" for topic, count in rows.items()))
+
+
+@lake.command("verify")
+def lake_verify(as_json: AsJson = False) -> None:
+    """Prove that every event is landed once and loaded once; exit status 1 when one is missing or double."""
+    from ingestion.ledger import record, verify
+    from ingestion.ledger_report import as_document, as_table
+
+    settings = load_settings()
+    ledger = verify(settings)
+    typer.echo(json.dumps(as_document(ledger), indent=2) if as_json else as_table(ledger))
+    record(settings, ledger)
+    if not ledger.passed:
+        raise InvariantBroken("The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you write.")
+
+
+@lake.command("status")
+def lake_status(as_json: AsJson = False) -> None:
+    """Show each landing table's version, files and rows; cheap, proves nothing."""
+    from ingestion.ledger_report import status_lines
+    from ingestion.status import lake_status as status
+
+    tables = status(load_settings().require("lake_uri"))
+    typer.echo(json.dumps(tables) if as_json else status_lines(tables))
+
+
+def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:
+    """Run a consumer until a signal ends it; what may pass is tried again, with pauses that grow.
+
+    Raises:
+        RetryableError: only with `drain`, where somebody waits for the end.
+    """
+    from lakehouse.logs import get_logger
+
+    log = get_logger(__name__)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    pause = FIRST_PAUSE_SECONDS
+    while not stop.is_set():
+        try:
+            rows = work(stop)
+        except RetryableError as error:
+            if drain:
+                raise
+            log.warning("stopped, starts again", error=str(error), pause_seconds=pause)
+            stop.wait(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        else:
+            log.info("ended", rows=rows)
+            return

@@ -1,0 +1,8 @@
+UPDATE app.consumer_offset
+SET next_offset = %(next_offset)s, updated_at = now()
+WHERE
+    cluster_id = %(cluster_id)s
+    AND consumer_group = %(group)s
+    AND topic = %(topic)s
+    AND kafka_partition = %(partition)s
+    AND next_offset = %(start)s
