@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,10 +18,22 @@ import pytest
 from psycopg.rows import dict_row
 
 from lakehouse.contracts import TOPICS, contracts
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.team import TeamDefined
+from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
 
+CYCLES = {
+    "past": (date(2025, 10, 1), date(2025, 12, 31)),
+    "running": (date(2026, 1, 1), date(2026, 3, 31)),
+    "future": (date(2026, 4, 1), date(2026, 6, 30)),
+}
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 PARTITIONS = 4
 COLUMNS = (
@@ -45,6 +57,11 @@ class Logged:
     recorded_at: datetime
     assumed: bool
     data: bytes
+
+
+def midnight(year: int, month: int, day: int) -> datetime:
+    """Return the beginning of a day in UTC."""
+    return datetime(year, month, day, tzinfo=UTC)
 
 
 class Log:
@@ -93,6 +110,42 @@ class Log:
         """Append events that another log made."""
         for event in events:
             self._append(event)
+
+    def organisation(self) -> None:
+        """Define an organisation with one team, one user and a past, a running and a future cycle."""
+        self.add(OrganisationDefined(organisation_id="org", name="Org"), midnight(2025, 1, 1))
+        self.add(TeamDefined(team_id="team", organisation_id="org", name="Team"), midnight(2025, 1, 1))
+        user = UserDefined(user_id="ada", name="Ada", email="ada@example.org", team_id="team")
+        self.add(user, midnight(2025, 1, 1))
+        for name, (start, end) in CYCLES.items():
+            cycle = CycleDefined(cycle_id=name, organisation_id="org", name=name.upper(), starts_on=start, ends_on=end)
+            self.add(cycle, midnight(2025, 1, 1))
+            objective = ObjectiveDefined(objective_id=f"objective-{name}", team_id="team", cycle_id=name, title="Grow")
+            self.add(objective, midnight(2025, 1, 2))
+
+    def key_result(
+        self, key_result_id: str, cycle: str = "running", at: datetime | None = None, **fields: Any
+    ) -> Logged:
+        """Define a key result from 0 to 100, in the running cycle, before the cycle starts."""
+        baseline, target = fields.pop("baseline", 0.0), fields.pop("target", 100.0)
+        data = KeyResultDefined(
+            key_result_id=key_result_id,
+            objective_id=fields.pop("objective_id", f"objective-{cycle}"),
+            title=fields.pop("title", key_result_id),
+            unit="percent",
+            baseline=baseline,
+            target=target,
+            direction="increase" if target > baseline else "decrease",
+            **fields,
+        )
+        return self.add(data, at or midnight(2025, 1, 3))
+
+    def check_in(self, key_result_id: str, value: float, at: datetime, **fields: Any) -> Logged:
+        """Check in on a key result; `log` holds further arguments of `add`."""
+        log = fields.pop("log", {})
+        check_in_id = fields.pop("check_in_id", f"{key_result_id}@{at:%m-%dT%H:%M}")
+        data = CheckInRecorded(check_in_id=check_in_id, key_result_id=key_result_id, value=value, **fields)
+        return self.add(data, at, **log)
 
     def _append(self, event: Logged) -> Logged:
         place = event.topic, event.partition

@@ -1,0 +1,174 @@
+"""What the marts make of events: copies, corrections, orphans, views, metrics, pipeline runs and forecasts."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from lakehouse.contracts.host_metric import HostMetricSampled
+from lakehouse.contracts.page import PageViewed
+from lakehouse.contracts.pipeline_step import PipelineStepFinished
+from lakehouse.contracts.prediction import PredictionServed
+from lakehouse.contracts.user import UserDefined
+
+
+def _at(month: int, day: int, hour: int = 10, minute: int = 0) -> datetime:
+    return datetime(2026, month, day, hour, minute, tzinfo=UTC)
+
+
+def _check_ins(log: Any) -> None:
+    log.key_result("open")
+    log.repeat(log.check_in("open", 10.0, _at(1, 10), user_id="ada", confidence=0.5, note="slow"))
+    log.check_in("open", 20.0, _at(1, 17), user_id="ada", check_in_id="corrected")
+    log.check_in("open", 25.0, _at(1, 17), user_id="ada", check_in_id="corrected", log={"logged_at": _at(1, 20)})
+    log.check_in("nobody knows", 1.0, _at(1, 11), user_id="ada")
+    log.key_result("imported", "past")
+    import_day = _at(2, 1)
+    for value, logged_at in ((1.0, import_day), (2.0, import_day + timedelta(days=1))):
+        log.check_in(
+            "imported", value, datetime(2025, 11, 1, tzinfo=UTC), log={"assumed": True, "logged_at": logged_at}
+        )
+    log.key_result("done", "past")
+    log.check_in("done", 80.0, datetime(2025, 12, 31, 12, tzinfo=UTC), is_final=True)
+
+
+def _prediction(key_result_id: str, as_of: datetime, **fields: Any) -> PredictionServed:
+    return PredictionServed(
+        prediction_id=fields.pop("prediction_id", f"{key_result_id} at {as_of:%m-%d}"),
+        key_result_id=key_result_id,
+        as_of=as_of,
+        probability=fields.pop("probability", 0.75),
+        low=0.5,
+        high=0.9,
+        model_name="key_result_outcome",
+        model_version="1",
+        role="champion",
+        publication_id=7,
+        reasons=["pace of the last weeks", "time left"],
+    )
+
+
+def _log_of_events(log: Any) -> None:
+    log.organisation()
+    _check_ins(log)
+    renamed = UserDefined(user_id="ada", name="Ada L.", email="ada@example.org", team_id="team")
+    log.add(renamed, _at(1, 15))
+    for hour in (8, 9, 23):
+        log.add(PageViewed(user_id="ada", page="scorecard", key_result_id="open"), _at(1, 10, hour))
+    log.add(PageViewed(user_id="stranger", page="home"), _at(1, 10, 23, 59), mood="unknown fields are welcome")
+    for minute, value in ((0, 0.1), (30, 0.3), (59, 0.2)):
+        log.add(HostMetricSampled(host="h", metric="cpu_busy", value=value, unit="ratio"), _at(1, 10, 8, minute))
+    log.add(HostMetricSampled(host="h", metric="cpu_busy", value=0.9, unit="ratio"), _at(1, 10, 9))
+    for step, state, start, end, message in (
+        ("load", "success", 0, 2, None),
+        ("dbt", "failed", 2, 5, "deadlock"),
+        ("dbt", "success", 6, 9, None),
+        ("gate", "failed", 9, 10, "3 of 40 failed"),
+    ):
+        log.add(
+            PipelineStepFinished(
+                pipeline="okr_etl_dag", step=step, run_id="r1", state=state, started_at=_at(1, 10, 8, start),
+                finished_at=_at(1, 10, 8, end), message=message,
+            ),
+            _at(1, 10, 8, end),
+        )  # fmt: skip
+    log.add(_prediction("done", datetime(2025, 12, 1, tzinfo=UTC)), _at(1, 1))
+    log.add(_prediction("done", _at(1, 1), prediction_id="after the fact"), _at(1, 1))
+    log.add(_prediction("open", _at(1, 12)), _at(1, 12))
+    log.repeat(log.add(_prediction("nobody knows", _at(1, 12)), _at(1, 12)))
+    log.add(_prediction("open", _at(1, 12), probability=0.1), _at(1, 13))  # the same id again: the first answer counts
+
+
+@pytest.fixture(scope="module")
+def marts(dbt: Any, new_log: Callable[[], Any]) -> Any:
+    log = new_log()
+    _log_of_events(log)
+    log.load(dbt.settings)
+    dbt.build()
+    return dbt
+
+
+def _check_in(marts: Any, check_in_id: str) -> dict[str, Any]:
+    return marts.row("select * from fct_check_in where check_in_id = %s", check_in_id)  # type: ignore[no-any-return]
+
+
+def test_an_event_sent_twice_is_one_check_in(marts: Any) -> None:
+    row = _check_in(marts, "open@01-10T10:00")
+    assert (row["value"], row["note"], row["correction_count"]) == (10.0, "slow", 0)
+    assert marts.row("select count(*) as n from fct_check_in")["n"] == 5
+
+
+def test_a_correction_replaces_the_value_and_stays_in_the_history(marts: Any) -> None:
+    row = _check_in(marts, "corrected")
+    assert (row["value"], row["correction_count"], row["recorded_at"]) == (25.0, 1, _at(1, 20))
+    versions = marts.rows(
+        "select value, superseded_at from fct_check_in_version where check_in_id = 'corrected' order by version_number"
+    )
+    assert versions == [{"value": 20.0, "superseded_at": _at(1, 20)}, {"value": 25.0, "superseded_at": None}]
+
+
+def test_imported_history_was_known_when_it_occurred_and_its_correction_when_it_came(marts: Any) -> None:
+    versions = marts.rows(
+        "select value, recorded_at, is_recorded_at_assumed from fct_check_in_version "
+        "where key_result_id = 'imported' order by version_number"
+    )
+    assert versions == [
+        {"value": 1.0, "recorded_at": datetime(2025, 11, 1, tzinfo=UTC), "is_recorded_at_assumed": True},
+        {"value": 2.0, "recorded_at": _at(2, 2), "is_recorded_at_assumed": True},
+    ]
+
+
+def test_a_check_in_of_an_unknown_key_result_is_kept_and_marked(marts: Any) -> None:
+    row = _check_in(marts, "nobody knows@01-11T10:00")
+    assert (row["is_key_result_known"], row["is_in_cycle"], row["value"]) == (False, False, 1.0)
+    assert (row["progress_ratio"], row["elapsed_ratio"], row["team_id"]) == (None, None, None)
+
+
+def test_history_of_a_user_follows_the_events(marts: Any) -> None:
+    rows = marts.rows("select name, valid_from, valid_to, is_current from dim_user where user_id = 'ada' order by 2")
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    assert rows == [
+        {"name": "Ada", "valid_from": start, "valid_to": _at(1, 15), "is_current": False},
+        {"name": "Ada L.", "valid_from": _at(1, 15), "valid_to": None, "is_current": True},
+    ]
+
+
+def test_activity_counts_views_and_check_ins_by_utc_day_also_of_strangers(marts: Any) -> None:
+    rows = marts.rows("select * from fct_user_activity_daily where day = %s order by user_id", date(2026, 1, 10))
+    ada = {"day": date(2026, 1, 10), "page_view_count": 3, "check_in_count": 1, "key_result_count": 1}
+    stranger = {"day": date(2026, 1, 10), "page_view_count": 1, "check_in_count": 0, "key_result_count": 0}
+    assert rows == [{"user_id": "ada"} | ada, {"user_id": "stranger"} | stranger]
+
+
+def test_host_metrics_are_summed_up_by_hour(marts: Any) -> None:
+    rows = marts.rows("select * from fct_system_health_hourly order by hour_at")
+    assert [row["hour_at"] for row in rows] == [_at(1, 10, 8), _at(1, 10, 9)]
+    assert (rows[0]["sample_count"], rows[0]["min_value"], rows[0]["max_value"]) == (3, 0.1, 0.3)
+    assert rows[0]["mean_value"] == pytest.approx(0.2)
+    assert rows[0]["p95_value"] == pytest.approx(0.29)
+
+
+def test_a_step_tried_again_counts_as_it_ended_last(marts: Any) -> None:
+    run = marts.row("select * from fct_pipeline_run")
+    assert (run["step_count"], run["failed_step_count"], run["state"]) == (3, 1, "failed")
+    assert (run["first_failed_step"], run["failure_message"]) == ("gate", "3 of 40 failed")
+    assert run["duration_s"] == 600.0
+
+
+def test_a_forecast_is_judged_by_the_outcome_only_when_made_before_it(marts: Any) -> None:
+    before = marts.row("select * from fct_prediction where prediction_id = 'done at 12-01'")
+    assert (before["is_judged"], before["brier_score"], before["is_in_interval"]) == (True, 0.0625, True)
+    assert (before["final_score"], before["is_achieved"]) == (0.8, True)
+    after = marts.row("select * from fct_prediction where prediction_id = 'after the fact'")
+    assert (after["is_closed"], after["is_judged"], after["brier_score"]) == (True, False, None)
+
+
+def test_forecasts_of_open_and_unknown_key_results_are_kept_once(marts: Any) -> None:
+    rows = marts.rows("select * from fct_prediction where not is_closed order by key_result_id")
+    assert [(row["key_result_id"], row["is_key_result_known"]) for row in rows] == [
+        ("nobody knows", False),
+        ("open", True),
+    ]
+    assert rows[1]["probability"] == 0.75
+    assert rows[1]["reasons"] == ["pace of the last weeks", "time left"]
