@@ -120,7 +120,7 @@ def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer"
     producer = Producer(settings)
     attempts = Retrying(
         retry=retry_if_exception_type(KafkaException),
-        wait=wait_exponential_jitter(initial=0.2, max=2.0),
+        wait=wait_exponential_jitter(multiplier=0.2, max=2.0),
         stop=stop_after_delay(limit_seconds),
         reraise=True,
     )
