@@ -59,7 +59,7 @@ def load_command(as_json: AsJson = False) -> None:
 def lake_verify(as_json: AsJson = False) -> None:
     """Prove that every event is landed once and loaded once; exit status 1 when one is missing or double."""
     from ingestion.ledger import record, verify
-    from ingestion.ledger_report import as_document, as_table
+    from ingestion.ledger.report import as_document, as_table
 
     settings = load_settings()
     ledger = verify(settings)
@@ -72,11 +72,10 @@ def lake_verify(as_json: AsJson = False) -> None:
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
     """Show each landing table's version, files and rows; cheap, proves nothing."""
-    from ingestion.ledger_report import status_lines
-    from ingestion.status import lake_status as status
+    from ingestion import status
 
-    tables = status(load_settings().require("lake_uri"))
-    typer.echo(json.dumps(tables) if as_json else status_lines(tables))
+    tables = status.lake_status(load_settings().require("lake_uri"))
+    typer.echo(json.dumps(tables) if as_json else status.as_lines(tables))
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:

@@ -1,0 +1,90 @@
+"""What the broker says: the bounds of each partition, and whether it has a record in a gap."""
+
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ingestion.ledger.offsets import Gap
+from lakehouse.errors import RetryableError
+
+ANSWER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """A partition's first kept offset, and the next one it will give."""
+
+    low: int
+    high: int
+
+
+class Broker:
+    """A connection for questions. It joins no group and commits nothing."""
+
+    def __init__(self, bootstrap: str) -> None:
+        from confluent_kafka import Consumer
+
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": bootstrap,
+                "group.id": "okr-ledger",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+                "log_level": 0,
+            }
+        )
+
+    def bounds(self, topic: str) -> dict[int, Bounds]:
+        """Return the bounds of a topic's partitions.
+
+        Raises:
+            RetryableError: the broker does not answer, or lacks the topic.
+        """
+        from confluent_kafka import KafkaException, TopicPartition
+
+        try:
+            metadata = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
+            if metadata.error is not None:
+                raise RetryableError(f"The broker has no topic {topic}: {metadata.error.str()}.")
+            return {
+                partition: Bounds(
+                    *self._consumer.get_watermark_offsets(TopicPartition(topic, partition), ANSWER_SECONDS)
+                )
+                for partition in metadata.partitions
+            }
+        except KafkaException as error:
+            raise RetryableError(f"The broker does not answer: {error.args[0].str()}.") from error
+
+    def has_record(self, topic: str, partition: int, gap: Gap) -> bool:
+        """Say whether a record that a consumer can read lies in a gap; what lies there else is the broker's own.
+
+        Raises:
+            RetryableError: the broker does not say.
+        """
+        from confluent_kafka import TopicPartition
+
+        self._consumer.assign([TopicPartition(topic, partition, gap.start)])
+        deadline = time.monotonic() + ANSWER_SECONDS
+        try:
+            while time.monotonic() < deadline:
+                message = self._consumer.poll(0.2)
+                if message is not None and message.error() is None:
+                    return bool(message.offset() < gap.end)
+                if message is not None and not message.error().retriable():
+                    raise RetryableError(f"Offset {gap.start} cannot be read any more: {message.error().str()}.")
+                # At the end of a partition there is no next message: control records only move the position.
+                position = self._consumer.position([TopicPartition(topic, partition)])[0].offset
+                if position >= gap.end:
+                    return False
+        finally:
+            self._consumer.unassign()
+        raise RetryableError(f"The broker said nothing about {topic}/{partition} {gap} for {ANSWER_SECONDS:.0f} s.")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._consumer.close()

@@ -1,0 +1,77 @@
+"""What the lake holds of a topic: each partition's offsets and the transaction version that goes with them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from ingestion.landing.consumer import GROUP
+from lakehouse.errors import RetryableError
+from lakehouse.lake import application_id, table_uri
+
+if TYPE_CHECKING:
+    import numpy as np
+    from deltalake import DeltaTable
+
+MOST_PARTITIONS = 256  # partitions without rows are asked for their transaction up to this number
+
+
+@dataclass(frozen=True)
+class LandedPartition:
+    """Offsets in no order, which of them are rejected, and the next offset to read (None: nothing was committed)."""
+
+    offsets: "np.ndarray"
+    is_rejected: "np.ndarray"
+    next_offset: int | None
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return a partition of which nothing ever landed."""
+        import numpy as np
+
+        return cls(np.empty(0, np.int64), np.empty(0, np.bool_), None)
+
+
+def read_landed(lake_uri: str, topic: str) -> dict[int, LandedPartition]:
+    """Read a landing table's newest snapshot, by partition.
+
+    Raises:
+        RetryableError: the table cannot be read.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    uri = table_uri(lake_uri, topic)
+    try:
+        return _read(DeltaTable(uri), topic)
+    except TableNotFoundError:
+        return {}
+    except (DeltaError, OSError) as error:
+        raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
+
+
+def _read(table: "DeltaTable", topic: str) -> dict[int, LandedPartition]:
+    import pyarrow.dataset as ds
+
+    rows = table.to_pyarrow_dataset().to_table(
+        columns={
+            "partition": ds.field("kafka_partition"),
+            "offset": ds.field("kafka_offset"),
+            "is_rejected": ~ds.field("rejection_reason").is_null(),
+        }
+    )
+    partitions, offsets = rows["partition"].to_numpy(), rows["offset"].to_numpy()
+    is_rejected = rows["is_rejected"].to_numpy()
+    versions = _transaction_versions(table, topic)
+    landed = {}
+    for partition in {*versions, *map(int, set(partitions))}:
+        here = partitions == partition
+        landed[partition] = LandedPartition(offsets[here], is_rejected[here], versions.get(partition))
+    return landed
+
+
+def _transaction_versions(table: "DeltaTable", topic: str) -> dict[int, int]:
+    cluster_id = table.metadata().description
+    found = {
+        partition: table.transaction_version(application_id(cluster_id, GROUP, topic, partition))
+        for partition in range(MOST_PARTITIONS)
+    }
+    return {partition: version for partition, version in found.items() if version is not None}

@@ -1,0 +1,56 @@
+"""What PostgreSQL holds of the topics, read in one snapshot."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from lakehouse.errors import RetryableError
+from lakehouse.warehouse import connect, read_sql
+
+
+@dataclass(frozen=True)
+class LoadedPartition:
+    """Rows of one partition in raw, the sum of their offsets, the last of them, and the load's watermark."""
+
+    watermark: int = 0
+    rows: int = 0
+    offset_sum: int = 0
+    last_offset: int = -1
+
+
+@dataclass(frozen=True)
+class LoadedTopic:
+    """One table of raw, by partition, and how many different event ids it holds."""
+
+    partitions: Mapping[int, LoadedPartition]
+    distinct_events: int
+
+
+def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
+    """Read every topic's raw table.
+
+    Raises:
+        RetryableError: PostgreSQL cannot be read.
+    """
+    try:
+        with connect(dsn, application="okr-ledger") as connection:
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            return {topic: _read(connection, topic) for topic in topics}
+    except psycopg.Error as error:
+        raise RetryableError(f"PostgreSQL's schema raw cannot be read: {error}") from error
+
+
+def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> LoadedTopic:
+    parts = {"table": sql.Identifier("raw", topic), "topic": sql.Literal(topic)}
+    partitions = {}
+    for row in connection.execute(_query("raw_partitions").format(**parts)):
+        partition, *numbers = (int(str(value)) for value in row)
+        partitions[partition] = LoadedPartition(*numbers)
+    distinct = connection.execute(_query("distinct_events").format(**parts)).fetchone()
+    return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0)
+
+
+def _query(name: str) -> sql.SQL:
+    return sql.SQL(read_sql("ingestion.ledger", name))

@@ -1,0 +1,23 @@
+-- Grain: one partition of a topic as PostgreSQL has it. The sum stands for which offsets were loaded, not only how many.
+SELECT
+    coalesce(loaded.kafka_partition, watermark.kafka_partition) AS kafka_partition,
+    coalesce(watermark.next_offset, 0) AS watermark,
+    coalesce(loaded.rows, 0) AS rows,
+    coalesce(loaded.offset_sum, 0) AS offset_sum,
+    coalesce(loaded.last_offset, -1) AS last_offset
+FROM (
+    SELECT
+        kafka_partition,
+        count(*) AS rows,
+        sum(kafka_offset) AS offset_sum,
+        max(kafka_offset) AS last_offset
+    FROM {table}
+    GROUP BY kafka_partition
+) AS loaded
+FULL JOIN (
+    SELECT
+        kafka_partition,
+        next_offset
+    FROM raw.load_watermark
+    WHERE topic = {topic}
+) AS watermark ON loaded.kafka_partition = watermark.kafka_partition
