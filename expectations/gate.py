@@ -4,6 +4,7 @@ Importing the tool takes 6-8 s, a suite about 0.05 s: all suites of a gate run i
 inside the functions, so that `okr --help` and DAG files do not pay for it.
 """
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -66,6 +67,7 @@ def _context(place: Place | None, site: Path | None) -> Iterator[tuple[Any, dict
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines a gate on its inner life
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     if site is not None:

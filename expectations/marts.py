@@ -62,7 +62,7 @@ def require_passed(report: GateReport) -> None:
     """
     if not report.passed:
         raise GateFailed(
-            f"{report.summary()}\nNothing was published; readers keep the last publication. Mend the models or the data "
-            "(`okr gate marts` judges the build again). If only plausibility rules broke and the data is right, start "
-            'okr_etl_dag with {"accept_marts_build": true}.'
+            f"{report.summary()}\nNothing was published; readers keep the last publication. Mend the models or the "
+            "data (`okr gate marts` judges the build again). If only plausibility rules broke and the data is right, "
+            'start okr_etl_dag with {"accept_marts_build": true}.'
         )

@@ -15,6 +15,7 @@ from expectations.report import GateReport
 from expectations.rules import Suite
 from expectations.suites import event
 from lakehouse.contracts import TOPICS, contracts
+from lakehouse.errors import GateFailed
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -31,10 +32,24 @@ TO_ACCEPT = (
 
 @dataclass(frozen=True)
 class RawVerdict:
-    """The report, and per topic the offsets up to which the gate looked: exactly that may be loaded, nothing later."""
+    """The report, and by topic the rows that wait and the offsets up to which the gate looked.
+
+    Exactly that may be loaded, nothing later.
+    """
 
     report: GateReport
+    waiting: Mapping[str, int]
     upto: Mapping[str, Mapping[int, int]]
+
+
+def require_passed(report: GateReport) -> None:
+    """Stop the run before it loads what did not pass.
+
+    Raises:
+        GateFailed: the report says that the gate failed.
+    """
+    if not report.passed:
+        raise GateFailed(f"{report.summary()}\n{TO_ACCEPT}")
 
 
 def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawVerdict:
@@ -46,16 +61,17 @@ def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) ->
     from ingestion.loading import read_waiting
 
     upto: dict[str, Mapping[int, int]] = {}
+    rows: dict[str, int] = {}
     suites: list[Suite] = []
     dsn = settings.require("dsn_transform")
     for topic in TOPICS:
         waiting, offsets = read_waiting(settings, topic)
-        upto[topic] = offsets
+        rows[topic], upto[topic] = waiting.num_rows, offsets
         if waiting.num_rows:
             suites.append(event.suite(topic, questions(waiting, topic, dsn)))
     report = judge(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
     record(dsn, report)
-    return RawVerdict(report, upto)
+    return RawVerdict(report, rows, upto)
 
 
 def _nothing(run_id: str) -> GateReport:

@@ -1,0 +1,59 @@
+"""From landed events to published marts.
+
+**Purpose**: load what has landed in the lake, build the marts where nobody reads, judge them, publish them in one
+transaction. Started by landed events (asset `okr_user_events_landed`) and once a day.
+
+**Owner**: data-platform
+
+**When it fails** the last publication stays in place; readers notice nothing but its age. Read the failed task's log:
+it says what was expected, what came and what to do.
+
+- `gate_raw`: the waiting batch is not plausible and nothing was loaded. `okr gate raw` judges it again. If the batch is
+  right after all, start the DAG with `{"accept_raw_batch": true}`.
+- `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`.
+- `dbt`: a model or a constraint broke; the log names it. Mend it, then clear the task.
+- `gate_marts`: the built marts break a rule. `okr gate marts` judges them again. If only plausibility rules broke and
+  the data is right, start the DAG with `{"accept_marts_build": true}`.
+- `publish`: the swap was refused. Clear the task; `okr publication list` shows what readers see.
+- `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
+
+from dags.steps import etl, models
+from dags.steps.record import record_failure, record_success
+
+LANDED = Asset(name="okr_user_events_landed", uri="okr://lake/okr_user_events")
+
+with DAG(
+    dag_id="okr_etl_dag",
+    doc_md=__doc__,
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 3 * * *", timezone="UTC"), assets=[LANDED]),
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(minutes=30),
+    tags=["okr", "etl"],
+    params={
+        "accept_raw_batch": Param(False, type="boolean", description="Load the batch though it is not plausible."),
+        "accept_marts_build": Param(False, type="boolean", description="Publish though plausibility rules break."),
+    },
+    default_args={
+        "owner": "data-platform",
+        "retries": 2,
+        "retry_delay": timedelta(seconds=10),
+        "execution_timeout": timedelta(minutes=10),
+        "on_success_callback": record_success,
+        "on_failure_callback": record_failure,
+    },
+):
+    judged = task(etl.gate_raw)()
+    loaded = task(etl.load)(judged)
+    built = models.build()
+    report = task(etl.gate_marts)()
+    published = task(etl.publish)(report)
+    documented = task(models.document)()
+
+    [loaded, task(etl.prepare_build)()] >> built >> report >> published >> documented

@@ -1,0 +1,56 @@
+"""The dbt docs site, of the schemas that people read. It depends on the project's files alone, so they tell its age."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from lakehouse.errors import PermanentError
+
+SITE_FILES = ("index.html", "manifest.json", "catalog.json")
+FINGERPRINT = "project.sha256"
+DESCRIBED = {".sql", ".yml", ".md"}
+
+
+def is_current(project: Path, site: Path) -> bool:
+    """Tell whether the site was made of the project as it is."""
+    made_of = site / FINGERPRINT
+    return made_of.is_file() and made_of.read_text(encoding="ascii") == fingerprint(project)
+
+
+def fingerprint(project: Path) -> str:
+    """Return a hash of every file that the site shows."""
+    digest = hashlib.sha256()
+    for file in sorted(file for file in project.rglob("*") if file.suffix in DESCRIBED):
+        digest.update(str(file.relative_to(project)).encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
+    """Run `dbt docs generate` and put its files in place; readers of the site never see half of it.
+
+    Raises:
+        PermanentError: dbt failed.
+    """
+    from dbt.cli.main import dbtRunner
+
+    os.environ |= login
+    site.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as target:
+        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target]
+        result = dbtRunner().invoke(["docs", "generate", "--target", "published", "--log-path", target, *places])
+        if not result.success:
+            raise PermanentError(
+                f"`dbt docs generate` failed: {result.exception or result.result}. See the task's log."
+            )
+        for name in SITE_FILES:
+            _replace(Path(target) / name, site / name)
+    (site / FINGERPRINT).write_text(fingerprint(project), encoding="ascii")
+
+
+def _replace(source: Path, place: Path) -> None:
+    draft = place.with_suffix(".draft")
+    shutil.copyfile(source, draft)
+    draft.replace(place)

@@ -1,0 +1,76 @@
+"""The dbt project as tasks: built by Cosmos in the task's own process, documented when it changed."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cosmos import ProfileConfig
+from cosmos.constants import InvocationMode
+from cosmos.operators.local import DbtBuildLocalOperator
+
+from dags.steps.edge import report_rows, say, step
+from lakehouse.settings import load_settings
+from lakehouse.warehouse import dbt_environment
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+PROFILE = ProfileConfig(
+    profile_name="okr_lakehouse", target_name="build", profiles_yml_filepath=PROJECT / "profiles.yml"
+)
+
+
+class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
+    """`dbt build` of all models with their data tests, in one invocation and in the task's own process.
+
+    Unit tests judge the code, not the data: `make test` runs them.
+    """
+
+    def execute(self, context: "Context", **kwargs: Any) -> None:
+        """Run dbt with the transform role's login, in the environment of this process alone.
+
+        dbt's target folder is kept between runs: what it parsed need not be parsed again.
+        """
+        settings = load_settings()
+        target = settings.dbt_target_dir.absolute()
+        target.mkdir(parents=True, exist_ok=True)
+        os.environ |= dbt_environment(settings) | {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
+        super().execute(context, **kwargs)
+        _report(target / "run_results.json")
+
+
+def build() -> DbtBuild:
+    """Return the task that builds the models."""
+    return DbtBuild(
+        task_id="dbt",
+        project_dir=PROJECT,
+        profile_config=PROFILE,
+        invocation_mode=InvocationMode.DBT_RUNNER,
+        dbt_cmd_flags=["--exclude-resource-type", "unit_test"],
+        install_deps=False,
+        emit_datasets=False,
+        should_store_compiled_sql=False,
+    )
+
+
+def _report(run_results: Path) -> None:
+    results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
+    tests = sum(result["unique_id"].startswith("test.") for result in results)
+    rows = sum(max(result["adapter_response"].get("rows_affected") or 0, 0) for result in results)
+    report_rows(rows)
+    say(f"Built {len(results) - tests} models, {rows} rows; {tests} data tests passed.")
+
+
+@step
+def document() -> bool:
+    """Renew the dbt docs site when the project changed since it was made; return whether it did."""
+    from dags.steps.catalog import is_current, renew
+
+    settings = load_settings()
+    site = settings.sites_dir.absolute() / "catalog"
+    if is_current(PROJECT, site):
+        return False
+    renew(PROJECT, site, dbt_environment(settings))
+    return True
