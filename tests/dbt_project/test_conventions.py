@@ -1,0 +1,161 @@
+"""House rules of dbt_project/, read from dbt's own manifest. Each message says what to do."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.contracts import contracts
+
+MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
+PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("dim_", "fct_", "mart_")}
+MAY_READ = {
+    "staging": {"source"},
+    "intermediate": {"source", "staging", "intermediate"},
+    "marts": {"staging", "intermediate", "marts"},
+    "ml": {"staging", "intermediate", "ml"},
+}
+CLOCKS = re.compile(
+    r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|gen_random_uuid)\s*\(|"
+    r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp)\b",
+    re.IGNORECASE,
+)
+PERSON = re.compile(r"user|owner|email|person|employee")
+JUDGEMENT = re.compile(r"probability|brier|calibrat|confident|rating|rank|forecast|predict")
+MOST_NODES = 40
+
+Node = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def manifest(dbt_target: Path, new_database: Callable[[], AbstractContextManager[Any]], dbt: Any) -> dict[str, Any]:
+    dbt.run("--warn-error", "parse")
+    return json.loads((dbt_target / "manifest.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def models(manifest: dict[str, Any]) -> list[Node]:
+    return [node for node in manifest["nodes"].values() if node["resource_type"] == "model"]
+
+
+def _layer(node: Node) -> str:
+    return str(node["fqn"][1])
+
+
+def _published(models: list[Node]) -> Iterator[Node]:
+    return (node for node in models if _layer(node) in {"marts", "ml"})
+
+
+def test_each_model_has_its_yml_beside_it() -> None:
+    sql = {path.with_suffix("") for path in MODELS.rglob("*.sql")}
+    yml = {path.with_suffix("") for path in MODELS.rglob("*.yml")} - {MODELS / "sources" / "raw"}
+    assert sql == yml, "Put <model>.yml with grain and columns beside <model>.sql."
+    assert sql, "No model was found: this test looks in the wrong place."
+
+
+def test_each_model_stands_in_the_folder_of_its_layer_and_noun(models: list[Node]) -> None:
+    nouns = {name.split(".")[1] for name in contracts()} | {"log"}
+    wrong = [
+        node["name"]
+        for node in models
+        if node["fqn"][2] not in nouns or not node["name"].startswith(PREFIXES.get(_layer(node), ("",)))
+    ]
+    assert not wrong, f"Move to models/<layer>/<noun of an event type>/ and begin with the layer's prefix: {wrong}"
+
+
+def test_each_event_noun_has_its_staging_view(models: list[Node]) -> None:
+    staged = {node["name"] for node in models if _layer(node) == "staging"}
+    assert staged == {f"stg_{name.split('.')[1]}" for name in contracts()}, "Add models/staging/<noun>/stg_<noun>.sql."
+
+
+def test_each_model_says_its_grain_and_describes_its_columns(models: list[Node]) -> None:
+    for node in models:
+        assert node["description"].startswith("Grain: "), (
+            f"{node['name']}: begin the description with 'Grain: one row per'."
+        )
+        empty = [name for name, column in node["columns"].items() if not column["description"]]
+        assert node["columns"], f"{node['name']}: describe its columns."
+        assert not empty, f"{node['name']}: describe {empty}."
+
+
+def test_each_published_model_has_an_enforced_contract_and_a_key(models: list[Node]) -> None:
+    for node in _published(models):
+        assert node["contract"]["enforced"], f"{node['name']}: contract: {{enforced: true}}."
+        kinds = {constraint["type"] for constraint in node["constraints"]}
+        unique = any("unique" in (constraint["expression"] or "") for constraint in node["constraints"])
+        indexed = any(index.get("unique") for index in node["config"].get("indexes") or [])
+        assert "primary_key" in kinds or unique or indexed, f"{node['name']}: enforce its grain by a primary key."
+
+
+def test_each_published_column_is_checked(models: list[Node], manifest: dict[str, Any]) -> None:
+    tested = {
+        (node["attached_node"], node["column_name"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test"
+    }
+    for node in _published(models):
+        of_model = " ".join(
+            f"{constraint['expression'] or ''} {' '.join(constraint['columns'])}" for constraint in node["constraints"]
+        )
+        unchecked = [
+            name
+            for name, column in node["columns"].items()
+            if not column["constraints"]
+            and not re.search(rf"\b{name}\b", of_model)
+            and (node["unique_id"], name) not in tested
+        ]
+        assert not unchecked, f"{node['name']}: give {unchecked} a constraint (not_null, check) or a data test."
+
+
+def test_models_read_only_what_lies_before_them(models: list[Node], manifest: dict[str, Any]) -> None:
+    for node in models:
+        read = {
+            "source" if name.startswith("source.") else _layer(manifest["nodes"][name])
+            for name in node["depends_on"]["nodes"]
+        }
+        assert read <= MAY_READ[_layer(node)], f"{node['name']} ({_layer(node)}) reads {read}."
+
+
+def test_nothing_reads_a_clock_or_chance(models: list[Node], manifest: dict[str, Any]) -> None:
+    ours = [macro for macro in manifest["macros"].values() if macro["package_name"] == "okr_lakehouse"]
+    code = {node["name"]: node["raw_code"] for node in models} | {m["name"]: m["macro_sql"] for m in ours}
+    assert len(code) > len(models) > 0
+    wrong = [name for name, text in code.items() if CLOCKS.search(text)]
+    assert not wrong, f"Marts are a pure function of the log: use int_data_as_of in {wrong}."
+
+
+def test_means_do_not_depend_on_the_order_of_rows(models: list[Node]) -> None:
+    wrong = [node["name"] for node in models if re.search(r"\b(avg|stddev\w*|var_\w+|regr_\w+)\s*\(", node["raw_code"])]
+    assert not wrong, f"Use exact_mean() or weighted_mean(): sums of floats differ by the order of rows. {wrong}"
+
+
+def test_the_project_stays_small_enough_for_its_time(models: list[Node], manifest: dict[str, Any]) -> None:
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    nodes = len(models) + len(tests)
+    assert nodes <= MOST_NODES, (
+        f"{nodes} nodes: each costs time in every run; say it by a constraint instead of a test."
+    )
+
+
+def test_no_model_scores_a_person(models: list[Node]) -> None:
+    seen = 0
+    for node in _published(models):
+        people = [name for name in node["columns"] if PERSON.search(name)]
+        seen += bool(people)
+        key = {name for c in node["constraints"] if c["type"] == "primary_key" for name in c["columns"]}
+        if key & set(people) and not node["name"].startswith("dim_"):
+            measures = [
+                name
+                for name, column in node["columns"].items()
+                if name not in key and not (name.endswith("_count") and column["data_type"] in {"integer", "bigint"})
+            ]
+            assert not measures, f"{node['name']} is about people: it may hold counts, not {measures}."
+        judged = [name for name in node["columns"] if JUDGEMENT.search(name)]
+        assert not (people and set(judged) - {"latest_confidence"}), f"{node['name']}: {people} beside {judged}."
+        if _layer(node) == "ml":
+            assert not people, f"{node['name']}: a model may know nothing of people, found {people}."
+    assert seen, "No mart names a person any more: this test checks nothing."
