@@ -30,7 +30,9 @@ class App:
             response = self._http.request(method, path, **parts)
         except httpx.HTTPError as error:
             raise StepFailed(
-                f"{method} {path} got no answer: {error}", log=self._log, mend="`okr status` shows whether the API runs."
+                f"{method} {path} got no answer: {error}",
+                log=self._log,
+                mend="`okr status` shows whether the API runs.",
             ) from error
         if response.is_error:
             raise StepFailed(
@@ -42,7 +44,9 @@ class App:
 
     def predict(self, key_result_ids: list[str]) -> list[dict[str, Any]]:
         """Ask for the forecasts of some key results, in their order."""
-        found: list[dict[str, Any]] = self.call("POST", "/predict", json={"key_result_ids": key_result_ids})["predictions"]
+        found: list[dict[str, Any]] = self.call("POST", "/predict", json={"key_result_ids": key_result_ids})[
+            "predictions"
+        ]
         return found
 
     def wait_for_champion(self, limit_s: float = 60) -> dict[str, Any]:
@@ -50,6 +54,6 @@ class App:
         deadline = time.monotonic() + limit_s
         while True:
             models = self.call("GET", "/models")
-            if models.get("serving", {}).get("role") == "champion" or time.monotonic() > deadline:
+            if models["answering"]["role"] == "champion" or time.monotonic() > deadline:
                 return models
             time.sleep(1)

@@ -22,7 +22,7 @@ from lakehouse.settings import Settings, load_settings
 LIVE_CHECK_INS = 3
 LIVE_EVERY_S = 8.0
 ASKED = 200
-SAMPLED = "okr_system_metrics"  # host metrics keep coming: a publication never holds the newest
+DOMAIN = ("okr_user_events",)  # pipeline steps and host metrics keep coming: no publication holds the newest
 
 
 @dataclass
@@ -78,7 +78,9 @@ def _make_room(state: Path, history: Source, console: Console) -> None:
         return
     okr("down", log=state / "logs" / "demo.log", limit_s=120, mend="run `okr down` to see the message whole")
     moved = source.move_aside(state, record)
-    console.print(f"{state} held another organisation ({record['source']}): stopped and kept as {moved}.", soft_wrap=True)
+    console.print(
+        f"{state} held another organisation ({record['source']}): stopped and kept as {moved}.", soft_wrap=True
+    )
 
 
 def _history(story: Story, settings: Settings, progress: Progress) -> None:
@@ -90,7 +92,9 @@ def _history(story: Story, settings: Settings, progress: Progress) -> None:
             step.say("sent by a run before; its present goes on")
         else:
             source.write_record(story.state, story.source, None)
-            mend = "the message says which file and line to mend" if story.source.data else "`okr status` shows the broker"
+            mend = (
+                "the message says which file and line to mend" if story.source.data else "`okr status` shows the broker"
+            )
             arguments = story.source.produce_arguments()
             story.produced = json.loads(okr(*arguments, log=story.log, limit_s=300, mend=mend, say=step.say))
             source.write_record(story.state, story.source, story.produced)
@@ -112,8 +116,7 @@ def _sent(produced: dict[str, Any]) -> str:
 
 def _publish(story: Story, settings: Settings, airflow: Airflow, progress: Progress) -> None:
     with progress.step("land it in the lake, exactly once") as step:
-        ends = lake.wait_landed(story.log, 180, step.say)
-    wanted = {topic: offsets for topic, offsets in ends.items() if topic != SAMPLED}
+        wanted = lake.wait_landed(DOMAIN, story.log, 180, step.say)
     with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
         story.publication = warehouse.wait_published(settings, wanted, 420, lambda: _running(airflow, step))
         step.say(f"publication {story.publication['publication_id']}")
@@ -122,7 +125,11 @@ def _publish(story: Story, settings: Settings, airflow: Airflow, progress: Progr
 def _running(airflow: Airflow, step: Step) -> str:
     runs = airflow.runs("okr_etl_dag", limit=5)
     active = [each for each in runs if each.state not in {"success"}]
-    now = f"{active[-1].run_id} {active[-1].state}: {airflow.tasks(active[-1])}" if active else "no run of okr_etl_dag yet"
+    now = (
+        f"{active[-1].run_id} {active[-1].state}: {airflow.tasks(active[-1])}"
+        if active
+        else "no run of okr_etl_dag yet"
+    )
     step.say(now)
     return now
 
@@ -144,10 +151,10 @@ def _use(story: Story, settings: Settings, airflow: Airflow, progress: Progress)
         story.predictions = [each for each in app.predict(list(story.titles)) if each["status"] == "forecast"]
         app.call("GET", "/v1/okr-progress")
         app.call("GET", "/v1/system-health")
-        step.say(f"{len(story.predictions)} forecasts by {story.models['answering']['name']}")
+        step.say(f"{len(story.predictions)} forecasts by {_name(story.models)}")
     if story.source.data:
         with progress.step("okr_etl_dag again: the predictions become rows of marts.fct_prediction") as step:
-            lake.wait_landed(story.log, 60, step.say)
+            lake.wait_landed(("okr_ai_predictions",), story.log, 60, step.say)
             airflow.wait(airflow.start("okr_etl_dag"), 300, step.say)
             _check_arrived(story, settings, step, limit_s=30)
         return
@@ -156,6 +163,11 @@ def _use(story: Story, settings: Settings, airflow: Airflow, progress: Progress)
         _live(story, settings, app, open_ones, step)
     with progress.step("the predictions served are rows of marts.fct_prediction") as step:
         _check_arrived(story, settings, step, limit_s=150)
+
+
+def _name(models: dict[str, Any]) -> str:
+    answering = models["answering"]
+    return answering["name"] if answering["role"] == "pacing_rule" else f"{answering['name']} {answering['version']}"
 
 
 def _live(story: Story, settings: Settings, app: App, key_results: list[str], step: Step) -> None:
@@ -192,11 +204,19 @@ def _prove(story: Story, settings: Settings, progress: Progress) -> None:
     if story.source.data:
         with progress.step("forecast the held-out cycles: okr forecast backtest") as step:
             out = story.state / "forecasts.csv"
-            okr("forecast", "backtest", "--out", str(out), log=story.log, limit_s=300, mend="the message says", say=step.say)
+            okr(
+                "forecast",
+                "backtest",
+                "--out",
+                str(out),
+                log=story.log,
+                limit_s=300,
+                mend="the message says",
+                say=step.say,
+            )
             step.say(str(out))
     with progress.step("okr lake verify: nothing lost, nothing doubled") as step:
-        mend = "docs/runbooks/lake-verify.md"
-        story.ledger = json.loads(okr("lake", "verify", "--json", log=story.log, limit_s=120, mend=mend, say=step.say))
+        story.ledger = lake.ledger(story.log, step.say)["topics"]
         story.gates = warehouse.rows(settings.require("dsn_serving"), "gates")
         current = warehouse.rows(settings.require("dsn_serving"), "publication")
         story.publication = current[0]

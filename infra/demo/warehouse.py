@@ -17,21 +17,22 @@ Offsets = Mapping[str, Mapping[str, int]]
 
 def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the rows of `<query>.sql` beside this module."""
-    with connect(dsn, application="okr-demo", autocommit=True) as connection, connection.cursor(row_factory=dict_row) as cursor:
+    with (
+        connect(dsn, application="okr-demo", autocommit=True) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
         return cursor.execute(read_sql("infra.demo", query).encode(), values).fetchall()
 
 
-def covers(published: Offsets, wanted: Offsets) -> bool:
-    """Say whether a publication holds every event below the wanted next offsets."""
-    return all(
-        published.get(topic, {}).get(partition, 0) >= offset
-        for topic, partitions in wanted.items()
-        for partition, offset in partitions.items()
-    )
+def covers(published: Offsets, wanted: Mapping[str, int]) -> bool:
+    """Say whether a publication holds the first `wanted` messages of each topic; offsets here start at 0."""
+    return all(sum(published.get(topic, {}).values()) >= count for topic, count in wanted.items())
 
 
-def wait_published(settings: Settings, wanted: Offsets, limit_s: float, say: Callable[[], str]) -> dict[str, Any]:
-    """Wait until the current publication covers the wanted offsets; return its row.
+def wait_published(
+    settings: Settings, wanted: Mapping[str, int], limit_s: float, say: Callable[[], str]
+) -> dict[str, Any]:
+    """Wait until the current publication covers the wanted messages by topic; return its row.
 
     `say` is asked what runs meanwhile, for the error message too.
 

@@ -1,0 +1,40 @@
+"""`okr demo`. Light imports only: the command imports what it uses."""
+
+import os
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    data: Annotated[Path | None, typer.Option(help="A folder with key_results.csv and check_ins.csv.")] = None,
+    scale: Annotated[str, typer.Option(help="Of the simulated organisation: default or small.")] = "default",
+) -> None:
+    """Run the whole pipeline on real services, with a simulated organisation or your own history."""
+    from rich.console import Console
+
+    from infra.demo import run, source, summary
+    from infra.demo.command import okr
+
+    state = Path(os.environ.get("OKR_STATE") or ".state").absolute()
+    os.environ["OKR_STATE"] = str(state)  # for the commands that the demo runs
+    console = Console(width=None if Console().is_terminal else 160)
+    started = time.monotonic()
+    try:
+        story, progress = run.run(state, source.open_source(data, scale), console)
+    except KeyboardInterrupt:
+        console.print(f"\nInterrupted. Run the same command again to go on; {_stop(state)}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    summary.show(console, story, progress, time.monotonic() - started)
+    console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)
+    console.print(f"The stack stays up. {_stop(state).capitalize()}", soft_wrap=True)
+
+
+def _stop(state: Path) -> str:
+    prefix = "" if state == Path(".state").absolute() else f"OKR_STATE='{state}' "
+    return f"stop it with: {prefix}make down"

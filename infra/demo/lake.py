@@ -1,0 +1,42 @@
+"""Waiting for the lake, by the ledger that `okr lake verify` draws up."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infra.demo.command import okr
+from infra.demo.errors import StepFailed
+
+MEND = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing worker runs"
+
+
+def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """Return the account of every topic: produced, landed, rejected, loaded, waiting, distinct, duplicates.
+
+    Raises:
+        StepFailed: it is broken: an event is missing or double.
+    """
+    document: dict[str, Any] = json.loads(okr("lake", "verify", "--json", log=log, limit_s=120, mend=MEND, say=say))
+    return document
+
+
+def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callable[[str], None]) -> dict[str, int]:
+    """Wait until what the broker holds of these topics now is in the lake; return how much that is, by topic.
+
+    Raises:
+        StepFailed: it is not there within `limit_s` seconds, or the ledger is broken.
+    """
+    deadline = time.monotonic() + limit_s
+    wanted: dict[str, int] = {}
+    while True:
+        now = ledger(log, say)["topics"]
+        wanted = wanted or {topic: now[topic]["produced"] for topic in topics}
+        landed = {topic: now[topic]["landed"] for topic in topics}
+        say(f"{sum(landed.values()):,} of {sum(wanted.values()):,} landed")
+        if all(landed[topic] >= wanted[topic] for topic in topics):
+            return wanted
+        if time.monotonic() > deadline:
+            raise StepFailed(f"only {landed} of {wanted} landed within {limit_s:.0f} s", log=log, mend=MEND)
+        time.sleep(1)

@@ -1,0 +1,116 @@
+"""What the demo tells at its end: counts that add up, what was checked, what will be missed, what it took, where to look."""
+
+from statistics import median
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from infra.demo.progress import Progress
+from infra.demo.run import Story
+
+SHOWN_AT_RISK = 3
+LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
+LIMITS = {"median": 60, "most": 90}  # seconds from a check-in posted to the published mart
+
+
+def show(console: Console, story: Story, progress: Progress, seconds: float) -> None:
+    """Print the summary of a demo that went through."""
+    console.print()
+    _events(console, story)
+    _marts(console, story)
+    _quality(console, story)
+    _model(console, story)
+    _at_risk(console, story)
+    _cost(console, story, progress, seconds)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def _events(console: Console, story: Story) -> None:
+    table = _table(
+        "Events, from the broker to the warehouse", "topic", *(name.removesuffix("_events") for name in LEDGER)
+    )
+    for topic, account in story.ledger.items():
+        table.add_row(topic, *(f"{account[name]:,}" if account[name] is not None else "?" for name in LEDGER))
+    console.print(table)
+    console.print("landed = rejected + loaded + waiting, loaded = distinct + duplicates; proven by `okr lake verify`.")
+    rows = story.produced.get("rows", {})
+    for file, counts in rows.items():
+        console.print(
+            f"{file}: {counts['read']:,} rows read = {counts['used']:,} used + {counts['rejected']:,} rejected."
+        )
+    console.print()
+
+
+def _marts(console: Console, story: Story) -> None:
+    table = _table(f"Publication {story.publication['publication_id']}: rows per mart", "mart", "rows")
+    for mart, count in sorted(story.publication["rows"].items()):
+        table.add_row(mart, f"{count:,}")
+    console.print(table)
+    console.print(f"data as of {story.publication['data_as_of']:%Y-%m-%d %H:%M:%S} UTC\n")
+
+
+def _quality(console: Console, story: Story) -> None:
+    table = _table("What was checked", "gate", "rows", "rules", "failed", "")
+    for gate in story.gates:
+        verdict = "passed" if gate["passed"] else "REFUSED"
+        table.add_row(
+            gate["gate"], f"{gate['checked_rows']:,}", str(gate["expectations"]), str(gate["failed"]), verdict
+        )
+    console.print(table)
+    console.print()
+
+
+def _model(console: Console, story: Story) -> None:
+    answering = story.models["answering"]
+    version = next((each for each in story.models["versions"] if each["version"] == answering["version"]), None)
+    if version is None:
+        console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}\n")
+        return
+    table = _table(f"{answering['name']} {answering['version']} on held-out cycles", "measure", "model", "pacing rule")
+    for measure in ("brier", "log_loss", "roc_auc"):
+        values = [version["metrics"].get(f"{side}_{measure}") for side in ("model", "pacing_rule")]
+        if values[0] is not None:
+            table.add_row(measure, *(f"{value:.4f}" if value is not None else "" for value in values))
+    console.print(table)
+    console.print()
+
+
+def _at_risk(console: Console, story: Story) -> None:
+    console.print(
+        "[bold]At risk[/bold] (P = probability of ending at 0.7 or better; interval of the final score, 90 %)"
+    )
+    for each in sorted(story.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
+        title = escape(_short(story.titles[each["key_result_id"]]))
+        console.print(
+            f"  P {each['probability']:.2f}  [{each['low']:.2f}, {each['high']:.2f}]  {title}", highlight=False
+        )
+        for reason in each["reasons"][:2]:
+            console.print(f"      {escape(reason)}", highlight=False)
+    console.print()
+
+
+def _short(title: str, most: int = 90) -> str:
+    return title if len(title) <= most else title[: most - 1] + "…"
+
+
+def _cost(console: Console, story: Story, progress: Progress, seconds: float) -> None:
+    table = _table("What it took", "step", "seconds")
+    for step in progress.steps:
+        table.add_row(step.title, f"{step.seconds:.1f}")
+    table.add_row("all of it", f"{seconds:.1f}")
+    console.print(table)
+    console.print(f"Peak memory of the whole stack: {story.peak_bytes / 2**30:.2f} GiB (PSS)")
+    if story.latencies_s:
+        middle, most = median(story.latencies_s), max(story.latencies_s)
+        console.print(
+            f"A check-in posted is in the published mart after {middle:.0f} s (median of {len(story.latencies_s)}), "
+            f"{most:.0f} s at most; the limits are {LIMITS['median']} s and {LIMITS['most']} s."
+        )
+    console.print()
