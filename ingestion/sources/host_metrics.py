@@ -19,12 +19,18 @@ log = get_logger(__name__)
 
 SOURCE = "okr-host-metrics"
 LONGEST_PAUSE_SECONDS = 60.0
+FLUSH_SECONDS = 5.0  # and as long again to leave the producer: the longest that SIGTERM has to wait
 
 
 def sample(host: str, disk: Path) -> Iterator[HostMetricSampled]:
-    """Measure the host once; the first cpu_busy of a process covers the time since its import of psutil."""
+    """Measure the host once; the first cpu_busy of a process covers the time since its import of psutil.
+
+    `disk` is a folder on the disk to be measured, or one that will be made there.
+    """
     import psutil
 
+    while not disk.exists():
+        disk = disk.parent
     yield HostMetricSampled(host=host, metric="cpu_busy", value=psutil.cpu_percent() / 100.0, unit="ratio")
     yield HostMetricSampled(host=host, metric="memory_used", value=float(psutil.virtual_memory().used), unit="bytes")
     yield HostMetricSampled(host=host, metric="disk_used", value=float(psutil.disk_usage(str(disk)).used), unit="bytes")
@@ -48,8 +54,9 @@ def collect(*, bootstrap: str, disk: Path, interval_seconds: float, stop: Event)
             with EventProducer(bootstrap, client_id=SOURCE, connect_seconds=5.0) as producer:
                 pause = interval_seconds
                 while not stop.is_set():
-                    sent += _send_samples(producer.send, disk)
-                    producer.flush(30.0)
+                    samples = _send_samples(producer.send, disk)
+                    producer.flush(FLUSH_SECONDS)
+                    sent += samples
                     stop.wait(interval_seconds)
         except RetryableError as error:
             log.warning("the broker is away; host metrics pause", seconds=pause, error=str(error))

@@ -35,7 +35,7 @@ def id_of(cells: dict[str, str], column: str) -> str:
     """
     text = text_of(cells, column)
     if len(text) > LONGEST_ID or _CONTROL.search(text):
-        message = f"{column} must be 1 to {LONGEST_ID} characters without control characters, found {len(text)}: {text[:_SHOWN]!r}."
+        message = f"{column} must be {LONGEST_ID} or fewer characters and no control ones, found {text[:_SHOWN]!r}."
         raise ContractViolation("bad_id", message)
     return text
 

@@ -75,6 +75,7 @@ def goals(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], li
 def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
     chance = organisation.chance("objectives", cycle.name, team.index)
     members = organisation.members(team)
+    days_before = 12 if parents else 16  # who aligns to the leadership's objectives has to have read them
     for number, title in enumerate(chance.sample(OBJECTIVES, chance.randint(2, 4))):
         is_aligned = bool(parents) and chance.random() < ALIGNED
         yield Objective(
@@ -84,7 +85,7 @@ def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: l
             title=title,
             parent_id=chance.choice(parents).id if is_aligned else None,
             owner=chance.choice(members),
-            defined_at=working_moment(chance, cycle.start - timedelta(days=chance.randint(12, 15))),
+            defined_at=working_moment(chance, cycle.start - timedelta(days=days_before + chance.randint(0, 3))),
         )
 
 

@@ -1,0 +1,133 @@
+"""The commands of the sources, against a real broker: what they print is what the broker holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from typer.testing import CliRunner
+
+from ingestion.sources.commands import app
+from lakehouse.contracts import TOPICS
+from lakehouse.errors import OkrError
+from lakehouse.settings import Settings
+
+RUNNER = CliRunner()
+OKR = "from ingestion.sources.commands import app; app()"
+
+
+@pytest.fixture
+def environment(kafka: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Point the commands at the test's broker and a state folder of their own."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
+    return tmp_path
+
+
+def _held(bootstrap: str) -> Counter[str]:
+    """Messages that the broker holds, by topic."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "count"})
+    try:
+        for attempt in range(10):  # a topic made a moment ago has no leader yet
+            try:
+                return Counter({topic: _held_by_topic(consumer, topic) for topic in TOPICS})
+            except KafkaException:
+                time.sleep(0.2 * attempt)
+        raise AssertionError("the broker has no leader for its topics")
+    finally:
+        consumer.close()
+
+
+def _held_by_topic(consumer: Consumer, topic: str) -> int:
+    held = 0
+    for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        held += high - low
+    return held
+
+
+def _run(*arguments: str) -> str:
+    result = RUNNER.invoke(app, arguments)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_a_simulation_arrives_in_the_broker_as_it_was_counted(kafka: Settings, environment: Path) -> None:
+    before = _held(kafka.kafka_bootstrap)
+    told = json.loads(_run("produce", "simulation", "--scale", "small", "--json"))
+    arrived = _held(kafka.kafka_bootstrap) - before
+
+    assert arrived == {topic: count["produced"] for topic, count in told["topics"].items()}
+    assert told["topics"]["okr_user_events"]["malformed"] > 0
+
+
+def test_files_arrive_in_the_broker_and_rejected_rows_are_printed(kafka: Settings, environment: Path) -> None:
+    _run("simulate", "--out", str(environment / "out"), "--scale", "small")
+    with (environment / "out" / "check_ins.csv").open("a") as file:
+        file.write("nobody,2026-01-01T00:00:00Z,1,,\n")
+    before = _held(kafka.kafka_bootstrap)
+    printed = _run("produce", "files", str(environment / "out"))
+    told = json.loads(_run("produce", "files", str(environment / "out"), "--json"))
+    arrived = _held(kafka.kafka_bootstrap) - before
+
+    assert arrived["okr_user_events"] == 2 * told["sent"]["okr_user_events"]
+    assert "unknown_key_result" in printed
+    assert told["rejected_by_reason"] == {"unknown_key_result": 1}
+    assert (environment / "state" / "rejected_rows.csv").read_text().count("\n") == 2
+
+
+def test_the_live_present_is_of_this_moment(kafka: Settings, environment: Path) -> None:
+    before = _held(kafka.kafka_bootstrap)
+    begun = time.monotonic()
+    told = json.loads(_run("produce", "live", "--seconds", "1", "--rate", "40", "--scale", "small", "--json"))
+
+    assert sum(count["produced"] for count in told["topics"].values()) == 40
+    assert (_held(kafka.kafka_bootstrap) - before).total() == 40
+    assert 0.9 < time.monotonic() - begun < 30
+
+
+def test_host_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> None:
+    before = _held(kafka.kafka_bootstrap)["okr_system_metrics"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", OKR, "produce", "host-metrics", "--interval", "0.2"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ.copy(),
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while _held(kafka.kafka_bootstrap)["okr_system_metrics"] < before + 6 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        printed, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    sent = int(printed.split()[1])
+
+    assert process.returncode == 0
+    assert sent >= 6
+    assert _held(kafka.kafka_bootstrap)["okr_system_metrics"] == before + sent
+
+
+@pytest.mark.parametrize("as_of", ["yesterday", "2999-01-01T00:00:00Z", "1999-12-31"])
+def test_a_present_that_cannot_be_is_refused_with_what_was_expected(as_of: str, tmp_path: Path) -> None:
+    with pytest.raises(OkrError, match="--as-of expects a time"):
+        _run("simulate", "--out", str(tmp_path / "out"), "--scale", "small", "--as-of", as_of)
+
+
+def test_a_wrong_header_is_told_before_a_broker_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OKR_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    (tmp_path / "key_results.csv").write_text("id,title\n")
+    with pytest.raises(OkrError, match="found id, title"):
+        _run("produce", "files", str(tmp_path))
