@@ -14,14 +14,13 @@ BOOSTED: dict[str, int] = {
     **dict.fromkeys(PACE_RATIOS, 1),
     "remaining_ratio": 0,
     "weeks_between_check_ins": 0,
-    "confidence": 1,
 }
 LOGISTIC = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle", "log_remaining_ratio")
 LOGISTIC_BOUND = 4.0  # beyond it, a log ratio of paces says nothing more
 
 
 def boosted_matrix(rows: Rows, shift: "NDArray[float64] | float" = 0.0) -> "NDArray[float64]":
-    """Return one column per name of BOOSTED; NaN where confidence is missing."""
+    """Return one column per name of BOOSTED."""
     return _matrix(rows, tuple(BOOSTED), shift)
 
 

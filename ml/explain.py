@@ -22,11 +22,12 @@ THEMES: Mapping[str, tuple[str, ...]] = {
 }
 REASONS = 3
 FAINT = 0.05  # log-odds: what moves them less is not told
+LARGEST_EFFECT = math.log(50.0)  # log-odds; a larger effect is told as that
 STALE_DAYS = 14
 
 
 def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Return each feature's contribution to the averaged log-odds, and `base`; their sum is the model's log-odds."""
+    """Return each feature's contribution to the averaged log-odds, and `base`; their sum is the log-odds of the paces."""
     contributions = {name: boosted[:, place] / 2 for place, name in enumerate(BOOSTED)}
     for place, name in enumerate(LOGISTIC):
         contributions[name] = contributions.get(name, 0.0) + logistic[:, place] / 2
@@ -62,22 +63,23 @@ def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequen
 
 
 def _effect(log_odds: float) -> str:
-    factor = min(math.exp(abs(log_odds)), 99.0)
-    return f"{'raises' if log_odds > 0 else 'lowers'} the odds {factor:.1f}-fold"
+    factor = math.exp(min(abs(log_odds), LARGEST_EFFECT))
+    times = f"{factor:.1f}-fold" if abs(log_odds) < LARGEST_EFFECT else "more than 50-fold"
+    return f"{'raises' if log_odds > 0 else 'lowers'} the odds {times}"
 
 
 def _sentence(theme: str, row: Mapping[str, float]) -> str:
     match theme:
+        case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
+            return f"Score {ACHIEVED_SCORE} is reached already, {row['progress_ratio']:.0%} of the way is done"
         case "recent_pace":
-            return f"Pace of the last 7 days: {_weekly(row, 'log_pace_ratio_7d')}, {_needed(row)}"
+            return f"{_weekly(row, 'log_pace_ratio_7d')} in the last 7 days, {_needed(row)}"
         case "cycle_pace":
-            return f"Pace since the cycle's start: {_weekly(row, 'log_pace_ratio_cycle')}, {_needed(row)}"
+            return f"{_weekly(row, 'log_pace_ratio_cycle')} since the cycle's start{_needed_if_open(row)}"
         case "time_left":
             return f"{_days(row['days_remaining'])} left and {row['progress_ratio']:.0%} of the way done"
         case "rhythm":
             return f"{_days(row['weeks_between_check_ins'] * 7)} between the last two check-ins"
-        case _ if row["confidence"] is None:
-            return "The owner gave no confidence"
         case _:
             return f"The owner's confidence is {row['confidence']:.0%}"
 
@@ -87,11 +89,18 @@ def _weekly(row: Mapping[str, float], ratio: str) -> str:
     return f"{pace * _cycles_by_week(row):.1%} of the way a week"
 
 
+def _needed_if_open(row: Mapping[str, float]) -> str:
+    return "" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE else f", {_needed(row)}"
+
+
 def _needed(row: Mapping[str, float]) -> str:
-    if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
-        return f"and score {ACHIEVED_SCORE} is reached already"
     pace = PACE_SCALE * math.sinh(_bounded(row["log_required_pace"]))
-    return f"{pace * _cycles_by_week(row):.1%} needed for score {ACHIEVED_SCORE}"
+    by_week = pace * _cycles_by_week(row)
+    return (
+        f"{by_week:.1%} needed for score {ACHIEVED_SCORE}"
+        if by_week < 1
+        else f"far below what score {ACHIEVED_SCORE} needs"
+    )
 
 
 def _cycles_by_week(row: Mapping[str, float]) -> float:
@@ -106,7 +115,7 @@ def _bounded(log: float) -> float:
 
 def _days(days: float) -> str:
     whole = round(days)
-    return "1 day" if whole == 1 else f"{whole} days"
+    return "less than a day" if days < 0.5 else "1 day" if whole == 1 else f"{whole} days"
 
 
 def _staleness(row: Mapping[str, float]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from ml.features import NEEDED
 from ml.forecast import Forecast
 from ml.interval import Bands
 from ml.logistic import Logistic
+from ml.owner import OwnerWeight
 from ml.rows import Rows, rows_of_mappings
 from ml.silence import Silence
 
@@ -38,6 +39,7 @@ class ForecastModel:
 
     trees: Boosted
     logistic: Logistic
+    owner: OwnerWeight
     bands: Bands
     silence: Silence
     trained_until: str
@@ -46,7 +48,8 @@ class ForecastModel:
 
     def margins(self, rows: Rows) -> "NDArray[float64]":
         """Return log-odds of each row; every row has a check-in."""
-        return (self.trees.margins(boosted_matrix(rows)) + self.logistic.margins(logistic_matrix(rows))) / 2
+        added, shared = self.owner.added(rows)
+        return self.owner.scale(rows) * pace_margins(self.trees, self.logistic, rows) + added + shared
 
     def probabilities(self, rows: Rows) -> "NDArray[float64]":
         """Return P(final score >= 0.7) of each row, silent ones too."""
@@ -70,9 +73,12 @@ class ForecastModel:
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
         """Return what each feature adds to the log-odds of each row, and `base`; they sum to `margins`."""
-        return explain.blend(
+        scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
+        paces = explain.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
         )
+        scaled = {name: scale * contribution for name, contribution in paces.items()}
+        return {**scaled, "confidence": added, "base": scaled["base"] + shared}
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
         """Return one forecast per feature row (columns as in ml.key_result_features), in their order.
@@ -104,6 +110,7 @@ class ForecastModel:
             "logistic_columns": list(LOGISTIC),
             "trained_until": self.trained_until,
             "logistic": asdict(self.logistic),
+            "owner": asdict(self.owner),
             "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
             "silence": asdict(self.silence),
         }
@@ -112,6 +119,11 @@ class ForecastModel:
     def registered_as(self, version: str) -> "ForecastModel":
         """Return the model under its version in the registry."""
         return replace(self, version=version)
+
+
+def pace_margins(trees: Boosted, logistic: Logistic, rows: Rows) -> "NDArray[float64]":
+    """Return the log-odds that the paces alone give: the mean of both parts."""
+    return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 
 def load_model(folder: Path) -> ForecastModel:
@@ -139,6 +151,7 @@ def load_model(folder: Path) -> ForecastModel:
     return ForecastModel(
         trees=Boosted(trees),
         logistic=Logistic(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
+        owner=OwnerWeight(**numbers["owner"]),
         bands=Bands({int(week): (low, high) for week, (low, high) in numbers["bands"].items()}),
         silence=Silence(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
         trained_until=numbers["trained_until"],

@@ -61,13 +61,18 @@ def closed_periods(history: Rows) -> list[Period]:
 
 
 def split_at(history: Rows, period: Period) -> Split:
-    """Return the split that forecasts one period's check-ins from the outcomes known before it could be read."""
+    """Return the split of one period: its check-ins, and what was known when the first of them could be forecast.
+
+    To learn from: rows of cycles that ended before the period began, if their outcome was recorded by then.
+    """
     import numpy as np
 
     periods = periods_of(history)
-    known = np.array([moment is not None and moment < period.usable_from for moment in history["outcome_known_at"]])
+    test = np.asarray((periods == period) & (history["as_of_kind"] == "check_in"), dtype=bool)
+    first = min(history["known_at"][test], default=period.usable_from)
+    known = np.array([moment is not None and moment <= first for moment in history["outcome_known_at"]], dtype=bool)
     ended = np.array([other.end <= period.start for other in periods], dtype=bool)
-    return Split(period, train=ended & known, test=(periods == period) & (history["as_of_kind"] == "check_in"))
+    return Split(period, train=ended & known, test=test)
 
 
 def everything_closed(history: Rows) -> "NDArray[bool_]":

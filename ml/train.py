@@ -6,7 +6,8 @@ from ml.design import boosted_matrix, logistic_matrix
 from ml.features import NEEDED
 from ml.interval import fit_bands
 from ml.logistic import fit_logistic
-from ml.model import ForecastModel
+from ml.model import ForecastModel, pace_margins
+from ml.owner import fit_owner_weight
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.silence import fit_silence
@@ -31,9 +32,12 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
     _check_outcomes(check_ins)
     asked = questions(check_ins, recipe.thresholds, recipe.span)
     spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(asked.row)
+    trees = fit_boosted(boosted_matrix(spread, asked.shift), asked.answer, recipe)
+    logistic = fit_logistic(logistic_matrix(spread, asked.shift), asked.answer, recipe)
     return ForecastModel(
-        trees=fit_boosted(boosted_matrix(spread, asked.shift), asked.answer, recipe),
-        logistic=fit_logistic(logistic_matrix(spread, asked.shift), asked.answer, recipe),
+        trees=trees,
+        logistic=logistic,
+        owner=fit_owner_weight(check_ins, pace_margins(trees, logistic, check_ins)),
         bands=fit_bands(check_ins, recipe.interval_level),
         silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), recipe.interval_level),
         trained_until=str(np.max(check_ins["period_end"])),
