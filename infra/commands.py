@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,18 +67,13 @@ def fetch() -> None:
 @app.command()
 def status() -> None:
     """Show services, addresses and logins, and memory. Exit status 1 when a service is not running."""
-    from rich.console import Console
-    from rich.table import Table
-
     from infra.local.status import services, total_memory_bytes
 
     stack = _stack()
     found = services(stack)
-    table = Table("service", "state", "pid", "memory (PSS)", "log", box=None, pad_edge=False)
-    for each in found:
-        memory = f"{each.memory_bytes / 1e6:,.0f} MB" if each.pid else ""
-        table.add_row(each.name, each.state, str(each.pid or ""), memory, each.log)
-    Console(soft_wrap=True).print(table)
+    memory = [f"{each.memory_bytes / 1e6:,.0f} MB" if each.pid else "" for each in found]
+    rows = [(each.name, each.state, str(each.pid or ""), mb, each.log) for each, mb in zip(found, memory, strict=True)]
+    _table(("SERVICE", "STATE", "PID", "PSS", "LOG"), rows)
     typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages once)\n")
     _show_doors(stack)
     if any(each.state != "RUNNING" for each in found):
@@ -117,15 +113,17 @@ def _stack() -> "Stack":
 
 
 def _show_doors(stack: "Stack") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from infra.local.status import doors
 
-    table = Table("open", "address", "login", box=None, pad_edge=False)
-    for door in doors(stack):
-        table.add_row(door.what, door.address, door.login)
-    Console(soft_wrap=True).print(table, markup=False)
+    _table(("OPEN", "ADDRESS", "LOGIN"), [(door.what, door.address, door.login) for door in doors(stack)])
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    """Print columns in full: an address that was cut cannot be opened."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
 
 
 def _say(line: str) -> None:

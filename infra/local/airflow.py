@@ -48,6 +48,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
+        "COSMOS__CACHE_DIR": str(home / "cosmos"),
     }
     environment = platform_environment(stack) | {f"AIRFLOW__{name}": value for name, value in sections.items()}
     return environment | {
@@ -63,7 +64,7 @@ class AirflowService(Service):
     component: ClassVar[str]
     arguments: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
-    start_limit_seconds: ClassVar[int] = 120
+    start_limit_seconds: ClassVar[int] = 240  # seconds on a free machine, minutes on a busy one
 
     def command(self) -> list[str]:
         """Return the component's command line."""

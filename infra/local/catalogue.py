@@ -56,5 +56,6 @@ def select(only: str | None) -> tuple[str, ...]:
 
 
 def _with_needs(name: str) -> set[str]:
-    kinds: dict[str, type[Service] | type[Database]] = {kind.name: kind for kind in (*SERVICES, *DATABASES)}
-    return {name}.union(*(_with_needs(need) for need in kinds[name].needs)) & set(NAMES)
+    kinds: list[type[Service] | type[Database]] = [*SERVICES, *DATABASES]
+    needs = next(kind.needs for kind in kinds if kind.name == name)
+    return {name}.union(*map(_with_needs, needs)) & set(NAMES)

@@ -27,7 +27,7 @@ class Mlflow(Service):
 
     name: ClassVar[str] = "mlflow"
     needs: ClassVar[tuple[str, ...]] = ("mlflow-database",)
-    start_limit_seconds: ClassVar[int] = 120
+    start_limit_seconds: ClassVar[int] = 240  # seconds on a free machine, minutes on a busy one
 
     def prepare(self) -> None:
         """Make the artifact folder; let the login be created anew from stack.env."""

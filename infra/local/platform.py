@@ -31,7 +31,7 @@ class Api(PlatformService):
     name: ClassVar[str] = "api"
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "redis", "kafka")
-    start_limit_seconds: ClassVar[int] = 90
+    start_limit_seconds: ClassVar[int] = 120
     has_check: ClassVar[bool] = True
 
     def check(self) -> None:

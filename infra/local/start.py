@@ -70,7 +70,8 @@ class _Startup:
         services = [service(name, stack) for name in names]
         needed = {need for each in services for need in each.needs}
         databases = [kind(stack) for kind in DATABASES if kind.name in needed]
-        self._steps: dict[str, Service | Database] = {step.name: step for step in (*services, *databases)}
+        steps: list[Service | Database] = [*services, *databases]
+        self._steps = {step.name: step for step in steps}
         self._supervisor, self._logs, self._say = supervisor, stack.folder("logs"), say
         self._interrupted = threading.Event()
         self._begun: dict[str, float] = {}

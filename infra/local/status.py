@@ -79,9 +79,8 @@ def total_memory_bytes(stack: Stack) -> int:
 def _service(stack: Stack, name: str, info: dict[str, object]) -> ServiceStatus:
     pid = int(str(info.get("pid") or 0)) or None
     memory = proportional_bytes(_tree(pid)) if pid else 0
-    return ServiceStatus(
-        name, str(info.get("statename", "DOWN")), pid, memory, str(stack.state / "logs" / f"{name}.log")
-    )
+    log = stack.state / "logs" / f"{name}.log"
+    return ServiceStatus(name, str(info.get("statename", "DOWN")), pid, memory, str(log))
 
 
 def _tree(pid: int) -> Iterable[psutil.Process]:

@@ -75,7 +75,7 @@ def stop_everything(stack: Stack, say: Say) -> None:
         _stop_wave(stack, supervisor, [name for name in NAMES if name not in INFRASTRUCTURE], say)
         _stop_wave(stack, supervisor, INFRASTRUCTURE, say)
         supervisor.shut_down()
-        _wait_gone(lambda: supervisor.is_running(), TERMINATE_SECONDS)
+        _wait_gone(supervisor.is_running, TERMINATE_SECONDS)
     _end_leftovers(stack, say)
     supervisor.socket.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""supervisord, which keeps the services running: its settings, its start, and its XML-RPC over a private UNIX socket."""
+"""supervisord, which keeps the services running: its settings, its start, its XML-RPC over a private UNIX socket."""
 
 import contextlib
 import hashlib
