@@ -27,7 +27,7 @@ STALE_DAYS = 14
 
 
 def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Return each feature's contribution to the averaged log-odds, and `base`; their sum is the log-odds of the paces."""
+    """Return each feature's contribution to the averaged log-odds, and `base`; they sum to the paces' log-odds."""
     contributions = {name: boosted[:, place] / 2 for place, name in enumerate(BOOSTED)}
     for place, name in enumerate(LOGISTIC):
         contributions[name] = contributions.get(name, 0.0) + logistic[:, place] / 2

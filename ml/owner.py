@@ -1,4 +1,4 @@
-"""What an owner's confidence adds to the log-odds of the paces. It knows things that no value shows, but is often hopeful.
+"""What an owner's confidence adds to the log-odds of the paces. Owners know what no value shows, but many are hopeful.
 
 Its weight is learned on the rows' own question only: what an owner says of their target says nothing exact of others.
 """

@@ -68,7 +68,8 @@ defined as (
     select distinct on (moment.key_result_id, moment.as_of)
         moment.*,
         key_result.starts_at,
-        key_result.ends_at,
+        {{ days_between('key_result.starts_at', 'moment.as_of') }} as as_of_day,
+        {{ days_between('key_result.starts_at', 'key_result.ends_at') }} as cycle_days,
         definition.baseline,
         definition.target
     from moment
@@ -80,13 +81,12 @@ defined as (
     order by moment.key_result_id, moment.as_of, definition.version_number desc
 ),
 
--- The trajectory as it was known: the baseline at the cycle's start, then every check-in.
+-- The trajectory as it was known, by days since the cycle's start: the baseline at day 0, then every check-in.
 point as (
     select
         defined.key_result_id,
         defined.as_of,
-        defined.starts_at,
-        greatest(check_in.checked_in_at, defined.starts_at) as at,
+        greatest({{ days_between('defined.starts_at', 'check_in.checked_in_at') }}, 0.0) as day,
         check_in.recorded_at,
         check_in.value,
         check_in.confidence,
@@ -98,20 +98,20 @@ point as (
         and defined.known_at >= check_in.recorded_at
         and defined.known_at < check_in.superseded_at
     union all
-    select key_result_id, as_of, starts_at, starts_at, '-infinity', baseline, null, 0
+    select key_result_id, as_of, 0.0, '-infinity', baseline, null, 0
     from defined
 ),
 
 segment as (
     select
         *,
-        lead(at) over by_time as next_at,
+        lead(day) over by_time as next_day,
         lead(value) over by_time as next_value,
-        count(*) over (partition by key_result_id, as_of) as points,
         row_number() over by_time as place,
-        max(at) over (partition by key_result_id, as_of) as last_at
+        count(*) over (partition by key_result_id, as_of) as points,
+        max(day) over (partition by key_result_id, as_of) as last_day
     from point
-    window by_time as (partition by key_result_id, as_of order by at, check_ins, recorded_at)
+    window by_time as (partition by key_result_id, as_of order by day, check_ins, recorded_at)
 ),
 
 -- Values between two points lie on the line between them.
@@ -119,49 +119,40 @@ trajectory as (
     select
         key_result_id,
         as_of,
-        max(last_at) as last_at,
+        max(last_day) as last_day,
+        coalesce(max(day) filter (where place = points - 1), 0.0) as previous_day,
         sum(check_ins) as check_ins,
         max(value) filter (where place = points) as value,
-        coalesce(max(at) filter (where place = points - 1), min(at)) as previous_at,
-        (array_agg(confidence order by place desc) filter (where confidence is not null))[1] as confidence
+        (max(array[place, confidence]) filter (where confidence is not null))[2] as confidence
         {%- for days in windows %},
-        max(greatest(last_at - interval '{{ days }} days', starts_at)) as from_{{ days }}d,
-        max(
-            value + (next_value - value)
-            * extract(epoch from greatest(last_at - interval '{{ days }} days', starts_at) - at)::double precision
-            / extract(epoch from next_at - at)::double precision
-        ) filter (
-            where at <= greatest(last_at - interval '{{ days }} days', starts_at)
-            and next_at > greatest(last_at - interval '{{ days }} days', starts_at)
-        ) as value_{{ days }}d
+        max(value + (next_value - value) * (greatest(last_day - {{ days }}, 0.0) - day) / (next_day - day))
+            filter (where greatest(last_day - {{ days }}, 0.0) >= day and greatest(last_day - {{ days }}, 0.0) < next_day)
+            as value_{{ days }}d
         {%- endfor %}
     from segment
     group by key_result_id, as_of
 ),
 
+-- A pace counts whole ways from baseline to target by cycle; less than a day says too little, and counts as one.
 measured as (
     select
         defined.*,
         trajectory.value,
         trajectory.confidence,
         trajectory.check_ins,
-        trajectory.last_at,
+        trajectory.last_day,
+        trajectory.last_day - trajectory.previous_day as days_between_check_ins,
         {{ progress_ratio('trajectory.value', 'defined.baseline', 'defined.target') }} as progress_ratio,
-        {{ days_between('trajectory.previous_at', 'trajectory.last_at') }} as days_between_check_ins,
-        {{ days_between('trajectory.last_at', 'defined.as_of') }} as days_since_check_in,
-        greatest({{ days_between('trajectory.last_at', 'defined.ends_at') }}, {{ var('shortest_remaining_days') }})
-            as remaining_days,
-        {{ days_between('defined.starts_at', 'defined.ends_at') }} as cycle_days,
-        -- Paces are of the last check-in, in whole ways from baseline to target by cycle.
+        greatest(defined.cycle_days - trajectory.last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
         (trajectory.value - defined.baseline) / (defined.target - defined.baseline)
-        / greatest({{ days_between('defined.starts_at', 'trajectory.last_at') }}, 1.0) as progress_by_day
+        / greatest(trajectory.last_day, 1.0) * defined.cycle_days as pace
         {%- for days in windows %},
         coalesce(trajectory.value - trajectory.value_{{ days }}d, 0.0) / (defined.target - defined.baseline)
-        / greatest({{ days_between('trajectory.from_' ~ days ~ 'd', 'trajectory.last_at') }}, 1.0)
-            as progress_by_day_{{ days }}d
+        / greatest(least(trajectory.last_day, {{ days }}), 1.0) * defined.cycle_days as pace_{{ days }}d
         {%- endfor %}
     from defined
     inner join trajectory using (key_result_id, as_of)
+    where defined.as_of_kind = 'current' or trajectory.last_day >= defined.as_of_day
 ),
 
 logarithmic as (
@@ -169,9 +160,9 @@ logarithmic as (
         *,
         {{ signed_log('(' ~ var('achieved_score') ~ ' - progress_ratio) / remaining_days * cycle_days') }}
             as log_required_pace,
-        {{ signed_log('progress_by_day * cycle_days') }} as log_pace
+        {{ signed_log('pace') }} as log_pace
         {%- for days in windows %},
-        {{ signed_log('progress_by_day_' ~ days ~ 'd * cycle_days') }} as log_pace_{{ days }}d
+        {{ signed_log('pace_' ~ days ~ 'd') }} as log_pace_{{ days }}d
         {%- endfor %}
     from measured
 )
@@ -193,8 +184,8 @@ select
     features.check_ins::integer as check_ins,
     features.progress_ratio,
     {{ elapsed_ratio(utc_date('features.as_of'), 'key_result.cycle_start', 'key_result.cycle_end') }} as elapsed_ratio,
-    greatest({{ days_between('features.as_of', 'features.ends_at') }}, 0.0) as days_remaining,
-    features.days_since_check_in,
+    greatest(features.cycle_days - features.as_of_day, 0.0) as days_remaining,
+    greatest(features.as_of_day - features.last_day, 0.0) as days_since_check_in,
     features.remaining_days / features.cycle_days as remaining_ratio,
     features.days_between_check_ins / 7.0 as weeks_between_check_ins,
     features.confidence,
@@ -207,4 +198,3 @@ select
     - features.log_required_pace as log_pace_ratio_trend
 from logarithmic as features
 inner join key_result using (key_result_id)
-where features.as_of_kind = 'current' or features.last_at >= features.as_of
