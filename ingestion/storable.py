@@ -13,8 +13,9 @@ from lakehouse.errors import ContractViolation
 
 MAX_DEPTH = 64
 # Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
-# digits or more, or a very long run of digits. A sign inside a text costs the closer look, nothing else.
-SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[0-9.][eE][+-]?0*[1-9][0-9]{2}|[0-9.]{250}"
+# digits or more (in a number, which begins after a delimiter; half of all UUIDs hold something like 0e12), or a very
+# long run of digits. A sign inside a text costs the closer look, nothing else.
+SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{250}"
 _suspect = re.compile(SUSPECT.encode())
 _surrogate = re.compile("[\ud800-\udfff]")
 
