@@ -30,7 +30,11 @@ class ForecastCache:
         except redis.RedisError as error:
             self._log.warning("forecasts are computed without the cache", error=str(error))
             return {}
-        return {one: self._decoder.decode(cast("bytes", value)) for one, value in zip(ids, kept, strict=True) if value is not None}
+        return {
+            one: self._decoder.decode(cast("bytes", value))
+            for one, value in zip(ids, kept, strict=True)
+            if value is not None
+        }
 
     def put(self, publication_id: int, model_key: str, forecasts: dict[str, CachedForecast]) -> None:
         """Keep forecasts by key result id."""

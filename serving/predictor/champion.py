@@ -94,12 +94,10 @@ class Champion:
         with self._looking:
             try:
                 self._follow(self._wanted, registry.resolve(self.settings, self._wanted))
-            except OkrError as error:
-                self.trouble = f"The registry cannot be asked: {error}"
-                self._log.warning("the registry cannot be asked", error=str(error))
             except Exception as error:  # whatever the registry's backend raises, this thread must live on
-                self.trouble = f"The registry cannot be asked ({type(error).__name__})."
-                self._log.error("the registry cannot be asked", exc_info=error)
+                self.trouble = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} answers."
+                known = isinstance(error, OkrError)
+                self._log.warning("model not loaded", error=str(error), exc_info=None if known else error)
             finally:
                 self._looked.set()
 

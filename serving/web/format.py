@@ -8,10 +8,10 @@ def percent(share: float | None) -> str:
     if share is None:
         return "–"
     if 0 < share < 0.01:
-        return "<1 %"
+        return "<1%"
     if 0.99 < share < 1:
-        return ">99 %"
-    return f"{share * 100:.0f} %"
+        return ">99%"
+    return _minus(f"{share:.0%}")
 
 
 def score(value: float | None) -> str:
@@ -24,8 +24,8 @@ def number(value: float | None) -> str:
     if value is None:
         return "–"
     if abs(value) >= 1000:
-        return f"{value:,.0f}".replace(",", "\u202f")
-    return f"{value:.4g}"
+        return _minus(f"{value:,.0f}".replace(",", "\u202f"))
+    return _minus(f"{value:.4g}")
 
 
 def moment(value: datetime | None) -> str:
@@ -33,9 +33,18 @@ def moment(value: datetime | None) -> str:
     return "–" if value is None else f"{_day(value.astimezone(UTC))}, {value.astimezone(UTC):%H:%M} UTC"
 
 
+def clock(value: datetime) -> str:
+    """Say a time of day, UTC."""
+    return f"{value.astimezone(UTC):%H:%M}"
+
+
 def day(value: date | None) -> str:
     """Say a day."""
     return "–" if value is None else _day(value)
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
 
 
 def _day(value: date) -> str:

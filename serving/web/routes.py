@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.responses import Response
 
@@ -14,11 +14,13 @@ from serving.auth.tokens import LIFE, Audience
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
 from serving.services import Served
 from serving.web.pages import Pages
+from serving.web.scorecard import SHOWN, SHOWN_MOST
 from serving.web.sites import SITE_POLICY, site_file
 
 router = APIRouter(include_in_schema=False)
 
 Looking = Annotated[Identity, Depends(Visitor(Right.SEE_PAGES))]
+Shown = Annotated[int, Query(ge=1, le=SHOWN_MOST)]
 HOME, DOCS = "/", "/docs"
 
 
@@ -31,13 +33,13 @@ Rendered = Annotated[Pages, Depends(_pages)]
 
 
 @router.get(HOME)
-def scorecard(visitor: Looking, services: Served, pages: Rendered) -> Response:
+def scorecard(visitor: Looking, services: Served, pages: Rendered, show: Shown = SHOWN) -> Response:
     """Show what will be missed, how sure that is, and why."""
     try:
-        page = services.scorecard.page()
+        page = services.scorecard.page(show)
     except NotPublished:
         return pages.render("empty.html", visitor=visitor, path=HOME)
-    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME)
+    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST)
 
 
 @router.get("/key-results/{key_result_id:path}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 
 from serving.predictor.champion import ModelInUse
 from serving.predictor.forecast import CachedForecast
@@ -10,7 +10,8 @@ from serving.published import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
 EVEN = 0.5  # below it, a miss is the more likely end
-SHOWN = 20
+SHOWN, SHOWN_MOST = 12, 500
+UNDECIDED = (0.3, 0.7)
 TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
 
 
@@ -67,10 +68,16 @@ class ScorecardPage:
     teams: list[TeamLine]
     at_risk: list[Line]
     at_risk_count: int
+    undecided: list[Line]
     open_count: int
     expected_achieved: float | None
     surprises: list[Line]
     hindsight: Hindsight | None
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether the pacing rule answers, which knows on pace or not, and no interval."""
+        return self.model.role == "pacing_rule"
 
     @property
     def learned_from_it(self) -> bool:
@@ -94,6 +101,11 @@ class KeyResultPage:
     tone: str
     came_true: bool | None
 
+    @property
+    def by_rule(self) -> bool:
+        """Whether the pacing rule answers, which knows on pace or not, and no interval."""
+        return self.model.role == "pacing_rule"
+
 
 def tone(probability: float) -> str:
     """Return the colour of a probability or share."""
@@ -101,10 +113,20 @@ def tone(probability: float) -> str:
 
 
 def riskiest(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
-    """Return the open key results that will more likely be missed, likeliest first."""
+    """Return the open key results that will more likely be missed, likeliest first; among equals those furthest behind the line."""
     open_rows = [row for row in rows if not row["is_closed"] and row["key_result_id"] in forecasts]
     risky = [row for row in open_rows if forecasts[row["key_result_id"]].probability < EVEN]
-    return sorted(risky, key=lambda row: (forecasts[row["key_result_id"]].probability, row["key_result_id"]))
+    return sorted(
+        risky, key=lambda row: (forecasts[row["key_result_id"]].probability, _lead(row), row["key_result_id"])
+    )
+
+
+def undecided(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
+    """Return the open key results that could go either way, closest to even first."""
+    low, high = UNDECIDED
+    open_rows = [row for row in rows if not row["is_closed"] and row["key_result_id"] in forecasts]
+    even = [row for row in open_rows if low <= forecasts[row["key_result_id"]].probability <= high]
+    return sorted(even, key=lambda row: (abs(forecasts[row["key_result_id"]].probability - EVEN), row["key_result_id"]))
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
@@ -139,15 +161,20 @@ def expected_achieved(rows: Iterable[Row], forecasts: Mapping[str, CachedForecas
     return sum(shares) if shares else None
 
 
-def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], today: date) -> Line:
-    """Put a key result's row, forecast and drawings together."""
+def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], now: datetime) -> Line:
+    """Put a key result's row, forecast and drawings together; `now` is the moment that the data describe."""
+    ends_at = datetime.combine(row["cycle_end"] + timedelta(days=1), time(), tzinfo=UTC)
     return Line(
         row=row,
         forecast=forecast,
         spark=sparkline([(0.0, 0.0), *trail]),
         interval=interval(forecast.low, forecast.high),
-        days_left=max((row["cycle_end"] - today).days, 0),
+        days_left=max(round((ends_at - now) / timedelta(days=1)), 0),
     )
+
+
+def _lead(row: Row) -> float:
+    return float((row["progress_ratio"] or 0.0) - (row["expected_progress_ratio"] or 0.0))
 
 
 def _miss(row: Row, forecasts: Mapping[str, CachedForecast]) -> float:

@@ -29,8 +29,8 @@ class Scorecard:
         self._warehouse = warehouse
         self._predictor = predictor
 
-    def page(self) -> ScorecardPage:
-        """Return the scorecard of the current publication.
+    def page(self, shown: int = scorecard.SHOWN) -> ScorecardPage:
+        """Return the scorecard of the current publication, with at most `shown` key results at risk.
 
         Raises:
             NotPublished: nothing has been published yet, or nothing whose cycle has begun.
@@ -38,19 +38,23 @@ class Scorecard:
         forecasts, rows = self._of_one_publication()
         read, by_id = rows.value, forecasts.value.by_id
         risky = scorecard.riskiest(read.key_results, by_id)
+        even = [row for row in scorecard.undecided(read.key_results, by_id) if row not in risky[:shown]]
         ended = [] if read.organisation["open_count"] else scorecard.most_surprising(read.key_results, by_id)
-        lines = self._lines([*risky[: scorecard.SHOWN], *ended[: scorecard.SHOWN]], forecasts, read.organisation)
+        at_risk, undecided, surprises = self._lines(
+            [risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts
+        )
         return ScorecardPage(
             publication=rows.publication,
             model=forecasts.value.model,
             trouble=self._predictor.trouble(),
             organisation=read.organisation,
             teams=_team_lines(read, forecasts.value),
-            at_risk=[line for line in lines if not line.row["is_closed"]],
+            at_risk=at_risk,
             at_risk_count=len(risky),
+            undecided=undecided,
             open_count=read.organisation["open_count"],
             expected_achieved=scorecard.expected_achieved(read.key_results, by_id),
-            surprises=[line for line in lines if line.row["is_closed"]],
+            surprises=surprises,
             hindsight=scorecard.look_back(ended, by_id),
         )
 
@@ -91,7 +95,7 @@ class Scorecard:
                 starts_on=row["cycle_start"],
                 ends_on=row["cycle_end"],
                 today=None if row["is_closed"] else found.publication.data_as_of.date(),
-                forecast=None if row["is_closed"] else span,
+                forecast=None if row["is_closed"] or forecasts.value.model.role == "pacing_rule" else span,
             ),
             check_ins=check_ins[::-1][:CHECK_INS_SHOWN],
             tone=scorecard.tone(forecast.probability) if forecast else "warn",
@@ -105,14 +109,14 @@ class Scorecard:
                 break
         return forecasts, rows
 
-    def _lines(self, rows: list[Row], forecasts: Published[AllForecasts], organisation: Row) -> list[Line]:
-        ids = [row["key_result_id"] for row in rows]
+    def _lines(self, lists: list[list[Row]], forecasts: Published[AllForecasts]) -> list[list[Line]]:
+        ids = [row["key_result_id"] for rows in lists for row in rows]
         trails: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for point in self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids})).value:
             trails[point["key_result_id"]].append((point["elapsed_ratio"], point["progress_ratio"]))
-        today = organisation["today"]
+        now, by_id = forecasts.publication.data_as_of, forecasts.value.by_id
         return [
-            scorecard.line(row, forecasts.value.by_id[i], trails[i], today) for i, row in zip(ids, rows, strict=True)
+            [scorecard.line(row, by_id[i := row["key_result_id"]], trails[i], now) for row in rows] for rows in lists
         ]
 
 
