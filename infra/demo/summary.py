@@ -1,4 +1,4 @@
-"""What the demo tells at its end: counts that add up, what was checked, what will be missed, what it took, where to look."""
+"""What the demo tells at its end: counts that add up, what was checked, what is at risk, what it took."""
 
 from statistics import median
 
