@@ -59,6 +59,19 @@ def skip(message: str) -> NoReturn:
     raise AirflowSkipException(message)
 
 
+def skip_unless_published() -> None:
+    """End the step as skipped on a stack that has published nothing yet: its first scheduled runs come before the data.
+
+    Raises:
+        AirflowSkipException: nothing is published.
+    """
+    from lakehouse.publication import current
+    from lakehouse.settings import load_settings
+
+    if current(load_settings().require("dsn_transform")) is None:
+        skip("Nothing is published yet: okr_etl_dag publishes as soon as events have landed.")
+
+
 def is_set(param: str) -> bool:
     """Tell whether a param of the DAG run was set to true by whoever started it."""
     from airflow.sdk import get_current_context

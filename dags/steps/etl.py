@@ -69,10 +69,13 @@ def gate_marts() -> dict[str, Any]:
 @step
 def publish(gate: Mapping[str, Any]) -> int:
     """Swap the judged marts in, in one transaction; return the publication's id."""
+    from dags.steps.champion import champion_version
     from lakehouse import publication
 
+    settings = load_settings()
+
     published = publication.publish(
-        load_settings().require("dsn_transform"), dbt_run_id=run_id(), gate=gate, model_version=None
+        settings.require("dsn_transform"), dbt_run_id=run_id(), gate=gate, model_version=champion_version(settings)
     )
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
     return published.publication_id

@@ -1,0 +1,39 @@
+"""The steps of data_quality_dag."""
+
+from dags.steps.edge import report_rows, run_id, say, skip_unless_published, step
+from lakehouse.errors import InvariantBroken
+from lakehouse.settings import load_settings
+
+
+@step
+def verify_lake() -> None:
+    """Prove that every offset landed once and was loaded once.
+
+    Raises:
+        AirflowFailException: an offset is missing, or there twice.
+    """
+    from ingestion.ledger.report import as_table
+    from ingestion.ledger.verify import record, verify
+
+    settings = load_settings()
+    ledger = verify(settings)
+    record(settings, ledger)
+    say(as_table(ledger))
+    if not ledger.passed:
+        raise InvariantBroken(f"{as_table(ledger)}\nStop writing to the lake and read docs/runbooks/lake-verify.md.")
+
+
+@step
+def judge_published() -> None:
+    """Judge what readers see now and renew the Data Docs.
+
+    Raises:
+        AirflowFailException: a rule broke in what is published.
+    """
+    from expectations import deep
+
+    skip_unless_published()
+    report = deep.judge_published(load_settings(), run_id())
+    report_rows(report.checked_rows)
+    say(report.summary())
+    deep.require_passed(report)

@@ -1,0 +1,40 @@
+"""The steps of model_training_dag: ml does the work, these say what it did."""
+
+from dags.steps.edge import report_rows, say, skip, skip_unless_published, step
+from lakehouse.settings import load_settings
+
+
+@step
+def train() -> str:
+    """Tune, train, judge on the last closed cycle and register as challenger; return the version's number.
+
+    Raises:
+        AirflowSkipException: too little has closed to learn from; the pacing rule goes on answering.
+    """
+    from ml.pipeline import train_and_register
+    from ml.train import NothingToLearn
+
+    skip_unless_published()
+    try:
+        result = train_and_register(load_settings())
+    except NothingToLearn as nothing:
+        skip(str(nothing))
+    report_rows(result.report.rows)
+    say(
+        f"Version {result.version} registered as challenger in {result.seconds:.1f} s. On the held-out cycle "
+        f"({result.held_out}, {result.report.rows} check-ins): Brier {result.report.brier('model'):.4f}, "
+        f"pacing rule {result.report.brier('pacing_rule'):.4f}."
+    )
+    return result.version
+
+
+@step
+def promote(version: str) -> str:
+    """Make the version champion if it beats rule and champion on the same held-out rows; return what was decided."""
+    from ml.promote import promote_if_better
+
+    decision = promote_if_better(load_settings(), version)
+    report_rows(decision.rows)
+    answering = "the model" if decision.answers == "model" else "the pacing rule"
+    say(f"Version {decision.version} {decision.outcome}; {answering} answers. {decision.reason}")
+    return decision.outcome

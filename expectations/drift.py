@@ -1,0 +1,28 @@
+"""How far the newest cycle's features lie from those of the cycles before it, feature by feature."""
+
+from expectations.suites.drift import FEWEST_ROWS
+from lakehouse.warehouse import connect, read_sql
+
+
+def feature_distances(dsn_transform: str) -> dict[str, float]:
+    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows on a side are left out.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    import numpy as np
+    from scipy.stats import ks_2samp
+
+    with connect(dsn_transform, application="okr-drift") as connection:
+        cursor = connection.execute(read_sql("expectations", "drift_features"))
+        names = [column.name for column in cursor.description or ()]
+        rows = cursor.fetchall()
+    values = np.array(rows, dtype=float).reshape(len(rows), len(names))
+    is_newest = values[:, 0] == 1
+    found = {}
+    for position, feature in enumerate(names[1:], start=1):
+        column = values[:, position]
+        newest, before = (column[side & ~np.isnan(column)] for side in (is_newest, ~is_newest))
+        if min(len(newest), len(before)) >= FEWEST_ROWS:
+            found[feature] = float(ks_2samp(newest, before).statistic)
+    return found

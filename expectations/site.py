@@ -1,0 +1,81 @@
+"""Data Docs made fit to be served behind a login: nothing is fetched from elsewhere, and one page lists the suites."""
+
+import re
+import shutil
+from collections.abc import Callable
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from tempfile import mkdtemp
+
+from expectations.report import GateReport, SuiteResult
+
+STYLE = "quality.css"
+# The tool's pages fetch style, scripts, fonts and a logo from five other hosts; their text needs none of it.
+FOREIGN = re.compile(
+    r"<script\b.*?</script>|<link\b[^>]*?\bhttps?://[^>]*>|<img\b[^>]*?\bhttps?://[^>]*>"
+    r"|<style\b.*?</style>|<footer\b.*?</footer>",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
+    """Let `build` write Data Docs into a new folder, clean them, and put the folder in the place of `site`.
+
+    A reader of the site sees the old one or the new one, but for the moment between two renames.
+    """
+    site.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(mkdtemp(prefix=f"{site.name}-", dir=site.parent))
+    try:
+        report = build(draft)
+        clean(draft)
+        (draft / STYLE).write_text(_text(STYLE), encoding="utf-8")
+        (draft / "index.html").write_text(index_page(draft, report), encoding="utf-8")
+        _replace(site, draft)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return report
+
+
+def clean(folder: Path) -> None:
+    """Take out of every page what it would fetch from other hosts, and give it our style."""
+    for page in folder.rglob("*.html"):
+        depth = len(page.relative_to(folder).parts) - 1
+        style = f'<link rel="stylesheet" href="{"../" * depth}{STYLE}"></head>'
+        text = FOREIGN.sub("", page.read_text(encoding="utf-8"))
+        page.write_text(text.replace("</head>", style, 1), encoding="utf-8")
+
+
+def index_page(folder: Path, report: GateReport) -> str:
+    """Return the first page: verdict, how much was checked, each suite with a link to its own page."""
+    rows = "\n".join(_row(folder, suite) for suite in report.suites)
+    return Template(_text("site_index.html")).substitute(
+        summary=escape(report.summary()), judged_at=f"{report.judged_at:%Y-%m-%d %H:%M} UTC", rows=rows
+    )
+
+
+def _row(folder: Path, suite: SuiteResult) -> str:
+    broken = [rule for rule in suite.rules if not rule.passed]
+    advice_only = all(rule.advice for rule in broken)
+    state = "passed" if not broken else "advice" if advice_only else "failed"
+    page = next(iter(sorted(folder.glob(f"validations/**/*-{suite.noun}.html"))), None)
+    name = escape(suite.noun)
+    link = f'<a href="{escape(str(page.relative_to(folder)))}">{name}</a>' if page else name
+    said = "<br>".join(escape(str(rule)) for rule in broken)
+    cells = (state, link, escape(suite.table), f"{suite.rows:,}", str(len(suite.rules)), said)
+    return f'<tr class="{state}"><td>' + "</td><td>".join(cells) + "</td></tr>"
+
+
+def _text(name: str) -> str:
+    return files("expectations").joinpath(name).read_text(encoding="utf-8")
+
+
+def _replace(site: Path, draft: Path) -> None:
+    draft.chmod(0o755)
+    retired = site.with_name(f"{site.name}.retired")
+    shutil.rmtree(retired, ignore_errors=True)
+    if site.exists():
+        site.rename(retired)
+    draft.rename(site)
+    shutil.rmtree(retired, ignore_errors=True)

@@ -1,0 +1,17 @@
+-- name: value_is_the_source_s
+-- expect: a check-in's value is that of the last event logged of it, as raw has it
+SELECT c.check_in_id, c.value, r.value AS raw_value
+FROM {batch} AS c
+LEFT JOIN raw.okr_user_events AS e
+    ON c.kafka_partition = e.kafka_partition AND c.kafka_offset = e.kafka_offset
+CROSS JOIN LATERAL (SELECT (e.data ->> 'value')::float8 AS value) AS r
+WHERE e.data ->> 'check_in_id' IS DISTINCT FROM c.check_in_id OR abs(r.value - c.value) > 1e-9 * greatest(1, abs(c.value))
+
+-- name: progress_is_that_of_its_definition
+-- expect: progress is (value - baseline) / (target - baseline) by the definition that held at the time
+SELECT c.check_in_id, c.progress_ratio, d.baseline, d.target
+FROM {batch} AS c
+INNER JOIN dim_key_result AS d
+    ON c.key_result_id = d.key_result_id AND c.checked_in_at >= d.valid_from
+    AND (d.valid_to IS NULL OR c.checked_in_at < d.valid_to)
+WHERE abs(c.progress_ratio - (c.value - d.baseline) / (d.target - d.baseline)) > 1e-9 * greatest(1, abs(c.progress_ratio))

@@ -1,0 +1,33 @@
+"""Noun: drift. Does the newest cycle look like those that the model learned from? Advice only: cycles do drift."""
+
+from collections.abc import Mapping
+
+from expectations.rules import Rule, Suite
+
+# Kolmogorov-Smirnov distance, 0-1: the largest gap between two distributions. Its p-value says nothing at these counts:
+# with thousands of rows every difference is significant.
+LARGEST_DISTANCE = 0.25
+FEWEST_ROWS = 50
+
+
+def suite(distances: Mapping[str, float]) -> Suite:
+    """Return one rule a feature; `distances` holds how far its newest cycle lies from those before."""
+    import pandas as pd
+
+    return Suite(
+        "drift",
+        "features of the newest cycle beside those before",
+        tuple(_rule(feature) for feature in distances),
+        rows_at_least=0,
+        frame=pd.DataFrame([dict(distances)]) if distances else pd.DataFrame(),
+    )
+
+
+def _rule(feature: str) -> Rule:
+    return Rule(
+        name=f"{feature}_is_that_learned_from",
+        says=f"the newest cycle's {feature} stays within a Kolmogorov-Smirnov distance of {LARGEST_DISTANCE}",
+        type="expect_column_values_to_be_between",
+        arguments={"column": feature, "max_value": LARGEST_DISTANCE},
+        advice=True,
+    )
