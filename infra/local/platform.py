@@ -30,7 +30,7 @@ class Api(PlatformService):
 
     name: ClassVar[str] = "api"
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
-    needs: ClassVar[tuple[str, ...]] = ("warehouse", "redis", "kafka")
+    needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
     start_limit_seconds: ClassVar[int] = 120
     has_check: ClassVar[bool] = True
 
