@@ -57,10 +57,11 @@ def build() -> DbtBuild:
 
 def _report(run_results: Path) -> None:
     results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
+    models = [result for result in results if result["unique_id"].startswith("model.")]
     tests = sum(result["unique_id"].startswith("test.") for result in results)
-    rows = sum(max(result["adapter_response"].get("rows_affected") or 0, 0) for result in results)
+    rows = sum(max(result["adapter_response"].get("rows_affected") or 0, 0) for result in models)
     report_rows(rows)
-    say(f"Built {len(results) - tests} models, {rows} rows; {tests} data tests passed.")
+    say(f"Built {len(models)} models, {rows} rows; {tests} data tests passed.")
 
 
 @step

@@ -52,7 +52,7 @@ def _published(models: list[Node]) -> Iterator[Node]:
 
 def test_each_model_has_its_yml_beside_it() -> None:
     sql = {path.with_suffix("") for path in MODELS.rglob("*.sql")}
-    yml = {path.with_suffix("") for path in MODELS.rglob("*.yml")} - {MODELS / "sources" / "raw"}
+    yml = {path.with_suffix("") for path in MODELS.rglob("*.yml")} - {MODELS / "sources" / "raw", MODELS / "exposures"}
     assert sql == yml, "Put <model>.yml with grain and columns beside <model>.sql."
     assert sql, "No model was found: this test looks in the wrong place."
 
@@ -133,9 +133,16 @@ def test_means_do_not_depend_on_the_order_of_rows(models: list[Node]) -> None:
     assert not wrong, f"Use exact_mean() or weighted_mean(): sums of floats differ by the order of rows. {wrong}"
 
 
+def test_each_data_test_says_what_it_guards(manifest: dict[str, Any]) -> None:
+    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    silent = [node["name"] for node in tests if not node["description"]]
+    assert tests, "No data test stands behind the gate any more."
+    assert not silent, f"Describe {silent} in dbt_project/tests/data_tests.yml."
+
+
 def test_the_project_stays_small_enough_for_its_time(models: list[Node], manifest: dict[str, Any]) -> None:
     tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
-    nodes = len(models) + len(tests)
+    nodes = len(tests) + sum(node["config"]["materialized"] != "ephemeral" for node in models)
     assert nodes <= MOST_NODES, (
         f"{nodes} nodes: each costs time in every run; say it by a constraint instead of a test."
     )

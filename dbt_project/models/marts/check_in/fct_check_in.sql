@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['key_result_id', 'checked_in_at']}]) }}
+
 with placed as (
     select
         check_in.*,

@@ -1,23 +1,18 @@
 -- Per key result and week: its check-ins, and its state on the last day of the week that the data holds.
 with weekly as (
     select
-        daily.team_id,
-        daily.cycle_id,
-        daily.key_result_id,
-        date_trunc('week', daily.day::timestamp)::date as week_start,
-        max(daily.day) as last_day,
-        sum(daily.check_in_count) as check_in_count,
-        min(daily.days_since_check_in) filter (where daily.is_last_day) as days_since_check_in
-    from (
-        select
-            *,
-            lead(day) over (partition by key_result_id order by day) is null or extract(isodow from day) = 7
-                as is_last_day
-        from {{ ref('fct_key_result_daily') }}
-        -- The day of the closing check-in still counts, the days after it do not.
-        where not is_closed or check_in_count > 0
-    ) as daily
-    group by daily.team_id, daily.cycle_id, daily.key_result_id, date_trunc('week', daily.day::timestamp)::date
+        team_id,
+        cycle_id,
+        key_result_id,
+        date_trunc('week', day::timestamp)::date as week_start,
+        max(day) as last_day,
+        sum(check_in_count) as check_in_count,
+        -- The latest check-in of the week's last day is the latest of all its days.
+        max(day) - max(day - days_since_check_in) as days_since_check_in
+    from {{ ref('fct_key_result_daily') }}
+    -- The day of the closing check-in still counts, the days after it do not.
+    where not is_closed or check_in_count > 0
+    group by team_id, cycle_id, key_result_id, date_trunc('week', day::timestamp)::date
 ),
 
 named as (

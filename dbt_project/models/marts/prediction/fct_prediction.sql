@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['key_result_id', 'served_at']}]) }}
+
 with served as (
     select distinct on (prediction_id) *
     from {{ ref('stg_prediction') }}

@@ -1,5 +1,5 @@
 with source as (
-    {{ first_copies(source('raw', 'okr_system_metrics'), 'okr.host_metric.sampled.v1') }}
+    select * from {{ source('raw', 'okr_system_metrics') }} where event_type = 'okr.host_metric.sampled.v1'
 ),
 
 renamed as (
@@ -18,4 +18,4 @@ renamed as (
     from source
 )
 
-select * from renamed
+{{ first_copies('renamed') }}

@@ -1,5 +1,5 @@
 with source as (
-    {{ first_copies(source('raw', 'okr_user_events'), 'okr.key_result.defined.v1') }}
+    select * from {{ source('raw', 'okr_user_events') }} where event_type = 'okr.key_result.defined.v1'
 ),
 
 renamed as (
@@ -23,4 +23,4 @@ renamed as (
     from source
 )
 
-select * from renamed
+{{ first_copies('renamed') }}

@@ -1,5 +1,5 @@
 with source as (
-    {{ first_copies(source('raw', 'okr_data_pipeline'), 'okr.pipeline_step.finished.v1') }}
+    select * from {{ source('raw', 'okr_data_pipeline') }} where event_type = 'okr.pipeline_step.finished.v1'
 ),
 
 renamed as (
@@ -22,4 +22,4 @@ renamed as (
     from source
 )
 
-select * from renamed
+{{ first_copies('renamed') }}

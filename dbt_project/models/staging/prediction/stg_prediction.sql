@@ -1,5 +1,5 @@
 with source as (
-    {{ first_copies(source('raw', 'okr_ai_predictions'), 'okr.prediction.served.v1') }}
+    select * from {{ source('raw', 'okr_ai_predictions') }} where event_type = 'okr.prediction.served.v1'
 ),
 
 renamed as (
@@ -25,4 +25,4 @@ renamed as (
     from source
 )
 
-select * from renamed
+{{ first_copies('renamed') }}

@@ -1,5 +1,5 @@
 with source as (
-    {{ first_copies(source('raw', 'okr_user_events'), 'okr.user.defined.v1') }}
+    select * from {{ source('raw', 'okr_user_events') }} where event_type = 'okr.user.defined.v1'
 ),
 
 renamed as (
@@ -18,4 +18,4 @@ renamed as (
     from source
 )
 
-select * from renamed
+{{ first_copies('renamed') }}
