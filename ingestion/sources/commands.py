@@ -32,8 +32,9 @@ def produce_files(
     from ingestion.sources.okr_files.importer import ImportReport, read_folder, send_history
 
     settings = load_settings()
+    bootstrap = settings.require("kafka_bootstrap")
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
-    with EventProducer(settings.require("kafka_bootstrap"), client_id="okr-files") as producer:
+    with EventProducer(bootstrap, client_id="okr-files") as producer:
         sent = send_history(history, producer.send)
     report = ImportReport(folder, history, rejected, sent)
     _print(report.as_json(), report.as_lines(), as_json=as_json)
@@ -128,5 +129,6 @@ def _moment(text: str) -> datetime:
 
 
 def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    for line in [json.dumps(document, indent=2)] if as_json else lines:
-        typer.echo(line.encode(errors="replace").decode())
+    # A file's text may hold control characters, which a terminal would obey, or halves of surrogate pairs.
+    readable = ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
+    typer.echo(json.dumps(document, indent=2) if as_json else "\n".join(readable))

@@ -114,7 +114,7 @@ class Table:
         if first.startswith(("\udcff\udcfe", "\udcfe\udcff")):
             raise ContractViolation("not_utf8", f"{self.path} is UTF-16. Save it as CSV in UTF-8.")
         found = [cell.strip() for cell in next(csv.reader([first]), [])]
-        shown = ", ".join(found).encode(errors="replace").decode()[:500]
+        shown = "".join(c if c.isprintable() else "?" for c in ", ".join(found))[:500]
         missing = [column for column in file_format.columns if column not in found]
         if missing:
             hint = " Is it separated by semicolons or tabs? Save it with commas." if len(found) == 1 else ""

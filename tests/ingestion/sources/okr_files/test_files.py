@@ -68,6 +68,7 @@ def test_a_file_of_check_ins_that_has_only_a_header_is_an_organisation_without_c
         (b"key_result_id,checked_in_at,value,value,confidence,note\n", "wrong_header", "named twice: value"),
         (HEADER.decode().encode("utf-16"), "not_utf8", "UTF-16"),
         (b"PK\x03\x04\x14\x00\x06\x00\x08\x00\xff\xfe\n", "wrong_header", "expected the columns"),
+        (b"id,\x1b[31mred,\xff\n", "wrong_header", r"found id, \?\[31mred, \?;"),
         (b"kr-1,2026-01-08T10:00:00Z,18,0.7,\n", "wrong_header", "missing key_result_id"),
     ],
 )
