@@ -11,6 +11,10 @@ class NotPublished(RetryableError):
     """Nothing has been published yet, so there is nothing to read."""
 
 
+class NotLoadable(PermanentError):
+    """A registered model's files do not fit this code, or are not those that were registered."""
+
+
 class NotSignedIn(PermanentError):
     """No credentials, or credentials that do not hold."""
 

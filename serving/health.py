@@ -58,7 +58,7 @@ class Health:
         return {"status": "ok", "publication_id": now.publication_id, "data_as_of": now.data_as_of.isoformat()}
 
     def _ask_model(self) -> Check:
-        answering = self._champion.answering()
+        answering = self._champion.in_use
         told = {"name": answering.name, "version": answering.version, "role": answering.role}
         return {
             "status": "ok" if self._champion.trouble is None else "degraded",

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
-from serving.errors import CrossSite, NotAllowed, NotFound, NotPublished, NotSignedIn, TooManyAttempts
+from serving.errors import CrossSite, NotAllowed, NotFound, NotLoadable, NotPublished, NotSignedIn, TooManyAttempts
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_CHARACTERS = 80  # of a refused value: enough to recognise it, too few to fill a log
@@ -24,6 +24,7 @@ RETRY_AFTER_S = 5
 # The first class that fits decides: subclasses stand before their bases.
 STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
+    (NotLoadable, HTTPStatus.CONFLICT, "not-loadable"),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
     (NotAllowed, HTTPStatus.FORBIDDEN, "not-allowed"),
     (CrossSite, HTTPStatus.FORBIDDEN, "cross-site"),

@@ -64,7 +64,7 @@ class Services:
 
     @retry(
         retry=retry_if_exception_type(RetryableError),
-        wait=wait_exponential_jitter(initial=0.2, max=3),
+        wait=wait_exponential_jitter(multiplier=0.2, max=3),
         stop=stop_after_delay(WAREHOUSE_LIMIT_S),
         reraise=True,
     )

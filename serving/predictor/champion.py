@@ -4,13 +4,13 @@ import threading
 from dataclasses import dataclass
 from typing import Literal
 
-from lakehouse.errors import OkrError
+from lakehouse.errors import OkrError, PermanentError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from ml import registry
 from ml.forecast import Forecaster
 from ml.pacing import PacingRule
-from serving.errors import NotFound
+from serving.errors import NotFound, NotLoadable
 
 LOOK_EVERY_S = 30.0
 FIRST_LOOK_S = 20.0  # a request of the first seconds waits this long for the first model
@@ -66,8 +66,13 @@ class Champion:
         """Stop looking."""
         self._stopping.set()
 
+    @property
+    def in_use(self) -> ModelInUse:
+        """The model that would answer now, without waiting for a first one."""
+        return self._in_use
+
     def answering(self) -> ModelInUse:
-        """Return the model that answers now."""
+        """Return the model that answers now; in the first seconds, wait for the first look at the registry."""
         if self._thread.is_alive():
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
@@ -78,7 +83,7 @@ class Champion:
         Raises:
             NotFound: the registry holds no such alias or version.
             RetryableError: the registry cannot be asked.
-            PermanentError: the version's files are missing or were changed.
+            NotLoadable: the version's files are missing, were changed or do not fit this code.
         """
         with self._looking:
             version = registry.resolve(self.settings, reference)
@@ -86,7 +91,14 @@ class Champion:
                 raise NotFound(
                     f"The registry holds no {reference!r} of {registry.MODEL_NAME}; GET /models lists its versions."
                 )
-            self._follow(reference, version)
+            try:
+                self._follow(reference, version)
+            except PermanentError as error:
+                self._log.warning("model not loaded", version=version, error=str(error))
+                raise NotLoadable(
+                    f"Version {version} of {registry.MODEL_NAME} cannot be loaded: it was made by other code, or its "
+                    "files are not those that were registered. The log says which; train again."
+                ) from error
             self._wanted = reference
 
     def look(self) -> None:

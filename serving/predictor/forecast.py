@@ -4,7 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-LEVEL = 0.9  # share of final scores that an interval is made to hold
+from ml.recipe import Recipe
+
+LEVEL = Recipe.interval_level  # share of final scores that an interval is made to hold
 
 
 class CachedForecast(msgspec.Struct, frozen=True):

@@ -113,7 +113,7 @@ def tone(probability: float) -> str:
 
 
 def riskiest(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
-    """Return the open key results that will more likely be missed, likeliest first; among equals those furthest behind the line."""
+    """Return the open key results likelier missed than achieved, worst first; among equals those furthest behind."""
     open_rows = [row for row in rows if not row["is_closed"] and row["key_result_id"] in forecasts]
     risky = [row for row in open_rows if forecasts[row["key_result_id"]].probability < EVEN]
     return sorted(

@@ -1,0 +1,74 @@
+"""A published organisation, a registry with two models, and the application on top: all real, all small."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from ingestion.events import EncodedEvent
+from lakehouse.settings import Settings
+from tests.serving.client import Api, serving
+from tests.serving.marts import publish, register_two_models, simulated, strange
+
+NewDatabase = Callable[[], AbstractContextManager[Settings]]
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One target folder for all runs, so that the project is parsed once."""
+    return tmp_path_factory.mktemp("serving-dbt")
+
+
+@pytest.fixture(scope="session")
+def organisation_events() -> list[EncodedEvent]:
+    """A small organisation with a running cycle, and key results with strange names."""
+    events = simulated()
+    return [*events, *strange(events)]
+
+
+@pytest.fixture(scope="session")
+def registry_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """Settings of a registry and of static sites that these tests have for themselves."""
+    folder = tmp_path_factory.mktemp("registry")
+    return {
+        "mlflow_store_uri": SecretStr(f"sqlite:///{folder}/mlflow.db"),
+        "mlflow_artifacts": str(folder / "artifacts"),
+        "sites_dir": folder / "sites",
+    }
+
+
+@pytest.fixture(scope="session")
+def published(
+    new_database: NewDatabase,
+    dbt_target: Path,
+    organisation_events: list[EncodedEvent],
+    registry_settings: dict[str, object],
+) -> Iterator[Settings]:
+    """Settings of a warehouse with a publication, and of a registry with a champion (version 1) and a version 2."""
+    with new_database() as database:
+        settings = database.model_copy(update=registry_settings)
+        publish(settings, organisation_events, dbt_target)
+        register_two_models(settings)
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def running_api(published: Settings, redis_server: Settings, kafka: Settings) -> Iterator[Api]:
+    """The application, started once."""
+    with serving(published) as api:
+        yield api
+
+
+@pytest.fixture
+def api(running_api: Api) -> Api:
+    """The running application, with nobody logged in."""
+    running_api.client.cookies.clear()
+    return running_api
+
+
+@pytest.fixture
+def app_headers(api: Api) -> dict[str, str]:
+    """The header of an app's token."""
+    return api.headers("app")

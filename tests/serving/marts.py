@@ -1,0 +1,133 @@
+"""A small organisation with strange names, loaded and published as the pipeline does it, and models learned from it."""
+
+import os
+import subprocess
+import sys
+import zlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ingestion.events import EncodedEvent, decode, encode
+from ingestion.sources.simulator import messages, organisation, scale_of
+from lakehouse import publication
+from lakehouse.contracts import TOPICS
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.errors import ContractViolation
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, dbt_environment
+from ml import registry
+from ml.features import read_history
+from ml.recipe import Recipe
+from ml.split import everything_closed
+from ml.train import fit
+
+AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+COLUMNS = (
+    "kafka_partition, kafka_offset, logged_at, event_id, event_type, source, subject, occurred_at, recorded_at, "
+    "recorded_at_assumed, data"
+)
+STRANGE = {
+    "markup": "<script>alert('title')</script> & <b>bold</b> \"quoted\"",
+    "emoji/and?#%2F slash": "🚀🎯 Ünïcödé 👩‍👩‍👧‍👦",
+    "rtl": "\u202eاجعل كل عميل يشعر بالترحيب",
+    "long": "W" * 300,
+    "{{ 7 * 7 }}": "{{ 7 * 7 }} {% raw %} ${7*7}",
+}
+
+
+def simulated(as_of: datetime = AS_OF) -> list[EncodedEvent]:
+    """Return the events of a small organisation until a moment."""
+    return [message.event for message in messages(organisation(7, scale_of("small")), as_of)]
+
+
+def strange(events: list[EncodedEvent]) -> list[EncodedEvent]:
+    """Return key results with strange ids and titles, beside a running one of a simulated organisation."""
+    defined = [decode(event.topic, event.value, event.key) for event in good(events)]
+    model = [one.payload for one in defined if isinstance(one.payload, KeyResultDefined)][-1]
+    made = []
+    for key_result_id, title in STRANGE.items():
+        data = KeyResultDefined(
+            key_result_id=key_result_id, objective_id=model.objective_id, title=title, unit="<i>%</i>", baseline=0.0,
+            target=10.0, direction="increase",
+        )  # fmt: skip
+        made.append(encode(data, at=AS_OF - timedelta(days=40), source="test", recorded_at=AS_OF - timedelta(days=40)))
+        for days, value in ((30, 0.4), (20, 0.5), (10, 0.6)):
+            at = AS_OF - timedelta(days=days)
+            check_in = CheckInRecorded(
+                check_in_id=f"{key_result_id}-{days}", key_result_id=key_result_id, value=value, note=title
+            )
+            made.append(encode(check_in, at=at, source="test", recorded_at=at))
+    return made
+
+
+def good(events: list[EncodedEvent]) -> Iterator[EncodedEvent]:
+    """Leave out what landing would reject."""
+    for event in events:
+        try:
+            decode(event.topic, event.value, event.key, AS_OF)
+        except ContractViolation:
+            continue
+        yield event
+
+
+def publish(settings: Settings, events: list[EncodedEvent], target: Path) -> None:
+    """Load events into raw, build all models with dbt and publish them."""
+    rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in TOPICS}
+    offsets: dict[tuple[str, int], int] = {}
+    for event in good(events):
+        decoded = decode(event.topic, event.value, event.key, AS_OF)
+        frame, partition = decoded.envelope, zlib.crc32(event.key) % 4
+        offset = offsets[event.topic, partition] = offsets.get((event.topic, partition), -1) + 1
+        rows[event.topic].append(
+            (
+                partition, offset, AS_OF, frame.id, frame.type, frame.source, frame.subject, frame.time,
+                min(frame.recordedtime or AS_OF, AS_OF), bool(frame.recordedassumed), decoded.data,
+            )
+        )  # fmt: skip
+    with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
+        for topic in TOPICS:
+            cursor.execute(f"TRUNCATE raw.{topic}")
+            with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
+                for row in rows[topic]:
+                    copy.write_row(row)
+    build_and_publish(settings, target)
+
+
+def build_and_publish(settings: Settings, target: Path) -> None:
+    """Build all models with dbt from what raw holds, and publish them."""
+    publication.prepare_build(settings.require("dsn_transform"))
+    folders = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
+    done = subprocess.run(
+        [Path(sys.executable).with_name("dbt"), "run", *folders, f"--target-path={target}", f"--log-path={target}"],
+        env=os.environ | dbt_environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    republish(settings)
+
+
+def republish(settings: Settings) -> publication.Publication:
+    """Publish what was built."""
+    return publication.publish(
+        settings.require("dsn_transform"), dbt_run_id="test", gate={"passed": True}, model_version=None
+    )
+
+
+def register_two_models(settings: Settings) -> None:
+    """Register two small models that differ, the first of them as champion."""
+    with connect(settings.require("dsn_serving")) as connection:
+        history = read_history(connection)
+    learned = history.take(everything_closed(history))
+    for rounds in (5, 8):
+        model = fit(learned, Recipe(rounds=rounds))
+        registry.register(
+            settings, {"model": model, "judged": model}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
+            tags={"trained_until": model.trained_until},
+        )  # fmt: skip
+    registry.set_champion(settings, "1")

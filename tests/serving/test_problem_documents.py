@@ -1,0 +1,124 @@
+"""Every error is a problem document that says what was expected."""
+
+import re
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from tests.serving.client import Api
+
+
+def problem(answer: Response, status: int) -> dict[str, Any]:
+    """The problem document of an answer."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert {"type", "title", "status", "detail"} <= document.keys()
+    assert document["status"] == status
+    return document
+
+
+WRONG_BODIES: list[tuple[bytes, int, str]] = [
+    (b"", 422, "required"),
+    (b"{", 400, "JSON"),
+    (b"\xff\xfe", 400, "JSON"),
+    (b"[" * 100_000, 400, "JSON"),
+    (b"[]", 422, "object"),
+    (b"null", 422, "required"),
+    (b"{}", 422, "key_result_ids"),
+    (b'{"key_result_ids": "k1"}', 422, "list"),
+    (b'{"key_result_ids": []}', 422, "at least 1"),
+    (b'{"key_result_ids": [1]}', 422, "string"),
+    (b'{"key_result_ids": [null]}', 422, "string"),
+    (b'{"key_result_ids": [""]}', 422, "at least 1"),
+    (b'{"key_result_ids": ["a\\u0000b"]}', 422, "NUL"),
+    (b'{"key_result_ids": ["\\ud800"]}', 422, "key_result_ids"),
+    (b'{"key_result_ids": ["k"], "model": "x"}', 422, "model"),
+    (b'{"key_result_ids": ["' + b"k" * 129 + b'"]}', 422, "128"),
+    (b'{"key_result_ids": [" k"]}', 422, "pattern"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "told"), WRONG_BODIES)
+def test_a_wrong_body_is_told_what_was_expected(
+    api: Api, app_headers: dict[str, str], body: bytes, status: int, told: str
+) -> None:
+    headers = {**app_headers, "Content-Type": "application/json"}
+    assert told in str(problem(api.client.post("/predict", content=body, headers=headers), status))
+
+
+def test_ten_thousand_ids_at_once_are_told_the_limit(api: Api, app_headers: dict[str, str]) -> None:
+    body = {"key_result_ids": [f"k{number}" for number in range(10_000)]}
+    document = problem(api.client.post("/predict", json=body, headers=app_headers), 422)
+    assert "at most 1000" in document["detail"]
+    assert document["errors"][0]["pointer"] == "#/key_result_ids"
+    assert document["errors"][0]["got"] == "an array of 10000"
+
+
+def test_a_body_beyond_the_limit_is_refused_whether_it_announces_its_length_or_not(
+    api: Api, app_headers: dict[str, str]
+) -> None:
+    body = b"x" * 1_100_000
+    assert "1048576" in problem(api.client.post("/predict", content=body, headers=app_headers), 413)["detail"]
+    pieces = (body[start : start + 100_000] for start in range(0, len(body), 100_000))
+    headers = {**app_headers, "Content-Type": "application/json"}
+    assert "1048576" in problem(api.client.post("/predict", content=pieces, headers=headers), 413)["detail"]
+
+
+def test_an_unknown_address_and_a_wrong_method_are_problems(api: Api) -> None:
+    assert "/docs" in problem(api.client.get("/v2/key-results"), 404)["detail"]
+    answer = api.client.delete("/predict")
+    problem(answer, 405)
+    assert answer.headers["allow"] == "POST"
+
+
+def test_a_body_of_another_media_type_is_told_which_are_read(api: Api) -> None:
+    answer = api.client.post("/auth/token", content=b"<x/>", headers={"Content-Type": "text/xml"})
+    assert "application/json" in problem(answer, 415)["detail"]
+
+
+@pytest.mark.parametrize(
+    "body", [{"username": "app"}, {"username": 1, "password": "p"}, {"username": "a", "password": "p" * 2000}, [1]]
+)
+def test_wrong_credentials_bodies_never_show_the_password(api: Api, body: object) -> None:
+    document = problem(api.client.post("/auth/token", json=body), 422)
+    assert "ppp" not in str(document)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=1001", "limit=x", "status=lost", "teams=x", "cursor=%ff", "cursor=!!"]
+)
+def test_a_wrong_filter_is_told_what_was_expected(api: Api, app_headers: dict[str, str], query: str) -> None:
+    document = problem(api.client.get(f"/v1/key-results?{query}", headers=app_headers), 422)
+    assert query.partition("=")[0].rstrip("s") in str(document)
+
+
+def test_a_host_of_another_name_reads_nothing(api: Api) -> None:
+    problem(api.client.get("/health", headers={"Host": "evil.example"}), 400)
+
+
+def test_a_fault_of_ours_gives_an_id_and_no_inside(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    services = api.client.app.state.services  # type: ignore[attr-defined]
+    headers = api.headers("app")
+    monkeypatch.setattr(type(services.data), "publication", lambda _self: 1 / 0)
+    document = problem(api.client.get("/v1/publication", headers=headers), 500)
+    assert "ZeroDivision" not in str(document)
+    assert document["error_id"] in capsys.readouterr().err
+
+
+def test_every_answer_has_the_strict_headers(api: Api) -> None:
+    for path in ("/health", "/login", "/v1/publication", "/static/okr.css", "/nowhere"):
+        headers = api.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "server" not in headers
+    assert api.client.get("/health").headers["cache-control"] == "no-store"
+
+
+def test_no_page_of_ours_needs_what_its_policy_forbids(api: Api) -> None:
+    api.log_in()
+    page = api.client.get("/").text
+    assert not re.search(r"<script|\sstyle=|\son[a-z]+=|javascript:|https?://", page.replace("http://www.w3.org", ""))
