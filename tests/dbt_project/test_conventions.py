@@ -93,7 +93,7 @@ def test_each_published_model_has_an_enforced_contract_and_a_key(models: list[No
 
 def test_each_published_column_is_checked(models: list[Node], manifest: dict[str, Any]) -> None:
     tested = {
-        (node["attached_node"], node["column_name"])
+        (node.get("attached_node"), node.get("column_name"))
         for node in manifest["nodes"].values()
         if node["resource_type"] == "test"
     }
