@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Measured on the first three cycles of the real goals; see docs/model.md.
+    """Defaults were chosen on the first three cycles of the real goals alone, and measured on the last two.
 
     `thresholds` other required paces are asked of each row, up to `span` (signed log) around its pace of 7 days.
     """

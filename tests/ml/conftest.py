@@ -1,0 +1,92 @@
+"""A small simulated organisation, as far as the published feature mart, and an MLflow store of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from ingestion.sources.simulator import messages, organisation, scale_of
+from lakehouse.publication import publish
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, dbt_environment
+from ml.features import read_history
+from ml.recipe import Recipe
+from ml.rows import Rows
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
+TOPIC = "okr_user_events"
+
+
+def load_simulation(settings: Settings) -> None:
+    """Put the good user events of the simulation into raw, in the order in which they were sent."""
+    sent = enumerate(messages(organisation(7, scale_of("small")), AS_OF))
+    good = ((offset, m.event) for offset, m in sent if m.fate != "malformed" and m.event.topic == TOPIC)
+    with (
+        connect(settings.require("dsn_loader")) as connection,
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY raw.{TOPIC} FROM STDIN") as copy,
+    ):
+        for offset, event in good:
+            copy.write_row(_raw(offset, orjson.loads(event.value)))
+
+
+def _raw(offset: int, event: dict[str, Any]) -> tuple[Any, ...]:
+    recorded_at = event["recordedtime"]
+    place, kind = (0, offset, recorded_at, event["id"]), (event["type"], event["source"], event["subject"])
+    return *place, *kind, event["time"], recorded_at, False, orjson.dumps(event["data"]).decode()
+
+
+def run_dbt(settings: Settings, target: Path) -> None:
+    """Build the feature mart, and one mart beside it, for a publication without any is none."""
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("dbt")), "run", "--select", "+path:models/ml", "+dim_cycle",
+            f"--project-dir={PROJECT}", f"--profiles-dir={PROJECT}", f"--target-path={target}",
+            f"--log-path={target / 'logs'}",
+        ],
+        env=os.environ | dbt_environment(settings), capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def published(
+    new_database: Callable[[], AbstractContextManager[Settings]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Settings of a database whose feature mart was published. Tests only read it."""
+    with new_database() as settings:
+        load_simulation(settings)
+        run_dbt(settings, tmp_path_factory.mktemp("dbt"))
+        publish(settings.require("dsn_transform"), dbt_run_id="test", gate={"passed": True}, model_version=None)
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def history(published: Settings) -> Rows:
+    """All feature rows with their outcomes."""
+    with connect(published.require("dsn_serving")) as connection:
+        return read_history(connection)
+
+
+@pytest.fixture(scope="session")
+def recipe() -> Recipe:
+    """Few rounds: what is tested is not how good the model is."""
+    return Recipe(rounds=20, thresholds=5)
+
+
+@pytest.fixture
+def settings(published: Settings, tmp_path: Path) -> Settings:
+    """The published mart, and an empty MLflow store in a folder with a space in its name."""
+    home = tmp_path / "ml flow"
+    home.mkdir()
+    store = SecretStr(f"sqlite:///{home / 'store.db'}")
+    return published.model_copy(update={"mlflow_store_uri": store, "mlflow_artifacts": str(home / "artifacts")})

@@ -1,0 +1,70 @@
+import csv
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lakehouse.errors import PermanentError
+from ml.backtest import HEADER, backtest, write
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.split import closed_periods, labelled, periods_of
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_check_in_of_the_last_two_closed_cycles_is_forecast_once(
+    history: Rows, recipe: Recipe, tmp_path: Path
+) -> None:
+    out = tmp_path / "forecasts.csv"
+    rows = write(backtest(history, recipe), out)
+    asked = np.isin(periods_of(history), closed_periods(history)[-2:]) & labelled(history)
+    due = history.take(asked & (history["as_of_kind"] == "check_in"))
+    lines = read(out)
+    assert tuple(lines[0]) == HEADER
+    assert rows == len(lines) == len(due)
+    assert {(line["key_result_id"], datetime.fromisoformat(line["as_of"])) for line in lines} == set(
+        zip(due["key_result"], due["as_of"], strict=True)
+    )
+    assert all(0 <= float(line["low"]) <= float(line["high"]) <= 1 for line in lines)
+    assert all(line["as_of"].endswith("Z") for line in lines)
+
+
+def test_forecasts_of_a_cycle_do_not_change_when_later_cycles_are_cut_away(history: Rows, recipe: Recipe) -> None:
+    fourth = closed_periods(history)[3]
+    name = str(history["cycle_name"][periods_of(history) == fourth][0])
+    cut = datetime.combine(fourth.end, datetime.min.time(), tzinfo=UTC)
+    earlier = history.take(np.array([moment is not None and moment <= cut for moment in history["known_at"]]))
+    unknown = np.array([moment is None or moment > cut for moment in earlier["outcome_known_at"]])
+    columns = dict(earlier.columns)
+    for column in ("outcome_known_at", "final_score", "is_achieved", "final_progress"):
+        columns[column] = np.where(unknown, None, columns[column])
+    before = {line[:2]: line for line in backtest(Rows(columns), recipe, [name])}
+    after = {line[:2]: line for line in backtest(history, recipe, [name])}
+    assert len(after) > 100
+    assert all(before[key] == line for key, line in after.items() if key in before)
+    assert len(set(after) - set(before)) < len(after) / 10
+
+
+def test_unknown_and_first_cycles_are_refused(history: Rows, recipe: Recipe) -> None:
+    with pytest.raises(PermanentError, match=r"No check-in belongs to the cycle 2099-Q1. Known: 2024-Q4"):
+        list(backtest(history, recipe, ["2099-Q1"]))
+    with pytest.raises(PermanentError, match="No cycle had closed"):
+        list(backtest(history, recipe, ["2024-Q4"]))
+
+
+def test_without_closed_cycles_nothing_is_written(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
+    out = tmp_path / "forecasts.csv"
+    none_closed = history.take(~labelled(history))
+    with pytest.raises(PermanentError, match="at least two closed cycles"):
+        write(backtest(none_closed, recipe), out)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there_is_named(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(PermanentError, match="cannot be written: No such file or directory"):
+        write(backtest(history, recipe), tmp_path / "nowhere" / "forecasts.csv")

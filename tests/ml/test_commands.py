@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lakehouse.settings import Settings
+
+
+def okr(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    values = {
+        "OKR_DSN_SERVING": settings.require("dsn_serving"),
+        "OKR_MLFLOW_STORE_URI": settings.require("mlflow_store_uri"),
+        "OKR_MLFLOW_ARTIFACTS": settings.mlflow_artifacts,
+        "OKR_STATE": str(Path(settings.mlflow_artifacts).parent),
+    }
+    command = [str(Path(sys.executable).with_name("okr")), "forecast", *arguments]
+    return subprocess.run(command, env=os.environ | values, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_the_commands_import_nothing_heavy() -> None:
+    probe = "import sys, ml.commands; print([n for n in ('numpy', 'mlflow', 'xgboost', 'sklearn') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_train_promote_list_and_evaluate(settings: Settings) -> None:
+    assert "the pacing rule answers" in okr(settings, "models").stdout
+    trained = okr(settings, "train")
+    assert trained.returncode == 0, trained.stderr
+    assert "Version 1 registered as challenger" in trained.stdout
+    assert "pacing_rule" in trained.stdout
+    promoted = okr(settings, "promote")
+    assert "Version 1: promoted." in promoted.stdout, promoted.stderr
+    assert "challenger" in okr(settings, "models").stdout
+    assert "owner_confidence" in okr(settings, "evaluate").stdout
+    back = okr(settings, "rollback")
+    assert back.returncode == 1
+    assert back.stderr.startswith("okr: No champion came before")
+
+
+def test_a_backtest_before_anything_was_published_says_what_to_do(
+    settings: Settings, fresh_database: Settings, tmp_path: Path
+) -> None:
+    nothing = settings.model_copy(update={"dsn_serving": fresh_database.dsn_serving})
+    done = okr(nothing, "backtest", "--out", str(tmp_path / "f.csv"))
+    assert done.returncode == 1
+    assert "no feature mart was published yet" in done.stderr
+    assert not (tmp_path / "f.csv").exists()
+
+
+@pytest.mark.parametrize("cycles", [(), ("--cycles", "2025-Q3")])
+def test_a_backtest_writes_the_named_cycles(settings: Settings, tmp_path: Path, cycles: tuple[str, ...]) -> None:
+    out = tmp_path / "f.csv"
+    done = okr(settings, "backtest", "--out", str(out), *cycles)
+    assert done.returncode == 0, done.stderr
+    assert f"forecasts written to {out}." in done.stdout
+    assert out.read_text(encoding="utf-8").startswith("key_result_id,as_of,probability,low,high\n")

@@ -1,0 +1,89 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml.features import NEEDED, read_current
+from ml.model import ForecastModel
+from ml.pacing import PacingRule
+from ml.recipe import Recipe
+from ml.rows import Rows, rows_of_mappings
+from ml.split import everything_closed
+from ml.train import fit
+
+
+@pytest.fixture(scope="module")
+def model(history: Rows, recipe: Recipe) -> ForecastModel:
+    return fit(history.take(everything_closed(history)), recipe)
+
+
+@pytest.fixture(scope="module")
+def current(published: Settings) -> list[dict[str, Any]]:
+    with connect(published.require("dsn_serving")) as connection:
+        return read_current(connection)
+
+
+def test_explanations_sum_to_the_log_odds(model: ForecastModel, current: list[dict[str, Any]]) -> None:
+    rows = rows_of_mappings(current, NEEDED)
+    contributions = model.contributions(rows)
+    assert np.abs(sum(contributions.values()) - model.margins(rows)).max() < 1e-4
+    assert len(set(rows.numbers("confidence"))) > 3, "no row has a confidence: this test proves little"
+
+
+def test_reasons_name_the_numbers_they_rest_on(model: ForecastModel, current: list[dict[str, Any]]) -> None:
+    row = next(row for row in current if row["check_ins"] > 2 and row["progress_ratio"] < 0.6)
+    row |= {"confidence": 0.05, "days_since_check_in": 20.0, "days_remaining": 12.0}
+    forecast = model.forecast([row])[0]
+    told = " ".join(forecast.reasons)
+    assert 0 <= forecast.low <= forecast.high <= 1
+    assert "The owner's confidence is 5%: lowers the odds" in told
+    assert "needed for score 0.7" in told or "needs" in told
+    assert "The last check-in is 20 days old" in forecast.reasons[-1]
+    assert len(forecast.reasons) <= 4
+
+
+def test_a_key_result_without_check_in_is_told_by_those_silent_as_long(
+    model: ForecastModel, current: list[dict[str, Any]]
+) -> None:
+    row = current[0] | {"check_ins": 0, "elapsed_ratio": 0.35}
+    forecast = model.forecast([row])[0]
+    assert forecast.probability == model.silence.achieved[3]
+    assert "No check-in yet, 35% into the cycle" in forecast.reasons[0]
+
+
+@pytest.mark.parametrize("forecaster", ["model", "rule"])
+@pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "fast"])
+def test_a_feature_that_is_no_number_is_named(
+    model: ForecastModel, current: list[dict[str, Any]], forecaster: str, value: object
+) -> None:
+    answers = model if forecaster == "model" else PacingRule()
+    with pytest.raises(PermanentError, match="log_pace_ratio_7d"):
+        answers.forecast([current[0] | {"log_pace_ratio_7d": value}])
+
+
+def test_a_missing_feature_is_named(model: ForecastModel, current: list[dict[str, Any]]) -> None:
+    row = {name: value for name, value in current[0].items() if name != "remaining_ratio"}
+    with pytest.raises(PermanentError, match="Row 1 lacks the features remaining_ratio"):
+        model.forecast([current[0], row])
+
+
+def test_the_pacing_rule_says_that_it_is_a_rule(current: list[dict[str, Any]]) -> None:
+    on_pace = current[0] | {"progress_ratio": 0.35, "elapsed_ratio": 0.5}
+    behind = current[0] | {"progress_ratio": 0.34, "elapsed_ratio": 0.5}
+    first, second = PacingRule().forecast([on_pace, behind])
+    assert (first.probability, second.probability) == (1.0, 0.0)
+    assert first.reasons[0].startswith("Pacing rule (no model is better here): 35% of the way done at 50%")
+    assert (first.low, first.high) == (0.0, 1.0)
+
+
+def test_current_rows_are_the_latest_of_each_key_result(published: Settings, history: Rows) -> None:
+    asked = sorted(set(history["key_result"]))[:5]
+    with connect(published.require("dsn_serving")) as connection:
+        rows = read_current(connection, [*asked, "unknown"])
+        assert read_current(connection, []) == []
+    for row in rows:
+        assert row["as_of"] == max(history["as_of"][history["key_result_id"] == row["key_result_id"]])
+    assert {row["key_result_id"] for row in rows} <= set(asked)

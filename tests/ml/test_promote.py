@@ -1,0 +1,81 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from ml import registry
+from ml.boosted import Boosted
+from ml.logistic import Logistic
+from ml.model import ForecastModel
+from ml.owner import UNHEARD
+from ml.pipeline import Trained, evaluate_champion, train, train_and_register
+from ml.promote import judge, promote_if_better
+from ml.recipe import Recipe
+from ml.rows import Rows
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+
+
+@pytest.fixture(scope="module")
+def trained(history: Rows, recipe: Recipe) -> Trained:
+    return train(history, recipe)
+
+
+class Flat(Boosted):
+    """Trees that know nothing."""
+
+    def margins(self, matrix: np.ndarray) -> np.ndarray:
+        return np.zeros(len(matrix))
+
+
+def ignorant(model: ForecastModel, log_odds: float) -> ForecastModel:
+    """The model with its knowledge taken away: always the same probability."""
+    nothing = Logistic((0.0,) * 4, 2 * log_odds, (0.0,) * 4)
+    return replace(model, trees=Flat(b""), logistic=nothing, owner=UNHEARD, version="9")
+
+
+def test_a_model_better_than_rule_and_champion_is_promoted(trained: Trained, history: Rows) -> None:
+    decision = judge(trained.judged, None, history)
+    assert (decision.outcome, decision.answers) == ("promoted", "model")
+    assert decision.candidate_brier == pytest.approx(trained.report.brier("model"))
+    assert decision.pacing_brier == pytest.approx(trained.report.brier("pacing_rule"))
+    assert decision.rows == trained.report.rows
+
+
+def test_the_same_model_again_does_not_replace_the_champion(trained: Trained, history: Rows) -> None:
+    decision = judge(trained.judged, trained.judged, history)
+    assert (decision.outcome, decision.answers) == ("kept", "model")
+
+
+def test_a_model_worse_than_the_rule_is_refused_and_the_rule_answers(trained: Trained, history: Rows) -> None:
+    decision = judge(ignorant(trained.judged, 5.0), None, history)
+    assert (decision.outcome, decision.answers) == ("refused", "pacing_rule")
+    assert "does not beat the pacing rule" in decision.reason
+
+
+def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: Trained, history: Rows) -> None:
+    worse = ignorant(trained.judged, 5.0)
+    decision = judge(worse, worse, history)
+    assert (decision.outcome, decision.answers) == ("withdrawn", "pacing_rule")
+
+
+def test_a_model_that_saw_the_judging_cycle_is_not_judged_on_it(trained: Trained, history: Rows) -> None:
+    with pytest.raises(PermanentError, match="cannot be judged"):
+        judge(trained.served, None, history)
+
+
+def test_training_promoting_and_training_again(settings: Settings, recipe: Recipe) -> None:
+    first = train_and_register(settings, recipe)
+    assert (first.version, first.publication_id) == ("1", 1)
+    assert registry.resolve(settings, "challenger") == "1"
+    assert registry.resolve(settings, "champion") is None
+    assert promote_if_better(settings).outcome == "promoted"
+    assert registry.load_forecaster(settings).version == "1"
+
+    again = train_and_register(settings, recipe)
+    assert (again.version, again.sha256) == ("2", first.sha256)
+    assert promote_if_better(settings).outcome == "kept"
+    assert registry.resolve(settings, "champion") == "1"
+    assert evaluate_champion(settings).figures == first.report.figures

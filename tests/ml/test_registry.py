@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from ml import registry
+from ml.forecast import Forecaster
+from ml.model import ForecastModel, IncompatibleModel, load_model
+from ml.pacing import PacingRule
+from ml.recipe import Recipe
+from ml.rows import Rows
+from ml.split import everything_closed
+from ml.train import fit
+
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
+
+
+@pytest.fixture(scope="module")
+def model(history: Rows, recipe: Recipe) -> ForecastModel:
+    return fit(history.take(everything_closed(history)), recipe)
+
+
+def register(settings: Settings, model: ForecastModel) -> str:
+    return registry.register(
+        settings,
+        {"model": model, "judged": model},
+        parameters={"rounds": 20},
+        metrics={"model_brier": 0.1},
+        tags={"trained_until": model.trained_until, "held_out": "2025-Q4", "publication_id": "1"},
+    )
+
+
+def test_a_registered_model_comes_back_as_it_was(settings: Settings, model: ForecastModel, history: Rows) -> None:
+    version = register(settings, model)
+    rows = history.take(everything_closed(history))
+    for reference in ("challenger", version):
+        loaded = registry.load(settings, reference)
+        assert (loaded.version, loaded.role, loaded.trained_until) == (version, "model", "2025-12-31")
+        assert (loaded.probabilities(rows) == model.probabilities(rows)).all()
+    listed = registry.versions(settings)
+    assert [(one.version, one.aliases) for one in listed] == [("1", ("challenger",))]
+    assert listed[0].metrics == {"model_brier": 0.1}
+    assert listed[0].tags["sha256"] == registry.digest(model)
+
+
+def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: ForecastModel) -> None:
+    register(settings, model)
+    files = [path for path in Path(settings.mlflow_artifacts).rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"trees.ubj", "model.json", "requirements.txt"}
+    assert not any(path.read_bytes().startswith(b"\x80") for path in files)
+
+
+def test_the_pacing_rule_answers_while_there_is_no_champion(settings: Settings, model: ForecastModel) -> None:
+    assert isinstance(registry.load_forecaster(settings), PacingRule)
+    register(settings, model)
+    forecaster: Forecaster = registry.load_forecaster(settings)
+    assert forecaster.role == "pacing_rule"
+    with pytest.raises(PermanentError, match="holds no okr_key_result_forecast 'champion'"):
+        registry.load(settings)
+
+
+def test_rollback_goes_back_to_the_champion_before(settings: Settings, model: ForecastModel) -> None:
+    first, second = register(settings, model), register(settings, model)
+    registry.set_champion(settings, first)
+    with pytest.raises(PermanentError, match="No champion came before"):
+        registry.rollback(settings)
+    registry.set_champion(settings, second)
+    assert registry.rollback(settings) == first
+    assert registry.resolve(settings, "champion") == first
+    registry.set_champion(settings, None)
+    assert registry.resolve(settings, "champion") is None
+
+
+def test_files_that_were_changed_are_refused(settings: Settings, model: ForecastModel) -> None:
+    register(settings, model)
+    served = next(path for path in Path(settings.mlflow_artifacts).rglob("model/model.json"))
+    served.write_text(served.read_text().replace('"trained_until": "2025', '"trained_until": "2024'))
+    with pytest.raises(PermanentError, match="not those that were registered"):
+        registry.load(settings, "challenger")
+
+
+def test_a_model_of_other_features_is_told_apart(model: ForecastModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    numbers = tmp_path / "model.json"
+    numbers.write_text(numbers.read_text().replace("log_pace_ratio_7d", "shoe_size"))
+    with pytest.raises(IncompatibleModel, match=r"shoe_size.*Train again"):
+        load_model(tmp_path)
+
+
+@pytest.fixture
+def on_postgresql(postgres: Settings, published: Settings, tmp_path: Path) -> Settings:
+    store = SecretStr(postgres.require("mlflow_store_uri"))
+    return published.model_copy(update={"mlflow_store_uri": store, "mlflow_artifacts": str(tmp_path / "artifacts")})
+
+
+def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settings, model: ForecastModel) -> None:
+    version = register(on_postgresql, model)
+    registry.set_champion(on_postgresql, version)
+    assert registry.load_forecaster(on_postgresql).version == version

@@ -1,0 +1,59 @@
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+
+from ml.rows import Rows
+from ml.split import Period, closed_periods, everything_closed, labelled, periods_of, split_at
+
+
+def test_closed_periods_leave_out_the_running_one(history: Rows) -> None:
+    periods = closed_periods(history)
+    assert [period.start for period in periods] == [
+        date(2024, 10, 1), date(2025, 1, 1), date(2025, 4, 1), date(2025, 7, 1), date(2025, 10, 1)
+    ]  # fmt: skip
+    assert date(2026, 1, 1) in {period.start for period in periods_of(history)}
+
+
+def test_a_split_learns_only_from_what_was_known_before_its_first_forecast(history: Rows) -> None:
+    for period in closed_periods(history)[1:]:
+        split = split_at(history, period)
+        first = min(history["known_at"][split.test])
+        assert max(history["outcome_known_at"][split.train]) <= first
+        assert max(history["period_end"][split.train]) <= period.start
+        assert not (split.train & split.test).any()
+        assert set(history["as_of_kind"][split.test]) == {"check_in"}
+
+
+def test_an_outcome_recorded_after_the_first_forecast_is_not_learned_from(history: Rows) -> None:
+    period = closed_periods(history)[-1]
+    before = split_at(history, period)
+    late = history["key_result"][before.train][0]
+    is_late = history["key_result"] == late
+    known_at = history["outcome_known_at"].copy()
+    known_at[is_late] = min(history["known_at"][before.test]) + timedelta(seconds=1)
+    after = split_at(Rows({**history.columns, "outcome_known_at": known_at}), period)
+    assert not after.train[is_late].any()
+    assert (after.train | is_late == before.train | is_late).all()
+
+
+def test_early_closers_of_a_running_cycle_do_not_make_it_closed() -> None:
+    days = (date(2026, 1, 1), date(2026, 3, 31))
+    early, still_open = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
+    rows = Rows(
+        {
+            "period_start": np.array([days[0]] * 2, dtype=object),
+            "period_end": np.array([days[1]] * 2, dtype=object),
+            "known_at": np.array([early, still_open], dtype=object),
+            "outcome_known_at": np.array([early, None], dtype=object),
+            "is_achieved": np.array([True, None], dtype=object),
+        }
+    )
+    assert closed_periods(rows) == []
+    over = Rows({**rows.columns, "known_at": np.array([early, datetime(2026, 4, 1, tzinfo=UTC)], dtype=object)})
+    assert closed_periods(over) == [Period(*days)]
+
+
+def test_a_served_model_learns_from_every_closed_period(history: Rows) -> None:
+    rows = history.take(everything_closed(history))
+    assert set(periods_of(rows)) == set(closed_periods(history))
+    assert labelled(rows).all()
