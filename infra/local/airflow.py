@@ -112,7 +112,7 @@ class AirflowScheduler(AirflowService):
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
-    stop_limit_seconds: ClassVar[int] = 30
+    stop_limit_seconds: ClassVar[int] = 25  # a task that is told to end gets this long
 
 
 class AirflowDagProcessor(AirflowService):

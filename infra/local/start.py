@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from infra.local import kafka_jars
-from infra.local.catalogue import DATABASES, service
+from infra.local.catalogue import DATABASES, NAMES, service
 from infra.local.databases import Database
 from infra.local.lock import locked
 from infra.local.ports import is_free
@@ -36,7 +36,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
         if "kafka" in names and kafka_jars.missing():
             say("Fetching Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
-        stack = _stack_with_free_ports(state, say)
+        stack, names = _stack_with_free_ports(state, names, say)
         supervisor = Supervisor(stack)
         if not supervisor.is_running():
             supervisor.launch()
@@ -44,23 +44,28 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
     return stack
 
 
-def _stack_with_free_ports(state: Path, say: Say) -> Stack:
+def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
+    """Return the stack, and what to start: the named services, and those that ran when all had to move."""
     stack = open_stack(state)
-    if stack is not None:
-        supervisor = Supervisor(stack)
-        if supervisor.is_running():
-            blocked = _blocked_ports(stack, supervisor)
-            if not blocked:
-                return prepare_stack(state, keep_port=lambda port: True)
-            say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
-        stop_everything(stack, say)
-    return prepare_stack(state)
+    if stack is None:
+        return prepare_stack(state), names
+    supervisor = Supervisor(stack)
+    running: set[str] = set()
+    if supervisor.is_running():
+        states = supervisor.states()
+        running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
+        blocked = _blocked_ports(stack, set(names) - running)
+        if not blocked:
+            return prepare_stack(state, keep_port=lambda port: True), names
+        # Every service knows the others' ports from its start.
+        say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
+    stop_everything(stack, say)
+    return prepare_stack(state), tuple(name for name in NAMES if name in running.union(names))
 
 
-def _blocked_ports(stack: Stack, supervisor: Supervisor) -> list[str]:
-    running = {name for name, info in supervisor.states().items() if info["statename"] in ("RUNNING", "STARTING")}
+def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
     owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
-    return [port for port in PORTS if owners.get(port, port) not in running and not is_free(stack.port(port))]
+    return [port for port in PORTS if owners.get(port, port) in idle and not is_free(stack.port(port))]
 
 
 class _Startup:
@@ -115,7 +120,8 @@ class _Startup:
             outcome.set_result(None)
         except Exception as error:  # every step must come to an end, or the others wait for ever
             outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
-            self._say(f"  {step.name:<22} FAILED: {error}")
+            if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C reaches our child processes a moment before us
+                self._say(f"  {step.name:<22} FAILED: {error}")
 
     def _start(self, step: Service) -> None:
         self._supervisor.start(step.name)

@@ -19,7 +19,8 @@ from lakehouse.errors import PermanentError
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS, KILL_SECONDS = 15, 10
 STOPPED = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
-INFRASTRUCTURE = ("postgres", "kafka", "redis")  # last, so that the others can finish what they do
+# Each wave can still use the later ones to finish what it does: a running task reports its end to the API server.
+LAST_WAVES = (("airflow-api-server", "mlflow", "api"), ("postgres", "kafka", "redis"))
 Say = Callable[[str], None]
 
 
@@ -72,10 +73,12 @@ def stop_everything(stack: Stack, say: Say) -> None:
     """Stop all services in order, then the supervisor, then whatever of the stack still runs."""
     supervisor = Supervisor(stack)
     if supervisor.is_running():
-        _stop_wave(stack, supervisor, [name for name in NAMES if name not in INFRASTRUCTURE], say)
-        _stop_wave(stack, supervisor, INFRASTRUCTURE, say)
+        later = {name for wave in LAST_WAVES for name in wave}
+        for wave in ([name for name in NAMES if name not in later], *LAST_WAVES):
+            _stop_wave(stack, supervisor, wave, say)
+        itself = supervisor.process()
         supervisor.shut_down()
-        _wait_gone(supervisor.is_running, TERMINATE_SECONDS)
+        _wait_gone(lambda: is_alive(itself), TERMINATE_SECONDS)
     _end_leftovers(stack, say)
     supervisor.socket.unlink(missing_ok=True)
 

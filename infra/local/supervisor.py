@@ -14,6 +14,8 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from infra.local.catalogue import SERVICES
 from infra.local.service import Service, base_environment
 from infra.local.stack import Stack
@@ -65,6 +67,10 @@ class Supervisor:
             time.sleep(0.05)
         said = (answer.stderr + answer.stdout).strip() or f"see {self.stack.state / 'logs' / 'supervisord.log'}"
         raise PermanentError(f"The supervisor did not start: {said}")
+
+    def process(self) -> psutil.Process:
+        """Return the supervisor's own process."""
+        return psutil.Process(int(self._call("getPID")))
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return what the supervisor knows of each service: statename, pid, start (seconds since 1970), spawnerr."""
