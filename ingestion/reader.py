@@ -20,10 +20,12 @@ log = get_logger(__name__)
 
 CHUNK_MESSAGES = 10_000
 CONNECT_SECONDS = 60.0
+DRAIN_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
     "enable.auto.commit": False,
     "auto.offset.reset": "error",
     "allow.auto.create.topics": False,
+    "enable.partition.eof": True,
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 6_000,  # how long a killed worker's partitions wait for the next one
     "heartbeat.interval.ms": 2_000,
@@ -53,6 +55,8 @@ class PartitionReader:
         self._topics = list(topics)
         self._positions: dict[tuple[str, int], int | None] = {}
         self._assigned: list[tuple[str, int]] = []
+        self._at_end: set[tuple[str, int]] = set()
+        self._last_message = time.monotonic()
         self._is_reassigned = False
         self._stored_offsets: StoredOffsets | None = None
         self._consumer: Consumer = Consumer(
@@ -83,7 +87,7 @@ class PartitionReader:
                 self.rewind()
                 return Batch(self._positions)
             for message in messages:
-                if _is_event(message):
+                if self._is_event(message):
                     batch.add(message)
         return batch
 
@@ -94,6 +98,7 @@ class PartitionReader:
         if self._stored_offsets is None:
             raise PermanentError("PartitionReader.start was not called before it read.")
         self._is_reassigned = False
+        self._at_end.clear()
         self._positions = dict(self._stored_offsets(self._assigned))
         self._consumer.assign(
             [
@@ -113,13 +118,25 @@ class PartitionReader:
         self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def is_at_end(self) -> bool:
-        """Say whether every partition was read to its end; never true before the group gave this worker a partition."""
-        return bool(self._assigned) and all(lag == 0 for lag in self.lag().values())
+        """Say whether every partition was read to its end; never true before the group gave this worker a partition.
+
+        Raises:
+            RetryableError: no message came for a minute, nor the end.
+        """
+        if self._assigned and self._at_end.issuperset(self._assigned):
+            return True
+        if time.monotonic() > self._last_message + DRAIN_SECONDS:
+            missing = sorted(set(self._assigned) - self._at_end) or "no partition was assigned"
+            raise RetryableError(
+                f"Nothing came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not seen: {missing}."
+            )
+        return False
 
     def lag(self) -> dict[tuple[str, int], int | None]:
         """Return how many offsets lie between what was stored and the end of each assigned partition.
 
-        The end is what the last fetch of the partition saw; None before its first fetch.
+        The end is what the last fetch of the partition saw; None before its first fetch. Where a partition was read to
+        its end there is no lag, although offsets without a message (control records) may follow the last one stored.
         """
         from confluent_kafka import TopicPartition
 
@@ -127,13 +144,28 @@ class PartitionReader:
         for topic, partition in self._assigned:
             # Asking the broker instead would wait behind its long-polling fetches, half a second a partition.
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            position = self._positions.get((topic, partition))
+            position = high if (topic, partition) in self._at_end else self._positions.get((topic, partition))
             lags[(topic, partition)] = max(high - (low if position is None else position), 0) if high >= 0 else None
         return lags
 
     def close(self) -> None:
         """Leave the group, so that the next worker need not wait for this one to time out."""
         self._consumer.close()
+
+    def _is_event(self, message: "Message") -> bool:
+        from confluent_kafka import KafkaError
+
+        place = (message.topic() or "", message.partition())
+        error = message.error()
+        if error is None:
+            self._at_end.discard(place)
+            self._last_message = time.monotonic()
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._at_end.add(place)
+        else:
+            _raise_unless_passing(place, error)
+        return False
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         # Nothing may be read before the sink was asked: the client gets no partition here, `rewind` hands them over.
@@ -168,13 +200,9 @@ def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) ->
         time.sleep(0.5)
 
 
-def _is_event(message: "Message") -> bool:
+def _raise_unless_passing(place: tuple[str, int], error: "KafkaError") -> None:
     from confluent_kafka import KafkaError, KafkaException
 
-    error = message.error()
-    if error is None:
-        return True
-    place = f"{message.topic()}/{message.partition()}"
     if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
         raise PermanentError(
             f"{place}: the broker no longer has, or does not yet have, the offset that comes next ({error.str()}). "
@@ -184,7 +212,6 @@ def _is_event(message: "Message") -> bool:
     if error.fatal() or not error.retriable():
         raise RetryableError(f"Reading {place} failed: {error.str()}.") from KafkaException(error)
     log.warning("reading failed, the client tries again", place=place, error=error.str())
-    return False
 
 
 def _log_error(error: "KafkaError") -> None:

@@ -31,6 +31,7 @@ class Broker:
                 "group.id": "okr-ledger",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                "enable.partition.eof": True,
                 "log_level": 0,
             }
         )
@@ -62,21 +63,18 @@ class Broker:
         Raises:
             RetryableError: the broker does not say.
         """
-        from confluent_kafka import TopicPartition
+        from confluent_kafka import KafkaError, TopicPartition
 
         self._consumer.assign([TopicPartition(topic, partition, gap.start)])
         deadline = time.monotonic() + ANSWER_SECONDS
         try:
             while time.monotonic() < deadline:
                 message = self._consumer.poll(0.2)
-                if message is not None and message.error() is None:
-                    return bool(message.offset() < gap.end)
-                if message is not None and not message.error().retriable():
-                    raise RetryableError(f"Offset {gap.start} cannot be read any more: {message.error().str()}.")
-                # At the end of a partition there is no next message: control records only move the position.
-                position = self._consumer.position([TopicPartition(topic, partition)])[0].offset
-                if position >= gap.end:
-                    return False
+                error = message.error() if message is not None else None
+                if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+                    return bool(message.offset() < gap.end and error is None)
+                if error is not None and not error.retriable():
+                    raise RetryableError(f"offset {gap.start} cannot be read any more ({error.str()})")
         finally:
             self._consumer.unassign()
         raise RetryableError(f"The broker said nothing about {topic}/{partition} {gap} for {ANSWER_SECONDS:.0f} s.")

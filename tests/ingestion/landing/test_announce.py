@@ -1,0 +1,124 @@
+"""Announcements to Airflow, against a small HTTP server that answers as Airflow's API does."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ingestion.landing import announce
+from ingestion.landing.announce import AirflowAssets, Announcer
+
+
+class Airflow(ThreadingHTTPServer):
+    """Counts asset events; `queued` says whether a run of the DAG waits."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.events = 0
+        self.queued = False
+        self.tokens_valid = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Airflow
+
+    def log_message(self, *_arguments: object) -> None: ...
+
+    def do_GET(self) -> None:
+        if "/dagRuns" in self.path:
+            self._answer(200, {"dag_runs": [{}] if self.server.queued else []})
+        else:
+            self._answer(200, {"assets": [{"id": 7, "name": announce.ASSET}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/auth/token":
+            self._answer(201, {"access_token": "t"})
+        elif not self.server.tokens_valid:
+            self.server.tokens_valid = True
+            self._answer(401, {})
+        else:
+            assert body["asset_id"] == 7
+            assert self.headers["Authorization"] == "Bearer t"
+            self.server.events += 1
+            self._answer(200, {})
+
+    def _answer(self, status: int, body: object) -> None:
+        text = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@pytest.fixture
+def airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Airflow]:
+    monkeypatch.setattr(announce, "PAUSE_SECONDS", 0.3)
+    monkeypatch.setattr(announce, "RETRY_SECONDS", 0.3)
+    server = Airflow()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def announcer_to(port: int) -> Announcer:
+    return Announcer(AirflowAssets(f"http://127.0.0.1:{port}", "admin", "secret"))
+
+
+def until(true: object, limit_seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + limit_seconds
+    while time.monotonic() < deadline:
+        if true():  # type: ignore[operator]
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def test_many_landings_are_few_announcements_and_one_follows_the_last(airflow: Airflow) -> None:
+    announcer = announcer_to(airflow.server_port)
+    for _ in range(50):
+        announcer.landed()
+        time.sleep(0.01)
+    before_the_last = airflow.events
+    announcer.landed()
+    assert until(lambda: airflow.events > before_the_last)
+    announcer.close()
+    assert 1 <= airflow.events <= 5
+
+
+def test_a_queued_run_makes_an_announcement_needless(airflow: Airflow) -> None:
+    airflow.queued = True
+    announcer = announcer_to(airflow.server_port)
+    announcer.landed()
+    announcer.close()
+    assert airflow.events == 0
+
+
+def test_an_expired_token_is_renewed_and_the_announcement_made(airflow: Airflow) -> None:
+    airflow.tokens_valid = False
+    announcer = announcer_to(airflow.server_port)
+    announcer.landed()
+    assert until(lambda: airflow.events == 1)
+    announcer.close()
+
+
+def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when_it_is_back() -> None:
+    server = Airflow()
+    port = server.server_port
+    server.server_close()
+    announce_pause, announce.RETRY_SECONDS = announce.RETRY_SECONDS, 0.2
+    try:
+        announcer = announcer_to(port)
+        begun = time.monotonic()
+        announcer.landed()
+        assert time.monotonic() - begun < 0.1
+        time.sleep(0.5)
+        announcer.close()
+    finally:
+        announce.RETRY_SECONDS = announce_pause

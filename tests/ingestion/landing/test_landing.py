@@ -1,0 +1,212 @@
+"""Kafka to the lake, exactly once, through crashes and races."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from ingestion.batch import Limits, Span
+from ingestion.events import EncodedEvent
+from ingestion.landing.commit import FencedError, LandingTable
+from ingestion.landing.consumer import land
+from ingestion.ledger import verify
+from ingestion.producer import EventProducer
+from lakehouse.errors import PermanentError
+from lakehouse.lake import landing_schema, table_uri
+from lakehouse.settings import Settings
+from tests.ingestion.crash import run_until_killed
+
+TOPIC = "okr_user_events"
+Events = Callable[[int], EncodedEvent]
+DRAIN = "from ingestion.landing.consumer import land; land(settings, stop, drain=True)"
+
+
+def drain(settings: Settings, limits: Limits | None = None) -> int:
+    return land(settings, threading.Event(), limits=limits, drain=True)
+
+
+def lake_rows(settings: Settings, topic: str = TOPIC) -> pa.Table:
+    return DeltaTable(table_uri(settings.lake_uri, topic)).to_pyarrow_dataset().to_table()
+
+
+def assert_landed_once(settings: Settings, sent: int) -> None:
+    ledger = verify(settings)
+    assert ledger.passed, [topic.problems for topic in ledger.topics]
+    assert lake_rows(settings).num_rows == sent
+    assert len(set(lake_rows(settings)["event_id"].to_pylist())) == sent
+
+
+def test_a_batch_with_one_bad_message_keeps_the_other_999(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    for number in range(999):
+        producer.send(check_in(number))
+    producer.send_raw(TOPIC, b"k\xff", b'{"torn":')
+    producer.flush()
+    assert drain(pipeline) == 1000
+    rows = lake_rows(pipeline).to_pylist()
+    good = [row for row in rows if row["rejection_reason"] is None]
+    (bad,) = [row for row in rows if row["rejection_reason"] is not None]
+    assert len({row["event_id"] for row in good}) == 999
+    assert (bad["rejection_reason"], bad["rejected_value"], bad["rejected_key"]) == ("not_json", b'{"torn":', b"k\xff")
+    assert bad["event_id"] is None
+    assert bad["data"] is None
+
+
+def test_a_second_start_goes_on_where_the_lake_stands(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    for number in range(300):
+        producer.send(check_in(number))
+    producer.flush()
+    assert drain(pipeline, Limits(rows=70)) == 300
+    assert drain(pipeline) == 0
+    producer.send(check_in(300))
+    producer.flush()
+    assert drain(pipeline) == 1
+    assert_landed_once(pipeline, 301)
+
+
+KILLED_AT = {
+    "before the lake is written": "import deltalake; deltalake.write_deltalake = die",
+    "with Parquet written, the Delta commit not": """
+import deltalake, pyarrow.parquet
+def half(table, rows, **_):
+    folder = Path(table.table_uri.removeprefix("file://")) / "event_date=2026-01-01"
+    folder.mkdir(exist_ok=True)
+    pyarrow.parquet.write_table(rows, folder / "part-orphan.parquet")
+    die()
+deltalake.write_deltalake = half
+""",
+    "between the Delta commit and Kafka's": "import ingestion.reader as r; r.PartitionReader.landed = die",
+}
+
+
+@pytest.mark.parametrize("step", KILLED_AT)
+def test_a_worker_killed_leaves_every_event_landed_once(
+    step: str, pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
+) -> None:
+    for number in range(500):
+        producer.send(check_in(number))
+    producer.flush()
+    run_until_killed(pipeline, KILLED_AT[step], DRAIN, tmp_path)
+    for number in range(500, 600):
+        producer.send(check_in(number))
+    producer.flush()
+    drain(pipeline)
+    assert_landed_once(pipeline, 600)
+
+
+def batch(start: int, end: int) -> pa.Table:
+    row = {"kafka_partition": 0, "logged_at": 0, "event_date": 0}
+    rows = [{name: row.get(name) for name in landing_schema().names} | {"kafka_offset": n} for n in range(start, end)]
+    return pa.Table.from_pylist(rows, landing_schema())
+
+
+def test_of_racing_workers_one_lands_each_offset_and_the_others_are_fenced(tmp_path: Path) -> None:
+    def race(worker: int) -> int:
+        table, fenced = LandingTable(str(tmp_path), TOPIC, "cluster", "group"), 0
+        while (start := table.next_offset(0) or 0) < 200:
+            end = start + 5 + worker  # of other sizes, so that they do not end where another's batch ends
+            try:
+                table.append(batch(start, end), {0: Span(table.next_offset(0), end)})
+            except FencedError:
+                fenced += 1
+                table.refresh()
+        return fenced
+
+    with ThreadPoolExecutor(3) as workers:
+        fenced = sum(workers.map(race, range(3)))
+    offsets = DeltaTable(table_uri(str(tmp_path), TOPIC)).to_pyarrow_dataset().to_table()["kafka_offset"].to_pylist()
+    assert fenced > 0, "they never met"
+    assert sorted(offsets) == list(range(len(offsets)))
+    assert len(offsets) >= 200
+
+
+def test_a_worker_that_wakes_up_with_an_old_batch_is_fenced(tmp_path: Path) -> None:
+    zombie = LandingTable(str(tmp_path), TOPIC, "cluster", "group")
+    worker = LandingTable(str(tmp_path), TOPIC, "cluster", "group")
+    worker.append(batch(0, 10), {0: Span(None, 10)})
+    with pytest.raises(FencedError, match="the lake is at 10"):
+        zombie.append(batch(0, 10), {0: Span(None, 10)})
+
+
+def test_an_error_that_comes_back_although_the_write_landed_does_not_double_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """delta-rs #2609."""
+    write, calls = deltalake.write_deltalake, []
+
+    def write_and_fail(*arguments: Any, **named: Any) -> None:
+        calls.append(1)
+        write(*arguments, **named)
+        raise DeltaError("the answer was lost")
+
+    monkeypatch.setattr(deltalake, "write_deltalake", write_and_fail)
+    table = LandingTable(str(tmp_path), TOPIC, "cluster", "group")
+    table.append(batch(0, 10), {0: Span(None, 10)})
+    assert len(calls) == 1
+    assert DeltaTable(table_uri(str(tmp_path), TOPIC)).to_pyarrow_dataset().count_rows() == 10
+
+
+def test_an_offset_out_of_the_brokers_range_stops_the_worker(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    from confluent_kafka import TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    for number in range(100):
+        producer.send(check_in(number))
+    producer.flush()
+    drain(pipeline)
+    for number in range(100, 300):
+        producer.send(check_in(number))
+    producer.flush()
+    landed = [row["kafka_offset"] for row in lake_rows(pipeline).to_pylist() if row["kafka_partition"] == 0]
+    admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
+    for truncated in admin.delete_records([TopicPartition(TOPIC, 0, max(landed) + 2)]).values():
+        truncated.result(10)
+    with pytest.raises(PermanentError, match="Nothing was skipped"):
+        drain(pipeline)
+
+
+def test_a_lake_filled_from_another_cluster_is_refused(tmp_path: Path) -> None:
+    LandingTable(str(tmp_path), TOPIC, "old cluster", "group")
+    with pytest.raises(PermanentError, match="old cluster"):
+        LandingTable(str(tmp_path), TOPIC, "new cluster", "group")
+
+
+def test_two_workers_share_the_partitions_and_land_everything_once(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    stop, landed = threading.Event(), []
+
+    def work() -> None:
+        landed.append(land(pipeline, stop, limits=Limits(rows=50, seconds=0.2)))
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for number in range(2000):
+        if number == 500:
+            workers[0].start()
+        if number == 1000:
+            workers[1].start()
+        producer.send(check_in(number))
+        if number % 100 == 0:
+            producer.flush()
+    producer.flush()
+    deadline = threading.Event()
+    for _ in range(300):
+        if sum(topic.landed for topic in verify(pipeline).topics) == 2000:
+            break
+        deadline.wait(0.1)
+    stop.set()
+    for worker in workers:
+        worker.join(30)
+    assert_landed_once(pipeline, 2000)

@@ -1,0 +1,129 @@
+"""The ledger must see every loss and every repeat, and excuse what the broker itself left out."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import psycopg
+import pyarrow.compute as pc
+import pytest
+from deltalake import DeltaTable, write_deltalake
+from typer.testing import CliRunner
+
+from ingestion.commands import app
+from ingestion.events import EncodedEvent
+from ingestion.landing.consumer import land
+from ingestion.ledger import record, verify
+from ingestion.ledger.offsets import Gap, find_gaps, find_repeats
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+
+TOPIC = "okr_user_events"
+
+
+@pytest.fixture
+def filled(pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]) -> Settings:
+    """A pipeline with 200 events in the lake and in raw, one sent twice."""
+    for number in range(199):
+        producer.send(check_in(number))
+    event = check_in(199)
+    producer.send(event)
+    producer.send(event)
+    producer.flush()
+    land(pipeline, threading.Event(), drain=True)
+    load(pipeline)
+    return pipeline
+
+
+def problems(settings: Settings) -> list[str]:
+    ledger = verify(settings)
+    return [problem for topic in ledger.topics for problem in topic.problems]
+
+
+def test_a_whole_pipeline_passes_and_duplicates_are_counted(filled: Settings) -> None:
+    ledger = verify(filled)
+    topic = next(each for each in ledger.topics if each.topic == TOPIC)
+    assert ledger.passed
+    assert (topic.landed, topic.loaded, topic.distinct_events, topic.duplicates) == (201, 201, 200, 1)
+    record(filled, ledger)
+    with psycopg.connect(filled.require("dsn_loader")) as connection:
+        kept = connection.execute("SELECT topic, landed, passed, problems FROM ops.ledger ORDER BY topic").fetchall()
+    assert (TOPIC, 201, True, []) in kept
+    assert len(kept) == 4
+
+
+def test_a_planted_gap_is_found(filled: Settings) -> None:
+    table = DeltaTable(table_uri(filled.lake_uri, TOPIC))
+    rows = table.to_pyarrow_dataset().to_table()
+    gone = rows.filter(pc.equal(rows["kafka_partition"], 0))["kafka_offset"].to_pylist()[3]
+    table.delete(f"kafka_partition = 0 AND kafka_offset = {gone}")
+    found = problems(filled)
+    assert f"partition 0: offsets {gone} are missing: the broker has them" in found
+    assert any("in raw" in problem for problem in found)
+
+
+def test_a_planted_repeat_is_found(filled: Settings) -> None:
+    table = DeltaTable(table_uri(filled.lake_uri, TOPIC))
+    row = table.to_pyarrow_dataset().to_table().slice(0, 1)
+    write_deltalake(table, row, mode="append")
+    place = row.to_pylist()[0]
+    expected = f"partition {place['kafka_partition']}: offset {place['kafka_offset']} is there 2 times"
+    assert expected in problems(filled)
+
+
+def test_a_row_lost_from_raw_is_found(filled: Settings) -> None:
+    with psycopg.connect(filled.require("dsn_loader")) as connection:
+        connection.execute(
+            "DELETE FROM raw.okr_user_events WHERE (kafka_partition, kafka_offset) ="
+            " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1)"
+        )
+    assert any("good rows below the watermark" in problem for problem in problems(filled))
+
+
+def test_offsets_that_the_broker_used_for_itself_are_no_gap(
+    filled: Settings, check_in: Callable[[int], EncodedEvent], producer: EventProducer
+) -> None:
+    """Committed and aborted transactions leave offsets that no consumer ever sees."""
+    from confluent_kafka import Producer
+
+    transactional = Producer({"bootstrap.servers": filled.kafka_bootstrap, "transactional.id": "test-ledger"})
+    transactional.init_transactions(30)
+    for start, end in ((300, 320), (320, 340), (340, 360)):
+        transactional.begin_transaction()
+        for number in range(start, end):
+            event = check_in(number)
+            transactional.produce(event.topic, event.value, event.key)
+        transactional.flush(10)
+        transactional.abort_transaction(30) if start == 320 else transactional.commit_transaction(30)
+    producer.send(check_in(400))
+    producer.flush()
+    land(filled, threading.Event(), drain=True)
+    load(filled)
+    ledger = verify(filled)
+    topic = next(each for each in ledger.topics if each.topic == TOPIC)
+    assert topic.problems == []
+    assert topic.landed == 201 + 40 + 1
+
+
+def test_the_command_exits_with_1_and_names_the_problem(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("kafka_bootstrap", "lake_uri", "dsn_loader"):
+        monkeypatch.setenv(f"OKR_{name.upper()}", filled.require(name))
+    monkeypatch.setenv("OKR_STATE", filled.lake_uri)
+    assert CliRunner().invoke(app, ["lake", "verify"]).exit_code == 0
+    write_deltalake(
+        table := DeltaTable(table_uri(filled.lake_uri, TOPIC)), table.to_pyarrow_dataset().head(1), mode="append"
+    )
+    answer = CliRunner().invoke(app, ["lake", "verify"])
+    assert answer.exit_code == 1
+    assert "is there 2 times" in answer.output
+    assert CliRunner().invoke(app, ["lake", "status", "--json"]).exit_code == 0
+
+
+def test_gaps_and_repeats_of_offsets() -> None:
+    offsets = np.array([2, 3, 3, 6, 7, 7, 7])
+    assert find_gaps(offsets, 0, 10) == [Gap(0, 2), Gap(4, 6), Gap(8, 10)]
+    assert find_gaps(np.array([], dtype=np.int64), 3, 5) == [Gap(3, 5)]
+    assert find_gaps(np.arange(5), 0, 5) == []
+    assert [(each.offset, each.times) for each in find_repeats(offsets)] == [(3, 2), (7, 3)]
