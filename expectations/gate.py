@@ -65,13 +65,20 @@ def _context(place: Place | None, site: Path | None) -> Iterator[tuple[Any, dict
     """Give a context that lives in memory, with the sources that suites read from."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is made: no gate reports to anybody
     import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines a gate on its inner life
-    context = gx.get_context(mode="ephemeral")
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    config = DataContextConfig(
+        # Without a site of the tool's own, in a temporary folder that a forked task would leave behind.
+        store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    context = gx.get_context(mode="ephemeral", project_config=config)
     if site is not None:
-        context.delete_data_docs_site("local_site")
         context.add_data_docs_site(SITE, _site_config(site))
     sources = {"frame": context.data_sources.add_pandas("waiting")}
     if place is None:
