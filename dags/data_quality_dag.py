@@ -13,7 +13,7 @@ recomputation, for freshness and for drift; renew the Data Docs site (`/quality/
   `okr publication rollback` goes back at once; then mend the cause and start okr_etl_dag.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
@@ -23,8 +23,7 @@ from dags.steps.record import record_failure, record_success
 with DAG(
     dag_id="data_quality_dag",
     doc_md=__doc__,
-    schedule=CronTriggerTimetable("0 4 * * *", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("0 4 * * *", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=1),

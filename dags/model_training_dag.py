@@ -13,7 +13,7 @@ make it champion if it beats the pacing rule and the champion on the same held-o
   back to the champion before. An outcome `kept` or `refused` is no failure: the challenger was not better.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
@@ -23,8 +23,7 @@ from dags.steps.record import record_failure, record_success
 with DAG(
     dag_id="model_training_dag",
     doc_md=__doc__,
-    schedule=CronTriggerTimetable("0 5 * * MON", timezone="UTC"),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=CronTriggerTimetable("0 5 * * MON", timezone="UTC", run_immediately=timedelta(0)),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(hours=2),

@@ -18,7 +18,7 @@ it says what was expected, what came and what to do.
 - `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 
@@ -30,8 +30,9 @@ LANDED = Asset(name="okr_user_events_landed", uri="okr://lake/okr_user_events")
 with DAG(
     dag_id="okr_etl_dag",
     doc_md=__doc__,
-    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("0 3 * * *", timezone="UTC"), assets=[LANDED]),
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule=AssetOrTimeSchedule(
+        timetable=CronTriggerTimetable("0 3 * * *", timezone="UTC", run_immediately=timedelta(0)), assets=[LANDED]
+    ),
     catchup=False,
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=30),
