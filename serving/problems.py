@@ -34,6 +34,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )
+FASTAPI_BAD_BODY = "There was an error parsing the body"
 EXPECTED: Mapping[int, str] = {
     400: "Expected a body of valid JSON in UTF-8.",
     404: "No such address. /docs describes those that there are.",
@@ -124,7 +125,8 @@ def _shown(value: object) -> str:
 def _of_http(request: Request, error: HTTPException) -> Problem:
     phrase = HTTPStatus(error.status_code).phrase
     told = EXPECTED.get(error.status_code, HTTPStatus(error.status_code).description)
-    return Problem(error.status_code, error.detail if error.detail != phrase else told, None, error.headers or {})
+    detail = told if error.detail in {phrase, FASTAPI_BAD_BODY} else error.detail
+    return Problem(error.status_code, detail, None, error.headers or {})
 
 
 def _of_unforeseen(request: Request, error: Exception) -> Problem:

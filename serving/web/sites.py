@@ -20,11 +20,12 @@ def site_file(site: Path, path: str) -> Path:
     root = site.resolve()
     if not (root / "index.html").is_file():
         raise NotFound(f"The site {site.name!r} has not been made yet: okr_etl_dag and data_quality_dag write it.")
-    if "\x00" in path:
-        raise NotFound("No such page in this site.")
-    file = (root / path).resolve()
-    if file.is_dir():
-        file = file / "index.html"
-    if not file.is_relative_to(root) or not file.is_file():
+    try:
+        file = (root / path).resolve()
+        file = file / "index.html" if file.is_dir() else file
+        is_ours = file.is_relative_to(root) and file.is_file()
+    except (OSError, ValueError):  # a name too long for the disk, or with a NUL in it
+        is_ours = False
+    if not is_ours:
         raise NotFound("No such page in this site.")
     return file

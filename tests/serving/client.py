@@ -1,21 +1,28 @@
-"""The application, started and stopped as uvicorn does it, and a client of it."""
+"""The application on a real server and port, and a client of it."""
 
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from starlette.testclient import TestClient
+import httpx
+import uvicorn
 
+from infra.local.ports import choose
 from lakehouse.settings import Settings
 from serving.app import create_app
-from serving.services import build_services
+from serving.services import Services, build_services
+
+START_S = 60
 
 
 @dataclass(frozen=True)
 class Api:
-    """A client of the running application, and the settings that it runs with."""
+    """A client of the running application, its services and the settings that it runs with."""
 
-    client: TestClient
+    client: httpx.Client
+    services: Services
     settings: Settings
 
     def token(self, username: str) -> str:
@@ -32,12 +39,26 @@ class Api:
     def log_in(self, username: str = "lead") -> None:
         """Begin a session of a page."""
         form = {"username": username, "password": self.settings.require(f"{username}_password")}
-        assert self.client.post("/login", data=form, follow_redirects=False).status_code == 303
+        assert self.client.post("/login", data=form).status_code == 303
 
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[Api]:
-    """Run the application on settings; each client has cookies of its own."""
-    app = create_app(build_services(settings))
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
-        yield Api(client, settings)
+    """Run the application on a port of its own until the block ends."""
+    services, port = build_services(settings), choose(set())
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(services), host="127.0.0.1", port=port, access_log=False, server_header=False)
+    )
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + START_S
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the application did not start; its log says why"
+            assert time.monotonic() < deadline, f"the application did not start within {START_S} s"
+            time.sleep(0.02)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            yield Api(client, services, settings)
+    finally:
+        server.should_exit = True
+        thread.join(START_S)

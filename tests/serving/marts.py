@@ -5,14 +5,15 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from ingestion.events import EncodedEvent, decode, encode
+from ingestion.events import DecodedEvent, EncodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse import publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
@@ -131,3 +132,29 @@ def register_two_models(settings: Settings) -> None:
             tags={"trained_until": model.trained_until},
         )  # fmt: skip
     registry.set_champion(settings, "1")
+
+
+def ended(events: list[EncodedEvent]) -> list[EncodedEvent]:
+    """Return a history that ends with its last closed cycle: without the key results of the running one."""
+    last = max(
+        decoded.payload.ends_on
+        for decoded in map(_decoded, good(events))
+        if isinstance(decoded.payload, CycleDefined) and decoded.payload.ends_on < AS_OF.date()
+    )
+    end = datetime.combine(last, time(), tzinfo=UTC) + timedelta(days=20)
+    before = [event for event in good(events) if _decoded(event).envelope.time < end]
+    closed = {
+        decoded.payload.key_result_id
+        for decoded in map(_decoded, before)
+        if isinstance(decoded.payload, CheckInRecorded) and decoded.payload.is_final
+    }
+    return [event for event in before if _key_result_of(event) in {None, *closed}]
+
+
+def _decoded(event: EncodedEvent) -> DecodedEvent:
+    return decode(event.topic, event.value, event.key, AS_OF)
+
+
+def _key_result_of(event: EncodedEvent) -> str | None:
+    payload = _decoded(event).payload
+    return payload.key_result_id if isinstance(payload, (CheckInRecorded, KeyResultDefined)) else None

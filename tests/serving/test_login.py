@@ -95,7 +95,7 @@ def test_a_session_is_no_api_token_and_a_token_is_no_session(api: Api) -> None:
     tokens = Tokens(api.settings.require("jwt_secret"))
     assert status_of(api, tokens.issue(ADMIN, Audience.PAGE).text) == 401
     api.client.cookies.set("okr_session", tokens.issue(ADMIN, Audience.API).text)
-    assert api.client.get("/", follow_redirects=False).status_code == 401
+    assert api.client.get("/").status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,103 @@
+"""The pages in a real browser, on a laptop and on a phone. Screenshots stand in OKR_SCREENSHOTS, where that is set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from tests.serving.client import Api
+from tests.serving.marts import STRANGE
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+SCREENS = {"laptop": (1280, 800), "phone": (390, 844)}
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        told = (
+            "Left out: Debian's chromium is missing. Install it by `apt-get install chromium` and run the tests again."
+        )
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=SCREENS)
+def page(request: pytest.FixtureRequest, chromium: Browser, api: Api) -> Iterator[Page]:
+    """A page of one screen size, logged in through the form; whatever goes wrong in it fails the test."""
+    width, height = SCREENS[request.param]
+    context = chromium.new_context(viewport={"width": width, "height": height}, base_url=str(api.client.base_url))
+    page, wrong = context.new_page(), []
+    page.on("console", lambda message: wrong.append(message.text) if is_trouble(message) else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    page.on(
+        "request",
+        lambda sent: None if sent.url.startswith((str(api.client.base_url), "data:")) else wrong.append(sent.url),
+    )
+    page.goto("/")
+    page.get_by_label("User name").fill("lead")
+    page.get_by_label("Password").fill(api.settings.require("lead_password"))
+    page.get_by_role("button", name="Log in").click()
+    yield page
+    context.close()
+    assert not wrong
+
+
+def is_trouble(message: ConsoleMessage) -> bool:
+    """Whether the browser complains of more than a refused login."""
+    return message.type in {"error", "warning"} and "status of 401" not in message.text
+
+
+def seen(page: Page, name: str) -> None:
+    """Nothing is cut off at the side; keep a screenshot where somebody wants one."""
+    size = page.viewport_size
+    assert size is not None
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    if folder := os.environ.get("OKR_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
+
+
+def test_a_lead_sees_the_scorecard_and_opens_a_key_result(page: Page) -> None:
+    page.get_by_role("heading", name="How the running cycle will end").wait_for()
+    seen(page, "scorecard")
+    page.locator(".forecasts h3 a").first.click()
+    page.get_by_role("heading", name="Trajectory").wait_for()
+    assert page.locator("svg.chart").bounding_box() is not None
+    seen(page, "key-result")
+
+
+def test_strange_names_are_shown_as_they_are(page: Page) -> None:
+    page.goto("/?show=500")
+    for title in STRANGE.values():
+        page.get_by_role("link", name=title.replace("\u202e", ""), exact=False).first.wait_for()
+    seen(page, "scorecard-all")
+    page.get_by_role("link", name=STRANGE["long"]).first.click()
+    page.get_by_role("heading", name=STRANGE["long"]).wait_for()
+    seen(page, "long-name")
+
+
+def test_a_wrong_password_is_told_beside_the_form(page: Page) -> None:
+    page.get_by_role("button", name="Log out").click()
+    page.get_by_label("User name").fill("lead")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("alert").wait_for()
+    seen(page, "login")
+
+
+def test_the_api_is_described_and_can_be_tried(page: Page) -> None:
+    page.goto("/docs")
+    page.locator("#operations-predictor-predict_predict_post").wait_for()
+    assert page.locator(".opblock").count() >= 10
