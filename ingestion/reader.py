@@ -55,7 +55,7 @@ class PartitionReader:
         self._topics = list(topics)
         self._positions: dict[tuple[str, int], int | None] = {}
         self._assigned: list[tuple[str, int]] = []
-        self._at_end: set[tuple[str, int]] = set()
+        self._ends: dict[tuple[str, int], int] = {}  # the end of a partition, where its reading has come to it
         self._last_message = time.monotonic()
         self._is_reassigned = False
         self._stored_offsets: StoredOffsets | None = None
@@ -86,9 +86,13 @@ class PartitionReader:
                 # What was read belongs to an assignment that is gone. Nothing of it is landed, so nothing is lost.
                 self.rewind()
                 return Batch(self._positions)
+            if messages:
+                self._last_message = time.monotonic()
             for message in messages:
-                if self._is_event(message):
+                if message.error() is None:
                     batch.add(message)
+                else:
+                    self._note(message)
         return batch
 
     def rewind(self) -> None:
@@ -98,7 +102,7 @@ class PartitionReader:
         if self._stored_offsets is None:
             raise PermanentError("PartitionReader.start was not called before it read.")
         self._is_reassigned = False
-        self._at_end.clear()
+        self._ends.clear()
         self._positions = dict(self._stored_offsets(self._assigned))
         self._consumer.assign(
             [
@@ -123,20 +127,19 @@ class PartitionReader:
         Raises:
             RetryableError: no message came for a minute, nor the end.
         """
-        if self._assigned and self._at_end.issuperset(self._assigned):
+        lags = self.lag()
+        if lags and all(lag == 0 for lag in lags.values()):
             return True
         if time.monotonic() > self._last_message + DRAIN_SECONDS:
-            missing = sorted(set(self._assigned) - self._at_end) or "no partition was assigned"
             raise RetryableError(
-                f"Nothing came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not seen: {missing}."
+                f"Nothing came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not seen: {lags or 'none given'}."
             )
         return False
 
     def lag(self) -> dict[tuple[str, int], int | None]:
         """Return how many offsets lie between what was stored and the end of each assigned partition.
 
-        The end is what the last fetch of the partition saw; None before its first fetch. Where a partition was read to
-        its end there is no lag, although offsets without a message (control records) may follow the last one stored.
+        The end is what the last fetch of the partition saw; None before its first fetch.
         """
         from confluent_kafka import TopicPartition
 
@@ -144,28 +147,24 @@ class PartitionReader:
         for topic, partition in self._assigned:
             # Asking the broker instead would wait behind its long-polling fetches, half a second a partition.
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
-            position = high if (topic, partition) in self._at_end else self._positions.get((topic, partition))
-            lags[(topic, partition)] = max(high - (low if position is None else position), 0) if high >= 0 else None
+            position = self._positions.get((topic, partition))
+            # After the last message there may be offsets without one (control records), which are no lag.
+            read = max(low if position is None else position, self._ends.get((topic, partition), 0))
+            lags[(topic, partition)] = max(high - read, 0) if high >= 0 else None
         return lags
 
     def close(self) -> None:
         """Leave the group, so that the next worker need not wait for this one to time out."""
         self._consumer.close()
 
-    def _is_event(self, message: "Message") -> bool:
+    def _note(self, message: "Message") -> None:
         from confluent_kafka import KafkaError
 
-        place = (message.topic() or "", message.partition())
-        error = message.error()
-        if error is None:
-            self._at_end.discard(place)
-            self._last_message = time.monotonic()
-            return True
-        if error.code() == KafkaError._PARTITION_EOF:
-            self._at_end.add(place)
-        else:
+        place, error = (message.topic() or "", message.partition()), message.error()
+        if error is not None and error.code() == KafkaError._PARTITION_EOF:
+            self._ends[place] = message.offset()
+        elif error is not None:
             _raise_unless_passing(place, error)
-        return False
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         # Nothing may be read before the sink was asked: the client gets no partition here, `rewind` hands them over.
