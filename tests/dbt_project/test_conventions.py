@@ -34,7 +34,7 @@ Node = dict[str, Any]
 @pytest.fixture(scope="module")
 def manifest(dbt_target: Path, new_database: Callable[[], AbstractContextManager[Any]], dbt: Any) -> dict[str, Any]:
     dbt.run("--warn-error", "parse")
-    return json.loads((dbt_target / "manifest.json").read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    return json.loads((dbt_target / "manifest.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -55,10 +55,11 @@ def _log_of_events(log: Any) -> None:
     renamed = UserDefined(user_id="ada", name="Ada L.", email="ada@example.org", team_id="team")
     log.add(renamed, _at(1, 15))
     for hour in (8, 9, 23):
-        log.add(PageViewed(user_id="ada", page="scorecard", key_result_id="open"), _at(1, 10, hour))
+        log.repeat(log.add(PageViewed(user_id="ada", page="scorecard", key_result_id="open"), _at(1, 10, hour)))
     log.add(PageViewed(user_id="stranger", page="home"), _at(1, 10, 23, 59), mood="unknown fields are welcome")
     for minute, value in ((0, 0.1), (30, 0.3), (59, 0.2)):
-        log.add(HostMetricSampled(host="h", metric="cpu_busy", value=value, unit="ratio"), _at(1, 10, 8, minute))
+        sample = HostMetricSampled(host="h", metric="cpu_busy", value=value, unit="ratio")
+        log.repeat(log.add(sample, _at(1, 10, 8, minute)))
     log.add(HostMetricSampled(host="h", metric="cpu_busy", value=0.9, unit="ratio"), _at(1, 10, 9))
     for step, state, start, end, message in (
         ("load", "success", 0, 2, None),
@@ -90,7 +91,7 @@ def marts(dbt: Any, new_log: Callable[[], Any]) -> Any:
 
 
 def _check_in(marts: Any, check_in_id: str) -> dict[str, Any]:
-    return marts.row("select * from fct_check_in where check_in_id = %s", check_in_id)  # type: ignore[no-any-return]
+    return marts.row("select * from fct_check_in where check_in_id = %s", check_in_id)
 
 
 def test_an_event_sent_twice_is_one_check_in(marts: Any) -> None:

@@ -34,6 +34,14 @@ def _log_of_key_results(log: Any) -> None:
     log.key_result("never closed", "past")
     log.check_in("never closed", 90.0, datetime(2025, 12, 30, tzinfo=UTC))
 
+    log.key_result("closed early")
+    log.check_in("closed early", 50.0, _at(1, 20), is_final=True)
+    log.check_in("closed early", 99.0, _at(2, 1))
+    log.key_result("closed by mistake")
+    mistake = {"check_in_id": "mistake", "log": {"logged_at": _at(1, 21)}}
+    log.check_in("closed by mistake", 10.0, _at(1, 20), check_in_id="mistake", is_final=True)
+    log.check_in("closed by mistake", 10.0, _at(1, 20), **mistake)
+
     log.key_result("silent")
     log.key_result("not begun", "future")
     log.key_result("lost", objective_id="objective nobody defined")
@@ -67,16 +75,16 @@ def marts(dbt: Any, new_log: Callable[[], Any]) -> Any:
 
 
 def _scorecard(marts: Any, key_result_id: str) -> dict[str, Any]:
-    return marts.row("select * from mart_okr_scorecard where key_result_id = %s", key_result_id)  # type: ignore[no-any-return]
+    return marts.row("select * from mart_okr_scorecard where key_result_id = %s", key_result_id)
 
 
 def _day(marts: Any, key_result_id: str, day: date) -> dict[str, Any]:
-    return marts.row("select * from fct_key_result_daily where key_result_id = %s and day = %s", key_result_id, day)  # type: ignore[no-any-return]
+    return marts.row("select * from fct_key_result_daily where key_result_id = %s and day = %s", key_result_id, day)
 
 
 def test_every_key_result_has_one_row_in_the_scorecard(marts: Any) -> None:
     counts = marts.row("select count(*) as n, count(distinct key_result_id) as ids from mart_okr_scorecard")
-    assert counts == {"n": 14, "ids": 14}
+    assert counts == {"n": 16, "ids": 16}
 
 
 def test_the_clock_is_the_newest_recording_in_the_log(marts: Any) -> None:
@@ -109,6 +117,18 @@ def test_what_is_checked_in_after_closing_changes_nothing(marts: Any) -> None:
     row = _scorecard(marts, "missed")
     assert (row["latest_value"], row["final_value"], row["check_in_count"]) == (20.0, 20.0, 2)
     assert (row["status"], row["status_since"], row["days_since_check_in"]) == ("missed", date(2026, 1, 2), None)
+
+
+def test_the_days_after_an_early_closing_keep_its_value(marts: Any) -> None:
+    assert _day(marts, "closed early", date(2026, 1, 19))["status"] == "no_check_in"
+    for day in (date(2026, 1, 20), date(2026, 2, 10)):
+        row = _day(marts, "closed early", day)
+        assert (row["latest_value"], row["is_closed"], row["status"]) == (50.0, True, "missed")
+
+
+def test_a_closing_that_was_corrected_leaves_the_key_result_open(marts: Any) -> None:
+    row = _scorecard(marts, "closed by mistake")
+    assert (row["is_closed"], row["final_value"], row["status"]) == (False, None, "off_track")
 
 
 def test_a_cycle_that_ended_without_closing_waits_for_it(marts: Any) -> None:
@@ -193,7 +213,7 @@ def test_each_day_of_the_cycle_up_to_the_data_has_exactly_one_row(marts: Any) ->
         *[AS_OF.date()] * 3,
     )
     assert wrong == []
-    assert marts.row("select count(distinct key_result_id) as n from fct_key_result_daily")["n"] == 11
+    assert marts.row("select count(distinct key_result_id) as n from fct_key_result_daily")["n"] == 13
 
 
 def test_the_team_scorecard_weighs_scores_and_counts_every_key_result_once(marts: Any) -> None:
@@ -209,7 +229,7 @@ def test_the_team_scorecard_weighs_scores_and_counts_every_key_result_once(marts
     assert row["achieved_ratio"] == pytest.approx(2 / 3)
     assert row["on_track_ratio"] is None
     totals = marts.row("select sum(key_result_count)::int as n from mart_team_scorecard")
-    assert totals["n"] == 14
+    assert totals["n"] == 16
 
 
 def test_calibration_is_silent_about_teams_with_few_closed_key_results(marts: Any) -> None:
@@ -222,13 +242,13 @@ def test_hygiene_counts_open_stale_and_silent_key_results_by_week(marts: Any) ->
         "select * from mart_checkin_hygiene where team_id = 'team' and cycle_id = 'running' and week_start = %s",
         date(2026, 2, 2),
     )
-    # falling, silent, retargeted, slowing, two on one day, told late, ahead of its cycle
-    assert (row["open_key_result_count"], row["last_day"]) == (7, date(2026, 2, 8))
+    # falling, closed by mistake, silent, retargeted, slowing, two on one day, told late, ahead of its cycle
+    assert (row["open_key_result_count"], row["last_day"]) == (8, date(2026, 2, 8))
     assert (row["checked_in_key_result_count"], row["check_in_count"]) == (0, 0)
     assert row["never_checked_in_key_result_count"] == 2  # silent, and falling that begins on 10 February
-    assert row["stale_key_result_count"] == 4  # all but "two on one day"
+    assert row["stale_key_result_count"] == 5  # all but "two on one day"
     week_before = marts.row(
         "select * from mart_checkin_hygiene where cycle_id = 'running' and week_start = %s", date(2026, 1, 26)
     )
     assert (week_before["checked_in_key_result_count"], week_before["check_in_count"]) == (1, 2)
-    assert week_before["check_in_coverage_ratio"] == pytest.approx(1 / 7)
+    assert week_before["check_in_coverage_ratio"] == pytest.approx(1 / 8)
