@@ -8,10 +8,10 @@ from infra.local.service import Service, platform_environment
 
 
 class PlatformService(Service):
-    """An `okr` command. One that only works on its own, and has no address, counts as healthy while it runs."""
+    """An `okr` command. One without an address counts as healthy when it has outlived its imports and connections."""
 
     arguments: ClassVar[tuple[str, ...]]
-    has_check: ClassVar[bool] = False
+    settle_seconds: ClassVar[int] = 6
 
     def command(self) -> list[str]:
         """Return the command line."""
@@ -32,7 +32,7 @@ class Api(PlatformService):
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
     start_limit_seconds: ClassVar[int] = 120
-    has_check: ClassVar[bool] = True
+    settle_seconds: ClassVar[int] = 0
 
     def check(self) -> None:
         """Return when the API answers."""

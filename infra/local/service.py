@@ -31,7 +31,7 @@ class Service(ABC):
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
-    has_check: ClassVar[bool] = True  # without one, a service counts as healthy when it ran for two seconds
+    settle_seconds: ClassVar[int] = 0  # how long a service without a check of its own must have run to count as healthy
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack

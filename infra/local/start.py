@@ -19,8 +19,8 @@ from lakehouse.errors import OkrError, PermanentError, RetryableError
 
 POLL_SECONDS = 0.2
 STILL_WAITING_SECONDS = 15
-# A service that ends at once is tried again by the supervisor; after this long it is not a matter of order any more.
-FAILING_LIMIT_SECONDS = 12
+# A service that ends is tried again by the supervisor; so often in one start is not a matter of order any more.
+MOST_LIVES = 4
 Say = Callable[[str], None]
 
 
@@ -126,27 +126,26 @@ class _Startup:
     def _start(self, step: Service) -> None:
         self._supervisor.start(step.name)
         deadline = time.monotonic() + step.start_limit_seconds
-        failing_since: float | None = None
-        while not self._interrupted.is_set():
+        lives: dict[int, float] = {}  # process id -> when it was seen first
+        while not self._interrupted.wait(POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
-            state, why = info["statename"], info["spawnerr"]
-            if state == "BACKOFF":
-                failing_since = failing_since or now
-            if state == "FATAL" or (failing_since and now - failing_since > FAILING_LIMIT_SECONDS):
-                raise PermanentError(f"{step.name} ends as soon as it starts ({why}): {self._last_words(step)}")
-            if state == "RUNNING" or (state == "STARTING" and step.has_check):
-                try:
-                    step.check()
-                except RetryableError as error:
-                    why = str(error)
-                else:
+            if info["pid"]:
+                lives.setdefault(info["pid"], now)
+            if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
+                raise PermanentError(f"{step.name} ends again and again after its start: {self._last_words(step)}")
+            try:
+                step.check()
+            except RetryableError as error:
+                why = str(error)
+            else:
+                why = f"{info['statename']} {info['spawnerr']}".strip()
+                if info["pid"] and now - lives[info["pid"]] >= step.settle_seconds:
                     step.after_start()
                     return
             if now > deadline:
                 raise PermanentError(
                     f"{step.name} is not healthy after {step.start_limit_seconds} s ({why}): {self._last_words(step)}"
                 )
-            self._interrupted.wait(POLL_SECONDS)
         raise PermanentError(f"{step.name}: interrupted")
 
     def _last_words(self, step: Service) -> str:
