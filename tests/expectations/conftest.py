@@ -1,20 +1,41 @@
-"""Waiting batches as the landing consumer would have left them, with one fault planted where a test asks for it."""
+"""Waiting batches as the landing consumer would have left them, and marts as dbt builds them of a simulated log."""
 
 import importlib
 import json
+import os
+import subprocess
+import sys
+import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
+from pydantic import SecretStr
 
+from infra.local.stack import Stack
+from ingestion.events import DecodedEvent, decode, encode
+from ingestion.sources.simulator import messages, organisation, scale_of
+from lakehouse.contracts import TOPICS, contracts
+from lakehouse.contracts.pipeline_step import PipelineStepFinished
+from lakehouse.contracts.prediction import PredictionServed
+from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect
+from lakehouse.warehouse import connect, dbt_environment
 
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
+CONSTRAINTS = """
+SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
+WHERE connamespace::regnamespace::text IN ('marts_build', 'ml_build') AND contype <> 'n'
+"""
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 EVENT_COLUMNS = (
     "event_id", "event_type", "source", "subject", "occurred_at", "recorded_at", "recorded_at_assumed", "data"
@@ -103,3 +124,87 @@ def load_key_result(fresh_database: Settings) -> Callable[..., None]:
             )
 
     return load
+
+
+@pytest.fixture(scope="session")
+def _built(
+    new_database: Callable[[], AbstractContextManager[Settings]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """A simulated organisation's log in raw, and the marts that dbt builds of it, without their constraints."""
+    with new_database() as settings:
+        load_log(settings, simulated_log())
+        dbt_build(settings, tmp_path_factory.mktemp("dbt"))
+        with connect(settings.require("dsn_transform")) as connection:
+            for table, constraint in connection.execute(CONSTRAINTS).fetchall():
+                connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}".encode())
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def copy_of_the_build(_built: Settings, test_stack: Stack) -> Callable[[], AbstractContextManager[Settings]]:
+    """Return what copies that database (0.2 s), for a test to plant a fault in."""
+
+    @contextmanager
+    def copied() -> Iterator[Settings]:
+        name = f"okr_{uuid.uuid4().hex[:12]}"
+        original = _built.require("dsn_owner").rpartition("/")[2]
+        with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as superuser:
+            superuser.execute(f"CREATE DATABASE {name} TEMPLATE {original} OWNER okr_owner".encode())
+            superuser.execute(f"GRANT CREATE ON DATABASE {name} TO okr_transform".encode())
+            try:
+                yield _built.model_copy(
+                    update={dsn: SecretStr(_built.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
+                )
+            finally:
+                superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+    return copied
+
+
+def simulated_log() -> list[DecodedEvent]:
+    """Return a small organisation's past, a run of the pipeline and a forecast, as good events in order."""
+    simulated = organisation(7, scale_of("small"))
+    sent = [(message.event.topic, message.event.value) for message in messages(simulated, NOW)]
+    check_in = next(e for e in (judged(*each) for each in sent) if e and e.envelope.type == "okr.check_in.recorded.v1")
+    more = (
+        PipelineStepFinished(pipeline="p", step="s", run_id="r", state="success", started_at=NOW, finished_at=NOW),
+        PredictionServed(
+            prediction_id="p", key_result_id=check_in.payload.key_result_id, as_of=NOW, probability=0.5, low=0.1,
+            high=0.9, model_name="m", model_version="1", role="champion", publication_id=1,
+        ),
+    )  # fmt: skip
+    sent += [(event.topic, event.value) for event in (encode(data, at=NOW, source="test") for data in more)]
+    return [event for event in (judged(topic, value) for topic, value in sent) if event]
+
+
+def judged(topic: str, value: bytes | None) -> DecodedEvent | None:
+    """Return the event of a message, None where landing would reject it."""
+    try:
+        return decode(topic, value)
+    except ContractViolation:
+        return None
+
+
+def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
+    """Put events into raw, all in partition 0, logged when they were recorded."""
+    topics = {name: contract.topic for name, contract in contracts().items()}
+    with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
+        for topic in TOPICS:
+            with cursor.copy(f"COPY raw.{topic} FROM STDIN".encode()) as copy:
+                of_topic = (event for event in events if topics[event.envelope.type] == topic)
+                for offset, event in enumerate(of_topic):
+                    frame = event.envelope
+                    at = frame.recordedtime or frame.time
+                    copy.write_row((0, offset, at, frame.id, frame.type, frame.source, frame.subject, frame.time, at,
+                                    frame.recordedassumed, event.data))  # fmt: skip
+
+
+def dbt_build(settings: Settings, target: Path) -> None:
+    """Build the marts as the pipeline does."""
+    command = [Path(sys.executable).with_name("dbt"), "build", "--exclude-resource-type", "unit_test"]
+    places = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", target, "--log-path", target]
+    done = subprocess.run(
+        [str(word) for word in (*command, *places)], env=os.environ | dbt_environment(settings), capture_output=True,
+        text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout

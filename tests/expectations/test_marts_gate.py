@@ -1,0 +1,145 @@
+"""Each rule of the marts gate breaks when its fault is planted into a real build, and the gate as a whole holds."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from expectations import marts
+from expectations.gate import Place, judge
+from expectations.report import GateReport
+from expectations.rules import Suite
+from lakehouse.errors import GateFailed, PermanentError
+from lakehouse.publication import publish
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+
+Copy = Callable[[], AbstractContextManager[Settings]]
+
+A_CHECK_IN = "(SELECT min(check_in_id) FROM fct_check_in WHERE is_key_result_known)"
+LATER = "UPDATE key_result_features SET as_of = as_of"
+A_KEY_RESULT = "(SELECT min(key_result_id) FROM mart_okr_scorecard WHERE is_closed)"
+PUBLISHED = (
+    "INSERT INTO ops.publication (data_as_of, offsets, dbt_run_id, gate, rows, is_current) "
+    "VALUES ({as_of}, '{{}}', 'x', '{{}}', '{rows}', true)"
+)
+DIMENSIONS = {"user": "dim_user", "team": "dim_team", "cycle": "dim_cycle", "objective": "dim_objective",
+              "key_result": "dim_key_result"}  # fmt: skip
+
+# What breaks each rule: noun and rule -> SQL in the build's schemas, its constraints taken away.
+FAULTS = {
+    ("log", "covers_what_is_loaded"): "UPDATE int_data_as_of SET data_as_of = data_as_of - interval '1 second'",
+    ("log", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
+    ("log", "no_mart_shrinks"): PUBLISHED.format(as_of="'2020-01-01Z'", rows='{"dim_user": 9999}'),
+    ("check_in", "every_check_in_arrived"): f"DELETE FROM fct_check_in WHERE check_in_id = {A_CHECK_IN}",
+    ("check_in", "check_in_id_is_unique"): "INSERT INTO fct_check_in SELECT * FROM fct_check_in LIMIT 1",
+    ("check_in", "progress_is_finite"): f"UPDATE fct_check_in SET pace_ratio = 'NaN' WHERE check_in_id = {A_CHECK_IN}",
+    ("check_in", "key_result_exists"): f"UPDATE fct_check_in SET key_result_id = 'x' WHERE check_in_id = {A_CHECK_IN}",
+    ("check_in", "confidence_is_a_share"): f"UPDATE fct_check_in SET confidence = 2 WHERE check_in_id = {A_CHECK_IN}",
+    ("check_in", "new_progress_is_plausible"): "UPDATE fct_check_in SET progress_ratio = -101",
+    ("check_in", "few_orphans"): "UPDATE fct_check_in SET is_key_result_known = false",
+    ("key_result", "gain_is_not_nothing"): "UPDATE dim_key_result SET target = baseline",
+    ("key_result_daily", "day_is_unique"): "INSERT INTO fct_key_result_daily TABLE fct_key_result_daily",
+    ("key_result_daily", "key_result_exists"): "UPDATE fct_key_result_daily SET key_result_id = key_result_id || 'x'",
+    ("key_result_daily", "no_day_is_missing"): "DELETE FROM fct_key_result_daily WHERE extract(day FROM day) = 15",
+    ("key_result_daily", "score_is_a_share"): "UPDATE fct_key_result_daily SET score_ratio = 1.1",
+    ("key_result_daily", "nothing_after_the_data"): "UPDATE fct_key_result_daily SET day = day + 9999",
+    ("okr_scorecard", "one_row_a_key_result"): f"DELETE FROM mart_okr_scorecard WHERE key_result_id = {A_KEY_RESULT}",
+    ("okr_scorecard", "score_is_a_share"): "UPDATE mart_okr_scorecard SET score_ratio = -0.1",
+    ("okr_scorecard", "achieved_means_seven_tenths"): "UPDATE mart_okr_scorecard SET is_achieved = NOT is_achieved",
+    ("okr_scorecard", "closed_by_a_check_in"): f"DELETE FROM fct_check_in WHERE key_result_id = {A_KEY_RESULT}",
+    ("team_scorecard", "key_results_add_up"): "UPDATE mart_team_scorecard SET key_result_count = 0",
+    ("team_scorecard", "shares_are_shares"): "UPDATE mart_team_scorecard SET attainment_ratio = 1.5",
+    ("team_scorecard", "calibration_needs_five"):
+        "UPDATE mart_team_scorecard SET overconfidence_ratio = 0, closed_count = 4",
+    ("checkin_hygiene", "coverage_is_a_share"): "UPDATE mart_checkin_hygiene SET check_in_coverage_ratio = 2",
+    ("checkin_hygiene", "team_exists"): "UPDATE mart_checkin_hygiene SET team_id = 'nobody'",
+    ("user_activity", "check_ins_add_up"): "UPDATE fct_user_activity_daily SET check_in_count = check_in_count + 1",
+    ("user_activity", "views_add_up"): "UPDATE fct_user_activity_daily SET page_view_count = page_view_count + 1",
+    ("host_metric", "samples_add_up"): "UPDATE fct_system_health_hourly SET sample_count = sample_count + 1",
+    ("host_metric", "values_are_ordered"): "UPDATE fct_system_health_hourly SET min_value = max_value + 1",
+    ("pipeline_step", "every_run_arrived"): "DELETE FROM fct_pipeline_run",
+    ("pipeline_step", "state_fits_the_steps"): "UPDATE fct_pipeline_run SET failed_step_count = failed_step_count + 1",
+    ("prediction", "every_prediction_arrived"): "DELETE FROM fct_prediction",
+    ("prediction", "probability_is_a_share"): "UPDATE fct_prediction SET probability = 1.01",
+    ("prediction", "judged_before_the_outcome"): "UPDATE fct_prediction SET is_judged = true, final_at = as_of",
+    ("key_result_features", "nothing_after_the_data"): f"{LATER} + interval '9 years'",
+    ("key_result_features", "nothing_after_the_outcome"): "UPDATE int_key_result SET final_at = '2000-01-01Z'",
+    ("key_result_features", "key_result_exists"): "UPDATE key_result_features SET key_result_id = key_result_id || 'x'",
+    ("key_result_features", "features_are_finite"): "UPDATE key_result_features SET progress_ratio = 'Infinity'",
+    ("key_result_outcome", "only_closed_have_an_outcome"): "DELETE FROM key_result_outcome",
+}  # fmt: skip
+for _noun, _table in DIMENSIONS.items():
+    FAULTS[_noun, f"every_{_noun}_arrived"] = f"DELETE FROM {_table} WHERE is_current"
+    FAULTS[_noun, "one_version_is_current"] = f"UPDATE {_table} SET is_current = false"
+    FAULTS[_noun, "versions_do_not_overlap"] = f"UPDATE {_table} SET valid_to = valid_from"
+
+
+@pytest.fixture
+def build(copy_of_the_build: Copy) -> Iterator[Settings]:
+    """A database of this test alone, with raw loaded and the marts built but not published."""
+    with copy_of_the_build() as settings:
+        yield settings
+
+
+def judge_noun(settings: Settings, noun: str) -> GateReport:
+    suites: list[Suite] = [suite for suite in marts.suites() if suite.noun == noun]
+    return judge("marts", "test", suites, place=Place(settings.require("dsn_transform"), marts.BUILT))
+
+
+def plant(settings: Settings, statement: str) -> None:
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute(f"SET search_path = {', '.join(marts.BUILT)}".encode())
+        assert connection.execute(statement.encode()).rowcount > 0, "the fault was not planted"
+
+
+@pytest.mark.parametrize(("noun", "rule"), FAULTS)
+def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, noun: str, rule: str) -> None:
+    plant(build, FAULTS[noun, rule])
+    report = judge_noun(build, noun)
+    found = {broken.name: broken for _, broken in report.broken()}
+    assert rule in found, report.summary()
+    assert found[rule].error is None
+    assert found[rule].unexpected
+
+
+def test_every_rule_has_a_fault_planted_for_it() -> None:
+    assert {(suite.noun, rule.name) for suite in marts.suites() for rule in suite.rules} == set(FAULTS)
+
+
+def test_a_good_build_passes_and_the_result_is_kept(build: Settings) -> None:
+    report = marts.judge_build(build, "run-1")
+    assert report.passed, report.summary()
+    assert report.checked_rows > 1000
+    assert report.expectations == len(FAULTS) + len(marts.TABLES)
+    with connect(build.require("dsn_serving")) as connection:
+        kept = connection.execute(
+            "SELECT gate, run_id, passed, checked_rows, expectations, failed FROM ops.gate_result"
+        )
+        assert kept.fetchall() == [("marts", "run-1", True, report.checked_rows, report.expectations, 0)]
+
+
+def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build: Settings) -> None:
+    plant(build, "DELETE FROM mart_okr_scorecard")
+    report = marts.judge_build(build, "run-2")
+    with pytest.raises(GateFailed, match="okr gate marts"):
+        marts.require_passed(report)
+    with pytest.raises(PermanentError, match="may not be published"):
+        publish(build.require("dsn_transform"), dbt_run_id="run-2", gate=report.as_dict(), model_version=None)
+    with connect(build.require("dsn_serving")) as connection:
+        assert connection.execute("SELECT passed, failed > 0 FROM ops.gate_result").fetchall() == [(False, True)]
+
+
+def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
+    report = marts.judge_build(fresh_database, "run-3")
+    assert not report.passed
+    assert report.checked_rows == 0
+    assert "could not be judged" in report.summary()
+
+
+def test_implausible_progress_can_be_accepted_a_lost_check_in_cannot(build: Settings) -> None:
+    plant(build, FAULTS["check_in", "new_progress_is_plausible"])
+    assert not marts.judge_build(build, "run-4").passed
+    assert marts.judge_build(build, "run-4", accepted=True).passed
+    plant(build, FAULTS["check_in", "every_check_in_arrived"])
+    assert not marts.judge_build(build, "run-4", accepted=True).passed
