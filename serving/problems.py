@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
@@ -69,7 +70,7 @@ Present = Callable[[Request, Problem], Response | None]
 
 
 def install(app: FastAPI, present: Present) -> None:
-    """Register the handlers of every error: ours, the framework's and the unforeseen ones."""
+    """Register the handlers of every error: ours, the framework's and, around them, the unforeseen ones."""
 
     def handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Response]:
         def handle(request: Request, error: Exception) -> Response:
@@ -81,7 +82,30 @@ def install(app: FastAPI, present: Present) -> None:
     app.add_exception_handler(OkrError, handler(_of_ours))
     app.add_exception_handler(RequestValidationError, handler(_of_validation))
     app.add_exception_handler(HTTPException, handler(_of_http))
-    app.add_exception_handler(Exception, handler(_of_unforeseen))
+    app.add_middleware(_UnforeseenErrors, answer=handler(_of_unforeseen))
+
+
+class _UnforeseenErrors:
+    """Answers what no handler foresaw. The framework's own way raises it once more, which cuts the connection."""
+
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
+        self._app = app
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def send_noted(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = has_begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noted)
+        except Exception as error:
+            if scope["type"] != "http" or has_begun:
+                raise
+            await self._answer(Request(scope), error)(scope, receive, send)
 
 
 def _of_ours(request: Request, error: OkrError) -> Problem:

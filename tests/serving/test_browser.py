@@ -1,4 +1,4 @@
-"""The pages in a real browser, on a laptop and on a phone. Screenshots stand in OKR_SCREENSHOTS, where that is set."""
+"""The pages in a real browser, on a laptop and on a phone. Screenshots stand in SCREENSHOTS, where that is set."""
 
 import os
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def seen(page: Page, name: str) -> None:
     size = page.viewport_size
     assert size is not None
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    if folder := os.environ.get("OKR_SCREENSHOTS"):
+    if folder := os.environ.get("SCREENSHOTS"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
 
