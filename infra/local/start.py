@@ -126,11 +126,10 @@ class _Startup:
     def _start(self, step: Service) -> None:
         self._supervisor.start(step.name)
         deadline = time.monotonic() + step.start_limit_seconds
-        lives: dict[int, float] = {}  # process id -> when it was seen first
+        lives: set[int] = set()
         while not self._interrupted.wait(POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
-            if info["pid"]:
-                lives.setdefault(info["pid"], now)
+            lives.add(info["pid"])
             if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
                 raise PermanentError(f"{step.name} ends again and again after its start: {self._last_words(step)}")
             try:
@@ -139,7 +138,7 @@ class _Startup:
                 why = str(error)
             else:
                 why = f"{info['statename']} {info['spawnerr']}".strip()
-                if info["pid"] and now - lives[info["pid"]] >= step.settle_seconds:
+                if info["pid"] and info["now"] - info["start"] >= step.settle_seconds:
                     step.after_start()
                     return
             if now > deadline:
