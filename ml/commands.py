@@ -33,12 +33,16 @@ def train(seed: Seed = None) -> None:
 
 
 @app.command()
-def evaluate() -> None:
+def evaluate(
+    simulation: Annotated[
+        str, typer.Option(help="SCALE/SEED of a simulated history, e.g. default/1: adds the best possible forecast.")
+    ] = "",
+) -> None:
     """Judge the champion on the last closed cycle, beside the rules that OKR tools use."""
     from lakehouse.settings import load_settings
     from ml.pipeline import evaluate_champion
 
-    _print_report(evaluate_champion(load_settings()))
+    _print_report(evaluate_champion(load_settings(), _simulation(simulation) if simulation else None))
 
 
 @app.command()
@@ -98,6 +102,13 @@ def models() -> None:
             f"held out {one.tags.get('held_out')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
             f"publication {one.tags.get('publication_id')}  sha256 {one.tags.get('sha256', '')[:16]}"
         )
+
+
+def _simulation(text: str) -> tuple[str, int]:
+    scale, _, seed = text.partition("/")
+    if not seed.isdigit():
+        raise typer.BadParameter(f"expected SCALE/SEED such as default/1, got {text!r}", param_hint="--simulation")
+    return scale, int(seed)
 
 
 def _print_report(report: "Report") -> None:

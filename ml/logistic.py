@@ -33,10 +33,18 @@ class Logistic:
         return np.column_stack([effects, np.full(len(matrix), base)])
 
 
+def settled(number: float) -> float:
+    """Return a fitted number to 6 digits: the last ones depend on how many cores summed, and models must not."""
+    return float(f"{number:.6g}")
+
+
 def fit_logistic(matrix: "NDArray[float64]", answers: "NDArray[float64]", recipe: Recipe) -> Logistic:
     """Fit by maximum likelihood with an L2 penalty (`logistic_strength` is scikit-learn's C)."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(C=recipe.logistic_strength, max_iter=1000, tol=1e-8).fit(matrix, answers)
-    coefficients = tuple(float(number) for number in fitted.coef_[0])
-    return Logistic(coefficients, float(fitted.intercept_[0]), tuple(float(mean) for mean in matrix.mean(axis=0)))
+    return Logistic(
+        coefficients=tuple(settled(number) for number in fitted.coef_[0]),
+        intercept=settled(fitted.intercept_[0]),
+        centre=tuple(settled(mean) for mean in matrix.mean(axis=0)),
+    )

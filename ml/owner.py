@@ -6,6 +6,7 @@ Its weight is learned on the rows' own question only: what an owner says of thei
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml.logistic import settled
 from ml.rows import Rows
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
         return UNHEARD
     matrix = np.column_stack([margins[given], said[given]])
     fitted = LogisticRegression(max_iter=1000, tol=1e-8).fit(matrix, some.outcomes())
-    paces, confidence = (float(number) for number in fitted.coef_[0])
+    paces, confidence = (settled(number) for number in fitted.coef_[0])
     if paces <= 0.0 or confidence <= 0.0:
         return UNHEARD
-    return OwnerWeight(paces, confidence, float(fitted.intercept_[0]), float(said[given].mean()))
+    return OwnerWeight(paces, confidence, settled(fitted.intercept_[0]), settled(said[given].mean()))

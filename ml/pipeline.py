@@ -1,14 +1,14 @@
 """One training, from the published feature mart to a registered challenger: what model_training_dag runs."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import registry
 from ml.design import BOOSTED, LOGISTIC
-from ml.evaluate import Report, evaluate
+from ml.evaluate import Report, evaluate, measures
 from ml.features import read_history, read_publication_id
 from ml.model import ForecastModel
 from ml.recipe import Recipe
@@ -101,11 +101,13 @@ def train(history: Rows, base: Recipe) -> Trained:
     )
 
 
-def evaluate_champion(settings: Settings) -> Report:
+def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = None) -> Report:
     """Judge the champion's judged model on the last closed cycle again, from the mart as it is now.
 
+    `simulation` (scale, seed) adds `best_possible`: the probabilities that the simulator of this history knows.
+
     Raises:
-        PermanentError: there is no champion, or it learned from that cycle.
+        PermanentError: there is no champion, or it learned from that cycle, or the history is not of that simulation.
     """
     from ml.promote import held_out
 
@@ -115,4 +117,11 @@ def evaluate_champion(settings: Settings) -> Report:
     model = registry.load(settings, registry.CHAMPION, "judged")
     if model.trained_until > str(period.start):
         raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")
-    return evaluate(model, test, history.take(split_at(history, period).train))
+    report = evaluate(model, test, history.take(split_at(history, period).train))
+    if simulation is None:
+        return report
+    from ml.oracle import true_probabilities
+
+    scale, seed = simulation
+    best = measures(test.outcomes(), true_probabilities(test, seed, scale))
+    return replace(report, figures={**report.figures, "best_possible": best})

@@ -1,6 +1,6 @@
 """The gate between a trained model and its readers: it must beat rule and champion on the same held-out rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from lakehouse.errors import PermanentError
@@ -41,6 +41,10 @@ def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) 
         history = read_history(connection)
     candidate = registry.load(settings, reference, "judged")
     decision = judge(candidate, _champion(settings), history)
+    if decision.outcome == "promoted" and registry.was_rolled_back(settings, candidate.version):
+        reason = f"Somebody rolled this very model back, so it is not promoted again. {decision.reason}"
+        is_rule = decision.champion_brier is None
+        return replace(decision, outcome="kept", answers="pacing_rule" if is_rule else "model", reason=reason)
     if decision.outcome == "promoted":
         registry.set_champion(settings, candidate.version)
     elif decision.outcome == "withdrawn":

@@ -24,7 +24,7 @@ from ml.pacing import PacingRule
 MODEL_NAME = "okr_key_result_forecast"
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED, JUDGED = "model", "judged"
-DIGEST, BEFORE = "sha256", "champion_before"
+DIGEST, BEFORE, ROLLED_BACK = "sha256", "champion_before", "rolled_back"
 REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 
@@ -47,6 +47,7 @@ def client(settings: Settings) -> Iterator[Any]:
         RetryableError: the store cannot be reached.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -157,19 +158,30 @@ def set_champion(settings: Settings, version: str | None) -> None:
 def rollback(settings: Settings) -> str:
     """Make the champion before the present one champion again; return its number.
 
+    The gate will not promote the same model (by its files) again.
+
     Raises:
         PermanentError: there is no champion, or none before it.
     """
     with client(settings) as mlflow:
         now = _find(mlflow, CHAMPION)
         before = now.tags.get(BEFORE) if now is not None else None
-        if before is None:
+        if now is None or before is None:
             raise PermanentError(
                 "No champion came before the present one, so there is nothing to go back to. "
                 "`okr forecast models` lists all versions."
             )
+        mlflow.set_model_version_tag(MODEL_NAME, now.version, ROLLED_BACK, "true")
         mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, before)
     return str(before)
+
+
+def was_rolled_back(settings: Settings, version: str) -> bool:
+    """Tell whether somebody went back from a model with the same files as this version's."""
+    with client(settings) as mlflow:
+        sha256 = mlflow.get_model_version(MODEL_NAME, version).tags.get(DIGEST)
+        found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
+    return any(one.tags.get(ROLLED_BACK) and one.tags.get(DIGEST) == sha256 for one in found)
 
 
 def digest(model: ForecastModel) -> str:

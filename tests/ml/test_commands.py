@@ -34,7 +34,8 @@ def test_train_promote_list_and_evaluate(settings: Settings) -> None:
     promoted = okr(settings, "promote")
     assert "Version 1: promoted." in promoted.stdout, promoted.stderr
     assert "challenger" in okr(settings, "models").stdout
-    assert "owner_confidence" in okr(settings, "evaluate").stdout
+    assert "best_possible" in okr(settings, "evaluate", "--simulation", "small/7").stdout
+    assert "expected SCALE/SEED" in okr(settings, "evaluate", "--simulation", "small").stderr
     back = okr(settings, "rollback")
     assert back.returncode == 1
     assert back.stderr.startswith("okr: No champion came before")

@@ -15,8 +15,6 @@ from ml.promote import judge, promote_if_better
 from ml.recipe import Recipe
 from ml.rows import Rows
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
-
 
 @pytest.fixture(scope="module")
 def trained(history: Rows, recipe: Recipe) -> Trained:
@@ -79,3 +77,16 @@ def test_training_promoting_and_training_again(settings: Settings, recipe: Recip
     assert promote_if_better(settings).outcome == "kept"
     assert registry.resolve(settings, "champion") == "1"
     assert evaluate_champion(settings).figures == first.report.figures
+    assert evaluate_champion(settings, ("small", 7)).brier("best_possible") < first.report.brier("model")
+
+
+def test_a_model_that_was_rolled_back_is_not_promoted_again(settings: Settings, recipe: Recipe) -> None:
+    weak = train_and_register(settings, replace(recipe, rounds=1, depth=1)).version
+    assert promote_if_better(settings).outcome == "promoted"
+    strong = train_and_register(settings, replace(recipe, rounds=40)).version
+    assert promote_if_better(settings).outcome == "promoted"
+    assert registry.rollback(settings) == weak
+    again = promote_if_better(settings, strong)
+    assert (again.outcome, again.answers) == ("kept", "model")
+    assert "rolled this very model back" in again.reason
+    assert registry.resolve(settings, "champion") == weak

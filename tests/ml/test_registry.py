@@ -14,8 +14,6 @@ from ml.rows import Rows
 from ml.split import everything_closed
 from ml.train import fit
 
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # inside MLflow
-
 
 @pytest.fixture(scope="module")
 def model(history: Rows, recipe: Recipe) -> ForecastModel:
