@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Recipe:
-    """Defaults were chosen on the first three cycles of the real goals alone, and measured on the last two.
+    """Defaults were compared on the second and third cycle of the real goals; the last two chose nothing.
 
     `thresholds` other required paces are asked of each row, up to `span` (signed log) around its pace of 7 days.
     """
