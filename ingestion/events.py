@@ -73,9 +73,16 @@ def encode(  # noqa: PLR0913 - the parts of a frame
 
 
 def decode(
-    topic: str, value: bytes | None, key: bytes | None = None, logged_at: datetime | None = None
+    topic: str,
+    value: bytes | None,
+    key: bytes | None = None,
+    logged_at: datetime | None = None,
+    *,
+    suspect: bool | None = None,
 ) -> DecodedEvent:
     """Judge a message that came on `topic` with a Kafka key; `logged_at` is the broker's time, where there is one.
+
+    `suspect` is what `storable.find_suspects` found for a whole batch; without it the message is searched here.
 
     Raises:
         ContractViolation: its `reason` is a stable word: null_value, too_large, not_utf8, not_json, bad_envelope,
@@ -94,7 +101,7 @@ def decode(
         raise ContractViolation(
             "not_utf8", f"The message is not UTF-8: {error.reason} at byte {error.start}."
         ) from error
-    if is_suspect(value):
+    if is_suspect(value) if suspect is None else suspect:
         check_storable(value)
     envelope = _decode_envelope(value)
     contract = contract_of(envelope.type)

@@ -14,8 +14,8 @@ from lakehouse.errors import ContractViolation
 MAX_DEPTH = 64
 # Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
 # digits or more (in a number, which begins after a delimiter; half of all UUIDs hold something like 0e12), or a very
-# long run of digits. A sign inside a text costs the closer look, nothing else.
-SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{250}"
+# long run of digits (200 of them and e99 are still within float8). A sign inside a text costs the closer look, no more.
+SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 _suspect = re.compile(SUSPECT.encode())
 _surrogate = re.compile("[\ud800-\udfff]")
 
@@ -23,6 +23,18 @@ _surrogate = re.compile("[\ud800-\udfff]")
 def is_suspect(value: bytes) -> bool:
     """Say whether a message has to be looked at by `check_storable`."""
     return value.count(b"[") + value.count(b"{") > MAX_DEPTH or _suspect.search(value) is not None
+
+
+def find_suspects(values: Sequence[bytes | None]) -> list[bool]:
+    """Say of each of many messages what `is_suspect` says of one, at a third of its cost; None is not suspect."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = pa.array(values, pa.binary())
+    depth = pc.add(pc.count_substring(array, "["), pc.count_substring(array, "{"))
+    suspects = pc.or_(pc.greater(depth, MAX_DEPTH), pc.match_substring_regex(array, SUSPECT))
+    found: list[bool] = pc.fill_null(suspects, fill_value=False).to_pylist()
+    return found
 
 
 def check_storable(value: bytes) -> None:

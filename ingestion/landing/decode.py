@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ingestion.events import DecodedEvent, decode
+from ingestion.storable import find_suspects
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.lake import landing_schema
 
@@ -27,7 +28,8 @@ def decode_batch(topic: str, messages: "Sequence[Message]") -> "pa.Table":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    rows = [_row(topic, message) for message in messages]
+    suspects = find_suspects([message.value() for message in messages])
+    rows = [_row(topic, message, suspect=suspect) for message, suspect in zip(messages, suspects, strict=True)]
     columns: dict[str, Any] = dict(zip(_ROW, zip(*rows, strict=True), strict=True)) if rows else {}
     schema = landing_schema()
     arrays = {
@@ -57,13 +59,15 @@ _ROW = (
 )
 
 
-def _row(topic: str, message: "Message") -> tuple[object, ...]:
+def _row(topic: str, message: "Message", *, suspect: bool) -> tuple[object, ...]:
     value, key, logged_at = message.value(), message.key(), broker_time(topic, message)
     place = (message.partition(), message.offset(), logged_at)
     try:
-        return (*place, *_event_columns(decode(topic, value, key, logged_at), logged_at), None, None, None, None)
+        event = decode(topic, value, key, logged_at, suspect=suspect)
     except ContractViolation as violation:
         return (*place, *[None] * 8, violation.reason, value, key, _headers(message.headers()))
+    else:
+        return (*place, *_event_columns(event, logged_at), None, None, None, None)
 
 
 def _event_columns(event: DecodedEvent, logged_at: datetime) -> tuple[object, ...]:

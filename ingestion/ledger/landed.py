@@ -49,17 +49,11 @@ def read_landed(lake_uri: str, topic: str) -> dict[int, LandedPartition]:
 
 
 def _read(table: "DeltaTable", topic: str) -> dict[int, LandedPartition]:
-    import pyarrow.dataset as ds
+    import polars as pl
 
-    rows = table.to_pyarrow_dataset().to_table(
-        columns={
-            "partition": ds.field("kafka_partition"),
-            "offset": ds.field("kafka_offset"),
-            "is_rejected": ~ds.field("rejection_reason").is_null(),
-        }
-    )
-    partitions, offsets = rows["partition"].to_numpy(), rows["offset"].to_numpy()
-    is_rejected = rows["is_rejected"].to_numpy()
+    rows = pl.scan_delta(table).select("kafka_partition", "kafka_offset", pl.col("rejection_reason").is_not_null())
+    columns = rows.collect()
+    partitions, offsets, is_rejected = (columns[name].to_numpy() for name in columns.columns)
     versions = _transaction_versions(table, topic)
     landed = {}
     for partition in {*versions, *map(int, set(partitions))}:
