@@ -74,7 +74,7 @@ def _model(console: Console, story: Story) -> None:
         console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}\n")
         return
     table = _table(f"{answering['name']} {answering['version']} on held-out cycles", "measure", "model", "pacing rule")
-    for measure in ("brier", "log_loss", "roc_auc"):
+    for measure in ("brier", "log_loss", "auc"):
         values = [version["metrics"].get(f"{side}_{measure}") for side in ("model", "pacing_rule")]
         if values[0] is not None:
             table.add_row(measure, *(f"{value:.4f}" if value is not None else "" for value in values))

@@ -138,7 +138,7 @@ class _Startup:
                 why = str(error)
             else:
                 why = f"{info['statename']} {info['spawnerr']}".strip()
-                if info["pid"] and info["now"] - info["start"] >= step.settle_seconds:
+                if info["statename"] == "RUNNING" and info["now"] - info["start"] >= step.settle_seconds:
                     step.after_start()
                     return
             if now > deadline:

@@ -40,7 +40,8 @@ class Supervisor:
     def is_running(self) -> bool:
         """Tell whether a supervisor answers."""
         try:
-            self._proxy().supervisor.getPID()
+            with self._proxy() as proxy:
+                proxy.supervisor.getPID()
         except (OSError, http.client.HTTPException):
             return False
         return True
@@ -91,7 +92,8 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
-            return getattr(self._proxy().supervisor, method)(*arguments)
+            with self._proxy() as proxy:
+                return getattr(proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode not in UNKNOWN_FAULTS:
                 raise RetryableError(f"The supervisor refused {method} {arguments}: {fault.faultString}") from fault
@@ -157,7 +159,7 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
         f"command={_escape(command)}",
         "autostart=false",
         "autorestart=true",
-        "startsecs=2",
+        "startsecs=1",
         f"startretries={RETRIES}",
         f"stopsignal={kind.stop_signal}",
         f"stopwaitsecs={kind.stop_limit_seconds}",
