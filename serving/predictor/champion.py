@@ -1,7 +1,8 @@
 """Which model answers: the registry's champion, looked up now and then; without one, the pacing rule."""
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from typing import Literal
 
 from lakehouse.errors import OkrError, PermanentError
@@ -30,11 +31,17 @@ class ModelInUse:
     role: Role
     forecaster: Forecaster
     trained_until: str | None = None
+    is_judged: bool = False
+    """Whether it is the version's twin that the gate judged: the same recipe, without the held-out cycle."""
 
     @property
     def key(self) -> str:
         """What distinguishes its forecasts from another model's, for caches."""
-        return f"{self.name}/{self.version}"
+        return f"{self.name}/{self.version}{'/judged' if self.is_judged else ''}"
+
+    def learned_from(self, cycle_end: date) -> bool:
+        """Whether it has learned from the outcomes of cycles that ended on a day."""
+        return self.trained_until is not None and date.fromisoformat(self.trained_until) >= cycle_end
 
 
 PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
@@ -52,6 +59,7 @@ class Champion:
         self._look_every_s = look_every_s
         self._wanted = registry.CHAMPION
         self._in_use = PACING_RULE
+        self._judged: ModelInUse | None = None
         self._looked = threading.Event()
         self._stopping = threading.Event()
         self._looking = threading.Lock()
@@ -76,6 +84,21 @@ class Champion:
         if self._thread.is_alive():
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
+
+    def judged(self) -> ModelInUse | None:
+        """Return the twin of the model that answers which never saw the held-out cycle; None where there is none."""
+        with self._looking:
+            now = self._in_use
+            if now.role == "pacing_rule":
+                return None
+            if self._judged is None or self._judged.version != now.version:
+                try:
+                    twin = registry.load(self.settings, now.version, "judged")
+                except OkrError as error:
+                    self._log.warning("the judged model is not loaded", version=now.version, error=str(error))
+                    return None
+                self._judged = replace(now, forecaster=twin, trained_until=twin.trained_until, is_judged=True)
+            return self._judged
 
     def load(self, reference: str) -> None:
         """Load an alias or a version now and keep to it.

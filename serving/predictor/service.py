@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from lakehouse.errors import ContractViolation
@@ -64,7 +65,7 @@ class Predictor:
         self._champion = champion
         self._cache = cache
         self._outbox = outbox
-        self._all: Published[AllForecasts] | None = None
+        self._all: dict[str, Published[AllForecasts]] = {}
         self._computing_all = threading.Lock()
 
     def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
@@ -90,15 +91,27 @@ class Predictor:
 
         These are for pages: they are looked at, not served to an app, so they are not sent as events.
         """
+        return self._all_by(self._champion.answering())
+
+    def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
+        """Return the last forecasts of ended key results by a model that never saw their outcomes.
+
+        Where every model has learned from cycles that ended on `cycle_end`, the one that answers is taken.
+        """
         model = self._champion.answering()
+        if model.learned_from(cycle_end):
+            judged = self._champion.judged()
+            model = judged if judged is not None and not judged.learned_from(cycle_end) else model
+        return self._all_by(model)
+
+    def _all_by(self, model: ModelInUse) -> Published[AllForecasts]:
         now = self._warehouse.publication()
         with self._computing_all:
-            kept = self._all
-            if kept is None or (kept.publication, kept.value.model.key) != (now, model.key):
+            self._all = {key: kept for key, kept in self._all.items() if kept.publication == now}
+            if model.key not in self._all:
                 rows = self._warehouse.read(lambda reader: read_current(reader.connection))
-                kept = Published(rows.publication, AllForecasts(model, _forecast(model, rows.value)))
-                self._all = kept
-        return kept
+                self._all[model.key] = Published(rows.publication, AllForecasts(model, _forecast(model, rows.value)))
+            return self._all[model.key]
 
     def trouble(self) -> str | None:
         """Say why it is not the champion that answers; None if it is."""

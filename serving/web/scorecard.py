@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from serving.predictor.champion import ModelInUse
 from serving.predictor.forecast import CachedForecast
@@ -82,8 +82,7 @@ class ScorecardPage:
     @property
     def learned_from_it(self) -> bool:
         """Whether the model has learned from the outcomes of the cycle that is shown."""
-        until = self.model.trained_until
-        return until is not None and date.fromisoformat(until) >= self.organisation["cycle_end"]
+        return self.model.learned_from(self.organisation["cycle_end"])
 
 
 @dataclass(frozen=True)
@@ -100,6 +99,11 @@ class KeyResultPage:
     check_ins: list[Row]
     tone: str
     came_true: bool | None
+
+    @property
+    def learned_from_it(self) -> bool:
+        """Whether the model has learned from this key result's own outcome."""
+        return bool(self.row["is_closed"]) and self.model.learned_from(self.row["cycle_end"])
 
     @property
     def by_rule(self) -> bool:

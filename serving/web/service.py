@@ -2,12 +2,13 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import date
 
 from serving.errors import NotFound, NotPublished
 from serving.predictor.service import AllForecasts, Predictor
 from serving.published import Published, PublishedReader, Row, Warehouse
 from serving.web import scorecard
-from serving.web.charts import Forecast, interval, trajectory
+from serving.web.charts import Forecast, Trajectory, interval, trajectory
 from serving.web.scorecard import KeyResultPage, Line, ScorecardPage, TeamLine
 
 ROOM = "serving.web"
@@ -65,7 +66,6 @@ class Scorecard:
             NotFound: the publication holds none of that id.
             NotPublished: nothing has been published yet.
         """
-        forecasts = self._predictor.all_current()
         found = self._warehouse.read(
             lambda reader: (
                 reader.rows("serving.data", "key_result", {"key_result_id": key_result_id}),
@@ -75,36 +75,30 @@ class Scorecard:
         rows, check_ins = found.value
         if not rows:
             raise NotFound("The current publication holds no such key result.")
-        row, forecast = rows[0], forecasts.value.by_id.get(key_result_id)
-        span = Forecast(forecast.low, forecast.high) if forecast else None
+        row = rows[0]
+        forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None).value
+        forecast = forecasts.by_id.get(key_result_id)
         return KeyResultPage(
             publication=found.publication,
-            model=forecasts.value.model,
+            model=forecasts.model,
             trouble=self._predictor.trouble(),
             row=row,
             forecast=forecast,
             interval=interval(forecast.low, forecast.high) if forecast else None,
-            chart=None
-            if row["cycle_start"] is None
-            else trajectory(
-                [
-                    (one["checked_in_on"], one["progress_ratio"])
-                    for one in check_ins
-                    if one["progress_ratio"] is not None
-                ],
-                starts_on=row["cycle_start"],
-                ends_on=row["cycle_end"],
-                today=None if row["is_closed"] else found.publication.data_as_of.date(),
-                forecast=None if row["is_closed"] or forecasts.value.model.role == "pacing_rule" else span,
-            ),
+            chart=_chart(row, check_ins, found.publication.data_as_of.date(), _span(row, forecasts)),
             check_ins=check_ins[::-1][:CHECK_INS_SHOWN],
             tone=scorecard.tone(forecast.probability) if forecast else "warn",
             came_true=_came_true(row, forecast.probability if forecast else None),
         )
 
+    def _forecasts(self, ended_on: date | None) -> Published[AllForecasts]:
+        return self._predictor.all_in_hindsight(ended_on) if ended_on else self._predictor.all_current()
+
     def _of_one_publication(self) -> tuple[Published[AllForecasts], Published[_Read]]:
         for _ in range(ATTEMPTS):
-            forecasts, rows = self._predictor.all_current(), self._warehouse.read(_read)
+            rows = self._warehouse.read(_read)
+            of_all = rows.value.organisation
+            forecasts = self._forecasts(None if of_all["open_count"] else of_all["cycle_end"])
             if forecasts.publication == rows.publication:
                 break
         return forecasts, rows
@@ -138,6 +132,27 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
         share = (expected or 0) / max(team["key_result_count"], 1)
         lines.append(TeamLine(team, expected, scorecard.tone(share)))
     return lines
+
+
+def _span(row: Row, forecasts: AllForecasts) -> Forecast | None:
+    """Return the interval to draw: none for what has ended, none by the pacing rule, which knows no interval."""
+    forecast = forecasts.by_id.get(row["key_result_id"])
+    if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
+        return None
+    return Forecast(forecast.low, forecast.high)
+
+
+def _chart(row: Row, check_ins: list[Row], today: date, span: Forecast | None) -> Trajectory | None:
+    if row["cycle_start"] is None:
+        return None
+    drawn = [one for one in check_ins if one["progress_ratio"] is not None]
+    return trajectory(
+        [(one["checked_in_on"], one["progress_ratio"]) for one in drawn],
+        starts_on=row["cycle_start"],
+        ends_on=row["cycle_end"],
+        today=None if row["is_closed"] else today,
+        forecast=span,
+    )
 
 
 def _came_true(row: Row, probability: float | None) -> bool | None:

@@ -21,7 +21,7 @@ from lakehouse.warehouse import connect, dbt_environment
 from ml import registry
 from ml.features import read_history
 from ml.recipe import Recipe
-from ml.split import everything_closed
+from ml.split import closed_periods, everything_closed, split_at
 from ml.train import fit
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -121,14 +121,15 @@ def republish(settings: Settings) -> publication.Publication:
 
 
 def register_two_models(settings: Settings) -> None:
-    """Register two small models that differ, the first of them as champion."""
+    """Register two small models that differ, the first as champion, each beside its twin without the last cycle."""
     with connect(settings.require("dsn_serving")) as connection:
         history = read_history(connection)
     learned = history.take(everything_closed(history))
+    earlier = history.take(split_at(history, closed_periods(history)[-1]).train)
     for rounds in (5, 8):
-        model = fit(learned, Recipe(rounds=rounds))
+        model, judged = fit(learned, Recipe(rounds=rounds)), fit(earlier, Recipe(rounds=rounds))
         registry.register(
-            settings, {"model": model, "judged": model}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
+            settings, {"model": model, "judged": judged}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
             tags={"trained_until": model.trained_until},
         )  # fmt: skip
     registry.set_champion(settings, "1")

@@ -111,6 +111,21 @@ def test_a_key_result_that_ended_tells_whether_the_forecast_came_true(api: Api) 
         assert ("came true" in page) or ("turned out wrong" in page)
 
 
+def test_a_forecast_by_a_model_that_learned_from_the_outcome_says_so(api: Api) -> None:
+    headers = api.headers("app")
+    cycles = api.client.get("/v1/okr-progress", headers=headers).json()["teams"]
+    ended = sorted(
+        {team["cycle_id"]: team["cycle_end"] for team in cycles if team["closed_count"]}.items(), key=lambda c: c[1]
+    )
+    api.log_in()
+    flattered = []
+    for cycle_id, _ in (ended[0], ended[-1]):
+        listed = api.client.get(f"/v1/key-results?cycle={quote(cycle_id)}&status=achieved", headers=headers).json()
+        page = api.client.get(f"/key-results/{listed['key_results'][0]['key_result_id']}").text
+        flattered.append("so this flatters it" in page)
+    assert flattered == [True, False], "the last cycle is forecast by the twin that never saw it"
+
+
 @pytest.mark.parametrize("key_result_id", ["none", "%00", "..%2F..%2Flogin", "%FF", "a" * 5000])
 def test_an_unknown_key_result_is_a_readable_page(api: Api, key_result_id: str) -> None:
     api.log_in()
@@ -149,6 +164,7 @@ def test_a_history_without_an_open_key_result_shows_how_the_last_forecasts_turne
     assert "How the last cycle ended" in page
     assert "Last forecasts that came true" in page
     assert "has since learned from these very outcomes" in page
+    assert "as it was before it learned from this cycle" in page
     assert "Likely to be missed" not in page
 
 
