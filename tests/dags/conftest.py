@@ -1,0 +1,25 @@
+"""An Airflow home for tests, never the user's; Airflow reads its settings when it is imported."""
+
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with a database of its own, and telemetry off."""
+    home = tmp_path_factory.mktemp("airflow")
+    os.environ |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Airflow's own import uses is not ours to mend
+        import airflow.dag_processing.dagbag  # noqa: F401
+        import cosmos.operators.local  # noqa: F401
+    return home

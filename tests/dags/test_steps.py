@@ -1,0 +1,144 @@
+"""The edge to Airflow: what is retried, what ends the task, what a step leaves behind."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from dags.steps.catalog import fingerprint, is_current
+from dags.steps.champion import champion_version
+from dags.steps.edge import step
+from dags.steps.record import record_failure, record_success
+from lakehouse.errors import GateFailed, PermanentError, RetryableError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml.registry import CHAMPION, MODEL_NAME, client
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+STARTED = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    @step
+    def body() -> None:
+        raise error
+
+    return body
+
+
+def test_what_may_pass_is_left_to_airflow_s_retries() -> None:
+    with pytest.raises(RetryableError, match="broker is away"):
+        raising(RetryableError("broker is away"))()
+
+
+@pytest.mark.parametrize("error", [PermanentError("mend the settings"), GateFailed("three rules broke")])
+def test_what_will_not_pass_ends_the_task_with_its_message(error: PermanentError) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    with pytest.raises(AirflowFailException, match=str(error)):
+        raising(error)()
+
+
+def test_a_bug_is_no_verdict_and_keeps_its_own_face() -> None:
+    with pytest.raises(ZeroDivisionError):
+        raising(ZeroDivisionError())()
+
+
+def test_a_step_keeps_its_name_and_its_parameters() -> None:
+    import inspect
+
+    from dags.steps import etl
+
+    assert etl.load.__name__ == "load"
+    assert list(inspect.signature(etl.load).parameters) == ["upto"]
+
+
+@pytest.fixture
+def ended_step() -> dict[str, Any]:
+    """What Airflow hands to a callback."""
+    ti = SimpleNamespace(
+        dag_id="okr_etl_dag", task_id="load", run_id="run", start_date=STARTED, end_date=STARTED,
+        xcom_pull=lambda task_ids, key: 7,
+    )  # fmt: skip
+    return {"ti": ti, "exception": None}
+
+
+def newest(settings: Settings, topic: str) -> dict[str, Any]:
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "enable.auto.commit": False}
+    )
+    try:
+        places = [TopicPartition(topic, p) for p in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+        for place in places:
+            place.offset = max(consumer.get_watermark_offsets(place, timeout=10)[1] - 1, 0)
+        consumer.assign(places)
+        found = [message for message in consumer.consume(len(places), timeout=5) if not message.error()]
+        return msgspec.json.decode(max(found, key=lambda message: message.timestamp()[1]).value())
+    finally:
+        consumer.close()
+
+
+def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    record_success(ended_step)
+    event = newest(kafka, "okr_data_pipeline")
+    assert event["type"] == "okr.pipeline_step.finished.v1"
+    assert {k: event["data"][k] for k in ("pipeline", "step", "run_id", "state", "rows", "message")} == {
+        "pipeline": "okr_etl_dag", "step": "load", "run_id": "run", "state": "success", "rows": 7, "message": None,
+    }  # fmt: skip
+    record_failure(ended_step | {"exception": GateFailed("three rules broke")})
+    event = newest(kafka, "okr_data_pipeline")
+    assert (event["data"]["state"], event["data"]["message"]) == ("failed", "three rules broke")
+
+
+def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step(
+    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    begun = time.monotonic()
+    record_success(ended_step)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.fixture
+def registry(fresh_database: Settings, tmp_path: Path) -> Settings:
+    """A database that MLflow may make its tables in."""
+    owner = fresh_database.require("dsn_owner")
+    with connect(owner) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS public")
+        connection.execute("GRANT ALL ON SCHEMA public TO okr_owner")
+    uri = SecretStr(owner.replace("postgresql://", "postgresql+psycopg2://"))
+    return fresh_database.model_copy(update={"mlflow_store_uri": uri, "mlflow_artifacts": str(tmp_path)})
+
+
+def test_the_champion_is_named_once_there_is_one(registry: Settings) -> None:
+    assert champion_version(registry) is None  # MLflow has no tables yet
+    with client(registry) as mlflow:
+        mlflow.create_registered_model(MODEL_NAME)
+        version = mlflow.create_model_version(MODEL_NAME, source=f"{registry.mlflow_artifacts}/model")
+        assert champion_version(registry) is None
+        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
+    assert champion_version(registry) == str(version.version)
+
+
+def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: Path) -> None:
+    project, site = tmp_path / "project", tmp_path / "site"
+    project.mkdir()
+    site.mkdir()
+    (project / "model.sql").write_text("select 1", encoding="utf-8")
+    assert not is_current(project, site)
+    (site / "project.sha256").write_text(fingerprint(project), encoding="ascii")
+    assert is_current(project, site)
+    (project / "model.yml").write_text("description: new", encoding="utf-8")
+    assert not is_current(project, site)

@@ -1,0 +1,104 @@
+"""The daily judgement of what is published, and the Data Docs it leaves."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from expectations.deep import judge_published, require_passed
+from expectations.suites import drift
+from lakehouse.errors import GateFailed, PermanentError
+from lakehouse.publication import publish
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+
+
+@pytest.fixture
+def published(copy_of_the_build: Callable[[], AbstractContextManager[Settings]], tmp_path: Path) -> Iterator[Settings]:
+    """A published build, with the loader's watermarks as they are after a load."""
+    with copy_of_the_build() as settings:
+        with connect(settings.require("dsn_loader")) as connection:
+            connection.execute(
+                "INSERT INTO raw.load_watermark SELECT 'okr_user_events', 0, max(kafka_offset) + 1, now() "
+                "FROM raw.okr_user_events"
+            )
+        gate = {"passed": True}
+        publish(settings.require("dsn_transform"), dbt_run_id="run", gate=gate, model_version=None)
+        yield settings.model_copy(update={"sites_dir": tmp_path / "sites"})
+
+
+def change(settings: Settings, role: str, statement: str) -> None:
+    with connect(settings.require(role)) as connection:
+        assert connection.execute(statement.encode()).rowcount > 0
+
+
+def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(published: Settings) -> None:
+    report = judge_published(published, "run")
+    assert report.passed, report.summary()
+    site = published.sites_dir / "quality"
+    pages = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
+    assert len(pages) > len(report.suites)
+    for page in pages:
+        assert "<script" not in page
+        assert 'src="http' not in page
+        assert "https://cdn" not in page
+        assert "okr_transform" not in page, "the login must not be in the docs"
+    index = (site / "index.html").read_text(encoding="utf-8")
+    assert "Checked" in index
+    assert "check_in_recomputed" in index
+
+
+@pytest.mark.parametrize(
+    ("rule", "role", "fault"),
+    [
+        ("value_is_the_source_s", "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
+        ("progress_is_that_of_its_definition", "dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
+        (
+            "final_score_is_that_of_the_closing_check_in",
+            "dsn_transform",
+            "UPDATE marts.mart_okr_scorecard SET final_score = 0.5",
+        ),
+        (
+            "scorecard_is_the_last_day",
+            "dsn_transform",
+            "UPDATE marts.mart_okr_scorecard SET progress_ratio = progress_ratio + 0.01",
+        ),
+        (
+            "nothing_beyond_the_watermark",
+            "dsn_loader",
+            "UPDATE raw.load_watermark SET next_offset = 1, updated_at = now()",
+        ),
+        (
+            "loaded_is_published",
+            "dsn_loader",
+            "UPDATE raw.load_watermark SET next_offset = next_offset + 5, updated_at = now() - interval '2 hours'",
+        ),
+        ("is_the_current_one", "dsn_transform", "UPDATE marts.publication SET publication_id = 99"),
+        ("rows_are_those_published", "dsn_transform", "DELETE FROM marts.fct_check_in WHERE NOT is_final"),
+    ],
+)
+def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str, role: str, fault: str) -> None:
+    change(published, role, fault)
+    report = judge_published(published, "run")
+    assert rule in {broken.name for _, broken in report.broken()}, report.summary()
+    with pytest.raises(GateFailed, match="okr publication rollback"):
+        require_passed(report)
+
+
+def test_advice_is_reported_and_stops_nothing(published: Settings) -> None:
+    newest = "(SELECT max(cycle_start) FROM ml.key_result_features WHERE as_of_kind = 'check_in')"
+    change(published, "dsn_transform", f"UPDATE ml.key_result_features SET confidence = 0 WHERE cycle_start = {newest}")
+    report = judge_published(published, "run")
+    assert "confidence_is_that_learned_from" in {rule.name for _, rule in report.advice()}
+    assert report.passed, report.summary()
+    assert "advice" in (published.sites_dir / "quality" / "index.html").read_text(encoding="utf-8")
+
+
+def test_without_a_publication_there_is_nothing_to_judge(fresh_database: Settings) -> None:
+    with pytest.raises(PermanentError, match="let okr_etl_dag run first"):
+        judge_published(fresh_database, "run")
+
+
+def test_a_feature_without_enough_rows_has_no_rule() -> None:
+    assert drift.suite({}).rules == ()
