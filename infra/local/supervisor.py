@@ -182,7 +182,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        return _UnixConnection(self._path)
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # what closing the proxy closes
+        return connection
 
 
 class _UnixConnection(http.client.HTTPConnection):
