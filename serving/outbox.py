@@ -35,11 +35,12 @@ class Outbox:
     """Sends events through the real producer. Start it before use, stop it at the end."""
 
     bootstrap: str
+    waiting_most: int = WAITING_MOST
     counts: Counter[str] = field(default_factory=Counter)
     """posted, sent, lost: events since the start."""
 
     def __post_init__(self) -> None:
-        self._waiting: queue.Queue[_Parcel] = queue.Queue(WAITING_MOST)
+        self._waiting: queue.Queue[_Parcel] = queue.Queue(self.waiting_most)
         self._stopping = threading.Event()
         self._producer: EventProducer | None = None
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)

@@ -15,7 +15,7 @@ from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
 from serving.services import Served
 from serving.web.pages import Pages
 from serving.web.scorecard import SHOWN, SHOWN_MOST
-from serving.web.sites import SITE_POLICY, site_file
+from serving.web.sites import CATALOG_POLICY, QUALITY_POLICY, site_file
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,6 +47,12 @@ def key_result(key_result_id: str, visitor: Looking, services: Served, pages: Re
     """Show a key result's trajectory, forecast and check-ins."""
     page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""))
     return pages.render("key_result.html", page=page, visitor=visitor)
+
+
+@router.get("/favicon.ico")
+def icon() -> Response:
+    """Lead browsers that ask for an icon of their own accord to ours."""
+    return RedirectResponse("/static/okr.svg", 301)
 
 
 @router.get("/login")
@@ -88,17 +94,17 @@ def logout() -> Response:
 @router.get("/catalog/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
 def catalog(path: str, services: Served) -> Response:
     """Serve a file of dbt's documentation."""
-    return _site(services.settings.sites_dir / "catalog", path)
+    return _site(services.settings.sites_dir / "catalog", path, CATALOG_POLICY)
 
 
 @router.get("/quality/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
 def quality(path: str, services: Served) -> Response:
     """Serve a file of Great Expectations' Data Docs."""
-    return _site(services.settings.sites_dir / "quality", path)
+    return _site(services.settings.sites_dir / "quality", path, QUALITY_POLICY)
 
 
-def _site(site: Path, path: str) -> Response:
-    return FileResponse(site_file(site, path), headers={"Content-Security-Policy": SITE_POLICY})
+def _site(site: Path, path: str, policy: str) -> Response:
+    return FileResponse(site_file(site, path), headers={"Content-Security-Policy": policy})
 
 
 def _local(path: str) -> str:

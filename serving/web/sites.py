@@ -4,11 +4,15 @@ from pathlib import Path
 
 from serving.errors import NotFound
 
-# Both sites are generated with inline scripts and styles. Nothing but this service may be loaded or called by them.
-SITE_POLICY = (
-    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+# dbt's site is one page of inline scripts and styles that reads its JSON files; the Data Docs have inline styles and no
+# script. Nothing but this service may be loaded or called by either.
+_BASE = (
+    "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+CATALOG_POLICY = (
+    f"{_BASE}; script-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self' data:"
+)
+QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'"
 
 
 def site_file(site: Path, path: str) -> Path:

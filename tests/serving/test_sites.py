@@ -55,9 +55,13 @@ def test_no_path_leads_out_of_a_site(sites: Api, path: str) -> None:
     assert "root:" not in answer.text
 
 
-def test_a_site_may_run_its_inline_scripts_and_call_nobody(sites: Api) -> None:
+def test_the_catalog_may_run_its_scripts_and_the_data_docs_none_and_both_call_nobody(sites: Api) -> None:
     sites.log_in()
-    policy = sites.client.get("/catalog/").headers["content-security-policy"]
-    assert "script-src 'self' 'unsafe-inline'" in policy
-    assert "default-src 'none'" in policy
-    assert "http" not in policy
+    quality = sites.settings.sites_dir / "quality"
+    quality.mkdir()
+    (quality / "index.html").write_text("<h1>quality</h1>")
+    for site, scripts in (("catalog", True), ("quality", False)):
+        policy = sites.client.get(f"/{site}/").headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert ("script-src 'self' 'unsafe-inline'" in policy) is scripts
+        assert "http" not in policy
