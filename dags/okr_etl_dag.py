@@ -39,7 +39,9 @@ with DAG(
     dagrun_timeout=timedelta(minutes=30),
     tags=["okr", "etl"],
     params={
-        "accept_raw_batch": Param(False, type="boolean", description="Load the batch though it is not plausible."),
+        "accept_raw_batch": Param(
+            False, type="boolean", description="Load and publish the batch though it is not plausible."
+        ),
         "accept_marts_build": Param(False, type="boolean", description="Publish though plausibility rules break."),
     },
     default_args={

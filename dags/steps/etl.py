@@ -59,7 +59,9 @@ def gate_marts() -> dict[str, Any]:
     """
     from expectations.marts import judge_build, require_passed
 
-    report = judge_build(load_settings(), run_id(), accepted=is_set("accept_marts_build"))
+    # Who accepted a batch as it is has accepted what its values do to the marts.
+    accepted = is_set("accept_marts_build") or is_set("accept_raw_batch")
+    report = judge_build(load_settings(), run_id(), accepted=accepted)
     report_rows(report.checked_rows)
     say(report.summary())
     require_passed(report)
