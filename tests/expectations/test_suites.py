@@ -1,0 +1,39 @@
+"""Conventions of the suites: what a rule must bring, and who may know the tool."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from expectations import deep, marts
+from expectations.rules import Suite, sql_rules
+from lakehouse.errors import PermanentError
+
+PACKAGE = Path(marts.__file__).parent
+DEEP = tuple(Suite(noun, table, sql_rules(noun)) for noun, table in deep.TABLES)
+
+
+@pytest.mark.parametrize("suite", [*marts.suites(), *DEEP], ids=lambda suite: suite.noun)
+def test_every_rule_says_what_is_expected_and_asks_the_suite_s_own_table(suite: Suite) -> None:
+    names = [rule.name for rule in suite.every_rule()]
+    assert len(names) == len(set(names))
+    for rule in suite.rules:
+        assert "{batch}" in rule.arguments["unexpected_rows_query"], rule.name
+        assert not rule.says.endswith("."), rule.name
+
+
+def test_no_sql_file_is_left_unread() -> None:
+    read = {suite.noun for suite in (*marts.suites(), *DEEP)}
+    assert {file.stem for file in (PACKAGE / "suites").glob("*.sql")} == read
+
+
+def test_the_gate_alone_imports_great_expectations() -> None:
+    importing = re.compile(r"^\s*(import|from) great_expectations", re.MULTILINE)
+    files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text(encoding="utf-8"))]
+    assert [file.name for file in files] == ["gate.py"]
+
+
+def test_a_query_without_a_sentence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("expectations.rules.read_sql", lambda *_: "-- name: nameless\nSELECT 1 FROM {batch}\n")
+    with pytest.raises(PermanentError, match="-- expect:"):
+        sql_rules("broken")
