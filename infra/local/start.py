@@ -17,7 +17,7 @@ from infra.local.stop import stop_everything
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import OkrError, PermanentError, RetryableError
 
-POLL_SECONDS = 0.2
+POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
 # A service that ends is tried again by the supervisor; so often in one start is not a matter of order any more.
 MOST_LIVES = 4
@@ -125,9 +125,12 @@ class _Startup:
 
     def _start(self, step: Service) -> None:
         self._supervisor.start(step.name)
-        deadline = time.monotonic() + step.start_limit_seconds
+        began = time.monotonic()
+        deadline = began + step.start_limit_seconds
         lives: set[int] = set()
-        while not self._interrupted.wait(POLL_SECONDS):
+        now = began
+        # Asking takes time from those that are slow to start.
+        while not self._interrupted.wait(POLL_SECONDS if now - began < QUICK_SECONDS else SLOW_POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
             lives.add(info["pid"])
             if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
