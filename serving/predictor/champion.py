@@ -13,7 +13,7 @@ from ml.forecast import Forecaster
 from ml.pacing import PacingRule
 from serving.errors import NotFound, NotLoadable
 
-LOOK_EVERY_S = 30.0
+LOOK_EVERY_S = 10.0  # asking costs 0.05 s, and a promotion should be seen soon
 FIRST_LOOK_S = 20.0  # a request of the first seconds waits this long for the first model
 
 Role = Literal["champion", "challenger", "pacing_rule"]
