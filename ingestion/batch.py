@@ -24,8 +24,8 @@ class Span:
 class Limits:
     """What ends a micro-batch: so many messages, so many bytes, or so long since it was begun."""
 
-    rows: int = 50_000
-    megabytes: float = 32.0
+    rows: int = 30_000
+    megabytes: float = 24.0
     seconds: float = 1.0
 
 

@@ -3,16 +3,19 @@
 The protocol, and what each step is for:
 1. The snapshot is refreshed and must say, for each partition, that its next offset is where this batch starts.
    (A transaction id alone is no guard: delta-rs #2580 let the same one in twice.)
-2. The rows are appended on that snapshot together with the partitions' new next offsets. A worker that raced past us
-   since step 1 makes the commit fail: we are fenced.
-3. After any error the table is read again and its versions decide, never the exception: an error may come back although
+2. The rows are written as files, which nobody sees yet.
+3. The files are added on that snapshot together with the partitions' new next offsets, in one commit. A worker that
+   raced past us since step 1 makes the commit fail: we are fenced.
+4. After any error the table is read again and its versions decide, never the exception: an error may come back although
    the write landed (delta-rs #2609).
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.batch import Span
+from ingestion.landing.files import STATISTICS_COLUMNS, write_files
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import PARTITION_COLUMN, application_id, landing_schema, table_uri
 from lakehouse.logs import get_logger
@@ -20,13 +23,14 @@ from lakehouse.logs import get_logger
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
+    from deltalake.transaction import AddAction
 
 log = get_logger(__name__)
 
 ATTEMPTS = 3
+# Readers skip files by the statistics that `files` writes; a checkpoint bounds what opening the table reads.
 CONFIGURATION: dict[str, str | None] = {
-    # Statistics where readers skip files by them; on payload columns they would only swell the log.
-    "delta.dataSkippingStatsColumns": "kafka_partition,kafka_offset,logged_at,event_type",
+    "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
     "delta.checkpointInterval": "50",
 }
 
@@ -44,7 +48,8 @@ class LandingTable:
         Raises:
             PermanentError: its events came from another Kafka cluster.
         """
-        self._uri = table_uri(lake_uri, topic)
+        uri = table_uri(lake_uri, topic)
+        self._uri = uri if "://" in uri else str(Path(uri).absolute())
         self._topic, self._cluster_id, self._group = topic, cluster_id, group
         self._table = self._open_or_create()
         known = self._table.metadata().description
@@ -71,21 +76,29 @@ class LandingTable:
             FencedError: the table is not where this batch starts; nothing of the batch was written.
             RetryableError: the lake could not be written; nothing of the batch was written.
         """
+        self.refresh()
+        self._check_start(spans)
+        try:
+            files = write_files(rows, self._uri)
+        except OSError as failed:
+            raise self._unwritable(failed) from failed
         error: Exception | None = None
         for _ in range(ATTEMPTS):
-            self.refresh()
-            self._check_start(spans)
-            error = self._try_write(rows, spans)
+            error = self._try_commit(files, spans)
             if error is None:
                 return
             log.warning("a commit failed, the table decides", topic=self._topic, error=str(error))
             self._table = self._open_or_create()
             if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
                 return
-        raise RetryableError(
-            f"The lake table {self._uri} could not be written in {ATTEMPTS} attempts ({error}). Is the disk full or "
-            "read-only? Nothing is lost: the events stay in Kafka and are landed after a restart."
-        ) from error
+            self._check_start(spans)
+        raise self._unwritable(error) from error
+
+    def _unwritable(self, error: Exception | None) -> RetryableError:
+        return RetryableError(
+            f"The lake table {self._uri} could not be written ({error}). Is the disk full or read-only? "
+            "Nothing is lost: the events stay in Kafka and are landed after a restart."
+        )
 
     def _check_start(self, spans: Mapping[int, Span]) -> None:
         for partition, span in spans.items():
@@ -96,18 +109,18 @@ class LandingTable:
                     "another worker has landed it."
                 )
 
-    def _try_write(self, rows: "pa.Table", spans: Mapping[int, Span]) -> Exception | None:
-        from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+    def _try_commit(self, files: "list[AddAction]", spans: Mapping[int, Span]) -> Exception | None:
+        from deltalake import CommitProperties, Transaction
         from deltalake.exceptions import DeltaError
 
         transactions = [Transaction(self._application_id(partition), span.next) for partition, span in spans.items()]
         try:
-            write_deltalake(
-                self._table,
-                rows,
+            self._table.create_write_transaction(
+                files,
                 mode="append",
+                schema=self._table.schema(),
+                partition_by=PARTITION_COLUMN,
                 commit_properties=CommitProperties(app_transactions=transactions),
-                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
             )
         except (DeltaError, OSError) as error:
             return error

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import deltalake
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
@@ -75,16 +74,13 @@ def test_a_second_start_goes_on_where_the_lake_stands(
 
 
 KILLED_AT = {
-    "before the lake is written": "import deltalake; deltalake.write_deltalake = die",
-    "with Parquet written, the Delta commit not": """
-import deltalake, pyarrow.parquet
-def half(table, rows, **_):
-    folder = Path(table.table_uri.removeprefix("file://")) / "event_date=2026-01-01"
-    folder.mkdir(exist_ok=True)
-    pyarrow.parquet.write_table(rows, folder / "part-orphan.parquet")
-    die()
-deltalake.write_deltalake = half
+    "before the lake is written": "import ingestion.landing.commit as c; c.write_files = die",
+    "with half of the files written": """
+import ingestion.landing.files as f
+write, written = f._write, []
+f._write = lambda *arguments: die() if written else written.append(1) or write(*arguments)
 """,
+    "between the files and the Delta commit": "import deltalake; deltalake.DeltaTable.create_write_transaction = die",
     "between the Delta commit and Kafka's": "import ingestion.reader as r; r.PartitionReader.landed = die",
 }
 
@@ -94,11 +90,11 @@ def test_a_worker_killed_leaves_every_event_landed_once(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
 ) -> None:
     for number in range(500):
-        producer.send(check_in(number))
+        producer.send(check_in(number * 300))  # over several days, so that a batch is several files
     producer.flush()
     run_until_killed(pipeline, KILLED_AT[step], DRAIN, tmp_path)
-    for number in range(500, 600):
-        producer.send(check_in(number))
+    for number in range(100):
+        producer.send(check_in(1 + number * 300))
     producer.flush()
     drain(pipeline)
     assert_landed_once(pipeline, 600)
@@ -142,14 +138,14 @@ def test_an_error_that_comes_back_although_the_write_landed_does_not_double_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """delta-rs #2609."""
-    write, calls = deltalake.write_deltalake, []
+    commit, calls = DeltaTable.create_write_transaction, []
 
-    def write_and_fail(*arguments: Any, **named: Any) -> None:
+    def commit_and_fail(*arguments: Any, **named: Any) -> None:
         calls.append(1)
-        write(*arguments, **named)
+        commit(*arguments, **named)
         raise DeltaError("the answer was lost")
 
-    monkeypatch.setattr(deltalake, "write_deltalake", write_and_fail)
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", commit_and_fail)
     table = LandingTable(str(tmp_path), TOPIC, "cluster", "group")
     table.append(batch(0, 10), {0: Span(None, 10)})
     assert len(calls) == 1
@@ -210,3 +206,11 @@ def test_two_workers_share_the_partitions_and_land_everything_once(
     for worker in workers:
         worker.join(30)
     assert_landed_once(pipeline, 2000)
+
+
+def test_a_lake_in_a_folder_with_a_strange_name_works(tmp_path: Path) -> None:
+    folder = tmp_path / "a b ü #1"
+    LandingTable(str(folder), TOPIC, "cluster", "group").append(batch(0, 10), {0: Span(None, 10)})
+    assert DeltaTable(table_uri(str(folder), TOPIC)).to_pyarrow_dataset().count_rows() == 10
+    (written,) = folder.glob("*/event_date=*/*.parquet")
+    assert written.stat().st_size > 0
