@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.pace import pace_of, signed_log
+from ml.pace import ACHIEVED_SCORE, pace_of, signed_log
 from ml.rows import Rows
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXPECTED_BY = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
 FEWEST_ROWS = 20  # of one cycle and week: fewer give no 5 % quantile
 DAYS_OF_A_WEEK = 7.0
+INTERVAL_LEVEL = 0.9  # share of final scores that an interval holds
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,22 @@ class Bands:
         import numpy as np
 
         return np.clip(rows.numbers("progress_ratio") + pace_of(log_pace) * rows.numbers("remaining_ratio"), 0.0, 1.0)
+
+
+def agree(
+    low: "NDArray[float64]", high: "NDArray[float64]", probability: "NDArray[float64]", level: float
+) -> "tuple[NDArray[float64], NDArray[float64]]":
+    """Return bounds that say what the probability says: one below a tail's share, (1 - level) / 2, ends them at 0.7.
+
+    The bands know the paces alone, the probability the owner's confidence too: side by side, "1 %" and "0.10 to 1.00"
+    would contradict each other.
+    """
+    import numpy as np
+
+    tail = (1.0 - level) / 2.0
+    ceiling = np.where(probability < tail, ACHIEVED_SCORE, 1.0)
+    floor = np.where(probability > 1.0 - tail, ACHIEVED_SCORE, 0.0)
+    return np.clip(low, floor, ceiling), np.clip(high, floor, ceiling)
 
 
 def fit_bands(rows: Rows, level: float) -> Bands:

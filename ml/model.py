@@ -15,7 +15,7 @@ from ml.boosted import Boosted
 from ml.design import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
 from ml.features import NEEDED
 from ml.forecast import Forecast
-from ml.interval import Bands
+from ml.interval import INTERVAL_LEVEL, Bands, agree
 from ml.logistic import Logistic
 from ml.owner import OwnerWeight
 from ml.rows import Rows, rows_of_mappings
@@ -66,10 +66,9 @@ class ForecastModel:
         silent = rows.numbers("check_ins") == 0
         step = self.silence.step(rows.numbers("elapsed_ratio"))
         low, high = self.bands.of(rows)
-        return (
-            np.where(silent, np.array(self.silence.low)[step], low),
-            np.where(silent, np.array(self.silence.high)[step], high),
-        )
+        low = np.where(silent, np.array(self.silence.low)[step], low)
+        high = np.where(silent, np.array(self.silence.high)[step], high)
+        return agree(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
         """Return what each feature adds to the log-odds of each row, and `base`; they sum to `margins`."""

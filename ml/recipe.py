@@ -20,7 +20,6 @@ class Recipe:
     thresholds: int = 11
     span: float = 1.5
     logistic_strength: float = 1.0
-    interval_level: float = 0.9
     seed: int = 20_260_101
 
     def parameters(self) -> dict[str, float]:

@@ -4,7 +4,7 @@ from lakehouse.errors import PermanentError
 from ml.boosted import fit_boosted
 from ml.design import boosted_matrix, logistic_matrix
 from ml.features import NEEDED
-from ml.interval import fit_bands
+from ml.interval import INTERVAL_LEVEL, fit_bands
 from ml.logistic import fit_logistic
 from ml.model import ForecastModel, pace_margins
 from ml.owner import fit_owner_weight
@@ -38,8 +38,8 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
         trees=trees,
         logistic=logistic,
         owner=fit_owner_weight(check_ins, pace_margins(trees, logistic, check_ins)),
-        bands=fit_bands(check_ins, recipe.interval_level),
-        silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), recipe.interval_level),
+        bands=fit_bands(check_ins, INTERVAL_LEVEL),
+        silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), INTERVAL_LEVEL),
         trained_until=str(np.max(check_ins["period_end"])),
     )
 

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import msgspec
 
-from ml.recipe import Recipe
+from ml.interval import INTERVAL_LEVEL
 
-LEVEL = Recipe.interval_level  # share of final scores that an interval is made to hold
+LEVEL = INTERVAL_LEVEL
 
 
 class CachedForecast(msgspec.Struct, frozen=True):
