@@ -5,6 +5,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from ingestion.client_errors import QUIET, ClientErrors
 from ingestion.events import EncodedEvent
 from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
@@ -115,7 +116,8 @@ def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer"
         "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
         "delivery.timeout.ms": 60_000,
         "allow.auto.create.topics": False,
-        "log_level": 3,
+        "error_cb": ClientErrors(),
+        **QUIET,
     }
     producer = Producer(settings)
     attempts = Retrying(

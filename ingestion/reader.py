@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ingestion.batch import Batch, Limits, Span
+from ingestion.client_errors import QUIET, ClientErrors
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 CHUNK_MESSAGES = 10_000
-CONNECT_SECONDS = 60.0
+CONNECT_SECONDS = 15.0
 DRAIN_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -34,7 +35,7 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "queued.max.messages.kbytes": 49_152,
     "fetch.message.max.bytes": 4_194_304,
     "fetch.queue.backoff.ms": 5,
-    "log_level": 3,
+    **QUIET,
 }
 
 # Given the partitions now assigned, as (topic, partition): where each is to be read from, None for its beginning.
@@ -60,7 +61,9 @@ class PartitionReader:
         self._is_reassigned = False
         self._stored_offsets: StoredOffsets | None = None
         self._consumer: Consumer = Consumer(
-            CONSUMER_SETTINGS | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": _log_error} | overrides
+            CONSUMER_SETTINGS
+            | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": ClientErrors()}
+            | overrides
         )
         self.cluster_id = _find_topics(self._consumer, bootstrap, self._topics)
 
@@ -211,7 +214,3 @@ def _raise_unless_passing(place: tuple[str, int], error: "KafkaError") -> None:
     if error.fatal() or not error.retriable():
         raise RetryableError(f"Reading {place} failed: {error.str()}.") from KafkaException(error)
     log.warning("reading failed, the client tries again", place=place, error=error.str())
-
-
-def _log_error(error: "KafkaError") -> None:
-    log.warning("kafka client", error=error.str())

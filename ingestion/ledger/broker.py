@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from ingestion.client_errors import QUIET
 from ingestion.ledger.offsets import Gap
 from lakehouse.errors import RetryableError
 
@@ -32,7 +33,7 @@ class Broker:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
-                "log_level": 0,
+                **QUIET,
             }
         )
 

@@ -1,0 +1,61 @@
+"""The workers as the supervisor runs them: processes that are told to end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from ingestion.events import EncodedEvent
+from ingestion.producer import EventProducer
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+
+OKR = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
+
+
+def start(settings: Settings, state: Path, *arguments: str) -> "subprocess.Popen[str]":
+    names = ("kafka_bootstrap", "lake_uri", "redis_url", "dsn_loader")
+    environment = os.environ | {f"OKR_{name.upper()}": settings.require(name) for name in names}
+    return subprocess.Popen(
+        [*OKR, *arguments], env=environment | {"OKR_STATE": str(state)}, stderr=subprocess.PIPE, text=True
+    )
+
+
+def landed_rows(settings: Settings) -> int:
+    uri = table_uri(settings.lake_uri, "okr_user_events")
+    return DeltaTable(uri).to_pyarrow_dataset().count_rows() if DeltaTable.is_deltatable(uri) else 0
+
+
+@pytest.mark.parametrize("worker", ["land", "state"])
+def test_a_worker_ends_with_status_0_when_told_to(
+    worker: str, pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent], tmp_path: Path
+) -> None:
+    for number in range(100):
+        producer.send(check_in(number))
+    producer.flush()
+    process = start(pipeline, tmp_path, "consume", worker)
+    deadline = time.monotonic() + 60
+    while worker == "land" and landed_rows(pipeline) < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    if worker == "state":
+        time.sleep(5)
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=20)
+    assert process.returncode == 0, log
+
+
+def test_a_worker_without_a_broker_says_so_and_waits_for_it(pipeline: Settings, tmp_path: Path) -> None:
+    alone = pipeline.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    process = start(alone, tmp_path, "consume", "land")
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=90)
+    assert "127.0.0.1:1" in line or "refused" in line

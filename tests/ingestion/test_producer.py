@@ -1,0 +1,60 @@
+"""The producer never loses an event in silence."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from infra.local.direct import running
+from infra.local.kafka import Kafka
+from infra.local.stack import prepare_stack
+from ingestion.events import EncodedEvent
+from ingestion.producer import EventProducer
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+
+Events = Callable[[int], EncodedEvent]
+
+
+def test_what_the_broker_took_is_counted_by_topic(pipeline: Settings, check_in: Events) -> None:
+    with EventProducer(pipeline.kafka_bootstrap) as producer:
+        for number in range(500):
+            producer.send(check_in(number))
+    assert dict(producer.delivered) == {"okr_user_events": 500}
+    assert not producer.failed
+
+
+def test_a_broker_that_is_away_is_named_within_the_limit() -> None:
+    begun = time.monotonic()
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1 .*make status"):
+        EventProducer("127.0.0.1:1", connect_seconds=1.0)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Settings, check_in: Events) -> None:
+    producer = EventProducer(pipeline.kafka_bootstrap)
+    producer.send(check_in(1))
+    producer.send_raw("no_such_topic", b"k", b"v")
+    with pytest.raises(RetryableError, match=r"took 1 messages, refused 1"):
+        producer.flush()
+    assert dict(producer.failed) == {"no_such_topic": 1}
+
+
+def test_a_flush_to_a_broker_that_went_away_ends_and_says_what_waits(check_in: Events, tmp_path: Path) -> None:
+    broker = Kafka(prepare_stack(tmp_path))
+    with running(broker):
+        producer = EventProducer(broker.stack.env["OKR_KAFKA_BOOTSTRAP"])
+    producer.send(check_in(1))
+    with pytest.raises(RetryableError, match="did not answer for 1"):
+        producer.flush(1.0)
+
+
+def test_a_full_queue_holds_the_source_back_and_drops_nothing(
+    pipeline: Settings, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.producer.QUEUE_MESSAGES", 50)
+    with EventProducer(pipeline.kafka_bootstrap) as producer:
+        for number in range(2000):
+            producer.send(check_in(number))
+    assert producer.delivered["okr_user_events"] == 2000
