@@ -1,10 +1,14 @@
 """The lake: one Delta table per topic, its schema, its place, and the name under which a partition commits."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from lakehouse.errors import PermanentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from deltalake import DeltaTable
 
 
 def landing_schema() -> "pa.Schema":
@@ -42,8 +46,35 @@ PARTITION_COLUMN = "event_date"
 
 
 def table_uri(lake_uri: str, topic: str) -> str:
-    """Where a topic's landing table is, for deltalake, polars and DuckDB alike."""
+    """Where a topic's landing table is, for deltalake, polars and DuckDB alike.
+
+    Raises:
+        PermanentError: a local path that delta-rs cannot open.
+    """
+    if "://" not in lake_uri and "%" in lake_uri:
+        raise PermanentError(
+            f"The lake's path {lake_uri} holds a % sign, which the Delta library takes for an escape. Choose a folder "
+            "without one (OKR_STATE or OKR_LAKE_URI)."
+        )
     return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri) / topic)
+
+
+def open_table(uri: str) -> "DeltaTable":
+    """Open a Delta table for readers such as polars.
+
+    On a local disk `file_uris` are plain paths here: delta-rs escapes a space in them, and polars would find no file.
+
+    Raises:
+        deltalake.exceptions.TableNotFoundError: there is no table (yet).
+    """
+    from deltalake import DeltaTable
+
+    class LocalPaths(DeltaTable):  # type: ignore[misc]
+        def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+            found: list[str] = super().file_uris(*args, **kwargs)
+            return [each if "://" in each else unquote(each) for each in found]
+
+    return LocalPaths(uri)
 
 
 def application_id(cluster_id: str, group: str, topic: str, partition: int) -> str:

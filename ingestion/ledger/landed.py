@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from ingestion.landing.consumer import GROUP
 from lakehouse.errors import RetryableError
-from lakehouse.lake import application_id, table_uri
+from lakehouse.lake import application_id, open_table, table_uri
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +36,11 @@ def read_landed(lake_uri: str, topic: str) -> dict[int, LandedPartition]:
     Raises:
         RetryableError: the table cannot be read.
     """
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     uri = table_uri(lake_uri, topic)
     try:
-        return _read(DeltaTable(uri), topic)
+        return _read(open_table(uri), topic)
     except TableNotFoundError:
         return {}
     except (DeltaError, OSError) as error:

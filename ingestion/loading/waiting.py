@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import RetryableError
-from lakehouse.lake import landing_schema, table_uri
+from lakehouse.lake import landing_schema, open_table, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -48,12 +48,11 @@ def read_from(
 
 
 def _open(lake_uri: str, topic: str) -> "DeltaTable | None":
-    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     uri = table_uri(lake_uri, topic)
     try:
-        return DeltaTable(uri)
+        return open_table(uri)
     except TableNotFoundError:
         return None  # nothing has landed yet
     except (DeltaError, OSError) as error:

@@ -1,0 +1,69 @@
+"""A running stack as the end-to-end tests drive it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from infra.demo.airflow import Airflow
+from infra.local.processes import stack_processes
+from infra.local.stack import Stack
+from lakehouse.settings import Settings
+
+OKR = Path(sys.executable).with_name("okr")
+
+
+@dataclass
+class Running:
+    """A stack that `okr demo --scale small` has brought up and filled; `output` is what the demo printed."""
+
+    stack: Stack
+    settings: Settings
+    output: str
+
+    def okr(self, *arguments: str, check: bool = True) -> str:
+        """Run a command as a user of this stack would."""
+        answer = run_okr(self.stack.state, *arguments)
+        assert not check or answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def airflow(self) -> Airflow:
+        return Airflow(self.settings)
+
+    def api(self, username: str) -> httpx.Client:
+        """Return a client of the API that is logged in."""
+        client = httpx.Client(base_url=self.settings.api_url, timeout=30)
+        password = self.settings.require(f"{username}_password")
+        token = client.post("/auth/token", data={"username": username, "password": password}).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    def kill(self, *words: str) -> None:
+        """SIGKILL the process whose command line holds all the words."""
+        found = [
+            each for each in stack_processes(self.stack) if all(word in " ".join(each.cmdline()) for word in words)
+        ]
+        assert found, f"no process of the stack has {words} in its command line"
+        for process in found:
+            process.send_signal(signal.SIGKILL)
+
+
+def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.CompletedProcess[str]":
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OKR_")}
+    return subprocess.run(
+        [OKR, *arguments], env=environment | {"OKR_STATE": str(state)}, capture_output=True, text=True, check=False,
+        timeout=limit_s,
+    )  # fmt: skip
+
+
+def wait_until(what: str, holds: Callable[[], bool], limit_s: float = 90) -> None:
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(1)

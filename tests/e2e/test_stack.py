@@ -1,0 +1,208 @@
+"""The whole stack as its users meet it. The tests run in this order, on one stack."""
+
+import json
+import shlex
+import stat
+from datetime import UTC, datetime
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from infra.local.processes import stack_processes
+from ingestion.events import encode
+from ingestion.producer import EventProducer
+from lakehouse import publication
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.ids import uuid7
+from tests.e2e.stack import run_okr, wait_until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+MARTS = "SELECT count(*), sum(check_in_count) FROM marts.mart_okr_scorecard"
+
+
+def analyst(running, query):
+    with psycopg.connect(running.settings.require("dsn_analyst")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def current(running):
+    return publication.current(running.settings.require("dsn_serving"))
+
+
+def test_the_demo_tells_what_it_made(running):
+    for words in (
+        "produced",
+        "rows per mart",
+        "What was checked",
+        "At risk",
+        "What it took",
+        "Peak memory",
+        "make down",
+    ):
+        assert words in running.output
+    assert "okr_user_events" in running.output
+
+
+def test_okr_env_is_a_shell_assignment_for_each_address(running):
+    values = dict(line.split("=", 1) for line in running.okr("env").splitlines())
+    assert set(values) == {
+        "OKR_API_URL", "OKR_AIRFLOW_URL", "OKR_MLFLOW_URL", "OKR_DOCS_URL", "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI",
+        "OKR_KAFKA_BOOTSTRAP", "OKR_REDIS_URL",
+    }  # fmt: skip
+    assert shlex.split(values["OKR_LAKE_URI"]) == [running.settings.lake_uri]
+
+
+def test_the_analysts_login_reads_marts_alone(running):
+    assert analyst(running, MARTS)[0][0] > 100
+    for table in ("raw.okr_user_events", "app.users", "ops.publication", "ml.key_result_features"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            analyst(running, f"SELECT * FROM {table}")
+
+
+def test_the_ledger_adds_up(running):
+    ledger = json.loads(running.okr("lake", "verify", "--json"))
+    assert ledger["passed"]
+    events = ledger["topics"]["okr_user_events"]
+    assert events["produced"] == events["landed"] == events["rejected"] + events["loaded"] + events["waiting"]
+    assert events["rejected"] > 0
+    assert events["duplicates"] > 0
+
+
+def test_nothing_listens_beyond_loopback(running):
+    listening = {
+        connection.laddr.ip
+        for process in stack_processes(running.stack)
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+
+
+def test_secrets_are_readable_by_their_owner_alone(running):
+    for name in ("stack.env",):
+        assert stat.S_IMODE((running.stack.state / name).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("setting", "path"),
+    [
+        ("api_url", "/"),
+        ("api_url", "/catalog/"),
+        ("api_url", "/quality/"),
+        ("api_url", "/v1/publication"),
+        ("api_url", "/models"),
+        ("airflow_url", "/api/v2/dags"),
+        ("mlflow_url", "/api/2.0/mlflow/experiments/search?max_results=1"),
+    ],
+)
+def test_a_stranger_sees_a_login_and_no_data(running, setting, path):
+    answer = httpx.get(running.settings.require(setting) + path, timeout=20)
+    assert answer.status_code in {303, 401, 403}
+
+
+def test_the_scorecard_page_shows_what_will_be_missed(running):
+    with httpx.Client(base_url=running.settings.api_url, timeout=30, follow_redirects=True) as browser:
+        origin = {"Origin": running.settings.api_url}
+        form = {"username": "lead", "password": running.settings.require("lead_password")}
+        page = browser.post("/login", data=form, headers=origin)
+        assert page.status_code == 200
+        page = browser.get("/")
+        assert "Likely to be missed" in page.text
+        assert "Data as of" in page.text
+        assert "//cdn" not in page.text
+
+
+def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole(running):
+    before, rows = current(running), analyst(running, MARTS)
+    key_results = [row[0] for row in analyst(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 20")]
+    now = datetime.now(UTC)
+    with EventProducer(running.settings.kafka_bootstrap, client_id="poison") as producer:
+        for key_result in key_results:
+            absurd = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=9e14)
+            producer.send(encode(absurd, at=now, source="test/poison"))
+    airflow = running.airflow()
+    known = {run.run_id for run in airflow.runs("okr_etl_dag", 50)}
+    wait_until(
+        "okr_etl_dag fails on the poisoned batch",
+        lambda: any(run.state == "failed" for run in airflow.runs("okr_etl_dag", 50) if run.run_id not in known),
+        limit_s=180,
+    )
+    assert run_okr(running.stack.state, "gate", "raw").returncode == 1
+    assert current(running) == before
+    assert analyst(running, MARTS) == rows
+    assert httpx.get(running.settings.api_url + "/health", timeout=20).status_code == 200
+
+
+def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(running):
+    before = current(running)
+    airflow = running.airflow()
+    airflow.wait(airflow.start("okr_etl_dag", {"accept_raw_batch": True}), 240, lambda _detail: None)
+    accepted = current(running)
+    assert accepted.publication_id > before.publication_id
+    assert f"publication_id={before.publication_id}" in running.okr("publication", "rollback")
+    assert current(running).publication_id == before.publication_id
+
+
+@pytest.mark.parametrize(
+    ("service", "words"),
+    [("kafka", ("kafka.Kafka",)), ("the landing worker", ("okr", "consume", "land")), ("postgres", ("postgres", "-D"))],
+)
+def test_a_killed_service_comes_back_and_nothing_is_lost(running, service, words):
+    running.kill(*words)
+    ids = [str(uuid7()) for _ in range(50)]
+    key_result = analyst_when_back(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 1")[0][0]
+    with EventProducer(running.settings.kafka_bootstrap, client_id="after-a-kill") as producer:
+        for check_in in ids:
+            data = CheckInRecorded(check_in_id=check_in, key_result_id=key_result, value=1.0)
+            producer.send(encode(data, at=datetime.now(UTC), source="test/kill"))
+
+    def all_landed():
+        answer = run_okr(running.stack.state, "lake", "verify", "--json")
+        if answer.returncode or not answer.stdout:
+            return False
+        topic = json.loads(answer.stdout)["topics"]["okr_user_events"]
+        return topic["produced"] is not None and topic["landed"] == topic["produced"]
+
+    wait_until(f"everything lands after {service} was killed", all_landed, limit_s=150)
+    assert json.loads(running.okr("lake", "verify", "--json"))["passed"]
+
+
+def analyst_when_back(running, query):
+    found = []
+
+    def answers():
+        try:
+            found[:] = analyst(running, query)
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    wait_until("PostgreSQL answers", answers, limit_s=60)
+    return found
+
+
+def test_a_killed_scheduler_comes_back_and_runs_the_next_batch(running):
+    running.kill("airflow", "scheduler")
+    before = current(running).publication_id
+    wait_until("a later publication", lambda: current(running).publication_id > before or _start(running), limit_s=240)
+
+
+def _start(running):
+    """Ask for a run, once Airflow answers; the publication then tells whether it ran."""
+    airflow = running.airflow()
+    if not any(run.state in {"queued", "running"} for run in airflow.runs("okr_etl_dag", 5)):
+        airflow.start("okr_etl_dag", {"accept_raw_batch": True})
+    return False
+
+
+def test_down_leaves_no_process_and_no_port_behind_and_keeps_the_state(running):
+    running.okr("down")
+    assert stack_processes(running.stack) == []
+    ours = {int(value) for name, value in running.stack.env.items() if name.startswith(("OKR_PORT_", "OKR_API_PORT"))}
+    taken = {c.laddr.port for c in psutil.net_connections(kind="inet") if c.status == psutil.CONN_LISTEN}
+    assert not ours & taken
+    assert (running.stack.state / "lake").is_dir()
+    assert run_okr(running.stack.state, "down").returncode == 0
