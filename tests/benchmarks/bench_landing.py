@@ -101,7 +101,7 @@ def test_landing_beside_a_loop_that_only_reads(filled: Settings, watch: Watch, t
     print(
         f"\nread only {EVENTS / statistics.median(bare):>12,.0f} msg/s"
         f"\nlanding   {EVENTS / statistics.median(landing):>12,.0f} msg/s"
-        f"  {statistics.median(cpu) / EVENTS * 1e6:.1f} CPU s per million  {memory:.0f} MB (with the bare loop's read-ahead)"
+        f"  {statistics.median(cpu) / EVENTS * 1e6:.1f} CPU s per million  {memory:.0f} MB with read-ahead"
         f"\nratio     {ratio:>12.3f}"
     )
     assert ratio >= LEAST_RATIO
