@@ -5,13 +5,16 @@ ours when its environment holds the stack's id, when its working folder lies in 
 person may look around in it), or when it descends from such a process.
 """
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 
-from infra.local.service import STACK_ID
+from infra.local.service import STACK_ID, Service
 from infra.local.stack import Stack
+
+PREDECESSOR_SECONDS = 3  # how long each is given to end by itself, then to be gone
 
 
 def stack_processes(stack: Stack) -> list[psutil.Process]:
@@ -22,6 +25,21 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
         for child in _children(process):
             marked[child.pid] = child
     return [process for pid, process in marked.items() if pid not in ourselves and is_alive(process)]
+
+
+def end_predecessors(service: Service) -> None:
+    """End what a killed service left behind: children that hold its port, or go on with tasks given to others since.
+
+    To be called before the service starts, from a process that is not in the service's folder.
+    """
+    folder = service.working_folder()
+    left = [process for process in psutil.process_iter() if _folder(process) == folder]
+    left += [child for process in left for child in _children(process)]
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        for process in left:
+            with contextlib.suppress(psutil.Error):
+                end(process)
+        _, left = psutil.wait_procs(left, timeout=PREDECESSOR_SECONDS)
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -49,12 +67,17 @@ def _is_marked(process: psutil.Process, stack: Stack) -> bool:
             return True
     except psutil.Error:
         pass  # another user's, or gone: the working folder may still tell
+    folder = _folder(process)
+    own = (stack.state / "run", stack.state / "postgres")
+    return folder is not None and any(folder.is_relative_to(place) for place in own)
+
+
+def _folder(process: psutil.Process) -> Path | None:
+    """Return where a process without a terminal works."""
     try:
-        folder = Path(process.cwd())
-        own = (stack.state / "run", stack.state / "postgres")
-        return process.terminal() is None and any(folder.is_relative_to(place) for place in own)
+        return Path(process.cwd()) if process.terminal() is None else None
     except psutil.Error:
-        return False
+        return None
 
 
 def _children(process: psutil.Process) -> list[psutil.Process]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from infra.local.catalogue import service
+from infra.local.processes import end_predecessors
 from infra.local.stack import open_stack
 from lakehouse.errors import OkrError, PermanentError
 
@@ -22,6 +23,7 @@ def main(name: str, state: Path) -> None:
     if stack is None:
         raise PermanentError(f"{state} holds no stack.env: start the stack with `okr up`.")
     found = service(name, stack)
+    end_predecessors(found)
     found.prepare()
     os.chdir(found.working_folder())
     command = found.command()

@@ -104,7 +104,7 @@ def _end_leftovers(stack: Stack, say: Say) -> None:
         _wait_gone(lambda: is_alive(server), TERMINATE_SECONDS)
     remaining = stack_processes(stack)
     if remaining:
-        say(f"Ending {len(remaining)} processes left over from a stack whose supervisor is gone ...")
+        say(f"Ending {len(remaining)} processes that a killed supervisor or service left behind ...")
     _signal(remaining, signal.SIGTERM)
     _wait_gone(lambda: any(map(is_alive, remaining)), TERMINATE_SECONDS)
     remaining = stack_processes(stack)

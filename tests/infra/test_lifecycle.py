@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -89,6 +90,13 @@ def test_a_killed_service_comes_back(state: Path, name: str) -> None:
     killed = _pid(stack, name)
     os.kill(killed, signal.SIGKILL)
     _wait_until(lambda: _pid(stack, name) not in (0, killed) and _is_healthy(stack))
+
+
+def test_what_a_killed_service_left_running_is_ended_before_its_next_start(state: Path) -> None:
+    stack = up(state, ("redis",), print)
+    child = subprocess.Popen(["sleep", "600"], cwd=Redis(stack).working_folder(), start_new_session=True)
+    os.kill(_pid(stack, "redis"), signal.SIGKILL)
+    assert child.wait(30) == -signal.SIGTERM
 
 
 def test_down_ends_the_services_of_a_killed_supervisor(state: Path) -> None:
