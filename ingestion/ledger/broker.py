@@ -26,6 +26,7 @@ class Broker:
     def __init__(self, bootstrap: str) -> None:
         from confluent_kafka import Consumer
 
+        self._is_away = False
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -38,13 +39,15 @@ class Broker:
         )
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Return the bounds of a topic's partitions.
+        """Return the bounds of a topic's partitions; a broker that was away once is not waited for again.
 
         Raises:
             RetryableError: the broker does not answer, or lacks the topic.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
+        if self._is_away:
+            raise RetryableError("The broker does not answer.")
         try:
             metadata = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
             if metadata.error is not None:
@@ -56,6 +59,7 @@ class Broker:
                 for partition in metadata.partitions
             }
         except KafkaException as error:
+            self._is_away = True
             raise RetryableError(f"The broker does not answer: {error.args[0].str()}.") from error
 
     def has_record(self, topic: str, partition: int, gap: Gap) -> bool:

@@ -107,6 +107,15 @@ def test_offsets_that_the_broker_used_for_itself_are_no_gap(
     assert topic.landed == 201 + 40 + 1
 
 
+def test_without_a_broker_the_ledger_is_drawn_up_but_no_gap_is_excused(filled: Settings) -> None:
+    alone = filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    ledger = verify(alone)
+    assert ledger.passed
+    assert {topic.produced for topic in ledger.topics} == {None}
+    DeltaTable(table_uri(filled.lake_uri, TOPIC)).delete("kafka_offset % 7 = 3")
+    assert any("could not be asked" in problem for problem in problems(alone))
+
+
 def test_the_command_exits_with_1_and_names_the_problem(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("kafka_bootstrap", "lake_uri", "dsn_loader"):
         monkeypatch.setenv(f"OKR_{name.upper()}", filled.require(name))
