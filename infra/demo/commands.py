@@ -28,7 +28,9 @@ def demo(
     try:
         story, progress = run.run(state, source.open_source(data, scale), console)
     except KeyboardInterrupt:
-        console.print(f"\nInterrupted. Run the same command again to go on; stop the stack with: {_stop(state)}", soft_wrap=True)
+        console.print(
+            f"\nInterrupted. Run the same command again to go on; stop the stack with: {_stop(state)}", soft_wrap=True
+        )
         raise typer.Exit(130) from None
     summary.show(console, story, progress, time.monotonic() - started)
     console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)

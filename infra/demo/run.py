@@ -52,8 +52,8 @@ def run(state: Path, history: Source, console: Console) -> tuple[Story, Progress
     """
     progress = Progress(console)
     _make_room(state, history, console)
-    state.mkdir(parents=True, exist_ok=True)
-    (state / "logs").mkdir(exist_ok=True)
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / "logs").mkdir(exist_ok=True, mode=0o700)
     story = Story(state, history, state / "logs" / "demo.log")
     with progress.step("start the stack") as step:
         okr("up", log=story.log, limit_s=600, mend="run `okr up` to see the message whole", say=step.say)

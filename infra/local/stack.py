@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
+from infra.local.short_paths import short_link
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV
 
@@ -43,6 +44,7 @@ SECRETS = {
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # What services other than the stack itself never need to see.
 STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
+LONGEST_ARTIFACT_URI = 150
 FREE_BYTES_NEEDED = 1_000_000_000
 
 
@@ -138,11 +140,17 @@ def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
         "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW"),
         "OKR_MLFLOW_USER": "admin",
         "OKR_MLFLOW_STORE_URI": dsn("mlflow", "MLFLOW", "mlflow", "postgresql+psycopg2"),
-        "OKR_MLFLOW_ARTIFACTS": str(state / "mlflow"),
+        "OKR_MLFLOW_ARTIFACTS": str(artifact_folder(state)),
         "OKR_API_URL": url("OKR_API_PORT"),
         "OKR_SITES_DIR": str(state / "sites"),
         "OKR_DBT_TARGET_DIR": str(state / "dbt"),
     }
+
+
+def artifact_folder(state: Path) -> Path:
+    """Return where MLflow keeps artifacts; its tables hold 200 characters of a run's place, 42 of them its own."""
+    folder = state / "mlflow"
+    return folder if len(folder.as_uri()) <= LONGEST_ARTIFACT_URI else short_link(state, folder)
 
 
 def explain_os_error(state: Path, error: OSError) -> str:

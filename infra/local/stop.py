@@ -12,6 +12,7 @@ from infra.local.catalogue import NAMES, service
 from infra.local.lock import locked
 from infra.local.postgres import Postgres, server_process
 from infra.local.processes import is_alive, stack_processes
+from infra.local.short_paths import remove_private_folder
 from infra.local.stack import CREATED_BY_US, Stack, explain_os_error, open_stack
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import PermanentError
@@ -59,6 +60,7 @@ def clean(state: Path, say: Say) -> None:
                 _remove(path)
         except OSError as error:
             raise PermanentError(explain_os_error(state, error)) from error
+    remove_private_folder(state)
     if ours:
         state.rmdir()
     say(f"Removed {state}." if ours else f"Removed the stack's files from {state}; other files there stay.")
@@ -66,6 +68,7 @@ def clean(state: Path, say: Say) -> None:
 
 STATE_NAMES = (
     "airflow", "dbt", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "stack.env", "stack.lock",
+    "demo.json", "forecasts.csv", "rejected_rows.csv",
 )  # fmt: skip
 
 

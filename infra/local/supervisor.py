@@ -1,7 +1,5 @@
 """supervisord, which keeps the services running: its settings, its start, its XML-RPC over a private UNIX socket."""
 
-import contextlib
-import hashlib
 import http.client
 import os
 import resource
@@ -18,6 +16,7 @@ import psutil
 
 from infra.local.catalogue import SERVICES
 from infra.local.service import Service, base_environment
+from infra.local.short_paths import private_folder
 from infra.local.stack import Stack
 from lakehouse.errors import PermanentError, RetryableError
 
@@ -142,14 +141,7 @@ def socket_path(state: Path) -> Path:
     path = state / "run" / "supervisor.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         return path
-    digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
-    folder = Path("/tmp") / f"okr-{os.geteuid()}-{digest}"  # noqa: S108 -- private: made 0700 and checked below
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.geteuid() or found.st_mode & 0o077:
-        raise PermanentError(f"{folder} should be a private folder of ours and is not. Remove it, then start again.")
-    return folder / "supervisor.sock"
+    return private_folder(state) / "supervisor.sock"
 
 
 def _program(kind: type[Service], logs: Path) -> list[str]:
