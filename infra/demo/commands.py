@@ -23,7 +23,7 @@ def demo(
 
     state = Path(os.environ.get("OKR_STATE") or ".state").absolute()
     os.environ["OKR_STATE"] = str(state)  # for the commands that the demo runs
-    console = Console(width=None if Console().is_terminal else 160)
+    console = Console(width=None if Console().is_terminal else 160, record=True)
     started = time.monotonic()
     try:
         story, progress = run.run(state, source.open_source(data, scale), console)
@@ -33,6 +33,7 @@ def demo(
         )
         raise typer.Exit(130) from None
     summary.show(console, story, progress, time.monotonic() - started)
+    console.save_text(str(story.log.with_name("demo-summary.txt")))  # without what follows: logins
     console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)
     console.print(f"The stack stays up. Stop it with: {_stop(state)}", soft_wrap=True)
 
