@@ -18,6 +18,7 @@ from infra.local.lock import locked
 from infra.local.postgres import Postgres, remove_stale_lock
 from infra.local.processes import stack_processes
 from infra.local.redis import Redis
+from infra.local.short_paths import private_folder
 from infra.local.stack import Stack, open_stack
 from infra.local.start import up
 from infra.local.status import services
@@ -31,10 +32,10 @@ DEEP = "a folder with spaces/" + "deep" * 40  # far beyond the 107 bytes of a UN
 
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
-    """A deep state folder with spaces, whose stack is stopped at the end."""
+    """A deep state folder with spaces, whose stack is stopped and removed at the end."""
     state = tmp_path / DEEP
     yield state
-    down(state, print)
+    clean(state, print)
 
 
 def _wait_until(holds: Callable[[], bool], limit_seconds: float = 30) -> None:
@@ -207,6 +208,16 @@ def test_nothing_listens_beyond_loopback(state: Path) -> None:
         if connection.status == psutil.CONN_LISTEN
     ]
     assert set(listening) == {ports.LOOPBACK}
+
+
+def test_a_short_folder_of_somebody_else_is_refused(state: Path) -> None:
+    folder = private_folder(state)
+    folder.chmod(0o777)
+    try:
+        with pytest.raises(PermanentError, match="should be a private folder of ours and is not"):
+            up(state, ("redis",), print)
+    finally:
+        folder.rmdir()
 
 
 def test_down_without_a_stack_does_nothing(tmp_path: Path) -> None:
