@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -24,7 +24,7 @@ class Run:
 
 
 class Airflow:
-    """A logged-in client of the stack's own Airflow."""
+    """A logged-in client of the stack's own Airflow; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._url = settings.require("airflow_url").rstrip("/")
@@ -32,6 +32,12 @@ class Airflow:
         self._http = httpx.Client(timeout=20, transport=httpx.HTTPTransport(retries=3))
         login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
         self._http.headers["Authorization"] = f"Bearer {self._call('POST', '/auth/token', json=login)['access_token']}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def runs(self, dag: str, limit: int = 20) -> list[Run]:
         """Return the newest runs of a DAG, newest first."""

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -11,7 +11,7 @@ from lakehouse.settings import Settings
 
 
 class App:
-    """A logged-in client of the API."""
+    """A logged-in client of the API; use it as a context manager."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._log = log
@@ -19,6 +19,12 @@ class App:
         form = {"username": "app", "password": settings.require("app_password")}
         token = self.call("POST", "/auth/token", data=form)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
 
     def call(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
         """Send one request and return its JSON.

@@ -63,10 +63,11 @@ def run(state: Path, history: Source, console: Console) -> tuple[Story, Progress
     settings = load_settings(state)
     with PeakMemory(stack) as memory:
         _history(story, settings, progress)
-        airflow = Airflow(settings)
-        _publish(story, settings, airflow, progress)
-        _train(story, airflow, progress)
-        _use(story, settings, airflow, progress)
+        with Airflow(settings) as airflow:
+            _publish(story, settings, airflow, progress)
+            _train(story, airflow, progress)
+            with App(settings, state / "logs" / "api.log") as app:
+                _use(story, settings, airflow, app, progress)
         _prove(story, settings, progress)
     story.peak_bytes = memory.peak_bytes
     return story, progress
@@ -142,9 +143,8 @@ def _train(story: Story, airflow: Airflow, progress: Progress) -> None:
         step.say("")
 
 
-def _use(story: Story, settings: Settings, airflow: Airflow, progress: Progress) -> None:
+def _use(story: Story, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
     with progress.step("an app: log in, GET /models, POST /predict, GET /v1") as step:
-        app = App(settings, story.state / "logs" / "api.log")
         story.models = app.wait_for_champion()
         asked = warehouse.rows(settings.require("dsn_analyst"), "asked", {"limit": ASKED})
         story.titles = {row["key_result_id"]: row["title"] for row in asked}

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from infra.demo.airflow import Airflow
 from infra.local.stack import open_stack
 from lakehouse.settings import load_settings
 from tests.e2e.stack import Running, run_okr
@@ -20,3 +21,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield Running(stack, load_settings(state), answer.stdout)
     finally:
         run_okr(state, "down")
+
+
+@pytest.fixture
+def airflow(running: Running) -> Iterator[Airflow]:
+    """A client that is logged in to the stack's Airflow."""
+    with Airflow(running.settings) as client:
+        yield client

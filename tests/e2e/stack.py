@@ -9,9 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
-
-from infra.demo.airflow import Airflow
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
@@ -32,17 +29,6 @@ class Running:
         answer = run_okr(self.stack.state, *arguments)
         assert not check or answer.returncode == 0, answer.stderr
         return answer.stdout
-
-    def airflow(self) -> Airflow:
-        return Airflow(self.settings)
-
-    def api(self, username: str) -> httpx.Client:
-        """Return a client of the API that is logged in."""
-        client = httpx.Client(base_url=self.settings.api_url, timeout=30)
-        password = self.settings.require(f"{username}_password")
-        token = client.post("/auth/token", data={"username": username, "password": password}).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        return client
 
     def kill(self, *words: str) -> None:
         """SIGKILL the process whose command line holds all the words."""

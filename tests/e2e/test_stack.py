@@ -115,7 +115,7 @@ def test_the_scorecard_page_shows_what_will_be_missed(running):
         assert "//cdn" not in page.text
 
 
-def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole(running):
+def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole(running, airflow):
     before, rows = current(running), analyst(running, MARTS)
     key_results = [row[0] for row in analyst(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 20")]
     now = datetime.now(UTC)
@@ -123,7 +123,6 @@ def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole
         for key_result in key_results:
             absurd = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=9e14)
             producer.send(encode(absurd, at=now, source="test/poison"))
-    airflow = running.airflow()
     known = {run.run_id for run in airflow.runs("okr_etl_dag", 50)}
     wait_until(
         "okr_etl_dag fails on the poisoned batch",
@@ -136,9 +135,8 @@ def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole
     assert httpx.get(running.settings.api_url + "/health", timeout=20).status_code == 200
 
 
-def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(running):
+def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(running, airflow):
     before = current(running)
-    airflow = running.airflow()
     airflow.wait(airflow.start("okr_etl_dag", {"accept_raw_batch": True}), 240, lambda _detail: None)
     accepted = current(running)
     assert accepted.publication_id > before.publication_id
@@ -184,15 +182,14 @@ def analyst_when_back(running, query):
     return found
 
 
-def test_a_killed_scheduler_comes_back_and_runs_the_next_batch(running):
+def test_a_killed_scheduler_comes_back_and_runs_the_next_batch(running, airflow):
     running.kill("airflow", "scheduler")
     before = current(running).publication_id
-    wait_until("a later publication", lambda: current(running).publication_id > before or _start(running), limit_s=240)
+    wait_until("a later publication", lambda: current(running).publication_id > before or _start(airflow), limit_s=240)
 
 
-def _start(running):
+def _start(airflow):
     """Ask for a run, once Airflow answers; the publication then tells whether it ran."""
-    airflow = running.airflow()
     if not any(run.state in {"queued", "running"} for run in airflow.runs("okr_etl_dag", 5)):
         airflow.start("okr_etl_dag", {"accept_raw_batch": True})
     return False
