@@ -1,5 +1,6 @@
 """A running stack as the end-to-end tests drive it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack
@@ -31,13 +34,24 @@ class Running:
         return answer.stdout
 
     def kill(self, *words: str) -> None:
-        """SIGKILL the process whose command line holds all the words."""
-        found = [
-            each for each in stack_processes(self.stack) if all(word in " ".join(each.cmdline()) for word in words)
-        ]
-        assert found, f"no process of the stack has {words} in its command line"
+        """SIGKILL the processes whose command line holds all the words, once there is one."""
+        found: list[psutil.Process] = []
+
+        def is_there() -> bool:
+            found[:] = [each for each in stack_processes(self.stack) if all(word in _title(each) for word in words)]
+            return bool(found)
+
+        wait_until(f"a process of the stack with {words} in its command line", is_there)
         for process in found:
-            process.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGKILL)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.CompletedProcess[str]":
