@@ -12,6 +12,7 @@ from infra.demo import lake, source, warehouse
 from infra.demo.airflow import Airflow
 from infra.demo.app import App
 from infra.demo.command import okr
+from infra.demo.dbt import dbt_results
 from infra.demo.memory import PeakMemory
 from infra.demo.progress import Progress, Step
 from infra.demo.source import Source
@@ -19,8 +20,8 @@ from infra.local.stack import open_stack
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings, load_settings
 
-LIVE_CHECK_INS = 3
-LIVE_EVERY_S = 8.0
+LIVE_CHECK_INS = 5
+LIVE_EVERY_S = 6.0
 ASKED = 200
 DOMAIN = ("okr_user_events",)  # pipeline steps and host metrics keep coming: no publication holds the newest
 
@@ -41,6 +42,7 @@ class Story:
     backtest: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     gates: list[dict[str, Any]] = field(default_factory=list)
+    dbt: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
 
 
@@ -217,6 +219,7 @@ def _prove(story: Story, settings: Settings, progress: Progress) -> None:
             step.say(str(out))
     with progress.step("okr lake verify: nothing lost, nothing doubled") as step:
         story.ledger = lake.ledger(story.log, step.say)["topics"]
+        story.dbt = dbt_results(settings.dbt_target_dir)
         story.gates = warehouse.rows(settings.require("dsn_serving"), "gates")
         current = warehouse.rows(settings.require("dsn_serving"), "publication")
         story.publication = current[0]
