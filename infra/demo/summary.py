@@ -57,14 +57,13 @@ def _marts(console: Console, story: Story) -> None:
 
 
 def _quality(console: Console, story: Story) -> None:
-    table = _table("What was checked", "gate", "rows", "rules", "failed", "")
+    table = _table("What was checked, by Great Expectations", "gate", "rows", "expectations", "failed", "")
     for gate in story.gates:
         verdict = "passed" if gate["passed"] else "REFUSED"
-        table.add_row(
-            gate["gate"], f"{gate['checked_rows']:,}", str(gate["expectations"]), str(gate["failed"]), verdict
-        )
+        counts = (gate["checked_rows"], gate["expectations"], gate["failed"])
+        table.add_row(gate["gate"], *(f"{count:,}" for count in counts), verdict)
     console.print(table)
-    console.print()
+    console.print(f"dbt: {', '.join(f'{count} {what}' for what, count in story.dbt.items())}.\n")
 
 
 def _model(console: Console, story: Story) -> None:
