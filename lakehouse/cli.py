@@ -1,6 +1,5 @@
 """The `okr` command: mounts the commands that each package brings, without importing what they use."""
 
-import contextlib
 import os
 import sys
 from importlib.metadata import entry_points
@@ -16,10 +15,10 @@ GROUP = "okr_lakehouse.commands"
 
 def build() -> typer.Typer:
     """Return the whole command line, packages in a fixed order."""
-    app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, add_completion=False)
+    about = "OKR analytics: run the stack, move events from Kafka to the marts, forecast key results."
+    app = typer.Typer(no_args_is_help=True, help=about, pretty_exceptions_enable=False, add_completion=False)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        with contextlib.suppress(ModuleNotFoundError):
-            app.add_typer(entry.load())
+        app.add_typer(entry.load())
     app.add_typer(publication_app)
     return app
 
