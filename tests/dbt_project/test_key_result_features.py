@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.objective import ObjectiveDefined
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)  # of the running cycle, exclusive
 CYCLE_DAYS = 90.0
@@ -39,6 +42,9 @@ def make_log(
     log.key_result("retargeted", at=day(12), target=50.0)
     log.check_in("retargeted", 20.0, day(16))
     log.key_result("silent")
+    log.add(ObjectiveDefined(objective_id="moving", team_id="team", cycle_id="running", title="Move"), START)
+    log.key_result("moved", objective_id="moving")
+    log.check_in("moved", 10.0, day(9))
     log.key_result("end", at=day(0))
     if extra is not None:
         extra(log)
@@ -125,7 +131,7 @@ def test_a_log_cut_earlier_gives_the_same_earlier_rows(dbt: Any, features: Any, 
     assert check_ins == {
         key: row for key, row in features.items() if row["as_of_kind"] == "check_in" and row["known_at"] <= cut
     }
-    assert len(check_ins) == 8
+    assert len(check_ins) == 9
     assert any(row["as_of_kind"] == "current" for row in before.values())
 
 
@@ -134,11 +140,16 @@ def test_what_comes_later_changes_no_earlier_row(dbt: Any, features: Any, new_lo
         log.check_in("steady", 99.0, day(30), log={"logged_at": day(39)})  # planted between known ones
         log.check_in("late", 77.0, day(38), is_final=True)
         log.key_result("successor", cycle="future", at=day(39), baseline=77.0, target=150.0)
+        dates = {"starts_on": date(2026, 1, 3), "ends_on": date(2026, 6, 30)}
+        log.add(CycleDefined(cycle_id="running", organisation_id="org", name="LONGER", **dates), day(38))
+        log.add(ObjectiveDefined(objective_id="moving", team_id="other", cycle_id="future", title="Moved"), day(38))
 
     after = build(dbt, make_log(new_log, extra=later))
     for key, row in features.items():
         if row["as_of_kind"] == "check_in" and row["known_at"] < day(38):
             assert after[key] == row
+    assert after["steady", LOG_END]["cycle_end"] == date(2026, 6, 30)
+    assert ("moved", LOG_END) not in after  # its cycle has not begun
     assert "successor" not in {key_result_id for key_result_id, _ in after}
     outcomes = dbt.rows("select * from ml_build.key_result_outcome")
     assert [(row["key_result_id"], row["final_score"], row["is_achieved"]) for row in outcomes] == [

@@ -7,20 +7,23 @@ with key_result as (
     select
         key_result.key_result_id,
         key_result.organisation,
-        key_result.team_id,
-        key_result.cycle_id,
-        key_result.cycle_name,
-        key_result.cycle_start,
-        key_result.cycle_end,
         key_result.final_at,
-        key_result.cycle_start::timestamp at time zone 'UTC' as starts_at,
-        (key_result.cycle_end + 1)::timestamp at time zone 'UTC' as ends_at,
-        -- A baseline is often the outcome of the cycle before: nobody may use it before the cycle's second day.
-        greatest((key_result.cycle_start + 1)::timestamp at time zone 'UTC', first_version.recorded_at) as usable_from
+        first_version.recorded_at
     from {{ ref('int_key_result') }} as key_result
     inner join {{ ref('int_key_result_version') }} as first_version
         on key_result.key_result_id = first_version.key_result_id and first_version.version_number = 1
-    where key_result.cycle_start is not null and key_result.cycle_end is not null
+),
+
+known_key_result as (
+    {{ known_versions(ref('int_key_result_version'), 'key_result_id', ['objective_id']) }}
+),
+
+known_objective as (
+    {{ known_versions(ref('int_objective_version'), 'objective_id', ['team_id', 'cycle_id']) }}
+),
+
+known_cycle as (
+    {{ known_versions(ref('int_cycle_version'), 'cycle_id', ['name', 'starts_on', 'ends_on']) }}
 ),
 
 -- Every version: what counts at a moment is the one that was known then, not a correction that came later.
@@ -36,49 +39,74 @@ check_in as (
     where not is_final
 ),
 
-checked_in as (
+heard as (
     select
         check_in.key_result_id,
         check_in.checked_in_at as as_of,
         'check_in' as as_of_kind,
-        greatest(check_in.checked_in_at, min(check_in.recorded_at), min(key_result.usable_from)) as known_at
+        greatest(check_in.checked_in_at, min(check_in.recorded_at), min(key_result.recorded_at)) as heard_at
     from check_in
     inner join key_result using (key_result_id)
     where key_result.final_at is null or check_in.checked_in_at < key_result.final_at
     group by check_in.key_result_id, check_in.checked_in_at
-),
-
-moment as (
-    select checked_in.*
-    from checked_in
-    inner join {{ ref('int_data_as_of') }} as log on checked_in.known_at <= log.data_as_of
     union all
     select key_result.key_result_id, log.data_as_of, 'current', log.data_as_of
     from key_result
-    inner join {{ ref('int_data_as_of') }} as log on key_result.usable_from <= log.data_as_of
-    left join checked_in
-        on key_result.key_result_id = checked_in.key_result_id
-        and log.data_as_of = checked_in.as_of
-        and log.data_as_of >= checked_in.known_at
-    where key_result.final_at is null and checked_in.as_of is null
+    cross join {{ ref('int_data_as_of') }} as log
+    where key_result.final_at is null
+),
+
+-- The cycle as it was known then: an objective that moves later, or a cycle with other days, changes no earlier row.
+-- A baseline is often the outcome of the cycle before: nobody may use it before the cycle's second day.
+placed as (
+    select
+        heard.*,
+        objective.team_id,
+        objective.cycle_id,
+        cycle.name as cycle_name,
+        cycle.starts_on as cycle_start,
+        cycle.ends_on as cycle_end,
+        cycle.starts_on::timestamp at time zone 'UTC' as starts_at,
+        (cycle.ends_on + 1)::timestamp at time zone 'UTC' as ends_at,
+        greatest(
+            (cycle.starts_on + 1)::timestamp at time zone 'UTC',
+            key_result.recorded_at, objective.recorded_at, cycle.recorded_at
+        ) as usable_from
+    from heard
+    inner join key_result using (key_result_id)
+    inner join known_key_result
+        on heard.key_result_id = known_key_result.key_result_id
+        and heard.heard_at >= known_key_result.known_from and heard.heard_at < known_key_result.known_to
+    inner join known_objective as objective
+        on known_key_result.objective_id = objective.objective_id
+        and heard.heard_at >= objective.known_from and heard.heard_at < objective.known_to
+    inner join known_cycle as cycle
+        on objective.cycle_id = cycle.cycle_id
+        and heard.heard_at >= cycle.known_from and heard.heard_at < cycle.known_to
+    where cycle.starts_on is not null and cycle.ends_on is not null
+),
+
+moment as (
+    select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
+    from placed
+    inner join {{ ref('int_data_as_of') }} as log on greatest(placed.heard_at, placed.usable_from) <= log.data_as_of
 ),
 
 -- The target that held: of the definitions known by then the newest, and before all of them the first.
+-- A check-in at the very end of the log stands for the current row.
 defined as (
     select distinct on (moment.key_result_id, moment.as_of)
         moment.*,
-        key_result.starts_at,
-        {{ days_between('key_result.starts_at', 'moment.as_of') }} as as_of_day,
-        {{ days_between('key_result.starts_at', 'key_result.ends_at') }} as cycle_days,
+        {{ days_between('moment.starts_at', 'moment.as_of') }} as as_of_day,
+        {{ days_between('moment.starts_at', 'moment.ends_at') }} as cycle_days,
         definition.baseline,
         definition.target
     from moment
-    inner join key_result using (key_result_id)
     inner join {{ ref('int_key_result_version') }} as definition
         on moment.key_result_id = definition.key_result_id
         and definition.recorded_at <= moment.known_at
-        and (definition.version_number = 1 or definition.valid_from <= greatest(moment.as_of, key_result.usable_from))
-    order by moment.key_result_id, moment.as_of, definition.version_number desc
+        and (definition.version_number = 1 or definition.valid_from <= greatest(moment.as_of, moment.usable_from))
+    order by moment.key_result_id, moment.as_of, moment.as_of_kind, definition.version_number desc
 ),
 
 -- The trajectory as it was known, by days since the cycle's start: the baseline at day 0, then every check-in.
@@ -173,17 +201,17 @@ select
     features.as_of_kind,
     features.known_at,
     key_result.organisation,
-    key_result.team_id,
-    key_result.cycle_id,
-    key_result.cycle_name,
-    key_result.cycle_start,
-    key_result.cycle_end,
+    features.team_id,
+    features.cycle_id,
+    features.cycle_name,
+    features.cycle_start,
+    features.cycle_end,
     features.baseline,
     features.target,
     features.value,
     features.check_ins::integer as check_ins,
     features.progress_ratio,
-    {{ elapsed_ratio(utc_date('features.as_of'), 'key_result.cycle_start', 'key_result.cycle_end') }} as elapsed_ratio,
+    {{ elapsed_ratio(utc_date('features.as_of'), 'features.cycle_start', 'features.cycle_end') }} as elapsed_ratio,
     greatest(features.cycle_days - features.as_of_day, 0.0) as days_remaining,
     greatest(features.as_of_day - features.last_day, 0.0) as days_since_check_in,
     features.remaining_days / features.cycle_days as remaining_ratio,
