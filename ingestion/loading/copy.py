@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from psycopg import errors, sql
 
-from ingestion.loading.waiting import Offsets, read_from
+from ingestion.loading.waiting import Offsets, Watermarks, read_from, read_watermarks
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.logs import get_logger
@@ -47,6 +47,7 @@ def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None
     Raises:
         RetryableError: PostgreSQL or the lake is away, or another loader holds the lock; nothing was loaded in part.
         InvariantBroken: the lake holds an offset twice.
+        PermanentError: the lake holds events of another Kafka cluster than `raw`.
     """
     bounds = None if upto is None else {topic: _offsets(offsets) for topic, offsets in upto.items()}
     loaded = {}
@@ -62,7 +63,7 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
     try:
         with connection.transaction():
             _lock(connection, topic)
-            rows, ends = read_from(lake_uri, topic, _watermarks(connection, topic), bound)
+            rows, ends = read_from(lake_uri, topic, read_watermarks(connection, topic), bound)
             good = rows.filter(_is_good(rows))
             _copy(connection, topic, good)
             _write_watermarks(connection, topic, ends)
@@ -85,11 +86,6 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
 def _lock(connection: Connection, topic: str) -> None:
     connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(f"{LOCK_SECONDS}s")))
     connection.execute(read_sql(PACKAGE, "lock_topic"), {"topic": topic})
-
-
-def _watermarks(connection: Connection, topic: str) -> Offsets:
-    rows = connection.execute(read_sql(PACKAGE, "watermarks"), {"topic": topic}).fetchall()
-    return {int(str(partition)): int(str(offset)) for partition, offset in rows}
 
 
 def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
@@ -139,10 +135,10 @@ def _encoder(schema: "pa.Schema") -> Any:
     return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, builders)
 
 
-def _write_watermarks(connection: Connection, topic: str, ends: Offsets) -> None:
-    statement = read_sql(PACKAGE, "write_watermark")
+def _write_watermarks(connection: Connection, topic: str, ends: Watermarks) -> None:
+    rows = [
+        {"topic": topic, "partition": partition, "next_offset": offset, "cluster_id": ends.cluster_id}
+        for partition, offset in ends.offsets.items()
+    ]
     with connection.cursor() as cursor:
-        cursor.executemany(
-            statement,
-            [{"topic": topic, "partition": partition, "next_offset": offset} for partition, offset in ends.items()],
-        )
+        cursor.executemany(read_sql(PACKAGE, "write_watermark"), rows)

@@ -1,3 +1,6 @@
-SELECT kafka_partition, next_offset
+SELECT
+    kafka_partition,
+    next_offset,
+    cluster_id
 FROM raw.load_watermark
 WHERE topic = %(topic)s

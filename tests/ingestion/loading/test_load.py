@@ -7,12 +7,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from deltalake import DeltaTable
 
+from ingestion.batch import Span
 from ingestion.events import EncodedEvent
-from ingestion.landing.consumer import land
+from ingestion.landing.commit import LandingTable
+from ingestion.landing.consumer import GROUP, land
 from ingestion.ledger import verify
 from ingestion.loading import load, read_waiting
 from ingestion.producer import EventProducer
+from lakehouse.errors import PermanentError
+from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.ingestion.crash import run_until_killed
 
@@ -107,4 +112,46 @@ def test_two_loaders_at_once_load_every_event_once(pipeline: Settings, land_chec
         loaded = [each[TOPIC] for each in loaders.map(load, [pipeline, pipeline])]
     assert sorted(loaded) == [0, 500]
     assert raw_rows(pipeline) == 500
+    assert verify(pipeline).passed
+
+
+def land_elsewhere(settings: Settings, cluster_id: str, folder: Path) -> Settings:
+    """Put the rows of a lake into a new one, as if a broker made anew had given them these offsets."""
+    rows = DeltaTable(table_uri(settings.lake_uri, TOPIC)).to_pyarrow_dataset().to_table()
+    ends = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pylist()
+    spans = {each["kafka_partition"]: Span(None, each["kafka_offset_max"] + 1) for each in ends}
+    LandingTable(str(folder), TOPIC, cluster_id, GROUP).append(rows, spans)
+    return settings.model_copy(update={"lake_uri": str(folder)})
+
+
+def watermark_clusters(settings: Settings) -> set[str | None]:
+    with psycopg.connect(settings.require("dsn_loader")) as connection:
+        found = connection.execute("SELECT cluster_id FROM raw.load_watermark WHERE topic = %s", [TOPIC]).fetchall()
+    return {cluster_id for (cluster_id,) in found}
+
+
+def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
+    pipeline: Settings, land_check_ins: Land, tmp_path: Path
+) -> None:
+    land_check_ins(0, 100)
+    load(pipeline)
+    (known,) = watermark_clusters(pipeline)
+    assert known == DeltaTable(table_uri(pipeline.lake_uri, TOPIC)).metadata().description
+    land_check_ins(100, 150)
+    elsewhere = land_elsewhere(pipeline, "a-new-broker", tmp_path / "new lake")
+    for attempt in (lambda: load(elsewhere), lambda: read_waiting(elsewhere, TOPIC)):
+        with pytest.raises(PermanentError, match=f"{known}.*a-new-broker"):
+            attempt()
+    assert raw_rows(pipeline) == 100
+    assert load(pipeline)[TOPIC] == 50
+
+
+def test_watermarks_from_before_clusters_were_kept_take_the_lakes(pipeline: Settings, land_check_ins: Land) -> None:
+    land_check_ins(0, 100)
+    load(pipeline)
+    known = watermark_clusters(pipeline)
+    with psycopg.connect(pipeline.require("dsn_loader")) as connection:
+        connection.execute("UPDATE raw.load_watermark SET cluster_id = NULL")
+    assert load(pipeline)[TOPIC] == 0
+    assert watermark_clusters(pipeline) == known
     assert verify(pipeline).passed
