@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ingestion.client_errors import QUIET, ClientErrors
 from ingestion.events import EncodedEvent
-from lakehouse.errors import RetryableError
+from lakehouse.errors import ContractViolation, OkrError, RetryableError
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ CONNECT_SECONDS = 30.0
 QUEUE_FULL_SECONDS = 60.0
 QUEUE_MESSAGES = 100_000
 QUEUE_KILOBYTES = 65_536
+MAX_MESSAGE_BYTES = 1_048_588  # the broker's default; the client's own is less than MAX_VALUE_BYTES and a key
 
 
 class EventProducer:
@@ -44,12 +45,16 @@ class EventProducer:
         """Queue an event; waits while the queue is full (back-pressure).
 
         Raises:
-            RetryableError: the queue stayed full for a minute, so the broker is away or far too slow.
+            RetryableError: the queue stayed full for a minute, so the broker is away or far too slow; or the client
+                does not take the event.
+            ContractViolation: the event is larger than the broker takes.
         """
         self.send_raw(event.topic, event.key, event.value)
 
     def send_raw(self, topic: str, key: bytes | None, value: bytes | None) -> None:
         """Queue any bytes, for replays and for the malformed messages of a simulation; else as `send`."""
+        from confluent_kafka import KafkaException
+
         deadline = time.monotonic() + QUEUE_FULL_SECONDS
         while True:
             try:
@@ -61,6 +66,8 @@ class EventProducer:
                         f"{QUEUE_FULL_SECONDS:.0f} s. Is it up (`make status`)? Nothing more was queued."
                     ) from error
                 self._producer.poll(0.1)
+            except KafkaException as error:
+                raise _refusal(error.args[0], topic, len(key or b"") + len(value or b"")) from error
             else:
                 self._producer.poll(0)
                 return
@@ -101,6 +108,21 @@ class EventProducer:
         self.failed[topic] += 1
 
 
+def _refusal(error: "KafkaError", topic: str, size: int) -> OkrError:
+    from confluent_kafka import KafkaError
+
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        return ContractViolation(
+            "too_large",
+            f"A message to {topic} has {size} bytes, key and value; the broker takes at most {MAX_MESSAGE_BYTES}. It "
+            "was not sent: shorten it at its source.",
+        )
+    return RetryableError(
+        f"The Kafka client did not take a message to {topic}: {error.str()}. It was not sent; send it again when the "
+        "broker is well (`make status`)."
+    )
+
+
 def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer":
     from confluent_kafka import KafkaException, Producer
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
@@ -110,6 +132,7 @@ def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer"
         "client.id": client_id,
         "enable.idempotence": True,
         "acks": "all",
+        "message.max.bytes": MAX_MESSAGE_BYTES,
         "compression.type": "zstd",
         "linger.ms": 5,
         "queue.buffering.max.messages": QUEUE_MESSAGES,

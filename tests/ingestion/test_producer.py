@@ -1,5 +1,6 @@
 """The producer never loses an event in silence."""
 
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,9 @@ import pytest
 from infra.local.direct import running
 from infra.local.kafka import Kafka
 from infra.local.stack import prepare_stack
-from ingestion.events import EncodedEvent
+from ingestion.events import MAX_VALUE_BYTES, EncodedEvent
 from ingestion.producer import EventProducer
-from lakehouse.errors import RetryableError
+from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 
 Events = Callable[[int], EncodedEvent]
@@ -39,6 +40,24 @@ def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Setti
     with pytest.raises(RetryableError, match=r"took 1 messages, refused 1"):
         producer.flush()
     assert dict(producer.failed) == {"no_such_topic": 1}
+
+
+def test_the_largest_value_that_landing_takes_is_sent_and_a_larger_message_refused(pipeline: Settings) -> None:
+    with EventProducer(pipeline.kafka_bootstrap) as producer:
+        producer.send_raw("okr_user_events", b"k" * 128, random.Random(1).randbytes(MAX_VALUE_BYTES))
+        with pytest.raises(ContractViolation, match=r"okr_user_events has 1048590 bytes.* at most 1048588") as refused:
+            producer.send_raw("okr_user_events", b"k", b"x" * 1_048_589)
+    assert refused.value.reason == "too_large"
+    assert dict(producer.delivered) == {"okr_user_events": 1}
+
+
+def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -> None:
+    producer = EventProducer(pipeline.kafka_bootstrap)
+    producer.send_raw("no_such_topic", b"k", b"v")
+    with pytest.raises(RetryableError, match="refused 1"):
+        producer.flush()
+    with pytest.raises(RetryableError, match=r"did not take a message to no_such_topic: .*make status"):
+        producer.send_raw("no_such_topic", b"k", b"v")
 
 
 def test_a_flush_to_a_broker_that_went_away_ends_and_says_what_waits(check_in: Events, tmp_path: Path) -> None:
