@@ -36,7 +36,8 @@ class AirflowAssets:
         """Post an asset event, or return False where a queued run makes it needless.
 
         Raises:
-            RetryableError: Airflow is away, refuses the login, or does not know the asset (yet).
+            RetryableError: Airflow is away, refuses the login, does not know the asset (yet), or answers with
+                something else than its API does.
         """
         import httpx
 
@@ -50,6 +51,12 @@ class AirflowAssets:
         except httpx.HTTPError as error:
             self._forget()
             raise RetryableError(f"Airflow at {self._url} took no announcement: {error}") from error
+        except (ValueError, LookupError, TypeError) as error:  # no JSON, or not what Airflow's API promises
+            self._forget()
+            raise RetryableError(
+                f"What answers at {self._url} does not answer as Airflow's API does ({type(error).__name__}: {error}). "
+                "Does OKR_AIRFLOW_URL name Airflow, and has it started?"
+            ) from error
         return True
 
     def _login(self) -> "httpx.Client":

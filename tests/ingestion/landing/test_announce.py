@@ -20,6 +20,7 @@ class Airflow(ThreadingHTTPServer):
         self.events = 0
         self.queued = False
         self.tokens_valid = True
+        self.odd: list[bytes] = []  # bodies to answer with first, in the place of Airflow's
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,7 +48,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
 
     def _answer(self, status: int, body: object) -> None:
-        text = json.dumps(body).encode()
+        text = self.server.odd.pop(0) if self.server.odd else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
@@ -102,6 +103,25 @@ def test_a_queued_run_makes_an_announcement_needless(airflow: Airflow) -> None:
 
 def test_an_expired_token_is_renewed_and_the_announcement_made(airflow: Airflow) -> None:
     airflow.tokens_valid = False
+    announcer = announcer_to(airflow.server_port)
+    announcer.landed()
+    assert until(lambda: airflow.events == 1)
+    announcer.close()
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        [b"<html>starting</html>"],
+        [b"{}"],
+        [b"[]"],
+        [b'{"access_token": "t"}', b"{}"],
+        [b'{"access_token": "t"}', b'{"dag_runs": []}', b'{"assets": [{}]}'],
+        [b'{"access_token": "t"}', b'{"dag_runs": []}', b'{"assets": null}'],
+    ],
+)
+def test_answers_that_are_not_airflows_do_not_end_the_announcements(airflow: Airflow, bodies: list[bytes]) -> None:
+    airflow.odd = bodies
     announcer = announcer_to(airflow.server_port)
     announcer.landed()
     assert until(lambda: airflow.events == 1)
