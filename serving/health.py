@@ -68,10 +68,13 @@ class Health:
 
     def _ask_outbox(self) -> Check:
         lost = self._outbox.counts["lost"]
-        return {
-            "status": "degraded" if lost else "ok",
+        check = {
+            "status": "ok" if self._outbox.is_sending and not lost else "degraded",
             **{k: self._outbox.counts[k] for k in ("posted", "sent", "lost")},
         }
+        if not self._outbox.is_sending:
+            check["detail"] = "The sending thread has ended: no event is sent until the service is started anew."
+        return check
 
 
 def _timed(ask: Callable[[], Check]) -> Check:

@@ -46,6 +46,11 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._log = get_logger(__name__)
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether the sending thread lives; without it nothing more is sent."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Start the sending thread."""
         self._thread.start()
@@ -72,6 +77,7 @@ class Outbox:
 
         Raises:
             RetryableError: the broker did not acknowledge it within DELIVER_S seconds.
+            ContractViolation: the broker would never take the event.
         """
         parcel = _Parcel(event, Future())
         assert parcel.delivered is not None  # noqa: S101 -- made in the line above
@@ -90,7 +96,7 @@ class Outbox:
                 continue
             try:
                 self._send(batch)
-            except RetryableError as error:
+            except Exception as error:  # whatever it is, the thread has to go on with what comes next
                 self._producer = None  # a producer that failed stays failed: the next attempt connects anew
                 batch = self._after_failure(batch, error)
                 if self._stopping.is_set():
@@ -114,21 +120,53 @@ class Outbox:
     def _send(self, batch: list[_Parcel]) -> None:
         if self._producer is None:
             self._producer = EventProducer(self.bootstrap, client_id="okr-api", connect_seconds=CONNECT_S)
-        for parcel in batch:
-            self._producer.send(parcel.event)
-        self._producer.flush(FLUSH_S)
+        producer = self._producer
+        self._queue(batch, producer)
+        producer.flush(FLUSH_S)
         self.counts["sent"] += len(batch)
         for parcel in batch:
             if parcel.delivered is not None:
                 parcel.delivered.set_result(None)
 
-    def _after_failure(self, batch: list[_Parcel], error: RetryableError) -> list[_Parcel]:
+    def _queue(self, batch: list[_Parcel], producer: EventProducer) -> None:
+        """Hand events to the producer and leave in the batch what it may take: one refused must not hold up others.
+
+        Raises:
+            RetryableError: the producer takes nothing now.
+        """
+        refused: list[_Parcel] = []
+        try:
+            for parcel in batch:
+                try:
+                    producer.send(parcel.event)
+                except RetryableError:
+                    raise
+                except Exception as error:  # as in `_run`
+                    refused.append(parcel)
+                    self._give_up([parcel], error)
+                    self._producer = None  # it may be the producer that is broken: the next batch connects anew
+        finally:
+            batch[:] = [parcel for parcel in batch if not any(parcel is one for one in refused)]
+
+    def _after_failure(self, batch: list[_Parcel], error: Exception) -> list[_Parcel]:
         """Tell those who wait; return the others, which are sent again (the same event id counts once)."""
+        if not isinstance(error, RetryableError):
+            self._give_up(batch, error)
+            return []
         self._log.warning("events could not be sent", waiting=len(batch) + self._waiting.qsize(), error=str(error))
-        for parcel in batch:
+        return self._tell(batch, error)
+
+    def _give_up(self, parcels: list[_Parcel], error: Exception) -> None:
+        """Tell those who wait; the others are lost, since sending again would fail again."""
+        self._log.error("events cannot be sent", number=len(parcels), error=str(error), exc_info=error)
+        self._lost(len(self._tell(parcels, error)), f"the producer refuses them for good ({type(error).__name__})")
+
+    @staticmethod
+    def _tell(parcels: list[_Parcel], error: Exception) -> list[_Parcel]:
+        for parcel in parcels:
             if parcel.delivered is not None:
                 parcel.delivered.set_exception(error)
-        return [parcel for parcel in batch if parcel.delivered is None]
+        return [parcel for parcel in parcels if parcel.delivered is None]
 
     def _lost(self, number: int, why: str) -> None:
         if number:

@@ -4,17 +4,20 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
+import pytest
 
 from infra.local.ports import choose
 from infra.local.stack import Stack
 from ingestion.events import encode
 from lakehouse.contracts.page import PageViewed
+from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
 from serving.outbox import Outbox
-from tests.serving.client import Api
+from tests.serving.client import Api, serving
 from tests.serving.topic import read_until
 
 
@@ -76,6 +79,32 @@ def test_a_full_queue_loses_counted_events_and_never_waits() -> None:
     event = encode(PageViewed(user_id="lost", page="p"), at=datetime.now(UTC), source="test")
     outbox.post([event] * 25)
     assert (outbox.counts["posted"], outbox.counts["lost"]) == (10, 15)
+
+
+def test_an_event_that_can_never_be_sent_is_lost_alone_and_told(kafka: Settings) -> None:
+    outbox = Outbox(str(kafka.kafka_bootstrap))
+    good = encode(PageViewed(user_id="goes on", page="p"), at=datetime.now(UTC), source="test")
+    too_large = replace(good, value=b"x" * 5_000_000)
+    outbox.post([too_large, good])
+    outbox.start()
+    try:
+        read_until(kafka, good.topic, lambda value: value == good.value, limit_s=60)
+        with pytest.raises(ContractViolation, match="at most"):
+            outbox.deliver(too_large)
+        outbox.deliver(good)
+        assert outbox.is_sending
+    finally:
+        outbox.stop()
+    assert dict(outbox.counts) == {"posted": 2, "lost": 1, "sent": 2}
+
+
+def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:
+    with serving(api.settings) as silent:
+        assert silent.client.get("/health").json()["checks"]["events"]["status"] == "ok"
+        silent.services.outbox.stop()
+        health = silent.client.get("/health").json()
+    assert (health["status"], health["checks"]["events"]["status"]) == ("degraded", "degraded")
+    assert "started anew" in health["checks"]["events"]["detail"]
 
 
 def test_after_postgresql_dropped_every_connection_the_next_answer_is_good(api: Api, test_stack: Stack) -> None:
