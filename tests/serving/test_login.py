@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import jwt
 import pytest
+import redis
 from pydantic import SecretStr
 
 from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
 from serving.auth.identity import Identity, Role
-from serving.auth.throttle import FAILURES_PER_USERNAME
+from serving.auth.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USERNAME, LoginThrottle
 from serving.auth.tokens import ISSUER, Audience, Tokens
+from serving.errors import TooManyAttempts
 from tests.serving.client import Api, serving
 
 ADMIN = Identity("admin", Role.ADMIN)
@@ -128,3 +131,15 @@ def test_too_many_failures_of_a_name_are_told_to_wait(api: Api) -> None:
     assert answer.status_code == 429
     assert int(answer.headers["retry-after"]) > 0
     assert api.token("app"), "another name is not held up"
+
+
+def test_too_many_failures_from_an_address_hold_it_up_whatever_names_it_tries(redis_server: Settings) -> None:
+    with redis.Redis.from_url(redis_server.require("redis_url")) as client:
+        throttle = LoginThrottle(client)
+        for number in range(FAILURES_PER_ADDRESS):
+            throttle.check(f"name {number}", "203.0.113.9")
+            throttle.failed(f"name {number}", "203.0.113.9")
+        with pytest.raises(TooManyAttempts) as refused:
+            throttle.check("a name never tried", "203.0.113.9")
+        assert refused.value.retry_after_s > 0
+        throttle.check("a name never tried", "203.0.113.10")
