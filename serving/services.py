@@ -15,6 +15,7 @@ from serving.auth.service import Accounts
 from serving.auth.throttle import LoginThrottle
 from serving.auth.tokens import Tokens
 from serving.data.check_ins import CheckIns
+from serving.data.live import LiveFigures
 from serving.data.service import Data
 from serving.health import Health
 from serving.outbox import Outbox
@@ -41,6 +42,7 @@ class Services:
     predictor: Predictor
     data: Data
     check_ins: CheckIns
+    live: LiveFigures
     administration: Administration
     scorecard: Scorecard
     health: Health
@@ -95,6 +97,7 @@ def build_services(settings: Settings) -> Services:
         predictor=predictor,
         data=Data(warehouse),
         check_ins=CheckIns(outbox),
+        live=LiveFigures(client),
         administration=Administration(warehouse, outbox),
         scorecard=Scorecard(warehouse, predictor),
         health=Health(warehouse, client, champion, outbox),

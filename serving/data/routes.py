@@ -72,10 +72,10 @@ def user_activity(
 
 @router.get("/system-health", dependencies=[Reading])
 def system_health(services: Served, hours: Annotated[int, Query(ge=1, le=168)] = 24) -> SystemHealthAnswer:
-    """Return host metrics by the hour and the newest pipeline runs."""
+    """Return host metrics by the hour, the newest pipeline runs and, while Redis is there, what happens now."""
     found = services.data.system_health(hours)
     rooms = {"host_metrics": found.value.host_metrics, "pipeline_runs": found.value.pipeline_runs}
-    return SystemHealthAnswer.model_validate({**rooms, **stamp(found)})
+    return SystemHealthAnswer.model_validate({**rooms, "live": services.live.read(), **stamp(found)})
 
 
 @router.post("/check-ins", status_code=202)

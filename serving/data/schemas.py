@@ -152,11 +152,20 @@ class PipelineRun(BaseModel):
     failure_message: str | None
 
 
+class Live(BaseModel):
+    """What happens now, by the events that the state consumer has read: of no publication."""
+
+    active_users: int = Field(description="Users seen in the last 15 minutes.")
+    check_ins_per_minute: float = Field(description="Mean of the last five minutes.")
+    consumer_lag: dict[str, int] = Field(description="Events not yet read, by consumer group.")
+
+
 class SystemHealthAnswer(Answer):
     """How the hosts and the pipelines fare, by the events that they send."""
 
     host_metrics: list[HostMetric]
     pipeline_runs: list[PipelineRun]
+    live: Live | None = Field(description="Seconds old, and newer than `data_as_of`; null while Redis is away.")
 
 
 class PublicationAnswer(Answer):

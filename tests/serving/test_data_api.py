@@ -1,16 +1,18 @@
 """The data API tells what the published marts say, and of which publication that is."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from ingestion.events import EncodedEvent, decode
+from ingestion.events import EncodedEvent, decode, encode
+from ingestion.state.realtime import RealtimeFigures, open_redis
+from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
-from tests.serving.client import Api
+from tests.serving.client import Api, serving
 from tests.serving.marts import AS_OF, STRANGE, good
 
 
@@ -100,6 +102,24 @@ def test_system_health_tells_hosts_by_the_hour(api: Api, app_headers: dict[str, 
     body = get(api, app_headers, "/v1/system-health?hours=168")
     assert {metric["metric"] for metric in body["host_metrics"]} >= {"cpu_busy", "memory_used"}
     assert body["pipeline_runs"] == []
+
+
+def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_headers: dict[str, str]) -> None:
+    seen = encode(PageViewed(user_id="looks", page="p"), at=datetime.now(UTC), source="test")
+    redis = open_redis(api.settings.require("redis_url"))
+    try:
+        RealtimeFigures(redis, "test-group").update(
+            [decode(seen.topic, seen.value, seen.key, datetime.now(UTC))], lag=7
+        )
+    finally:
+        redis.close()
+    live = get(api, app_headers, "/v1/system-health")["live"]
+    assert live["active_users"] >= 1
+    assert live["check_ins_per_minute"] >= 0
+    assert live["consumer_lag"]["test-group"] == 7
+    away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
+    with serving(away) as without:
+        assert get(without, without.headers(), "/v1/system-health")["live"] is None
 
 
 def test_the_publication_is_told(api: Api, app_headers: dict[str, str]) -> None:
