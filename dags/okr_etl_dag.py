@@ -15,7 +15,8 @@ it says what was expected, what came and what to do.
 - `dbt`: a model or a constraint broke; the log names it. Mend it, then clear the task.
 - `gate_marts`: the built marts break a rule. `okr gate marts` judges them again. If only plausibility rules broke and
   the data is right, start the DAG with `{"accept_marts_build": true}`.
-- `publish`: the swap was refused. Clear the task; `okr publication list` shows what readers see.
+- `publish`: the swap was refused: another run has built since (start the DAG anew), or a publication was rolled back
+  (`okr publication resume` once its cause is mended). `okr publication list` shows what readers see.
 - `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task.
 """
 
@@ -60,4 +61,4 @@ with DAG(
     published = task(etl.publish)(report)
     documented = task(models.document)()
 
-    [loaded, task(etl.prepare_build)()] >> built >> report >> published >> documented
+    loaded >> task(etl.prepare_build)() >> built >> report >> published >> documented

@@ -1,7 +1,8 @@
 """Write-audit-publish: dbt builds where nobody reads, the gate judges, and one transaction swaps all marts at once.
 
-Schemas: `marts`, `ml` (read by everybody) <- `marts_build`, `ml_build` (built, judged) ; the publication before is kept
-as `marts_old_<id>`, `ml_old_<id>`, so that going back is a rename too.
+Schemas: `marts`, `ml` (read by everybody) <- `marts_build`, `ml_build` (built, judged). Those before are kept as
+`marts_old_<id>`, `ml_old_<id>`, so that going back is a rename too. What was rolled back is `marts_rejected_<id>`, and
+while there is one nothing is published: the next run would bring the same data back.
 """
 
 import json
@@ -40,28 +41,34 @@ class Publication:
 COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current"
 
 
-def prepare_build(dsn_transform: str) -> None:
-    """Empty the build schemas, so that what is published holds nothing of a run before."""
+def prepare_build(dsn_transform: str, run_id: str) -> None:
+    """Empty the build schemas for one run, once everything that it builds from is loaded.
+
+    Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment.
+    """
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
-        connection.execute(read_sql("lakehouse", "prepare_build").encode())
+        build = json.dumps({"run_id": run_id, "offsets": _loaded_offsets(connection)})
+        _run(connection, "prepare_build", build=sql.Literal(build))
 
 
 def publish(dsn_transform: str, *, dbt_run_id: str, gate: Mapping[str, Any], model_version: str | None) -> Publication:
     """Swap the built marts in, in one transaction, and record the publication.
 
     Raises:
-        PermanentError: nothing was built, or the gate's report does not say that it passed.
+        PermanentError: the build is not this run's, its gate did not pass or checked nothing, or publishing is held.
     """
-    if not gate.get("passed"):
-        raise PermanentError(f"Run {dbt_run_id} may not be published: its gate did not pass. The publication stays.")
+    _require_passed(gate, dbt_run_id)
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
+        _require_not_held(connection)
+        offsets = _offsets_of_build(connection, dbt_run_id)
         rows = _rows_built(connection)
         if not rows:
             raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
         before = _current(connection)
-        publication_id = _record(connection, dbt_run_id, gate, model_version, rows)
+        known = {"dbt_run_id": dbt_run_id, "gate": gate, "model_version": model_version}
+        publication_id = _record(connection, {**known, "rows": rows, "offsets": offsets})
         _run(connection, "mart_publication", publication_id=sql.Literal(publication_id))
         _swap(connection, incoming="build", retired=f"old_{before.publication_id if before else 0}")
         connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
@@ -85,7 +92,7 @@ def history(dsn: str, limit: int = 20) -> list[Publication]:
 
 
 def rollback(dsn_transform: str) -> Publication:
-    """Make the newest kept publication older than the current one current again; the current one is kept beside it.
+    """Make the newest kept publication older than the current one current again, and hold publishing until `resume`.
 
     Raises:
         PermanentError: no older publication is kept.
@@ -93,15 +100,63 @@ def rollback(dsn_transform: str) -> Publication:
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
         now = _current(connection)
-        older = [i for i in _kept(connection) if now and 0 < i < now.publication_id]
+        older = [i for i in _ids(connection, "old") if now and 0 < i < now.publication_id]
         if not now or not older:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
-        _swap(connection, incoming=f"old_{older[-1]}", retired=f"old_{now.publication_id}")
+        _swap(connection, incoming=f"old_{older[-1]}", retired=f"rejected_{now.publication_id}")
         connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
         connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (older[-1],))
         back = _current(connection)
     assert back is not None  # noqa: S101 -- written above, in the same transaction
     return back
+
+
+def resume(dsn_transform: str) -> list[int]:
+    """Let publishing go on after a rollback; drop what was rolled back and return its publication ids."""
+    with connect(dsn_transform, application="okr-publication") as connection:
+        _lock(connection)
+        rejected = _ids(connection, "rejected")
+        for publication_id in rejected:
+            _drop(connection, f"rejected_{publication_id}")
+    return rejected
+
+
+def _require_passed(gate: Mapping[str, Any], run_id: str) -> None:
+    """Ask the report for everything that makes it the judgement of this run's marts."""
+    if not gate.get("passed") or gate.get("gate") != "marts" or gate.get("run_id") != run_id:
+        raise PermanentError(
+            f"Run {run_id} may not be published: its marts gate did not pass. The publication before it stays."
+        )
+    if not gate.get("checked_rows"):
+        raise PermanentError(f"Run {run_id} may not be published: its gate checked no row. The publication stays.")
+
+
+def _require_not_held(connection: "Connection[Any]") -> None:
+    if rejected := _ids(connection, "rejected"):
+        raise PermanentError(
+            f"Publication {rejected[-1]} was rolled back, so nothing is published until its cause is mended: say "
+            "`okr publication resume` then, and start okr_etl_dag."
+        )
+
+
+def _offsets_of_build(connection: "Connection[Any]", run_id: str) -> dict[str, dict[str, int]]:
+    row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
+    build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
+    if build.get("run_id") != run_id:
+        raise PermanentError(
+            f"marts_build holds the build of run {build.get('run_id')}, not of {run_id}. A later run has begun since: "
+            "start okr_etl_dag anew instead of clearing this run's tasks."
+        )
+    offsets: dict[str, dict[str, int]] = build["offsets"]
+    return offsets
+
+
+def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
+    offsets: dict[str, dict[str, int]] = {}
+    watermarks = connection.execute("SELECT topic, kafka_partition, next_offset FROM raw.load_watermark")
+    for topic, partition, offset in watermarks:
+        offsets.setdefault(topic, {})[str(partition)] = offset
+    return offsets
 
 
 def _lock(connection: "Connection[Any]") -> None:
@@ -122,22 +177,15 @@ def _rows_built(connection: "Connection[Any]") -> dict[str, int]:
     return {name: connection.execute(count.format(sql.Identifier(name))).fetchone()[0] for (name,) in tables}  # type: ignore[index]
 
 
-def _record(
-    connection: "Connection[Any]", run_id: str, gate: Mapping[str, Any], model_version: str | None, rows: dict[str, int]
-) -> int:
-    offsets: dict[str, dict[str, int]] = {}
-    for topic, partition, offset in connection.execute(
-        "SELECT topic, kafka_partition, next_offset FROM raw.load_watermark"
-    ):
-        offsets.setdefault(topic, {})[str(partition)] = offset
-    as_of = connection.execute("SELECT max(recorded_at) FROM raw.okr_user_events").fetchone()
+def _record(connection: "Connection[Any]", values: Mapping[str, Any]) -> int:
+    as_of = connection.execute("SELECT data_as_of FROM intermediate.int_data_as_of").fetchone()
     if as_of is None or as_of[0] is None:
-        raise PermanentError("raw.okr_user_events is empty: load events before publishing.")
-    values = {
-        "published_at": datetime.now(UTC), "data_as_of": as_of[0], "offsets": json.dumps(offsets), "dbt_run_id": run_id,
-        "gate": json.dumps(gate, default=str), "model_version": model_version, "rows": json.dumps(rows),
-    }  # fmt: skip
-    row = connection.execute(read_sql("lakehouse", "record_publication").encode(), values).fetchone()
+        raise PermanentError("raw.okr_user_events was empty when the marts were built: load events before publishing.")
+    documents = {name: json.dumps(values[name], default=str) for name in ("offsets", "gate", "rows")}
+    times = {"published_at": datetime.now(UTC), "data_as_of": as_of[0]}
+    row = connection.execute(
+        read_sql("lakehouse", "record_publication").encode(), {**values, **documents, **times}
+    ).fetchone()
     return int(row[0])  # type: ignore[index]
 
 
@@ -154,22 +202,27 @@ def _run(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> N
     connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))
 
 
-def _kept(connection: "Connection[Any]") -> list[int]:
-    names = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^marts_old_[0-9]+$'").fetchall()
-    return sorted(int(name.rpartition("_")[2]) for (name,) in names)
+def _ids(connection: "Connection[Any]", kind: str) -> list[int]:
+    """Return the publications that are kept as `marts_<kind>_<id>`, oldest first; kind is old or rejected."""
+    names = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ %s", (f"^marts_{kind}_[0-9]+$",))
+    return sorted(int(name.rpartition("_")[2]) for (name,) in names.fetchall())
+
+
+def _drop(connection: "Connection[Any]", suffix: str) -> None:
+    for schema in ("marts", "ml"):
+        name = sql.Identifier(f"{schema}_{suffix}")
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
 
 
 def _drop_outdated(dsn_transform: str) -> None:
     """Drop publications beyond KEPT. One that a reader is still busy in stays until a later publication tries again."""
     with connect(dsn_transform, application="okr-publication", autocommit=True) as connection:
         now = _current(connection)
-        others = [i for i in _kept(connection) if now is None or i != now.publication_id]
+        others = [i for i in _ids(connection, "old") if now is None or i != now.publication_id]
         for outdated in others[:-KEPT]:
             try:
                 with connection.transaction():
                     connection.execute("SET LOCAL lock_timeout = '1s'")
-                    for schema in ("marts", "ml"):
-                        name = sql.Identifier(f"{schema}_old_{outdated}")
-                        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
+                    _drop(connection, f"old_{outdated}")
             except psycopg.errors.LockNotAvailable:
                 return

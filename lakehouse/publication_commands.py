@@ -36,7 +36,17 @@ def current() -> None:
 
 @group.command()
 def rollback() -> None:
-    """Go back to the publication before; nothing is deleted."""
+    """Go back to the publication before; nothing is published until `okr publication resume`."""
     from lakehouse import publication
 
     typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))
+
+
+@group.command()
+def resume() -> None:
+    """Let runs publish again after a rollback, once its cause is mended."""
+    from lakehouse import publication
+
+    dropped = publication.resume(load_settings().require("dsn_transform"))
+    rolled_back = f"; what was rolled back is gone: {', '.join(map(str, dropped))}" if dropped else ""
+    typer.echo(f"Publishing goes on{rolled_back}.")

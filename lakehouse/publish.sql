@@ -12,3 +12,4 @@ REVOKE ALL ON SCHEMA {retired_marts} FROM analyst, okr_serving;
 REVOKE ALL ON SCHEMA {retired_ml} FROM okr_serving;
 REVOKE ALL ON ALL TABLES IN SCHEMA {retired_marts} FROM analyst, okr_serving;
 REVOKE ALL ON ALL TABLES IN SCHEMA {retired_ml} FROM okr_serving;
+COMMENT ON SCHEMA marts IS 'What analysts, API and page read; replaced as a whole by each publication.';

@@ -47,7 +47,7 @@ def prepare_build() -> None:
     """Empty the schemas that dbt builds into."""
     from lakehouse.publication import prepare_build as prepare
 
-    prepare(load_settings().require("dsn_transform"))
+    prepare(load_settings().require("dsn_transform"), run_id())
 
 
 @step

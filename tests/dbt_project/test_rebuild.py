@@ -93,7 +93,7 @@ def test_built_again_from_nothing_every_mart_is_equal_row_by_row(built: Any) -> 
     dbt, _, before = built
     assert len(before) >= 15
     assert {mart for mart, rows in before.items() if not rows} == {"fct_pipeline_run", "fct_prediction"}
-    prepare_build(dbt.settings.require("dsn_transform"))
+    prepare_build(dbt.settings.require("dsn_transform"), "rebuild")
     dbt.build()
     assert _content(dbt) == before
 

@@ -142,6 +142,7 @@ def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(
     assert accepted.publication_id > before.publication_id
     assert f"publication_id={before.publication_id}" in running.okr("publication", "rollback")
     assert current(running).publication_id == before.publication_id
+    assert "go" in running.okr("publication", "resume")
 
 
 @pytest.mark.parametrize(

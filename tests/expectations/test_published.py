@@ -9,9 +9,9 @@ import pytest
 from expectations.deep import judge_published, require_passed
 from expectations.suites import drift
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.publications import publish_build
 
 
 @pytest.fixture
@@ -23,8 +23,7 @@ def published(copy_of_the_build: Callable[[], AbstractContextManager[Settings]],
                 "INSERT INTO raw.load_watermark SELECT 'okr_user_events', 0, max(kafka_offset) + 1, now() "
                 "FROM raw.okr_user_events"
             )
-        gate = {"passed": True}
-        publish(settings.require("dsn_transform"), dbt_run_id="run", gate=gate, model_version=None)
+        publish_build(settings)
         yield settings.model_copy(update={"sites_dir": tmp_path / "sites"})
 
 

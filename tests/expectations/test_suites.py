@@ -10,7 +10,7 @@ from expectations.rules import Suite, sql_rules
 from lakehouse.errors import PermanentError
 
 PACKAGE = Path(marts.__file__).parent
-DEEP = tuple(Suite(noun, table, sql_rules(noun)) for noun, table in deep.TABLES)
+DEEP = tuple(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in deep.TABLES)
 
 
 @pytest.mark.parametrize("suite", [*marts.suites(), *DEEP], ids=lambda suite: suite.noun)

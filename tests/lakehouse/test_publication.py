@@ -8,8 +8,12 @@ import pytest
 from lakehouse import publication
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import connect
+from tests.publications import passed
 
-PASSED = {"passed": True, "expectations": 1}
+DATA_AS_OF = (
+    "CREATE TABLE IF NOT EXISTS intermediate.int_data_as_of AS "
+    "SELECT max(recorded_at) AS data_as_of FROM raw.okr_user_events"
+)
 
 
 @pytest.fixture
@@ -26,8 +30,9 @@ def warehouse(fresh_database):
 
 def build(settings, value):
     """What dbt does: fill marts_build and ml_build."""
-    publication.prepare_build(settings.require("dsn_transform"))
+    publication.prepare_build(settings.require("dsn_transform"), f"run-{value}")
     with connect(settings.require("dsn_transform")) as connection:
+        connection.execute(DATA_AS_OF)
         connection.execute("CREATE TABLE marts_build.one AS SELECT %s::int AS value", (value,))
         connection.execute("CREATE TABLE marts_build.two AS SELECT %s::int AS value", (value,))
         connection.execute("CREATE TABLE ml_build.features AS SELECT %s::int AS value", (value,))
@@ -35,9 +40,11 @@ def build(settings, value):
 
 def publish(settings, value):
     build(settings, value)
-    return publication.publish(
-        settings.require("dsn_transform"), dbt_run_id=f"run-{value}", gate=PASSED, model_version=None
-    )
+    return swap(settings, f"run-{value}", passed(f"run-{value}"))
+
+
+def swap(settings, run_id, gate):
+    return publication.publish(settings.require("dsn_transform"), dbt_run_id=run_id, gate=gate, model_version=None)
 
 
 @contextmanager
@@ -115,14 +122,27 @@ def test_an_analyst_reads_marts_and_nothing_else(warehouse):
             connection.execute("CREATE TABLE marts.mine (a int)")
 
 
-def test_going_back_is_one_call_and_publishing_goes_on_after_it(warehouse):
+def test_going_back_is_one_call_and_holds_until_somebody_says_go_on(warehouse):
     first, second = publish(warehouse, 1), publish(warehouse, 2)
     back = publication.rollback(warehouse.require("dsn_transform"))
     assert back.publication_id == first.publication_id
     assert seen(warehouse) == (1, 1)
+    with pytest.raises(PermanentError, match="rolled back"):
+        publish(warehouse, 3)
+    assert seen(warehouse) == (1, 1)
+    assert publication.resume(warehouse.require("dsn_transform")) == [second.publication_id]
     assert publish(warehouse, 3).publication_id > second.publication_id
     assert seen(warehouse) == (3, 3)
     assert sum(row.is_current for row in publication.history(warehouse.require("dsn_serving"))) == 1
+
+
+def test_what_was_rolled_back_never_comes_back(warehouse):
+    publish(warehouse, 1), publish(warehouse, 2)
+    publication.rollback(warehouse.require("dsn_transform"))
+    publication.resume(warehouse.require("dsn_transform"))
+    publish(warehouse, 3)
+    publication.rollback(warehouse.require("dsn_transform"))
+    assert seen(warehouse) == (1, 1)
 
 
 def test_nothing_to_go_back_to_is_said(warehouse):
@@ -131,20 +151,49 @@ def test_nothing_to_go_back_to_is_said(warehouse):
         publication.rollback(warehouse.require("dsn_transform"))
 
 
-@pytest.mark.parametrize("gate", [{}, {"passed": False}])
-def test_a_failed_gate_is_never_published(warehouse, gate):
+@pytest.mark.parametrize(
+    "gate",
+    [
+        {},
+        passed("run-2", passed=False),
+        passed("run-2", checked_rows=0),
+        passed("run-2", gate="raw"),
+        passed("run-1"),
+    ],
+    ids=["no report", "failed", "checked nothing", "another gate", "another run"],
+)
+def test_only_this_runs_passed_marts_gate_publishes(warehouse, gate):
     publish(warehouse, 1)
     build(warehouse, 2)
-    with pytest.raises(PermanentError, match="gate did not pass"):
-        publication.publish(warehouse.require("dsn_transform"), dbt_run_id="r", gate=gate, model_version=None)
+    with pytest.raises(PermanentError, match="may not be published"):
+        swap(warehouse, "run-2", gate)
     assert seen(warehouse) == (1, 1)
+
+
+def test_a_cleared_task_cannot_publish_what_another_run_has_built_since(warehouse):
+    publish(warehouse, 1)
+    build(warehouse, 2)
+    build(warehouse, 3)
+    with pytest.raises(PermanentError, match="build of run run-3, not of run-2"):
+        swap(warehouse, "run-2", passed("run-2"))
+    assert seen(warehouse) == (1, 1)
+
+
+def test_what_is_loaded_after_the_build_began_is_not_claimed(warehouse):
+    build(warehouse, 1)
+    with connect(warehouse.require("dsn_loader")) as connection:
+        connection.execute("UPDATE raw.load_watermark SET next_offset = 1000")
+        connection.execute("UPDATE raw.okr_user_events SET recorded_at = now()")
+    published = swap(warehouse, "run-1", passed("run-1"))
+    assert published.offsets == {"okr_user_events": {"0": 42}}
+    assert published.data_as_of.isoformat() == "2026-01-02T03:04:05+00:00"
 
 
 def test_an_empty_build_is_never_published(warehouse):
     publish(warehouse, 1)
-    publication.prepare_build(warehouse.require("dsn_transform"))
+    publication.prepare_build(warehouse.require("dsn_transform"), "run-2")
     with pytest.raises(PermanentError, match="marts_build holds no table"):
-        publication.publish(warehouse.require("dsn_transform"), dbt_run_id="r", gate=PASSED, model_version=None)
+        swap(warehouse, "run-2", passed("run-2"))
     assert seen(warehouse) == (1, 1)
 
 
@@ -160,5 +209,5 @@ def test_the_gates_report_is_kept_with_the_publication(warehouse):
     publish(warehouse, 1)
     with connect(warehouse.require("dsn_serving")) as connection:
         gate, rows = connection.execute("SELECT gate, rows FROM ops.publication WHERE is_current").fetchone()
-    assert gate == json.loads(json.dumps(PASSED))
+    assert gate == json.loads(json.dumps(passed("run-1")))
     assert rows == {"one": 1, "two": 1}

@@ -14,12 +14,12 @@ import pytest
 from pydantic import SecretStr
 
 from ingestion.sources.simulator import messages, organisation, scale_of
-from lakehouse.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
 from ml.features import read_history
 from ml.recipe import Recipe
 from ml.rows import Rows
+from tests.publications import publish_build
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
@@ -66,7 +66,7 @@ def published(
     with new_database() as settings:
         load_simulation(settings)
         run_dbt(settings, tmp_path_factory.mktemp("dbt"))
-        publish(settings.require("dsn_transform"), dbt_run_id="test", gate={"passed": True}, model_version=None)
+        publish_build(settings)
         yield settings
 
 

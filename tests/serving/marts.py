@@ -23,6 +23,7 @@ from ml.features import read_history
 from ml.recipe import Recipe
 from ml.split import closed_periods, everything_closed, split_at
 from ml.train import fit
+from tests.publications import passed
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 PROJECT = Path(__file__).parents[2] / "dbt_project"
@@ -97,9 +98,16 @@ def publish(settings: Settings, events: list[EncodedEvent], target: Path) -> Non
     build_and_publish(settings, target)
 
 
+RUN = "test"
+DATA_AS_OF = (
+    "CREATE TABLE IF NOT EXISTS intermediate.int_data_as_of AS "
+    "SELECT max(recorded_at) AS data_as_of FROM raw.okr_user_events"
+)
+
+
 def build_and_publish(settings: Settings, target: Path) -> None:
     """Build all models with dbt from what raw holds, and publish them."""
-    publication.prepare_build(settings.require("dsn_transform"))
+    publication.prepare_build(settings.require("dsn_transform"), RUN)
     folders = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
     done = subprocess.run(
         [Path(sys.executable).with_name("dbt"), "run", *folders, f"--target-path={target}", f"--log-path={target}"],
@@ -115,9 +123,7 @@ def build_and_publish(settings: Settings, target: Path) -> None:
 
 def republish(settings: Settings) -> publication.Publication:
     """Publish what was built."""
-    return publication.publish(
-        settings.require("dsn_transform"), dbt_run_id="test", gate={"passed": True}, model_version=None
-    )
+    return publication.publish(settings.require("dsn_transform"), dbt_run_id=RUN, gate=passed(RUN), model_version=None)
 
 
 def register_two_models(settings: Settings) -> None:

@@ -10,13 +10,14 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.errors import NotPublished
 from serving.published import PublishedReader, Warehouse
-from tests.serving.marts import republish
+from tests.serving.marts import DATA_AS_OF, RUN, republish
 
 
 def build(settings: Settings, number: int) -> None:
     """Build two marts that hold the same number, as a publication's tables belong together."""
-    publication.prepare_build(settings.require("dsn_transform"))
+    publication.prepare_build(settings.require("dsn_transform"), RUN)
     with connect(settings.require("dsn_transform")) as connection:
+        connection.execute(DATA_AS_OF.encode())
         for table in ("one", "other"):
             connection.execute(f"CREATE TABLE marts_build.{table} AS SELECT {number}::int AS number".encode())
 

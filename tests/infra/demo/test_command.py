@@ -1,0 +1,19 @@
+import pytest
+
+from infra.demo.command import okr
+from infra.demo.errors import StepFailed
+
+
+def test_a_command_that_fails_names_itself_its_last_words_and_the_mend(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    log = tmp_path / "demo.log"
+    with pytest.raises(StepFailed, match=r"`okr publication current` ended with status 1.*OKR_DSN_SERVING.*") as failed:
+        okr("publication", "current", log=log, limit_s=60, mend="start the stack")
+    assert "mend: start the stack" in str(failed.value)
+    assert "OKR_DSN_SERVING" in log.read_text()
+
+
+def test_a_command_that_takes_too_long_is_ended_and_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    with pytest.raises(StepFailed, match=r"did not end within 0 s"):
+        okr("--help", log=tmp_path / "demo.log", limit_s=0.01, mend="-")

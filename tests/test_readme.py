@@ -1,0 +1,51 @@
+"""The README's commands exist, and its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z]+)", README)) - {"test"}))
+def test_every_make_target_of_the_readme_exists(target):
+    answer = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("command", sorted(set(re.findall(r"okr ([a-z]+(?: [a-z]+)?)(?=[ `\")])", README))))
+def test_every_okr_command_of_the_readme_exists(command):
+    okr = Path(sys.executable).with_name("okr")
+    words = command.split()
+    answers = [
+        subprocess.run([okr, *words[:count], "--help"], capture_output=True, text=True, check=False).returncode
+        for count in range(1, len(words) + 1)
+    ]
+    assert 0 in answers, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(page):
+    for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+def test_every_file_that_the_data_path_names_is_there():
+    table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:lakehouse|serving|ingestion|expectations|ml|dbt_project|tests)/[^`*]+)`", table):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_data_path_follows_functions_that_exist():
+    table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
+    for row in [line.split("|") for line in table.splitlines() if line.startswith("|")][2:]:
+        file, names = row[2], re.findall(r"`([A-Za-z_]+)[.`]", row[3])
+        source = re.search(r"`([a-z_/]+\.py)`", file)
+        room = "".join(each.read_text() for each in (ROOT / source[1]).parent.glob("*.py")) if source else ""
+        for name in names if source else ():
+            assert re.search(rf"(def|class) {name}\b", room), f"{file}: {name}"
