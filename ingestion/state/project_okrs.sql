@@ -1,4 +1,5 @@
 -- progress = (value - baseline) / (target - baseline); achieved from a score of 0.7 on, as the marts have it.
+-- The newest closing check-in counts, else the newest: what comes after the closing one changes nothing.
 WITH current_state AS (
     SELECT
         named.okr_id,
@@ -22,8 +23,18 @@ WITH current_state AS (
     FROM unnest(%(subjects)s::text [], %(ids)s::uuid []) AS named (subject, okr_id)
     INNER JOIN app.newest_event AS defined
         ON named.subject = defined.subject AND defined.event_type = 'okr.key_result.defined.v1'
-    LEFT JOIN app.newest_event AS checked
-        ON named.subject = checked.subject AND checked.event_type = 'okr.check_in.recorded.v1'
+    LEFT JOIN LATERAL (
+        SELECT
+            kept.data,
+            kept.occurred_at,
+            kept.kafka_offset
+        FROM app.newest_event AS kept
+        WHERE
+            kept.subject = named.subject
+            AND kept.event_type IN ('okr.check_in.recorded.v1', 'okr.check_in.recorded.v1/final')
+        ORDER BY kept.event_type = 'okr.check_in.recorded.v1/final' DESC
+        LIMIT 1
+    ) AS checked ON true
 ),
 
 measured AS (

@@ -21,6 +21,7 @@ USER = "okr.user.defined.v1"
 OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
 CHECK_IN = "okr.check_in.recorded.v1"  # its subject is the key result: the newest one is the key result's value
+FINAL_CHECK_IN = f"{CHECK_IN}/final"  # no event's type: the newest check-in that closes its key result is kept under it
 FOLLOWED = frozenset({USER, OBJECTIVE, KEY_RESULT, CHECK_IN})
 
 Connection = psycopg.Connection[tuple[object, ...]]
@@ -82,17 +83,17 @@ class StateStore:
 
     def _keep_newest(self, events: Sequence[PlacedEvent]) -> list[tuple[str, str]]:
         """Store the newest event of each subject and return those (event_type, subject) that changed."""
-        followed = [placed for placed in events if placed.event.envelope.type in FOLLOWED]
+        followed = [(kept_as, placed) for placed in events for kept_as in _kept_as(placed.event)]
         rows = [
             {
-                "event_type": event.envelope.type,
+                "event_type": kept_as,
                 "subject": event.envelope.subject,
                 "occurred_at": event.envelope.time.isoformat(),
                 "kafka_partition": partition,
                 "kafka_offset": offset,
                 "data": event.data,
             }
-            for partition, offset, event in followed
+            for kept_as, (partition, offset, event) in followed
         ]
         if not rows:
             return []
@@ -101,16 +102,24 @@ class StateStore:
         return [(str(event_type), str(subject)) for event_type, subject in changed]
 
     def _subjects(self, query: str, changed: Iterable[tuple[str, str]]) -> list[str]:
-        by_type: dict[str, list[str]] = {each: [] for each in FOLLOWED}
+        by_type: dict[str, list[str]] = {each: [] for each in (*FOLLOWED, FINAL_CHECK_IN)}
         for event_type, subject in changed:
             by_type[event_type].append(subject)
         found = self._run(
             query,
             users=by_type[USER],
             objectives=by_type[OBJECTIVE],
-            key_results=sorted({*by_type[KEY_RESULT], *by_type[CHECK_IN]}),
+            key_results=sorted({*by_type[KEY_RESULT], *by_type[CHECK_IN], *by_type[FINAL_CHECK_IN]}),
         )
         return [str(subject) for (subject,) in found.fetchall()]
 
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[object, ...]]:
         return self._connection.execute(read_sql(PACKAGE, query), parameters | self._who)
+
+
+def _kept_as(event: DecodedEvent) -> tuple[str, ...]:
+    """Return the types under which app.newest_event keeps an event."""
+    name = event.envelope.type
+    if name not in FOLLOWED:
+        return ()
+    return (name, FINAL_CHECK_IN) if getattr(event.payload, "is_final", False) else (name,)

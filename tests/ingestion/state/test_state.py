@@ -122,6 +122,24 @@ def test_a_final_check_in_closes_the_key_result(
     assert loader.execute("SELECT status, is_closed FROM app.okrs").fetchall() == [(status, True)]
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 1, 2)])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_what_comes_after_the_closing_check_in_does_not_open_the_key_result_again(
+    order: tuple[int, ...], batch: int, loader: "psycopg.Connection[tuple[object, ...]]"
+) -> None:
+    history = [
+        placed(2, key_result(100), 0),
+        placed(3, check_in(1, 60, final=True), 1),
+        placed(3, check_in(1, 90, final=True), 2),  # a correction of the closing check-in
+        placed(4, check_in(2, 10), 3),
+    ]
+    events, position = [history[each] for each in order], 0
+    for start in range(0, len(events), batch):
+        position = apply(loader, events[start : start + batch], position)
+    shown = "SELECT status, is_closed, last_value, last_check_in_at FROM app.okrs"
+    assert loader.execute(shown).fetchall() == [("achieved", True, 90.0, BEGUN + timedelta(minutes=3))]
+
+
 def test_one_uuid_written_in_two_ways_is_one_user(loader: "psycopg.Connection[tuple[object, ...]]") -> None:
     lower = "01978b1c-0000-7000-8000-00000000abcd"
     users = [
