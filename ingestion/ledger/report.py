@@ -13,7 +13,12 @@ def as_document(ledger: Ledger) -> dict[str, Any]:
     topics = {
         topic.topic: {name: getattr(topic, name) for name in (*FIELDS, "passed", "problems")} for topic in ledger.topics
     }
-    return {"verified_at": ledger.verified_at.isoformat(), "passed": ledger.passed, "topics": topics}
+    return {
+        "verified_at": ledger.verified_at.isoformat(),
+        "passed": ledger.passed,
+        "verdict": _verdict(ledger),
+        "topics": topics,
+    }
 
 
 def as_table(ledger: Ledger) -> str:
@@ -30,5 +35,25 @@ def as_table(ledger: Ledger) -> str:
         for row in rows
     ]
     problems = [f"{topic.topic}: {problem}" for topic in ledger.topics for problem in topic.problems]
-    verdict = "Every event is landed once and loaded at most once." if ledger.passed else "The ledger is broken:"
-    return "\n".join([*lines, "", verdict, *problems])
+    return "\n".join([*lines, "", *_verdict(ledger), *problems])
+
+
+def _verdict(ledger: Ledger) -> list[str]:
+    """Say what the ledger proves, and of how much."""
+    landed = sum(topic.landed for topic in ledger.topics)
+    partitions = sum(topic.partitions for topic in ledger.topics)
+    checked = f"{landed:,} landed rows of {partitions} partitions checked"
+    unasked = [topic.topic for topic in ledger.topics if topic.produced is None]
+    lines = [
+        f"The broker could not be asked about {', '.join(unasked)}: what it has that never landed is not known."
+    ] * bool(unasked)
+    if ledger.checked_nothing:
+        why = "the broker could not be asked" if unasked else "the broker has events"
+        lines.append(
+            f"Nothing is proved: {checked}, but {why}. Has landing begun (`make status`), and is OKR_LAKE_URI right?"
+        )
+    elif ledger.passed:
+        lines.append(f"Every event is landed once and loaded at most once: {checked}.")
+    if not all(topic.passed for topic in ledger.topics):
+        lines.append(f"The ledger is broken ({checked}):")
+    return lines

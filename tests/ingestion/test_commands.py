@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from ingestion import commands
 from ingestion.events import EncodedEvent
 from ingestion.producer import EventProducer
+from lakehouse.errors import RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 
@@ -59,3 +62,26 @@ def test_a_worker_without_a_broker_says_so_and_waits_for_it(pipeline: Settings, 
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=90)
     assert "127.0.0.1:1" in line or "refused" in line
+
+
+def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout or 0.0)
+            return False
+
+    clock = iter([0, 1, 1, 2, 2, 3, 10, 100])  # begun and failed: three short runs, then one of a minute and a half
+    runs = iter(range(4))
+
+    def work(_stop: threading.Event) -> int:
+        if next(runs, None) is None:
+            return 0
+        raise RetryableError("the broker is away")
+
+    monkeypatch.setattr(commands.threading, "Event", Stop)
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(commands.time, "monotonic", lambda: float(next(clock, 100)))
+    commands._keep_running(work, drain=False)
+    assert pauses == [1.0, 2.0, 4.0, 1.0]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import numpy as np
 import psycopg
@@ -15,6 +16,8 @@ from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.ledger import record, verify
 from ingestion.ledger.offsets import Gap, find_gaps, find_repeats
+from ingestion.ledger.report import as_table
+from ingestion.ledger.verify import Ledger, TopicLedger
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.lake import table_uri
@@ -80,6 +83,47 @@ def test_a_row_lost_from_raw_is_found(filled: Settings) -> None:
             " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1)"
         )
     assert any("good rows below the watermark" in problem for problem in problems(filled))
+
+
+def test_another_offset_in_raw_than_in_the_lake_is_found(filled: Settings) -> None:
+    with psycopg.connect(filled.require("dsn_owner")) as connection:
+        moved = connection.execute(
+            "UPDATE raw.okr_user_events SET kafka_offset = -1 WHERE (kafka_partition, kafka_offset) ="
+            " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1) RETURNING kafka_partition"
+        ).fetchone()
+    assert moved is not None
+    assert problems(filled) == [f"partition {moved[0]}: raw holds other offsets than the lake"]
+
+
+def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_answer(
+    pipeline: Settings,
+    producer: EventProducer,
+    check_in: Callable[[int], EncodedEvent],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    producer.send(check_in(1))
+    producer.flush()
+    for name in ("kafka_bootstrap", "lake_uri", "dsn_loader"):
+        monkeypatch.setenv(f"OKR_{name.upper()}", pipeline.require(name))
+    monkeypatch.setenv("OKR_STATE", pipeline.lake_uri)
+    answer = CliRunner().invoke(app, ["lake", "verify"])
+    assert answer.exit_code == 1
+    assert "Nothing is proved: 0 landed rows of 0 partitions checked, but the broker has events" in answer.output
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    answer = CliRunner().invoke(app, ["lake", "verify"])
+    assert answer.exit_code == 1
+    assert "but the broker could not be asked" in answer.output
+    land(pipeline, threading.Event(), drain=True)
+    answer = CliRunner().invoke(app, ["lake", "verify"])
+    assert answer.exit_code == 0
+    assert "The broker could not be asked about okr_user_events" in answer.output
+    assert "loaded at most once: 1 landed rows of 1 partitions checked." in answer.output
+
+
+def test_before_the_first_event_there_is_nothing_to_prove() -> None:
+    empty = Ledger(datetime.now(UTC), [TopicLedger(TOPIC, produced=0)])
+    assert empty.passed
+    assert "0 landed rows of 0 partitions checked" in as_table(empty)
 
 
 def test_offsets_that_the_broker_used_for_itself_are_no_gap(
