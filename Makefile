@@ -34,10 +34,11 @@ test: $(DEV) ## Unit, integration and one end-to-end run, on real embedded servi
 	@.ci/system-packages
 	.venv/bin/pytest $(ARGS)
 
-lint: $(DEV) ## Style, import direction, lock, dbt conventions
+lint: $(DEV) ## Style, import direction, dbt conventions, lock
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
+	.venv/bin/pytest -q tests/dbt_project/test_conventions.py
 	.ci/check-lock
 
 type: $(DEV) ## mypy, strict
