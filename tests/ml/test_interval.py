@@ -1,6 +1,45 @@
 import numpy as np
 
-from ml.interval import agree
+from ml.interval import FEWEST_ROWS, Bands, agree, fit_bands
+from ml.rows import Rows
+
+
+def cycle_of(end: str, *, spread: float, rows: int = FEWEST_ROWS) -> dict[str, list[object]]:
+    """Rows of one cycle, two weeks before its end, whose pace to come lies within `spread` around none so far."""
+    columns: dict[str, float] = {
+        "progress_ratio": 0.2, "remaining_ratio": 0.5, "days_remaining": 14.0, "days_since_check_in": 0.0,
+        "log_pace_ratio_7d": 0.0, "log_pace_ratio_14d": 0.0, "log_pace_ratio_cycle": 0.0, "log_required_pace": 0.0,
+    }  # fmt: skip
+    final = 0.2 + np.linspace(-spread, spread, rows)
+    return {name: [value] * rows for name, value in columns.items()} | {
+        "final_progress": list(final),
+        "period_end": [end] * rows,
+    }
+
+
+def bands_of(*cycles: dict[str, list[object]]) -> Bands:
+    joined = {name: [value for cycle in cycles for value in cycle[name]] for name in cycles[0]}
+    return fit_bands(Rows({name: np.array(column, dtype=object) for name, column in joined.items()}), 0.9)
+
+
+def test_the_widest_of_the_training_cycles_counts_whichever_it_is():
+    wide, narrow = cycle_of("2025-06-30", spread=0.5), cycle_of("2025-03-31", spread=0.1)
+    alone, later_narrow = bands_of(wide), {**narrow, "period_end": ["2025-09-30"] * FEWEST_ROWS}
+    assert bands_of(narrow).by_week[2][1] < alone.by_week[2][1]
+    assert bands_of(narrow, wide) == bands_of(wide, later_narrow) == bands_of(narrow, wide, later_narrow) == alone
+
+
+def test_each_side_of_a_band_is_the_widest_of_its_own_cycle():
+    high, low = (cycle_of(end, spread=0.1) for end in ("2025-03-31", "2025-06-30"))
+    for cycle, shift in ((high, 0.3), (low, -0.3)):
+        cycle["final_progress"] = [float(value) + shift for value in cycle["final_progress"]]
+    both = bands_of(high, low).by_week[2]
+    assert both == (bands_of(low).by_week[2][0], bands_of(high).by_week[2][1])
+
+
+def test_a_cycle_with_few_rows_of_a_week_widens_nothing():
+    few, many = cycle_of("2025-06-30", spread=0.5, rows=FEWEST_ROWS - 1), cycle_of("2025-03-31", spread=0.1)
+    assert bands_of(many, few) == bands_of(many)
 
 
 def test_an_interval_never_contradicts_its_probability():
