@@ -27,6 +27,7 @@ from tests.ingestion.crash import run_until_killed
 
 TOPIC = "okr_user_events"
 BEGUN = datetime(2026, 4, 1, tzinfo=UTC)
+VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
 
 
 def placed(minute: int, data: msgspec.Struct, offset: int, partition: int = 0) -> PlacedEvent:
@@ -138,6 +139,16 @@ def test_what_comes_after_the_closing_check_in_does_not_open_the_key_result_agai
         position = apply(loader, events[start : start + batch], position)
     shown = "SELECT status, is_closed, last_value, last_check_in_at FROM app.okrs"
     assert loader.execute(shown).fetchall() == [("achieved", True, 90.0, BEGUN + timedelta(minutes=3))]
+
+
+def test_a_key_result_closed_before_closing_check_ins_were_kept_stays_closed(fresh_database: Settings) -> None:
+    with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
+        apply(loader, [placed(2, key_result(100), 0), placed(3, check_in(1, 90, final=True), 1)], 0)
+        with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
+            owner.execute("DELETE FROM app.newest_event WHERE event_type LIKE '%/final'")
+            owner.execute((VERSIONS / "0007_final_check_in.sql").read_bytes())
+        apply(loader, [placed(4, check_in(2, 10), 2)], 2)
+        assert loader.execute("SELECT status, last_value FROM app.okrs").fetchall() == [("achieved", 90.0)]
 
 
 def test_one_uuid_written_in_two_ways_is_one_user(loader: "psycopg.Connection[tuple[object, ...]]") -> None:
