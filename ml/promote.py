@@ -64,7 +64,7 @@ def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Row
     """Compare a candidate with the champion and the pacing rule on the check-ins of the last closed cycle.
 
     Raises:
-        PermanentError: no cycle has closed, or a model learned from the cycle that judges it.
+        PermanentError: no cycle has closed with a check-in, or a model learned from the cycle that judges it.
     """
     period, test = held_out(history)
     for model in (candidate, champion):
@@ -86,13 +86,19 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     """Return the last closed period and its labelled rows of check-ins.
 
     Raises:
-        PermanentError: no cycle has closed.
+        PermanentError: no cycle has closed, or the last one has no labelled check-in: nobody is judged on nothing.
     """
     periods = closed_periods(history)
     if not periods:
         raise PermanentError("No cycle has closed, so that no forecast can be judged. The pacing rule answers.")
     split = split_at(history, periods[-1])
-    return periods[-1], history.take(split.test & labelled(history))
+    test = history.take(split.test & labelled(history))
+    if not len(test):
+        raise PermanentError(
+            f"The last closed cycle ({periods[-1]}) has no labelled check-in, nothing can be judged. "
+            "What answers now stays. Check in before closing key results, then run this again."
+        )
+    return periods[-1], test
 
 
 def _verdict(

@@ -17,9 +17,7 @@ from typing import Any, Literal
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
-from ml.forecast import Forecaster
 from ml.model import ForecastModel, load_model
-from ml.pacing import PacingRule
 
 MODEL_NAME = "okr_key_result_forecast"
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -114,14 +112,6 @@ def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "
             f"The files of model version {found.version} are not those that were registered. Train again."
         )
     return model
-
-
-def load_forecaster(settings: Settings, reference: str = CHAMPION) -> Forecaster:
-    """Return what answers under an alias: its model, or the pacing rule where nothing is registered under it."""
-    with client(settings) as mlflow:
-        if _find(mlflow, reference) is None:
-            return PacingRule()
-    return load(settings, reference)
 
 
 def resolve(settings: Settings, reference: str) -> str | None:

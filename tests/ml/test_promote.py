@@ -11,9 +11,10 @@ from ml.logistic import Logistic
 from ml.model import ForecastModel
 from ml.owner import UNHEARD
 from ml.pipeline import Trained, evaluate_champion, train, train_and_register
-from ml.promote import judge, promote_if_better
+from ml.promote import held_out, judge, promote_if_better
 from ml.recipe import Recipe
 from ml.rows import Rows
+from ml.split import periods_of
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +65,22 @@ def test_a_model_that_saw_the_judging_cycle_is_not_judged_on_it(trained: Trained
         judge(trained.served, None, history)
 
 
+def test_without_a_check_in_to_judge_by_nobody_is_withdrawn(trained: Trained, history: Rows) -> None:
+    period, _ = held_out(history)
+    kinds = history["as_of_kind"].copy()
+    kinds[periods_of(history) == period] = None  # as of key results that closed without any check-in
+    silent = Rows({**history.columns, "as_of_kind": kinds})
+    with pytest.raises(PermanentError, match="no labelled check-in, nothing can be judged"):
+        judge(trained.judged, trained.judged, silent)
+
+
 def test_training_promoting_and_training_again(settings: Settings, recipe: Recipe) -> None:
     first = train_and_register(settings, recipe)
     assert (first.version, first.publication_id) == ("1", 1)
     assert registry.resolve(settings, "challenger") == "1"
     assert registry.resolve(settings, "champion") is None
     assert promote_if_better(settings).outcome == "promoted"
-    assert registry.load_forecaster(settings).version == "1"
+    assert registry.load(settings).version == "1"
 
     again = train_and_register(settings, recipe)
     assert (again.version, again.sha256) == ("2", first.sha256)

@@ -6,9 +6,7 @@ from pydantic import SecretStr
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml import registry
-from ml.forecast import Forecaster
 from ml.model import ForecastModel, IncompatibleModel, load_model
-from ml.pacing import PacingRule
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import everything_closed
@@ -50,11 +48,10 @@ def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: Forecast
     assert not any(path.read_bytes().startswith(b"\x80") for path in files)
 
 
-def test_the_pacing_rule_answers_while_there_is_no_champion(settings: Settings, model: ForecastModel) -> None:
-    assert isinstance(registry.load_forecaster(settings), PacingRule)
+def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastModel) -> None:
+    assert registry.resolve(settings, "champion") is None
     register(settings, model)
-    forecaster: Forecaster = registry.load_forecaster(settings)
-    assert forecaster.role == "pacing_rule"
+    assert registry.resolve(settings, "champion") is None
     with pytest.raises(PermanentError, match="holds no okr_key_result_forecast 'champion'"):
         registry.load(settings)
 
@@ -96,4 +93,4 @@ def on_postgresql(postgres: Settings, published: Settings, tmp_path: Path) -> Se
 def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settings, model: ForecastModel) -> None:
     version = register(on_postgresql, model)
     registry.set_champion(on_postgresql, version)
-    assert registry.load_forecaster(on_postgresql).version == version
+    assert registry.load(on_postgresql).version == version
