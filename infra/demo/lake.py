@@ -31,7 +31,13 @@ def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callabl
     deadline = time.monotonic() + limit_s
     wanted: dict[str, int] = {}
     while True:
-        now = ledger(log, say)["topics"]
+        try:
+            now = ledger(log, say)["topics"]
+        except StepFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)  # before the first event has landed the ledger proves nothing yet, and says so
+            continue
         wanted = wanted or {topic: now[topic]["produced"] for topic in topics}
         landed = {topic: now[topic]["landed"] for topic in topics}
         say(f"{sum(landed.values()):,} of {sum(wanted.values()):,} landed")
