@@ -57,7 +57,7 @@ class Progress:
             self._status.update(f"{step.title} [dim]{step.detail}[/dim]")
         elif force or time.monotonic() - self._last_plain >= PLAIN_EVERY_S:
             self._last_plain = time.monotonic()
-            self.console.print(f"... {step.title} {step.detail}".rstrip(), highlight=False)
+            self.console.print(f"... {step.title} {step.detail}".rstrip(), highlight=False, soft_wrap=True)
 
     def _end(self, step: Step, word: str) -> None:
         step.seconds = time.monotonic() - step.started

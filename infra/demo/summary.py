@@ -25,8 +25,9 @@ def show(console: Console, story: Story, progress: Progress, seconds: float) -> 
     _cost(console, story, progress, seconds)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
+def _table(console: Console, title: str, *columns: str) -> Table:
+    console.print(f"[bold]{title}[/bold]", highlight=False)  # as the table's own title it would wrap to its width
+    table = Table(show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
@@ -34,7 +35,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _events(console: Console, story: Story) -> None:
     table = _table(
-        "Events, from the broker to the warehouse", "topic", *(name.removesuffix("_events") for name in LEDGER)
+        console, "Events, from the broker to the warehouse", "topic", *(name.removesuffix("_events") for name in LEDGER)
     )
     for topic, account in story.ledger.items():
         table.add_row(topic, *(f"{account[name]:,}" if account[name] is not None else "?" for name in LEDGER))
@@ -49,7 +50,7 @@ def _events(console: Console, story: Story) -> None:
 
 
 def _marts(console: Console, story: Story) -> None:
-    table = _table(f"Publication {story.publication['publication_id']}: rows per mart", "mart", "rows")
+    table = _table(console, f"Publication {story.publication['publication_id']}: rows per mart", "mart", "rows")
     for mart, count in sorted(story.publication["rows"].items()):
         table.add_row(mart, f"{count:,}")
     console.print(table)
@@ -57,7 +58,7 @@ def _marts(console: Console, story: Story) -> None:
 
 
 def _quality(console: Console, story: Story) -> None:
-    table = _table("What was checked, by Great Expectations", "gate", "rows", "expectations", "failed", "")
+    table = _table(console, "What was checked, by Great Expectations", "gate", "rows", "expectations", "failed", "")
     for gate in story.gates:
         verdict = "passed" if gate["passed"] else "REFUSED"
         counts = (gate["checked_rows"], gate["expectations"], gate["failed"])
@@ -72,7 +73,9 @@ def _model(console: Console, story: Story) -> None:
     if version is None:
         console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}\n")
         return
-    table = _table(f"{answering['name']} {answering['version']} on held-out cycles", "measure", "model", "pacing rule")
+    table = _table(
+        console, f"{answering['name']} {answering['version']} on held-out cycles", "measure", "model", "pacing rule"
+    )
     for measure in ("brier", "log_loss", "auc"):
         values = [version["metrics"].get(f"{side}_{measure}") for side in ("model", "pacing_rule")]
         if values[0] is not None:
@@ -100,7 +103,7 @@ def _short(title: str, most: int = 90) -> str:
 
 
 def _cost(console: Console, story: Story, progress: Progress, seconds: float) -> None:
-    table = _table("What it took", "step", "seconds")
+    table = _table(console, "What it took", "step", "seconds")
     for step in progress.steps:
         table.add_row(step.title, f"{step.seconds:.1f}")
     table.add_row("all of it", f"{seconds:.1f}")
