@@ -20,6 +20,8 @@ def demo(
 
     from infra.demo import run, source, summary
     from infra.demo.command import okr
+    from infra.local.stack import explain_os_error
+    from lakehouse.errors import PermanentError
 
     state = Path(os.environ.get("OKR_STATE") or ".state").absolute()
     os.environ["OKR_STATE"] = str(state)  # for the commands that the demo runs
@@ -32,6 +34,9 @@ def demo(
             f"\nInterrupted. Run the same command again to go on; stop the stack with: {_stop(state)}", soft_wrap=True
         )
         raise typer.Exit(130) from None
+    except OSError as error:
+        # Everything that the demo itself writes is in the state folder: full, read-only, or somebody else's.
+        raise PermanentError(explain_os_error(state, error)) from error
     summary.show(console, story, progress, time.monotonic() - started)
     console.save_text(str(story.log.with_name("demo-summary.txt")))  # without what follows: logins
     console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)

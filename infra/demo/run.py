@@ -53,10 +53,12 @@ def run(state: Path, history: Source, console: Console) -> tuple[Story, Progress
         OkrError: a step failed; the message names the log and the likely mend.
     """
     progress = Progress(console)
+    story = Story(state, history, _log(state))
+    if history.data:
+        with progress.step("read the files") as step:
+            _read_files(story, step)
     _make_room(state, history, console)
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (state / "logs").mkdir(exist_ok=True, mode=0o700)
-    story = Story(state, history, state / "logs" / "demo.log")
+    _log(state)
     with progress.step("start the stack") as step:
         okr("up", log=story.log, limit_s=600, mend="run `okr up` to see the message whole", say=step.say)
     stack = open_stack(state)
@@ -75,6 +77,12 @@ def run(state: Path, history: Source, console: Console) -> tuple[Story, Progress
     return story, progress
 
 
+def _log(state: Path) -> Path:
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (state / "logs").mkdir(exist_ok=True, mode=0o700)
+    return state / "logs" / "demo.log"
+
+
 def _make_room(state: Path, history: Source, console: Console) -> None:
     record = source.read_record(state)
     if record is None or record["source"] == history.key:
@@ -84,6 +92,14 @@ def _make_room(state: Path, history: Source, console: Console) -> None:
     console.print(
         f"{state} held another organisation ({record['source']}): stopped and kept as {moved}.", soft_wrap=True
     )
+
+
+def _read_files(story: Story, step: Step) -> None:
+    """Find out what is wrong with the files before anybody waits for a stack."""
+    arguments = [*story.source.produce_arguments(), "--check"]
+    mend = "the message names the file, the line and what it expects (docs/data-format.md)"
+    rows = json.loads(okr(*arguments, log=story.log, limit_s=300, mend=mend))["rows"]
+    step.say(", ".join(f"{file}: {each['used']:,} of {each['read']:,} rows can be used" for file, each in rows.items()))
 
 
 def _history(story: Story, settings: Settings, progress: Progress) -> None:

@@ -46,6 +46,11 @@ def _events(console: Console, story: Story) -> None:
         console.print(
             f"{file}: {counts['read']:,} rows read = {counts['used']:,} used + {counts['rejected']:,} rejected."
         )
+    for row in story.produced.get("rejected_first", []):
+        line = f"  {row['file']}, line {row['line']}: {row['reason']}: {row['message']}"
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    if story.produced.get("rejected_by_reason"):
+        console.print(f"All of them are in {story.produced['rejected_rows_file']}.", soft_wrap=True)
     console.print()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -25,17 +26,23 @@ ScaleName = Annotated[str, typer.Option(help="default (2,000 key results and mor
 
 @produce.command("files")
 def produce_files(
-    folder: Annotated[Path, typer.Argument(help="Holds key_results.csv and check_ins.csv.")], as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(help="Holds key_results.csv and check_ins.csv.")],
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the files and list what is wrong; send nothing.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send an organisation's own history. Rows that cannot be used are listed with line and reason."""
     from ingestion.producer import EventProducer
     from ingestion.sources.okr_files.importer import ImportReport, read_folder, send_history
 
     settings = load_settings()
-    bootstrap = settings.require("kafka_bootstrap")
+    bootstrap = "" if check else settings.require("kafka_bootstrap")
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
-    with EventProducer(bootstrap, client_id="okr-files") as producer:
-        sent = send_history(history, producer.send)
+    sent: Counter[str] = Counter()
+    if not check:
+        with EventProducer(bootstrap, client_id="okr-files") as producer:
+            sent = send_history(history, producer.send)
     report = ImportReport(folder, history, rejected, sent)
     _print(report.as_json(), report.as_lines(), as_json=as_json)
 

@@ -1,0 +1,32 @@
+import subprocess
+import sys
+from pathlib import Path
+
+OKR = Path(sys.executable).with_name("okr")
+
+
+def demo(state, *arguments):
+    return subprocess.run(
+        [OKR, "demo", *arguments], env={"OKR_STATE": str(state), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_line_that_says_what_to_do(tmp_path):
+    (tmp_path / "file").touch()
+    answer = demo(tmp_path / "file" / "state")
+    assert answer.returncode == 1
+    assert "is not a folder. Mend that, or choose another folder with OKR_STATE" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_files_that_cannot_be_read_are_told_before_anything_starts(tmp_path):
+    data = tmp_path / "our data"
+    data.mkdir()
+    (data / "key_results.csv").write_text("id,name\n1,x\n")
+    (data / "check_ins.csv").write_text("")
+    answer = demo(tmp_path / "state", "--data", str(data))
+    assert answer.returncode == 1
+    assert "expected the columns key_result_id" in answer.stderr
+    assert "found id, name" in answer.stderr
+    assert not (tmp_path / "state" / "stack.env").exists()
