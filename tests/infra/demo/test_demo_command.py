@@ -6,10 +6,10 @@ OKR = Path(sys.executable).with_name("okr")
 
 
 def demo(state, *arguments):
+    environment = {"OKR_STATE": str(state), "PATH": "/usr/bin:/bin"}
     return subprocess.run(
-        [OKR, "demo", *arguments], env={"OKR_STATE": str(state), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
-        check=False, timeout=60,
-    )  # fmt: skip
+        [OKR, "demo", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
 
 
 def test_a_state_folder_that_cannot_be_made_is_one_line_that_says_what_to_do(tmp_path):
