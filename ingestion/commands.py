@@ -82,6 +82,15 @@ def lake_status(as_json: AsJson = False) -> None:
     typer.echo(json.dumps(tables) if as_json else status.as_lines(tables))
 
 
+@lake.command("rejected")
+def lake_rejected(limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20) -> None:
+    """Show messages that broke their contract: when, topic/partition/offset, reason, raw bytes."""
+    from ingestion.rejected import as_line, read_rejected
+
+    rows = read_rejected(load_settings().require("lake_uri"), limit)
+    typer.echo("\n".join(map(as_line, rows)) if rows else "No message was rejected.")
+
+
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:
     """Run a consumer until a signal ends it; what may pass is tried again, with pauses that grow.
 

@@ -46,8 +46,8 @@ class Progress:
         self.refresh(step, force=True)
         try:
             yield step
-        except BaseException:
-            self._end(step, "[red]failed[/red]")
+        except BaseException as error:
+            self._end(step, "[yellow]stopped[/yellow]" if isinstance(error, KeyboardInterrupt) else "[red]failed[/red]")
             raise
         self._end(step, "[green]done[/green]")
 

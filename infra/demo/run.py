@@ -38,6 +38,7 @@ class Story:
     models: dict[str, Any] = field(default_factory=dict)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
+    any_open: bool = True
     latencies_s: list[float] = field(default_factory=list)
     backtest: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
@@ -89,9 +90,8 @@ def _make_room(state: Path, history: Source, console: Console) -> None:
         return
     okr("down", log=state / "logs" / "demo.log", limit_s=120, mend="run `okr down` to see the message whole")
     moved = source.move_aside(state, record)
-    console.print(
-        f"{state} held another organisation ({record['source']}): stopped and kept as {moved}.", soft_wrap=True
-    )
+    console.print(f"{state} held another organisation ({record['source']}): stopped, kept as {moved}.", soft_wrap=True)
+    console.print(f"OKR_STATE='{moved}' make up starts it again.", soft_wrap=True)
 
 
 def _read_files(story: Story, step: Step) -> None:
@@ -166,6 +166,7 @@ def _use(story: Story, settings: Settings, airflow: Airflow, app: App, progress:
         story.models = app.wait_for_champion()
         asked = warehouse.rows(settings.require("dsn_analyst"), "asked", {"limit": ASKED})
         story.titles = {row["key_result_id"]: row["title"] for row in asked}
+        story.any_open = any(not row["is_closed"] for row in asked)
         story.predictions = [each for each in app.predict(list(story.titles)) if each["status"] == "forecast"]
         app.call("GET", "/v1/okr-progress")
         app.call("GET", "/v1/system-health")

@@ -79,7 +79,11 @@ def _model(console: Console, story: Story) -> None:
         console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}\n")
         return
     table = _table(
-        console, f"{answering['name']} {answering['version']} on held-out cycles", "measure", "model", "pacing rule"
+        console,
+        f"{answering['name']} {answering['version']} on the newest closed cycle, held out",
+        "measure",
+        "model",
+        "pacing rule",
     )
     for measure in ("brier", "log_loss", "auc"):
         values = [version["metrics"].get(f"{side}_{measure}") for side in ("model", "pacing_rule")]
@@ -90,8 +94,9 @@ def _model(console: Console, story: Story) -> None:
 
 
 def _at_risk(console: Console, story: Story) -> None:
+    over = "" if story.any_open else ", of the cycle that ended last, as of its last check-ins"
     console.print(
-        "[bold]At risk[/bold] (P = probability of ending at 0.7 or better; interval of the final score, 90 %)"
+        f"[bold]At risk{over}[/bold] (P = probability of ending at 0.7 or better; 90 % interval of the score)"
     )
     for each in sorted(story.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
         title = escape(_short(story.titles[each["key_result_id"]]))

@@ -45,6 +45,11 @@ CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole 
 # What services other than the stack itself never need to see.
 STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
 LONGEST_ARTIFACT_URI = 150
+# All that the stack and the demo ever put into a state folder.
+STATE_NAMES = (
+    "airflow", "dbt", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "stack.env", "stack.lock",
+    "demo.json", "forecasts.csv", "rejected_rows.csv",
+)  # fmt: skip
 FREE_BYTES_NEEDED = 1_000_000_000
 
 
@@ -168,8 +173,8 @@ def explain_os_error(state: Path, error: OSError) -> str:
 
 
 def _foreign(state: Path) -> list[Path]:
-    """Return what a state folder without a stack.env holds already."""
-    return [path for path in state.iterdir() if path.name not in (STACK_ENV, "stack.lock")]
+    """Return what a state folder without a stack.env holds already that is not ours."""
+    return [path for path in state.iterdir() if path.name not in STATE_NAMES]
 
 
 def _check_space(state: Path) -> None:

@@ -13,9 +13,10 @@ from infra.local.lock import locked
 from infra.local.postgres import Postgres, server_process
 from infra.local.processes import is_alive, stack_processes
 from infra.local.short_paths import remove_private_folder
-from infra.local.stack import CREATED_BY_US, Stack, explain_os_error, open_stack
+from infra.local.stack import CREATED_BY_US, STATE_NAMES, Stack, explain_os_error, open_stack
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import PermanentError
+from lakehouse.settings import STACK_ENV
 
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS, KILL_SECONDS = 15, 10
@@ -64,12 +65,8 @@ def clean(state: Path, say: Say) -> None:
     if ours:
         state.rmdir()
     say(f"Removed {state}." if ours else f"Removed the stack's files from {state}; other files there stay.")
-
-
-STATE_NAMES = (
-    "airflow", "dbt", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "stack.env", "stack.lock",
-    "demo.json", "forecasts.csv", "rejected_rows.csv",
-)  # fmt: skip
+    for aside in sorted(state.parent.glob(f"{state.name}-*/{STACK_ENV}")):
+        say(f"{aside.parent} stays: another organisation that a demo set aside. Remove it by hand if nobody needs it.")
 
 
 def stop_everything(stack: Stack, say: Say) -> None:
