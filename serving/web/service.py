@@ -1,15 +1,20 @@
 """Builds the pages' content from one publication. Knows no HTTP and no HTML."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
+from lakehouse.errors import RetryableError
 from serving.errors import NotFound, NotPublished
 from serving.predictor.service import AllForecasts, Predictor
 from serving.published import Published, PublishedReader, Row, Warehouse
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
 from serving.web.scorecard import KeyResultPage, Line, ScorecardPage, TeamLine
+
+T = TypeVar("T")
 
 ROOM = "serving.web"
 ATTEMPTS = 3
@@ -35,15 +40,24 @@ class Scorecard:
 
         Raises:
             NotPublished: nothing has been published yet, or nothing whose cycle has begun.
+            RetryableError: publications follow each other faster than the page can be put together.
         """
-        forecasts, rows = self._of_one_publication()
+        return _of_one_publication(lambda: self._page(shown))
+
+    def _page(self, shown: int) -> ScorecardPage | None:
+        rows = self._warehouse.read(_read)
+        of_all = rows.value.organisation
+        forecasts = self._forecasts(None if of_all["open_count"] else of_all["cycle_end"])
+        if forecasts.publication != rows.publication:
+            return None
         read, by_id = rows.value, forecasts.value.by_id
         risky = scorecard.riskiest(read.key_results, by_id)
         even = [row for row in scorecard.undecided(read.key_results, by_id) if row not in risky[:shown]]
         ended = [] if read.organisation["open_count"] else scorecard.most_surprising(read.key_results, by_id)
-        at_risk, undecided, surprises = self._lines(
-            [risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts
-        )
+        lines = self._lines([risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts)
+        if lines is None:
+            return None
+        at_risk, undecided, surprises = lines
         return ScorecardPage(
             publication=rows.publication,
             model=forecasts.value.model,
@@ -65,7 +79,11 @@ class Scorecard:
         Raises:
             NotFound: the publication holds none of that id.
             NotPublished: nothing has been published yet.
+            RetryableError: publications follow each other faster than the page can be put together.
         """
+        return _of_one_publication(lambda: self._key_result_page(key_result_id))
+
+    def _key_result_page(self, key_result_id: str) -> KeyResultPage | None:
         found = self._warehouse.read(
             lambda reader: (
                 reader.rows("serving.data", "key_result", {"key_result_id": key_result_id}),
@@ -76,7 +94,10 @@ class Scorecard:
         if not rows:
             raise NotFound("The current publication holds no such key result.")
         row = rows[0]
-        forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None).value
+        of_all = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
+        if of_all.publication != found.publication:
+            return None
+        forecasts = of_all.value
         forecast = forecasts.by_id.get(key_result_id)
         return KeyResultPage(
             publication=found.publication,
@@ -94,24 +115,28 @@ class Scorecard:
     def _forecasts(self, ended_on: date | None) -> Published[AllForecasts]:
         return self._predictor.all_in_hindsight(ended_on) if ended_on else self._predictor.all_current()
 
-    def _of_one_publication(self) -> tuple[Published[AllForecasts], Published[_Read]]:
-        for _ in range(ATTEMPTS):
-            rows = self._warehouse.read(_read)
-            of_all = rows.value.organisation
-            forecasts = self._forecasts(None if of_all["open_count"] else of_all["cycle_end"])
-            if forecasts.publication == rows.publication:
-                break
-        return forecasts, rows
-
-    def _lines(self, lists: list[list[Row]], forecasts: Published[AllForecasts]) -> list[list[Line]]:
+    def _lines(self, lists: list[list[Row]], forecasts: Published[AllForecasts]) -> list[list[Line]] | None:
         ids = [row["key_result_id"] for rows in lists for row in rows]
+        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids}))
+        if found.publication != forecasts.publication:
+            return None
         trails: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for point in self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids})).value:
+        for point in found.value:
             trails[point["key_result_id"]].append((point["elapsed_ratio"], point["progress_ratio"]))
         now, by_id = forecasts.publication.data_as_of, forecasts.value.by_id
         return [
             [scorecard.line(row, by_id[i := row["key_result_id"]], trails[i], now) for row in rows] for rows in lists
         ]
+
+
+def _of_one_publication(build: Callable[[], T | None]) -> T:
+    """Return what `build` made; it returns None where its parts turned out to be of different publications."""
+    for _ in range(ATTEMPTS):
+        if (built := build()) is not None:
+            return built
+    raise RetryableError(
+        f"A new publication came in at each of {ATTEMPTS} attempts to put this page together. Try again in a moment."
+    )
 
 
 def _read(reader: PublishedReader) -> _Read:

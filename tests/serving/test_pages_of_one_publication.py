@@ -1,0 +1,114 @@
+"""A page is of one publication, though others come in between the reads that it is made of."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from psycopg import sql
+
+from ingestion.events import EncodedEvent
+from lakehouse import publication
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from serving.predictor.cache import ForecastCache
+from serving.predictor.service import AllForecasts, Predictor
+from serving.published import Published, Warehouse
+from serving.web.service import ATTEMPTS, Scorecard
+from tests.serving.client import Api
+from tests.serving.conftest import NewDatabase
+from tests.serving.marts import RUN, publish, republish
+
+
+def publish_the_same_again(settings: Settings) -> None:
+    """Publish a copy of the current marts."""
+    dsn = settings.require("dsn_transform")
+    publication.prepare_build(dsn, RUN)
+    with connect(dsn) as connection:
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables "
+            "WHERE schemaname IN ('marts', 'ml') AND tablename <> 'publication'"
+        ).fetchall()
+        for schema, table in tables:
+            build, now = sql.Identifier(f"{schema}_build", str(table)), sql.Identifier(str(schema), str(table))
+            connection.execute(sql.SQL("CREATE TABLE {} AS TABLE {}").format(build, now))
+    republish(settings)
+
+
+class Overtaken(Predictor):
+    """The real predictor; a publication comes in before or behind each of its next `swaps` answers."""
+
+    def overtake(self, settings: Settings, swaps: int, *, before: bool) -> None:
+        """Say how often, and when."""
+        self.settings, self.swaps, self.before = settings, swaps, before
+
+    def all_current(self) -> Published[AllForecasts]:
+        """Answer, and publish meanwhile."""
+        is_overtaken, self.swaps = self.swaps > 0, max(self.swaps - 1, 0)
+        if is_overtaken and self.before:
+            publish_the_same_again(self.settings)
+        forecasts = super().all_current()
+        if is_overtaken and not self.before:
+            publish_the_same_again(self.settings)
+        return forecasts
+
+
+@pytest.fixture(scope="module")
+def database(
+    new_database: NewDatabase, dbt_target: Path, organisation_events: list[EncodedEvent]
+) -> Iterator[Settings]:
+    """A warehouse with a publication that these tests may replace."""
+    with new_database() as settings:
+        publish(settings, organisation_events, dbt_target)
+        yield settings
+
+
+@pytest.fixture
+def overtaken(api: Api, database: Settings) -> Iterator[tuple[Scorecard, Overtaken]]:
+    """The pages, and the predictor behind them."""
+    warehouse = Warehouse(database.require("dsn_serving"))
+    warehouse.open()
+    with redis.Redis.from_url(api.settings.require("redis_url")) as client:
+        predictor = Overtaken(warehouse, api.services.champion, ForecastCache(client), api.services.outbox)
+        yield Scorecard(warehouse, predictor), predictor
+    warehouse.close()
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_scorecard_that_a_publication_overtakes_is_read_anew(
+    overtaken: tuple[Scorecard, Overtaken], database: Settings, before: bool
+) -> None:
+    pages, predictor = overtaken
+    predictor.overtake(database, 1, before=before)
+    page = pages.page()
+    now = publication.current(database.require("dsn_serving"))
+    assert now is not None
+    assert page.publication.publication_id == now.publication_id
+    assert predictor.swaps == 0
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_scorecard_that_is_overtaken_at_every_attempt_is_refused(
+    overtaken: tuple[Scorecard, Overtaken], database: Settings, before: bool
+) -> None:
+    pages, predictor = overtaken
+    predictor.overtake(database, ATTEMPTS, before=before)
+    with pytest.raises(RetryableError, match="Try again"):
+        pages.page()
+
+
+def test_a_key_result_page_never_shows_the_forecast_of_another_publication(
+    overtaken: tuple[Scorecard, Overtaken], database: Settings
+) -> None:
+    pages, predictor = overtaken
+    predictor.overtake(database, 0, before=True)
+    at_risk = pages.page().at_risk[0].row["key_result_id"]
+    predictor.overtake(database, 1, before=True)
+    page = pages.key_result_page(at_risk)
+    now = publication.current(database.require("dsn_serving"))
+    assert now is not None
+    assert page.publication.publication_id == now.publication_id
+    predictor.overtake(database, ATTEMPTS, before=True)
+    with pytest.raises(RetryableError, match="Try again"):
+        pages.key_result_page(at_risk)
