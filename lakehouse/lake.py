@@ -43,6 +43,20 @@ def landing_schema() -> "pa.Schema":
 
 
 PARTITION_COLUMN = "event_date"
+# A good event with its place in the log: what a landing row and a row of raw share, in raw's order.
+EVENT_COLUMNS = (
+    "kafka_partition",
+    "kafka_offset",
+    "logged_at",
+    "event_id",
+    "event_type",
+    "source",
+    "subject",
+    "occurred_at",
+    "recorded_at",
+    "recorded_at_assumed",
+    "data",
+)
 
 
 def table_uri(lake_uri: str, topic: str) -> str:

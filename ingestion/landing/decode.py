@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.events import DecodedEvent, decode
 from ingestion.storable import find_suspects
 from lakehouse.errors import ContractViolation, PermanentError
-from lakehouse.lake import landing_schema
+from lakehouse.lake import EVENT_COLUMNS, landing_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,17 +41,7 @@ def decode_batch(topic: str, messages: "Sequence[Message]") -> "pa.Table":
 
 
 _ROW = (
-    "kafka_partition",
-    "kafka_offset",
-    "logged_at",
-    "event_id",
-    "event_type",
-    "source",
-    "subject",
-    "occurred_at",
-    "recorded_at",
-    "recorded_at_assumed",
-    "data",
+    *EVENT_COLUMNS,
     "rejection_reason",
     "rejected_value",
     "rejected_key",

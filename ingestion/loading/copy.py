@@ -9,6 +9,7 @@ from psycopg import errors, sql
 from ingestion.loading.waiting import Offsets, Watermarks, read_from, read_watermarks
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
+from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
@@ -21,19 +22,6 @@ log = get_logger(__name__)
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
 BATCH_ROWS = 20_000
-COLUMNS = (
-    "kafka_partition",
-    "kafka_offset",
-    "logged_at",
-    "event_id",
-    "event_type",
-    "source",
-    "subject",
-    "occurred_at",
-    "recorded_at",
-    "recorded_at_assumed",
-    "data",
-)
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -103,7 +91,7 @@ def _copy(connection: Connection, topic: str, good: "pa.Table") -> None:
     if not good.num_rows:
         return
     statement = sql.SQL("COPY raw.{} ({}) FROM STDIN WITH (FORMAT binary)").format(
-        sql.Identifier(topic), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
+        sql.Identifier(topic), sql.SQL(", ").join(map(sql.Identifier, EVENT_COLUMNS))
     )
     rows = _as_raw(good)
     encoder = _encoder(rows.schema)
@@ -120,9 +108,9 @@ def _as_raw(good: "pa.Table") -> "pa.Table":
     import pyarrow as pa
 
     digits = pl.Series(good["event_id"]).str.replace_all("-", "", literal=True).str.decode("hex")
-    position = COLUMNS.index("event_id")
+    position = EVENT_COLUMNS.index("event_id")
     ids = digits.to_arrow().cast(pa.binary()).cast(pa.binary(16))
-    return good.select(COLUMNS).set_column(position, pa.field("event_id", pa.binary(16)), ids)
+    return good.select(EVENT_COLUMNS).set_column(position, pa.field("event_id", pa.binary(16)), ids)
 
 
 def _encoder(schema: "pa.Schema") -> Any:
