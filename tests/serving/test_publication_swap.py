@@ -38,12 +38,15 @@ def test_an_answer_of_two_statements_is_of_one_publication_though_others_come_in
     warehouse = Warehouse(published_twice.require("dsn_serving"))
     warehouse.open()
     torn: list[tuple[int, int, int]] = []
-    answers, stop = 0, threading.Event()
+    seen, stop = set[int](), threading.Event()
 
     def publish_on() -> None:
-        for number in range(2, 12):
+        # Until answers have come from several publications, however slow the machine; pytest's limit ends a hang.
+        number = 2
+        while len(seen) < 4 and not stop.is_set():
             build(published_twice, number)
             republish(published_twice)
+            number += 1
         stop.set()
 
     def both(reader: PublishedReader) -> tuple[int, int]:
@@ -57,14 +60,15 @@ def test_an_answer_of_two_statements_is_of_one_publication_though_others_come_in
     try:
         while not stop.is_set():
             found = warehouse.read(both)
-            answers += 1
+            seen.add(found.publication.publication_id)
             if not found.value[0] == found.value[1] == found.publication.publication_id:
                 torn.append((*found.value, found.publication.publication_id))
     finally:
+        stop.set()
         publisher.join(60)
         warehouse.close()
     assert not torn
-    assert answers > 10
+    assert len(seen) >= 4
 
 
 def test_after_a_rollback_the_older_publication_answers(published_twice: Settings) -> None:
