@@ -32,7 +32,7 @@ clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 
 test: $(DEV) ## Unit, integration and one end-to-end run, on real embedded services
 	@.ci/system-packages
-	.venv/bin/pytest $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## Style, import direction, dbt conventions, lock
 	.venv/bin/ruff format --check .

@@ -21,6 +21,18 @@ from infra.migrations.run import migrate
 from lakehouse.settings import Settings, load_settings
 
 
+SHARED_FIXTURES = {"dbt_project", "e2e", "expectations", "ml", "serving"}  # folders whose fixtures take long to make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `make test`'s two workers: what shares costly fixtures stays together, and the longest comes first."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        group = path.parts[0] if path.parts[0] in SHARED_FIXTURES else str(path)
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.parent.name != "e2e")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_users_shell() -> None:
     """A developer's OKR_DSN_OWNER must not lead a test into their database."""
