@@ -34,6 +34,12 @@ test: $(DEV) ## Unit, integration and one end-to-end run, on real embedded servi
 	@.ci/system-packages
 	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
 
+test-chaos: $(DEV) ## Every fault at length (an hour or more); writes docs/faults.md
+	@rm -f .faults.jsonl
+	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest tests/faults -m "chaos or not chaos" $(ARGS)
+	.venv/bin/python -m tests.faults.table .faults.jsonl docs/faults.md
+	@rm -f .faults.jsonl
+
 lint: $(DEV) ## Style, import direction, dbt conventions, lock
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -68,6 +74,6 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@touch $(STACK)
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo up down status clean test lint type bench lock help
+.PHONY: demo up down status clean test test-chaos lint type bench lock help

@@ -4,13 +4,29 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+from pydantic import SecretStr
 
 from lakehouse.settings import Settings
 
-PASSED_ON = ("kafka_bootstrap", "lake_uri", "redis_url", "dsn_loader")
+OKR = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 
 
-def run_until_killed(settings: Settings, arm: str, command: str, tmp_path: object) -> None:
+def environment_of(settings: Settings, state: Path | None = None) -> dict[str, str]:
+    """Return an environment from which a command reads exactly these settings.
+
+    `state` is where it would look for a stack.env: a folder without one, by default the lake's own.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("OKR_")}
+    for name, value in settings:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if text:
+            environment[f"OKR_{name.upper()}"] = text
+    return environment | {"OKR_STATE": str(state or settings.lake_uri or os.devnull)}
+
+
+def run_until_killed(settings: Settings, arm: str, command: str, tmp_path: Path) -> None:
     """Run `command` (Python, with `settings` and `stop`) after `arm`, which plants `die` at a step: it must die."""
     code = f"""
 import os, signal, threading
@@ -24,10 +40,9 @@ settings, stop = load_settings(), threading.Event()
 {arm}
 {command}
 """
-    environment = {f"OKR_{name.upper()}": settings.require(name) for name in PASSED_ON}
     answer = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | environment | {"OKR_STATE": str(tmp_path)},
+        env=environment_of(settings, tmp_path),
         capture_output=True,
         text=True,
         timeout=90,

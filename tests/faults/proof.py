@@ -1,0 +1,130 @@
+"""How every fault test ends: the real `okr lake verify`, then a count of what was sent against what is there."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from deltalake import DeltaTable
+
+from lakehouse.contracts import TOPICS
+from lakehouse.lake import open_table, table_uri
+from lakehouse.settings import Settings
+from tests.ingestion.crash import OKR, environment_of
+
+TABLE_FILE = "OKR_FAULT_TABLE"  # where the lines for docs/faults.md are collected, when set
+VERIFY_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of docs/faults.md. `sent`, `found`, `lost` and `doubled` count events."""
+
+    test: str
+    fault: str
+    thread: str
+    happened: str
+    sent: int
+    found: int
+    lost: int
+    doubled: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a topic's landing table holds: rows, different event ids of good rows, different places of bad ones."""
+
+    rows: int
+    events: int
+    rejected: int
+
+
+def prove(
+    settings: Settings,
+    *,
+    fault: str,
+    sent: int,
+    distinct: int | None = None,
+    thread: str = "",
+    happened: str = "",
+) -> Line:
+    """Assert that `okr lake verify` passes and that what was sent is in the lake once, and in raw once where loaded.
+
+    `sent` counts the messages that the broker holds, or held, beyond where landing began; `distinct` the different
+    events among them, each bad message counting as one (`sent` where nothing was sent twice). The line is written
+    before it is judged, so that a table of a failed run shows the failure.
+
+    `fault` is its short name; `thread` is where it is on record elsewhere ("delta-rs #2580"), `happened` what happened
+    there, in a line. Several calls of one test with the same `fault` become one row of the table.
+    """
+    distinct = sent if distinct is None else distinct
+    document = verified(settings)
+    found = {topic: _found(settings, topic) for topic in TOPICS}
+    events = sum(each.events + each.rejected for each in found.values())
+    repeats = sum(each.rows for each in found.values()) - events
+    line = Line(
+        test=os.environ.get("PYTEST_CURRENT_TEST", "").partition(" (")[0],
+        fault=fault,
+        thread=thread,
+        happened=happened,
+        sent=sent,
+        found=events,
+        lost=distinct - events,
+        doubled=repeats - (sent - distinct),
+    )
+    _write(line)
+    assert (line.lost, line.doubled) == (0, 0), line
+    for topic, account in document["topics"].items():
+        if account["loaded"] and not account["waiting"]:
+            assert account["distinct_events"] == found[topic].events, f"{topic}: raw holds other events than the lake"
+    return line
+
+
+def verified(settings: Settings) -> Mapping[str, Any]:
+    """Run `okr lake verify --json` in a process of its own and return its document; it must exit with status 0."""
+    answer = verify_command(settings)
+    assert answer.returncode == 0, f"okr lake verify: {answer.stdout}{answer.stderr}"
+    document: Mapping[str, Any] = json.loads(answer.stdout)
+    return document
+
+
+def verify_command(settings: Settings) -> "subprocess.CompletedProcess[str]":
+    """Run `okr lake verify --json` in a process of its own, whatever it says."""
+    return subprocess.run(
+        [*OKR, "lake", "verify", "--json"],
+        env=environment_of(settings),
+        capture_output=True,
+        text=True,
+        timeout=VERIFY_SECONDS,
+        check=False,
+    )
+
+
+def _found(settings: Settings, topic: str) -> Found:
+    uri = table_uri(settings.require("lake_uri"), topic)
+    if not DeltaTable.is_deltatable(uri):
+        return Found(0, 0, 0)
+    is_bad = pl.col("rejection_reason").is_not_null()
+    place = pl.struct("kafka_partition", "kafka_offset")
+    counts = (
+        pl.scan_delta(open_table(uri))
+        .select(
+            pl.len().alias("rows"),
+            pl.col("event_id").filter(~is_bad).n_unique().alias("events"),
+            place.filter(is_bad).n_unique().alias("rejected"),
+        )
+        .collect()
+    )
+    return Found(**counts.row(0, named=True))
+
+
+def _write(line: Line) -> None:
+    path = os.environ.get(TABLE_FILE)
+    if path:
+        # One write of one line: several pytest workers may append to the same file.
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(line)) + "\n")

@@ -1,0 +1,101 @@
+"""Our commands as real processes that a test kills, freezes, or tells to end."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lakehouse.settings import Settings
+from tests.faults.waiting import until
+from tests.ingestion.crash import environment_of
+
+END_SECONDS = 60
+# `die` ends the process at once, wherever a test plants it; the command itself is the one that users run.
+PROGRAM = """
+import os, signal, sys
+
+def die(*_arguments, **_named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{arm}
+from lakehouse.cli import main
+sys.argv[0] = "okr"
+main()
+"""
+
+
+class Worker:
+    """`okr <arguments>` in a process of its own. As a context manager it is killed at the end if it still runs.
+
+    `arm` is Python that runs first; it may plant `die` at a step of the protocol. What the process logs goes to a file
+    (a pipe that nobody reads would stop it).
+    """
+
+    def __init__(self, settings: Settings, *arguments: str, log: Path, arm: str = "") -> None:
+        self.log = log
+        self._name = " ".join(arguments)
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM.format(arm=arm), *arguments],
+                env=environment_of(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Return the process id."""
+        return self.process.pid
+
+    def is_running(self) -> bool:
+        """Tell whether the process has not ended."""
+        return self.process.poll() is None
+
+    def text(self) -> str:
+        """Return what the process has logged so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until(self, true: Callable[[], object], what: str, seconds: float = 90.0) -> None:
+        """Wait until something is true while the process runs."""
+
+        def check() -> object:
+            done = true()
+            assert done or self.is_running(), f"okr {self._name} ended before {what}: {self.text()}"
+            return done
+
+        until(check, what, seconds)
+
+    def kill(self) -> None:
+        """SIGKILL: the process has no say."""
+        self.process.kill()
+        self.process.wait(END_SECONDS)
+
+    def end(self, seconds: float = END_SECONDS) -> int:
+        """SIGTERM, as the supervisor does it; return the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(seconds)
+
+    def ended(self, seconds: float = END_SECONDS) -> int:
+        """Wait for the process to end by itself and return its status (-9 when it was killed)."""
+        return self.process.wait(seconds)
+
+    def freeze(self) -> None:
+        """SIGSTOP: it hangs as in a long pause of the machine."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it wakes up and knows nothing of the time that passed."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.is_running():
+            self.kill()  # SIGKILL ends a frozen process, too
