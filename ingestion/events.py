@@ -113,6 +113,16 @@ def decode(
     return DecodedEvent(envelope, payload, str(memoryview(envelope.data), "utf-8"))
 
 
+def extensions_of(value: bytes) -> str | None:
+    """Return the attributes of an envelope that are not ours as a JSON object, None where there are none.
+
+    CloudEvents lets anybody add some (`traceparent`, `partitionkey`); `value` is a message that `decode` took.
+    """
+    members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    others = {name: raw for name, raw in members.items() if name not in Envelope.__struct_fields__}
+    return msgspec.json.encode(others).decode() if others else None
+
+
 def _decode_envelope(value: bytes) -> Envelope:
     try:
         return _envelope_decoder().decode(value)

@@ -16,6 +16,7 @@ def landing_schema() -> "pa.Schema":
 
     `rejection_reason` is null for a good event; a rejected message has null event columns and keeps its raw bytes.
     `recorded_at` is the envelope's `recordedtime`, never later than `logged_at`; without it, `logged_at` itself.
+    `extensions` is a JSON object of the envelope's attributes that the contract does not know, null without any.
     """
     import pyarrow as pa
 
@@ -38,6 +39,8 @@ def landing_schema() -> "pa.Schema":
             pa.field("rejected_value", pa.binary()),
             pa.field("rejected_key", pa.binary()),
             pa.field("rejected_headers", pa.string()),
+            # New columns go to the end, nullable: a table made before them gets them when it is opened.
+            pa.field("extensions", pa.string()),
         ]
     )
 
@@ -56,6 +59,7 @@ EVENT_COLUMNS = (
     "recorded_at",
     "recorded_at_assumed",
     "data",
+    "extensions",
 )
 
 

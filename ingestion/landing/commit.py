@@ -131,7 +131,7 @@ class LandingTable:
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            return DeltaTable(self._uri)
+            return _with_all_columns(DeltaTable(self._uri))
         except TableNotFoundError:
             log.info("making a landing table", uri=self._uri)
         try:
@@ -148,3 +148,20 @@ class LandingTable:
 
     def _application_id(self, partition: int) -> str:
         return application_id(self._cluster_id, self._group, self._topic, partition)
+
+
+def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
+    """Add the columns that the landing schema got after the table was made; its old rows have null there."""
+    from deltalake import Schema
+    from deltalake.exceptions import DeltaError
+
+    known = {field.name for field in table.schema().fields}
+    missing = [field for field in Schema.from_arrow(landing_schema()).fields if field.name not in known]
+    if missing:
+        log.info("adding columns", uri=table.table_uri, columns=[field.name for field in missing])
+        try:
+            table.alter.add_columns(missing)
+        except DeltaError as error:  # another worker has added them meanwhile, or the next attempt tells why not
+            log.warning("columns not added, the table is read again", error=str(error))
+        table.update_incremental()
+    return table

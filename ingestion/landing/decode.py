@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingestion.events import DecodedEvent, decode
+from ingestion.events import DecodedEvent, decode, extensions_of
 from ingestion.storable import find_suspects
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.lake import EVENT_COLUMNS, landing_schema
@@ -55,9 +55,16 @@ def _row(topic: str, message: "Message", *, suspect: bool) -> tuple[object, ...]
     try:
         event = decode(topic, value, key, logged_at, suspect=suspect)
     except ContractViolation as violation:
-        return (*place, *[None] * 8, violation.reason, value, key, _headers(message.headers()))
+        return (
+            *place,
+            *[None] * (len(EVENT_COLUMNS) - len(place)),
+            violation.reason,
+            value,
+            key,
+            _headers(message.headers()),
+        )
     else:
-        return (*place, *_event_columns(event, logged_at), None, None, None, None)
+        return (*place, *_event_columns(event, logged_at), extensions_of(value or b""), None, None, None, None)
 
 
 def _event_columns(event: DecodedEvent, logged_at: datetime) -> tuple[object, ...]:

@@ -1,12 +1,14 @@
 """`okr load`: what waits in the lake into `raw`, by binary COPY, with its watermark in the same transaction."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
 
-from ingestion.loading.waiting import Offsets, Watermarks, read_from, read_watermarks
+from ingestion.loading.encode import Encoder, read_ahead
+from ingestion.loading.waiting import Offsets, Waiting, Watermarks, find_waiting, read_watermarks
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import EVENT_COLUMNS
@@ -14,14 +16,10 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
-BATCH_ROWS = 20_000
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -51,11 +49,10 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
     try:
         with connection.transaction():
             _lock(connection, topic)
-            rows, ends = read_from(lake_uri, topic, read_watermarks(connection, topic), bound)
-            good = rows.filter(_is_good(rows))
-            _copy(connection, topic, good)
-            _write_watermarks(connection, topic, ends)
-            return int(good.num_rows)
+            waiting = find_waiting(lake_uri, topic, read_watermarks(connection, topic), bound)
+            copied = _copy(connection, topic, waiting)
+            _write_watermarks(connection, topic, waiting.ends())
+            return copied
     except errors.UniqueViolation as error:
         raise InvariantBroken(
             f"raw.{topic} already holds an offset that waits in the lake ({error.diag.message_detail}). Nothing was "
@@ -81,46 +78,32 @@ def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
     return {int(partition): int(offset) for partition, offset in offsets.items()}
 
 
-def _is_good(rows: "pa.Table") -> Any:
-    import pyarrow.compute as pc
-
-    return pc.is_null(rows["rejection_reason"])
-
-
-def _copy(connection: Connection, topic: str, good: "pa.Table") -> None:
-    if not good.num_rows:
-        return
+def _copy(connection: Connection, topic: str, waiting: Waiting) -> int:
+    """Copy the good rows and return how many; PostgreSQL writes while a thread reads and encodes the next ones."""
+    if not waiting.files:
+        return 0
     statement = sql.SQL("COPY raw.{} ({}) FROM STDIN WITH (FORMAT binary)").format(
         sql.Identifier(topic), sql.SQL(", ").join(map(sql.Identifier, EVENT_COLUMNS))
     )
-    rows = _as_raw(good)
-    encoder = _encoder(rows.schema)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(encoder.write_header())
-        for batch in rows.to_batches(max_chunksize=BATCH_ROWS):
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
+    encoder, copied = Encoder(), 0
+    with (
+        closing(read_ahead(_encoded(encoder, waiting))) as batches,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        copy.write(encoder.header())
+        for rows, encoded in batches:
+            copy.write(encoded)
+            copied += rows
+        copy.write(encoder.end())
+    return copied
 
 
-def _as_raw(good: "pa.Table") -> "pa.Table":
-    """Return the columns of raw.*; a UUID travels as its 16 bytes, which is how PostgreSQL receives one."""
-    import polars as pl
-    import pyarrow as pa
-
-    digits = pl.Series(good["event_id"]).str.replace_all("-", "", literal=True).str.decode("hex")
-    position = EVENT_COLUMNS.index("event_id")
-    ids = digits.to_arrow().cast(pa.binary()).cast(pa.binary(16))
-    return good.select(EVENT_COLUMNS).set_column(position, pa.field("event_id", pa.binary(16)), ids)
-
-
-def _encoder(schema: "pa.Schema") -> Any:
-    from pgpq import ArrowToPostgresBinaryEncoder
-    from pgpq.encoders import StringEncoderBuilder
-    from pgpq.schema import Jsonb
-
-    builders = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in schema}
-    builders["data"] = StringEncoderBuilder.new_with_output(schema.field("data"), Jsonb())
-    return ArrowToPostgresBinaryEncoder.new_with_encoders(schema, builders)
+def _encoded(encoder: Encoder, waiting: Waiting) -> Iterator[tuple[int, bytes]]:
+    for batch in waiting.batches((*EVENT_COLUMNS, "rejection_reason")):
+        good = batch.filter(batch["rejection_reason"].is_null())
+        if good.num_rows:
+            yield good.num_rows, encoder.rows(good)
 
 
 def _write_watermarks(connection: Connection, topic: str, ends: Watermarks) -> None:
