@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.direct import running
-from infra.local.kafka import Kafka
+from infra.local.kafka import SERVER_SETTINGS, Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
@@ -106,9 +106,12 @@ def kafka(test_stack: Stack) -> Iterator[Settings]:
     """A broker with the platform's four topics; give topics of your own a name of their own."""
     fetch(print)
     broker = Kafka(test_stack)
-    with _settings_while_running(broker) as settings:
-        broker.after_start()
-        yield settings
+    with pytest.MonkeyPatch.context() as patch:
+        # Tests that kill a worker let its partitions wait for less than the broker's least, 6 s.
+        patch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")
+        with _settings_while_running(broker) as settings:
+            broker.after_start()
+            yield settings
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,10 @@ from tests.faults.waiting import until
 from tests.ingestion.crash import environment_of
 
 END_SECONDS = 60
-# `die` ends the process at once, wherever a test plants it; the command itself is the one that users run.
+# The command is the one that users run. What `tests.faults.planted` offers is there for a test's `arm`.
 PROGRAM = """
-import os, signal, sys
-
-def die(*_arguments, **_named):
-    os.kill(os.getpid(), signal.SIGKILL)
+import sys
+from tests.faults.planted import *
 
 {arm}
 from lakehouse.cli import main
@@ -30,8 +28,8 @@ main()
 class Worker:
     """`okr <arguments>` in a process of its own. As a context manager it is killed at the end if it still runs.
 
-    `arm` is Python that runs first; it may plant `die` at a step of the protocol. What the process logs goes to a file
-    (a pipe that nobody reads would stop it).
+    `arm` is Python that runs first and may plant a fault at a step of the protocol (`tests.faults.planted`). What the
+    process logs goes to a file (a pipe that nobody reads would stop it).
     """
 
     def __init__(self, settings: Settings, *arguments: str, log: Path, arm: str = "") -> None:
