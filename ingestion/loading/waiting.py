@@ -3,14 +3,15 @@
 Only offsets are watermarks: a "newest timestamp" loses late events and failed loads (cal-itp #2541).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import psycopg
 
+from ingestion.loading.files import LakeFile, Wanted, files_of, read_files
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.lake import landing_schema, open_table, table_uri
+from lakehouse.lake import landing_schema, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -29,6 +30,39 @@ class Watermarks:
     cluster_id: str | None = None
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """A topic's rows beyond the watermarks, in one snapshot of the lake; `batches` reads them."""
+
+    wanted: Wanted
+    files: Sequence[LakeFile]
+    cluster_id: str | None
+    _ends: Offsets = field(default_factory=dict)
+
+    def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        """Give the rows, rejected ones included, in bits; `columns` must name partition and offset.
+
+        Raises:
+            RetryableError: the lake cannot be read.
+            PermanentError: a file of it is damaged.
+        """
+        for batch in read_files(self.files, self.wanted, columns):
+            self._note(batch)
+            yield batch
+
+    def ends(self) -> Watermarks:
+        """Return the watermarks after the rows that `batches` gave."""
+        return Watermarks(dict(self.wanted.watermarks) | self._ends, self.cluster_id)
+
+    def _note(self, batch: "pa.RecordBatch") -> None:
+        import numpy as np
+
+        partitions, offsets = batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy()
+        for partition in map(int, np.unique(partitions)):
+            end = int(offsets[partitions == partition].max()) + 1
+            self._ends[partition] = max(end, self._ends.get(partition, 0))
+
+
 def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> Watermarks:
     """Read a topic's watermarks in the transaction in hand."""
     rows = connection.execute(read_sql(__package__ or "", "watermarks"), {"topic": topic}).fetchall()
@@ -39,22 +73,24 @@ def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic:
 def read_waiting(settings: Settings, topic: str) -> "tuple[pa.Table, Offsets]":
     """Return what `okr load` would take of a topic now, and the offsets up to which that is (`load`'s `upto`).
 
-    The table has the landing schema, rejected rows included: a gate judges them too.
+    The table has the landing schema and the order of the log, rejected rows included: a gate judges them too.
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
         PermanentError: the lake and `raw` hold events of different Kafka clusters.
     """
+    import pyarrow as pa
+
     with connect(settings.require("dsn_loader"), application="okr-waiting", autocommit=True) as connection:
         watermarks = read_watermarks(connection, topic)
-    rows, ends = read_from(settings.require("lake_uri"), topic, watermarks)
-    return rows, ends.offsets
+    waiting = find_waiting(settings.require("lake_uri"), topic, watermarks)
+    schema = landing_schema()
+    rows = pa.Table.from_batches(waiting.batches(schema.names), schema)
+    return rows.sort_by([("kafka_partition", "ascending"), ("kafka_offset", "ascending")]), waiting.ends().offsets
 
 
-def read_from(
-    lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None
-) -> "tuple[pa.Table, Watermarks]":
-    """Return a topic's rows at or beyond the watermarks, in the order of the log, and the watermarks after them.
+def find_waiting(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None) -> Waiting:
+    """Find a topic's rows at or beyond the watermarks in the newest snapshot of the lake.
 
     A partition without a watermark is read from its first row. With `upto`, only the partitions it names are read, and
     those below its offsets.
@@ -63,12 +99,13 @@ def read_from(
         RetryableError: the lake cannot be read.
         PermanentError: the lake and `raw` hold events of different Kafka clusters.
     """
-    table = _open(lake_uri, topic)
+    wanted = Wanted(watermarks.offsets, upto)
+    uri = table_uri(lake_uri, topic)
+    table = _open(uri)
     if table is None:
-        return landing_schema().empty_table(), watermarks
+        return Waiting(wanted, (), watermarks.cluster_id)
     cluster_id = _cluster_id(table, topic, watermarks)
-    rows = _scan(table, watermarks.offsets, upto)
-    return rows, Watermarks(watermarks.offsets | _ends(rows), cluster_id)
+    return Waiting(wanted, files_of(table, uri, wanted), cluster_id)
 
 
 def _cluster_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
@@ -84,36 +121,13 @@ def _cluster_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
     return found
 
 
-def _open(lake_uri: str, topic: str) -> "DeltaTable | None":
+def _open(uri: str) -> "DeltaTable | None":
+    from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    uri = table_uri(lake_uri, topic)
     try:
-        return open_table(uri)
+        return DeltaTable(uri)
     except TableNotFoundError:
         return None  # nothing has landed yet
     except (DeltaError, OSError) as error:
         raise RetryableError(f"The lake table {uri} cannot be read: {error}. Is the disk there?") from error
-
-
-def _scan(table: "DeltaTable", watermarks: Mapping[int, int], upto: Mapping[int, int] | None) -> "pa.Table":
-    """Polars prunes by the Delta log's statistics: 0.05 s over 1,600 small files, where pyarrow's dataset takes 3 s."""
-    import polars as pl
-
-    partition, offset = pl.col("kafka_partition"), pl.col("kafka_offset")
-    is_wanted = ~partition.is_in(list(watermarks))
-    for number, watermark in watermarks.items():
-        is_wanted |= (partition == number) & (offset >= watermark)
-    if upto is not None:
-        is_judged = pl.lit(value=False)
-        for number, bound in upto.items():
-            is_judged |= (partition == number) & (offset < bound)
-        is_wanted &= is_judged
-    schema = landing_schema()  # a column that a later version of the table adds is not ours
-    rows = pl.scan_delta(table).filter(is_wanted).select(schema.names).sort("kafka_partition", "kafka_offset").collect()
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(schema)
-
-
-def _ends(rows: "pa.Table") -> Offsets:
-    ends: Any = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pylist()
-    return {each["kafka_partition"]: each["kafka_offset_max"] + 1 for each in ends}

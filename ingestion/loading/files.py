@@ -1,0 +1,160 @@
+"""Which files of a landing table may hold wanted offsets, by the statistics in the Delta log, and reading them in bits.
+
+Which rows are wanted is decided by each row's own offset: a file that compaction wrote spans the watermark.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.lake import PARTITION_COLUMN, landing_schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+BATCH_ROWS = 20_000
+NEVER = 2**63 - 1
+PLACE = ("kafka_partition", "kafka_offset")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Offsets at or beyond a partition's watermark (all of a partition without one), and below `upto` where given.
+
+    With `upto`, a partition that it does not name is not wanted at all.
+    """
+
+    watermarks: Mapping[int, int]
+    upto: Mapping[int, int] | None = None
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the first wanted offset of a partition and the one at which they end."""
+        end = NEVER if self.upto is None else self.upto.get(partition, 0)
+        return self.watermarks.get(partition, 0), end
+
+    def mask(self, partitions: "np.ndarray", offsets: "np.ndarray") -> "np.ndarray":
+        """Say of each row whether it is wanted."""
+        import numpy as np
+
+        lows, ends = zip(*(self.bounds(number) for number in range(int(partitions.max(initial=0)) + 1)), strict=True)
+        wanted: np.ndarray = (offsets >= np.array(lows)[partitions]) & (offsets < np.array(ends)[partitions])
+        return wanted
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The smallest and the largest partition and offset of some rows; a file without statistics may hold any."""
+
+    partitions: range | None = None
+    first_offset: int = 0
+    last_offset: int = NEVER
+
+    def may_hold(self, wanted: Wanted) -> bool:
+        """Say whether one of the rows may be wanted."""
+        if self.partitions is None:
+            return True
+        bounds = map(wanted.bounds, self.partitions)
+        return any(self.last_offset >= low and self.first_offset < end for low, end in bounds)
+
+
+@dataclass(frozen=True)
+class LakeFile:
+    """A Parquet file of the snapshot in hand."""
+
+    path: str
+    day: date
+    extent: Extent
+
+
+def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
+    """Return the files that may hold wanted rows, in about the order of the log, so that indexes grow at their end."""
+    import pyarrow as pa
+
+    columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    files = [_lake_file(uri, each) for each in columns]
+    wanted_files = [each for each in files if each.extent.may_hold(wanted)]
+    return sorted(wanted_files, key=lambda each: (each.extent.first_offset, each.day))
+
+
+def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
+    extent = _extent(*(action.get(f"{end}.{name}") for name in PLACE for end in ("min", "max")))
+    path = action["path"]
+    # On a local disk delta-rs escapes names in its log (a space is %20), and no file has the escaped name.
+    return LakeFile(
+        path if "://" in path else f"{uri}/{unquote(path)}", action[f"partition.{PARTITION_COLUMN}"], extent
+    )
+
+
+def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+    """Give the wanted rows of the files, file by file, in batches that bound the memory; order within a file is kept.
+
+    `columns` names columns of the landing schema; one that a file does not have yet is null in its rows.
+
+    Raises:
+        RetryableError: a file cannot be read.
+        PermanentError: a file is no Parquet file.
+    """
+    import pyarrow as pa
+
+    schema = pa.schema([landing_schema().field(name) for name in columns])
+    for file in files:
+        try:
+            yield from _read_file(file, wanted, schema)
+        except OSError as error:
+            raise RetryableError(f"The lake file {file.path} cannot be read: {error}. Is the disk there?") from error
+        except pa.ArrowInvalid as error:
+            raise PermanentError(
+                f"The lake file {file.path} is damaged: {error}. Restore it before you load."
+            ) from error
+
+
+def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator[pa.RecordBatch]":
+    import pyarrow.parquet as pq
+    from pyarrow.fs import FileSystem
+
+    filesystem, path = FileSystem.from_uri(file.path) if "://" in file.path else (None, file.path)
+    with pq.ParquetFile(path, filesystem=filesystem) as parquet:
+        groups = [number for number in range(parquet.num_row_groups) if _group_extent(parquet, number).may_hold(wanted)]
+        there = [name for name in schema.names if name in parquet.schema_arrow.names]
+        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=there, use_threads=False):
+            mask = wanted.mask(batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy())
+            kept = batch if mask.all() else batch.filter(mask)
+            if kept.num_rows:
+                yield _in_schema(kept, file.day, schema)
+
+
+def _group_extent(parquet: Any, group: int) -> Extent:
+    """Return what a row group's own statistics say."""
+    metadata = parquet.metadata.row_group(group)
+    names = [metadata.column(number).path_in_schema for number in range(metadata.num_columns)]
+    found = [metadata.column(names.index(name)).statistics for name in PLACE]
+    if any(each is None or not each.has_min_max for each in found):
+        return Extent()
+    return _extent(*(bound for each in found for bound in (each.min, each.max)))
+
+
+def _extent(
+    first_partition: int | None, last_partition: int | None, first_offset: int | None, last_offset: int | None
+) -> Extent:
+    if first_partition is None or last_partition is None or first_offset is None or last_offset is None:
+        return Extent()
+    return Extent(range(first_partition, last_partition + 1), first_offset, last_offset)
+
+
+def _in_schema(batch: "pa.RecordBatch", day: date, schema: "pa.Schema") -> "pa.RecordBatch":
+    import pyarrow as pa
+
+    def column(field: "pa.Field") -> Any:
+        if field.name == PARTITION_COLUMN:
+            return pa.repeat(pa.scalar(day, field.type), batch.num_rows)
+        if field.name not in batch.schema.names:
+            return pa.nulls(batch.num_rows, field.type)
+        array = batch[field.name]
+        return array if array.type == field.type else array.cast(field.type)
+
+    return pa.record_batch([column(field) for field in schema], schema=schema)
