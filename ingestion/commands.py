@@ -73,6 +73,19 @@ def lake_verify(as_json: AsJson = False) -> None:
         raise InvariantBroken("The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you write.")
 
 
+@lake.command("upkeep")
+def lake_upkeep(as_json: AsJson = False) -> None:
+    """Join small files, shorten the Delta log, delete what the retention no longer needs; safe beside everything."""
+    from ingestion.upkeep import upkeep
+    from ingestion.upkeep.report import as_documents, as_lines
+
+    tables = upkeep(load_settings())
+    if as_json:
+        typer.echo(json.dumps(None if tables is None else as_documents(tables)))
+    else:
+        typer.echo("Another upkeep is at work: nothing to do." if tables is None else as_lines(tables))
+
+
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
     """Show each landing table's version, files and rows; cheap, proves nothing."""

@@ -23,6 +23,11 @@ class Settings(BaseSettings):
     state: Path = Path(".state")
     kafka_bootstrap: str = ""
     lake_uri: str = ""
+    lake_retention_days: int = Field(
+        default=7, ge=2, description="How far time travel reaches, and when the files of killed workers are deleted"
+    )
+    spool_events: int = Field(default=200_000, ge=1, description="most events that a source keeps for an absent broker")
+    spool_bytes: int = Field(default=268_435_456, ge=1, description="and most bytes of them")
     redis_url: SecretStr = SecretStr("")
 
     dsn_owner: SecretStr = SecretStr("")
@@ -48,6 +53,11 @@ class Settings(BaseSettings):
     sites_dir: Path = Path(".state/sites")
     dbt_target_dir: Path = Path(".state/dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
+
+    @property
+    def spool_dir(self) -> Path:
+        """The folder in which each source keeps what the broker does not have yet."""
+        return self.state / "spool"
 
     def require(self, field: str) -> str:
         """Return a setting as text.

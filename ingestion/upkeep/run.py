@@ -1,0 +1,146 @@
+"""`okr lake upkeep`: one at a time on all hosts, table by table. Safe beside landing, loading and every reader."""
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ingestion.upkeep import report
+from ingestion.upkeep.log import DeltaLog, shorten
+from ingestion.upkeep.merge import merge
+from ingestion.upkeep.report import TableUpkeep
+from lakehouse.contracts import TOPICS
+from lakehouse.errors import RetryableError
+from lakehouse.lake import open_table, table_uri
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+
+log = get_logger(__name__)
+
+VACUUM_PAUSE_SECONDS = 6 * 3600.0  # a vacuum lists every file of the table
+CLOCK_TOLERANCE_SECONDS = 3600.0
+
+
+def upkeep(settings: Settings) -> list[TableUpkeep] | None:
+    """Keep every landing table; return what was done, or None when another upkeep is at work.
+
+    Raises:
+        RetryableError: PostgreSQL is away, or a table could not be kept; the others were, and nothing is lost.
+        PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md).
+    """
+    lake_uri = settings.require("lake_uri")
+    done, failed = [], []
+    with connect(settings.require("dsn_loader"), application="okr-upkeep", autocommit=True) as connection:
+        is_ours, database_now_s = connection.execute(read_sql(__package__ or "", "lock")).fetchone() or (False, 0.0)
+        if not is_ours:
+            log.info("another upkeep is at work")
+            return None
+        is_clock_right = _is_clock_right(float(str(database_now_s)))
+        last = report.read_last(lake_uri)
+        for topic in TOPICS:
+            try:
+                kept = _keep(lake_uri, topic, settings.lake_retention_days, last.get(topic, {}), is_clock_right)
+            except RetryableError as error:
+                log.warning("a table could not be kept", topic=topic, error=str(error))
+                failed.append(error)
+                continue
+            done += [kept] if kept else []
+        report.keep(lake_uri, done)
+    if failed:
+        raise failed[0]
+    return done
+
+
+def _is_clock_right(database_now_s: float) -> bool:
+    """Compare this host's clock with the database's: what is old is judged by the clock, so a wrong one deletes."""
+    difference = time.time() - database_now_s
+    if abs(difference) <= CLOCK_TOLERANCE_SECONDS:
+        return True
+    log.warning("this host's clock differs from the database's, nothing is deleted", seconds=round(difference))
+    return False
+
+
+def _keep(
+    lake_uri: str, topic: str, retention_days: int, last: Mapping[str, Any], is_clock_right: bool
+) -> TableUpkeep | None:
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    uri = table_uri(lake_uri, topic)
+    try:
+        table = open_table(uri)
+    except TableNotFoundError:
+        return None  # nothing has landed yet
+    except (DeltaError, OSError) as error:
+        raise _not_kept(uri, error) from error
+    begun_at_s, begun = time.time(), time.monotonic()
+    version, (files, size) = table.version(), _size(table)
+    may_delete = is_clock_right and not _is_of_the_future(table, begun_at_s)
+    vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
+    try:
+        _set_properties(table, retention_days)
+        merged, _ = merge(table)
+        if may_delete and begun_at_s - (vacuumed_at_s or 0.0) > VACUUM_PAUSE_SECONDS:
+            deleted, vacuumed_at_s = _vacuum(table, retention_days), begun_at_s
+        shorten(table, uri, may_delete=may_delete)
+    except (DeltaError, OSError) as error:
+        raise _not_kept(uri, error) from error
+    files_after, size_after = _size(table)
+    kept = TableUpkeep(
+        topic=topic, begun_at_s=begun_at_s, seconds=round(time.monotonic() - begun, 3), version_before=version,
+        version_after=table.version(), files_before=files, files_after=files_after, bytes_before=size,
+        bytes_after=size_after, merged_files=merged, deleted_files=deleted, log_files=_log_files(uri),
+        vacuumed_at_s=vacuumed_at_s,
+    )  # fmt: skip
+    log.info("kept", **report.as_documents([kept])[0])
+    return kept
+
+
+def _not_kept(uri: str, error: Exception) -> RetryableError:
+    return RetryableError(
+        f"The upkeep of the lake table {uri} failed ({str(error).splitlines()[0]}). Nothing is lost: what it replaces "
+        "stays until the retention is over. Is the disk full or read-only (docs/runbooks/lake-full.md), or the log "
+        "damaged (docs/runbooks/lake-repair.md)?"
+    )
+
+
+def _size(table: "DeltaTable") -> tuple[int, int]:
+    sizes = table.get_add_actions(flatten=True)["size_bytes"].to_pylist()
+    return len(sizes), sum(sizes)
+
+
+def _is_of_the_future(table: "DeltaTable", now_s: float) -> bool:
+    """Say whether the newest commit was made later than now: then this clock, or the writer's, is wrong."""
+    newest_s: float = table.history(1)[0].get("timestamp", 0) / 1000
+    if newest_s <= now_s + CLOCK_TOLERANCE_SECONDS:
+        return False
+    log.warning("the newest commit is of the future, nothing is deleted", seconds=round(newest_s - now_s))
+    return True
+
+
+def _set_properties(table: "DeltaTable", retention_days: int) -> None:
+    """Write down, where it is not, what every writer and vacuum of this table goes by."""
+    retention = f"interval {retention_days} days"
+    wanted = {
+        "delta.deletedFileRetentionDuration": retention,
+        "delta.logRetentionDuration": retention,
+        "delta.enableExpiredLogCleanup": "false",  # only after a checkpoint was flushed, see `log`
+        "delta.checkpointInterval": "1000",  # upkeep writes one at every run; this is for a stack without upkeep
+    }
+    if wanted.items() - table.metadata().configuration.items():
+        table.alter.set_table_properties(wanted)
+
+
+def _vacuum(table: "DeltaTable", retention_days: int) -> int:
+    """Delete files that no version of the retention needs, and those that a killed worker left, once as old.
+
+    A file that landing has written but not committed yet is younger than that (delta-rs #3645).
+    """
+    return len(table.vacuum(retention_hours=retention_days * 24, dry_run=False, full=True))
+
+
+def _log_files(uri: str) -> int:
+    log_folder = DeltaLog(uri)
+    return len(log_folder.commits()) + len(log_folder.checkpoints())
