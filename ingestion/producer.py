@@ -1,7 +1,9 @@
 """The one producer that every source uses: idempotent, acknowledged by all replicas, never silent about a loss."""
 
+import contextlib
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +22,21 @@ QUEUE_FULL_SECONDS = 60.0
 QUEUE_MESSAGES = 100_000
 QUEUE_KILOBYTES = 65_536
 MAX_MESSAGE_BYTES = 1_048_588  # the broker's default; the client's own is less than MAX_VALUE_BYTES and a key
+DELIVERY_MS = 60_000
+# The client tries again by itself, within DELIVERY_MS, after pauses that double and that jitter by a fifth or more.
+RETRIES: dict[str, Any] = {
+    "delivery.timeout.ms": DELIVERY_MS,
+    "retry.backoff.ms": 100,
+    "retry.backoff.max.ms": 2_000,
+    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.max.ms": 5_000,
+}
+# A message that timed out may have been written; the next of its key is then in the log, and to send the first again
+# would be to reorder them: so none times out. And one that the broker refuses must not take its batch with it, whose
+# other messages would come after what followed them: so each is a batch. Some 5,000 a second are sent even so.
+IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
+
+OnResult = Callable[["KafkaError | None"], None]
 
 
 class EventProducer:
@@ -29,8 +46,18 @@ class EventProducer:
     `failed`, logged, and raised by the next `flush`. Not for use by several threads at once, but for `send`.
     """
 
-    def __init__(self, bootstrap: str, *, client_id: str = "okr", connect_seconds: float = CONNECT_SECONDS) -> None:
-        """Connect to the broker.
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        client_id: str = "okr",
+        connect_seconds: float = CONNECT_SECONDS,
+        is_in_order: bool = False,
+    ) -> None:
+        """Connect to the broker; with `connect_seconds=0` nothing is waited for, and `check_broker` asks later.
+
+        With `is_in_order` no message overtakes an earlier one of its key, even if that is sent again by another
+        producer; nothing times out by itself then: bound each `flush`, and `abandon` the producer when it raises.
 
         Raises:
             RetryableError: no broker answers within `connect_seconds`.
@@ -39,7 +66,17 @@ class EventProducer:
         self.failed: Counter[str] = Counter()
         self._first_error = ""
         self._bootstrap = bootstrap
-        self._producer = _connect(bootstrap, client_id, connect_seconds)
+        self._producer = _producer(bootstrap, client_id, IN_ORDER if is_in_order else {})
+        if connect_seconds:
+            _wait_for_broker(self._producer, bootstrap, connect_seconds)
+
+    def check_broker(self, limit_seconds: float) -> None:
+        """Ask the broker whether it is there.
+
+        Raises:
+            RetryableError: it does not answer within the limit.
+        """
+        _wait_for_broker(self._producer, self._bootstrap, limit_seconds)
 
     def send(self, event: EncodedEvent) -> None:
         """Queue an event; waits while the queue is full (back-pressure).
@@ -51,25 +88,33 @@ class EventProducer:
         """
         self.send_raw(event.topic, event.key, event.value)
 
-    def send_raw(self, topic: str, key: bytes | None, value: bytes | None) -> None:
-        """Queue any bytes, for replays and for the malformed messages of a simulation; else as `send`."""
+    def send_raw(self, topic: str, key: bytes | None, value: bytes | None, on_result: OnResult | None = None) -> None:
+        """Queue any bytes, for replays and for the malformed messages of a simulation; else as `send`.
+
+        `on_result` is called, from a later `send` or `flush`, with the broker's error, or None when it has the message.
+        """
         from confluent_kafka import KafkaException
+
+        def on_delivery(error: "KafkaError | None", message: "Message") -> None:
+            self._on_delivery(error, message)
+            if on_result is not None:
+                on_result(error)
 
         deadline = time.monotonic() + QUEUE_FULL_SECONDS
         while True:
             try:
-                self._producer.produce(topic, value, key, on_delivery=self._on_delivery)
+                self._producer.produce(topic, value, key, on_delivery=on_delivery if on_result else self._on_delivery)
             except BufferError as error:
                 if time.monotonic() > deadline:
                     raise RetryableError(
                         f"{len(self._producer)} messages wait and the broker at {self._bootstrap} has taken none for "
                         f"{QUEUE_FULL_SECONDS:.0f} s. Is it up (`make status`)? Nothing more was queued."
                     ) from error
-                self._producer.poll(0.1)
+                self._served(self._producer.poll, 0.1)
             except KafkaException as error:
                 raise _refusal(error.args[0], topic, len(key or b"") + len(value or b"")) from error
             else:
-                self._producer.poll(0)
+                self._served(self._producer.poll, 0)
                 return
 
     def flush(self, limit_seconds: float = 90.0) -> None:
@@ -78,13 +123,19 @@ class EventProducer:
         Raises:
             RetryableError: something was not acknowledged; `failed` counts it by topic.
         """
-        waiting = self._producer.flush(limit_seconds)
+        waiting = self._served(self._producer.flush, limit_seconds)
         if waiting or self.failed:
             lost = sum(self.failed.values())
             raise RetryableError(
                 f"The broker at {self._bootstrap} took {sum(self.delivered.values())} messages, refused {lost} and did "
                 f"not answer for {waiting}. {self._first_error} Send those again: the same event id is counted once."
             )
+
+    def abandon(self) -> None:
+        """Give up what waits, without waiting: what was on its way may have been written, or not."""
+        self._producer.purge()
+        with contextlib.suppress(RetryableError):
+            self._served(self._producer.flush, 1.0)
 
     def __enter__(self) -> Self:
         return self
@@ -96,6 +147,22 @@ class EventProducer:
             self.flush()
         elif self._producer.flush(5.0):
             log.error("producer left with unacknowledged messages", waiting=len(self._producer))
+
+    def _served(self, call: Callable[[float], int], seconds: float) -> int:
+        """Let the client work.
+
+        Raises:
+            RetryableError: it has given up for good, which it tells through whatever call comes next.
+        """
+        from confluent_kafka import KafkaException
+
+        try:
+            return call(seconds)
+        except (KafkaException, SystemError) as error:  # a SystemError where the client forgets to set its own
+            raise RetryableError(
+                f"The Kafka client to {self._bootstrap} gave up ({error}). Send what was not acknowledged "
+                "again, with a new producer: the same event id is counted once."
+            ) from error
 
     def _on_delivery(self, error: "KafkaError | None", message: "Message") -> None:
         topic = message.topic() or ""
@@ -123,9 +190,8 @@ def _refusal(error: "KafkaError", topic: str, size: int) -> OkrError:
     )
 
 
-def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer":
-    from confluent_kafka import KafkaException, Producer
-    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+def _producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Producer":
+    from confluent_kafka import Producer
 
     settings: dict[str, Any] = {
         "bootstrap.servers": bootstrap,
@@ -137,12 +203,18 @@ def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer"
         "linger.ms": 5,
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
-        "delivery.timeout.ms": 60_000,
         "allow.auto.create.topics": False,
         "error_cb": ClientErrors(),
+        **RETRIES,
         **QUIET,
     }
-    producer = Producer(settings)
+    return Producer(settings | overrides)
+
+
+def _wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float) -> None:
+    from confluent_kafka import KafkaException
+    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
     attempts = Retrying(
         retry=retry_if_exception_type(KafkaException),
         wait=wait_exponential_jitter(multiplier=0.2, max=2.0),
@@ -158,4 +230,3 @@ def _connect(bootstrap: str, client_id: str, limit_seconds: float) -> "Producer"
             f"No Kafka broker answers at {bootstrap} after {limit_seconds:.0f} s ({error.args[0].str()}). "
             "Is the stack up (`make status`)?"
         ) from error
-    return producer

@@ -11,6 +11,10 @@ class NotPublished(RetryableError):
     """Nothing has been published yet, so there is nothing to read."""
 
 
+class NotKept(RetryableError):
+    """An event of ours could not be kept on disk: too much waits for the broker already, or the disk takes nothing."""
+
+
 class NotLoadable(PermanentError):
     """A registered model's files do not fit this code, or are not those that were registered."""
 

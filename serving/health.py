@@ -8,6 +8,7 @@ import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from ingestion.spool import SpoolState
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from serving.errors import NotPublished
@@ -67,14 +68,26 @@ class Health:
         }
 
     def _ask_outbox(self) -> Check:
-        lost = self._outbox.counts["lost"]
-        check = {
-            "status": "ok" if self._outbox.is_sending and not lost else "degraded",
-            **{k: self._outbox.counts[k] for k in ("posted", "sent", "lost")},
+        spool = self._outbox.state()
+        check: Check = {
+            "status": "ok",
+            **{name: self._outbox.counts[name] for name in ("posted", "sent", "turned_away")},
+            "waiting": spool.waiting,
+            "refused": spool.refused,
         }
-        if not self._outbox.is_sending:
-            check["detail"] = "The sending thread has ended: no event is sent until the service is started anew."
+        if trouble := self._events_trouble(spool):
+            check |= {"status": "degraded", "detail": trouble}
         return check
+
+    def _events_trouble(self, spool: SpoolState) -> str | None:
+        """Say what is wrong with our own events now; what was wrong and is mended is not told."""
+        if not self._outbox.is_sending:
+            return "The sending thread has ended: no event is sent until the service is started anew."
+        if self._outbox.trouble is not None:
+            return "Events wait on disk until the broker takes them; the log says what it answered."
+        if spool.refused:
+            return "The broker refused events for good: `okr produce spool status` shows them."
+        return None
 
 
 def _timed(ask: Callable[[], Check]) -> Check:

@@ -1,174 +1,163 @@
-"""The way of our own events to the broker: one thread that sends in batches, so that requests need not wait for Kafka.
+"""The way of our own events to the broker: kept in the spool on disk, then sent by one thread.
 
-`post` is for events that are told on the side (a served prediction): kept and sent again while the broker is away.
-`deliver` is for events whose acknowledgement the caller awaits (a check-in).
+So a request never waits for Kafka to be well, and what was accepted survives a restart of the service and of the
+broker. `post` is for events that are told on the side (a served prediction); `deliver` also waits a moment for the
+broker's acknowledgement (a check-in).
 """
 
-import queue
 import threading
+import time
 from collections import Counter
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ingestion.backoff import Backoff
 from ingestion.events import EncodedEvent
-from ingestion.producer import EventProducer
-from lakehouse.errors import RetryableError
+from ingestion.spool import Drainer, Spool, SpoolState
+from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+from serving.errors import NotKept
 
-WAITING_MOST = 50_000
-BATCH_MOST = 2_000
-CONNECT_S = 3.0
-FLUSH_S = 8.0
-DELIVER_S = 12.0  # a little more than connecting and flushing once
-PAUSE_S = 2.0
-
-
-@dataclass
-class _Parcel:
-    event: EncodedEvent
-    delivered: "Future[None] | None" = None
+SOURCE = "okr-api"
+PASS_S = 5.0  # the longest that one attempt to send what waits may take
+DELIVER_S = 5.0
+IDLE_S = 2.0  # another process of the API may have left something
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
 
 
 @dataclass
 class Outbox:
-    """Sends events through the real producer. Start it before use, stop it at the end."""
+    """Keeps events in the spool and sends them through the real producer. Start it before use, stop it at the end."""
 
     bootstrap: str
-    waiting_most: int = WAITING_MOST
+    spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
-    """posted, sent, lost: events since the start."""
+    """posted, sent, turned_away (the caller got an error): events since the start."""
+    trouble: str | None = None
+    """Why the last attempt to send failed; None when it did not."""
 
     def __post_init__(self) -> None:
-        self._waiting: queue.Queue[_Parcel] = queue.Queue(self.waiting_most)
+        self._wake = threading.Event()
         self._stopping = threading.Event()
-        self._producer: EventProducer | None = None
+        self._settled = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
         self._log = get_logger(__name__)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Outbox":
+        """Return the API's outbox, not started.
+
+        Raises:
+            PermanentError: a setting is missing.
+        """
+        return cls(settings.require("kafka_bootstrap"), Spool.of(settings, SOURCE))
 
     @property
     def is_sending(self) -> bool:
         """Whether the sending thread lives; without it nothing more is sent."""
         return self._thread.is_alive()
 
+    def state(self) -> SpoolState:
+        """Return what waits.
+
+        Raises:
+            PermanentError: the spool cannot be read.
+        """
+        return self.spool.state()
+
     def start(self) -> None:
-        """Start the sending thread."""
+        """Start the sending thread; it begins with what an earlier process left."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Send what waits, once, then stop; what the broker does not take is counted and logged as lost."""
+        """Send what waits, once, then stop; what the broker does not take stays in the spool for the next start."""
         self._stopping.set()
-        self._thread.join(timeout=CONNECT_S + FLUSH_S + PAUSE_S)
-        if left := self._waiting.qsize():
-            self._lost(left, "the service stops and the broker is away")
+        self._wake.set()
+        self._thread.join(timeout=2 * PASS_S)
+        if waiting := self.state().waiting:
+            self._log.warning(
+                "events stay in the spool for the next start", waiting=waiting, spool=str(self.spool.path)
+            )
 
-    def post(self, events: list[EncodedEvent]) -> None:
-        """Queue events without waiting. When the queue is full they are counted and logged as lost."""
-        for position, event in enumerate(events):
-            try:
-                self._waiting.put_nowait(_Parcel(event))
-            except queue.Full:
-                self._lost(len(events) - position, "the queue is full because the broker is away")
-                return
-            self.counts["posted"] += 1
-
-    def deliver(self, event: EncodedEvent) -> None:
-        """Send an event and wait for the broker's acknowledgement.
+    def post(self, events: Sequence[EncodedEvent]) -> list[int]:
+        """Keep events, all or none, and return their places in the spool; they are sent when the broker is there.
 
         Raises:
-            RetryableError: the broker did not acknowledge it within DELIVER_S seconds.
-            ContractViolation: the broker would never take the event.
+            NotKept: nothing was kept; the log says why.
+            ContractViolation: the broker would never take one of them.
         """
-        parcel = _Parcel(event, Future())
-        assert parcel.delivered is not None  # noqa: S101 -- made in the line above
+        if not events:
+            return []
         try:
-            self._waiting.put_nowait(parcel)
-            parcel.delivered.result(timeout=DELIVER_S)
-        except (queue.Full, FutureTimeout) as error:
-            parcel.delivered.cancel()
-            raise RetryableError(f"The broker did not acknowledge the event within {DELIVER_S:.0f} s.") from error
+            places = self.spool.append(events)
+        except OkrError as error:
+            self.counts["turned_away"] += len(events)
+            self._log.error("events were turned away", number=len(events), error=str(error))
+            if isinstance(error, ContractViolation):
+                raise
+            raise NotKept("Too many events wait for the broker, or the disk takes nothing; /health tells.") from error
+        self.counts["posted"] += len(events)
+        self._wake.set()
+        return places
+
+    def deliver(self, event: EncodedEvent) -> bool:
+        """Keep an event and wait a moment; return whether the broker has it, or it waits for the broker in the spool.
+
+        Raises:
+            NotKept: it was not kept.
+            ContractViolation: the broker will never take it.
+        """
+        (place,) = self.post([event])
+        deadline = time.monotonic() + DELIVER_S
+        with self._settled:
+            while (found := self.spool.place(place)) == "waiting" and self.is_sending and self.trouble is None:
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._settled.wait(left):
+                    break
+            found = self.spool.place(place)
+        if found == "refused":
+            raise ContractViolation(
+                "refused_by_broker", "The broker refused the event for good; `okr produce spool status` says why."
+            )
+        return found == "gone"
 
     def _run(self) -> None:
-        batch: list[_Parcel] = []
-        while not (self._stopping.is_set() and self._waiting.empty() and not batch):
-            batch.extend(self._next_parcels(BATCH_MOST - len(batch)))
-            if not batch:
-                continue
-            try:
-                self._send(batch)
-            except Exception as error:  # whatever it is, the thread has to go on with what comes next
-                self._producer = None  # a producer that failed stays failed: the next attempt connects anew
-                batch = self._after_failure(batch, error)
-                if self._stopping.is_set():
-                    self._lost(len(batch), "the service stops and the broker is away")
-                    return
-                self._stopping.wait(PAUSE_S)
+        drainer = Drainer(self.spool, self.bootstrap)
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+        is_last = False
+        while not is_last:
+            self._wake.wait(IDLE_S)
+            self._wake.clear()
+            is_last = self._stopping.is_set()
+            self._drain_once(drainer)
+            if self.trouble is None:
+                backoff.reset()
             else:
-                batch = []
+                self._stopping.wait(backoff.pause())
+        drainer.close()
 
-    def _next_parcels(self, most: int) -> list[_Parcel]:
-        parcels: list[_Parcel] = []
+    def _drain_once(self, drainer: Drainer) -> None:
         try:
-            while len(parcels) < most:
-                parcel = self._waiting.get(timeout=0.2) if not parcels else self._waiting.get_nowait()
-                if parcel.delivered is None or parcel.delivered.set_running_or_notify_cancel():
-                    parcels.append(parcel)
-        except queue.Empty:
-            pass
-        return parcels
+            drained = drainer.drain(PASS_S)
+            self.counts["sent"] += drained.sent
+            if not drained.is_empty:
+                self._wake.set()
+        except OkrError as error:
+            if self.trouble is None:
+                self._log.warning("events wait in the spool", error=str(error))
+            self._now(str(error))
+        except Exception as error:  # whatever it is, the thread has to go on with what comes next
+            self._log.error("events cannot be sent", error=str(error), exc_info=error)
+            drainer.close()
+            self._now(f"{type(error).__name__}: {error}")
+        else:
+            if self.trouble is not None:
+                self._log.info("events are sent again")
+            self._now(None)
 
-    def _send(self, batch: list[_Parcel]) -> None:
-        if self._producer is None:
-            self._producer = EventProducer(self.bootstrap, client_id="okr-api", connect_seconds=CONNECT_S)
-        producer = self._producer
-        self._queue(batch, producer)
-        producer.flush(FLUSH_S)
-        self.counts["sent"] += len(batch)
-        for parcel in batch:
-            if parcel.delivered is not None:
-                parcel.delivered.set_result(None)
-
-    def _queue(self, batch: list[_Parcel], producer: EventProducer) -> None:
-        """Hand events to the producer and leave in the batch what it may take: one refused must not hold up others.
-
-        Raises:
-            RetryableError: the producer takes nothing now.
-        """
-        refused: list[_Parcel] = []
-        try:
-            for parcel in batch:
-                try:
-                    producer.send(parcel.event)
-                except RetryableError:
-                    raise
-                except Exception as error:  # as in `_run`
-                    refused.append(parcel)
-                    self._give_up([parcel], error)
-                    self._producer = None  # it may be the producer that is broken: the next batch connects anew
-        finally:
-            batch[:] = [parcel for parcel in batch if not any(parcel is one for one in refused)]
-
-    def _after_failure(self, batch: list[_Parcel], error: Exception) -> list[_Parcel]:
-        """Tell those who wait; return the others, which are sent again (the same event id counts once)."""
-        if not isinstance(error, RetryableError):
-            self._give_up(batch, error)
-            return []
-        self._log.warning("events could not be sent", waiting=len(batch) + self._waiting.qsize(), error=str(error))
-        return self._tell(batch, error)
-
-    def _give_up(self, parcels: list[_Parcel], error: Exception) -> None:
-        """Tell those who wait; the others are lost, since sending again would fail again."""
-        self._log.error("events cannot be sent", number=len(parcels), error=str(error), exc_info=error)
-        self._lost(len(self._tell(parcels, error)), f"the producer refuses them for good ({type(error).__name__})")
-
-    @staticmethod
-    def _tell(parcels: list[_Parcel], error: Exception) -> list[_Parcel]:
-        for parcel in parcels:
-            if parcel.delivered is not None:
-                parcel.delivered.set_exception(error)
-        return [parcel for parcel in parcels if parcel.delivered is None]
-
-    def _lost(self, number: int, why: str) -> None:
-        if number:
-            self.counts["lost"] += number
-            self._log.error("events lost", number=number, why=why)
+    def _now(self, trouble: str | None) -> None:
+        self.trouble = trouble
+        with self._settled:
+            self._settled.notify_all()

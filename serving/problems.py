@@ -15,7 +15,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
-from serving.errors import CrossSite, NotAllowed, NotFound, NotLoadable, NotPublished, NotSignedIn, TooManyAttempts
+from serving.errors import (
+    CrossSite,
+    NotAllowed,
+    NotFound,
+    NotKept,
+    NotLoadable,
+    NotPublished,
+    NotSignedIn,
+    TooManyAttempts,
+)
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_CHARACTERS = 80  # of a refused value: enough to recognise it, too few to fill a log
@@ -32,6 +41,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "too-many-attempts"),
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
     (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
+    (NotKept, HTTPStatus.SERVICE_UNAVAILABLE, "not-kept"),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )

@@ -84,7 +84,7 @@ def build_services(settings: Settings) -> Services:
     client = redis.Redis.from_url(
         settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
     )
-    outbox = Outbox(settings.require("kafka_bootstrap"))
+    outbox = Outbox.from_settings(settings)
     champion = Champion(settings)
     predictor = Predictor(warehouse, champion, ForecastCache(client), outbox)
     return Services(

@@ -9,8 +9,10 @@ from typing import Any
 
 from dags.steps.edge import ROWS_XCOM
 
-# A run does not wait for a broker that is away; the step's event is then missing and the log says so.
-LONGEST_WAIT_S = 5.0
+SOURCE = "okr-dags"
+# A run does not wait for a broker that is away: the event is on disk, and the next step, or the collector of metrics
+# (`okr produce metrics`), sends it.
+LONGEST_WAIT_S = 3.0
 MESSAGE_LENGTH = 1000
 
 
@@ -27,7 +29,7 @@ def record_failure(context: Mapping[str, Any]) -> None:
 
 def _record(context: Mapping[str, Any], state: str, message: str | None) -> None:
     from ingestion.events import encode
-    from ingestion.producer import EventProducer
+    from ingestion.spool import Drainer, Spool
     from lakehouse.contracts.pipeline_step import PipelineStepFinished
     from lakehouse.errors import OkrError
     from lakehouse.logs import get_logger
@@ -40,9 +42,15 @@ def _record(context: Mapping[str, Any], state: str, message: str | None) -> None
         finished_at=finished_at, rows=ti.xcom_pull(task_ids=ti.task_id, key=ROWS_XCOM), message=message,
     )  # fmt: skip
     try:
-        bootstrap = load_settings().require("kafka_bootstrap")
-        with EventProducer(bootstrap, client_id="okr-dags", connect_seconds=LONGEST_WAIT_S) as producer:
-            producer.send(encode(data, at=finished_at, source="okr/dags"))
+        settings = load_settings()
+        spool = Spool.of(settings, SOURCE)
+        spool.append([encode(data, at=finished_at, source="okr/dags")])
+        drainer = Drainer(spool, settings.require("kafka_bootstrap"))
+        try:
+            drainer.drain(LONGEST_WAIT_S)
+        finally:
+            drainer.close()
+            spool.close()
     except OkrError as error:
-        # The step itself is done; its record is not worth failing it.
-        get_logger(__name__).warning("step not recorded", step=ti.task_id, run_id=ti.run_id, error=str(error))
+        # The step itself is done; its record is not worth failing it. What the spool kept is sent later.
+        get_logger(__name__).warning("step not recorded yet", step=ti.task_id, run_id=ti.run_id, error=str(error))

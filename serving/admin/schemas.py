@@ -31,11 +31,13 @@ class GateResult(BaseModel):
 
 
 class OutboxCounts(BaseModel):
-    """Our own events since this process started."""
+    """Our own events: three counts since this process started, and what the spool on disk holds now."""
 
-    posted: int = Field(description="Served predictions that were queued.")
-    sent: int = Field(description="Events that the broker acknowledged.")
-    lost: int = Field(description="Events given up because the broker was away for too long.")
+    posted: int = Field(description="Events that were kept to be sent: served predictions, check-ins, latencies.")
+    sent: int = Field(description="Events that the broker acknowledged, those that an earlier process left among them.")
+    turned_away: int = Field(description="Events that could not be kept; whoever sent them got an error.")
+    waiting: int = Field(description="Events on disk that the broker does not have yet.")
+    refused: int = Field(description="Events on disk that the broker will never take.")
 
 
 class AdminState(BaseModel):

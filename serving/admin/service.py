@@ -20,5 +20,10 @@ class Administration:
             return {
                 "publications": reader.rows(ROOM, "publications", {"limit": limit}),
                 "gate_results": reader.rows(ROOM, "gate_results", {"limit": limit}),
-                "outbox": {name: self._outbox.counts[name] for name in ("posted", "sent", "lost")},
+                "outbox": self._outbox_state(),
             }
+
+    def _outbox_state(self) -> dict[str, int]:
+        spool = self._outbox.state()
+        counts = {name: self._outbox.counts[name] for name in ("posted", "sent", "turned_away")}
+        return {**counts, "waiting": spool.waiting, "refused": spool.refused}

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from ingestion.events import encode
 from lakehouse.contracts.check_in import CheckInRecorded
-from lakehouse.errors import RetryableError
 from lakehouse.ids import uuid7
 from serving.auth.identity import Identity
+from serving.errors import NotKept
 from serving.outbox import Outbox
 
 
@@ -25,11 +25,12 @@ class NewCheckIn:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What the broker has acknowledged."""
+    """What was kept; `is_in_log` says whether the broker has acknowledged it already, or it waits for the broker."""
 
     event_id: UUID
     check_in_id: str
     occurred_at: datetime
+    is_in_log: bool
 
 
 class CheckIns:
@@ -39,13 +40,13 @@ class CheckIns:
         self._outbox = outbox
 
     def record(self, new: NewCheckIn, identity: Identity) -> Accepted:
-        """Send a check-in of now; returns when the broker has acknowledged it.
+        """Keep a check-in of now on disk and send it; a broker that is away gets it when it is back.
 
         The account stands in the event's source; `user_id` is for people of the organisation, which accounts are not.
 
         Raises:
             ContractViolation: the event would break its contract.
-            RetryableError: the broker did not take it in time; the same check-in id may be sent again.
+            NotKept: it was not recorded; the same check-in id may be sent again.
         """
         event_id, occurred_at = uuid7(), datetime.now(UTC)
         check_in_id = new.check_in_id or str(event_id)
@@ -58,10 +59,10 @@ class CheckIns:
         )
         event = encode(data, at=occurred_at, source=f"okr-api/{identity.username}", event_id=event_id)
         try:
-            self._outbox.deliver(event)
-        except RetryableError as error:
-            raise RetryableError(
-                f"The check-in may not have been recorded: {error} Send it again with "
-                f'"check_in_id": "{check_in_id}", so that it counts once.'
+            is_in_log = self._outbox.deliver(event)
+        except NotKept as error:
+            raise NotKept(
+                f'The check-in was not recorded. {error} Send it again later with "check_in_id": "{check_in_id}", '
+                "so that it counts once."
             ) from error
-        return Accepted(event_id, check_in_id, occurred_at)
+        return Accepted(event_id, check_in_id, occurred_at, is_in_log)

@@ -80,11 +80,15 @@ def system_health(services: Served, hours: Annotated[int, Query(ge=1, le=168)] =
 
 @router.post("/check-ins", status_code=202)
 def record_check_in(check_in: CheckIn, identity: Recorder, services: Served) -> CheckInAccepted:
-    """Record a check-in of now. 503 while the broker is away; repeat it then with the same `check_in_id`."""
+    """Record a check-in of now. A broker that is away gets it later: `in_log` is false then.
+
+    503 when it could not be kept; repeat it then with the `check_in_id` that the answer names.
+    """
     accepted = services.check_ins.record(NewCheckIn(**check_in.model_dump()), identity)
     return CheckInAccepted(
         event_id=str(accepted.event_id),
         check_in_id=accepted.check_in_id,
         key_result_id=check_in.key_result_id,
         occurred_at=accepted.occurred_at,
+        in_log=accepted.is_in_log,
     )

@@ -188,9 +188,10 @@ class CheckIn(Body):
 
 
 class CheckInAccepted(BaseModel):
-    """The broker has it. It shows in the marts with the next publication, usually within a minute."""
+    """It is kept on disk. Once in the log it shows in the marts with the next publication, usually within a minute."""
 
     event_id: str
     check_in_id: str
     key_result_id: str
     occurred_at: datetime
+    in_log: bool = Field(description="Whether the broker has it already; else it is sent when the broker is back.")

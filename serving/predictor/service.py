@@ -11,7 +11,7 @@ from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from ml import registry
 from ml.features import read_current
-from serving.errors import NotFound
+from serving.errors import NotFound, NotKept
 from serving.outbox import Outbox
 from serving.predictor.cache import ForecastCache
 from serving.predictor.champion import Champion, ModelInUse
@@ -73,6 +73,7 @@ class Predictor:
 
         Raises:
             NotPublished: nothing has been published yet.
+            NotKept: the forecasts could not be recorded.
         """
         model = self._champion.answering()
         distinct = list(dict.fromkeys(key_result_ids))
@@ -148,11 +149,18 @@ class Predictor:
         return kept, computed, _missing(reader, [one for one in absent if one not in computed])
 
     def _tell(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
+        """Keep what is answered for the log: a forecast that nobody could later hold against its outcome is not given.
+
+        Raises:
+            NotKept: it could not be kept.
+        """
         try:
             self._outbox.post([served_event(prediction, model, publication) for prediction in served])
         except ContractViolation as error:
             # The caller's answer does not depend on our log, but a forecast out of its bounds is a fault of ours.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
+        except NotKept as error:
+            raise NotKept(f"The forecasts could not be recorded, so they are not given. {error}") from error
 
 
 def _forecast(model: ModelInUse, rows: list[Row]) -> dict[str, CachedForecast]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from infra.local.direct import running
 from infra.local.kafka import Kafka
@@ -77,3 +78,26 @@ def test_a_full_queue_holds_the_source_back_and_drops_nothing(
         for number in range(2000):
             producer.send(check_in(number))
     assert producer.delivered["okr_user_events"] == 2000
+
+
+def test_a_client_that_gives_up_for_good_is_an_error_that_a_new_producer_mends(
+    pipeline: Settings, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The one setting that makes the client give up whenever a test wants it to: a message that the broker refuses.
+    monkeypatch.setattr("ingestion.producer.IN_ORDER", {"enable.gapless.guarantee": True})
+    admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
+    admin.create_topics([NewTopic("tiny", 1, 1, config={"max.message.bytes": "2000"})])["tiny"].result(30)
+    producer = EventProducer(pipeline.kafka_bootstrap, is_in_order=True)
+    producer.send_raw("tiny", b"k", random.Random(1).randbytes(5_000))
+    with pytest.raises(RetryableError, match="gave up"):
+        producer.flush()
+    producer.abandon()
+    with EventProducer(pipeline.kafka_bootstrap) as another:
+        another.send(check_in(1))
+    assert another.delivered["okr_user_events"] == 1
+
+
+def test_a_producer_that_need_not_connect_is_made_without_a_broker() -> None:
+    producer = EventProducer("127.0.0.1:1", connect_seconds=0)
+    with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1"):
+        producer.check_broker(0.5)

@@ -1,0 +1,2 @@
+DELETE FROM event
+WHERE position = :position

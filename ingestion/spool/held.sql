@@ -1,0 +1,4 @@
+SELECT
+    events,
+    bytes
+FROM held

@@ -1,0 +1,3 @@
+SELECT refused_because
+FROM event
+WHERE position = :position

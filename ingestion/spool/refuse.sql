@@ -1,0 +1,3 @@
+UPDATE event
+SET refused_because = :reason
+WHERE position = :position

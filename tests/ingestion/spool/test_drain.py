@@ -1,0 +1,110 @@
+"""From the spool to a real broker: in order, once where nothing dies, and never stopped by one bad event."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingestion.events import EncodedEvent
+from ingestion.spool import Drainer, Spool
+from ingestion.spool.sqlite_errors import SpoolFullError
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from tests.ingestion.spool.log import values_by_key
+
+Events = Callable[[int], EncodedEvent]
+TOPIC = "okr_user_events"
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "spool", "source")
+
+
+def test_what_waits_is_sent_in_order_and_leaves_the_spool(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+    events = [check_in(number) for number in range(5_000)]
+    spool.append(events)
+    drained = Drainer(spool, pipeline.kafka_bootstrap).drain(60)
+    assert drained == (5_000, True)
+    assert spool.state().waiting == 0
+    logged = values_by_key(pipeline, TOPIC)
+    assert sum(map(len, logged.values())) == 5_000
+    for key, values in logged.items():
+        assert values == [event.value for event in events if event.key == key]
+
+
+def test_without_a_broker_it_says_so_in_time_and_everything_stays(spool: Spool, check_in: Events) -> None:
+    spool.append([check_in(1)])
+    drainer = Drainer(spool, "127.0.0.1:1")
+    for _ in range(2):
+        with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1 .*make status"):
+            drainer.drain(1.0)
+    assert spool.state().waiting == 1
+
+
+def test_making_a_drainer_asks_nothing_of_the_broker(spool: Spool) -> None:
+    assert Drainer(spool, "127.0.0.1:1").drain(1.0) == (0, True)
+
+
+def test_an_event_that_the_broker_refuses_for_good_is_set_aside_and_the_others_are_sent(
+    pipeline: Settings, spool: Spool, check_in: Events
+) -> None:
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
+    admin.create_topics([NewTopic("small", 1, 1, config={"max.message.bytes": "2000"})])["small"].result(30)
+    good = [EncodedEvent("small", b"k", str(number).encode()) for number in range(10)]
+    # Random bytes, for the limit is of what is left after compression.
+    large = EncodedEvent("small", b"k", bytes(random_bytes(5_000)))
+    places = spool.append([*good[:5], large, *good[5:]])
+    drainer = Drainer(spool, pipeline.kafka_bootstrap)
+    while spool.state().waiting:
+        drainer.drain(60)
+    assert values_by_key(pipeline, "small")[b"k"] == [event.value for event in good]
+    ((refused, why),) = spool.refused()
+    assert refused.position == places[5]
+    assert "too large" in why.lower()
+
+
+def random_bytes(size: int) -> bytes:
+    import random
+
+    return random.Random(1).randbytes(size)
+
+
+def test_two_that_drain_at_once_send_each_event_once(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+    spool.append([check_in(number) for number in range(4_000)])
+    counts: list[int] = []
+
+    def drain() -> None:
+        mine = Spool(spool.path.parent, "source")
+        counts.append(Drainer(mine, pipeline.kafka_bootstrap).drain(60).sent)
+
+    workers = [threading.Thread(target=drain) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(120)
+    assert sum(counts) == 4_000
+    assert sum(map(len, values_by_key(pipeline, TOPIC).values())) == 4_000
+
+
+def test_what_a_full_disk_does_not_let_go_is_not_sent_again_and_goes_later(
+    pipeline: Settings, spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append([check_in(number) for number in range(10)])
+    drainer = Drainer(spool, pipeline.kafka_bootstrap)
+
+    def full(*_: object) -> None:
+        raise SpoolFullError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "settle", full)
+        for _ in range(2):
+            with pytest.raises(SpoolFullError):
+                drainer.drain(30)
+    assert spool.state().waiting == 10
+    assert drainer.drain(30) == (0, True)
+    assert spool.state().waiting == 0
+    assert sum(map(len, values_by_key(pipeline, TOPIC).values())) == 10
