@@ -86,6 +86,19 @@ def lake_upkeep(as_json: AsJson = False) -> None:
         typer.echo("Another upkeep is at work: nothing to do." if tables is None else as_lines(tables))
 
 
+@lake.command("repair")
+def lake_repair() -> None:
+    """After a power cut: set torn versions aside where the broker still has their events. Stop the writers first."""
+    from ingestion.upkeep.repair import repair
+
+    repairs = repair(load_settings())
+    lines = [
+        f"{each.topic}: {each.reason}. Its version is {each.version} now; {each.set_aside} files lie in {each.folder}."
+        for each in repairs
+    ]
+    typer.echo("\n".join([*lines, "Start landing, then run `okr lake verify`."] if lines else ["Nothing is damaged."]))
+
+
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
     """Show each landing table's version, files and rows; cheap, proves nothing."""
