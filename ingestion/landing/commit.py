@@ -10,6 +10,7 @@ The protocol, and what each step is for:
    the write landed (delta-rs #2609).
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ATTEMPTS = 3
+LONGEST_TRANSACTION_SECONDS = 3600.0  # upkeep deletes files that no commit names when they are two days old
 # Readers skip files by the statistics that `files` writes; a checkpoint bounds what opening the table reads.
 CONFIGURATION: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
@@ -66,8 +68,17 @@ class LandingTable:
         return version
 
     def refresh(self) -> None:
-        """Load the newest snapshot."""
-        self._table.update_incremental()
+        """Load the newest snapshot.
+
+        Raises:
+            RetryableError: the table cannot be read.
+        """
+        from deltalake.exceptions import DeltaError
+
+        try:
+            self._table.update_incremental()
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
 
     def append(self, rows: "pa.Table", spans: Mapping[int, Span]) -> None:
         """Append a batch that covers `spans` by partition.
@@ -78,12 +89,15 @@ class LandingTable:
         """
         self.refresh()
         self._check_start(spans)
+        begun = time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the machine sleeps, and nobody sets it
         try:
             files = write_files(rows, self._uri)
         except OSError as failed:
             raise self._unwritable(failed) from failed
         error: Exception | None = None
         for _ in range(ATTEMPTS):
+            if time.clock_gettime(time.CLOCK_BOOTTIME) - begun > LONGEST_TRANSACTION_SECONDS:
+                raise FencedError(f"{self._topic}: this batch's files are so old that upkeep may have deleted them.")
             error = self._try_commit(files, spans)
             if error is None:
                 return
@@ -94,10 +108,17 @@ class LandingTable:
             self._check_start(spans)
         raise self._unwritable(error) from error
 
+    def _unreadable(self, error: object) -> RetryableError:
+        reason = str(error).partition("\n")[0]
+        return RetryableError(
+            f"The lake table {self._uri} cannot be read ({reason}). Nothing is lost: the events stay in Kafka. Is the "
+            "disk there? Was the power cut, or the folder changed by hand? See docs/runbooks/lake-repair.md."
+        )
+
     def _unwritable(self, error: Exception | None) -> RetryableError:
         return RetryableError(
             f"The lake table {self._uri} could not be written ({error}). Is the disk full or read-only? "
-            "Nothing is lost: the events stay in Kafka and are landed after a restart."
+            "Nothing is lost: the events stay in Kafka and are landed once it can. See docs/runbooks/lake-full.md."
         )
 
     def _check_start(self, spans: Mapping[int, Span]) -> None:
@@ -120,7 +141,11 @@ class LandingTable:
                 mode="append",
                 schema=self._table.schema(),
                 partition_by=PARTITION_COLUMN,
-                commit_properties=CommitProperties(app_transactions=transactions),
+                # The counts let `torn` tell this commit from its first lines.
+                commit_properties=CommitProperties(
+                    app_transactions=transactions,
+                    custom_metadata={"files": len(files), "partitions": len(transactions)},
+                ),
             )
         except (DeltaError, OSError) as error:
             return error
@@ -131,9 +156,12 @@ class LandingTable:
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
+            self._require_whole_end()
             return _with_all_columns(DeltaTable(self._uri))
         except TableNotFoundError:
             log.info("making a landing table", uri=self._uri)
+        except (DeltaError, OSError) as error:
+            raise self._unreadable(error) from error
         try:
             return DeltaTable.create(
                 self._uri,
@@ -143,8 +171,25 @@ class LandingTable:
                 description=self._cluster_id,
                 configuration=CONFIGURATION,
             )
-        except DeltaError:  # another worker made it meanwhile
-            return DeltaTable(self._uri)
+        except (DeltaError, OSError) as error:
+            try:
+                return DeltaTable(self._uri)  # another worker made it meanwhile
+            except (DeltaError, OSError):
+                raise self._unwritable(error) from error
+
+    def _require_whole_end(self) -> None:
+        """Read the newest commit file: a power cut may have left its first lines alone, which delta-rs would believe.
+
+        Raises:
+            RetryableError: it is torn.
+        """
+        from ingestion.upkeep.log import DeltaLog
+        from ingestion.upkeep.torn import torn
+
+        delta_log = DeltaLog(self._uri)
+        for version in delta_log.commits()[-1:]:
+            if reason := torn(delta_log.commit(version).read_bytes()):
+                raise self._unreadable(f"commit {version} is torn: {reason}")
 
     def _application_id(self, partition: int) -> str:
         return application_id(self._cluster_id, self._group, self._topic, partition)
