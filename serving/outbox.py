@@ -131,10 +131,11 @@ class Outbox:
             self._wake.wait(IDLE_S)
             self._wake.clear()
             is_last = self._stopping.is_set()
-            self._drain_once(drainer)
+            if not (is_last and self.trouble):  # the spool keeps it: no stop waits for a broker that is away
+                self._drain_once(drainer)
             if self.trouble is None:
                 backoff.reset()
-            else:
+            elif not is_last:
                 self._stopping.wait(backoff.pause())
         drainer.close()
 

@@ -10,12 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from ingestion.spool.commands import app as spool
 from lakehouse.errors import PermanentError
 from lakehouse.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
 produce = typer.Typer(no_args_is_help=True, help="Send events to Kafka from a source.")
 app.add_typer(produce, name="produce")
+produce.add_typer(spool, name="spool")
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # of a simulated present
 

@@ -26,7 +26,7 @@ PACKAGE = "ingestion.spool"
 SUFFIX = ".spool"
 BUSY_SECONDS = 5.0  # how long another process's transaction is waited for
 LOCK_POLL_SECONDS = 0.02
-WAL_BYTES_KEPT = 1_048_576
+WAL_PAGES = 256  # of 4 KB: how far the log beside the file grows; a full disk is met sooner with SQLite's 4 MB
 Place = Literal["waiting", "refused", "gone"]
 
 
@@ -199,7 +199,7 @@ class Spool:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL would lose the last commits in a power cut
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.executescript(_sql("schema"))
 
     def _folder_made(self) -> None:
@@ -207,10 +207,12 @@ class Spool:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _give_back_space(self) -> None:
-        """Give the pages of an emptied spool back to the disk; whether that works now or later does not matter."""
+        """Give the pages that a long absence of the broker has taken back to the disk, once it is over."""
         with self._reading() as connection:
-            if connection.execute(_sql("held")).fetchone()[0] == 0:
+            is_empty = connection.execute(_sql("held")).fetchone()[0] == 0
+            if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
                 connection.execute("PRAGMA incremental_vacuum").fetchall()
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def spooled_sources(folder: Path) -> list[str]:

@@ -6,17 +6,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
 from infra.local.ports import choose
 from infra.local.stack import Stack
-from ingestion.events import encode
+from ingestion.events import EncodedEvent, encode
+from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
+from serving.errors import NotKept
 from serving.outbox import Outbox
+from tests.faults.waiting import until
 from tests.serving.client import Api, serving
 from tests.serving.topic import read_until
 
@@ -59,43 +64,89 @@ def forwarding(port: int, to: str) -> Iterator[None]:
                 end.close()
 
 
-def test_what_is_posted_while_the_broker_is_away_is_sent_when_it_is_back(kafka: Settings) -> None:
+def page_viewed(user_id: str) -> EncodedEvent:
+    return encode(PageViewed(user_id=user_id, page="p"), at=datetime.now(UTC), source="test")
+
+
+def outbox_to(bootstrap: str, folder: Path, limits: Limits | None = None) -> Outbox:
+    return Outbox(bootstrap, Spool(folder, "okr-api", limits))
+
+
+def test_what_is_posted_while_the_broker_is_away_is_sent_when_it_is_back(kafka: Settings, tmp_path: Path) -> None:
     port = choose(set())
-    outbox = Outbox(f"127.0.0.1:{port}")
+    outbox = outbox_to(f"127.0.0.1:{port}", tmp_path)
     outbox.start()
-    event = encode(PageViewed(user_id="waits", page="p"), at=datetime.now(UTC), source="test")
+    event = page_viewed("waits")
     outbox.post([event])
     try:
+        until(lambda: outbox.trouble, "the outbox notices that the broker is away")
         with forwarding(port, kafka.kafka_bootstrap):
             read_until(kafka, event.topic, lambda value: value == event.value, limit_s=60)
+            until(lambda: outbox.counts["sent"], "the event is acknowledged")
+            assert outbox.trouble is None
             outbox.stop()
     finally:
         outbox.stop()
-    assert (outbox.counts["sent"], outbox.counts["lost"]) == (1, 0)
+    assert dict(outbox.counts) == {"posted": 1, "sent": 1}
 
 
-def test_a_full_queue_loses_counted_events_and_never_waits() -> None:
-    outbox = Outbox(f"127.0.0.1:{choose(set())}", waiting_most=10)
-    event = encode(PageViewed(user_id="lost", page="p"), at=datetime.now(UTC), source="test")
-    outbox.post([event] * 25)
-    assert (outbox.counts["posted"], outbox.counts["lost"]) == (10, 15)
+def test_an_event_outlives_the_service_that_took_it(kafka: Settings, tmp_path: Path) -> None:
+    event = page_viewed("outlives")
+    before = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
+    before.start()
+    assert before.deliver(event) is False
+    before.stop()
+    after = outbox_to(str(kafka.kafka_bootstrap), tmp_path)
+    after.start()
+    try:
+        read_until(kafka, event.topic, lambda value: value == event.value, limit_s=60)
+    finally:
+        after.stop()
+    assert after.state().waiting == 0
 
 
-def test_an_event_that_can_never_be_sent_is_lost_alone_and_told(kafka: Settings) -> None:
-    outbox = Outbox(str(kafka.kafka_bootstrap))
-    good = encode(PageViewed(user_id="goes on", page="p"), at=datetime.now(UTC), source="test")
+def test_a_full_spool_turns_events_away_and_the_caller_knows(tmp_path: Path) -> None:
+    outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
+    event = page_viewed("turned away")
+    outbox.post([event] * 10)
+    with pytest.raises(NotKept):
+        outbox.post([event])
+    with pytest.raises(NotKept):
+        outbox.deliver(event)
+    assert dict(outbox.counts) == {"posted": 10, "turned_away": 2}
+
+
+def test_an_event_that_can_never_be_sent_is_refused_at_once_and_the_others_go_on(
+    kafka: Settings, tmp_path: Path
+) -> None:
+    outbox = outbox_to(str(kafka.kafka_bootstrap), tmp_path)
+    good = page_viewed("goes on")
     too_large = replace(good, value=b"x" * 5_000_000)
-    outbox.post([too_large, good])
     outbox.start()
     try:
-        read_until(kafka, good.topic, lambda value: value == good.value, limit_s=60)
         with pytest.raises(ContractViolation, match="at most"):
             outbox.deliver(too_large)
-        outbox.deliver(good)
+        assert outbox.deliver(good) is True
         assert outbox.is_sending
     finally:
         outbox.stop()
-    assert dict(outbox.counts) == {"posted": 2, "lost": 1, "sent": 2}
+    assert dict(outbox.counts) == {"posted": 1, "turned_away": 1, "sent": 1}
+
+
+def test_health_is_well_again_when_the_broker_is_back(api: Api, tmp_path: Path, kafka: Settings) -> None:
+    port = choose(set())
+    away = api.settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{port}", "state": tmp_path})
+
+    def events(cut_off: Api) -> dict[str, Any]:
+        return dict(cut_off.client.get("/health").json()["checks"]["events"])
+
+    with serving(away) as cut_off:
+        cut_off.services.outbox.post([page_viewed("well again")])
+        until(lambda: events(cut_off)["status"] == "degraded", "health tells that events wait")
+        assert events(cut_off)["waiting"] == 1
+        with forwarding(port, kafka.kafka_bootstrap):
+            until(lambda: events(cut_off)["status"] == "ok", "health is well again")
+            assert events(cut_off)["waiting"] == 0
 
 
 def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:

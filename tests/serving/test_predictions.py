@@ -1,6 +1,7 @@
 """Forecasts over HTTP: which model, in which order, from where, and told to the log."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,6 +159,7 @@ def test_a_check_in_becomes_an_event_that_keeps_its_contract(api: Api, app_heade
     answer = api.client.post("/v1/check-ins", json=sent, headers=app_headers)
     assert answer.status_code == 202, answer.text
     accepted = answer.json()
+    assert accepted["in_log"] is True
     event = read_until(api.settings, "okr_user_events", lambda value: accepted["event_id"].encode() in value)
     decoded = decode("okr_user_events", event.value, event.key)
     assert event.key == b"rtl"
@@ -188,15 +190,30 @@ def test_a_check_in_of_no_finite_number_is_refused(api: Api, app_headers: dict[s
     assert api.client.post("/v1/check-ins", content=body, headers=headers).status_code == 422
 
 
-def test_without_a_broker_predictions_are_answered_and_check_ins_are_not(api: Api) -> None:
-    away = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9"})
+def test_without_a_broker_predictions_and_check_ins_wait_on_disk(api: Api, tmp_path: Path) -> None:
+    away = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path})
     with serving(away) as cut_off:
         headers = cut_off.headers("app")
         begun = time.monotonic()
         assert predict(cut_off, headers, [next(iter(STRANGE))])["predictions"][0]["status"] == "forecast"
         assert time.monotonic() - begun < 20, "only the first look at the registry may take a while"
         answer = cut_off.client.post("/v1/check-ins", json={"key_result_id": "k", "value": 1.0}, headers=headers)
-    assert answer.status_code == 503
-    assert "check_in_id" in answer.json()["detail"]
-    assert int(answer.headers["retry-after"]) > 0
-    assert cut_off.services.outbox.counts["lost"] == 1, "what could not be told is counted at the end"
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["in_log"] is False
+    assert cut_off.services.outbox.state().waiting == 2, "both are there for the next start"
+
+
+def test_what_the_spool_cannot_take_is_answered_with_an_error(api: Api, tmp_path: Path) -> None:
+    full = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1})
+    with serving(full) as cut_off:
+        headers = cut_off.headers("app")
+        check_in = {"key_result_id": "k", "value": 1.0}
+        assert cut_off.client.post("/v1/check-ins", json=check_in, headers=headers).status_code == 202
+        answer = cut_off.client.post("/v1/check-ins", json=check_in, headers=headers)
+        assert answer.status_code == 503
+        assert "check_in_id" in answer.json()["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+        body = {"key_result_ids": [next(iter(STRANGE))]}
+        unrecorded = cut_off.client.post("/predict", json=body, headers=headers)
+        assert unrecorded.status_code == 503
+        assert "not given" in unrecorded.json()["detail"]

@@ -1,0 +1,72 @@
+"""`okr produce spool …`: what waits on disk for the broker, and sending it now."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lakehouse.errors import RetryableError
+from lakehouse.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, help="Events that wait on this host's disk until the broker takes them.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
+SHOWN_REFUSED = 20
+
+
+@app.command("status")
+def status(as_json: AsJson = False) -> None:
+    """Show by source how many events wait, how old the oldest is, and what the broker refused for good."""
+    from ingestion.spool.store import Spool, spooled_sources
+
+    settings = load_settings()
+    spools = [Spool.of(settings, source) for source in spooled_sources(settings.spool_dir)]
+    states = {spool.source: spool.state() for spool in spools}
+    refused = {spool.source: spool.refused(SHOWN_REFUSED) for spool in spools if states[spool.source].refused}
+    if as_json:
+        document = {
+            source: asdict(state)
+            | {"refused_events": [{"topic": e.topic, "position": e.position, "why": why} for e, why in refused[source]]
+               if source in refused else []}
+            for source, state in states.items()
+        }  # fmt: skip
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(f"{'source':<24} {'waiting':>9} {'refused':>8} {'MB':>8} {'oldest, s':>10}")
+    for source, state in states.items():
+        megabytes = state.bytes / 1e6
+        line = f"{source:<24} {state.waiting:>9,} {state.refused:>8,} {megabytes:>8.1f} {state.oldest_seconds:>10,.0f}"
+        typer.echo(line)
+    for source, events in refused.items():
+        for event, why in events:
+            typer.echo(f"refused for good: {source} {event.topic} position {event.position}: {why}")
+
+
+@app.command("drain")
+def drain(
+    seconds: Annotated[float, typer.Option(min=0.1, help="The longest to try, for each source.")] = 60.0,
+    refused: Annotated[bool, typer.Option("--refused", help="Try what the broker refused again, too.")] = False,
+) -> None:
+    """Send what waits now, oldest first; exit status 1 when something still waits."""
+    from ingestion.spool.drain import Drainer
+    from ingestion.spool.store import Spool, spooled_sources
+
+    settings = load_settings()
+    bootstrap = settings.require("kafka_bootstrap")
+    left = 0
+    for source in spooled_sources(settings.spool_dir):
+        spool = Spool.of(settings, source)
+        if refused:
+            spool.try_refused_again()
+        drainer = Drainer(spool, bootstrap)
+        try:
+            sent = drainer.drain(seconds).sent
+        finally:
+            drainer.close()
+        left += spool.state().waiting
+        typer.echo(f"{source}: {sent} sent")
+    if left:
+        raise RetryableError(
+            f"{left} events still wait; nothing is lost. Run it again (`make status` tells of the broker)."
+        )

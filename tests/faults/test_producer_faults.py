@@ -1,0 +1,319 @@
+"""What becomes of an event on its way to the broker: broker gone or hung, process killed, disk or spool full.
+
+An event counts as sent by its source when the spool took it without an error; every such event must be in the lake.
+"""
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.local.kafka import SERVER_SETTINGS
+from infra.local.ports import choose
+from ingestion.events import EncodedEvent
+from ingestion.landing.consumer import land
+from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
+from lakehouse.settings import Settings
+from serving.outbox import Outbox
+from tests.faults.broker import OwnBroker
+from tests.faults.proof import prove
+from tests.faults.waiting import until
+from tests.ingestion.crash import environment_of
+from tests.ingestion.spool.log import values_by_key
+
+Events = Callable[[int], EncodedEvent]
+TOPIC = "okr_user_events"
+SOURCE = "okr-api"
+
+
+@pytest.fixture
+def own_broker(
+    fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[OwnBroker, Settings]]:
+    """A broker that the test may kill, and the settings of a pipeline behind it."""
+    monkeypatch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")  # for the conftest's short sessions
+    with OwnBroker(tmp_path / "stack") as broker:
+        yield broker, broker.settings(fresh_database, tmp_path / "lake")
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Spool:
+    return Spool(tmp_path / "state" / "spool", SOURCE)
+
+
+def prove_all_arrived(settings: Settings, events: Sequence[EncodedEvent], fault: str) -> None:
+    """Land what the log holds; every event is in it, the first copies of a key in the order they were handed over."""
+    logged = values_by_key(settings, TOPIC)
+    for key, values in logged.items():
+        first_copies = list(dict.fromkeys(values))
+        assert first_copies == [event.value for event in events if event.key == key], f"{key!r} is out of order"
+    land(settings, threading.Event(), drain=True)
+    prove(settings, fault=fault, sent=sum(map(len, logged.values())), distinct=len(events))
+
+
+@contextmanager
+def outbox_of(settings: Settings, spool: Spool) -> Iterator[Outbox]:
+    outbox = Outbox(settings.kafka_bootstrap, spool)
+    outbox.start()
+    try:
+        yield outbox
+    finally:
+        outbox.stop()
+
+
+def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
+    own_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
+) -> None:
+    broker, settings = own_broker
+    events = [check_in(number) for number in range(900)]
+    with outbox_of(settings, spool) as outbox:
+        for event in events[:300]:
+            outbox.post([event])
+        until(lambda: outbox.counts["sent"] > 0, "the first are sent")
+        broker.kill()  # most of the 300 are on their way
+        for event in events[300:600]:
+            outbox.post([event])
+        until(lambda: outbox.trouble, "the outbox notices that the broker is gone")
+        begun = time.monotonic()
+        assert outbox.deliver(events[600]) is False
+        assert time.monotonic() - begun < 30, "a source never waits for a broker that is gone"
+        broker.start()
+        for event in events[601:]:
+            outbox.post([event])
+        until(lambda: outbox.state().waiting == 0, "all are sent")
+    prove_all_arrived(settings, events, "broker killed and restarted while sources send")
+
+
+def test_a_broker_that_hangs_holds_up_no_source_and_loses_nothing_when_it_wakes_up(
+    own_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
+) -> None:
+    broker, settings = own_broker
+    assert broker._process is not None
+    events = [check_in(number) for number in range(300)]
+    with outbox_of(settings, spool) as outbox:
+        assert outbox.deliver(events[0]) is True
+        os.killpg(broker._process.pid, signal.SIGSTOP)
+        try:
+            for event in events[1:200]:
+                outbox.post([event])
+            until(lambda: outbox.trouble, "the outbox notices that the broker hangs")
+            begun = time.monotonic()
+            assert outbox.deliver(events[200]) is False
+            assert time.monotonic() - begun < 30
+        finally:
+            os.killpg(broker._process.pid, signal.SIGCONT)
+        for event in events[201:]:
+            outbox.post([event])
+        until(lambda: outbox.state().waiting == 0, "all are sent")
+    prove_all_arrived(settings, events, "broker hangs (SIGSTOP) with events on their way, then wakes up")
+
+
+DRAIN = """
+import os, signal, sys
+from lakehouse.cli import main
+
+def die(*_arguments, **_named):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+{arm}
+sys.argv[:] = ["okr", "produce", "spool", "drain"]
+main()
+"""
+
+
+def drain_command(settings: Settings, spool: Spool, arm: str = "") -> "subprocess.Popen[bytes]":
+    """Start `okr produce spool drain` in a process, after `arm`, which may plant `die`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", DRAIN.format(arm=arm)],
+        env=environment_of(settings, spool.path.parent.parent),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def ended(process: "subprocess.Popen[bytes]") -> int:
+    _, said = process.communicate(timeout=120)
+    assert process.returncode in (0, -signal.SIGKILL), said.decode()
+    return process.returncode
+
+
+STEPS = {
+    "before anything is sent": "from ingestion.spool.drain import Drainer; Drainer._send = die",
+    "sent, not yet acknowledged": "from ingestion.producer import EventProducer; EventProducer.flush = die",
+    "acknowledged, not yet deleted": "from ingestion.spool.store import Spool; Spool.settle = die",
+    "deleted, not yet committed": """
+from ingestion.spool import store
+real = store._sql
+store._sql = lambda name: die() if name == "refuse" else real(name)
+""",
+    "committed": "from ingestion.spool.store import Spool; Spool._give_back_space = die",
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_process_killed_while_it_drains_leaves_everything_to_the_next(
+    step: str, pipeline: Settings, spool: Spool, check_in: Events
+) -> None:
+    events = [check_in(number) for number in range(120)]
+    spool.append(events)
+    assert ended(drain_command(pipeline, spool, STEPS[step])) == -signal.SIGKILL
+    assert ended(drain_command(pipeline, spool)) == 0
+    assert spool.state().waiting == 0
+    prove_all_arrived(pipeline, events, f"SIGKILL while the spool is drained: {step}")
+
+
+@pytest.mark.parametrize("kills", [4, pytest.param(60, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])
+def test_processes_killed_at_random_while_they_drain_and_others_go_on_appending(
+    kills: int, pipeline: Settings, spool: Spool, check_in: Events
+) -> None:
+    chance = random.Random(kills)
+    events = [check_in(number) for number in range(400 * kills)]
+    done = 0
+    for _ in range(kills):
+        drainer = drain_command(pipeline, spool, "from ingestion.spool import drain; drain.BATCH_EVENTS = 20")
+        # It takes most of a second to begin; the moment is random, nothing is waited for.
+        moment = time.monotonic() + chance.uniform(0.5, 3.0)
+        while time.monotonic() < moment and done < len(events):
+            spool.append(events[done : done + 10])
+            done += 10
+        drainer.kill()
+        drainer.communicate(timeout=60)
+    spool.append(events[done:])
+    assert ended(drain_command(pipeline, spool)) == 0
+    prove_all_arrived(pipeline, events, "SIGKILL at random moments while the spool is drained")
+
+
+PRODUCE = """
+import sys
+from pathlib import Path
+from ingestion.events import EncodedEvent
+from ingestion.spool import Spool
+
+spool = Spool(Path(sys.argv[1]), sys.argv[2])
+for line in sys.stdin.buffer:
+    key, _, value = line.rstrip(b"\\n").partition(b"\\t")
+    spool.append([EncodedEvent("okr_user_events", key, value)])
+    print("kept", flush=True)
+"""
+
+
+def test_what_a_killed_source_was_told_is_kept_arrives(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+    events = [check_in(number) for number in range(5_000)]
+    with subprocess.Popen(
+        [sys.executable, "-c", PRODUCE, str(spool.path.parent), SOURCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as source:
+        assert source.stdin is not None
+        assert source.stdout is not None
+        kept = 0
+        for event in events[:250]:
+            source.stdin.write(event.key + b"\t" + event.value + b"\n")
+            source.stdin.flush()
+            assert source.stdout.readline() == b"kept\n"
+            kept += 1
+        source.kill()
+    assert ended(drain_command(pipeline, spool)) == 0
+    prove_all_arrived(pipeline, events[:kept], "SIGKILL of a source after each event was accepted")
+
+
+def test_a_full_spool_gives_errors_and_what_it_took_arrives(
+    pipeline: Settings, tmp_path: Path, check_in: Events
+) -> None:
+    spool = Spool(tmp_path / "state" / "spool", SOURCE, Limits(events=100))
+    away = Drainer(spool, f"127.0.0.1:{choose(set())}")
+    taken, errors = [], 0
+    for event in (check_in(number) for number in range(150)):
+        try:
+            spool.append([event])
+            taken.append(event)
+        except SpoolFullError:
+            errors += 1
+    assert (len(taken), errors) == (100, 50)
+    away.close()
+    Drainer(spool, pipeline.kafka_bootstrap).drain(60)
+    later = [check_in(number) for number in range(150, 200)]
+    spool.append(later)
+    assert ended(drain_command(pipeline, spool)) == 0
+    prove_all_arrived(pipeline, [*taken, *later], "spool full: the source gets errors, then goes on")
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
+    """Mount a small disk at `folder`, where this user may; else yield False."""
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
+    try:
+        yield is_mounted
+    finally:
+        if is_mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def no_larger_file_than(size: int) -> Iterator[None]:
+    """Let writes beyond a size fail, which is what anybody can have for a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """Leave no byte on the disk while the block runs."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(b"\0" * 4096)
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+def append_until_full(spool: Spool, events: Sequence[EncodedEvent]) -> list[EncodedEvent]:
+    """Append one by one until the source gets the error; return what was taken."""
+    for position, event in enumerate(events):
+        try:
+            spool.append([event])
+        except SpoolFullError:
+            return list(events[:position])
+    raise AssertionError("the disk did not fill")
+
+
+@pytest.mark.parametrize("disk", ["a mounted one", "a limit of a file's size"])
+def test_a_full_disk_gives_errors_loses_nothing_and_holds_up_nothing_for_ever(
+    disk: str, pipeline: Settings, tmp_path: Path, check_in: Events
+) -> None:
+    folder = tmp_path / "state" / "spool"
+    events = [check_in(number) for number in range(4_000)]
+    with small_disk(folder, 8) as is_mounted:
+        if disk == "a mounted one" and not is_mounted:
+            pytest.skip("only a user who may mount a disk can fill one")
+        spool = Spool(folder, SOURCE)
+        for event in events[:100]:
+            spool.append([event])
+        drainer = Drainer(spool, pipeline.kafka_bootstrap)
+        with filled(folder) if disk == "a mounted one" else no_larger_file_than(1_000_000):
+            taken = events[:100] + append_until_full(spool, events[100:])
+            with contextlib.suppress(SpoolFullError):  # what was sent cannot always be deleted yet
+                drainer.drain(60)
+        for event in events[len(taken) : len(taken) + 50]:
+            spool.append([event])
+        taken = events[: len(taken) + 50]
+        until(lambda: drainer.drain(60).is_empty, "the spool is empty")
+        assert spool.state().waiting == 0
+        spool.close()
+        prove_all_arrived(pipeline, taken, "full disk under the spool, while events come and while they are sent")
