@@ -211,7 +211,7 @@ class Spool:
         with self._reading() as connection:
             is_empty = connection.execute(_sql("held")).fetchone()[0] == 0
             if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
-                connection.execute("PRAGMA incremental_vacuum").fetchall()
+                connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
