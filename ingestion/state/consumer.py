@@ -1,18 +1,19 @@
-"""`okr consume state`: the loop that keeps app.users, app.okrs and Redis at the newest state. Read it top to bottom."""
+"""`okr consume state`: the loop that keeps app.* and Redis at the newest state. Read it from top to bottom."""
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import psycopg
 
 from ingestion.batch import Limits
-from ingestion.events import decode
-from ingestion.landing.decode import broker_time
+from ingestion.landing.decode import decode_batch
 from ingestion.reader import PartitionReader
 from ingestion.state.realtime import RealtimeFigures, open_redis
-from ingestion.state.store import OvertakenError, PlacedEvent, StateStore
-from lakehouse.errors import ContractViolation, RetryableError
+from ingestion.state.store import OvertakenError, Row, StateStore
+from lakehouse.errors import RetryableError
+from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -35,26 +36,30 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
     """
     limits = limits or Limits(rows=10_000)
     reader = PartitionReader(settings.require("kafka_bootstrap"), GROUP, [TOPIC])
-    figures = RealtimeFigures(open_redis(settings.require("redis_url")), GROUP)
     applied = 0
     try:
-        with connect(settings.require("dsn_loader"), application="okr-state") as connection:
+        with (
+            connect(settings.require("dsn_loader"), application="okr-state") as connection,
+            closing(open_redis(settings.require("redis_url"))) as redis,
+        ):
             store = StateStore(connection, reader.cluster_id, GROUP)
+            figures = RealtimeFigures(redis, GROUP, store)
             reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
             while not stop.is_set():
                 batch = reader.poll(limits)
                 for topic, messages in batch.messages.items():
-                    events = good_events(topic, messages)
+                    rows = good_rows(topic, messages)
                     spans = batch.spans(topic)
                     try:
-                        store.apply(topic, events, spans)
+                        progressed = store.apply(topic, rows, spans)
                     except OvertakenError as overtaken:
                         log.warning("overtaken, the batch is thrown away", reason=str(overtaken))
                         reader.rewind()
                         break
                     reader.landed(topic, spans)
-                    applied += len(events)
-                    figures.update((placed.event for placed in events), sum(lag or 0 for lag in reader.lag().values()))
+                    applied += len(rows)
+                    figures.note(rows, progressed=progressed)
+                figures.write(reader.lag())
                 if drain and batch.rows == 0 and reader.is_at_end():
                     break
     except psycopg.Error as error:
@@ -64,13 +69,8 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
     return applied
 
 
-def good_events(topic: str, messages: "Sequence[Message]") -> list[PlacedEvent]:
+def good_rows(topic: str, messages: "Sequence[Message]") -> list[Row]:
     """Return the events that keep their contract, with their places. The lake keeps the others, with their reasons."""
-    events = []
-    for message in messages:
-        try:
-            event = decode(topic, message.value(), message.key(), broker_time(topic, message))
-        except ContractViolation:
-            continue
-        events.append(PlacedEvent(message.partition(), message.offset(), event))
-    return events
+    landed = decode_batch(topic, messages)
+    good: list[Row] = landed.filter(landed["rejection_reason"].is_null()).select(EVENT_COLUMNS).to_pylist()
+    return good

@@ -1,5 +1,5 @@
 -- progress = (value - baseline) / (target - baseline); achieved from a score of 0.7 on, as the marts have it.
--- The newest closing check-in counts, else the newest: what comes after the closing one changes nothing.
+-- The newest closing check-in counts, else the newest, as in the marts: what comes after the closing one changes nothing.
 WITH current_state AS (
     SELECT
         named.okr_id,
@@ -9,12 +9,12 @@ WITH current_state AS (
         defined.data ->> 'owner_user_id' AS owner_user_id,
         (defined.data ->> 'baseline')::float8 AS baseline,
         (defined.data ->> 'target')::float8 AS target,
-        (checked.data ->> 'value')::float8 AS last_value,
-        coalesce((checked.data ->> 'is_final')::boolean, false) AS is_closed,
+        checked.value AS last_value,
+        coalesce(checked.is_final, false) AS is_closed,
         defined.occurred_at AS defined_at,
         defined.kafka_offset AS defined_offset,
         defined.first_occurred_at,
-        checked.occurred_at AS last_check_in_at,
+        checked.checked_in_at AS last_check_in_at,
         checked.kafka_offset AS last_check_in_offset,
         row_number() OVER (
             PARTITION BY named.okr_id
@@ -25,14 +25,13 @@ WITH current_state AS (
         ON named.subject = defined.subject AND defined.event_type = 'okr.key_result.defined.v1'
     LEFT JOIN LATERAL (
         SELECT
-            kept.data,
-            kept.occurred_at,
+            kept.value,
+            kept.is_final,
+            kept.checked_in_at,
             kept.kafka_offset
-        FROM app.newest_event AS kept
-        WHERE
-            kept.subject = named.subject
-            AND kept.event_type IN ('okr.check_in.recorded.v1', 'okr.check_in.recorded.v1/final')
-        ORDER BY kept.event_type = 'okr.check_in.recorded.v1/final' DESC
+        FROM app.check_ins AS kept
+        WHERE kept.key_result_id = named.subject
+        ORDER BY kept.is_final DESC, kept.checked_in_at DESC, kept.logged_at DESC, kept.check_in_id DESC
         LIMIT 1
     ) AS checked ON true
 ),
@@ -55,7 +54,8 @@ SELECT
     owner.user_id,
     objective.data ->> 'title',
     measured.key_result,
-    greatest(-9.99, least(9.99, measured.progress))::numeric(3, 2),
+    -- least and greatest pass over a null, which progress is before the first check-in
+    CASE WHEN measured.progress IS NOT NULL THEN greatest(-9.99, least(9.99, measured.progress))::numeric(3, 2) END,
     CASE
         WHEN measured.last_value IS NULL THEN 'not_started'
         WHEN NOT measured.is_closed THEN 'in_progress'

@@ -1,26 +1,49 @@
-"""Real-time figures in Redis: who is active, check-ins a minute, how far the consumer is behind.
+"""Real-time figures in Redis: who is active, check-ins a minute, each cycle's progress, how far the consumer is behind.
 
-A cache, never a source: Redis may be flushed or away, the state consumer goes on. Members are event ids and user ids,
-so an event that is read twice counts once.
+A cache, never a source: Redis may be flushed, killed or away, the state consumer goes on, and the figures are made
+again from the primary database as soon as Redis answers. Members are event ids and user ids, so an event that is read
+twice counts once.
+
+How a loss is noticed: with each write the consumer leaves the number of that write under a key of its own, and reads
+what was there before. Whatever Redis lost, by a flush, a restart from an old dump or a write that failed, the number
+is not the one before, and everything is written anew. At rest this happens once a second, so a flush heals by itself.
 """
 
 import time
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.events import DecodedEvent
+from ingestion.state.store import CHECK_IN, USER, Recent, Row
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
     from redis import Redis
+    from redis.client import Pipeline
 
 log = get_logger(__name__)
 
 ACTIVE_USERS = "okr:active_users"  # sorted set: user id -> when last seen
 CHECK_INS = "okr:check_ins"  # sorted set: event id -> when it happened
-LAG = "okr:consumer_lag"  # hash: consumer group -> events not yet read
+CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
+LAG = "okr:consumer_lag"  # hash: group/topic/partition -> events not yet read
+WRITES = "okr:figures:"  # and the writer's id: number of its last write
 ACTIVE_SECONDS = 900
 KEPT_SECONDS = 3600
+LONGEST_ID = 128
+PROGRESS_SECONDS = 0.5  # progress is computed at most so often
+
+Lag = Mapping[tuple[str, int], int | None]  # (topic, partition) -> events, None: not known yet
+
+
+class Source(Protocol):
+    """Where the figures are made again from."""
+
+    def recent(self, since: float) -> Recent:
+        """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""
+
+    def cycle_progress(self) -> dict[str, float]:
+        """Return the mean score of each cycle."""
 
 
 def open_redis(url: str) -> "Redis":
@@ -31,62 +54,131 @@ def open_redis(url: str) -> "Redis":
 
 
 class RealtimeFigures:
-    """What the state consumer writes after each batch."""
+    """What one state consumer writes after each batch, and once a second at rest."""
 
-    def __init__(self, redis: "Redis", group: str) -> None:
-        self._redis, self._group = redis, group
+    def __init__(self, redis: "Redis", group: str, source: Source) -> None:
+        self._redis, self._group, self._source = redis, group, source
+        self._key = f"{WRITES}{uuid.uuid4().hex}"
+        self._writes = 0
+        self._is_whole = False  # whether Redis is known to hold all that was written
         self._is_away = False
+        self._recent = Recent({}, {})
+        self._has_progressed = True
+        self._progress_at = 0.0
 
-    def update(self, events: Iterable[DecodedEvent], lag: int) -> None:
-        """Take note of recent events and of the lag; without Redis, log that once and go on."""
+    def note(self, rows: Iterable[Row], *, progressed: bool) -> None:
+        """Take note of a batch that was stored; `write` then writes it."""
+        recent = _recent(rows, time.time() - KEPT_SECONDS)
+        users = dict(self._recent.users)
+        for user, at in recent.users.items():
+            users[user] = max(at, users.get(user, at))
+        self._recent = Recent(users, {**self._recent.check_ins, **recent.check_ins})
+        self._has_progressed |= progressed
+
+    def write(self, lag: Lag) -> None:
+        """Write what was noted and the lag; without Redis, log that once and go on.
+
+        Raises:
+            psycopg.Error: the figures could not be made again, because the primary database failed.
+        """
         from redis import RedisError
 
-        now = time.time()
-        users, check_ins = _recent(events, now - KEPT_SECONDS)
         try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                if users:
-                    pipeline.zadd(ACTIVE_USERS, users, gt=True)
-                if check_ins:
-                    pipeline.zadd(CHECK_INS, check_ins)
-                for key in (ACTIVE_USERS, CHECK_INS):
-                    pipeline.zremrangebyscore(key, "-inf", now - KEPT_SECONDS)
-                pipeline.hset(LAG, self._group, str(lag))
-                pipeline.execute()
+            if self._is_whole:
+                self._is_whole = self._write(self._recent, lag)
+            if not self._is_whole:
+                log.info("real-time figures are made again from the primary database")
+                self._has_progressed, self._progress_at = True, 0.0
+                self._write(self._source.recent(time.time() - KEPT_SECONDS), lag, anew=True)
+                self._is_whole = True
         except RedisError as error:
             if not self._is_away:
                 log.warning("real-time figures are not kept while Redis is away", error=str(error))
-            self._is_away = True
+            self._is_away, self._is_whole = True, False
         else:
             self._is_away = False
+        self._recent = Recent({}, {})  # written, or in the primary database for when Redis is back
+
+    def _write(self, recent: Recent, lag: Lag, *, anew: bool = False) -> bool:
+        """Write in one transaction; return whether Redis still held the write before."""
+        progress = self._progress_if_due()
+        with self._redis.pipeline(transaction=True) as pipeline:
+            if anew:
+                pipeline.delete(ACTIVE_USERS, CHECK_INS)
+            _write_recent(pipeline, recent)
+            if progress is not None:
+                pipeline.delete(CYCLE_PROGRESS)
+                if progress:
+                    pipeline.hset(CYCLE_PROGRESS, mapping=progress)
+            known: dict[Any, Any] = {
+                f"{self._group}/{topic}/{number}": events
+                for (topic, number), events in lag.items()
+                if events is not None
+            }
+            if known:
+                pipeline.hset(LAG, mapping=known)
+            pipeline.set(self._key, self._writes + 1, ex=KEPT_SECONDS, get=True)
+            before = pipeline.execute()[-1]
+        self._writes += 1
+        if progress is not None:
+            self._has_progressed = False
+        return before is not None and int(before) == self._writes - 1
+
+    def _progress_if_due(self) -> dict[Any, Any] | None:
+        if not self._has_progressed or time.monotonic() < self._progress_at + PROGRESS_SECONDS:
+            return None
+        self._progress_at = time.monotonic()
+        return self._source.cycle_progress()
 
 
-def _recent(events: Iterable[DecodedEvent], since: float) -> tuple[dict[str, float], dict[str, float]]:
+def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:
+    if recent.users:
+        pipeline.zadd(ACTIVE_USERS, dict(recent.users), gt=True)
+    if recent.check_ins:
+        pipeline.zadd(CHECK_INS, dict(recent.check_ins))
+    for key in (ACTIVE_USERS, CHECK_INS):
+        pipeline.zremrangebyscore(key, "-inf", time.time() - KEPT_SECONDS)
+
+
+def _recent(rows: Iterable[Row], since: float) -> Recent:
+    """Return what of a batch is recent. Only its data is parsed: a backfill is not."""
+    import msgspec
+
     users: dict[str, float] = {}
     check_ins: dict[str, float] = {}
-    for event in events:
-        at = event.envelope.time.timestamp()
+    for row in rows:
+        at = row["occurred_at"].timestamp()
         if at < since:
             continue
-        user = getattr(event.payload, "user_id", None)
-        if user and event.envelope.type != "okr.user.defined.v1":
+        user = msgspec.json.decode(row["data"]).get("user_id")
+        # In an event whose contract knows no user it is an unknown field, and may be anything.
+        if row["event_type"] != USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
             users[user] = max(at, users.get(user, at))
-        if event.envelope.type == "okr.check_in.recorded.v1":
-            check_ins[str(event.envelope.id)] = at
-    return users, check_ins
+        if row["event_type"] == CHECK_IN:
+            check_ins[row["event_id"]] = at
+    return Recent(users, check_ins)
 
 
 def read_figures(redis: "Redis") -> dict[str, Any]:
-    """Return active_users (last 15 minutes), check_ins_per_minute (mean of the last five) and consumer_lag by group.
+    """Return what is known now.
+
+    active_users (last 15 minutes), check_ins_per_minute (mean of the last five), progress_by_cycle (mean score of a
+    cycle's key results, 0-1, by cycle id) and consumer_lag (events, by group).
 
     Raises:
         redis.RedisError: Redis is away.
     """
     now = time.time()
     lag: Any = redis.hgetall(LAG)
+    progress: Any = redis.hgetall(CYCLE_PROGRESS)
     recent: Any = redis.zcount(CHECK_INS, now - 300, "+inf")
+    by_group: dict[str, int] = {}
+    for place, events in lag.items():
+        group = place.decode().partition("/")[0]
+        by_group[group] = by_group.get(group, 0) + int(events)
     return {
         "active_users": redis.zcount(ACTIVE_USERS, now - ACTIVE_SECONDS, "+inf"),
         "check_ins_per_minute": recent / 5,
-        "consumer_lag": {group.decode(): int(value) for group, value in lag.items()},
+        "progress_by_cycle": {cycle_id.decode(): float(ratio) for cycle_id, ratio in progress.items()},
+        "consumer_lag": by_group,
     }

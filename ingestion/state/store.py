@@ -1,8 +1,12 @@
 """The primary database's state and the offsets it stands for, in one transaction.
 
-Every event is first kept as the newest of its subject (app.newest_event), which nothing can hinder: a key result may
-come before its objective or its owner. app.users and app.okrs are then projected from there for whatever changed, so
-they are the same in whatever order events came.
+Every event is first kept once (app.event), which nothing can hinder: a key result may come before its objective or its
+owner, a correction before what it corrects. What depends on it is then projected anew from there, so that the tables
+are the same in whatever order and however often events came:
+
+    event -> newest_event (definitions) -> users, okrs; the views organisations, teams, cycles, objectives, key_results
+          -> check_ins                  -> okrs
+    (any event that names a user)       -> user_activity
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,32 +15,45 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ingestion.batch import Span
-from ingestion.events import DecodedEvent
 from lakehouse.errors import RetryableError
 from lakehouse.ids import natural_uuid
+from lakehouse.logs import get_logger
 from lakehouse.warehouse import read_sql
+
+log = get_logger(__name__)
 
 PACKAGE = "ingestion.state"
 USER = "okr.user.defined.v1"
 OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
-CHECK_IN = "okr.check_in.recorded.v1"  # its subject is the key result: the newest one is the key result's value
-FINAL_CHECK_IN = f"{CHECK_IN}/final"  # no event's type: the newest check-in that closes its key result is kept under it
-FOLLOWED = frozenset({USER, OBJECTIVE, KEY_RESULT, CHECK_IN})
+CHECK_IN = "okr.check_in.recorded.v1"
+FOLLOWED = frozenset(
+    {
+        "okr.organisation.defined.v1",
+        "okr.team.defined.v1",
+        "okr.cycle.defined.v1",
+        USER,
+        OBJECTIVE,
+        KEY_RESULT,
+        CHECK_IN,
+    }
+)
+# Classes of SQLSTATE that blame what was sent: data, integrity, a limit of the program. All others may pass.
+FAULTS_OF_A_ROW = ("22", "23", "54")
 
 Connection = psycopg.Connection[tuple[object, ...]]
+Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
 
 
 class OvertakenError(RetryableError):
     """Another consumer has stored these offsets: throw the batch away and read the stored ones again."""
 
 
-class PlacedEvent(NamedTuple):
-    """An event and its place, which breaks ties between events of one moment."""
+class Recent(NamedTuple):
+    """When users were last seen and check-ins happened (seconds of the epoch), by user id and by event id."""
 
-    partition: int
-    offset: int
-    event: DecodedEvent
+    users: Mapping[str, float]
+    check_ins: Mapping[str, float]
 
 
 class StateStore:
@@ -52,25 +69,33 @@ class StateStore:
             row = self._run("next_offset", topic=topic, partition=partition).fetchone()
         return None if row is None else int(str(row[0]))
 
-    def apply(self, topic: str, events: Sequence[PlacedEvent], spans: Mapping[int, Span]) -> None:
-        """Store the events and that `spans` were read, or nothing.
+    def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> bool:
+        """Store the events and that `spans` were read, or nothing; return whether app.okrs may have changed.
+
+        An event that PostgreSQL refuses is set aside in app.refused_event and hinders no other.
 
         Raises:
             OvertakenError: the stored offsets are not where this batch starts.
             psycopg.Error: the database failed; nothing was stored.
         """
         with self._connection.transaction():
+            self._run("lock_group")
             self._move_offsets(topic, spans)
-            changed = self._keep_newest(events)
-            users = self._subjects("affected_users", changed)
-            if users:
-                ids = [natural_uuid("user", each) for each in users]
-                self._run("release_emails", ids=ids)
-                self._run("project_users", subjects=users, ids=ids)
-            key_results = self._subjects("affected_key_results", changed)
-            if key_results:
-                ids = [natural_uuid("key_result", each) for each in key_results]
-                self._run("project_okrs", subjects=key_results, ids=ids)
+            return self._keep(topic, rows)
+
+    def recent(self, since: float) -> Recent:
+        """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""
+        with self._connection.transaction():
+            users, check_ins = (
+                {str(name): float(str(at)) for name, at in self._run(query, since=since)}
+                for query in ("recent_users", "recent_check_ins")
+            )
+        return Recent(users, check_ins)
+
+    def cycle_progress(self) -> dict[str, float]:
+        """Return the mean score (0-1) of each cycle's key results, by their weights."""
+        with self._connection.transaction():
+            return {str(cycle_id): float(str(ratio)) for cycle_id, ratio in self._run("cycle_progress")}
 
     def _move_offsets(self, topic: str, spans: Mapping[int, Span]) -> None:
         for partition, span in spans.items():
@@ -81,45 +106,81 @@ class StateStore:
                     f"{topic}/{partition}: expected {span.start} as the stored offset, but another consumer moved it."
                 )
 
-    def _keep_newest(self, events: Sequence[PlacedEvent]) -> list[tuple[str, str]]:
-        """Store the newest event of each subject and return those (event_type, subject) that changed."""
-        followed = [(kept_as, placed) for placed in events for kept_as in _kept_as(placed.event)]
-        rows = [
-            {
-                "event_type": kept_as,
-                "subject": event.envelope.subject,
-                "occurred_at": event.envelope.time.isoformat(),
-                "kafka_partition": partition,
-                "kafka_offset": offset,
-                "data": event.data,
-            }
-            for kept_as, (partition, offset, event) in followed
-        ]
-        if not rows:
-            return []
-        columns = {name: [row[name] for row in rows] for name in rows[0]}
-        changed = self._run("keep_newest", **columns).fetchall()
-        return [(str(event_type), str(subject)) for event_type, subject in changed]
+    def _keep(self, topic: str, rows: Sequence[Row]) -> bool:
+        """Keep the rows and project what they change; halve them where one is refused, down to that one."""
+        try:
+            with self._connection.transaction():  # a savepoint
+                return self._keep_all(rows)
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] not in FAULTS_OF_A_ROW:
+                raise
+            if len(rows) == 1:
+                self._refuse(topic, rows[0], error)
+                return False
+        middle = len(rows) // 2
+        progressed = [self._keep(topic, half) for half in (rows[:middle], rows[middle:])]
+        return any(progressed)
 
-    def _subjects(self, query: str, changed: Iterable[tuple[str, str]]) -> list[str]:
-        by_type: dict[str, list[str]] = {each: [] for each in (*FOLLOWED, FINAL_CHECK_IN)}
-        for event_type, subject in changed:
-            by_type[event_type].append(subject)
-        found = self._run(
-            query,
-            users=by_type[USER],
-            objectives=by_type[OBJECTIVE],
-            key_results=sorted({*by_type[KEY_RESULT], *by_type[CHECK_IN], *by_type[FINAL_CHECK_IN]}),
-        )
-        return [str(subject) for (subject,) in found.fetchall()]
+    def _refuse(self, topic: str, row: Row, error: psycopg.Error) -> None:
+        place = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
+        log.error("PostgreSQL refused an event, it is set aside", topic=topic, reason=str(error), **place)
+        self._run("refuse_event", topic=topic, reason=str(error), **place)
+
+    def _keep_all(self, rows: Sequence[Row]) -> bool:
+        active = [row for row in rows if row["event_type"] != USER and '"user_id"' in row["data"]]
+        if active:
+            self._run("keep_activity", **_columns(active, ("occurred_at", "data")))
+        followed = [row for row in rows if row["event_type"] in FOLLOWED]
+        if not followed:
+            return False
+        changed = self._run("keep_events", **_columns(followed, EVENT_FIELDS)).fetchall()
+        return self._project([(str(event_type), str(entity_id)) for event_type, entity_id in changed])
+
+    def _project(self, changed: Sequence[tuple[str, str]]) -> bool:
+        """Project anew what depends on these entities."""
+        ids: dict[str, list[str]] = {each: [] for each in FOLLOWED}
+        for event_type, entity_id in changed:
+            ids[event_type].append(entity_id)
+        defined = [each for each in changed if each[0] != CHECK_IN]
+        if defined:
+            event_types, entity_ids = zip(*defined, strict=True)
+            self._run("project_definitions", event_types=list(event_types), entity_ids=list(entity_ids))
+        checked = self._subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
+        self._project_users(ids[USER])
+        return self._project_okrs(users=ids[USER], objectives=ids[OBJECTIVE], key_results=[*ids[KEY_RESULT], *checked])
+
+    def _project_users(self, defined: Sequence[str]) -> None:
+        users = self._subjects("affected_users", users=defined) if defined else []
+        if users:
+            ids = [natural_uuid("user", each) for each in users]
+            self._run("release_emails", ids=ids)
+            self._run("project_users", subjects=users, ids=ids)
+
+    def _project_okrs(self, **changed: Sequence[str]) -> bool:
+        key_results = self._subjects("affected_key_results", **changed) if any(changed.values()) else []
+        if key_results:
+            ids = [natural_uuid("key_result", each) for each in key_results]
+            self._run("project_okrs", subjects=key_results, ids=ids)
+        return bool(key_results)
+
+    def _subjects(self, query: str, **parameters: Any) -> list[str]:
+        return [str(subject) for (subject,) in self._run(query, **parameters).fetchall()]
 
     def _run(self, query: str, **parameters: Any) -> psycopg.Cursor[tuple[object, ...]]:
         return self._connection.execute(read_sql(PACKAGE, query), parameters | self._who)
 
 
-def _kept_as(event: DecodedEvent) -> tuple[str, ...]:
-    """Return the types under which app.newest_event keeps an event."""
-    name = event.envelope.type
-    if name not in FOLLOWED:
-        return ()
-    return (name, FINAL_CHECK_IN) if getattr(event.payload, "is_final", False) else (name,)
+EVENT_FIELDS = (
+    "event_type",
+    "subject",
+    "event_id",
+    "occurred_at",
+    "logged_at",
+    "kafka_partition",
+    "kafka_offset",
+    "data",
+)
+
+
+def _columns(rows: Iterable[Row], names: Sequence[str]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in names}

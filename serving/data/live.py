@@ -16,7 +16,7 @@ class LiveFigures:
     client: "redis.Redis"
 
     def read(self) -> dict[str, Any] | None:
-        """Return active_users, check_ins_per_minute and consumer_lag by group; None while Redis is away."""
+        """Return what `ingestion.state.realtime.read_figures` does; None while Redis is away."""
         try:
             return read_figures(self.client)
         except redis.RedisError as error:

@@ -157,6 +157,9 @@ class Live(BaseModel):
 
     active_users: int = Field(description="Users seen in the last 15 minutes.")
     check_ins_per_minute: float = Field(description="Mean of the last five minutes.")
+    progress_by_cycle: dict[str, float] = Field(
+        description="Mean score (0-1) of each cycle's key results by their weights; 0 for one without a check-in."
+    )
     consumer_lag: dict[str, int] = Field(description="Events not yet read, by consumer group.")
 
 

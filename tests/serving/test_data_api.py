@@ -1,17 +1,21 @@
 """The data API tells what the published marts say, and of which publication that is."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import psycopg
 import pytest
 
-from ingestion.events import EncodedEvent, decode, encode
+from ingestion.events import EncodedEvent, decode
 from ingestion.state.realtime import RealtimeFigures, open_redis
+from ingestion.state.store import StateStore
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 from tests.serving.client import Api, serving
 from tests.serving.marts import AS_OF, STRANGE, good
 
@@ -105,18 +109,23 @@ def test_system_health_tells_hosts_by_the_hour(api: Api, app_headers: dict[str, 
 
 
 def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_headers: dict[str, str]) -> None:
-    seen = encode(PageViewed(user_id="looks", page="p"), at=datetime.now(UTC), source="test")
-    redis = open_redis(api.settings.require("redis_url"))
-    try:
-        RealtimeFigures(redis, "test-group").update(
-            [decode(seen.topic, seen.value, seen.key, datetime.now(UTC))], lag=7
-        )
-    finally:
-        redis.close()
+    row = {
+        "event_type": "okr.page.viewed.v1", "event_id": "e", "occurred_at": datetime.now(UTC),
+        "data": msgspec.json.encode(PageViewed(user_id="looks", page="p")).decode(),
+    }  # fmt: skip
+    with (
+        closing(open_redis(api.settings.require("redis_url"))) as redis,
+        connect(api.settings.require("dsn_loader")) as connection,
+    ):
+        figures = RealtimeFigures(redis, "test-group", StateStore(connection, "cluster", "test-group"))
+        figures.write({})  # the first one makes everything anew
+        figures.note([row], progressed=False)
+        figures.write({("topic", 0): 7})
     live = get(api, app_headers, "/v1/system-health")["live"]
     assert live["active_users"] >= 1
     assert live["check_ins_per_minute"] >= 0
     assert live["consumer_lag"]["test-group"] == 7
+    assert live["progress_by_cycle"] == {}
     away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
     with serving(away) as without:
         assert get(without, without.headers(), "/v1/system-health")["live"] is None

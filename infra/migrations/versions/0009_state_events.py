@@ -1,0 +1,11 @@
+"""Every event that the state tables stand on, kept once; check-ins by their id; the domain's views; activity."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)

@@ -1,0 +1,35 @@
+-- An event that came before changes nothing; of several copies the first in the log is kept, as staging does.
+INSERT INTO app.event AS kept (
+    event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
+)
+SELECT DISTINCT ON (came.event_type, entity_id, came.event_id)
+    came.event_type,
+    CASE
+        WHEN came.event_type = 'okr.check_in.recorded.v1' THEN came.data ->> 'check_in_id' ELSE came.subject
+    END AS entity_id,
+    came.event_id,
+    came.occurred_at,
+    came.logged_at,
+    came.kafka_partition,
+    came.kafka_offset,
+    came.data
+FROM unnest(
+    %(event_type)s::text [],
+    %(subject)s::text [],
+    %(event_id)s::uuid [],
+    %(occurred_at)s::timestamptz [],
+    %(logged_at)s::timestamptz [],
+    %(kafka_partition)s::int [],
+    %(kafka_offset)s::bigint [],
+    %(data)s::jsonb []
+) AS came (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
+ORDER BY came.event_type, entity_id, came.event_id, came.kafka_partition, came.kafka_offset
+ON CONFLICT (event_type, entity_id, event_id) DO UPDATE
+SET
+    occurred_at = excluded.occurred_at,
+    logged_at = excluded.logged_at,
+    kafka_partition = excluded.kafka_partition,
+    kafka_offset = excluded.kafka_offset,
+    data = excluded.data
+WHERE (excluded.kafka_partition, excluded.kafka_offset) < (kept.kafka_partition, kept.kafka_offset)
+RETURNING event_type, entity_id

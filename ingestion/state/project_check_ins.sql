@@ -1,0 +1,49 @@
+-- The last version in the log holds, whenever it says that it happened. Returned are the key results whose check-ins
+-- changed: a correction may name another key result than the version before it.
+WITH before AS (
+    SELECT key_result_id
+    FROM app.check_ins
+    WHERE check_in_id = any(%(ids)s)
+),
+
+kept AS (
+    INSERT INTO app.check_ins AS kept (
+        check_in_id, key_result_id, user_id, checked_in_at, value, confidence, note, is_final, logged_at,
+        kafka_partition, kafka_offset
+    )
+    SELECT DISTINCT ON (event.entity_id)
+        event.entity_id,
+        event.data ->> 'key_result_id',
+        event.data ->> 'user_id',
+        event.occurred_at,
+        (event.data ->> 'value')::float8,
+        (event.data ->> 'confidence')::float8,
+        event.data ->> 'note',
+        coalesce((event.data ->> 'is_final')::boolean, false),
+        event.logged_at,
+        event.kafka_partition,
+        event.kafka_offset
+    FROM unnest(%(ids)s::text []) AS named (entity_id)
+    INNER JOIN app.event AS event
+        ON named.entity_id = event.entity_id AND event.event_type = 'okr.check_in.recorded.v1'
+    ORDER BY event.entity_id, event.logged_at DESC, event.kafka_offset DESC, event.event_id DESC
+    ON CONFLICT (check_in_id) DO UPDATE
+    SET
+        key_result_id = excluded.key_result_id,
+        user_id = excluded.user_id,
+        checked_in_at = excluded.checked_in_at,
+        value = excluded.value,
+        confidence = excluded.confidence,
+        note = excluded.note,
+        is_final = excluded.is_final,
+        logged_at = excluded.logged_at,
+        kafka_partition = excluded.kafka_partition,
+        kafka_offset = excluded.kafka_offset
+    RETURNING key_result_id
+)
+
+SELECT key_result_id
+FROM before
+UNION
+SELECT key_result_id
+FROM kept

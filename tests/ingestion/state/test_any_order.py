@@ -1,0 +1,74 @@
+"""A property of the state tables: any order of the same events, in any batches and copies, gives the same rows."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.user import UserDefined
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.ingestion.state.events import LOGGED, Connection, Row, apply, check_in, key_result, placed
+
+TABLES = ("users", "okrs", "check_ins", "event", "newest_event", "user_activity", "refused_event")
+SHOWN = (*TABLES, "objectives", "key_results", "teams", "cycles", "organisations")
+
+few = st.integers(0, 2)
+payloads = st.one_of(
+    st.builds(
+        lambda user, name, email: UserDefined(user_id=f"u{user}", name=f"n{name}", email=f"e{email}@x.org"),
+        few, few, few,
+    ),
+    st.builds(
+        lambda title, cycle: ObjectiveDefined(objective_id="o", team_id="t", cycle_id=f"c{cycle}", title=f"t{title}"),
+        few, few,
+    ),
+    st.builds(
+        lambda name, target, owner: key_result(100.0 + target, name=f"kr{name}", owner=f"u{owner}"), few, few, few
+    ),
+    st.builds(
+        lambda number, value, final, of, user: check_in(number, value, final=final, of=f"kr{of}", user=f"u{user}"),
+        few, few, st.booleans(), few, few,
+    ),
+)  # fmt: skip
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Row]:
+    """Events of a log in its order; some of them are second copies, further on, of those before."""
+    drawn = draw(st.lists(st.tuples(st.integers(0, 3), payloads), min_size=2, max_size=14))
+    log = [placed(minute, payload, offset) for offset, (minute, payload) in enumerate(drawn)]
+    for number in draw(st.lists(st.integers(0, len(log) - 1), max_size=4)):
+        place = {"kafka_offset": len(log), "logged_at": LOGGED.replace(minute=len(log))}
+        log.append(log[number] | place)
+    return log
+
+
+@pytest.fixture(scope="module")
+def loader(new_database: Callable[[], AbstractContextManager[Settings]]) -> Iterator[Connection]:
+    with new_database() as database, connect(database.require("dsn_loader"), autocommit=True) as connection:
+        yield connection
+
+
+def tables_after(loader: Connection, events: list[Row], batch: int) -> dict[str, list[tuple[object, ...]]]:
+    """Apply events to empty tables and return what is in them."""
+    for table in ("okrs", *TABLES, "consumer_offset"):
+        loader.execute(f"DELETE FROM app.{table}".encode())
+    position = 0
+    for start in range(0, len(events), batch):
+        position = apply(loader, events[start : start + batch], position)
+    return {table: sorted(loader.execute(f"SELECT * FROM app.{table}".encode()), key=repr) for table in SHOWN}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(log=logs(), chance=st.randoms(use_true_random=False), batch=st.integers(1, 6))
+def test_any_order_of_the_same_events_gives_the_same_tables(
+    loader: Connection, log: list[Row], chance: "st.random.Random", batch: int
+) -> None:
+    in_order = tables_after(loader, log, len(log))
+    shuffled = [*log, *chance.sample(log, len(log) // 2)]
+    chance.shuffle(shuffled)
+    assert tables_after(loader, shuffled, batch) == in_order

@@ -1,0 +1,111 @@
+"""`okr consume state` on a real broker: what is read once and twice, and the figures in Redis."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from redis import Redis
+
+from ingestion.events import encode
+from ingestion.producer import EventProducer
+from ingestion.state.consumer import GROUP, follow
+from ingestion.state.realtime import RealtimeFigures, open_redis, read_figures
+from ingestion.state.store import Recent, StateStore
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.ingestion.state.events import TOPIC, key_result
+
+
+def send_history(producer: EventProducer, count: int) -> None:
+    """A key result of a cycle, `count` check-ins on it in the last seconds, and a message that is no event."""
+    now = datetime.now(UTC)
+    cycle = CycleDefined(
+        cycle_id="c", organisation_id="g", name="Q", starts_on=date(2026, 1, 1), ends_on=date(2026, 3, 1)
+    )
+    objective = ObjectiveDefined(objective_id="o", team_id="t", cycle_id="c", title="Win")
+    for data in (cycle, objective, key_result(1000)):
+        producer.send(encode(data, at=now - timedelta(days=1), source="test"))
+    for number in range(count):
+        data = CheckInRecorded(check_in_id=f"c{number}", key_result_id="kr", value=float(number + 1), user_id="u")
+        producer.send(encode(data, at=now - timedelta(seconds=count - number), source="test"))
+    producer.send_raw(TOPIC, b"kr", b"{bad")
+    producer.flush()
+
+
+@pytest.fixture
+def redis(pipeline: Settings) -> Iterator[Redis]:
+    client = open_redis(pipeline.require("redis_url"))
+    client.flushdb()
+    yield client
+    client.close()
+
+
+def test_what_is_read_twice_counts_once(pipeline: Settings, producer: EventProducer, redis: Redis) -> None:
+    send_history(producer, 50)
+    assert follow(pipeline, threading.Event(), drain=True) == 53
+    with connect(pipeline.require("dsn_loader")) as connection:
+        connection.execute("DELETE FROM app.consumer_offset")
+    assert follow(pipeline, threading.Event(), drain=True) == 53
+    assert read_figures(redis) == {
+        "active_users": 1,
+        "check_ins_per_minute": 10.0,
+        "progress_by_cycle": {"c": 0.05},
+        "consumer_lag": {"okr-state": 0},
+    }
+    with connect(pipeline.require("dsn_loader")) as connection:
+        assert connection.execute("SELECT count(*) FROM app.check_ins").fetchall() == [(50,)]
+        assert connection.execute("SELECT last_value, status FROM app.okrs").fetchall() == [(50.0, "in_progress")]
+
+
+def test_the_consumer_goes_on_without_redis(pipeline: Settings, producer: EventProducer) -> None:
+    send_history(producer, 10)
+    alone = pipeline.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
+    assert follow(alone, threading.Event(), drain=True) == 13
+
+
+@pytest.fixture
+def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterator[RealtimeFigures]:
+    """Figures of a consumer that has read 50 check-ins and is at rest."""
+    send_history(producer, 50)
+    follow(pipeline, threading.Event(), drain=True)
+    with connect(pipeline.require("dsn_loader")) as connection:
+        figures = RealtimeFigures(redis, GROUP, StateStore(connection, "cluster", GROUP))
+        figures.write({(TOPIC, 0): 0})
+        yield figures
+
+
+def test_figures_heal_with_the_next_write_after_a_flush(figures: RealtimeFigures, redis: Redis) -> None:
+    before = read_figures(redis)
+    assert before["check_ins_per_minute"] == 10.0
+    redis.flushall()
+    figures.write({(TOPIC, 0): 0})
+    assert read_figures(redis) == before
+
+
+def test_figures_heal_when_redis_comes_back_from_an_old_dump(figures: RealtimeFigures, redis: Redis) -> None:
+    before = read_figures(redis)
+    old = {key: redis.dump(key) for key in redis.scan_iter() if key != b"okr:check_ins"}
+    figures.write({(TOPIC, 0): 0})
+    redis.flushall()
+    for key, value in old.items():
+        redis.restore(key, 0, value)
+    figures.write({(TOPIC, 0): 0})
+    assert read_figures(redis) == before
+
+
+def test_lags_of_several_workers_of_a_group_add_up(redis: Redis) -> None:
+    class Nothing:
+        def recent(self, since: float) -> Recent:
+            return Recent({}, {})
+
+        def cycle_progress(self) -> dict[str, float]:
+            return {}
+
+    for partition, lag in enumerate((3, 4, None)):
+        RealtimeFigures(redis, GROUP, Nothing()).write({(TOPIC, partition): lag})
+    assert read_figures(redis)["consumer_lag"] == {GROUP: 7}

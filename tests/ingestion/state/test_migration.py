@@ -1,0 +1,60 @@
+"""A database of the revision before app.event keeps its state: raw tells what was consumed, Kafka the rest."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.ingestion.state.events import Row, apply, check_in, key_result, placed
+
+SQL = Path(__file__).parents[3] / "infra" / "migrations" / "versions" / "0009_state_events.sql"
+BACK_TO_0008 = """
+DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
+DROP TABLE app.event, app.check_ins, app.user_activity, app.refused_event
+"""
+LOADED = """
+INSERT INTO raw.okr_user_events
+SELECT %(kafka_partition)s, %(kafka_offset)s, %(logged_at)s, %(event_id)s, %(event_type)s, 'test', %(subject)s,
+    %(occurred_at)s, %(logged_at)s, false, %(data)s
+"""
+# As the consumer of before kept it: closed, for it did not see that the correction took the closing check-in back.
+KEPT = """
+INSERT INTO app.newest_event VALUES
+('okr.check_in.recorded.v1', 'kr', now(), 0, 3, '{"value": 99}', now()),
+('okr.check_in.recorded.v1/final', 'kr', now(), 0, 3, '{"value": 99, "is_final": true}', now())
+"""
+CLOSED = """
+INSERT INTO app.okrs (okr_id, key_result_id, baseline, target, last_value, progress, status, is_closed)
+VALUES (gen_random_uuid(), 'kr', 0, 100, 99, 0.99, 'achieved', true)
+"""
+
+
+def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_database: Settings) -> None:
+    history: list[Row] = [
+        placed(0, key_result(), 0),
+        placed(9, check_in(1, 99, final=True), 1),
+        placed(5, check_in(2, 50, user="u"), 2),
+        placed(3, check_in(1, 20), 3),  # neither final nor so late
+    ]
+    with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute(BACK_TO_0008)
+        for event in [*history, history[2] | {"kafka_offset": 4}]:
+            owner.execute(LOADED, event)
+        owner.execute(KEPT)
+        owner.execute(CLOSED)
+        owner.execute("INSERT INTO app.consumer_offset VALUES ('cluster', 'okr-state', 'okr_user_events', 0, 5)")
+        owner.execute(SQL.read_bytes())
+        assert owner.execute("SELECT count(*) FROM app.event").fetchall() == [(4,)]
+        assert owner.execute("SELECT check_in_id, value, is_final FROM app.check_ins ORDER BY 1").fetchall() == [
+            ("c1", 20.0, False),
+            ("c2", 50.0, False),
+        ]
+        assert owner.execute("SELECT user_id FROM app.user_activity").fetchall() == [("u",)]
+        assert owner.execute("SELECT subject FROM app.newest_event").fetchall() == [("kr",)]
+        shown = "SELECT status, last_value, progress, is_closed FROM app.okrs"
+        assert owner.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
+        assert owner.execute("SELECT count(*) FROM app.consumer_offset").fetchall() == [(0,)]
+    with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
+        loader.execute("DELETE FROM app.okrs")  # its id was made up
+        apply(loader, [*history, placed(6, check_in(3, 60), 4)])
+        assert loader.execute(shown).fetchall() == [("in_progress", 60.0, Decimal("0.60"), False)]
