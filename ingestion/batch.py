@@ -1,6 +1,7 @@
 """A micro-batch: messages in the order they were read, with the offsets that they cover."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,21 +40,29 @@ class Batch:
         self.rows = 0
         self.bytes = 0
 
-    def add(self, message: "Message") -> None:
-        """Take a message.
+    def add(self, messages: "Sequence[Message]") -> None:
+        """Take messages in the order they were read.
 
         Raises:
-            PermanentError: it does not follow the one before it. Landing it would break the ledger.
+            PermanentError: one does not follow the one before it. Landing it would break the ledger.
         """
-        place = (message.topic() or "", message.partition())
-        offset = message.offset()
+        places = [(message.topic() or "", message.partition()) for message in messages]
+        changes = (number for number in range(1, len(places)) if places[number] != places[number - 1])
+        for start, end in itertools.pairwise([0, *changes, len(places)]):
+            if end > start:
+                self._add_run(places[start], messages[start:end])
+
+    def _add_run(self, place: tuple[str, int], run: "Sequence[Message]") -> None:
+        """Take messages of one partition that were read one after the other."""
         expected = self._next.get(place, self._start.get(place, -1) or 0)
-        if expected < 0 or offset < expected:
-            raise PermanentError(f"Expected offset {expected} or later of {place}, but the client read {offset}.")
-        self._next[place] = offset + 1
-        self.messages.setdefault(place[0], []).append(message)
-        self.rows += 1
-        self.bytes += len(message)
+        offsets = [message.offset() for message in run]
+        for before, offset in itertools.pairwise([expected - 1, *offsets]):
+            if expected < 0 or offset <= before:
+                raise PermanentError(f"Expected offset {before + 1} or later of {place}, but the client read {offset}.")
+        self._next[place] = offsets[-1] + 1
+        self.messages.setdefault(place[0], []).extend(run)
+        self.rows += len(run)
+        self.bytes += sum(map(len, run))
 
     def is_full(self, limits: Limits) -> bool:
         """Say whether the batch has reached its rows or bytes."""

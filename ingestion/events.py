@@ -77,12 +77,8 @@ def decode(
     value: bytes | None,
     key: bytes | None = None,
     logged_at: datetime | None = None,
-    *,
-    suspect: bool | None = None,
 ) -> DecodedEvent:
     """Judge a message that came on `topic` with a Kafka key; `logged_at` is the broker's time, where there is one.
-
-    `suspect` is what `storable.find_suspects` found for a whole batch; without it the message is searched here.
 
     Raises:
         ContractViolation: its `reason` is a stable word: null_value, too_large, not_utf8, not_json, bad_envelope,
@@ -101,7 +97,7 @@ def decode(
         raise ContractViolation(
             "not_utf8", f"The message is not UTF-8: {error.reason} at byte {error.start}."
         ) from error
-    if is_suspect(value) if suspect is None else suspect:
+    if is_suspect(value):
         check_storable(value)
     envelope = _decode_envelope(value)
     contract = contract_of(envelope.type)
@@ -156,7 +152,7 @@ def _check_times(contract: Contract, envelope: Envelope, payload: Any, logged_at
         message = f"{contract.name}: happened at {envelope.time}, but was logged earlier, at {logged_at}."
         raise ContractViolation("time_in_future", message)
     times = [envelope.time, envelope.recordedtime or envelope.time]
-    times += [getattr(payload, field) for field in _moment_fields(contract.model)]
+    times += [getattr(payload, field) for field in moment_fields(contract.model)]
     for time in times:
         if not EARLIEST <= time < LATEST:
             raise ContractViolation("time_out_of_range", f"{contract.name}: {time} is not between 1970 and 2200.")
@@ -173,7 +169,7 @@ def _payload_decoder(model: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 
 @cache
-def _moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
+def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
     """Fields of a payload that always hold a moment, so that none lies outside what every reader can hold."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()

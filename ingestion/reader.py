@@ -91,10 +91,10 @@ class PartitionReader:
                 return Batch(self._positions)
             if messages:
                 self._last_message = time.monotonic()
-            for message in messages:
-                if message.error() is None:
-                    batch.add(message)
-                else:
+            good = [message for message in messages if message.error() is None]
+            batch.add(good)
+            if len(good) < len(messages):
+                for message in messages:
                     self._note(message)
         return batch
 

@@ -8,15 +8,22 @@ become zero), and nesting deeper than its stack. Any of them in one row would fa
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import ContractViolation
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
 
 MAX_DEPTH = 64
 # Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
 # digits or more (in a number, which begins after a delimiter; half of all UUIDs hold something like 0e12), or a very
 # long run of digits (200 of them and e99 are still within float8). A sign inside a text costs the closer look, no more.
-SUSPECT = r"\\u(0000|[dD][89a-fA-F])|[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
-_suspect = re.compile(SUSPECT.encode())
+ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
+NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
+DEEP = rf"([\[{{][^\[{{]*){{{MAX_DEPTH}}}"  # one less than too deep: the message around `data` is a level, too
+_suspect = re.compile(f"{ESCAPE}|{NUMBER}".encode())
 _surrogate = re.compile("[\ud800-\udfff]")
 
 
@@ -25,16 +32,19 @@ def is_suspect(value: bytes) -> bool:
     return value.count(b"[") + value.count(b"{") > MAX_DEPTH or _suspect.search(value) is not None
 
 
-def find_suspects(values: Sequence[bytes | None]) -> list[bool]:
-    """Say of each of many messages what `is_suspect` says of one, at a third of its cost; None is not suspect."""
-    import pyarrow as pa
+def find_suspects(values: "pa.Array", data: "pa.Array", *, also: str) -> "np.ndarray":
+    """Say of each of many messages and its `data` (binary) what `is_suspect` says of one, at a fifth of its cost.
+
+    Numbers and depth are looked for in `data` alone: the rest of the message must be text and truth values. `also` is a
+    pattern of the caller's, which costs nothing in the same search.
+    """
+    import numpy as np
     import pyarrow.compute as pc
 
-    array = pa.array(values, pa.binary())
-    depth = pc.add(pc.count_substring(array, "["), pc.count_substring(array, "{"))
-    suspects = pc.or_(pc.greater(depth, MAX_DEPTH), pc.match_substring_regex(array, SUSPECT))
-    found: list[bool] = pc.fill_null(suspects, fill_value=False).to_pylist()
-    return found
+    escapes = pc.match_substring_regex(values, ESCAPE)
+    others = pc.match_substring_regex(data, f"{NUMBER}|{DEEP}|{also}")
+    suspects: np.ndarray = np.logical_or(np.asarray(escapes), np.asarray(others))
+    return suspects
 
 
 def check_storable(value: bytes) -> None:

@@ -46,11 +46,10 @@ def landing_schema() -> "pa.Schema":
 
 
 PARTITION_COLUMN = "event_date"
+PLACE_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
 # A good event with its place in the log: what a landing row and a row of raw share, in raw's order.
 EVENT_COLUMNS = (
-    "kafka_partition",
-    "kafka_offset",
-    "logged_at",
+    *PLACE_COLUMNS,
     "event_id",
     "event_type",
     "source",

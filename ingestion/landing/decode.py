@@ -4,12 +4,12 @@ import base64
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingestion.events import DecodedEvent, decode, extensions_of
-from ingestion.storable import find_suspects
+from ingestion.landing.bulk import decode_good
 from lakehouse.errors import ContractViolation, PermanentError
-from lakehouse.lake import EVENT_COLUMNS, landing_schema
+from lakehouse.lake import EVENT_COLUMNS, PLACE_COLUMNS, landing_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,24 +20,52 @@ _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 
 
 def decode_batch(topic: str, messages: "Sequence[Message]") -> "pa.Table":
-    """Return one row per message, in their order, in the landing schema.
+    """Return one row per message, in the landing schema, in no order.
 
     Raises:
         PermanentError: the topic does not carry the broker's time.
     """
+    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    suspects = find_suspects([message.value() for message in messages])
-    rows = [_row(topic, message, suspect=suspect) for message, suspect in zip(messages, suspects, strict=True)]
-    columns: dict[str, Any] = dict(zip(_ROW, zip(*rows, strict=True), strict=True)) if rows else {}
-    schema = landing_schema()
-    arrays = {
-        field.name: pa.array(columns.get(field.name, ()), field.type) for field in schema if field.name != "event_date"
-    }
+    values, keys = [message.value() for message in messages], [message.key() for message in messages]
+    good, numbers = decode_good(topic, values, keys, _places(topic, messages))
+    others = np.delete(np.arange(len(messages)), numbers)
+    rows = pa.concat_tables(
+        [good, _decode_each(topic, [messages[number] for number in others.tolist()])], promote_options="default"
+    )
     # A rejected message has no time of its own; it lies under the day it came.
-    arrays["event_date"] = pc.cast(pc.coalesce(arrays["occurred_at"], arrays["logged_at"]), pa.date32())
-    return pa.table([arrays[field.name] for field in schema], schema=schema)
+    day = pc.coalesce(rows["occurred_at"], rows["logged_at"]).cast(pa.date32())
+    schema = landing_schema()
+    return rows.append_column("event_date", day).select(schema.names).cast(schema)
+
+
+def _places(topic: str, messages: "Sequence[Message]") -> "pa.Table":
+    """Return where each message stands in the log, and when the broker put it there."""
+    import numpy as np
+    import pyarrow as pa
+
+    count = len(messages)
+    logged_at = [_broker_milliseconds(topic, message) * 1000 for message in messages]
+    columns = [
+        np.fromiter((message.partition() for message in messages), np.int32, count),
+        np.fromiter((message.offset() for message in messages), np.int64, count),
+        pa.array(logged_at, pa.int64()).cast(landing_schema().field("logged_at").type),
+    ]
+    return pa.table(columns, names=PLACE_COLUMNS)
+
+
+def _decode_each(topic: str, messages: "Sequence[Message]") -> "pa.Table":
+    """Judge messages one by one; what is rejected keeps its bytes."""
+    import pyarrow as pa
+
+    rows = [_row(topic, message) for message in messages]
+    columns = zip(*rows, strict=True) if rows else ([] for _ in _ROW)
+    schema = landing_schema()
+    return pa.table(
+        {name: pa.array(column, schema.field(name).type) for name, column in zip(_ROW, columns, strict=True)}
+    )
 
 
 _ROW = (
@@ -49,20 +77,14 @@ _ROW = (
 )
 
 
-def _row(topic: str, message: "Message", *, suspect: bool) -> tuple[object, ...]:
+def _row(topic: str, message: "Message") -> tuple[object, ...]:
     value, key, logged_at = message.value(), message.key(), broker_time(topic, message)
     place = (message.partition(), message.offset(), logged_at)
     try:
-        event = decode(topic, value, key, logged_at, suspect=suspect)
+        event = decode(topic, value, key, logged_at)
     except ContractViolation as violation:
-        return (
-            *place,
-            *[None] * (len(EVENT_COLUMNS) - len(place)),
-            violation.reason,
-            value,
-            key,
-            _headers(message.headers()),
-        )
+        nothing = [None] * (len(EVENT_COLUMNS) - len(place))
+        return (*place, *nothing, violation.reason, value, key, _headers(message.headers()))
     else:
         return (*place, *_event_columns(event, logged_at), extensions_of(value or b""), None, None, None, None)
 
@@ -87,13 +109,17 @@ def broker_time(topic: str, message: "Message") -> datetime:
     Raises:
         PermanentError: the topic keeps the producer's time instead, which anybody can set.
     """
+    return EPOCH + timedelta(milliseconds=_broker_milliseconds(topic, message))
+
+
+def _broker_milliseconds(topic: str, message: "Message") -> int:
     kind, milliseconds = message.timestamp()
     if kind != _BROKER_TIME:
         raise PermanentError(
             f"Topic {topic} does not keep the broker's time. Set message.timestamp.type=LogAppendTime on it: "
             "what was recorded when is judged by that clock."
         )
-    return EPOCH + timedelta(milliseconds=milliseconds)
+    return int(milliseconds)
 
 
 def _headers(headers: "Sequence[tuple[str, bytes | None]] | None") -> str | None:

