@@ -20,7 +20,7 @@ StartWorker = Callable[..., Worker]
 def _short_session(monkeypatch: pytest.MonkeyPatch) -> None:
     """For the consumers inside the test's own process, as ARM does it for workers."""
     monkeypatch.setitem(CONSUMER_SETTINGS, "session.timeout.ms", SESSION_MS)
-    monkeypatch.setitem(CONSUMER_SETTINGS, "heartbeat.interval.ms", SESSION_MS // 4)
+    monkeypatch.setitem(CONSUMER_SETTINGS, "heartbeat.interval.ms", 500)
 
 
 @pytest.fixture
@@ -36,5 +36,4 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
 
     yield start
     for worker in workers:
-        if worker.is_running():
-            worker.kill()
+        worker.leave()

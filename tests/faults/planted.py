@@ -87,7 +87,7 @@ def batches_of(rows: int, seconds: float = 0.3) -> None:
 
 def session_timeout(milliseconds: int) -> None:
     """Set how long the group waits for a worker that says nothing."""
-    client_settings(**{"session.timeout.ms": milliseconds, "heartbeat.interval.ms": milliseconds // 4})
+    client_settings(**{"session.timeout.ms": milliseconds, "heartbeat.interval.ms": 500})
 
 
 def client_settings(**settings: object) -> None:

@@ -26,7 +26,7 @@ main()
 
 
 class Worker:
-    """`okr <arguments>` in a process of its own. As a context manager it is killed at the end if it still runs.
+    """`okr <arguments>` in a process of its own. As a context manager it leaves at the end.
 
     `arm` is Python that runs first and may plant a fault at a step of the protocol (`tests.faults.planted`). What the
     process logs goes to a file (a pipe that nobody reads would stop it).
@@ -65,7 +65,10 @@ class Worker:
             assert done or self.is_running(), f"okr {self._name} ended before {what}: {self.text()}"
             return done
 
-        until(check, what, seconds)
+        try:
+            until(check, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error} It logged: {self.text()}") from error
 
     def kill(self) -> None:
         """SIGKILL: the process has no say."""
@@ -89,11 +92,20 @@ class Worker:
         """SIGCONT: it wakes up and knows nothing of the time that passed."""
         self.process.send_signal(signal.SIGCONT)
 
+    def leave(self) -> None:
+        """Let it leave the group if it still runs, so that the next test's workers need not wait for its session."""
+        if not self.is_running():
+            return
+        self.thaw()
+        try:
+            self.end(15)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.is_running():
-            self.kill()  # SIGKILL ends a frozen process, too
+        self.leave()
