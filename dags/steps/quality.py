@@ -13,8 +13,8 @@ def verify_lake() -> None:
         AirflowFailException: an offset is missing, or there twice.
         AirflowSkipException: nothing was ever published, so there is nothing to prove.
     """
+    from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_table
-    from ingestion.ledger.verify import record, verify
 
     skip_unless_published()
     settings = load_settings()

@@ -1,5 +1,7 @@
 """The conservation ledger, `okr lake verify`: nothing is missing and nothing is double, from the broker to `raw`."""
 
-from ingestion.ledger.verify import Ledger, TopicLedger, record, verify
+from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
+from ingestion.ledger.record import record
+from ingestion.ledger.verify import verify
 
-__all__ = ["Ledger", "TopicLedger", "record", "verify"]
+__all__ = ["Ledger", "PartitionLedger", "TopicLedger", "record", "verify"]

@@ -38,6 +38,13 @@ class Broker:
             }
         )
 
+    def partitions(self, topic: str) -> list[int]:
+        """Return the numbers of a topic's partitions; none where the broker does not say."""
+        try:
+            return list(self.bounds(topic))
+        except RetryableError:
+            return []
+
     def bounds(self, topic: str) -> dict[int, Bounds]:
         """Return the bounds of a topic's partitions; a broker that was away once is not waited for again.
 

@@ -1,9 +1,15 @@
-"""What the lake holds of a topic: each partition's offsets and the transaction version that goes with them."""
+"""What the lake holds of a topic: each partition's offsets and the transaction version that goes with them.
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+Read by polars through the Delta log alone, not by the code that loads: a proof must not share the faults of what it
+proves.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ingestion.landing.consumer import GROUP
+from ingestion.ledger.offsets import Tally
 from lakehouse.errors import RetryableError
 from lakehouse.lake import application_id, open_table, table_uri
 
@@ -11,60 +17,76 @@ if TYPE_CHECKING:
     import numpy as np
     from deltalake import DeltaTable
 
-MOST_PARTITIONS = 256  # partitions without rows are asked for their transaction up to this number
+BATCH_ROWS = 100_000
 
 
-@dataclass(frozen=True)
+@dataclass
 class LandedPartition:
-    """Offsets in no order, which of them are rejected, and the next offset to read (None: nothing was committed)."""
+    """Rows of one partition; those that are good, below the load watermark and not; the next offset to read.
 
-    offsets: "np.ndarray"
-    is_rejected: "np.ndarray"
-    next_offset: int | None
+    `next_offset` is None where nothing was ever committed.
+    """
 
-    @classmethod
-    def empty(cls) -> Self:
-        """Return a partition of which nothing ever landed."""
-        import numpy as np
+    next_offset: int | None = None
+    rows: int = 0
+    rejected: int = 0
+    good_loaded: int = 0
+    good_loaded_sum: int = 0
+    good_waiting: int = 0
+    offsets: Tally = field(default_factory=Tally)
 
-        return cls(np.empty(0, np.int64), np.empty(0, np.bool_), None)
+    def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int) -> None:
+        """Take note of rows."""
+        good = offsets[~is_rejected]
+        loaded = good[good < watermark]
+        self.rows += len(offsets)
+        self.rejected += int(is_rejected.sum())
+        self.good_loaded += len(loaded)
+        self.good_loaded_sum += int(loaded.sum())
+        self.good_waiting += len(good) - len(loaded)
+        self.offsets.add(offsets)
 
 
-def read_landed(lake_uri: str, topic: str) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot, by partition.
+def read_landed(
+    lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = ()
+) -> dict[int, LandedPartition]:
+    """Read a landing table's newest snapshot, by partition, batch by batch; a byte an offset stays in memory.
+
+    A partition has an account where it has rows, or where one of `watermarks` (of the load) or `known` (by the broker)
+    names it and it has a transaction.
 
     Raises:
         RetryableError: the table cannot be read.
     """
     from deltalake.exceptions import DeltaError, TableNotFoundError
+    from polars.exceptions import PolarsError
 
     uri = table_uri(lake_uri, topic)
     try:
-        return _read(open_table(uri), topic)
+        return _read(open_table(uri), topic, watermarks, known)
     except TableNotFoundError:
         return {}
-    except (DeltaError, OSError) as error:
+    except (DeltaError, PolarsError, OSError) as error:
         raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
 
 
-def _read(table: "DeltaTable", topic: str) -> dict[int, LandedPartition]:
+def _read(
+    table: "DeltaTable", topic: str, watermarks: Mapping[int, int], known: Collection[int]
+) -> dict[int, LandedPartition]:
+    import numpy as np
     import polars as pl
 
+    landed: dict[int, LandedPartition] = {}
     rows = pl.scan_delta(table).select("kafka_partition", "kafka_offset", pl.col("rejection_reason").is_not_null())
-    columns = rows.collect()
-    partitions, offsets, is_rejected = (columns[name].to_numpy() for name in columns.columns)
-    versions = _transaction_versions(table, topic)
-    landed = {}
-    for partition in {*versions, *map(int, set(partitions))}:
-        here = partitions == partition
-        landed[partition] = LandedPartition(offsets[here], is_rejected[here], versions.get(partition))
-    return landed
-
-
-def _transaction_versions(table: "DeltaTable", topic: str) -> dict[int, int]:
+    for batch in rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False):
+        partitions, offsets, is_rejected = (batch[name].to_numpy() for name in batch.columns)
+        for partition in map(int, np.unique(partitions)):
+            here = partitions == partition
+            account = landed.setdefault(partition, LandedPartition())
+            account.add(offsets[here], is_rejected[here], watermarks.get(partition, 0))
     cluster_id = table.metadata().description
-    found = {
-        partition: table.transaction_version(application_id(cluster_id, GROUP, topic, partition))
-        for partition in range(MOST_PARTITIONS)
-    }
-    return {partition: version for partition, version in found.items() if version is not None}
+    for partition in {*landed, *watermarks, *known}:
+        version = table.transaction_version(application_id(cluster_id, GROUP, topic, partition))
+        if version is not None:
+            landed.setdefault(partition, LandedPartition()).next_offset = version
+    return landed

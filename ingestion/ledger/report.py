@@ -2,16 +2,24 @@
 
 from typing import Any
 
-from ingestion.ledger.verify import Ledger
+from ingestion.ledger.account import Ledger
+from ingestion.ledger.record import STAGES
 
-HEADER = ("topic", "produced", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", "")
-FIELDS = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
+HEADER = ("topic", "produced", "on the way", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", "")
+FIELDS = ("produced", "unlanded", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:
     """Return the ledger as JSON's types."""
     topics = {
-        topic.topic: {name: getattr(topic, name) for name in (*FIELDS, "passed", "problems")} for topic in ledger.topics
+        topic.topic: {name: getattr(topic, name) for name in (*FIELDS, "passed", "problems", "is_broker_known")}
+        | {
+            "by_partition": [
+                {name: getattr(each, name) for name in ("partition", *STAGES, "problems")}
+                for each in topic.by_partition
+            ]
+        }
+        for topic in ledger.topics
     }
     return {
         "verified_at": ledger.verified_at.isoformat(),
@@ -43,7 +51,7 @@ def _verdict(ledger: Ledger) -> list[str]:
     landed = sum(topic.landed for topic in ledger.topics)
     partitions = sum(topic.partitions for topic in ledger.topics)
     checked = f"{landed:,} landed rows of {partitions} partitions checked"
-    unasked = [topic.topic for topic in ledger.topics if topic.produced is None]
+    unasked = [topic.topic for topic in ledger.topics if not topic.is_broker_known]
     lines = [
         f"The broker could not be asked about {', '.join(unasked)}: what it has that never landed is not known."
     ] * bool(unasked)

@@ -1,79 +1,29 @@
 """Proving the invariant for each topic and partition, from the broker, the Delta log and PostgreSQL.
 
 1. The landed offsets, good and rejected, run from the first to the transaction version without gap or repeat, but for
-   gaps the broker itself made (control records, compaction).
+   gaps the broker itself made (control records, compaction): produced = landed + absent + unlanded.
 2. landed = rejected + loaded + waiting: `raw` holds exactly the good rows below its watermark.
 3. loaded = distinct events + duplicates.
 
 PostgreSQL is read first, then the lake, then the broker: each may only be ahead of the one before, so that a running
-pipeline never looks broken.
+pipeline never looks broken, and a partition that is added meanwhile is seen by the first that has it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import Self
 
-from psycopg.types.json import Jsonb
-
+from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.broker import Bounds, Broker
 from ingestion.ledger.landed import LandedPartition, read_landed
 from ingestion.ledger.loaded import LoadedPartition, LoadedTopic, read_loaded
-from ingestion.ledger.offsets import Gap, find_gaps, find_repeats
+from ingestion.ledger.offsets import Gap
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, read_sql
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SHOWN = 5  # problems of one kind and partition that are named
-
-
-@dataclass
-class TopicLedger:
-    """One topic's account, in events. `produced` is None where the broker could not be asked."""
-
-    topic: str
-    produced: int | None = None
-    partitions: int = 0
-    landed: int = 0
-    rejected: int = 0
-    loaded: int = 0
-    waiting: int = 0
-    distinct_events: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def duplicates(self) -> int:
-        """Events that a source sent again; staging removes them."""
-        return self.loaded - self.distinct_events
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is missing or double."""
-        return not self.problems
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """All topics at one time."""
-
-    verified_at: datetime
-    topics: Sequence[TopicLedger]
-
-    @property
-    def passed(self) -> bool:
-        """Whether something was checked, where there may be something, and nothing is missing or double."""
-        return not self.checked_nothing and all(topic.passed for topic in self.topics)
-
-    @property
-    def checked_nothing(self) -> bool:
-        """Whether the lake is empty although the broker has events, or may have: that proves nothing."""
-        if any(topic.landed for topic in self.topics):
-            return False
-        return any(topic.produced is None or topic.produced > 0 for topic in self.topics)
 
 
 def verify(settings: Settings) -> Ledger:
@@ -82,105 +32,111 @@ def verify(settings: Settings) -> Ledger:
     Raises:
         RetryableError: PostgreSQL or the lake cannot be read. (Without the broker, gaps cannot be excused.)
     """
+    lake_uri = settings.require("lake_uri")
     loaded = read_loaded(settings.require("dsn_loader"), TOPICS)
-    landed = {topic: read_landed(settings.require("lake_uri"), topic) for topic in TOPICS}
     with Broker(settings.require("kafka_bootstrap")) as broker:
-        topics = [_verify_topic(topic, landed[topic], loaded[topic], broker) for topic in TOPICS]
+        topics = [_verify_topic(topic, lake_uri, loaded[topic], broker) for topic in TOPICS]
     return Ledger(datetime.now(UTC), topics)
 
 
-def record(settings: Settings, ledger: Ledger) -> None:
-    """Keep a ledger in ops.ledger, one row per topic."""
-    with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
-        for topic in ledger.topics:
-            values = {name: getattr(topic, name) for name in _COLUMNS}
-            connection.execute(
-                read_sql("ingestion.ledger", "record"),
-                values | {"verified_at": ledger.verified_at, "problems": Jsonb(topic.problems)},
-            )
+@dataclass(frozen=True)
+class BrokerTopic:
+    """What the broker knows of a topic; `bounds` is None where it could not be asked."""
+
+    broker: Broker
+    topic: str
+    bounds: Mapping[int, Bounds] | None
+
+    @classmethod
+    def ask(cls, broker: Broker, topic: str) -> Self:
+        """Ask for the bounds now."""
+        try:
+            return cls(broker, topic, broker.bounds(topic))
+        except RetryableError:
+            return cls(broker, topic, None)  # shown as an unknown `produced`; gaps then stay unexcused
+
+    def bound(self, partition: int) -> Bounds | None:
+        """Return a partition's bounds."""
+        return (self.bounds or {}).get(partition)
+
+    def unexcused(self, partition: int, gap: Gap) -> str:
+        """Return why a gap is a loss, or nothing where the broker itself has no record there."""
+        if self.bounds is None:
+            return "the broker could not be asked"
+        try:
+            return "the broker has them" if self.broker.has_record(self.topic, partition, gap) else ""
+        except RetryableError as error:
+            return str(error)
 
 
-_COLUMNS = ("topic", "produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates", "passed")
-
-
-def _verify_topic(
-    topic: str, landed: Mapping[int, LandedPartition], loaded: LoadedTopic, broker: Broker
-) -> TopicLedger:
-    ledger = TopicLedger(topic, distinct_events=loaded.distinct_events)
-    bounds = _ask(broker, topic)
-    if bounds is not None:
-        ledger.produced = sum(each.high for each in bounds.values())
-    for partition in sorted({*landed, *loaded.partitions}):
-        there = landed.get(partition) or LandedPartition.empty()
-        offsets = _sorted(there.offsets)
-        where = f"partition {partition}"
-        ledger.problems += [f"{where}: {each}" for each in _landing_problems(topic, partition, there, bounds, broker)]
-        in_raw = loaded.partitions.get(partition, LoadedPartition())
-        good = _sorted(there.offsets[~there.is_rejected])
-        ledger.problems += [f"{where}: {each}" for each in _loading_problems(good, in_raw)]
-        ledger.partitions += 1
-        ledger.landed += len(offsets)
-        ledger.rejected += int(there.is_rejected.sum())
-        ledger.loaded += in_raw.rows
-        ledger.waiting += int((good >= in_raw.watermark).sum())
-    if ledger.landed != ledger.rejected + ledger.loaded + ledger.waiting:
-        ledger.problems.append(
-            f"{ledger.landed} landed, but {ledger.rejected} rejected, {ledger.loaded} loaded, {ledger.waiting} waiting"
+def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker) -> TopicLedger:
+    watermarks = {partition: each.watermark for partition, each in loaded.partitions.items()}
+    landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
+    log = BrokerTopic.ask(broker, topic)
+    accounts = [
+        _verify_partition(
+            partition,
+            landed.get(partition) or LandedPartition(),
+            loaded.partitions.get(partition) or LoadedPartition(),
+            log,
         )
-    return ledger
+        for partition in sorted({*landed, *loaded.partitions, *(log.bounds or ())})
+    ]
+    return TopicLedger(topic, loaded.distinct_events, accounts, is_broker_known=log.bounds is not None)
 
 
-def _ask(broker: Broker, topic: str) -> dict[int, Bounds] | None:
-    try:
-        return broker.bounds(topic)
-    except RetryableError:
-        return None  # shown as an unknown `produced`; gaps then stay unexcused
+def _verify_partition(
+    partition: int, there: LandedPartition, in_raw: LoadedPartition, log: BrokerTopic
+) -> PartitionLedger:
+    account = PartitionLedger(
+        partition, landed=there.rows, rejected=there.rejected, loaded=in_raw.rows, waiting=there.good_waiting
+    )
+    bound = log.bound(partition)
+    first, end = _first(there, bound), there.next_offset or 0
+    gaps = there.offsets.gaps(first, end)
+    account.absent = sum(gap.end - gap.start for gap in gaps)
+    if bound is not None:
+        account.produced = max(bound.high, end) - first
+        account.unlanded = max(bound.high - max(end, first), 0)
+    account.problems += _landing_problems(there, bound)
+    reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
+    account.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
+    account.problems += _loading_problems(there, in_raw)
+    if account.landed != account.rejected + account.loaded + account.waiting:
+        account.problems.append(
+            f"{account.landed} landed, but {account.rejected} rejected, {account.loaded} loaded, "
+            f"{account.waiting} waiting"
+        )
+    return account
 
 
-def _landing_problems(
-    topic: str, partition: int, there: LandedPartition, bounds: Mapping[int, Bounds] | None, broker: Broker
-) -> list[str]:
-    offsets = _sorted(there.offsets)
+def _first(there: LandedPartition, bound: Bounds | None) -> int:
+    """Return where landing began: at the broker's first offset, which since then can only have risen."""
+    if there.offsets.first is None:
+        return 0  # nothing of it landed, and all that was ever produced is still to land
+    return min(there.offsets.first, bound.low) if bound is not None else there.offsets.first
+
+
+def _landing_problems(there: LandedPartition, bound: Bounds | None) -> list[str]:
     if there.next_offset is None:
-        return [f"{len(offsets)} rows, but no transaction"] if len(offsets) else []
-    problems = [f"offset {each.offset} is there {each.times} times" for each in find_repeats(offsets)[:SHOWN]]
-    beyond = offsets[offsets >= there.next_offset]
-    if len(beyond):
-        problems.append(f"{len(beyond)} rows at or beyond the transaction version {there.next_offset}")
-    bound = (bounds or {}).get(partition)
+        return [f"{there.rows} rows, but no transaction"] if there.rows else []
+    problems = [f"offset {each.offset} is there {each.times} times" for each in there.offsets.repeats()[:SHOWN]]
+    beyond = there.offsets.distinct_from(there.next_offset)
+    if beyond:
+        problems.append(f"{beyond} rows at or beyond the transaction version {there.next_offset}")
     if bound and there.next_offset > bound.high:
         problems.append(f"the lake is at {there.next_offset}, the broker ends at {bound.high}: was its log truncated?")
-    # Landing began at the broker's first offset, which since then can only have risen.
-    known = [int(offsets[0])] if len(offsets) else []
-    first = min([*known, bound.low] if bound else known, default=0)
-    for gap in find_gaps(offsets, first, there.next_offset):
-        reason = _unexcused(topic, partition, gap, broker) if bounds is not None else "the broker could not be asked"
-        if reason:
-            problems.append(f"offsets {gap} are missing: {reason}")
     return problems
 
 
-def _unexcused(topic: str, partition: int, gap: Gap, broker: Broker) -> str:
-    """Return why a gap is a loss, or nothing where the broker itself has no record there."""
-    try:
-        return "the broker has them" if broker.has_record(topic, partition, gap) else ""
-    except RetryableError as error:
-        return str(error)
-
-
-def _loading_problems(good: "np.ndarray", in_raw: LoadedPartition) -> list[str]:
-    below = good[good < in_raw.watermark]
+def _loading_problems(there: LandedPartition, in_raw: LoadedPartition) -> list[str]:
     problems = []
-    if len(below) != in_raw.rows:
-        problems.append(f"{len(below)} good rows below the watermark {in_raw.watermark}, but {in_raw.rows} in raw")
-    elif int(below.sum()) != in_raw.offset_sum:
+    if there.good_loaded != in_raw.rows:
+        problems.append(
+            f"{there.good_loaded} good rows below the watermark {in_raw.watermark}, but {in_raw.rows} in raw"
+        )
+    elif there.good_loaded_sum != in_raw.offset_sum:
         problems.append("raw holds other offsets than the lake")
     if in_raw.last_offset >= in_raw.watermark:
         problems.append(f"raw holds offset {in_raw.last_offset}, at or beyond its watermark {in_raw.watermark}")
     return problems
-
-
-def _sorted(offsets: "np.ndarray") -> "np.ndarray":
-    import numpy as np
-
-    return np.sort(offsets)

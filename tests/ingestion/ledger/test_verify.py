@@ -1,23 +1,26 @@
 """The ledger must see every loss and every repeat, and excuse what the broker itself left out."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import psycopg
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ingestion.commands import app
 from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
-from ingestion.ledger import record, verify
-from ingestion.ledger.offsets import Gap, find_gaps, find_repeats
-from ingestion.ledger.report import as_table
-from ingestion.ledger.verify import Ledger, TopicLedger
+from ingestion.ledger import Ledger, PartitionLedger, TopicLedger, record, verify
+from ingestion.ledger.offsets import Gap, Tally
+from ingestion.ledger.record import METRICS_FILE, as_metrics, write_metrics
+from ingestion.ledger.report import as_document, as_table
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.lake import table_uri
@@ -51,10 +54,18 @@ def test_a_whole_pipeline_passes_and_duplicates_are_counted(filled: Settings) ->
     assert ledger.passed
     assert (topic.landed, topic.loaded, topic.distinct_events, topic.duplicates) == (201, 201, 200, 1)
     record(filled, ledger)
+    assert all(each.produced == each.landed + each.absent + (each.unlanded or 0) for each in topic.by_partition)
+    metrics = (filled.state / METRICS_FILE).read_text()
+    assert "okr_ledger_passed 1" in metrics
+    assert f'okr_ledger_duplicates{{topic="{TOPIC}"}} 1' in metrics
     with psycopg.connect(filled.require("dsn_loader")) as connection:
         kept = connection.execute("SELECT topic, landed, passed, problems FROM ops.ledger ORDER BY topic").fetchall()
+        partitions = connection.execute(
+            "SELECT kafka_partition, landed, loaded, unlanded FROM ops.ledger_partition WHERE topic = %s", [TOPIC]
+        ).fetchall()
     assert (TOPIC, 201, True, []) in kept
     assert len(kept) == 4
+    assert sorted(partitions) == sorted((each.partition, each.landed, each.loaded, 0) for each in topic.by_partition)
 
 
 def test_a_planted_gap_is_found(filled: Settings) -> None:
@@ -120,8 +131,39 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     assert "loaded at most once: 1 landed rows of 1 partitions checked." in answer.output
 
 
+def test_what_is_on_its_way_is_told_by_partition_and_is_no_fault(
+    filled: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]
+) -> None:
+    for number in range(300, 320):
+        producer.send(check_in(number))
+    producer.flush()
+    ledger = verify(filled)
+    topic = as_document(ledger)["topics"][TOPIC]
+    assert ledger.passed
+    assert (topic["unlanded"], sum(each["unlanded"] for each in topic["by_partition"])) == (20, 20)
+    assert topic["produced"] == topic["landed"] + 20
+
+
+def test_a_transaction_without_rows_is_seen_by_the_load_watermark_alone(filled: Settings) -> None:
+    """Without a broker nobody else names a partition whose rows are all gone."""
+    DeltaTable(table_uri(filled.lake_uri, TOPIC)).delete("kafka_partition = 0")
+    alone = filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
+    assert any(each.startswith("partition 0: offsets") for each in problems(alone))
+
+
+def test_metrics_that_cannot_be_written_do_not_hide_the_ledger(tmp_path: Path) -> None:
+    topic = TopicLedger(TOPIC, by_partition=[PartitionLedger(3, landed=5)], is_broker_known=False)
+    ledger = Ledger(datetime.now(UTC), [topic])
+    (tmp_path / "file").touch()
+    write_metrics(tmp_path / "file" / "ledger.prom", ledger)
+    lines = list(as_metrics(ledger))
+    assert f'okr_ledger_broker_known{{topic="{TOPIC}"}} 0' in lines
+    assert f'okr_ledger_events{{topic="{TOPIC}",partition="3",stage="landed"}} 5' in lines
+    assert not [line for line in lines if "produced" in line]  # it is not known, and no zero
+
+
 def test_before_the_first_event_there_is_nothing_to_prove() -> None:
-    empty = Ledger(datetime.now(UTC), [TopicLedger(TOPIC, produced=0)])
+    empty = Ledger(datetime.now(UTC), [TopicLedger(TOPIC, by_partition=[PartitionLedger(0, produced=0)])])
     assert empty.passed
     assert "0 landed rows of 0 partitions checked" in as_table(empty)
 
@@ -174,9 +216,37 @@ def test_the_command_exits_with_1_and_names_the_problem(filled: Settings, monkey
     assert CliRunner().invoke(app, ["lake", "status", "--json"]).exit_code == 0
 
 
-def test_gaps_and_repeats_of_offsets() -> None:
-    offsets = np.array([2, 3, 3, 6, 7, 7, 7])
-    assert find_gaps(offsets, 0, 10) == [Gap(0, 2), Gap(4, 6), Gap(8, 10)]
-    assert find_gaps(np.array([], dtype=np.int64), 3, 5) == [Gap(3, 5)]
-    assert find_gaps(np.arange(5), 0, 5) == []
-    assert [(each.offset, each.times) for each in find_repeats(offsets)] == [(3, 2), (7, 3)]
+def tally(*batches: Sequence[int]) -> Tally:
+    found = Tally()
+    for batch in batches:
+        found.add(np.array(batch, np.int64))
+    return found
+
+
+@pytest.mark.parametrize(
+    "batches", [([2, 3, 3, 6, 7, 7, 7],), ([7, 3], [], [7, 6, 2], [3, 7]), ([7], [2, 3, 3, 7, 7, 6])]
+)
+def test_gaps_and_repeats_of_offsets(batches: Sequence[Sequence[int]]) -> None:
+    found = tally(*batches)
+    assert found.gaps(0, 10) == [Gap(0, 2), Gap(4, 6), Gap(8, 10)]
+    assert [(each.offset, each.times) for each in found.repeats()] == [(3, 2), (7, 3)]
+    assert (found.first, found.distinct(0, 7), found.distinct_from(6), found.distinct_from(8)) == (2, 3, 2, 0)
+
+
+def test_offsets_far_from_zero_and_from_each_other() -> None:
+    far = 5_000_000_000
+    found = tally([far], [far - 3_000_000], [far + 3_000_000])
+    assert found.gaps(far - 3_000_000, far + 1) == [Gap(far - 2_999_999, far)]
+    assert found.first == far - 3_000_000
+    assert tally().gaps(3, 5) == [Gap(3, 5)]
+    assert tally([9]).gaps(3, 5) == [Gap(3, 5)]
+    assert tally(range(5)).gaps(0, 5) == []
+    assert tally().first is None
+
+
+@given(st.lists(st.integers(0, 60), max_size=80), st.integers(0, 70), st.integers(0, 70))
+def test_a_tally_counts_as_a_set_does(offsets: list[int], first: int, end: int) -> None:
+    found = tally(offsets[::2], offsets[1::2])
+    missing = [offset for gap in found.gaps(first, end) for offset in range(gap.start, gap.end)]
+    assert missing == [offset for offset in range(first, end) if offset not in offsets]
+    assert found.distinct_from(first) == len({offset for offset in offsets if offset >= first})

@@ -1,0 +1,97 @@
+"""Keeping a ledger where it can be asked for: in the warehouse, and as metrics in a file.
+
+The file is in Prometheus' text format, for a node exporter's textfile collector or any scraper; it is replaced whole.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+if TYPE_CHECKING:
+    import psycopg
+
+log = get_logger(__name__)
+
+METRICS_FILE = Path("metrics") / "ledger.prom"  # below the state folder
+STAGES = ("produced", "unlanded", "landed", "rejected", "absent", "loaded", "waiting")
+OF_A_TOPIC = (
+    "topic", "produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates", "passed",
+)  # fmt: skip
+
+
+def record(settings: Settings, ledger: Ledger) -> None:
+    """Keep a ledger in ops.ledger and ops.ledger_partition, and write its metrics.
+
+    Raises:
+        RetryableError: PostgreSQL is away; the metrics are written all the same.
+    """
+    write_metrics(settings.state / METRICS_FILE, ledger)
+    with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
+        for topic in ledger.topics:
+            _insert(connection, "record_topic", ledger, topic, {name: getattr(topic, name) for name in OF_A_TOPIC})
+            for each in topic.by_partition:
+                figures = {name: getattr(each, name) for name in ("partition", *STAGES)}
+                _insert(connection, "record_partition", ledger, each, figures | {"topic": topic.topic})
+
+
+def _insert(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+    query: str,
+    ledger: Ledger,
+    account: TopicLedger | PartitionLedger,
+    values: dict[str, Any],
+) -> None:
+    common = {"verified_at": ledger.verified_at, "problems": Jsonb(account.problems)}
+    connection.execute(read_sql("ingestion.ledger", query), values | common)
+
+
+def write_metrics(path: Path, ledger: Ledger) -> None:
+    """Replace the metrics file; where it cannot be written that is logged, for the ledger itself matters more."""
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text("\n".join(as_metrics(ledger)) + "\n", encoding="utf-8")
+        unfinished.replace(path)
+    except OSError as error:
+        log.warning("the ledger's metrics could not be written", path=str(path), error=str(error))
+
+
+def as_metrics(ledger: Ledger) -> Iterator[str]:
+    """Give the lines of a ledger in Prometheus' text format; a figure that is not known is left out."""
+    yield from _head("okr_ledger_passed", "1 when nothing is missing or double and something was checked.")
+    yield f"okr_ledger_passed {int(ledger.passed)}"
+    yield from _head("okr_ledger_verified_timestamp_seconds", "When the ledger was drawn up.")
+    yield f"okr_ledger_verified_timestamp_seconds {ledger.verified_at.timestamp():.3f}"
+    yield from _head("okr_ledger_broker_known", "1 when the broker could be asked about the topic.")
+    for topic in ledger.topics:
+        yield f'okr_ledger_broker_known{{topic="{topic.topic}"}} {int(topic.is_broker_known)}'
+    for name, text in (
+        ("problems", "Gaps, repeats and sums that do not add up."),
+        ("distinct_events", "Different event ids in raw."),
+        ("duplicates", "Events in raw that their source sent again."),
+    ):
+        yield from _head(f"okr_ledger_{name}", text)
+        for topic in ledger.topics:
+            value = len(topic.problems) if name == "problems" else getattr(topic, name)
+            yield f'okr_ledger_{name}{{topic="{topic.topic}"}} {value}'
+    yield from _head("okr_ledger_events", "Events of a partition by how far they came.")
+    for topic in ledger.topics:
+        for each in topic.by_partition:
+            for stage in STAGES:
+                value = getattr(each, stage)
+                if value is not None:
+                    labels = f'topic="{topic.topic}",partition="{each.partition}",stage="{stage}"'
+                    yield f"okr_ledger_events{{{labels}}} {value}"
+
+
+def _head(name: str, text: str) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} gauge"
