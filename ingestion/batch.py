@@ -68,6 +68,10 @@ class Batch:
         """Say whether the batch has reached its rows or bytes."""
         return self.rows >= limits.rows or self.bytes >= limits.megabytes * 1e6
 
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Return the next offset after the batch, by (topic, partition) that it covers."""
+        return dict(self._next)
+
     def spans(self, topic: str) -> dict[int, Span]:
         """Return the offsets of a topic that the batch covers, by partition."""
         return {

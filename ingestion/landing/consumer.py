@@ -2,8 +2,9 @@
 
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from ingestion.batch import Limits
+from ingestion.batch import Batch, Limits
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.decode import decode_batch
@@ -21,6 +22,8 @@ ANNOUNCED_TOPIC = "okr_user_events"
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
     """Land the four topics until `stop` is set, or, with `drain`, until nothing is left; return the rows landed.
 
+    While a batch is landed, the next one is read; never more than these two are in memory.
+
     Raises:
         RetryableError: Kafka or the lake failed; start again, it goes on where the lake stands.
         PermanentError: an offset is out of the broker's range, or the lake belongs to another cluster.
@@ -31,30 +34,74 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     tables = {topic: LandingTable(lake_uri, topic, reader.cluster_id, GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     decode_batch(ANNOUNCED_TOPIC, ())  # pyarrow's first array imports pandas: seconds, better before we own partitions
-    rows = 0
+    lander = Lander(reader, tables, announcer)
     try:
-        reader.start(lambda assigned: _stored_offsets(tables, assigned))
+        reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
         while not stop.is_set():
             batch = reader.poll(limits)
-            for topic, messages in batch.messages.items():
-                spans = batch.spans(topic)
-                try:
-                    tables[topic].append(decode_batch(topic, messages), spans)
-                except FencedError as fenced:
-                    log.warning("fenced, the batch is thrown away", reason=str(fenced))
-                    reader.rewind()
-                    break
-                reader.landed(topic, spans)
-                rows += len(messages)
-                log.info("landed", topic=topic, rows=len(messages))
-                if topic == ANNOUNCED_TOPIC:
-                    announcer.landed()
-            if drain and batch.rows == 0 and reader.is_at_end():
+            lander.settle()
+            if lander.take_fenced():
+                reader.rewind()  # what was read meanwhile is read again, by whoever has the partition now
+            elif batch.rows:
+                lander.submit(batch)
+            elif drain and reader.is_at_end():
                 break
+        lander.settle()
     finally:
+        lander.close()
         reader.close()
         announcer.close()
-    return rows
+    return lander.rows
+
+
+class Lander:
+    """Lands one batch at a time, in a thread of its own. `settle` waits for it; no other method touches the tables."""
+
+    def __init__(self, reader: PartitionReader, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
+        self.rows = 0
+        self._reader, self._tables, self._announcer = reader, tables, announcer
+        self._thread = ThreadPoolExecutor(1, "landing")
+        self._in_hand: tuple[Batch, Future[None]] | None = None
+        self._was_fenced = False
+
+    def submit(self, batch: Batch) -> None:
+        """Land a batch; the one before it must be settled."""
+        self._in_hand = batch, self._thread.submit(self._land, batch)
+
+    def settle(self) -> None:
+        """Wait until the batch in hand is landed and tell Kafka; one that was fenced off is thrown away.
+
+        Raises:
+            RetryableError: the lake could not be written.
+        """
+        if self._in_hand is None:
+            return
+        (batch, landed), self._in_hand = self._in_hand, None
+        try:
+            landed.result()
+        except FencedError as fenced:
+            log.warning("fenced, the batch is thrown away", reason=str(fenced))
+            self._was_fenced = True
+            return
+        for topic in batch.messages:
+            self._reader.landed(topic, batch.spans(topic))
+        self.rows += batch.rows
+
+    def take_fenced(self) -> bool:
+        """Say whether a batch was fenced off since this was last asked."""
+        was_fenced, self._was_fenced = self._was_fenced, False
+        return was_fenced
+
+    def close(self) -> None:
+        """Wait for the batch in hand, whatever comes of it."""
+        self._thread.shutdown()
+
+    def _land(self, batch: Batch) -> None:
+        for topic, messages in batch.messages.items():
+            self._tables[topic].append(decode_batch(topic, messages), batch.spans(topic))
+            log.info("landed", topic=topic, rows=len(messages))
+            if topic == ANNOUNCED_TOPIC:
+                self._announcer.landed()
 
 
 def _stored_offsets(
