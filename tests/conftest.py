@@ -21,9 +21,9 @@ from infra.local.stack import Stack, prepare_stack
 from infra.migrations.run import migrate
 from ingestion.events import EncodedEvent, encode
 from ingestion.producer import EventProducer
-from lakehouse.contracts import TOPICS
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
+from tests.topics import empty_topics
 
 SHARED_FIXTURES = {"dbt_project", "e2e", "expectations", "ml", "serving"}  # folders whose fixtures take long to make
 
@@ -124,7 +124,7 @@ def redis_server(test_stack: Stack) -> Iterator[Settings]:
 @pytest.fixture
 def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, tmp_path: Path) -> Settings:
     """Settings of an empty pipeline without an Airflow to announce to."""
-    _empty_topics(kafka.kafka_bootstrap)
+    empty_topics(kafka.kafka_bootstrap)
     return fresh_database.model_copy(
         update={
             "kafka_bootstrap": kafka.kafka_bootstrap,
@@ -152,14 +152,3 @@ def producer(pipeline: Settings) -> Iterator[EventProducer]:
     """A producer to the pipeline's broker."""
     with EventProducer(pipeline.kafka_bootstrap) as producer:
         yield producer
-
-
-def _empty_topics(bootstrap: str) -> None:
-    from confluent_kafka import OFFSET_END, TopicPartition
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    topics = admin.list_topics(timeout=10).topics
-    partitions = [TopicPartition(topic, number, OFFSET_END) for topic in TOPICS for number in topics[topic].partitions]
-    for deleted in admin.delete_records(partitions, request_timeout=10).values():
-        deleted.result(10)

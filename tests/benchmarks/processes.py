@@ -1,0 +1,123 @@
+"""What the benchmarks of landing run, each in processes of its own: a bare loop that reads, and landing workers."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from lakehouse.settings import Settings
+from tests.ingestion.crash import environment_of
+
+LIMIT_SECONDS = 600
+
+BARE = """
+import json, sys, time
+from confluent_kafka import Consumer, TopicPartition
+
+bootstrap, topic, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+consumer = Consumer({
+    "bootstrap.servers": bootstrap, "group.id": "bench-bare", "enable.auto.commit": False,
+    "queued.min.messages": 200_000, "queued.max.messages.kbytes": 262_144, "fetch.message.max.bytes": 8_388_608,
+    "fetch.queue.backoff.ms": 5, "auto.offset.reset": "earliest",
+})
+partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+read, begun, used = 0, time.time(), time.process_time()
+consumer.assign([TopicPartition(topic, partition, -2) for partition in partitions])
+while read < count:
+    read += len(consumer.consume(10_000, timeout=5.0))
+print(json.dumps({"begun": begun, "ended": time.time(), "cpu": time.process_time() - used, "rows": read, "memory": 0}))
+"""
+
+# `okr consume land --drain` with two looks at the clock: when it gets its partitions, and after each commit. Workers
+# that are measured together join together: each waits until all have come so far.
+LANDING = """
+import json, os, resource, sys, time
+from pathlib import Path
+from ingestion.landing.commit import LandingTable
+from ingestion.reader import PartitionReader
+from lakehouse.cli import main
+
+meeting, workers = Path(sys.argv[1]), int(sys.argv[2])
+at = {"rows": 0}
+start, rewind, append = PartitionReader.start, PartitionReader.rewind, LandingTable.append
+
+def start_together(reader, *arguments, **options):
+    (meeting / str(os.getpid())).touch()
+    while len(list(meeting.iterdir())) < workers:
+        time.sleep(0.01)
+    start(reader, *arguments, **options)
+
+def given(reader):
+    rewind(reader)
+    at.setdefault("begun", time.time())
+    at.setdefault("used", time.process_time())
+
+def committed(table, rows, spans):
+    append(table, rows, spans)
+    at.update(ended=time.time(), cpu=time.process_time() - at["used"], rows=at["rows"] + rows.num_rows)
+
+PartitionReader.start, PartitionReader.rewind, LandingTable.append = start_together, given, committed
+sys.argv = ["okr", "consume", "land", "--drain"]
+try:
+    main()
+finally:
+    at["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    print("\\n" + json.dumps(at))
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """From the first partition given to the last commit: seconds, CPU seconds of all processes; MB of the largest."""
+
+    seconds: float
+    cpu: float
+    rows: int
+    megabytes: float
+
+
+def read_only(bootstrap: str, topic: str, count: int) -> Measured:
+    """Read `count` messages and look at none."""
+    return _measure(BARE, [bootstrap, topic, str(count)], dict(os.environ), processes=1)
+
+
+def land(settings: Settings, *, workers: int) -> Measured:
+    """Land everything that Kafka holds with so many workers of one group."""
+    with tempfile.TemporaryDirectory() as meeting:
+        return _measure(LANDING, [meeting, str(workers)], environment_of(settings), processes=workers)
+
+
+def _measure(program: str, arguments: Sequence[str], environment: dict[str, str], processes: int) -> Measured:
+    with contextlib.ExitStack() as files:
+        outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
+        command = [sys.executable, "-c", program, *arguments]
+        root = Path(__file__).parents[2]
+        started = [
+            subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=root) for output in outputs
+        ]
+        found = [_answer(process, output) for process, output in zip(started, outputs, strict=True)]
+    worked = [each for each in found if each["rows"]]
+    return Measured(
+        max(each["ended"] for each in worked) - min(each["begun"] for each in worked),
+        sum(each["cpu"] for each in worked),
+        sum(each["rows"] for each in worked),
+        max(each["memory"] for each in worked),
+    )
+
+
+def _answer(process: "subprocess.Popen[bytes]", output: TextIO) -> dict[str, Any]:
+    try:
+        status = process.wait(LIMIT_SECONDS)
+    finally:
+        process.kill()
+    output.seek(0)
+    text = output.read()
+    assert status == 0, text[-3000:]
+    answer: dict[str, Any] = json.loads(text.splitlines()[-1])
+    return answer
