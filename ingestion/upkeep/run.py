@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.upkeep import report
 from ingestion.upkeep.log import DeltaLog, shorten
-from ingestion.upkeep.merge import merge
+from ingestion.upkeep.merge import fence, merge
 from ingestion.upkeep.report import TableUpkeep
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
@@ -33,6 +33,7 @@ def upkeep(settings: Settings) -> list[TableUpkeep] | None:
     """
     lake_uri = settings.require("lake_uri")
     done, failed = [], []
+    # Only what a lock is good for hangs on it: no work done twice. A lost one loses and doubles nothing (see `merge`).
     with connect(settings.require("dsn_loader"), application="okr-upkeep", autocommit=True) as connection:
         is_ours, database_now_s = connection.execute(read_sql(__package__ or "", "lock")).fetchone() or (False, 0.0)
         if not is_ours:
@@ -81,7 +82,7 @@ def _keep(
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
     try:
         _set_properties(table, retention_days)
-        merged, _ = merge(table)
+        merged, _ = merge(table, uri)
         if may_delete and begun_at_s - (vacuumed_at_s or 0.0) > VACUUM_PAUSE_SECONDS:
             deleted, vacuumed_at_s = _vacuum(table, retention_days), begun_at_s
         shorten(table, uri, may_delete=may_delete)
@@ -122,6 +123,8 @@ def _is_of_the_future(table: "DeltaTable", now_s: float) -> bool:
 
 def _set_properties(table: "DeltaTable", retention_days: int) -> None:
     """Write down, where it is not, what every writer and vacuum of this table goes by."""
+    from deltalake.exceptions import CommitFailedError
+
     retention = f"interval {retention_days} days"
     wanted = {
         "delta.deletedFileRetentionDuration": retention,
@@ -130,7 +133,10 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
         "delta.checkpointInterval": "1000",  # upkeep writes one at every run; this is for a stack without upkeep
     }
     if wanted.items() - table.metadata().configuration.items():
-        table.alter.set_table_properties(wanted)
+        try:
+            table.alter.set_table_properties(wanted)
+        except CommitFailedError:  # a worker has added a column, or another upkeep did the same; the next run sees
+            table.update_incremental()
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
@@ -138,6 +144,7 @@ def _vacuum(table: "DeltaTable", retention_days: int) -> int:
 
     A file that landing has written but not committed yet is younger than that (delta-rs #3645).
     """
+    fence(table)  # no merge that another upkeep began before now may name what is deleted
     return len(table.vacuum(retention_hours=retention_days * 24, dry_run=False, full=True))
 
 

@@ -36,6 +36,7 @@ def _promised(info: dict[str, Any]) -> dict[str, int]:
     if info.get("operation") == "OPTIMIZE":
         return {"remove": int(metrics["numFilesRemoved"]), "add": int(metrics["numFilesAdded"])}
     if info.get("operation") == "WRITE":
-        # Landing tells how many files and partitions a commit is of; tables made before it did have one at least.
-        return {"add": int(info.get("files", 1)), "txn": int(info.get("partitions", 1))}
+        # Landing and merges tell what a commit is of; the appends of older versions have a file and an offset at least.
+        told = {"add": "files", "remove": "removed", "txn": "partitions"}
+        return {kind: int(info.get(name, kind != "remove")) for kind, name in told.items()}
     return {}

@@ -192,12 +192,12 @@ def test_what_was_replaced_goes_after_the_retention(lake: Settings) -> None:
     fill(lake, 12)
     kept(lake)
     before = places(lake)
-    now = time.time()
     log = DeltaLog(uri(lake))
-    text = log.commit(log.commits()[-1]).read_text()
-    stamps = {line["remove"]["deletionTimestamp"] for line in map(json.loads, text.splitlines()) if "remove" in line}
-    (stamp,) = stamps  # the merge, made eight days ago
-    log.commit(log.commits()[-1]).write_text(text.replace(str(stamp), str(int((now - 8 * DAY_SECONDS) * 1000))))
+    merged = next(path for path in map(log.commit, log.commits()) if '"remove"' in path.read_text())
+    lines = [json.loads(line) for line in merged.read_text().splitlines()]
+    for line in lines:  # as if it had been merged eight days ago
+        line.get("remove", {})["deletionTimestamp"] = int((time.time() - 8 * DAY_SECONDS) * 1000)
+    merged.write_text("\n".join(map(json.dumps, lines)))
     log.checkpoint(log.checkpoints()[-1]).unlink()
     log.last_checkpoint().unlink()
     for file in Path(uri(lake)).glob("event_date=*/*.parquet"):
