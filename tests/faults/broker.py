@@ -7,7 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from infra.local.kafka import Kafka
+import pytest
+
+from infra.local.kafka import SERVER_SETTINGS, Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.stack import prepare_stack
 from lakehouse.errors import RetryableError
@@ -34,7 +36,10 @@ class OwnBroker:
 
     def start(self) -> None:
         """Start it and wait until it answers and has the topics."""
-        self._service.prepare()
+        with pytest.MonkeyPatch.context() as patch:
+            # As the session's broker: killed workers' partitions may wait for less than 6 s.
+            patch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")
+            self._service.prepare()
         log = self._service.stack.folder("logs") / "kafka.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -1,0 +1,346 @@
+"""What Kafka itself can do to its readers: logs cut, compacted, made anew, topics gone, offsets that lie."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from ingestion.batch import Batch, Limits
+from ingestion.events import EncodedEvent
+from ingestion.landing.commit import FencedError, LandingTable
+from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.decode import decode_batch
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from ingestion.reader import PartitionReader
+from lakehouse.errors import PermanentError
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+from tests.faults.broker import OwnBroker
+from tests.faults.conftest import StartWorker
+from tests.faults.lake import TOPIC, landed_rows, rows_by_partition
+from tests.faults.proof import prove
+from tests.faults.topics import Topics
+from tests.faults.waiting import until
+
+Events = Callable[[int], EncodedEvent]
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
+    """A broker for tests that delete topics or change them."""
+    with OwnBroker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(own_broker: OwnBroker) -> Topics:
+    """The four topics, made anew."""
+    topics = Topics(own_broker.bootstrap)
+    topics.renew()
+    return topics
+
+
+@pytest.fixture
+def own(
+    own_broker: OwnBroker, topics: Topics, fresh_database: Settings, redis_server: Settings, tmp_path: Path
+) -> Settings:
+    """An empty pipeline on the module's own broker."""
+    others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
+    return own_broker.settings(others, tmp_path / "lake")
+
+
+def send(settings: Settings, check_in: Events, numbers: range) -> None:
+    with EventProducer(settings.kafka_bootstrap) as producer:
+        for number in numbers:
+            producer.send(check_in(number))
+
+
+def drain(settings: Settings) -> int:
+    return land(settings, threading.Event(), drain=True)
+
+
+def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
+    own: Settings, topics: Topics, check_in: Events
+) -> None:
+    send(own, check_in, range(400))
+    cut = topics.cut(TOPIC, 0, 30) + topics.cut(TOPIC, 2, 1)
+    drain(own)
+    send(own, check_in, range(400, 500))
+    drain(own)
+    prove(own, fault="a log cut before anything was landed", sent=500 - cut)
+
+
+def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topics, check_in: Events) -> None:
+    send(own, check_in, range(400))
+    drain(own)
+    for partition, offsets in rows_by_partition(own).items():
+        topics.cut(TOPIC, partition, offsets[-1] - 5)
+    send(own, check_in, range(400, 500))
+    drain(own)
+    load(own)
+    prove(own, fault="a log cut by retention below what was landed", sent=500)
+
+
+def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
+    own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    send(own, check_in, range(400))
+    drain(own)
+    send(own, check_in, range(400, 500))
+    landed = rows_by_partition(own)[0][-1]
+    assert topics.cut(TOPIC, 0, landed + 3) > landed
+    worker = start_worker(own)
+    assert worker.ended() == 1, worker.text()
+    assert "Nothing was skipped" in worker.text()
+    assert "offset-out-of-range.md" in worker.text()
+    assert rows_by_partition(own)[0][-1] == landed
+    prove(
+        own,
+        fault="a log cut beyond what was landed: the worker stops with status 1 and names the runbook",
+        thread="Hudi #5400",
+        happened="an offset out of range was replaced by the earliest available, in silence",
+        sent=landed_rows(own),
+    )
+    # The runbook's way out: the table is set aside, what the broker has is landed again.
+    Path(table_uri(own.lake_uri, TOPIC)).rename(Path(own.lake_uri) / "set aside")
+    drain(own)
+    prove(own, fault="after the runbook: the broker's events landed anew", sent=500 - landed - 3)
+
+
+def test_compaction_of_a_topic_before_and_behind_what_was_landed(
+    own: Settings, topics: Topics, check_in: Events
+) -> None:
+    """What compaction removes before it was read is the topic's own doing; the offsets stay, with gaps."""
+    sent = itertools.count()
+
+    def send_more(count: int) -> None:
+        first = next(sent)
+        send(own, check_in, range(first, first + count))
+        for _ in range(count - 1):
+            next(sent)
+
+    def send_until_compacted(removed: int) -> Mapping[int, list[int]]:
+        topics.compact(TOPIC)
+        send_more(300)
+
+        def is_compacted() -> bool:
+            send_more(20)  # which closes the segment before it: the last one is never compacted
+            return topics.end_offsets(TOPIC) - topics.count_records(TOPIC) >= removed
+
+        until(is_compacted, "compaction has removed records", pause=0.3)
+        topics.stop_compacting(TOPIC)
+        return topics.read(TOPIC)
+
+    kept = send_until_compacted(removed=100)
+    drain(own)
+    assert rows_by_partition(own) == kept
+    landed = {partition: set(offsets) for partition, offsets in kept.items()}
+    kept = send_until_compacted(removed=300)
+    drain(own)
+    load(own)
+    for partition, offsets in kept.items():
+        beyond = {offset for offset in offsets if offset > max(landed[partition])}
+        landed[partition] |= beyond
+    assert rows_by_partition(own) == {partition: sorted(offsets) for partition, offsets in landed.items()}
+    prove(
+        own,
+        fault="a compacted topic, before landing and while it goes on",
+        sent=sum(len(offsets) for offsets in landed.values()),
+    )
+
+
+def test_aborted_and_open_transactions_are_not_landed(
+    own: Settings, check_in: Events, start_worker: StartWorker
+) -> None:
+    from confluent_kafka import Producer
+
+    transactional = Producer({"bootstrap.servers": own.kafka_bootstrap, "transactional.id": "faults"})
+    transactional.init_transactions(30)
+    worker = start_worker(own)
+
+    def transaction(numbers: range) -> None:
+        transactional.begin_transaction()
+        for number in numbers:
+            event = check_in(number)
+            transactional.produce(event.topic, event.value, event.key)
+        transactional.flush(30)
+
+    for start in range(0, 500, 100):
+        transaction(range(start, start + 100))
+        transactional.abort_transaction(30) if start % 200 else transactional.commit_transaction(30)
+    transaction(range(500, 600))  # open: what comes behind it waits, and is not lost
+    send(own, check_in, range(600, 700))
+    worker.wait_until(lambda: landed_rows(own) >= 300, "the committed transactions are landed")
+    assert landed_rows(own) < 700 - 200
+    transactional.commit_transaction(30)
+    worker.wait_until(lambda: landed_rows(own) >= 500, "what waited behind the open transaction is landed")
+    assert worker.end() == 0
+    load(own)
+    prove(own, fault="aborted, committed and open transactions in one topic", sent=500)
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["ahead of the lake", "behind the lake"])
+def test_an_offset_that_lies_in_the_consumer_group(
+    ahead: bool, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    """The seek belongs to the assignment: nothing is read from where the group's offsets point."""
+    send(own, check_in, range(400))
+    drain(own)
+    send(own, check_in, range(400, 500))
+    topics.commit_offsets(GROUP, TOPIC, to_end=ahead)
+    worker = start_worker(own, "consume", "land", "--drain")
+    assert worker.ended() == 0, worker.text()
+    threads = {
+        True: ("Iceberg #17551", "a zombie's old offset was read from, and when it had expired, events were skipped"),
+        False: ("kafka-delta-ingest PR 92", "a consumer read from the earliest offset before its seek took effect"),
+    }
+    where = "ahead of" if ahead else "behind"
+    thread, happened = threads[ahead]
+    prove(own, fault=f"the group's offsets are {where} the lake", thread=thread, happened=happened, sent=500)
+
+
+def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
+    own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
+    send(own, check_in, range(400))
+    table = LandingTable(own.lake_uri, TOPIC, topics.cluster_id(), GROUP)
+    stale = PartitionReader(own.kafka_bootstrap, GROUP, [TOPIC])
+    stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
+    batches: list[Batch] = []
+    until(lambda: batches.append(stale.poll(Limits(rows=100))) or batches[-1].rows, "a batch is read")
+    batch, spans = batches[-1], batches[-1].spans(TOPIC)
+    worker = start_worker(own)
+    worker.wait_until(
+        lambda: stale.poll(Limits(rows=1, seconds=0.2)) and "reading" in worker.text(), "partitions have moved"
+    )
+    stale.landed(TOPIC, spans)
+    stale.close()
+    worker.wait_until(lambda: landed_rows(own) == 400, "the other worker has landed everything")
+    with pytest.raises(FencedError):
+        table.append(decode_batch(TOPIC, batch.messages[TOPIC]), spans)
+    send(own, check_in, range(400, 500))
+    worker.wait_until(lambda: landed_rows(own) == 500, "the other worker goes on")
+    prove(
+        own,
+        fault="offsets read before a reassignment are committed after it",
+        thread="confluent-kafka-python #700",
+        happened="a consumer committed offsets that it had read before a reassignment; their messages were lost",
+        sent=500,
+    )
+
+
+def test_offsets_that_regress_in_a_reassignment(own: Settings, check_in: Events, start_worker: StartWorker) -> None:
+    """Each reassignment goes back to where the lake stands, and what was read beyond it is read again, not twice."""
+    first = start_worker(own, arm="batches_of(50)")
+    for start in range(0, 600, 200):
+        send(own, check_in, range(start, start + 200))
+        second = start_worker(own, arm="batches_of(50)")
+        second.wait_until(lambda: "reading" in second.text(), "partitions have moved")  # noqa: B023 - waited for here
+        first, second = second, first
+        assert second.end() == 0
+    first.wait_until(lambda: landed_rows(own) == 600, "everything is landed")
+    prove(
+        own,
+        fault="partitions handed from worker to worker while they land",
+        thread="Iceberg #17340",
+        happened="a reassignment moved the tracked offset back, and files were committed to the table again",
+        sent=600,
+    )
+
+
+def test_a_cluster_made_anew_whose_offsets_begin_at_0(
+    own: Settings, check_in: Events, tmp_path: Path, start_worker: StartWorker
+) -> None:
+    """The old lake is refused, loudly; a new one takes everything."""
+    send(own, check_in, range(300))
+    drain(own)
+    load(own)
+    with OwnBroker(tmp_path / "made anew") as broker:
+        new = broker.settings(own, Path(own.lake_uri))
+        send(new, check_in, range(1000, 1400))
+        worker = start_worker(new)
+        assert worker.ended() == 1, worker.text()
+        assert "its offsets start anew" in worker.text()
+        assert landed_rows(new) == 300
+        empty = new.model_copy(update={"lake_uri": str(tmp_path / "new lake")})
+        drain(empty)
+        with pytest.raises(PermanentError, match="cluster"):
+            load(empty)
+        assert landed_rows(empty) == 400
+    prove(
+        own,
+        fault="the cluster is made anew: the old lake is refused and stays whole",
+        thread="Iceberg PR 16360",
+        happened="the new cluster's offsets were below the stored ones, and every file was dropped in silence",
+        sent=300,
+    )
+
+
+def test_idle_partitions_and_topics_hold_nobody_back(
+    own: Settings, check_in: Events, start_worker: StartWorker
+) -> None:
+    """One partition of nine has events; they are landed, loaded and proven while the others never had one."""
+    workers = [start_worker(own) for _ in range(3)]  # two of them have nothing but idle partitions
+    sent = 0
+    for _ in range(3):
+        with EventProducer(own.kafka_bootstrap) as producer:
+            for _ in range(50):
+                producer.send(check_in(sent * 50))  # one key result
+                sent += 1
+        workers[0].wait_until(lambda: landed_rows(own) == sent, "they are landed")  # noqa: B023 - waited for here
+        assert load(own)[TOPIC] == 50
+    assert len(rows_by_partition(own)) == 1
+    prove(
+        own,
+        fault="eight of nine partitions are idle",
+        thread="Iceberg #17811",
+        happened="a task without records never answered; each commit waited for its timeout, the watermark stood still",
+        sent=sent,
+    )
+
+
+def test_a_topic_that_is_missing_is_waited_for_and_not_made(
+    own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    topics.delete([TOPIC])
+    worker = start_worker(own, arm="import ingestion.reader as r; r.CONNECT_SECONDS = 2.0")
+    worker.wait_until(lambda: f"it has no topic {TOPIC}" in worker.text(), "the worker says what is missing")
+    assert TOPIC not in topics.names()
+    topics.create([TOPIC])
+    send(own, check_in, range(200))
+    worker.wait_until(lambda: landed_rows(own) == 200, "landing begins")
+    assert worker.end() == 0
+    prove(own, fault="a topic is missing when the worker starts", sent=200)
+
+
+def test_partitions_added_while_a_worker_lands_are_read_from_their_beginning(
+    own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    worker = start_worker(own, arm="client_settings(**{'topic.metadata.refresh.interval.ms': 1000})")
+    send(own, check_in, range(200))
+    worker.wait_until(lambda: landed_rows(own) == 200, "landing begins")
+    topics.add_partitions(TOPIC, 7)
+    send(own, check_in, range(200, 1200))
+    worker.wait_until(lambda: landed_rows(own) == 1200, "the new partitions are landed")
+    assert set(rows_by_partition(own)) >= {4, 5, 6}
+    load(own)
+    prove(own, fault="partitions added to a topic while a worker lands it", sent=1200)
+
+
+@pytest.mark.parametrize("anew", [100, 900], ids=["shorter than what was landed", "longer than what was landed"])
+def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
+    anew: int, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    """Same cluster, same name, offsets from 0 again: what lies below the landed offset must not be skipped."""
+    send(own, check_in, range(400))
+    drain(own)
+    topics.delete([TOPIC])
+    topics.create([TOPIC])
+    send(own, check_in, range(1000, 1000 + anew))
+    worker = start_worker(own)
+    assert worker.ended() == 1, worker.text()
+    assert landed_rows(own) == 400
