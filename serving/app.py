@@ -52,5 +52,7 @@ def create_app(services: Services) -> FastAPI:
     app.mount("/docs/assets", Assets(directory=docs.assets()), name="docs-assets")
     for router in (health.router, auth, predictor, data, admin, docs.router, web):
         app.include_router(router)
-    app.add_middleware(RequestGuard, api_url=services.settings.api_url)
+    app.add_middleware(
+        RequestGuard, api_url=services.settings.api_url, observe=services.latency_reporter.latencies.observe
+    )
     return app

@@ -1,6 +1,7 @@
 """What every request and answer passes: a known host, a bounded body, strict headers, one log line."""
 
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.logs import get_logger
 from serving.problems import Problem
+
+Observe = Callable[[str, str, int, float], None]  # method, route's template, status, milliseconds
 
 LARGEST_BODY_BYTES = 1_048_576
 CONTENT_POLICY = (
@@ -31,8 +34,9 @@ class RequestGuard:
     An unknown Host is refused, so that a page of another name that resolves to us (DNS rebinding) reads nothing.
     """
 
-    def __init__(self, app: ASGIApp, *, api_url: str) -> None:
+    def __init__(self, app: ASGIApp, *, api_url: str, observe: Observe) -> None:
         self._app = app
+        self._observe = observe
         self._hosts = {"127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname or "127.0.0.1"}
         self._log = get_logger(__name__)
 
@@ -53,10 +57,11 @@ class RequestGuard:
         try:
             await self._guarded(scope, receive, send_guarded)
         finally:
-            took_ms = round((time.perf_counter() - started) * 1000, 1)
+            took_ms = round((time.perf_counter() - started) * 1000, 2)
             # The route's pattern and not the path: a path may name a person.
             route = getattr(scope.get("route"), "path", "(no route)")
             self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
+            self._observe(scope["method"], route, status, took_ms)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)

@@ -18,6 +18,7 @@ from serving.data.check_ins import CheckIns
 from serving.data.live import LiveFigures
 from serving.data.service import Data
 from serving.health import Health
+from serving.latency import LatencyReporter
 from serving.outbox import Outbox
 from serving.predictor.cache import ForecastCache
 from serving.predictor.champion import Champion
@@ -36,6 +37,7 @@ class Services:
     settings: Settings
     warehouse: Warehouse
     outbox: Outbox
+    latency_reporter: LatencyReporter
     champion: Champion
     accounts: Accounts
     tokens: Tokens
@@ -55,12 +57,14 @@ class Services:
         """
         self.warehouse.open()
         self.outbox.start()
+        self.latency_reporter.start()
         self.champion.start()
         self._seed()
 
     def stop(self) -> None:
         """Send what waits and close everything."""
         self.champion.stop()
+        self.latency_reporter.stop()
         self.outbox.stop()
         self.warehouse.close()
 
@@ -91,6 +95,7 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         warehouse=warehouse,
         outbox=outbox,
+        latency_reporter=LatencyReporter(outbox),
         champion=champion,
         accounts=Accounts(warehouse, Passwords(), LoginThrottle(client)),
         tokens=Tokens(settings.require("jwt_secret")),

@@ -55,9 +55,9 @@ class StateWorker(PlatformService):
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
 
 
-class HostMetrics(PlatformService):
-    """The load of this machine, as events."""
+class Metrics(PlatformService):
+    """The load of this machine, lags and spools, as events."""
 
-    name: ClassVar[str] = "host-metrics"
-    arguments: ClassVar[tuple[str, ...]] = ("produce", "host-metrics")
+    name: ClassVar[str] = "metrics"
+    arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)

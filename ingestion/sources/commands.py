@@ -91,19 +91,18 @@ def produce_live(
     _print({"topics": tally.as_json()}, tally.as_lines(), as_json=as_json)
 
 
-@produce.command("host-metrics")
-def produce_host_metrics(
+@produce.command("metrics")
+def produce_metrics(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two samples.")] = 10.0,
 ) -> None:
-    """Send this host's CPU, memory and disk use until SIGTERM or Ctrl-C."""
-    from ingestion.sources.host_metrics import collect
+    """Send what this host and the platform measure (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
+    from ingestion.sources.metrics.collector import collect
 
     settings = load_settings()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    bootstrap = settings.require("kafka_bootstrap")
-    sent = collect(bootstrap=bootstrap, disk=settings.state, interval_seconds=interval, stop=stop)
+    sent = collect(settings, interval_seconds=interval, stop=stop)
     typer.echo(f"sent {sent} samples")
 
 

@@ -14,6 +14,8 @@ Unit = Annotated[str, Meta(max_length=64, description="what a value counts, e.g.
 Value = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, Meta(gt=0.0, le=1000.0)]
+LabelName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-z0-9_]*$")]
+Labels = Annotated[dict[LabelName, Annotated[str, Meta(max_length=256)]], Meta(max_length=16)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 SMALLEST_GAIN = 1e-9  # |target - baseline|: below it a progress would be a division by almost nothing

@@ -95,10 +95,10 @@ def test_the_live_present_is_of_this_moment(kafka: Settings, environment: Path) 
     assert 0.9 < time.monotonic() - begun < 30
 
 
-def test_host_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> None:
+def test_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> None:
     before = _held(kafka.kafka_bootstrap)["okr_system_metrics"]
     process = subprocess.Popen(
-        [sys.executable, "-c", OKR, "produce", "host-metrics", "--interval", "0.2"],
+        [sys.executable, "-c", OKR, "produce", "metrics", "--interval", "0.2"],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ.copy(),

@@ -1,0 +1,1 @@
+"""`okr produce metrics`: what this host and our applications measure of themselves. `collector` is where it begins."""

@@ -1,0 +1,121 @@
+"""Measures at an interval until it is told to stop, whatever of the platform is away meanwhile.
+
+Each measurement has a thread of its own, so that one which hangs (a stopped PostgreSQL) holds up no other. What was
+measured goes to the spool on disk first; the main thread sends it, and what other sources on this host left in theirs.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import msgspec
+
+from ingestion.backoff import Backoff
+from ingestion.events import encode
+from ingestion.sources.metrics import host, queues, services
+from ingestion.spool import Drainer, Spool, spooled_sources
+from lakehouse.errors import OkrError
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+
+log = get_logger(__name__)
+
+SOURCE = "okr-metrics"
+PASS_SECONDS = 5.0  # one attempt to send; SIGTERM waits for it
+LONGEST_PAUSE_SECONDS = 60.0
+SLOW = 3  # of what changes slowly, or costs its service a connection
+LEFT_SECONDS = 30.0  # what another source could not send for so long is sent from here
+
+Measure = Callable[[], Iterator[msgspec.Struct]]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something to measure, by name; at every so manieth interval."""
+
+    name: str
+    measure: Measure
+    every: int = 1
+
+
+def collect(settings: Settings, *, interval_seconds: float, stop: threading.Event) -> int:
+    """Measure and send until `stop` is set; return how many samples the broker has taken.
+
+    While the broker is away samples wait in the spool, which is bounded: when it is full, newer ones are not kept, and
+    the log says so.
+
+    Raises:
+        PermanentError: a setting is missing.
+    """
+    bootstrap = settings.require("kafka_bootstrap")
+    spool = Spool.of(settings, SOURCE)
+    for each in measurements(settings):
+        work = partial(_measure_until, stop, each, spool, each.every * interval_seconds)
+        threading.Thread(target=work, name=each.name, daemon=True).start()
+    sent = 0
+    drainer, backoff = Drainer(spool, bootstrap), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
+    while not stop.is_set():
+        try:
+            sent += drainer.drain(PASS_SECONDS).sent
+            _send_what_others_left(settings, bootstrap)
+        except OkrError as error:
+            pause = backoff.pause()
+            log.warning("metrics wait in the spool", seconds=round(pause, 1), error=str(error))
+        else:
+            backoff.reset()
+            pause = interval_seconds
+        stop.wait(pause)
+    drainer.close()
+    return sent
+
+
+def measurements(settings: Settings) -> list[Measurement]:
+    """Return everything that is measured here; what there is no address of is left out."""
+    name, bootstrap = host.host_name(), settings.require("kafka_bootstrap")
+    groups = [queues.Group(bootstrap, group) for group in queues.GROUPS]
+    found = [
+        Measurement("host", partial(host.sample, name, settings.state)),
+        Measurement("spool", partial(queues.spool_depth, settings, name), SLOW),
+        Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW),
+        Measurement("kafka", partial(services.kafka_up, bootstrap, name), SLOW),
+    ]
+    if settings.dsn_loader.get_secret_value():
+        landing = queues.Group(bootstrap, queues.LANDING)
+        found.append(Measurement("waiting for raw", partial(queues.waiting_for_raw, settings, landing, name), SLOW))
+        found.append(Measurement("postgresql", partial(services.postgresql_up, settings, name), SLOW))
+    if settings.redis_url.get_secret_value():
+        found.append(Measurement("redis", partial(services.redis_up, settings, name), SLOW))
+    return found
+
+
+def _measure_until(stop: threading.Event, what: Measurement, spool: Spool, interval_seconds: float) -> None:
+    is_well = True
+    while not stop.is_set():
+        begun = time.monotonic()
+        try:
+            samples = list(what.measure())
+            now = datetime.now(UTC)
+            spool.append([encode(data, at=now, source=SOURCE) for data in samples])
+        except Exception as error:  # whatever it is, the next sample may succeed; without one the gap shows
+            if is_well:
+                log.warning("not measured, tried again", what=what.name, error=str(error))
+            is_well = False
+        else:
+            is_well = True
+        stop.wait(max(0.0, interval_seconds - (time.monotonic() - begun)))
+
+
+def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
+    """Send from the spools of sources that are not there any more, or end too soon to send (a step of a pipeline)."""
+    for source in spooled_sources(settings.spool_dir):
+        spool = Spool.of(settings, source)
+        state = spool.state()
+        if source != SOURCE and state.waiting and state.oldest_seconds > LEFT_SECONDS:
+            drainer = Drainer(spool, bootstrap)
+            sent = drainer.drain(PASS_SECONDS).sent
+            drainer.close()
+            log.info("sent what another source left", source=source, sent=sent)
+        spool.close()

@@ -1,0 +1,5 @@
+SELECT
+    topic,
+    kafka_partition,
+    next_offset
+FROM raw.load_watermark

@@ -1,0 +1,50 @@
+"""Whether Kafka, PostgreSQL and Redis answer: metric `up`, 1 or 0, of the application of that name."""
+
+from collections.abc import Callable, Iterator
+
+from ingestion.client_errors import QUIET
+from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+
+ANSWER_SECONDS = 3.0
+
+
+def kafka_up(bootstrap: str, instance: str) -> Iterator[AppMetricSampled]:
+    """Yield whether the broker answers."""
+    from confluent_kafka.admin import AdminClient
+
+    client = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    yield _up("kafka", instance, lambda: client.list_topics(timeout=ANSWER_SECONDS))
+
+
+def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
+    """Yield whether PostgreSQL lets the loader in."""
+
+    def ask() -> object:
+        with connect(settings.require("dsn_loader"), application="okr-metrics", autocommit=True) as connection:
+            return connection.info.server_version
+
+    yield _up("postgresql", instance, ask)
+
+
+def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
+    """Yield whether Redis answers."""
+    from redis import Redis
+
+    url = settings.require("redis_url")
+
+    def ask() -> object:
+        with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
+            return client.ping()
+
+    yield _up("redis", instance, ask)
+
+
+def _up(app: str, instance: str, ask: Callable[[], object]) -> AppMetricSampled:
+    try:
+        ask()
+        value = 1.0
+    except Exception:  # whatever it is, the service did not answer; its own log says why
+        value = 0.0
+    return AppMetricSampled(app=app, instance=instance, metric="up", value=value, unit="ratio")

@@ -1,0 +1,26 @@
+"""Noun: app metric."""
+
+from typing import Annotated
+
+import msgspec
+
+from lakehouse.contracts.fields import Id, Labels, Unit, Value
+from lakehouse.contracts.registry import event
+
+
+@event("okr.app_metric.sampled.v1", topic="okr_system_metrics", key="app")
+class AppMetricSampled(msgspec.Struct, kw_only=True, frozen=True):
+    """One sample of one metric of one application, e.g. request_latency_p95 in ms, consumer_lag in events.
+
+    `labels` say of what: a route's template, a topic, a consumer group. Never of a person: no id, name or address of
+    one may stand there. `window_seconds` is how long the time before the event's `time` is that the sample sums up;
+    None for a value of that moment.
+    """
+
+    app: Id
+    instance: Id
+    metric: Id
+    value: Value
+    unit: Unit
+    labels: Labels = {}
+    window_seconds: Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)] | None = None

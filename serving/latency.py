@@ -1,0 +1,129 @@
+"""How long requests take, by route: counted in this process, sent as events of the topic of metrics.
+
+A route is its template, never a path, and nobody who asked is noted: no figure here is of a person.
+"""
+
+import math
+import os
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ingestion.events import EncodedEvent, encode
+from ingestion.sources.metrics.host import host_name
+from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.logs import get_logger
+from serving.errors import NotKept
+from serving.outbox import SOURCE, Outbox
+
+WINDOW_S = 30.0
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Buckets grow by 5 %, so a percentile is at most 5 % too high; 300 of them reach from 0.1 ms to four minutes.
+SMALLEST_MS = 0.1
+GROWTH = 1.05
+BUCKETS = 300
+PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "request_latency_p99": 0.99}
+
+
+@dataclass
+class Histogram:
+    """Latencies of one route in one window: counts by bucket, in bounded memory."""
+
+    buckets: Counter[int] = field(default_factory=Counter)
+    server_errors: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many requests there were."""
+        return self.buckets.total()
+
+    def add(self, took_ms: float, status: int) -> None:
+        """Count one request."""
+        steps = math.ceil(math.log(max(took_ms, SMALLEST_MS) / SMALLEST_MS, GROWTH))
+        self.buckets[min(steps, BUCKETS)] += 1
+        self.server_errors += status >= 500
+
+    def percentile_ms(self, share: float) -> float:
+        """Return the upper bound of the bucket below whose end that share of the requests lies."""
+        wanted, seen = share * self.count, 0
+        for bucket in sorted(self.buckets):
+            seen += self.buckets[bucket]
+            if seen >= wanted:
+                return float(SMALLEST_MS * GROWTH**bucket)
+        return 0.0
+
+
+class Latencies:
+    """Counts requests of any thread; a window's figures are taken once."""
+
+    def __init__(self) -> None:
+        self._routes: dict[tuple[str, str], Histogram] = {}
+        self._counting = threading.Lock()
+
+    def observe(self, method: str, route: str, status: int, took_ms: float) -> None:
+        """Count one request. `route` is the template that it matched."""
+        place = (method if method in METHODS else "other", route)
+        with self._counting:
+            self._routes.setdefault(place, Histogram()).add(took_ms, status)
+
+    def take(self) -> dict[tuple[str, str], Histogram]:
+        """Return what was counted since the last time, by (method, route), and begin anew."""
+        with self._counting:
+            taken, self._routes = self._routes, {}
+        return taken
+
+
+def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> list[AppMetricSampled]:
+    """Return p50, p95, p99 in ms, the number of requests and of answers with a status of 500 or more, by route."""
+    instance = f"{host_name()[:100]}/{os.getpid()}"
+    found = []
+    for (method, route), histogram in taken.items():
+        values = {name: (histogram.percentile_ms(share), "ms") for name, share in PERCENTILES.items()}
+        values |= {"requests": (histogram.count, "requests"), "server_errors": (histogram.server_errors, "requests")}
+        found += [
+            AppMetricSampled(
+                app=SOURCE, instance=instance, metric=metric, value=float(value), unit=unit,
+                labels={"method": method, "route": route[:256]}, window_seconds=window_seconds,
+            )
+            for metric, (value, unit) in values.items()
+        ]  # fmt: skip
+    return found
+
+
+class LatencyReporter:
+    """Sends what was counted through the outbox, every window and at the end. Start it before use."""
+
+    def __init__(self, outbox: Outbox, window_s: float = WINDOW_S) -> None:
+        self.latencies = Latencies()
+        self._outbox = outbox
+        self._window_s = window_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="latencies", daemon=True)
+
+    def start(self) -> None:
+        """Start reporting."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Report the last window and stop."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._window_s):
+            self._report()
+        self._report()
+
+    def _report(self) -> None:
+        try:
+            self._outbox.post(self._events())
+        except NotKept as error:
+            get_logger(__name__).warning("a window of latencies is not kept", error=str(error))
+        except Exception as error:  # whatever it is, the next window must still be reported
+            get_logger(__name__).error("a window of latencies is not reported", error=str(error), exc_info=error)
+
+    def _events(self) -> Sequence[EncodedEvent]:
+        now = datetime.now(UTC)
+        return [encode(data, at=now, source=SOURCE) for data in samples(self.latencies.take(), self._window_s)]

@@ -1,0 +1,77 @@
+"""How much waits between two hops, measured on real services."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingestion.events import EncodedEvent
+from ingestion.landing.consumer import GROUP as LANDING
+from ingestion.landing.consumer import land
+from ingestion.loading import load
+from ingestion.sources.metrics.queues import GROUPS, Group, consumer_lag, spool_depth, waiting_for_raw
+from ingestion.sources.metrics.services import kafka_up, postgresql_up, redis_up
+from ingestion.spool import Drainer, Spool
+from ingestion.state.consumer import GROUP as STATE
+from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+
+TOPIC = "okr_user_events"
+
+
+@pytest.fixture
+def settings(pipeline: Settings, tmp_path: Path) -> Settings:
+    return pipeline.model_copy(update={"state": tmp_path / "state"})
+
+
+@pytest.fixture
+def groups(settings: Settings) -> list[Group]:
+    return [Group(settings.kafka_bootstrap, name) for name in GROUPS]
+
+
+def waiting(samples: list[AppMetricSampled], app: str) -> float:
+    (value,) = [each.value for each in samples if each.app == app and each.labels.get("topic") == TOPIC]
+    return value
+
+
+def test_the_groups_measured_are_those_that_consume() -> None:
+    assert GROUPS == (LANDING, STATE)
+
+
+def test_what_waits_for_each_group_and_for_raw_is_counted(
+    settings: Settings, groups: list[Group], check_in: Callable[[int], EncodedEvent]
+) -> None:
+    spool = Spool.of(settings, "test")
+    spool.append([check_in(number) for number in range(30)])
+    assert {each.metric: each.value for each in spool_depth(settings, "h")} == {
+        "spool_waiting": 30.0,
+        "spool_refused": 0.0,
+    }
+    Drainer(spool, settings.kafka_bootstrap).drain(60)
+    before = list(consumer_lag(groups, "h"))
+    assert {waiting(before, group) for group in GROUPS} == {30.0}
+    land(settings, threading.Event(), drain=True)
+    after = list(consumer_lag(groups, "h"))
+    assert (waiting(after, LANDING), waiting(after, STATE)) == (0.0, 30.0)
+    assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 30.0
+    load(settings)
+    assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 0.0
+    assert next(iter(spool_depth(settings, "h"))).value == 0.0
+
+
+def test_services_that_answer_are_up_and_others_are_not(settings: Settings, groups: list[Group]) -> None:
+    away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
+    assert [
+        next(each).value
+        for each in (kafka_up(settings.kafka_bootstrap, "h"), postgresql_up(settings, "h"), redis_up(settings, "h"))
+    ] == [1, 1, 1]
+    assert next(postgresql_up(away, "h")).value == 0.0
+    assert next(kafka_up("127.0.0.1:1", "h")).value == 0.0
+
+
+def test_without_postgresql_there_is_no_figure_rather_than_a_wrong_one(settings: Settings, groups: list[Group]) -> None:
+    away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
+    with pytest.raises(RetryableError, match="did not accept"):
+        list(waiting_for_raw(away, groups[0], "h"))
