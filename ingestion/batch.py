@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import lt
 from typing import TYPE_CHECKING
 
 from lakehouse.errors import PermanentError
@@ -56,9 +57,10 @@ class Batch:
         """Take messages of one partition that were read one after the other."""
         expected = self._next.get(place, self._start.get(place, -1) or 0)
         offsets = [message.offset() for message in run]
-        for before, offset in itertools.pairwise([expected - 1, *offsets]):
-            if expected < 0 or offset <= before:
-                raise PermanentError(f"Expected offset {before + 1} or later of {place}, but the client read {offset}.")
+        if expected < 0 or offsets[0] < expected or not all(map(lt, offsets, offsets[1:])):
+            raise PermanentError(
+                f"Expected offsets from {expected} on, rising, of {place}, but the client read {offsets}."
+            )
         self._next[place] = offsets[-1] + 1
         self.messages.setdefault(place[0], []).extend(run)
         self.rows += len(run)

@@ -1,5 +1,6 @@
 """`okr consume`, `okr load`, `okr lake` and the commands of the sources."""
 
+import gc
 import json
 import signal
 import threading
@@ -126,6 +127,10 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
+    # Batches of tens of thousands of objects that refer to nothing: looking for cycles among them costs a tenth of the
+    # time, and finds none.
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

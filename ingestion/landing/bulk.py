@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from operator import attrgetter, eq
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -68,7 +68,7 @@ def decode_good(
     sifted = _sift(topic, values)
     events, numbers = sifted.events, np.array(sifted.numbers, np.int64)
     text = {
-        name: pa.array([getattr(event, name) for event in events], pa.string())
+        name: pa.array(list(map(attrgetter(name), events)), pa.string())
         for name in ("id", "source", "subject", "time", "recordedtime")
     }
     names, is_good = _judge_payloads(topic, events)
@@ -122,11 +122,13 @@ def _judge_payloads(topic: str, events: Sequence[Any]) -> "tuple[pa.Array, np.nd
     for number in set(of_event.tolist()):
         kind, places = kinds[number], np.flatnonzero(of_event == number)
         here = [events[place] for place in places.tolist()]
-        is_fit[places] = [kind.key(event) == event.subject and event.specversion == "1.0" for event in here]
+        payloads = [event.data for event in here]
+        is_fit[places] = list(map(eq, map(kind.key, payloads), map(attrgetter("subject"), here)))
         for name, fits in kind.fits:
-            column = [getattr(event.data, name) for event in here]
-            unfit = {each for each in set(column) if each is not None and not fits(each)}
-            if unfit:
+            column = list(map(attrgetter(name), payloads))
+            different = set(column) - {None}
+            if not all(map(fits, different)):
+                unfit = {each for each in different if not fits(each)}
                 is_fit[places[[each in unfit for each in column]]] = False
     return pa.DictionaryArray.from_arrays(of_event, [kind.name for kind in kinds]).cast(pa.string()), is_fit
 
@@ -199,7 +201,7 @@ def _kind(contract: Contract) -> Kind:
             ("time", str),
             ("subject", str),
             ("data", payload),
-            ("specversion", str, "1.0"),
+            ("specversion", Literal["1.0"], "1.0"),
             ("dataschema", str | None, None),
             ("recordedtime", str | None, None),
             ("recordedassumed", bool, False),
@@ -208,7 +210,7 @@ def _kind(contract: Contract) -> Kind:
     )  # fmt: skip
     fits: list[tuple[str, Callable[[Any], object]]] = [(name, pattern.search) for name, pattern in patterns.items()]
     fits += [(name, lambda moment: EARLIEST <= moment < LATEST) for name in moment_fields(contract.model)]
-    return Kind(contract.name, model, attrgetter(f"data.{contract.key}"), tuple(fits))
+    return Kind(contract.name, model, attrgetter(contract.key), tuple(fits))
 
 
 def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], dict[str, re.Pattern[str]]]:

@@ -46,12 +46,14 @@ def _places(topic: str, messages: "Sequence[Message]") -> "pa.Table":
     import numpy as np
     import pyarrow as pa
 
-    count = len(messages)
-    logged_at = [_broker_milliseconds(topic, message) * 1000 for message in messages]
+    stamps = [message.timestamp() for message in messages]
+    if any(kind != _BROKER_TIME for kind, _ in stamps):
+        raise _without_broker_time(topic)
+    logged_at = pa.array([milliseconds * 1000 for _, milliseconds in stamps], pa.int64())
     columns = [
-        np.fromiter((message.partition() for message in messages), np.int32, count),
-        np.fromiter((message.offset() for message in messages), np.int64, count),
-        pa.array(logged_at, pa.int64()).cast(landing_schema().field("logged_at").type),
+        np.array([message.partition() for message in messages], np.int32),
+        np.array([message.offset() for message in messages], np.int64),
+        logged_at.cast(landing_schema().field("logged_at").type),
     ]
     return pa.table(columns, names=PLACE_COLUMNS)
 
@@ -109,17 +111,17 @@ def broker_time(topic: str, message: "Message") -> datetime:
     Raises:
         PermanentError: the topic keeps the producer's time instead, which anybody can set.
     """
-    return EPOCH + timedelta(milliseconds=_broker_milliseconds(topic, message))
-
-
-def _broker_milliseconds(topic: str, message: "Message") -> int:
     kind, milliseconds = message.timestamp()
     if kind != _BROKER_TIME:
-        raise PermanentError(
-            f"Topic {topic} does not keep the broker's time. Set message.timestamp.type=LogAppendTime on it: "
-            "what was recorded when is judged by that clock."
-        )
-    return int(milliseconds)
+        raise _without_broker_time(topic)
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def _without_broker_time(topic: str) -> PermanentError:
+    return PermanentError(
+        f"Topic {topic} does not keep the broker's time. Set message.timestamp.type=LogAppendTime on it: what was "
+        "recorded when is judged by that clock."
+    )
 
 
 def _headers(headers: "Sequence[tuple[str, bytes | None]] | None") -> str | None:
