@@ -1,0 +1,99 @@
+"""PostgreSQL and Redis of one test alone, which may be killed and come back."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from infra.local.postgres import Postgres
+from infra.local.redis import Redis
+from infra.local.service import Service
+from infra.local.stack import prepare_stack
+from infra.migrations.run import migrate
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings, load_settings
+from tests.faults.waiting import until
+
+DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
+
+
+class OwnService:
+    """A service in a folder of its own. `kill` takes it away at once; `start` brings it up again, with what it kept."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers; what a killed one left running may keep it from starting for a while."""
+        until(self._has_started, f"{self._service.name} answers", pause=0.1)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal that ends it without a goodbye, and wait until it is gone."""
+        assert self._process is not None
+        os.killpg(self._process.pid, number)
+        self._process.wait(60)
+
+    def settings(self) -> Settings:
+        """Return where it is."""
+        return load_settings(Path(self._service.stack.state))
+
+    def _has_started(self) -> bool:
+        if self._process is None or self._process.poll() is not None:
+            self._service.prepare()
+            with (self._service.stack.folder("logs") / f"{self._service.name}.log").open("ab") as output:
+                self._process = subprocess.Popen(
+                    self._service.command(),
+                    env=self._service.environment(),
+                    cwd=self._service.working_folder(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        try:
+            self._service.check()
+        except RetryableError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill(signal.SIGTERM if self._service.name == "redis" else signal.SIGQUIT)
+
+
+class OwnPostgres(OwnService):
+    """PostgreSQL, migrated."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Postgres(prepare_stack(folder)))
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._service.after_start()
+        migrate(self.settings().require("dsn_owner"))
+        return self
+
+    def instead_of(self, settings: Settings) -> Settings:
+        """Return settings with this server as the warehouse."""
+        own = self.settings()
+        return settings.model_copy(update={name: getattr(own, name) for name in DSNS})
+
+
+class OwnRedis(OwnService):
+    """Redis, which comes back empty after it was killed."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(Redis(prepare_stack(folder)))
+
+    def instead_of(self, settings: Settings) -> Settings:
+        """Return settings with this server for the figures."""
+        return settings.model_copy(update={"redis_url": self.settings().redis_url})
