@@ -1,5 +1,6 @@
 """The lake: one Delta table per topic, its schema, its place, and the name under which a partition commits."""
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -100,3 +101,9 @@ def application_id(cluster_id: str, group: str, topic: str, partition: int) -> s
     The cluster id belongs to it: a broker created anew counts offsets from 0 again and must not look like progress.
     """
     return f"{cluster_id}/{group}/{topic}/{partition}"
+
+
+def cause(error: object) -> str:
+    """Return an error of the Delta library in one line: all that it says, without the backtrace that may follow."""
+    lines = itertools.takewhile(lambda line: not line.lstrip().startswith("0: "), str(error).splitlines())
+    return " ".join(line.strip() for line in lines)

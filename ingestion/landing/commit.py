@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ingestion.batch import Span
 from ingestion.landing.files import STATISTICS_COLUMNS, write_files
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.lake import PARTITION_COLUMN, application_id, landing_schema, table_uri
+from lakehouse.lake import PARTITION_COLUMN, application_id, cause, landing_schema, table_uri
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class LandingTable:
             error = self._try_commit(files, spans)
             if error is None:
                 return
-            log.warning("a commit failed, the table decides", topic=self._topic, error=str(error))
+            log.warning("a commit failed, the table decides", topic=self._topic, error=cause(error))
             self._table = self._open_or_create()
             if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
                 return
@@ -109,15 +109,14 @@ class LandingTable:
         raise self._unwritable(error) from error
 
     def _unreadable(self, error: object) -> RetryableError:
-        reason = str(error).partition("\n")[0]
         return RetryableError(
-            f"The lake table {self._uri} cannot be read ({reason}). Nothing is lost: the events stay in Kafka. Is the "
-            "disk there? Was the power cut, or the folder changed by hand? See docs/runbooks/lake-repair.md."
+            f"The lake table {self._uri} cannot be read ({cause(error)}). Nothing is lost: the events stay in Kafka. "
+            "Is the disk there? Was the power cut, or the folder changed by hand? See docs/runbooks/lake-repair.md."
         )
 
     def _unwritable(self, error: Exception | None) -> RetryableError:
         return RetryableError(
-            f"The lake table {self._uri} could not be written ({error}). Is the disk full or read-only? "
+            f"The lake table {self._uri} could not be written ({cause(error)}). Is the disk full or read-only? "
             "Nothing is lost: the events stay in Kafka and are landed once it can. See docs/runbooks/lake-full.md."
         )
 

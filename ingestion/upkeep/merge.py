@@ -26,7 +26,7 @@ from urllib.parse import unquote
 from ingestion.landing.files import write_files
 from ingestion.upkeep.durable import sync
 from lakehouse.errors import RetryableError
-from lakehouse.lake import PARTITION_COLUMN
+from lakehouse.lake import PARTITION_COLUMN, cause
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -175,5 +175,5 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
     except CommitFailedError as error:
         table.update_incremental()
         if table.transaction_version(APPLICATION) != number:  # else it landed, whatever the error says (delta-rs #2609)
-            raise MergeLost(str(error).partition("\n")[0]) from error
+            raise MergeLost(cause(error)) from error
     table.update_incremental()

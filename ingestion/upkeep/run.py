@@ -10,7 +10,7 @@ from ingestion.upkeep.merge import fence, merge
 from ingestion.upkeep.report import TableUpkeep
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
-from lakehouse.lake import open_table, table_uri
+from lakehouse.lake import cause, open_table, table_uri
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
@@ -49,10 +49,17 @@ def upkeep(settings: Settings) -> list[TableUpkeep] | None:
                 failed.append(error)
                 continue
             done += [kept] if kept else []
-        report.keep(lake_uri, done)
+        _keep_report(lake_uri, done)
     if failed:
         raise failed[0]
     return done
+
+
+def _keep_report(lake_uri: str, done: list[TableUpkeep]) -> None:
+    try:
+        report.keep(lake_uri, done)
+    except OSError as error:  # the work is done all the same, and what could not be done is told by its own error
+        log.warning("the report was not kept", error=str(error))
 
 
 def _is_clock_right(database_now_s: float) -> bool:
@@ -101,7 +108,7 @@ def _keep(
 
 def _not_kept(uri: str, error: Exception) -> RetryableError:
     return RetryableError(
-        f"The upkeep of the lake table {uri} failed ({str(error).splitlines()[0]}). Nothing is lost: what it replaces "
+        f"The upkeep of the lake table {uri} failed ({cause(error)}). Nothing is lost: what it replaces "
         "stays until the retention is over. Is the disk full or read-only (docs/runbooks/lake-full.md), or the log "
         "damaged (docs/runbooks/lake-repair.md)?"
     )

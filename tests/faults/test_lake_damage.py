@@ -1,0 +1,324 @@
+"""Damage to the lake's files and disks: what a power cut, a full disk or a read-only one leaves, and the way back."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+from deltalake import DeltaTable
+
+from ingestion.batch import Limits
+from ingestion.events import EncodedEvent
+from ingestion.landing.consumer import land
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from ingestion.upkeep import upkeep
+from ingestion.upkeep.log import DeltaLog
+from ingestion.upkeep.repair import repair
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+from tests.faults.conftest import StartWorker
+from tests.faults.lake import TOPIC, landed_rows
+from tests.faults.proof import prove
+from tests.ingestion.crash import OKR, environment_of
+
+Events = Callable[[int], EncodedEvent]
+
+
+def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
+    for number in numbers:
+        producer.send(check_in(number))
+    producer.flush()
+
+
+def drain(settings: Settings, rows: int = 50) -> int:
+    return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
+
+
+def log_of(settings: Settings) -> DeltaLog:
+    return DeltaLog(table_uri(settings.lake_uri, TOPIC))
+
+
+@pytest.fixture
+def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Settings:
+    """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
+    send(producer, check_in, range(200))
+    drain(pipeline)
+    upkeep(pipeline)
+    send(producer, check_in, range(200, 300))
+    drain(pipeline)
+    load(pipeline)
+    return pipeline
+
+
+def first_lines(path: Path, number: int) -> None:
+    path.write_bytes(b"\n".join(path.read_bytes().splitlines()[:number]))
+
+
+def half(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def last_commit(log: DeltaLog) -> Path:
+    return log.commit(log.commits()[-1])
+
+
+TORN: dict[str, Callable[[DeltaLog], None]] = {
+    "half of the last commit": lambda log: half(last_commit(log)),
+    "nothing but zeros in the last commit": lambda log: void(
+        last_commit(log).write_bytes(b"\0" * last_commit(log).stat().st_size)
+    ),
+    "the last commit without its offset": lambda log: first_lines(last_commit(log), 2),
+    "half of the last data file": lambda log: half(newest_data_file(log)),
+    "the last data file is gone": lambda log: newest_data_file(log).unlink(),
+}
+
+
+def void(_: object) -> None:
+    """Make an expression a statement."""
+
+
+def newest_data_file(log: DeltaLog) -> Path:
+    table = DeltaTable(str(log.commit(0).parent.parent))
+    newest = max(
+        table.get_add_actions(flatten=True).to_struct_array().to_pylist(), key=lambda add: add["modification_time"]
+    )
+    return Path(table.file_uris()[0]).parent.parent / newest["path"]
+
+
+CHAOS = ("nothing but zeros in the last commit", "a checkpoint that is not there")
+
+
+def of(damages: Iterable[str]) -> list[ParameterSet]:
+    return [pytest.param(each, marks=pytest.mark.chaos if each in CHAOS else ()) for each in damages]
+
+
+@pytest.mark.parametrize("damage", of(TORN))
+def test_a_power_cut_tears_what_was_written_last(
+    damage: str, landed: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    TORN[damage](log_of(landed))
+    send(producer, check_in, range(300, 400))
+    if "commit" in damage:
+        with pytest.raises(RetryableError, match=r"Nothing is lost.*docs/runbooks/lake-repair.md"):
+            drain(landed)
+    answer = subprocess.run(
+        [*OKR, "lake", "repair"], env=environment_of(landed), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert f"{TOPIC}: " in answer.stdout
+    assert drain(landed) > 100, "what was set aside is landed again"
+    load(landed)
+    assert repair(landed) == []
+    prove(landed, fault=f"power cut: {damage}", sent=400)
+
+
+def test_an_empty_last_commit_moved_no_offset(landed: Settings, producer: EventProducer, check_in: Events) -> None:
+    last_commit(log_of(landed)).write_bytes(b"")
+    send(producer, check_in, range(300, 400))
+    drain(landed)
+    upkeep(landed)
+    load(landed)
+    prove(landed, fault="power cut: the last commit is empty", sent=400)
+
+
+def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, check_in: Events) -> None:
+    before = log_of(landed).commits()[-1]
+    upkeep(landed)
+    log = log_of(landed)
+    merge = next(
+        log.commit(each) for each in log.commits() if each > before and b'"remove"' in log.commit(each).read_bytes()
+    )
+    half(merge)
+    log.checkpoint(log.checkpoints()[-1]).unlink()
+    log.last_checkpoint().unlink()
+    with pytest.raises(RetryableError):
+        drain(landed)
+    (done,) = repair(landed)
+    assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)
+    upkeep(landed)
+    drain(landed)
+    prove(landed, fault="power cut: half of a merge's commit", sent=300)
+
+
+CHECKPOINTS: dict[str, Callable[[DeltaLog], None]] = {
+    "half a checkpoint": lambda log: half(log.checkpoint(log.checkpoints()[-1])),
+    "an empty checkpoint": lambda log: void(log.checkpoint(log.checkpoints()[-1]).write_bytes(b"")),
+    "a checkpoint that is not there": lambda log: log.checkpoint(log.checkpoints()[-1]).unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", of(CHECKPOINTS))
+def test_a_power_cut_tears_a_checkpoint(
+    damage: str, landed: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    upkeep(landed)
+    CHECKPOINTS[damage](log_of(landed))
+    send(producer, check_in, range(300, 400))
+    with pytest.raises(RetryableError, match=r"docs/runbooks/lake-repair.md"):
+        drain(landed)
+    (done,) = repair(landed)
+    assert (done.topic, done.version) == (TOPIC, log_of(landed).commits()[-1])
+    assert drain(landed) == 100
+    upkeep(landed)
+    prove(landed, fault=f"power cut: {damage}", sent=400)
+
+
+@pytest.mark.parametrize("text", [b"", b'{"version":5,"si'], ids=["empty", "half"])
+def test_a_power_cut_tears_the_pointer_to_the_checkpoint(
+    text: bytes, landed: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    log_of(landed).last_checkpoint().write_bytes(text)
+    send(producer, check_in, range(300, 400))
+    assert drain(landed) == 100
+    upkeep(landed)
+    prove(landed, fault=f"power cut: _last_checkpoint is {'half there' if text else 'empty'}", sent=400)
+
+
+def test_repair_touches_nothing_when_the_broker_no_longer_has_the_events(landed: Settings) -> None:
+    from confluent_kafka import OFFSET_END, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    whole = last_commit(log_of(landed)).read_bytes()
+    half(last_commit(log_of(landed)))
+    admin = AdminClient({"bootstrap.servers": landed.kafka_bootstrap})
+    partitions = admin.list_topics(timeout=10).topics[TOPIC].partitions
+    gone = admin.delete_records([TopicPartition(TOPIC, each, OFFSET_END) for each in partitions], request_timeout=10)
+    for each in gone.values():
+        each.result(10)
+    before = sorted(path.name for path in log_of(landed).commit(0).parent.iterdir())
+    with pytest.raises(PermanentError, match=r"the broker has .* only. Nothing was changed"):
+        repair(landed)
+    assert sorted(path.name for path in log_of(landed).commit(0).parent.iterdir()) == before
+    last_commit(log_of(landed)).write_bytes(whole)  # as from a backup
+    drain(landed)
+    prove(landed, fault="power cut, and the broker no longer has the events: a backup of one file", sent=300)
+
+
+@pytest.fixture
+def on_small_disk(pipeline: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """The pipeline with its lake on a disk of one megabyte, mounted for the test."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"A disk of its own can be mounted by root alone: {mounted.stderr}")
+    yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def disk_of(settings: Settings) -> Path:
+    return Path(settings.lake_uri).parent
+
+
+def fill(place: Path, left_bytes: int) -> Path:
+    """Leave so much space on a disk; return the file that takes the rest."""
+    filler, disk = place / "filler", os.statvfs(place)
+    filler.write_bytes(b"x" * max(disk.f_bavail * disk.f_frsize - left_bytes, 0))
+    return filler
+
+
+FULL = {"not even a data file": 4096, "a data file, but no commit": 16_384}
+
+
+@pytest.mark.parametrize("space_for", FULL)
+def test_the_disk_is_full_while_the_lake_is_written(
+    space_for: str,
+    on_small_disk: Settings,
+    producer: EventProducer,
+    check_in: Events,
+    start_worker: StartWorker,
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings)
+    worker = start_worker(settings)
+    filler = fill(disk_of(settings), FULL[space_for])
+    send(producer, check_in, range(100, 400))
+    worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker says what is wrong")
+    filler.unlink()
+    worker.wait_until(lambda: landed_rows(settings) == 400, "every row is landed")
+    assert worker.end() == 0
+    prove(settings, fault=f"full disk during a lake write: space for {space_for}", sent=400)
+
+
+def test_the_disk_is_full_when_landing_writes_a_checkpoint(
+    on_small_disk: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings)
+    DeltaTable(table_uri(settings.lake_uri, TOPIC)).alter.set_table_properties({"delta.checkpointInterval": "1"})
+    log, sent = log_of(settings), 100
+    for left_bytes in (
+        61_440,
+        45_056,
+        36_864,
+        28_672,
+        20_480,
+    ):  # somewhere here there is space for all but a checkpoint
+        filler = fill(disk_of(settings), left_bytes)
+        send(producer, check_in, range(sent, sent + 10))
+        sent += 10
+        with contextlib.suppress(RetryableError):
+            drain(settings)
+        filler.unlink()
+        if DeltaTable(table_uri(settings.lake_uri, TOPIC)).version() not in log.checkpoints():
+            break
+    else:
+        pytest.fail("the disk was never full at a checkpoint")
+    drain(settings)
+    upkeep(settings)
+    prove(settings, fault="full disk during a checkpoint of landing", sent=sent)
+
+
+def test_the_disk_is_full_while_upkeep_works(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
+    """By a limit of the file size, which ends a write as a full disk does: merge, then checkpoint."""
+    send(producer, check_in, range(400))
+    drain(pipeline)
+    for limit in (4_000, 14_000):
+        answer = subprocess.run(
+            [*OKR, "lake", "upkeep"],
+            env=environment_of(pipeline),
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (answer.returncode, "docs/runbooks/lake-full.md" in answer.stderr) == (1, True), answer.stdout
+    table = DeltaTable(table_uri(pipeline.lake_uri, TOPIC))
+    assert (len(table.file_uris()), log_of(pipeline).checkpoints()) == (1, []), (
+        "the first ended the merge, the second not"
+    )
+    send(producer, check_in, range(400, 500))
+    drain(pipeline)
+    assert upkeep(pipeline)
+    prove(pipeline, fault="full disk during a merge and a checkpoint of upkeep", sent=500)
+
+
+def test_the_lake_is_read_only_for_a_while(
+    on_small_disk: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk_of(settings))], check=True)
+    worker = start_worker(settings)
+    send(producer, check_in, range(100, 200))
+    worker.wait_until(lambda: "read-only" in worker.text(), "the worker says what is wrong")
+    with pytest.raises(RetryableError, match="read-only"):
+        upkeep(settings)
+    subprocess.run(["mount", "-o", "remount,rw", str(disk_of(settings))], check=True)
+    worker.wait_until(lambda: landed_rows(settings) == 200, "every row is landed")
+    assert worker.end() == 0
+    upkeep(settings)
+    prove(settings, fault="the lake's folder is read-only for a while", sent=200)
