@@ -9,6 +9,7 @@ import typer
 from lakehouse.errors import OkrError
 from lakehouse.logs import configure_logging
 from lakehouse.publication_commands import app as publication_app
+from lakehouse.schemas.commands import app as contracts_app
 
 GROUP = "okr_lakehouse.commands"
 
@@ -20,6 +21,7 @@ def build() -> typer.Typer:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.add_typer(entry.load())
     app.add_typer(publication_app)
+    app.add_typer(contracts_app, name="contracts")
     return app
 
 

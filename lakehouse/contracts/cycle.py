@@ -25,3 +25,11 @@ class CycleDefined(msgspec.Struct, kw_only=True, frozen=True):
             raise ValueError(f"starts_on must be between 1990 and 2200, got {self.starts_on}")
         if not 1 <= (self.ends_on - self.starts_on).days <= LONGEST_DAYS:
             raise ValueError(f"a cycle lasts 1 to {LONGEST_DAYS} days, got {self.starts_on} to {self.ends_on}")
+
+
+@event("okr.cycle.closed.v1", topic="okr_user_events", key="cycle_id")
+class CycleClosed(msgspec.Struct, kw_only=True, frozen=True):
+    """A cycle's results were agreed on: check-ins that come later are corrections."""
+
+    cycle_id: Id
+    user_id: Id | None = None

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from lakehouse.contracts.fields import SMALLEST_GAIN, Id, Title, Unit, Value, Weight
+from lakehouse.contracts.fields import SMALLEST_GAIN, Id, Note, Title, Unit, Value, Weight
 from lakehouse.contracts.registry import event
 
 
@@ -33,3 +33,12 @@ class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
             raise ValueError(
                 f"direction {self.direction} contradicts baseline {self.baseline} and target {self.target}"
             )
+
+
+@event("okr.key_result.archived.v1", topic="okr_user_events", key="key_result_id")
+class KeyResultArchived(msgspec.Struct, kw_only=True, frozen=True):
+    """A key result was given up, merged or entered by mistake: it is no longer worked on, and no failure."""
+
+    key_result_id: Id
+    reason: Note | None = None
+    user_id: Id | None = None

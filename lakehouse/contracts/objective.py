@@ -2,7 +2,7 @@
 
 import msgspec
 
-from lakehouse.contracts.fields import Id, Title
+from lakehouse.contracts.fields import Id, Note, Title
 from lakehouse.contracts.registry import event
 
 
@@ -16,3 +16,12 @@ class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
     title: Title
     parent_objective_id: Id | None = None
     owner_user_id: Id | None = None
+
+
+@event("okr.objective.archived.v1", topic="okr_user_events", key="objective_id")
+class ObjectiveArchived(msgspec.Struct, kw_only=True, frozen=True):
+    """An objective was given up, merged or entered by mistake, and its key results with it."""
+
+    objective_id: Id
+    reason: Note | None = None
+    user_id: Id | None = None

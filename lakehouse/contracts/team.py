@@ -13,3 +13,11 @@ class TeamDefined(msgspec.Struct, kw_only=True, frozen=True):
     team_id: Id
     organisation_id: Id
     name: Title
+
+
+@event("okr.team.archived.v1", topic="okr_user_events", key="team_id")
+class TeamArchived(msgspec.Struct, kw_only=True, frozen=True):
+    """A team was dissolved, perhaps into another."""
+
+    team_id: Id
+    successor_team_id: Id | None = None

@@ -14,3 +14,10 @@ class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
     name: Title
     email: Email
     team_id: Id | None = None
+
+
+@event("okr.user.deactivated.v1", topic="okr_user_events", key="user_id")
+class UserDeactivated(msgspec.Struct, kw_only=True, frozen=True):
+    """A user left or may no longer log in. What they wrote stays; to erase it is another matter."""
+
+    user_id: Id

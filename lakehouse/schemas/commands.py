@@ -1,0 +1,46 @@
+"""`okr contracts …`: the event types and their JSON Schemas."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lakehouse.errors import PermanentError
+from lakehouse.schemas.generate import FOLDER, all_schemas, as_text, file_of
+
+app = typer.Typer(no_args_is_help=True, help="The event types: what each may say, and its JSON Schema.")
+
+
+@app.command("list")
+def list_contracts() -> None:
+    """List every event type with its topic and its Kafka key."""
+    from lakehouse.contracts import contracts
+
+    for name, contract in sorted(contracts().items()):
+        typer.echo(f"{name:<34} {contract.topic:<20} {contract.key}")
+
+
+@app.command("schemas")
+def schemas(
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit status 1 when a file is not current.")
+    ] = False,
+    against: Annotated[str, typer.Option(help="Compare with this git revision's history, too, e.g. origin/main.")] = "",
+    folder: Annotated[Path, typer.Option(help="Where the schemas are committed.")] = FOLDER,
+) -> None:
+    """Write the JSON Schema of every event type; where a change breaks old events, say which and write nothing."""
+    from lakehouse.schemas.check import incompatible_changes, stale_files
+    from lakehouse.schemas.committed import read_history
+
+    generated = all_schemas()
+    history = read_history(folder, against)
+    problems = incompatible_changes(generated, history)
+    if check:
+        problems += stale_files(generated, folder)
+    if problems:
+        raise PermanentError("\n".join([*problems, f"({history.reach})"]))
+    if not check:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, schema in generated.items():
+            file_of(folder, name).write_text(as_text(schema), encoding="utf-8")
+    typer.echo(f"{len(generated)} schemas in {folder}; {history.reach}.")
