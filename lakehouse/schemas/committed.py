@@ -55,7 +55,7 @@ def read_history(folder: Path, against: str = "") -> History:
             f"compared with the files of this folder alone, for git does not answer here ({why.strip()})", on_disk
         )
     committed = list(_committed(folder, lines))
-    reach = f"compared with {len(committed)} committed versions"
+    reach = f"compared with {len(committed)} committed version{'' if len(committed) == 1 else 's'}"
     if is_shallow:
         reach += "; this clone is shallow, so older ones are not known: fetch the whole history to compare with them"
     return History(reach, [*on_disk, *committed])

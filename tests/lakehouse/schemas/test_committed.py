@@ -1,0 +1,150 @@
+"""The committed schemas are the models', and no version that was ever committed is broken, whatever is there now."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import PermanentError
+from lakehouse.schemas.check import incompatible_changes, stale_files
+from lakehouse.schemas.committed import read_history
+from lakehouse.schemas.generate import FOLDER, Schema, all_schemas, as_text, file_of
+
+NAME = "okr.thing.made.v1"
+
+
+def schema(*fields: str) -> Schema:
+    properties = {field: {"type": "string"} for field in fields}
+    return {"type": "object", "properties": properties, "required": list(fields), "x-topic": "t", "x-key": "a"}
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A folder of schemas in a git repository of its own, with one committed version of one event type."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "schemas").mkdir()
+    write(tmp_path, schema("a", "b"))
+    git(tmp_path, "add", ".")
+    commit(tmp_path)
+    return tmp_path
+
+
+def git(folder: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    command = ["git", "-C", str(folder), *who, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def write(repository: Path, content: Schema) -> None:
+    (repository / "schemas" / f"{NAME}.json").write_text(as_text(content))
+
+
+def commit(repository: Path) -> None:
+    git(repository, "commit", "-q", "-a", "-m", "another version")
+
+
+def changes(repository: Path, now: dict[str, Any], against: str = "") -> tuple[list[str], str]:
+    history = read_history(repository / "schemas", against)
+    return incompatible_changes(now, history), history.reach
+
+
+def test_the_committed_schemas_are_those_of_the_models() -> None:
+    assert stale_files(all_schemas(), FOLDER) == []
+
+
+def test_the_models_read_every_event_of_every_committed_version() -> None:
+    history = read_history(FOLDER)
+    assert history.versions
+    assert incompatible_changes(all_schemas(), history) == []
+
+
+def test_a_break_is_named_with_type_field_change_and_what_to_do(repository: Path) -> None:
+    (told,), reach = changes(repository, {NAME: schema("a")})
+    assert told.startswith(f"{NAME}: b: the field is gone (compared with ")
+    assert "okr.thing.made.v2, in a file of its own" in told
+    assert reach == "compared with 1 committed version"
+
+
+def test_writing_and_committing_the_file_anew_does_not_hide_a_break(repository: Path) -> None:
+    now = {NAME: schema("a")}
+    write(repository, now[NAME])
+    (told,), _ = changes(repository, now)
+    assert "compared with commit" in told
+    commit(repository)
+    (repository / "other").write_text("")
+    git(repository, "add", ".")
+    commit(repository)
+    (told,), reach = changes(repository, now)
+    assert "b: the field is gone" in told
+    assert reach == "compared with 2 committed versions"
+
+
+def test_a_break_in_many_steps_is_still_one(repository: Path) -> None:
+    """First optional, then gone: each step is compared with all before it, not with the last alone."""
+    optional = schema("a") | {"properties": schema("a", "b")["properties"]}
+    write(repository, optional)
+    commit(repository)
+    (told,), _ = changes(repository, {NAME: schema("a")})
+    assert "b: the field is gone" in told
+
+
+def test_an_event_type_that_is_gone_is_a_break_even_when_its_file_is_gone_too(repository: Path) -> None:
+    git(repository, "rm", "-q", f"schemas/{NAME}.json")
+    commit(repository)
+    (repository / "schemas").mkdir()  # git removes an empty folder
+    (told,), _ = changes(repository, {})
+    assert "the event type is gone" in told
+
+
+def test_a_revision_to_compare_with_is_one_more_history(repository: Path) -> None:
+    git(repository, "checkout", "-q", "-b", "theirs")
+    write(repository, schema("a", "b") | {"properties": schema("a", "b", "c")["properties"]})
+    commit(repository)
+    git(repository, "checkout", "-q", "main")
+    assert changes(repository, {NAME: schema("a", "b")}) == ([], "compared with 1 committed version")
+    (told,), _ = changes(repository, {NAME: schema("a", "b")}, "theirs")
+    assert "c: the field is gone" in told
+
+
+def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path, tmp_path: Path) -> None:
+    write(repository, schema("a", "b") | {"properties": schema("a", "b", "c")["properties"]})
+    commit(repository)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", str(clone))
+    (told,), reach = changes(clone, {NAME: schema("a", "b")})
+    assert "c: the field is gone" in told
+    assert reach.startswith("compared with 1 committed version; this clone is shallow")
+
+
+def test_without_git_the_file_itself_is_compared_with_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "schemas").mkdir()
+    write(tmp_path, schema("a", "b"))
+    (told,), reach = changes(tmp_path, {NAME: schema("a")})
+    assert "compared with the file as it is now" in told
+    assert "git does not answer" in reach
+
+
+def test_files_that_are_missing_changed_or_of_nothing_are_named(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text("{}")
+    file_of(tmp_path, "changed").write_text("{}")
+    first, second, third = stale_files({"changed": schema("a"), "missing": schema("a")}, tmp_path)
+    assert "changed.json is not what its model says" in first
+    assert "missing.json is missing" in second
+    assert "old.json is of no event type" in third
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(PermanentError, match=r"broken\.json is not JSON"):
+        read_history(tmp_path)
+
+
+def test_every_schema_names_itself_its_topic_and_its_key() -> None:
+    for name, content in all_schemas().items():
+        assert content["$id"] == f"urn:okr-lakehouse:schema:{name}"
+        assert content["$schema"].startswith("https://json-schema.org/")
+        assert json.loads(as_text(content)) == content
+        if name != "envelope":
+            assert content["x-key"] in content["required"]
