@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -65,6 +65,13 @@ class Topics:
         """Delete the records before offset `first`, as retention does; return how many offsets are gone in all."""
         _wait(self._admin.delete_records([TopicPartition(name, partition, first)], request_timeout=ANSWER_SECONDS))
         return first
+
+    def empty(self) -> None:
+        """Delete every record of the platform's topics."""
+        places = [
+            TopicPartition(name, partition, OFFSET_END) for name in PARTITIONS for partition in self._partitions(name)
+        ]
+        _wait(self._admin.delete_records(places, request_timeout=ANSWER_SECONDS))
 
     def commit_offsets(self, group: str, name: str, *, to_end: bool) -> None:
         """Make the group's committed offsets say that everything was read, or nothing."""

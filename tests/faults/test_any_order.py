@@ -1,0 +1,245 @@
+"""Produce, read, land, crash, hand over, load, compact and verify in any order: the ledger holds after each step.
+
+Two workers share the partitions of one topic, not always rightly: a worker may keep what was given to the other, and
+may hold batches that it read long ago. A crash happens between any two steps of landing a batch. (That a process dies
+there for real is in test_landing_kills.)
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from itertools import count
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from confluent_kafka import TopicPartition
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from infra.local.kafka import PARTITIONS
+from ingestion.batch import Batch, Limits
+from ingestion.events import EncodedEvent
+from ingestion.landing.commit import FencedError, LandingTable
+from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.decode import decode_batch
+from ingestion.ledger import verify
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from ingestion.reader import PartitionReader
+from ingestion.upkeep import upkeep
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+from tests.faults.lake import TOPIC
+from tests.faults.proof import prove
+from tests.faults.topics import Topics
+
+Events = Callable[[int], EncodedEvent]
+Database = Callable[[], AbstractContextManager[Settings]]
+
+WORKERS = st.integers(0, 1)
+CRASHES = ("nowhere", "after decoding", "with the files written", "after the Delta commit")
+
+
+class CrashError(Exception):
+    """The worker is gone at this step; nothing of what it held in memory is left."""
+
+
+class LandingWorker:
+    """One worker, step by step: it reads batches and lands them later, in the order in which it read them."""
+
+    def __init__(self, pipeline: Settings, cluster_id: str) -> None:
+        self.reader = PartitionReader(pipeline.kafka_bootstrap, GROUP, [TOPIC])
+        self.table = LandingTable(pipeline.lake_uri, TOPIC, cluster_id, GROUP)
+        self.batches: list[Batch] = []
+        self.reader._stored_offsets = self._stored_offsets  # the partitions are given by hand: no group is joined
+
+    def assign(self, partitions: set[int]) -> None:
+        """Take these partitions; what was read before is still in hand, as with a worker that hung meanwhile."""
+        places = [TopicPartition(TOPIC, partition) for partition in sorted(partitions)]
+        self.reader._on_assign(self.reader._consumer, places)
+        self.reader.rewind()
+
+    def read(self, rows: int) -> None:
+        """Read a batch and keep it."""
+        batch = self.reader.poll(Limits(rows=rows, seconds=0.15))
+        if batch.rows:
+            self.batches.append(batch)
+
+    def land(self, crash: str) -> None:
+        """Land the oldest batch; a fenced worker throws everything away and reads on from where the lake stands."""
+        batch = self.batches.pop(0)
+        spans = batch.spans(TOPIC)
+        rows = decode_batch(TOPIC, batch.messages[TOPIC])
+        if crash == "after decoding":
+            raise CrashError
+        if crash == "with the files written":
+            self.table._try_commit = self._crash  # type: ignore[method-assign, assignment]
+        try:
+            self.table.append(rows, spans)
+        except FencedError:
+            self.batches.clear()
+            self.reader.rewind()
+            return
+        if crash == "after the Delta commit":
+            raise CrashError
+        self.reader.landed(TOPIC, spans)
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.reader.close()
+
+    def _crash(self, *_arguments: object) -> None:
+        raise CrashError
+
+    def _stored_offsets(self, assigned: object) -> dict[tuple[str, int], int | None]:
+        self.table.refresh()
+        return {(topic, partition): self.table.next_offset(partition) for topic, partition in assigned}  # type: ignore[attr-defined]
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """The pipeline of one example: an emptied topic, a new lake, a new database."""
+
+    kafka: ClassVar[Settings]
+    new_database: ClassVar[Database]
+    check_in: ClassVar[Events]
+    folder: ClassVar[Path]
+    examples: ClassVar["count[int]"]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        others = self.stack.enter_context(type(self).new_database())
+        self.pipeline = others.model_copy(
+            update={
+                "kafka_bootstrap": self.kafka.kafka_bootstrap,
+                "lake_uri": str(self.folder / f"lake-{next(self.examples)}"),
+                "airflow_url": "",
+            }
+        )
+        topics = Topics(self.pipeline.kafka_bootstrap)
+        topics.empty()
+        self.cluster_id = topics.cluster_id()
+        self.producer = self.stack.enter_context(EventProducer(self.pipeline.kafka_bootstrap))
+        self.sent = self.distinct = 0
+        self.repeated: EncodedEvent | None = None
+        self.everything = set(range(PARTITIONS[TOPIC]))
+        self.assigned = [self.everything, set[int]()]
+        self.workers = [self._new_worker(number) for number in range(2)]
+
+    def _new_worker(self, number: int) -> LandingWorker:
+        worker = LandingWorker(self.pipeline, self.cluster_id)
+        worker.assign(self.assigned[number])
+        return worker
+
+    @initialize(number=st.integers(1, 60))
+    def first_events(self, number: int) -> None:
+        self.produce(number, 0)
+
+    @rule(number=st.integers(1, 60), bad=st.integers(0, 3))
+    def produce(self, number: int, bad: int) -> None:
+        for each in range(self.distinct, self.distinct + number):
+            self.producer.send(type(self).check_in(each * 700))
+        for each in range(bad):
+            self.producer.send_raw(TOPIC, b"%d" % each, b"{")
+        self.producer.flush()
+        self.distinct += number + bad
+        self.sent += number + bad
+
+    @rule(number=st.integers(1, 5))
+    def send_again(self, number: int) -> None:
+        self.distinct += self.repeated is None
+        self.repeated = self.repeated or type(self).check_in(-1)
+        for _ in range(number):
+            self.producer.send(self.repeated)
+        self.producer.flush()
+        self.sent += number
+
+    @rule(worker=WORKERS, rows=st.integers(1, 80))
+    def read(self, worker: int, rows: int) -> None:
+        self.workers[worker].read(rows)
+
+    @precondition(lambda self: any(worker.batches for worker in self.workers))
+    @rule(worker=WORKERS, crash=st.sampled_from(CRASHES))
+    def land(self, worker: int, crash: str) -> None:
+        number = worker if self.workers[worker].batches else 1 - worker
+        try:
+            self.workers[number].land(crash)
+        except CrashError:
+            self.workers[number].close()
+            self.workers[number] = self._new_worker(number)
+
+    @rule(mine=st.sets(st.integers(0, 3)), is_known_to_both=st.booleans())
+    def rebalance(self, mine: set[int], is_known_to_both: bool) -> None:
+        """Give partitions to the first worker and the others to the second, which alone may learn of it."""
+        self.assigned[1] = self.everything - mine
+        self.workers[1].assign(self.assigned[1])
+        if is_known_to_both:
+            self.assigned[0] = mine
+            self.workers[0].assign(mine)
+
+    @rule()
+    def load(self) -> None:
+        load(self.pipeline)
+
+    @rule(is_thorough=st.booleans())
+    def compact(self, is_thorough: bool) -> None:
+        if is_thorough:  # without mercy for old snapshots and their files
+            table = DeltaTable(table_uri(self.pipeline.lake_uri, TOPIC))
+            table.optimize.compact()
+            table.create_checkpoint()
+            table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+        upkeep(self.pipeline)
+
+    @invariant()
+    def the_ledger_holds(self) -> None:
+        ledger = verify(self.pipeline)
+        problems = [(topic.topic, topic.problems) for topic in ledger.topics if not topic.passed]
+        assert not problems
+
+    def teardown(self) -> None:
+        with self.stack:
+            for worker in self.workers:
+                worker.close()
+            land(self.pipeline, threading.Event(), drain=True)
+            load(self.pipeline)
+            prove(
+                self.pipeline,
+                fault="any order of produce, land, crash, rebalance, load, compact and verify",
+                sent=self.sent,
+                distinct=self.distinct,
+            )
+
+
+@pytest.mark.parametrize(
+    "size", [(4, 15), pytest.param((60, 40), marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])], ids=str
+)
+def test_the_ledger_holds_in_whatever_order_things_happen(
+    size: tuple[int, int], kafka: Settings, new_database: Database, check_in: Events, tmp_path: Path
+) -> None:
+    class Here(AnyOrder):
+        pass
+
+    Here.kafka, Here.new_database, Here.check_in = kafka, staticmethod(new_database), staticmethod(check_in)
+    Here.folder, Here.examples = tmp_path, count()
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=size[0],
+            stateful_step_count=size[1],
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],  # to shrink a failure would take as long as it took to find it, many times
+            print_blob=True,
+        ),
+    )
