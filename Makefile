@@ -51,7 +51,12 @@ type: $(DEV) ## mypy, strict
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
 
 bench: $(DEV) ## Benchmarks: ratios to a limit measured in the same run
-	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' -s $(ARGS)
+	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
+
+bench-peers: $(DEV) ## Landing beside Quix Streams, fetched into an environment of its own
+	@[ -x .venv/peers/bin/python ] || .venv/bin/uv venv --quiet --python .venv/bin/python .venv/peers
+	@.venv/bin/uv pip install --quiet --python .venv/peers/bin/python quixstreams==3.28.1 pyarrow
+	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python .venv/bin/pytest tests/benchmarks/peers -o python_files='bench_*.py' -s $(ARGS)
 
 lock: $(DEV) ## Resolve requirements/*.txt anew after a change of pyproject.toml
 	.ci/lock
@@ -74,6 +79,6 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@touch $(STACK)
 
 help: ## This list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo up down status clean test test-chaos lint type bench lock help
+.PHONY: demo up down status clean test test-chaos lint type bench bench-peers lock help

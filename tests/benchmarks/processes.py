@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -84,19 +84,20 @@ class Measured:
 
 def read_only(bootstrap: str, topic: str, count: int) -> Measured:
     """Read `count` messages and look at none."""
-    return _measure(BARE, [bootstrap, topic, str(count)], dict(os.environ), processes=1)
+    return measure([sys.executable, "-c", BARE, bootstrap, topic, str(count)], dict(os.environ))
 
 
 def land(settings: Settings, *, workers: int) -> Measured:
     """Land everything that Kafka holds with so many workers of one group."""
     with tempfile.TemporaryDirectory() as meeting:
-        return _measure(LANDING, [meeting, str(workers)], environment_of(settings), processes=workers)
+        command = [sys.executable, "-c", LANDING, meeting, str(workers)]
+        return measure(command, environment_of(settings), processes=workers)
 
 
-def _measure(program: str, arguments: Sequence[str], environment: dict[str, str], processes: int) -> Measured:
+def measure(command: Sequence[str], environment: Mapping[str, str], processes: int = 1) -> Measured:
+    """Run a command so many times at once; the last line that each prints is JSON: begun, ended, cpu, rows, memory."""
     with contextlib.ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
-        command = [sys.executable, "-c", program, *arguments]
         root = Path(__file__).parents[2]
         started = [
             subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=root) for output in outputs

@@ -1,0 +1,48 @@
+"""Quix Streams landing a topic of JSON as Parquet files, as its documentation shows; prints what the benchmark reads.
+
+Runs in an environment of its own (`make bench-peers`). What it does not do, and ours does: validate types, keep what is
+no JSON (it is dropped here, or the task would end), land exactly once, lay out by day.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+
+from quixstreams import Application
+from quixstreams.sinks.community.file.formats import ParquetFormat
+from quixstreams.sinks.community.file.local import LocalFileSink
+
+bootstrap, topic, folder = sys.argv[1:]
+at: dict[str, float] = {"rows": 0}
+
+
+class Sink(LocalFileSink):  # type: ignore[misc]
+    """Looks at the clock when the first message comes and after each write."""
+
+    def add(self, *arguments: object, **named: object) -> None:
+        at.setdefault("begun", time.time())
+        at.setdefault("used", time.process_time())
+        super().add(*arguments, **named)
+
+    def write(self, batch: object) -> None:
+        super().write(batch)
+        at.update(ended=time.time(), cpu=time.process_time() - at["used"], rows=at["rows"] + batch.size)  # type: ignore[attr-defined]
+
+
+application = Application(
+    bootstrap,
+    consumer_group=f"bench-quix-{os.getpid()}",
+    auto_offset_reset="earliest",
+    auto_create_topics=False,
+    commit_every=30_000,
+    loglevel="WARNING",
+    on_consumer_error=lambda *_: True,  # a message that is no JSON: the other choice is to stop
+    consumer_extra_config={"queued.min.messages": 200_000, "fetch.queue.backoff.ms": 5},
+)
+frame = application.dataframe(application.topic(topic, value_deserializer="json"))
+frame.sink(Sink(directory=folder, format=ParquetFormat(compression="zstd")))
+application.run(timeout=10)
+at["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+print("\n" + json.dumps(at))
