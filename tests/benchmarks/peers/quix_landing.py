@@ -9,12 +9,15 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 from quixstreams import Application
 from quixstreams.sinks.community.file.formats import ParquetFormat
 from quixstreams.sinks.community.file.local import LocalFileSink
 
 bootstrap, topic, folder = sys.argv[1:]
+Path(folder).mkdir()
+os.chdir(folder)  # it takes no path with a hyphen
 at: dict[str, float] = {"rows": 0}
 
 
@@ -42,7 +45,7 @@ application = Application(
     consumer_extra_config={"queued.min.messages": 200_000, "fetch.queue.backoff.ms": 5},
 )
 frame = application.dataframe(application.topic(topic, value_deserializer="json"))
-frame.sink(Sink(directory=folder, format=ParquetFormat(compression="zstd")))
+frame.sink(Sink(directory="landed", format=ParquetFormat(compression="zstd")))
 application.run(timeout=10)
 at["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
 print("\n" + json.dumps(at))
