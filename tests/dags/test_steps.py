@@ -14,11 +14,13 @@ from pydantic import SecretStr
 from dags.steps.catalog import fingerprint, is_current
 from dags.steps.champion import champion_version
 from dags.steps.edge import step
-from dags.steps.record import record_failure, record_success
+from dags.steps.record import SOURCE, record_failure, record_success
+from ingestion.spool import Spool
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.registry import CHAMPION, MODEL_NAME, client
+from tests.ingestion.spool.log import values_by_key
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 STARTED = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -101,14 +103,30 @@ def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
     assert (event["data"]["state"], event["data"]["message"]) == ("failed", "three rules broke")
 
 
-def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step(
-    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
+def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next_step_sends_its_event(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     begun = time.monotonic()
     record_success(ended_step)
     assert time.monotonic() - begun < 20
+    spool = Spool(tmp_path / "spool", SOURCE)
+    (waiting,) = spool.oldest(10)
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
+    record_success(ended_step)
+    assert spool.state().waiting == 0
+    assert newest(kafka, "okr_data_pipeline")["data"]["run_id"] == "run"
+    assert waiting.value in values_by_key(kafka, "okr_data_pipeline")[b"run"]
+
+
+def test_a_state_folder_that_cannot_be_used_breaks_no_step(
+    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("OKR_STATE", str(tmp_path / "file"))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    record_success(ended_step)
 
 
 @pytest.fixture

@@ -1,0 +1,58 @@
+"""`okr produce spool`: what an operator sees of the spools, and sends by hand."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ingestion.events import EncodedEvent
+from ingestion.spool import Spool
+from lakehouse.settings import Settings
+from tests.ingestion.crash import OKR, environment_of
+
+Events = Callable[[int], EncodedEvent]
+
+
+def run(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*OKR, "produce", "spool", *arguments],
+        env=environment_of(settings, settings.state), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def spool(tmp_path: Path, check_in: Events) -> Spool:
+    """Two events wait and one was refused."""
+    spool = Spool.of(Settings(state=tmp_path), "okr-api")
+    places = spool.append([check_in(number) for number in range(3)])
+    spool.settle([], {places[1]: "Broker: Message size too large"})
+    return spool
+
+
+def test_status_tells_by_source_what_waits_and_what_was_refused_and_why(spool: Spool, tmp_path: Path) -> None:
+    told = run(Settings(state=tmp_path), "status").stdout.splitlines()
+    assert told[1].split()[:3] == ["okr-api", "2", "1"]
+    assert "refused for good: okr-api okr_user_events position 2: Broker: Message size too large" in told[2]
+    document = json.loads(run(Settings(state=tmp_path), "status", "--json").stdout)
+    assert (document["okr-api"]["waiting"], document["okr-api"]["refused"]) == (2, 1)
+    assert document["okr-api"]["refused_events"][0]["position"] == 2
+
+
+def test_drain_sends_what_waits_and_what_was_refused_when_asked_to(
+    pipeline: Settings, spool: Spool, tmp_path: Path
+) -> None:
+    settings = pipeline.model_copy(update={"state": tmp_path})
+    assert run(settings, "drain").stdout == "okr-api: 2 sent\n"
+    assert (spool.state().waiting, spool.state().refused) == (0, 1)
+    assert run(settings, "drain", "--refused").stdout == "okr-api: 1 sent\n"
+    assert (spool.state().waiting, spool.state().refused) == (0, 0)
+
+
+def test_drain_without_a_broker_ends_with_one_clear_line(spool: Spool, tmp_path: Path) -> None:
+    answer = run(Settings(state=tmp_path, kafka_bootstrap="127.0.0.1:1"), "drain", "--seconds", "1")
+    assert answer.returncode == 1
+    assert answer.stderr.splitlines()[-1].startswith("okr: No Kafka broker answers at 127.0.0.1:1")
+    assert "rdkafka" not in answer.stderr, "the client's own log stays out of it"
+    assert spool.state().waiting == 2
