@@ -1,4 +1,4 @@
-"""A new event type is one file and one line of documentation; then it is produced, landed and loaded like the others."""
+"""A new event type is one file and one line of documentation; it is produced, landed and loaded like the others."""
 
 import json
 import os
