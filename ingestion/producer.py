@@ -33,7 +33,7 @@ RETRIES: dict[str, Any] = {
 }
 # A message that timed out may have been written; the next of its key is then in the log, and to send the first again
 # would be to reorder them: so none times out. And one that the broker refuses must not take its batch with it, whose
-# other messages would come after what followed them: so each is a batch. Some 5,000 a second are sent even so.
+# other messages would come after what followed them: so each is a batch. 1,400 a second and more are sent even so.
 IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
 
 OnResult = Callable[["KafkaError | None"], None]

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 from ingestion.events import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
 from ingestion.spool.sqlite_errors import SpoolFullError, explained
-from lakehouse.errors import ContractViolation
+from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import read_sql
 
@@ -139,10 +139,7 @@ class Spool:
         """
         self._folder_made()
         with explained(self.path), self.path.with_suffix(".lock").open("ab") as file:
-            deadline = time.monotonic() + limit_seconds
-            while not (is_ours := _locked(file.fileno())) and time.monotonic() < deadline:
-                time.sleep(LOCK_POLL_SECONDS)
-            yield is_ours  # closing the file lifts the lock
+            yield _locked_within(file.fileno(), limit_seconds)  # closing the file lifts the lock
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -185,7 +182,10 @@ class Spool:
         self._folder_made()
         # Two processes that turn a new file into a write-ahead log at once would find it locked, whatever the timeout.
         with self.path.with_suffix(".opening").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _locked_within(file.fileno(), BUSY_SECONDS):
+                raise RetryableError(
+                    f"Another process has been opening the spool {self.path} for {BUSY_SECONDS:.0f} s."
+                )
             connection = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(connection)
@@ -235,9 +235,15 @@ def _size(event: EncodedEvent) -> int:
     return size
 
 
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+def _locked_within(descriptor: int, limit_seconds: float) -> bool:
+    """Take a file's lock, which its process may hold for no longer than it lives; False when that takes too long."""
+    deadline = time.monotonic() + limit_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOCK_POLL_SECONDS)
+        else:
+            return True

@@ -201,3 +201,17 @@ with Spool(Path(sys.argv[1]), "source").draining(5) as is_ours:
         holder.kill()
         with spool.draining(30) as is_ours:
             assert is_ours
+
+
+def test_a_process_that_stopped_while_it_opened_the_file_is_an_error_not_a_wait(
+    spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fcntl
+
+    monkeypatch.setattr("ingestion.spool.store.BUSY_SECONDS", 0.1)
+    spool.path.parent.mkdir()
+    with spool.path.with_suffix(".opening").open("ab") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(RetryableError, match="opening the spool"):
+            spool.append([check_in(1)])
+    spool.append([check_in(1)])
