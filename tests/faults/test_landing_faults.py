@@ -129,12 +129,13 @@ def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
     # It is a member again when it lands something: with two workers, half of the partitions are its own.
     waked = len(zombie.text())
     sent = 1000
-    while '"landed"' not in zombie.text()[waked:] and " landed " not in zombie.text()[waked:]:
+    while " landed " not in zombie.text()[waked:]:
         assert sent < 100_000, f"the zombie never landed anything: {zombie.text()}"
         send(producer, check_in, range(sent, sent + 100))
         sent += 100
         until_landed(pipeline, sent)
-    assert ("fenced" in zombie.text()) == (step != "right before Kafka's commit")
+    if step != "right before Kafka's commit":
+        assert "fenced" in zombie.text()  # else what it had in hand was landed already, by itself
     thread, happened = THREADS.get(step, ("", ""))
     prove(pipeline, fault=f"a worker hangs {step} and wakes up", thread=thread, happened=happened, sent=sent)
 
