@@ -1,7 +1,7 @@
 """A trickle of events through the real broker and the real landing process: how long until an event is in the lake.
 
-An event's time runs from the call that sends it to the moment at which a reader of the Delta table, looking every 20 ms,
-has read its row. Upkeep runs in the middle and at the end; after it, at most one file is left a minute and day.
+The time of an event runs from the call that sends it until a reader of the Delta table, looking every 20 ms, has read
+its row. Upkeep runs in the middle and at the end; after it, at most one file is left a minute and day.
 """
 
 import math
