@@ -212,6 +212,6 @@ def test_a_process_that_stopped_while_it_opened_the_file_is_an_error_not_a_wait(
     spool.path.parent.mkdir()
     with spool.path.with_suffix(".opening").open("ab") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(RetryableError, match="opening the spool"):
+        with pytest.raises(RetryableError, match="has been opening"):
             spool.append([check_in(1)])
     spool.append([check_in(1)])
