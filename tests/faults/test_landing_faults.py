@@ -115,7 +115,9 @@ THREADS = {
 }
 
 
-@pytest.mark.parametrize("step", ZOMBIES)
+@pytest.mark.parametrize(
+    "step", [pytest.param(step, marks=() if step in THREADS else pytest.mark.chaos) for step in ZOMBIES]
+)
 def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
@@ -227,6 +229,7 @@ def test_a_producer_whose_clock_jumps_a_day_forth_and_back(pipeline: Settings, p
     prove(pipeline, fault="a producer's clock jumps a day forth and back", sent=300)
 
 
+@pytest.mark.chaos
 def test_a_worker_whose_clock_jumps_a_day_forth_and_back(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
@@ -254,19 +257,21 @@ def test_a_new_lake_is_filled_from_the_earliest_offset(
     prove(new, fault="back-fill from the earliest offset into a new lake", sent=1000)
 
 
+@pytest.mark.parametrize("kills", [1, pytest.param(8, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])
 def test_a_broker_killed_and_started_again_while_workers_land(
-    fresh_database: Settings, redis_server: Settings, check_in: Events, start_worker: StartWorker, tmp_path: Path
+    kills: int, pipeline: Settings, check_in: Events, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
     with OwnBroker(tmp_path / "broker") as broker:
-        settings = broker.settings(others, tmp_path / "lake")
+        settings = broker.at(pipeline, tmp_path / "lake")
         workers: list[Worker] = [start_worker(settings) for _ in range(2)]
-        for sent in (2000, 4000):
+        sent = 0
+        for _ in range(kills):
             with EventProducer(settings.kafka_bootstrap) as producer:
-                send(producer, check_in, range(sent - 2000, sent))
-            until_landed(settings, sent - 1900)  # landing is under way
+                send(producer, check_in, range(sent, sent + 3000))
+            sent += 3000
+            until_landed(settings, sent - 2900)  # landing is under way
             broker.kill()
             broker.start()
         until_landed(settings, sent)
         assert [worker.end() for worker in workers] == [0, 0]
-        prove(settings, fault="the broker killed and started again while two workers land", sent=sent)
+        prove(settings, fault=f"the broker killed and started again, {kills} times, while two workers land", sent=sent)

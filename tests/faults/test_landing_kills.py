@@ -52,10 +52,19 @@ STEPS = {
 }
 # The steps where little has been done yet, or where a neighbour shows the same, are left to `make test-chaos`.
 AT_LENGTH = {
-    "with half of its tables made", "before it joins the group", "after it joined the group", "before it seeks",
-    "after its first batch was read", "before the first file is written", "after Kafka's commit",
-    "when its partitions are taken", "while it leaves the group",
-}  # fmt: skip
+    "before it opens its tables",
+    "with half of its tables made",
+    "before it joins the group",
+    "after it joined the group",
+    "before it seeks",
+    "after its first batch was read",
+    "after a batch was decoded",
+    "before the first file is written",
+    "before it announces",
+    "after Kafka's commit",
+    "when its partitions are taken",
+    "while it leaves the group",
+}
 MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in STEPS]
 
 

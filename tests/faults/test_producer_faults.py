@@ -43,7 +43,7 @@ def own_broker(
     """A broker that the test may kill, and the settings of a pipeline behind it."""
     monkeypatch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")  # for the conftest's short sessions
     with OwnBroker(tmp_path / "stack") as broker:
-        yield broker, broker.settings(fresh_database, tmp_path / "lake")
+        yield broker, broker.at(fresh_database, tmp_path / "lake")
 
 
 @pytest.fixture
