@@ -221,7 +221,7 @@ class AnyOrder(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(
-    "size", [(4, 15), pytest.param((60, 40), marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])], ids=str
+    "size", [(4, 15), pytest.param((25, 40), marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])], ids=str
 )
 def test_the_ledger_holds_in_whatever_order_things_happen(
     size: tuple[int, int], kafka: Settings, new_database: Database, check_in: Events, tmp_path: Path

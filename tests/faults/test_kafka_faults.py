@@ -49,7 +49,7 @@ def own(
 ) -> Settings:
     """An empty pipeline on the module's own broker."""
     others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
-    return own_broker.settings(others, tmp_path / "lake")
+    return own_broker.at(others, tmp_path / "lake")
 
 
 def send(settings: Settings, check_in: Events, numbers: range) -> None:
@@ -73,6 +73,7 @@ def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
     prove(own, fault="a log cut before anything was landed", sent=500 - cut)
 
 
+@pytest.mark.chaos
 def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topics, check_in: Events) -> None:
     send(own, check_in, range(400))
     drain(own)
@@ -260,7 +261,7 @@ def test_a_cluster_made_anew_whose_offsets_begin_at_0(
     drain(own)
     load(own)
     with OwnBroker(tmp_path / "made anew") as broker:
-        new = broker.settings(own, Path(own.lake_uri))
+        new = broker.at(own, Path(own.lake_uri))
         send(new, check_in, range(1000, 1400))
         worker = start_worker(new)
         assert worker.ended() == 1, worker.text()
