@@ -85,6 +85,11 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
         *([delta_log.last_checkpoint()] if delta_log.last_checkpoint().exists() else []),
     ]
     folder = _set_aside(delta_log, aside)
+    if delta_log.commits()[-1] > end:
+        raise PermanentError(
+            f"{delta_log.folder}: a writer went on while the table was repaired. Nothing is lost. Stop it and repair "
+            "again: see docs/runbooks/lake-repair.md."
+        )
     done = Repair(topic, reason, len(aside), end, str(folder))
     log.warning("repaired", topic=topic, reason=reason, set_aside=len(aside), version=end, folder=str(folder))
     return done
@@ -97,6 +102,10 @@ def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str
         reason = torn(delta_log.commit(version).read_bytes()) if version > good else ""
         if reason:
             return version, f"commit {version} is torn: {reason}"
+    kept = [version for version in delta_log.commits() if version > good]
+    missing = next((wanted for wanted, version in enumerate(kept, good + 1) if version != wanted), None)
+    if missing is not None:
+        return missing, f"commit {missing} is missing below {kept[-1]}"
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, bad, delta_log.commits()[-1], Path(copy))
         lost = {action["path"] for action in _actions(table) if not _is_there(delta_log, action)}
@@ -121,11 +130,11 @@ def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Br
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, bad, end, Path(copy))
         lost = [action["path"] for action in _actions(table) if not _is_there(delta_log, action)]
-        cluster_id = table.metadata().description
+        log_id = table.metadata().description
         if lost:
             raise PermanentError(f"{delta_log.folder}: {len(lost)} files of version {end} are gone or torn. {RUNBOOK}")
         for partition, bound in broker.bounds(topic).items():
-            offset = table.transaction_version(application_id(cluster_id, GROUP, topic, partition))
+            offset = table.transaction_version(application_id(log_id, GROUP, topic, partition))
             # None: nothing of the partition had landed; landing begins at the broker's first event, as it did then.
             if offset is not None and not bound.low <= offset <= bound.high:
                 raise PermanentError(

@@ -75,6 +75,7 @@ TORN: dict[str, Callable[[DeltaLog], None]] = {
         last_commit(log).write_bytes(b"\0" * last_commit(log).stat().st_size)
     ),
     "the last commit without its offset": lambda log: first_lines(last_commit(log), 2),
+    "a commit before the last is gone": lambda log: log.commit(log.commits()[-2]).unlink(),
     "half of the last data file": lambda log: half(newest_data_file(log)),
     "the last data file is gone": lambda log: newest_data_file(log).unlink(),
 }
