@@ -3,7 +3,7 @@ INSERT INTO app.user_activity AS kept (user_id, last_active_at)
 SELECT
     came.data ->> 'user_id' AS user_id,
     max(came.occurred_at)
-FROM unnest(%(occurred_at)s::timestamptz [], %(data)s::jsonb []) AS came (occurred_at, data)
+FROM unnest(%(occurred_at)b::timestamptz [], %(data)b::jsonb []) AS came (occurred_at, data)
 WHERE jsonb_typeof(came.data -> 'user_id') = 'string' AND length(came.data ->> 'user_id') BETWEEN 1 AND 128
 GROUP BY came.data ->> 'user_id'
 ORDER BY user_id

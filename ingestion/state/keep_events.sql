@@ -14,14 +14,14 @@ SELECT DISTINCT ON (came.event_type, entity_id, came.event_id)
     came.kafka_offset,
     came.data
 FROM unnest(
-    %(event_type)s::text [],
-    %(subject)s::text [],
-    %(event_id)s::uuid [],
-    %(occurred_at)s::timestamptz [],
-    %(logged_at)s::timestamptz [],
-    %(kafka_partition)s::int [],
-    %(kafka_offset)s::bigint [],
-    %(data)s::jsonb []
+    %(event_type)b::text [],
+    %(subject)b::text [],
+    %(event_id)b::uuid [],
+    %(occurred_at)b::timestamptz [],
+    %(logged_at)b::timestamptz [],
+    %(kafka_partition)b::int [],
+    %(kafka_offset)b::bigint [],
+    %(data)b::jsonb []
 ) AS came (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
 ORDER BY came.event_type, entity_id, came.event_id, came.kafka_partition, came.kafka_offset
 ON CONFLICT (event_type, entity_id, event_id) DO UPDATE
