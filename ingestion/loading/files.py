@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 BATCH_ROWS = 20_000
+BATCH_MEGABYTES = 8.0  # of rows as they are in the file, unpacked: an event may have a megabyte
 NEVER = 2**63 - 1
 PLACE = ("kafka_partition", "kafka_offset")
 
@@ -121,11 +122,20 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
     with pq.ParquetFile(path, filesystem=filesystem) as parquet:
         groups = [number for number in range(parquet.num_row_groups) if _group_extent(parquet, number).may_hold(wanted)]
         there = [name for name in schema.names if name in parquet.schema_arrow.names]
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=there, use_threads=False):
+        size = _batch_rows(parquet)
+        for batch in parquet.iter_batches(size, row_groups=groups, columns=there, use_threads=False):
             mask = wanted.mask(batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy())
             kept = batch if mask.all() else batch.filter(mask)
             if kept.num_rows:
                 yield _in_schema(kept, file.day, schema)
+
+
+def _batch_rows(parquet: Any) -> int:
+    """Return how many rows bound a batch's memory."""
+    metadata = parquet.metadata
+    unpacked_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    fitting = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(unpacked_bytes, 1)
+    return max(1, min(BATCH_ROWS, int(fitting)))
 
 
 def _group_extent(parquet: Any, group: int) -> Extent:

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.batch import Span
 from ingestion.landing.commit import LandingTable
-from ingestion.loading.files import NEVER, Extent, Wanted, files_of
+from ingestion.loading.files import BATCH_MEGABYTES, NEVER, Extent, Wanted, files_of
 from ingestion.loading.waiting import Watermarks, find_waiting
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import EVENT_COLUMNS, landing_schema, table_uri
@@ -119,6 +119,19 @@ def test_a_column_that_a_file_does_not_have_yet_is_null(lake: str) -> None:
     assert all(batch["extensions"].null_count == batch.num_rows for batch in batches)
 
 
+def test_large_events_come_in_small_batches(tmp_path: Path) -> None:
+    uri, events = str(tmp_path / "lake"), rows(0, 100)
+    large = pa.array([f'{{"note":"{number:0200000}"}}' for number in range(len(events))])
+    events = events.set_column(events.schema.get_field_index("data"), landing_schema().field("data"), large)
+    LandingTable(uri, TOPIC, "cluster", "okr-landing").append(
+        events.set_column(3, landing_schema().field("event_date"), pa.array([date(2026, 4, 1)] * len(events))),
+        {each: Span(None, 100) for each in range(PARTITIONS)},
+    )
+    batches = list(find_waiting(uri, TOPIC, Watermarks({})).batches(COLUMNS))
+    assert sum(batch.num_rows for batch in batches) == 200
+    assert max(batch.nbytes for batch in batches) < 2 * BATCH_MEGABYTES * 1e6
+
+
 @pytest.mark.parametrize(
     ("harm", "error", "says"),
     [
@@ -135,6 +148,7 @@ def test_a_file_that_is_gone_or_torn_is_named(
         places(lake, {})
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.dictionaries(st.integers(0, 3), st.integers(0, 9)),
     st.none() | st.dictionaries(st.integers(0, 3), st.integers(0, 9)),

@@ -3,7 +3,6 @@
 import re
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -20,7 +19,6 @@ from ingestion.producer import EventProducer
 from lakehouse.errors import PermanentError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.ingestion.crash import run_until_killed
 
 TOPIC = "okr_user_events"
 Land = Callable[[int, int], None]
@@ -82,37 +80,6 @@ def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_
     assert load(pipeline, through_json)[TOPIC] == judged.num_rows == 100
     assert load(pipeline, {})[TOPIC] == 0
     assert load(pipeline)[TOPIC] == 50
-    assert verify(pipeline).passed
-
-
-KILLED_AT = {
-    "before the COPY": "import ingestion.loading.copy as c; c._copy = die",
-    "between the COPY and its watermark": "import ingestion.loading.copy as c; c._write_watermarks = die",
-    "before the transaction ends": """
-import ingestion.loading.copy as c
-write = c._write_watermarks
-c._write_watermarks = lambda *arguments: (write(*arguments), die())
-""",
-}
-
-
-@pytest.mark.parametrize("step", KILLED_AT)
-def test_a_loader_killed_leaves_every_event_loaded_once(
-    step: str, pipeline: Settings, land_check_ins: Land, tmp_path: Path
-) -> None:
-    land_check_ins(0, 300)
-    run_until_killed(pipeline, KILLED_AT[step], "from ingestion.loading import load; load(settings)", tmp_path)
-    assert raw_rows(pipeline) == 0
-    assert load(pipeline)[TOPIC] == 300
-    assert verify(pipeline).passed
-
-
-def test_two_loaders_at_once_load_every_event_once(pipeline: Settings, land_check_ins: Land) -> None:
-    land_check_ins(0, 500)
-    with ThreadPoolExecutor(2) as loaders:
-        loaded = [each[TOPIC] for each in loaders.map(load, [pipeline, pipeline])]
-    assert sorted(loaded) == [0, 500]
-    assert raw_rows(pipeline) == 500
     assert verify(pipeline).passed
 
 
