@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.batch import Batch, Limits, Span
 from ingestion.client_errors import QUIET, ClientErrors
+from ingestion.log_identity import log_ids
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
 
@@ -30,6 +31,7 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 6_000,  # how long a killed worker's partitions wait for the next one
     "heartbeat.interval.ms": 2_000,
+    "topic.metadata.refresh.interval.ms": 30_000,  # until partitions that were added are seen
     # Read ahead as fast as landing takes, with little memory: a fetch of 4 MB unpacks to ten times that.
     "queued.min.messages": 20_000,
     "queued.max.messages.kbytes": 49_152,
@@ -52,6 +54,7 @@ class PartitionReader:
             RetryableError: no broker answers, or it lacks a topic.
         """
         from confluent_kafka import Consumer
+        from confluent_kafka.admin import AdminClient
 
         self._topics = list(topics)
         self._positions: dict[tuple[str, int], int | None] = {}
@@ -66,7 +69,9 @@ class PartitionReader:
             | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": ClientErrors()}
             | overrides
         )
-        self.cluster_id = _find_topics(self._consumer, bootstrap, self._topics)
+        _find_topics(self._consumer, bootstrap, self._topics)
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+        self.log_ids = log_ids(self._admin, self._topics)  # by topic: whose offsets these are
 
     def start(self, stored_offsets: StoredOffsets, settle: Callable[[], None] = lambda: None) -> None:
         """Join the group; at each assignment `stored_offsets` is asked where to read from.
@@ -107,12 +112,18 @@ class PartitionReader:
         return batch
 
     def rewind(self) -> None:
-        """Read on from where the sink stands, for every partition in hand."""
+        """Read on from where the sink stands, for every partition in hand.
+
+        Raises:
+            RetryableError: a topic is not the one that was read so far, or the broker does not say.
+        """
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
         if self._stored_offsets is None:
             raise PermanentError("PartitionReader.start was not called before it read.")
         self._settle()
+        if self._assigned and log_ids(self._admin, self._topics) != self.log_ids:
+            raise RetryableError("A topic was deleted and made anew while it was read: its offsets start anew.")
         self._is_reassigned = False
         self._ends.clear()
         self._positions = dict(self._stored_offsets(self._assigned))
@@ -189,7 +200,7 @@ class PartitionReader:
         self._is_reassigned = True
 
 
-def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) -> str:
+def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) -> None:
     from confluent_kafka import KafkaException
 
     deadline = time.monotonic() + CONNECT_SECONDS
@@ -201,7 +212,7 @@ def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) ->
         except KafkaException as error:
             problem = error.args[0].str()
         if not problem:
-            return str(metadata.cluster_id)
+            return
         if time.monotonic() > deadline:
             raise RetryableError(
                 f"The Kafka broker at {bootstrap} was not ready within {CONNECT_SECONDS:.0f} s: {problem}. "

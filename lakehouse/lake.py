@@ -95,12 +95,13 @@ def open_table(uri: str) -> "DeltaTable":
     return LocalPaths(uri)
 
 
-def application_id(cluster_id: str, group: str, topic: str, partition: int) -> str:
+def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
     """Delta transaction application id of a partition; its version is the next offset to read (DESIGN: exactly once).
 
-    The cluster id belongs to it: a broker created anew counts offsets from 0 again and must not look like progress.
+    `log_id` names the Kafka cluster and the topic's id in it: a broker or a topic made anew counts offsets from 0
+    again, and must not look like progress.
     """
-    return f"{cluster_id}/{group}/{topic}/{partition}"
+    return f"{log_id}/{group}/{topic}/{partition}"
 
 
 def cause(error: object) -> str:

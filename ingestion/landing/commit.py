@@ -44,22 +44,23 @@ class FencedError(RetryableError):
 class LandingTable:
     """One topic's table in the lake, as one consumer group commits to it."""
 
-    def __init__(self, lake_uri: str, topic: str, cluster_id: str, group: str) -> None:
+    def __init__(self, lake_uri: str, topic: str, log_id: str, group: str) -> None:
         """Open the table; it is made when missing.
 
         Raises:
-            PermanentError: its events came from another Kafka cluster.
+            PermanentError: its events came from another log, of a cluster or topic that was made anew.
         """
         uri = table_uri(lake_uri, topic)
         self._uri = uri if "://" in uri else str(Path(uri).absolute())
-        self._topic, self._cluster_id, self._group = topic, cluster_id, group
+        self._topic, self._log_id, self._group = topic, log_id, group
         self._table = self._open_or_create()
         known = self._table.metadata().description
-        if known != cluster_id:
+        if known != log_id:
             raise PermanentError(
-                f"The lake table {self._uri} holds events of Kafka cluster {known}, but this broker is {cluster_id}: "
-                "its offsets start anew and must not be mixed with the old ones. Point OKR_LAKE_URI at a new folder, "
-                "or connect to the broker that the lake was filled from. Nothing was written."
+                f"The lake table {self._uri} holds events of the log {known} (cluster id/topic id), but the topic of "
+                f"this broker is {log_id}: it was made anew, its offsets start anew and must not be mixed with the old "
+                "ones. Point OKR_LAKE_URI at a new folder, or connect to the broker that the lake was filled from. "
+                "Nothing was written."
             )
 
     def next_offset(self, partition: int) -> int | None:
@@ -167,7 +168,7 @@ class LandingTable:
                 landing_schema(),
                 partition_by=PARTITION_COLUMN,
                 name=self._topic,
-                description=self._cluster_id,
+                description=self._log_id,
                 configuration=CONFIGURATION,
             )
         except (DeltaError, OSError) as error:
@@ -191,7 +192,7 @@ class LandingTable:
                 raise self._unreadable(f"commit {version} is torn: {reason}")
 
     def _application_id(self, partition: int) -> str:
-        return application_id(self._cluster_id, self._group, self._topic, partition)
+        return application_id(self._log_id, self._group, self._topic, partition)
 
 
 def _with_all_columns(table: "DeltaTable") -> "DeltaTable":

@@ -26,12 +26,12 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 
     Raises:
         RetryableError: Kafka or the lake failed; start again, it goes on where the lake stands.
-        PermanentError: an offset is out of the broker's range, or the lake belongs to another cluster.
+        PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
     """
     limits = limits or Limits()
     reader = PartitionReader(settings.require("kafka_bootstrap"), GROUP, TOPICS)
     lake_uri = settings.require("lake_uri")
-    tables = {topic: LandingTable(lake_uri, topic, reader.cluster_id, GROUP) for topic in TOPICS}
+    tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     decode_batch(ANNOUNCED_TOPIC, ())  # pyarrow's first array imports pandas: seconds, better before we own partitions
     lander = Lander(reader, tables, announcer)

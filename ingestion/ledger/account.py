@@ -31,6 +31,7 @@ class TopicLedger:
     distinct_events: int = 0
     by_partition: Sequence[PartitionLedger] = ()
     is_broker_known: bool = True
+    is_same_log: bool = True
 
     @property
     def produced(self) -> int | None:
@@ -75,7 +76,13 @@ class TopicLedger:
     @property
     def problems(self) -> list[str]:
         """What is missing, double or does not add up."""
-        return [f"partition {each.partition}: {problem}" for each in self.by_partition for problem in each.problems]
+        found = [f"partition {each.partition}: {problem}" for each in self.by_partition for problem in each.problems]
+        if self.is_same_log:
+            return found
+        return [
+            "the lake holds events of another log: the broker's topic was made anew, its offsets mean others",
+            *found,
+        ]
 
     @property
     def passed(self) -> bool:

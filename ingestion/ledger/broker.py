@@ -7,6 +7,7 @@ from typing import Self
 
 from ingestion.client_errors import QUIET
 from ingestion.ledger.offsets import Gap
+from ingestion.log_identity import log_ids
 from lakehouse.errors import RetryableError
 
 ANSWER_SECONDS = 10.0
@@ -25,8 +26,10 @@ class Broker:
 
     def __init__(self, bootstrap: str) -> None:
         from confluent_kafka import Consumer
+        from confluent_kafka.admin import AdminClient
 
         self._is_away = False
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap,
@@ -68,6 +71,14 @@ class Broker:
         except KafkaException as error:
             self._is_away = True
             raise RetryableError(f"The broker does not answer: {error.args[0].str()}.") from error
+
+    def log_id(self, topic: str) -> str:
+        """Return which log the topic is.
+
+        Raises:
+            RetryableError: the broker does not answer, or lacks the topic.
+        """
+        return log_ids(self._admin, [topic])[topic]
 
     def has_record(self, topic: str, partition: int, gap: Gap) -> bool:
         """Say whether a record that a consumer can read lies in a gap; what lies there else is the broker's own.

@@ -70,6 +70,17 @@ def read_landed(
         raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
 
 
+def landed_log(lake_uri: str, topic: str) -> str | None:
+    """Return the log whose offsets a landing table holds, None where there is no table."""
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        log_id: str | None = open_table(table_uri(lake_uri, topic)).metadata().description
+    except TableNotFoundError:
+        return None
+    return log_id
+
+
 def _read(
     table: "DeltaTable", topic: str, watermarks: Mapping[int, int], known: Collection[int]
 ) -> dict[int, LandedPartition]:
@@ -84,9 +95,9 @@ def _read(
             here = partitions == partition
             account = landed.setdefault(partition, LandedPartition())
             account.add(offsets[here], is_rejected[here], watermarks.get(partition, 0))
-    cluster_id = table.metadata().description
+    log_id = table.metadata().description
     for partition in {*landed, *watermarks, *known}:
-        version = table.transaction_version(application_id(cluster_id, GROUP, topic, partition))
+        version = table.transaction_version(application_id(log_id, GROUP, topic, partition))
         if version is not None:
             landed.setdefault(partition, LandedPartition()).next_offset = version
     return landed

@@ -16,7 +16,7 @@ from typing import Self
 
 from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.broker import Bounds, Broker
-from ingestion.ledger.landed import LandedPartition, read_landed
+from ingestion.ledger.landed import LandedPartition, landed_log, read_landed
 from ingestion.ledger.loaded import LoadedPartition, LoadedTopic, read_loaded
 from ingestion.ledger.offsets import Gap
 from lakehouse.contracts import TOPICS
@@ -82,7 +82,14 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
         )
         for partition in sorted({*landed, *loaded.partitions, *(log.bounds or ())})
     ]
-    return TopicLedger(topic, loaded.distinct_events, accounts, is_broker_known=log.bounds is not None)
+    log_id = landed_log(lake_uri, topic)
+    return TopicLedger(
+        topic,
+        loaded.distinct_events,
+        accounts,
+        is_broker_known=log.bounds is not None,
+        is_same_log=log.bounds is None or log_id in (None, broker.log_id(topic)),
+    )
 
 
 def _verify_partition(

@@ -57,9 +57,9 @@ class CrashError(Exception):
 class LandingWorker:
     """One worker, step by step: it reads batches and lands them later, in the order in which it read them."""
 
-    def __init__(self, pipeline: Settings, cluster_id: str) -> None:
+    def __init__(self, pipeline: Settings, log_id: str) -> None:
         self.reader = PartitionReader(pipeline.kafka_bootstrap, GROUP, [TOPIC])
-        self.table = LandingTable(pipeline.lake_uri, TOPIC, cluster_id, GROUP)
+        self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, GROUP)
         self.batches: list[Batch] = []
         self.reader._stored_offsets = self._stored_offsets  # the partitions are given by hand: no group is joined
 
@@ -128,7 +128,7 @@ class AnyOrder(RuleBasedStateMachine):
         )
         topics = Topics(self.pipeline.kafka_bootstrap)
         topics.empty()
-        self.cluster_id = topics.cluster_id()
+        self.log_id = topics.log_id(TOPIC)
         self.producer = self.stack.enter_context(EventProducer(self.pipeline.kafka_bootstrap))
         self.sent = self.distinct = 0
         self.repeated: EncodedEvent | None = None
@@ -137,7 +137,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.workers = [self._new_worker(number) for number in range(2)]
 
     def _new_worker(self, number: int) -> LandingWorker:
-        worker = LandingWorker(self.pipeline, self.cluster_id)
+        worker = LandingWorker(self.pipeline, self.log_id)
         worker.assign(self.assigned[number])
         return worker
 

@@ -208,7 +208,7 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
 ) -> None:
     """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
     send(own, check_in, range(400))
-    table = LandingTable(own.lake_uri, TOPIC, topics.cluster_id(), GROUP)
+    table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), GROUP)
     stale = PartitionReader(own.kafka_bootstrap, GROUP, [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
     batches: list[Batch] = []

@@ -399,7 +399,7 @@ UPKEEP_KILLED_AT = {
 }
 
 
-SHORT = ("with the new file written", "while a merge is committed", "after the checkpoint, before the log's clean-up")
+SHORT = ("while a merge is committed", "after the checkpoint, before the log's clean-up")
 
 
 @pytest.mark.parametrize(

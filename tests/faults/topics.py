@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
 )
 
 from infra.local.kafka import PARTITIONS, TOPIC_SETTINGS
+from ingestion.log_identity import log_ids
 from tests.faults.waiting import until
 
 ANSWER_SECONDS = 30
@@ -37,9 +38,9 @@ class Topics:
         """Return the topics that the broker has."""
         return set(self._admin.list_topics(timeout=ANSWER_SECONDS).topics)
 
-    def cluster_id(self) -> str:
-        """Return the broker's cluster id."""
-        return str(self._admin.list_topics(timeout=ANSWER_SECONDS).cluster_id)
+    def log_id(self, topic: str) -> str:
+        """Return which log a topic is, by cluster and topic id."""
+        return log_ids(self._admin, [topic])[topic]
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete topics and wait until they are gone."""
