@@ -181,11 +181,15 @@ def test_processes_killed_at_random_while_they_drain_and_others_go_on_appending(
     done = 0
     for _ in range(kills):
         drainer = drain_command(pipeline, spool, "from ingestion.spool import drain; drain.BATCH_EVENTS = 20")
-        # It takes most of a second to begin; the moment is random, nothing is waited for.
-        moment = time.monotonic() + chance.uniform(0.5, 3.0)
-        while time.monotonic() < moment and done < len(events):
-            spool.append(events[done : done + 10])
-            done += 10
+        waiting = spool.state().waiting
+        # From its first batch on it may be killed at any moment: a random one is the point, nothing is waited for.
+        until(lambda before=waiting: spool.state().waiting < before or not before, "the process has begun to send")
+        moment = time.monotonic() + chance.uniform(0.0, 0.3)
+        while time.monotonic() < moment:
+            spool.append(events[done : done + 5])
+            done += len(events[done : done + 5])
+        spool.append(events[done : done + 150])
+        done += len(events[done : done + 150])
         drainer.kill()
         drainer.communicate(timeout=60)
     spool.append(events[done:])
