@@ -139,7 +139,8 @@ def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
     known = pa.schema(table.schema().to_arrow())
     schema = known.remove(known.get_field_index(PARTITION_COLUMN))
     frame: Any = pl.from_arrow(schema.empty_table())
-    rows = pl.scan_parquet(paths, schema=frame.schema, missing_columns="insert", hive_partitioning=False).collect()
+    options: dict[str, Any] = {"missing_columns": "insert", "hive_partitioning": False, "glob": False}
+    rows = pl.scan_parquet(paths, schema=frame.schema, **options).collect()
     return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).select(schema.names).cast(schema)
 
 

@@ -1,8 +1,11 @@
 """`okr lake upkeep`: one at a time on all hosts, table by table. Safe beside landing, loading and every reader."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+import psycopg
 
 from ingestion.upkeep import report
 from ingestion.upkeep.log import DeltaLog, shorten
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+PACKAGE = "ingestion.upkeep"
 VACUUM_PAUSE_SECONDS = 6 * 3600.0  # a vacuum lists every file of the table
 CLOCK_TOLERANCE_SECONDS = 3600.0
 
@@ -33,13 +37,11 @@ def upkeep(settings: Settings) -> list[TableUpkeep] | None:
     """
     lake_uri = settings.require("lake_uri")
     done, failed = [], []
-    # Only what a lock is good for hangs on it: no work done twice. A lost one loses and doubles nothing (see `merge`).
-    with connect(settings.require("dsn_loader"), application="okr-upkeep", autocommit=True) as connection:
-        is_ours, database_now_s = connection.execute(read_sql(__package__ or "", "lock")).fetchone() or (False, 0.0)
-        if not is_ours:
+    with _turn(settings.require("dsn_loader")) as database_now_s:
+        if database_now_s is None:
             log.info("another upkeep is at work")
             return None
-        is_clock_right = _is_clock_right(float(str(database_now_s)))
+        is_clock_right = _is_clock_right(database_now_s)
         last = report.read_last(lake_uri)
         for topic in TOPICS:
             try:
@@ -53,6 +55,21 @@ def upkeep(settings: Settings) -> list[TableUpkeep] | None:
     if failed:
         raise failed[0]
     return done
+
+
+@contextmanager
+def _turn(dsn: str) -> Iterator[float | None]:
+    """Hold the lock, and give the database's time in UTC seconds; None where another upkeep holds it.
+
+    Only that no work is done twice hangs on it. A lock that was lost loses and doubles nothing (see `merge`).
+    """
+    with connect(dsn, application="okr-upkeep", autocommit=True) as connection:
+        is_ours, now_s = connection.execute(read_sql(PACKAGE, "lock")).fetchone() or (False, 0.0)
+        try:
+            yield float(str(now_s)) if is_ours else None
+        finally:
+            with suppress(psycopg.Error):  # a connection that was cut has given it back
+                connection.execute(read_sql(PACKAGE, "unlock"))  # else it would end some time after the connection
 
 
 def _keep_report(lake_uri: str, done: list[TableUpkeep]) -> None:

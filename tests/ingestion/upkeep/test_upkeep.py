@@ -37,7 +37,7 @@ DAY_SECONDS = 86_400
 @pytest.fixture
 def lake(fresh_database: Settings, tmp_path: Path) -> Settings:
     """A database, and a lake with no table in it."""
-    return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "a lake")})
+    return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "a lake [1]")})
 
 
 def batch(partition: int, start: int, rows: int, day: date = TODAY) -> pa.Table:
