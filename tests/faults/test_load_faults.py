@@ -111,7 +111,7 @@ def test_a_loader_killed_at_random_moments(
     prove(pipeline, fault="loader killed at random moments", sent=sent)
 
 
-@pytest.mark.parametrize("loaders", [3, pytest.param(10, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("loaders", [2, pytest.param(10, marks=pytest.mark.chaos)])
 def test_loaders_that_race(
     loaders: int, pipeline: Settings, land_events: LandEvents, start_worker: StartWorker
 ) -> None:

@@ -56,7 +56,6 @@ STEPS = {
 AT_LENGTH = set(STEPS) - {
     "with the events kept, nothing projected",
     "after COMMIT, before Kafka's commit",
-    "in the middle of writing to Redis",
 }
 MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in STEPS]
 

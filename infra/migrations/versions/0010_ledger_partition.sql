@@ -18,6 +18,7 @@ COMMENT ON TABLE ops.ledger_partition IS 'Conservation by partition: produced = 
 COMMENT ON COLUMN ops.ledger_partition.produced IS 'Offsets that the broker gave since landing began; null when it could not be asked.';
 COMMENT ON COLUMN ops.ledger_partition.unlanded IS 'Offsets at or beyond the lake''s transaction version: on the way; null when the broker could not be asked.';
 COMMENT ON COLUMN ops.ledger_partition.absent IS 'Offsets below it that are not in the lake. The broker itself has no record there, or there is a problem.';
+COMMENT ON COLUMN ops.ledger.produced IS 'Offsets that the broker gave since landing began; null when it could not be asked.';
 GRANT SELECT, INSERT ON ops.ledger_partition TO okr_loader;
 
 -- The raw gate asks for the definitions of the key results that a batch names; without this it reads all of raw.
