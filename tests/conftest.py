@@ -138,7 +138,7 @@ def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, 
 @pytest.fixture
 def check_in() -> Callable[[int], EncodedEvent]:
     """A good event by number: key result k<number mod 50>, value <number>, one second after the number before."""
-    begun = datetime.now(UTC) - timedelta(days=2)
+    begun = datetime.now(UTC) - timedelta(days=20)  # a million of them are twelve days
 
     def event(number: int) -> EncodedEvent:
         data = CheckInRecorded(check_in_id=f"c{number}", key_result_id=f"k{number % 50}", value=float(number))
