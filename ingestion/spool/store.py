@@ -49,12 +49,13 @@ class SpooledEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SpoolState:
-    """What a spool holds: events and bytes in all, how many of them the broker refused for good, age of the oldest."""
+    """What a spool holds: events that wait or were refused, their bytes, age of the oldest, and how full it is."""
 
     waiting: int
     refused: int
     bytes: int
     oldest_seconds: float
+    fill_ratio: float
 
 
 class Spool:
@@ -124,11 +125,12 @@ class Spool:
     def state(self) -> SpoolState:
         """Return what the spool holds; a spool that nobody has opened yet is empty and is not made by asking."""
         if not self.path.exists():
-            return SpoolState(0, 0, 0, 0.0)
+            return SpoolState(0, 0, 0, 0.0, 0.0)
         with self._reading() as connection:
             events, size, refused, oldest_at = connection.execute(_sql("state")).fetchone()
         age = 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
-        return SpoolState(events - refused, refused, size, age)
+        fill_ratio = max(events / self._limits.events, size / self._limits.bytes)
+        return SpoolState(events - refused, refused, size, age, fill_ratio)
 
     @contextmanager
     def draining(self, limit_seconds: float) -> Iterator[bool]:

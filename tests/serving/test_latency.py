@@ -2,14 +2,17 @@
 
 import random
 import threading
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from ingestion.events import decode
+from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
-from serving.latency import BUCKETS, Histogram, Latencies, samples
+from serving.latency import BUCKETS, Histogram, Latencies, LatencyReporter, samples
+from serving.outbox import Outbox
 from tests.serving.client import Api, serving
 from tests.serving.topic import read_until
 
@@ -83,3 +86,15 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
     assert payload.labels == {"method": "GET", "route": "/v1/users/{user_id:path}/activity"}
     assert payload.value > 0
     assert b"somebody" not in event.value
+
+
+def test_latencies_leave_half_the_spool_to_what_users_say(tmp_path: Path) -> None:
+    outbox = Outbox("127.0.0.1:1", Spool(tmp_path, "okr-api", Limits(events=20)))
+    reporter = LatencyReporter(outbox, window_s=3600.0)
+
+    def reported() -> int:
+        reporter.latencies.observe("GET", "/x", 200, 1.0)
+        reporter._report()
+        return outbox.state().waiting
+
+    assert [reported() for _ in range(4)] == [5, 10, 15, 15]

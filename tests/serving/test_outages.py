@@ -143,10 +143,10 @@ def test_health_is_well_again_when_the_broker_is_back(api: Api, tmp_path: Path, 
     with serving(away) as cut_off:
         cut_off.services.outbox.post([page_viewed("well again")])
         until(lambda: events(cut_off)["status"] == "degraded", "health tells that events wait")
-        assert events(cut_off)["waiting"] == 1
+        assert events(cut_off)["waiting"] > 0
         with forwarding(port, kafka.kafka_bootstrap):
             until(lambda: events(cut_off)["status"] == "ok", "health is well again")
-            assert events(cut_off)["waiting"] == 0
+            until(lambda: events(cut_off)["waiting"] == 0, "nothing waits any more")
 
 
 def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:
