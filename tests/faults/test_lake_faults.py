@@ -478,6 +478,7 @@ def read_all(settings: Settings, count: int) -> dict[int, list[Any]]:
     return found
 
 
+@pytest.mark.chaos
 def test_upkeep_by_two_hosts_at_once_is_done_by_one(
     pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
