@@ -97,6 +97,7 @@ def test_three_workers_join_and_leave_at_random_while_events_flow(
     assert min(left.values()) > 0, left
     for worker in places:
         worker.leave()
+    assert verified(pipeline)["topics"][TOPIC]["rejected"] == 0
     prove(pipeline, fault=f"three workers join and leave at random, {count:,} events", sent=count)
 
 
