@@ -1,6 +1,6 @@
 """Joining small files, in two sizes, so that a file is rewritten about twice before it is settled.
 
-Every run joins a day's small files to files of 4 MB; only when a day has 8 of those are they joined to 32 MB. (One size
+Every run joins a day's small files to files of 4 MB; only when a day has 5 of those are they joined to 20 MB. (One size
 alone would rewrite today's growing file at every run.) The rule looks at sizes and not at dates: today's files are
 joined like those of a day long past. A day keeps at least one file, so that two years of a small organisation's history
 are about 700 files: to read them all costs 0.2 s more than to read one.
@@ -38,8 +38,8 @@ log = get_logger(__name__)
 
 APPLICATION = "okr-upkeep"
 SMALL_BYTES = 4_000_000
-LARGE_BYTES = 32_000_000
-MOST_MIDDLING = 8
+LARGE_BYTES = 20_000_000  # half a million events, 0.7 GB while they are joined
+MOST_MIDDLING = 5
 BINS_OF_A_COMMIT = 100
 ATTEMPTS = 3
 COMMIT_RETRIES = 100  # against appends, which are no conflict but take the version
