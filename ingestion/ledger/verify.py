@@ -41,19 +41,20 @@ def verify(settings: Settings) -> Ledger:
 
 @dataclass(frozen=True)
 class BrokerTopic:
-    """What the broker knows of a topic; `bounds` is None where it could not be asked."""
+    """What the broker knows of a topic; `bounds` and `log_id` are None where it could not be asked."""
 
     broker: Broker
     topic: str
     bounds: Mapping[int, Bounds] | None
+    log_id: str | None
 
     @classmethod
     def ask(cls, broker: Broker, topic: str) -> Self:
-        """Ask for the bounds now."""
+        """Ask for the bounds, and which log it is, now."""
         try:
-            return cls(broker, topic, broker.bounds(topic))
+            return cls(broker, topic, broker.bounds(topic), broker.log_id(topic))
         except RetryableError:
-            return cls(broker, topic, None)  # shown as an unknown `produced`; gaps then stay unexcused
+            return cls(broker, topic, None, None)  # shown as an unknown `produced`; gaps then stay unexcused
 
     def bound(self, partition: int) -> Bounds | None:
         """Return a partition's bounds."""
@@ -82,13 +83,13 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
         )
         for partition in sorted({*landed, *loaded.partitions, *(log.bounds or ())})
     ]
-    log_id = landed_log(lake_uri, topic)
+    landed_id = landed_log(lake_uri, topic)
     return TopicLedger(
         topic,
         loaded.distinct_events,
         accounts,
         is_broker_known=log.bounds is not None,
-        is_same_log=log.bounds is None or log_id in (None, broker.log_id(topic)),
+        is_same_log=None in (landed_id, log.log_id) or landed_id == log.log_id,
     )
 
 

@@ -113,10 +113,10 @@ def _cluster_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
     found = str(table.metadata().description)
     if watermarks.cluster_id not in (None, found):
         raise PermanentError(
-            f"raw.{topic} is loaded from Kafka cluster {watermarks.cluster_id}, but the lake table {table.table_uri} "
-            f"holds events of cluster {found}, whose offsets start anew: they would be taken for loaded ones. Nothing "
-            "was loaded. Point OKR_LAKE_URI at the lake that this warehouse was filled from, or load the new lake into "
-            "a new warehouse (a new OKR_STATE, or an empty database with `okr migrate`)."
+            f"raw.{topic} is loaded from the Kafka log {watermarks.cluster_id} (cluster id/topic id), but the lake "
+            f"table {table.table_uri} holds events of the log {found}, whose offsets start anew: they would be taken "
+            "for loaded ones. Nothing was loaded. Point OKR_LAKE_URI at the lake that this warehouse was filled from, "
+            "or load the new lake into a new warehouse (a new OKR_STATE, or an empty database with `okr migrate`)."
         )
     return found
 
