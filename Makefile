@@ -45,6 +45,7 @@ lint: $(DEV) ## Style, import direction, dbt conventions, lock
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
 	.venv/bin/pytest -q tests/dbt_project/test_conventions.py
+	.venv/bin/okr contracts schemas --check
 	.ci/check-lock
 
 type: $(DEV) ## mypy, strict

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from ingestion.upkeep.log import DeltaLog
+from ingestion.delta.log import DeltaLog
 from ingestion.upkeep.merge import SMALL_BYTES
 from ingestion.upkeep.report import read_last
 from lakehouse.contracts import TOPICS

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter, eq
+from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -32,7 +33,8 @@ TIME = (
     rf"\A((19[7-9][0-9]|2[01][0-9]{{2}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\z"
 )
-SECOND_OBJECT = r"\}\s*,"
+# Within `data` and whatever follows it: another member of that name, also where escapes hide it.
+SECOND_DATA = r',\s*"(data"|[^"\\]*\\)'
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ def _cut_data(values: Sequence[bytes]) -> "tuple[pa.Array, np.ndarray]":
     """Return the bytes of each message's `data`, and whether they are surely that and can be stored as they are.
 
     They are taken from the first brace within to the last but one. That is right where `"data":` stands before it,
-    which in JSON with no unknown key can be no text, and where no brace within is followed by a comma, so that no
-    second `data` comes after it.
+    which in JSON with no unknown key can be no text, and where the message ends with two braces (no other member is an
+    object) and no second `data` follows.
     """
     import numpy as np
     import pyarrow as pa
@@ -150,7 +152,7 @@ def _cut_data(values: Sequence[bytes]) -> "tuple[pa.Array, np.ndarray]":
         for value, start in pairs
     ]
     data = pa.array([value[start:-1] for value, start in pairs], pa.binary())
-    is_strange = find_suspects(pa.array(values, pa.binary()), data, also=SECOND_OBJECT)
+    is_strange = find_suspects(pa.array(values, pa.binary()), data, also=SECOND_DATA)
     return data, np.array(is_named, np.bool_) & ~is_strange
 
 
@@ -218,13 +220,13 @@ def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct]
     bare: list[tuple[str, Any, Any]] = []
     patterns = {}
     for each in msgspec.structs.fields(model):
-        options = [option for option in get_args(each.type) or (each.type,) if option is not type(None)]
-        hint = each.type if get_origin(each.type) is Annotated else options[0]
+        is_optional = get_origin(each.type) in (Union, UnionType) and type(None) in get_args(each.type)
+        hint = next(option for option in get_args(each.type) if option is not type(None)) if is_optional else each.type
         base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         meta = next((meta for meta in metas if isinstance(meta, msgspec.Meta) and meta.pattern), None)
         if base is str and meta is not None and meta.pattern is not None:
             patterns[each.name] = re.compile(meta.pattern)
             plain: Any = Annotated[str, msgspec.Meta(min_length=meta.min_length, max_length=meta.max_length)]
-            bare.append((each.name, plain if hint is each.type else plain | None, each.default))
+            bare.append((each.name, plain | None if is_optional else plain, each.default))
     name = f"Bare{model.__name__}"
     return msgspec.defstruct(name, bare, bases=(model,), kw_only=True, frozen=True, gc=False), patterns

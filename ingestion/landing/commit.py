@@ -3,7 +3,7 @@
 The protocol, and what each step is for:
 1. The snapshot is refreshed and must say, for each partition, that its next offset is where this batch starts.
    (A transaction id alone is no guard: delta-rs #2580 let the same one in twice.)
-2. The rows are written as files, which nobody sees yet.
+2. The rows are written as files, which nobody sees yet, and flushed to the disk.
 3. The files are added on that snapshot together with the partitions' new next offsets, in one commit. A worker that
    raced past us since step 1 makes the commit fail: we are fenced.
 4. After any error the table is read again and its versions decide, never the exception: an error may come back although
@@ -11,11 +11,14 @@ The protocol, and what each step is for:
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.batch import Span
+from ingestion.delta.durable import sync
+from ingestion.delta.log import DeltaLog
+from ingestion.delta.torn import torn
 from ingestion.landing.files import STATISTICS_COLUMNS, write_files
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import PARTITION_COLUMN, application_id, cause, landing_schema, table_uri
@@ -30,10 +33,10 @@ log = get_logger(__name__)
 
 ATTEMPTS = 3
 LONGEST_TRANSACTION_SECONDS = 3600.0  # upkeep deletes files that no commit names when they are two days old
-# Readers skip files by the statistics that `files` writes; a checkpoint bounds what opening the table reads.
+# Readers skip files by the statistics that `files` writes.
 CONFIGURATION: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
-    "delta.checkpointInterval": "50",
+    "delta.checkpointInterval": "1000",  # upkeep writes one at every run; this is for a stack without it
 }
 
 
@@ -93,14 +96,17 @@ class LandingTable:
         begun = time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the machine sleeps, and nobody sets it
         try:
             files = write_files(rows, self._uri)
+            self._flush(file.path for file in files)
         except OSError as failed:
             raise self._unwritable(failed) from failed
         error: Exception | None = None
         for _ in range(ATTEMPTS):
             if time.clock_gettime(time.CLOCK_BOOTTIME) - begun > LONGEST_TRANSACTION_SECONDS:
                 raise FencedError(f"{self._topic}: this batch's files are so old that upkeep may have deleted them.")
+            before = self._table.version()
             error = self._try_commit(files, spans)
             if error is None:
+                self._flush_commits(before)
                 return
             log.warning("a commit failed, the table decides", topic=self._topic, error=cause(error))
             self._table = self._open_or_create()
@@ -108,6 +114,21 @@ class LandingTable:
                 return
             self._check_start(spans)
         raise self._unwritable(error) from error
+
+    def _flush(self, paths: Iterable[str]) -> None:
+        if "://" not in self._uri:
+            sync(Path(self._uri, path) for path in paths)
+
+    def _flush_commits(self, before: int) -> None:
+        """Flush the commits since a version: after a power cut the lake must not be behind what Kafka was told."""
+        self.refresh()
+        delta_log = DeltaLog(self._uri)
+        try:
+            if delta_log.folder is not None:
+                commits = map(delta_log.commit, range(before + 1, self._table.version() + 1))
+                sync(path for path in commits if path.is_file())
+        except OSError as failed:
+            raise self._unwritable(failed) from failed
 
     def _unreadable(self, error: object) -> RetryableError:
         return RetryableError(
@@ -183,9 +204,6 @@ class LandingTable:
         Raises:
             RetryableError: it is torn.
         """
-        from ingestion.upkeep.log import DeltaLog
-        from ingestion.upkeep.torn import torn
-
         delta_log = DeltaLog(self._uri)
         for version in delta_log.commits()[-1:]:
             if reason := torn(delta_log.commit(version).read_bytes()):

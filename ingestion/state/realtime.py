@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.state.store import CHECK_IN, USER, Recent, Row
+from ingestion.state.store import ABOUT_A_USER, CHECK_IN, Recent, Row
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
             continue
         user = msgspec.json.decode(row["data"]).get("user_id")
         # In an event whose contract knows no user it is an unknown field, and may be anything.
-        if row["event_type"] != USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
+        if row["event_type"] not in ABOUT_A_USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
             users[user] = max(at, users.get(user, at))
         if row["event_type"] == CHECK_IN:
             check_ins[row["event_id"]] = at

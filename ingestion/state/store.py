@@ -24,6 +24,7 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.state"
 USER = "okr.user.defined.v1"
+ABOUT_A_USER = frozenset({USER, "okr.user.deactivated.v1"})  # who is named there did not do it
 OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
 CHECK_IN = "okr.check_in.recorded.v1"
@@ -127,7 +128,7 @@ class StateStore:
         self._run("refuse_event", topic=topic, reason=str(error), **place)
 
     def _keep_all(self, rows: Sequence[Row]) -> bool:
-        active = [row for row in rows if row["event_type"] != USER and '"user_id"' in row["data"]]
+        active = [row for row in rows if row["event_type"] not in ABOUT_A_USER and '"user_id"' in row["data"]]
         if active:
             self._run("keep_activity", **_columns(active, ("occurred_at", "data")))
         followed = [row for row in rows if row["event_type"] in FOLLOWED]

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ingestion.delta.durable import sync
 from ingestion.landing.files import write_files
-from ingestion.upkeep.durable import sync
 from lakehouse.errors import RetryableError
 from lakehouse.lake import PARTITION_COLUMN, cause
 from lakehouse.logs import get_logger

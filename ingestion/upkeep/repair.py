@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from ingestion.delta.log import DeltaLog
+from ingestion.delta.torn import torn
 from ingestion.landing.consumer import GROUP
 from ingestion.ledger.broker import Broker
-from ingestion.upkeep.log import DeltaLog
-from ingestion.upkeep.torn import torn
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import PermanentError
 from lakehouse.lake import application_id, table_uri

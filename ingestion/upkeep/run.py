@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from ingestion.delta.log import DeltaLog
 from ingestion.upkeep import report
-from ingestion.upkeep.log import DeltaLog, shorten
 from ingestion.upkeep.merge import fence, merge
 from ingestion.upkeep.report import TableUpkeep
+from ingestion.upkeep.shorten import shorten
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.lake import cause, open_table, table_uri

@@ -13,12 +13,12 @@ from _pytest.mark.structures import ParameterSet
 from deltalake import DeltaTable
 
 from ingestion.batch import Limits
+from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.upkeep import upkeep
-from ingestion.upkeep.log import DeltaLog
 from ingestion.upkeep.repair import repair
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri

@@ -17,6 +17,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ingestion.batch import Limits, Span
+from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
@@ -25,7 +26,6 @@ from ingestion.loading import load
 from ingestion.log_identity import log_ids
 from ingestion.producer import EventProducer
 from ingestion.upkeep import upkeep
-from ingestion.upkeep.log import DeltaLog
 from ingestion.upkeep.report import TableUpkeep
 from lakehouse.errors import RetryableError
 from lakehouse.lake import application_id, open_table, table_uri
@@ -44,7 +44,7 @@ IMPORTS = """
 import deltalake
 from ingestion.landing import commit
 from ingestion.landing.commit import LandingTable
-from ingestion.upkeep import log, merge, run
+from ingestion.upkeep import merge, run, shorten
 """
 
 
@@ -313,7 +313,7 @@ def test_a_worker_is_killed_before_its_checkpoint(
 def test_offsets_survive_everything_that_upkeep_does(
     pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.upkeep.log.KEPT_COMMITS", 5)
+    monkeypatch.setattr("ingestion.upkeep.shorten.KEPT_COMMITS", 5)
     send(producer, check_in, range(500))
     drain(pipeline, rows=30)
     load(pipeline)
@@ -393,9 +393,9 @@ UPKEEP_KILLED_AT = {
     "while a merge is committed": "before(merge, '_commit', lambda: die_soon(0.02))",
     "after a merge": "after(merge, '_commit', die)",
     "before the vacuum": "before(run, '_vacuum', die)",
-    "before the checkpoint": "before(log, 'shorten', die); before(run, 'shorten', die)",
-    "after the checkpoint, before the log's clean-up": "before(log, '_read_back', die)",
-    "in the middle of the log's clean-up": "before(log, '_thin', die)",
+    "before the checkpoint": "before(shorten, 'shorten', die); before(run, 'shorten', die)",
+    "after the checkpoint, before the log's clean-up": "before(shorten, '_read_back', die)",
+    "in the middle of the log's clean-up": "before(shorten, '_thin', die)",
 }
 
 

@@ -13,6 +13,7 @@ from ingestion.events import encode
 from ingestion.landing import decode as landing
 from ingestion.landing.bulk import decode_good
 from lakehouse.contracts import TOPICS
+from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.prediction import PredictionServed
@@ -102,6 +103,17 @@ def test_a_moment_of_the_payload_out_of_range_is_left() -> None:
         assert assert_alike("okr_ai_predictions", [Message(json.dumps(event).encode())]) == expected
 
 
+@pytest.mark.parametrize(
+    "labels", [{}, {"route": "/v1/check-ins"}, {"Route": "x"}, {"route": 5}, "route", ["route"], None]
+)
+def test_fields_that_hold_other_things_than_text_are_judged_alike(labels: object) -> None:
+    sampled = AppMetricSampled(app="api", instance="1", metric="latency", value=0.1, unit="s", labels={"route": "/"})
+    event = json.loads(encode(sampled, at=AT, source="test").value)
+    event["data"]["labels"] = labels
+    expected = [0] if labels in ({}, {"route": "/v1/check-ins"}) else []
+    assert assert_alike("okr_system_metrics", [Message(json.dumps(event).encode())]) == expected
+
+
 LEFT = {
     "an id in capitals": {"id": check_in()["id"].upper()},
     "a time with an offset": {"time": "2026-11-24T12:00:00+01:00"},
@@ -189,6 +201,17 @@ def bent(draw: st.DrawFn) -> bytes:
 )
 @example(
     [(json.dumps(check_in()).encode()[:-1] + b',"d\\u0061ta":' + json.dumps(check_in()["data"]).encode() + b"}", None)]
+)
+@example(
+    [
+        (
+            json.dumps(check_in()).encode()[:-1]
+            + b',"source":"x","data":'
+            + json.dumps(key_result()["data"]).encode()
+            + b"}",
+            None,
+        )
+    ]
 )
 @example([(json.dumps(check_in() | {"source": '"data":{'}).encode(), None)])
 @example([(json.dumps(check_in(note='{"data":{"x":1}}')).encode(), None)])

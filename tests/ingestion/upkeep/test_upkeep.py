@@ -16,12 +16,12 @@ import pytest
 from deltalake import DeltaTable
 
 from ingestion.batch import Span
+from ingestion.delta.log import DeltaLog
 from ingestion.landing.commit import LandingTable
 from ingestion.status import as_lines, lake_status
-from ingestion.upkeep import log as upkeep_log
 from ingestion.upkeep import merge as upkeep_merge
+from ingestion.upkeep import shorten as upkeep_shorten
 from ingestion.upkeep import upkeep
-from ingestion.upkeep.log import DeltaLog
 from ingestion.upkeep.report import TableUpkeep, read_last
 from lakehouse.errors import RetryableError
 from lakehouse.lake import application_id, landing_schema, open_table, table_uri
@@ -236,7 +236,7 @@ def test_a_clock_that_jumped_deletes_nothing(jump_days: int, lake: Settings, mon
 def test_the_log_stays_bounded_and_a_worker_that_slept_meanwhile_goes_on(
     lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upkeep_log, "KEPT_COMMITS", 20)
+    monkeypatch.setattr(upkeep_shorten, "KEPT_COMMITS", 20)
     asleep = fill(lake, 5)
     log = DeltaLog(uri(lake))
     anchors = []

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ingestion.batch import Span
+from ingestion.delta.log import DeltaLog
+from ingestion.delta.torn import torn
 from ingestion.landing.commit import LandingTable
-from ingestion.upkeep.log import DeltaLog
 from ingestion.upkeep.merge import merge
-from ingestion.upkeep.torn import torn
 from lakehouse.lake import open_table, table_uri
 from tests.ingestion.upkeep.test_upkeep import batch
 
