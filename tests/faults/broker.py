@@ -1,6 +1,7 @@
 """A broker of one test alone, which may be killed, restarted, or replaced by another."""
 
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -34,3 +35,9 @@ class OwnBroker(OwnService):
     def at(self, others: Settings, lake: Path) -> Settings:
         """Return `others` with this broker and a lake folder."""
         return others.model_copy(update={"kafka_bootstrap": self.bootstrap, "lake_uri": str(lake), "airflow_url": ""})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()  # SIGQUIT, which ends PostgreSQL, only makes Java print its threads
