@@ -3,6 +3,7 @@
 import gc
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ingestion.sources.commands import app as sources
-from lakehouse.errors import InvariantBroken, RetryableError
+from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
@@ -25,6 +26,7 @@ app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
+STOPPED_FOR_GOOD = 3  # a supervisor leaves it stopped: to start again would end the same way
 STEADY_SECONDS = 60.0  # a consumer that ran for longer was well: its next failure is a new one
 
 Drain = Annotated[bool, typer.Option(help="End when everything that Kafka holds was read.")]
@@ -123,6 +125,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
 
     Raises:
         RetryableError: only with `drain`, where somebody waits for the end.
+        typer.Exit: with status 3, at what somebody has to mend first: no supervisor should start it again.
     """
     from lakehouse.logs import get_logger
 
@@ -147,6 +150,9 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
             log.warning("stopped, starts again", error=str(error), pause_seconds=pause)
             stop.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+        except PermanentError as error:
+            sys.stderr.write(f"okr: {error}\n")
+            raise typer.Exit(STOPPED_FOR_GOOD) from error
         else:
             log.info("ended", rows=rows)
             return

@@ -14,7 +14,7 @@ from infra.local.ports import is_free
 from infra.local.service import Service
 from infra.local.stack import PORTS, Stack, open_stack, prepare_stack
 from infra.local.stop import stop_everything
-from infra.local.supervisor import Supervisor
+from infra.local.supervisor import STOPPED_FOR_GOOD, Supervisor
 from lakehouse.errors import OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
@@ -133,6 +133,8 @@ class _Startup:
         while not self._interrupted.wait(POLL_SECONDS if now - began < QUICK_SECONDS else SLOW_POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
             lives.add(info["pid"])
+            if info["statename"] == "EXITED" and info["exitstatus"] == STOPPED_FOR_GOOD:
+                raise PermanentError(f"{step.name} needs somebody's help: {self._last_words(step)}")
             if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
                 raise PermanentError(f"{step.name} ends again and again after its start: {self._last_words(step)}")
             try:

@@ -25,6 +25,7 @@ LONGEST_SOCKET_PATH = 90
 START_LIMIT_SECONDS = 15
 ANSWER_LIMIT_SECONDS = 10
 LOG_BYTES, LOG_FILES = "20MB", 3
+STOPPED_FOR_GOOD = 3  # how a worker ends that nothing but somebody can help: it is left stopped, `make status` shows it
 RETRIES = 10  # with growing pauses: about a minute until a service that cannot start is given up
 UNKNOWN_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
@@ -150,7 +151,8 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
         f"[program:{kind.name}]",
         f"command={_escape(command)}",
         "autostart=false",
-        "autorestart=true",
+        "autorestart=unexpected",
+        f"exitcodes={STOPPED_FOR_GOOD}",
         "startsecs=1",
         f"startretries={RETRIES}",
         f"stopsignal={kind.stop_signal}",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.batch import Batch, Limits
+from ingestion.commands import STOPPED_FOR_GOOD
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
@@ -94,13 +95,13 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     landed = rows_by_partition(own)[0][-1]
     assert topics.cut(TOPIC, 0, landed + 3) > landed
     worker = start_worker(own)
-    assert worker.ended() == 1, worker.text()
+    assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
     assert "Nothing was skipped" in worker.text()
     assert "offset-out-of-range.md" in worker.text()
     assert rows_by_partition(own)[0][-1] == landed
     prove(
         own,
-        fault="a log cut beyond what was landed: the worker stops with status 1 and names the runbook",
+        fault="a log cut beyond what was landed: the worker stops for good and names the runbook",
         thread="Hudi #5400",
         happened="an offset out of range was replaced by the earliest available, in silence",
         sent=landed_rows(own),
@@ -264,7 +265,7 @@ def test_a_cluster_made_anew_whose_offsets_begin_at_0(
         new = broker.at(own, Path(own.lake_uri))
         send(new, check_in, range(1000, 1400))
         worker = start_worker(new)
-        assert worker.ended() == 1, worker.text()
+        assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
         assert "its offsets start anew" in worker.text()
         assert landed_rows(new) == 300
         empty = new.model_copy(update={"lake_uri": str(tmp_path / "new lake")})
@@ -344,7 +345,7 @@ def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
     anew = 100 if length.startswith("shorter") else 900
     send(own, check_in, range(1000, 1000 + anew))
     worker = start_worker(own)
-    assert worker.ended(30) == 1, worker.text()
+    assert worker.ended(30) == STOPPED_FOR_GOOD, worker.text()
     assert landed_rows(own) == 400
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
     drain(new)

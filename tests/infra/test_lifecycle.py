@@ -10,7 +10,9 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from infra.local import ports
 from infra.local.catalogue import select
@@ -23,7 +25,7 @@ from infra.local.stack import Stack, open_stack
 from infra.local.start import up
 from infra.local.status import services
 from infra.local.stop import clean, down
-from infra.local.supervisor import Supervisor
+from infra.local.supervisor import STOPPED_FOR_GOOD, Supervisor
 from lakehouse.errors import PermanentError, RetryableError
 
 BOTH = select("postgres,redis")
@@ -224,3 +226,16 @@ def test_down_without_a_stack_does_nothing(tmp_path: Path) -> None:
     down(tmp_path / "nothing", print)
     assert open_stack(tmp_path / "nothing") is None
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_worker_that_nothing_but_somebody_can_help_is_left_stopped(state: Path) -> None:
+    """Landing refuses a lake of another log: to start it again and again would only fill its log."""
+    lake = state / "lake" / "okr_user_events"
+    schema = pa.schema([pa.field("kafka_partition", pa.int32())])
+    DeltaTable.create(str(lake), schema, description="another cluster/another topic")
+    with pytest.raises(PermanentError, match=r"land needs somebody's help.*another cluster"):
+        up(state, select("land"), print)
+    stack = open_stack(state)
+    assert stack is not None
+    assert Supervisor(stack).states()["land"]["exitstatus"] == STOPPED_FOR_GOOD
+    assert Supervisor(stack).states()["land"]["statename"] == "EXITED"
