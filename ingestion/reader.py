@@ -23,6 +23,7 @@ log = get_logger(__name__)
 CHUNK_MESSAGES = 1_000  # stays in the processor's cache: reading costs a quarter less CPU than by 10,000
 CONNECT_SECONDS = 15.0
 DRAIN_SECONDS = 60.0
+LOG_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
     "enable.auto.commit": False,
     "auto.offset.reset": "error",
@@ -90,6 +91,7 @@ class PartitionReader:
 
         Raises:
             PermanentError: the broker no longer has the offset that comes next.
+            RetryableError: what was read may be of another log than what was read so far.
         """
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
@@ -108,6 +110,9 @@ class PartitionReader:
             if len(good) < len(messages):
                 for message in messages:
                     self._note(message)
+        if batch.rows:
+            # After it was read: the client goes on at the old offset in a topic that was made anew, without a word.
+            self._require_same_logs()
         self._positions |= batch.ends()
         return batch
 
@@ -122,8 +127,8 @@ class PartitionReader:
         if self._stored_offsets is None:
             raise PermanentError("PartitionReader.start was not called before it read.")
         self._settle()
-        if self._assigned and log_ids(self._admin, self._topics) != self.log_ids:
-            raise RetryableError("A topic was deleted and made anew while it was read: its offsets start anew.")
+        if self._assigned:
+            self._require_same_logs()
         self._is_reassigned = False
         self._ends.clear()
         self._positions = dict(self._stored_offsets(self._assigned))
@@ -177,6 +182,23 @@ class PartitionReader:
     def close(self) -> None:
         """Leave the group, so that the next worker need not wait for this one to time out."""
         self._consumer.close()
+
+    def _require_same_logs(self) -> None:
+        """Ask the broker which logs the topics are; it is waited for, a while.
+
+        Raises:
+            RetryableError: a topic was made anew, or the broker does not say.
+        """
+        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+        attempts = Retrying(
+            retry=retry_if_exception_type(RetryableError),
+            wait=wait_fixed(0.5),
+            stop=stop_after_delay(LOG_SECONDS),
+            reraise=True,
+        )
+        if attempts(log_ids, self._admin, self._topics) != self.log_ids:
+            raise RetryableError("A topic was deleted and made anew while it was read: its offsets start anew.")
 
     def _note(self, message: "Message") -> None:
         from confluent_kafka import KafkaError

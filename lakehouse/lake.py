@@ -74,7 +74,7 @@ def table_uri(lake_uri: str, topic: str) -> str:
             f"The lake's path {lake_uri} holds a % sign, which the Delta library takes for an escape. Choose a folder "
             "without one (OKR_STATE or OKR_LAKE_URI)."
         )
-    return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri) / topic)
+    return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri).absolute() / topic)
 
 
 def open_table(uri: str) -> "DeltaTable":

@@ -53,8 +53,7 @@ class LandingTable:
         Raises:
             PermanentError: its events came from another log, of a cluster or topic that was made anew.
         """
-        uri = table_uri(lake_uri, topic)
-        self._uri = uri if "://" in uri else str(Path(uri).absolute())
+        self._uri = table_uri(lake_uri, topic)
         self._topic, self._log_id, self._group = topic, log_id, group
         self._table = self._open_or_create()
         known = self._table.metadata().description

@@ -350,3 +350,20 @@ def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
     drain(new)
     prove(new, fault=f"a topic deleted and made anew, {length}: refused, and whole in a new lake", sent=anew)
+
+
+def test_a_topic_made_anew_while_a_worker_reads_it(
+    own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
+) -> None:
+    """The client goes on at the old offset, without an error; the worker must not land that under the old log."""
+    send(own, check_in, range(50))
+    worker = start_worker(own)
+    worker.wait_until(lambda: landed_rows(own) == 50, "the old topic's events have landed")
+    topics.delete([TOPIC])
+    topics.create([TOPIC])
+    send(own, check_in, range(1000, 1200))
+    assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
+    assert landed_rows(own) == 50
+    new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
+    drain(new)
+    prove(new, fault="a topic made anew while a worker reads it: refused, and whole in a new lake", sent=200)
