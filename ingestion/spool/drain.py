@@ -74,7 +74,7 @@ class Drainer:
     def _next_batch(self) -> list[SpooledEvent]:
         size = 0
         batch: list[SpooledEvent] = []
-        for event in self._spool.oldest(BATCH_EVENTS, after=max(self._unsettled, default=0)):
+        for event in self._spool.oldest(BATCH_EVENTS, without=self._unsettled):
             size += len(event.value)
             if batch and size > BATCH_BYTES:
                 break

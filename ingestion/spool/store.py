@@ -6,10 +6,11 @@ dies between the acknowledgement and the deletion sends the same event again, wi
 """
 
 import fcntl
+import json
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +90,10 @@ class Spool:
             rows = ({"topic": each.topic, "key": each.key, "value": each.value, "spooled_at": now} for each in events)
             return [int(connection.execute(_sql("append"), row).lastrowid or 0) for row in rows]
 
-    def oldest(self, events: int, after: int = 0) -> list[SpooledEvent]:
-        """Return the events that wait, in order, at most so many, from positions beyond `after`."""
+    def oldest(self, events: int, without: Collection[int] = ()) -> list[SpooledEvent]:
+        """Return the events that wait, in order, at most so many, but none at the positions `without`."""
         with self._reading() as connection:
-            rows = connection.execute(_sql("oldest"), {"events": events, "after": after})
+            rows = connection.execute(_sql("oldest"), {"events": events, "without": json.dumps(list(without))})
             return [SpooledEvent(*row) for row in rows]
 
     def settle(self, delivered: Sequence[int], refused: Mapping[int, str]) -> None:
@@ -200,6 +201,7 @@ class Spool:
     def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA temp_store = MEMORY")  # what is asked while the disk is full needs no disk
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL would lose the last commits in a power cut
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.executescript(_sql("schema"))

@@ -1,13 +1,13 @@
 """From the spool to a real broker: in order, once where nothing dies, and never stopped by one bad event."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pytest
 
 from ingestion.events import EncodedEvent
-from ingestion.spool import Drainer, Spool
+from ingestion.spool import Drainer, Spool, drain
 from ingestion.spool.sqlite_errors import SpoolFullError
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
@@ -108,3 +108,55 @@ def test_what_a_full_disk_does_not_let_go_is_not_sent_again_and_goes_later(
     assert drainer.drain(30) == (0, True)
     assert spool.state().waiting == 0
     assert sum(map(len, values_by_key(pipeline, TOPIC).values())) == 10
+
+
+class HalfBroker:
+    """Takes what its partitions that answer are sent, in the place of the producer and its broker."""
+
+    def __init__(self) -> None:
+        self.log: list[bytes] = []
+        self.silent: Collection[bytes] = ()
+        self._unanswered = 0
+
+    def connect(self, *_: object, **__: object) -> "HalfBroker":
+        self._unanswered = 0
+        return self
+
+    def check_broker(self, limit_seconds: float) -> None: ...
+
+    def abandon(self) -> None: ...
+
+    def send_raw(self, topic: str, key: bytes, value: bytes, on_result: Callable[[object], None]) -> None:
+        if key in self.silent:
+            self._unanswered += 1
+        else:
+            self.log.append(value)
+            on_result(None)
+
+    def flush(self, limit_seconds: float) -> None:
+        if self._unanswered:
+            raise RetryableError("a partition did not answer in time")
+
+
+def test_after_a_full_disk_no_later_event_of_a_key_overtakes_one_that_was_not_delivered(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = HalfBroker()
+    monkeypatch.setattr(drain, "EventProducer", broker.connect)
+    spool.append([EncodedEvent(TOPIC, b"b", b"b1"), EncodedEvent(TOPIC, b"a", b"a1")])
+    drainer = Drainer(spool, "a broker")
+    broker.silent = [b"b"]
+
+    def full(*_: object) -> None:
+        raise SpoolFullError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(spool, "settle", full)
+        with pytest.raises(RetryableError, match="did not answer"):
+            drainer.drain(30)
+    assert broker.log == [b"a1"]
+    spool.append([EncodedEvent(TOPIC, b"b", b"b2")])
+    broker.silent = ()
+    assert drainer.drain(30) == (2, True)
+    assert broker.log == [b"a1", b"b1", b"b2"]
+    assert spool.state().waiting == 0
