@@ -10,16 +10,20 @@ from lakehouse.settings import Settings
 
 
 def connect(
-    dsn: str, *, application: str = "okr", autocommit: bool = False
+    dsn: str, *, application: str = "okr", autocommit: bool = False, idle_seconds: int = 0
 ) -> "psycopg.Connection[tuple[object, ...]]":
-    """Open a connection in UTC.
+    """Open a connection in UTC. PostgreSQL ends it when it idles for `idle_seconds` (0: ever) inside a transaction.
 
     Raises:
         RetryableError: the server cannot be reached or refuses the login.
     """
     try:
         return psycopg.connect(
-            dsn, autocommit=autocommit, connect_timeout=10, application_name=application, options="-c timezone=UTC"
+            dsn,
+            autocommit=autocommit,
+            connect_timeout=10,
+            application_name=application,
+            options=f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_seconds}s",
         )
     except psycopg.OperationalError as error:
         place = urlsplit(dsn)

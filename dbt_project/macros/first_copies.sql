@@ -1,7 +1,8 @@
 {#-
-Each event once: one that its source sent twice (same event_id) counts where it first stands. Last in a staging view, so
-that only the columns a reader asks for are sorted, not the whole JSON.
+Each event once: one that its source sent twice (same event_id) counts where it first stands, by the log's time: once a
+topic has more partitions, a later copy may stand in a lower one. Last in a staging view, so that only the columns a
+reader asks for are sorted, not the whole JSON.
 -#}
 {% macro first_copies(events) -%}
-    select distinct on (event_id) * from {{ events }} order by event_id, kafka_partition, kafka_offset
+    select distinct on (event_id) * from {{ events }} order by event_id, logged_at, kafka_partition, kafka_offset
 {%- endmacro %}

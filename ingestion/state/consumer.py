@@ -25,6 +25,7 @@ log = get_logger(__name__)
 
 GROUP = "okr-state"
 TOPIC = "okr_user_events"
+IDLE_SECONDS = 60  # then a consumer that is frozen or cut off inside its transaction loses it, and the locks
 
 
 def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
@@ -39,7 +40,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
     applied = 0
     try:
         with (
-            connect(settings.require("dsn_loader"), application="okr-state") as connection,
+            connect(settings.require("dsn_loader"), application="okr-state", idle_seconds=IDLE_SECONDS) as connection,
             closing(open_redis(settings.require("redis_url"))) as redis,
         ):
             store = StateStore(connection, reader.log_ids[TOPIC], GROUP)

@@ -1,4 +1,5 @@
--- An event that came before changes nothing; of several copies the first in the log is kept, as staging does.
+-- An event that came before changes nothing; of several copies the first in the log is kept, as staging does. Its time
+-- tells the first, for with more partitions a later copy may stand in a lower one.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )
@@ -23,7 +24,7 @@ FROM unnest(
     %(kafka_offset)b::bigint [],
     %(data)b::jsonb []
 ) AS came (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
-ORDER BY came.event_type, entity_id, came.event_id, came.kafka_partition, came.kafka_offset
+ORDER BY came.event_type, entity_id, came.event_id, came.logged_at, came.kafka_partition, came.kafka_offset
 ON CONFLICT (event_type, entity_id, event_id) DO UPDATE
 SET
     occurred_at = excluded.occurred_at,
@@ -31,5 +32,7 @@ SET
     kafka_partition = excluded.kafka_partition,
     kafka_offset = excluded.kafka_offset,
     data = excluded.data
-WHERE (excluded.kafka_partition, excluded.kafka_offset) < (kept.kafka_partition, kept.kafka_offset)
+WHERE
+    (excluded.logged_at, excluded.kafka_partition, excluded.kafka_offset)
+    < (kept.logged_at, kept.kafka_partition, kept.kafka_offset)
 RETURNING event_type, entity_id

@@ -41,6 +41,7 @@ FOLLOWED = frozenset(
 )
 # Classes of SQLSTATE that blame what was sent: data, integrity, a limit of the program. All others may pass.
 FAULTS_OF_A_ROW = ("22", "23", "54")
+LOCK_SECONDS = 30
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
@@ -77,12 +78,19 @@ class StateStore:
 
         Raises:
             OvertakenError: the stored offsets are not where this batch starts.
+            RetryableError: another consumer holds the lock for too long; nothing was stored.
             psycopg.Error: the database failed; nothing was stored.
         """
-        with self._connection.transaction():
-            self._run("lock_group")
-            self._move_offsets(topic, spans)
-            return self._keep(topic, rows)
+        try:
+            with self._connection.transaction():
+                self._run("limit_lock_wait", timeout=f"{LOCK_SECONDS}s")
+                self._run("lock_group")
+                self._move_offsets(topic, spans)
+                return self._keep(topic, rows)
+        except psycopg.errors.LockNotAvailable as error:
+            raise RetryableError(
+                f"Another okr-state has held the lock for {LOCK_SECONDS} s. Nothing was stored; try again."
+            ) from error
 
     def recent(self, since: float) -> Recent:
         """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""
@@ -124,8 +132,9 @@ class StateStore:
 
     def _refuse(self, topic: str, row: Row, error: psycopg.Error) -> None:
         place = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
-        log.error("PostgreSQL refused an event, it is set aside", topic=topic, reason=str(error), **place)
-        self._run("refuse_event", topic=topic, reason=str(error), **place)
+        reason = _reason(error)
+        log.error("PostgreSQL refused an event, it is set aside", topic=topic, reason=reason, **place)
+        self._run("refuse_event", topic=topic, reason=reason, **place)
 
     def _keep_all(self, rows: Sequence[Row]) -> bool:
         active = [row for row in rows if row["event_type"] not in ABOUT_A_USER and '"user_id"' in row["data"]]
@@ -181,6 +190,12 @@ EVENT_FIELDS = (
     "kafka_offset",
     "data",
 )
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Return why a row was refused, without the detail, which may be the row, with an e-mail address in it."""
+    parts = (error.sqlstate, error.diag.message_primary, error.diag.constraint_name)
+    return ": ".join(part for part in parts if part)
 
 
 def _columns(rows: Iterable[Row], names: Sequence[str]) -> dict[str, list[Any]]:

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from ingestion.batch import Span
+from ingestion.state import store as state_store
 from ingestion.state.store import OvertakenError, StateStore
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
+from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, apply, check_in, key_result, placed
@@ -185,6 +188,49 @@ def test_a_second_copy_of_an_event_is_no_correction_of_what_came_between(loader:
     assert okr(loader)[2] == 20.0
 
 
+@pytest.mark.parametrize("batch", [1, 2, 4])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0)])
+def test_a_second_copy_in_a_lower_partition_is_still_the_second(
+    order: tuple[int, ...], batch: int, loader: Connection
+) -> None:
+    first, correction = placed(1, check_in(1, 10), 8, 1), placed(1, check_in(1, 20), 9, 1)
+    again = first | {"kafka_partition": 0, "kafka_offset": 0, "logged_at": LOGGED + timedelta(hours=1)}
+    history = [placed(0, key_result(), 7, 1), first, correction, again]
+    apply_in_order(loader, [history[each] for each in order], batch)
+    assert okr(loader)[2] == 20.0
+
+
+def test_a_consumer_that_another_one_hinders_gives_up_for_now(
+    fresh_database: Settings, loader: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state_store, "LOCK_SECONDS", 1)
+    with connect(fresh_database.require("dsn_loader")) as frozen:
+        StateStore(frozen, "cluster", "group")._run("lock_group")
+        with pytest.raises(RetryableError, match="Another okr-state"):
+            apply(loader, HISTORY[:1])
+    assert apply(loader, HISTORY[:1]) == 1
+
+
+def test_a_consumer_frozen_inside_its_transaction_hinders_no_other_for_long(
+    fresh_database: Settings, loader: Connection
+) -> None:
+    frozen = connect(fresh_database.require("dsn_loader"), idle_seconds=1)
+    StateStore(frozen, "cluster", "group")._run("lock_group")
+    assert apply(loader, HISTORY[:1]) == 1
+    with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+        frozen.execute("SELECT 1")
+    frozen.close()
+
+
+def test_why_an_event_was_refused_says_nothing_of_the_row(loader: Connection) -> None:
+    with pytest.raises(psycopg.errors.NotNullViolation) as refused:
+        loader.execute("INSERT INTO app.users (user_id, name, email) VALUES (gen_random_uuid(), 'Bob', 'a@x.org')")
+    assert "a@x.org" in str(refused.value)
+    reason = state_store._reason(refused.value)
+    assert reason.startswith("23502: null value in column")
+    assert "a@x.org" not in reason
+
+
 def test_the_domain_is_there_at_its_newest_definition(loader: Connection) -> None:
     from datetime import date
 
@@ -224,7 +270,7 @@ def test_an_event_that_postgresql_refuses_is_set_aside_and_stops_no_other(loader
     refused = "SELECT kafka_offset, reason FROM app.refused_event ORDER BY kafka_offset"
     found = loader.execute(refused).fetchall()
     assert [offset for offset, _ in found] == [7, 21]
-    assert "u0000" in str(found[0][1])
+    assert found[0][1] == "22P05: unsupported Unicode escape sequence"
     assert loader.execute("SELECT count(*) FROM app.check_ins").fetchall() == [(37,)]
     assert okr(loader)[2] == 39.0
     assert StateStore(loader, "cluster", "group").next_offset(TOPIC, 0) == 40

@@ -1,0 +1,2 @@
+-- Until the transaction ends.
+SELECT set_config('lock_timeout', %(timeout)s, true)
