@@ -4,14 +4,18 @@ A power cut may tear what was written last: a commit, a data file, a checkpoint.
 commit, a table that goes back to an earlier version goes back to the offset of that version, and landing reads on from
 there. So the newest versions, from the first damaged one on, are set aside if and only if
 1. the version before them is whole: its log can be replayed and its files have their size and their end;
-2. the broker still has every event from that version's offsets on.
+2. the broker's topic is still the log that the table was landed from, and has every event from that version's offsets
+   on; of a partition that had no offset yet, every event from the first that was landed.
 Otherwise nothing is touched. What was loaded into `raw` already stays: the same offsets are landed again.
 A damaged checkpoint with whole commits since the one before is set aside alone: it holds nothing that they do not.
 
-Nothing is deleted: what is set aside lies in the table's folder `_torn`. Stop the writers first.
+Nothing is deleted by it. What it takes out of the log stays in the table's folder `_torn` until somebody removes it.
+The data files that only those versions name stay where they are, until an upkeep finds them older than the retention,
+which begins anew with the repair. Stop the writers first.
 """
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +27,7 @@ from urllib.parse import unquote
 from ingestion.delta.log import DeltaLog
 from ingestion.delta.torn import torn
 from ingestion.landing.consumer import GROUP
-from ingestion.ledger.broker import Broker
+from ingestion.ledger.broker import Bounds, Broker
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import PermanentError
 from lakehouse.lake import application_id, table_uri
@@ -84,6 +88,8 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
         *(delta_log.checkpoint(version) for version in delta_log.checkpoints() if version > end or version in bad),
         *([delta_log.last_checkpoint()] if delta_log.last_checkpoint().exists() else []),
     ]
+    if newest > end:
+        _keep_for_a_retention(delta_log)
     folder = _set_aside(delta_log, aside)
     if delta_log.commits()[-1] > end:
         raise PermanentError(
@@ -133,14 +139,64 @@ def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Br
         log_id = table.metadata().description
         if lost:
             raise PermanentError(f"{delta_log.folder}: {len(lost)} files of version {end} are gone or torn. {RUNBOOK}")
+        broker_log_id = broker.log_id(topic)
+        if log_id != broker_log_id:
+            raise PermanentError(
+                f"{topic}: version {end} was landed from the log {log_id}, but the broker's is {broker_log_id}, whose "
+                f"offsets mean other events. {RUNBOOK}"
+            )
         for partition, bound in broker.bounds(topic).items():
             offset = table.transaction_version(application_id(log_id, GROUP, topic, partition))
-            # None: nothing of the partition had landed; landing begins at the broker's first event, as it did then.
-            if offset is not None and not bound.low <= offset <= bound.high:
+            if offset is None:
+                _prove_from_the_first(topic, partition, delta_log, end, bound)
+            elif not bound.low <= offset <= bound.high:
                 raise PermanentError(
                     f"{topic}/{partition}: version {end} is at offset {offset}, but the broker has {bound.low} to "
                     f"{bound.high} only. {RUNBOOK}"
                 )
+
+
+def _prove_from_the_first(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
+    """Make sure that the broker has what landed of a partition of which nothing had, at version `end`.
+
+    Landing begins at the broker's first event again. Unless that is 0, it may have been an earlier one then.
+
+    Raises:
+        PermanentError: it has not, or what landed cannot be known.
+    """
+    if bound.low == 0:
+        return
+    landed = _landed_after(delta_log, end, partition)
+    if landed is None or min(landed, default=bound.low) < bound.low:
+        first = "an offset that cannot be known any more" if landed is None else f"offset {min(landed)}"
+        raise PermanentError(
+            f"{topic}/{partition}: after version {end} landing began at {first}, but the broker has {bound.low} to "
+            f"{bound.high} only. {RUNBOOK}"
+        )
+
+
+def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | None:
+    """Return the least offset of each file that was added after `end` and may hold the partition; None if unknown.
+
+    A file that holds other partitions beside it tells the least of them all, which asks for more than is needed.
+    """
+    kept = delta_log.commits()
+    least = []
+    for version in range(end + 1, kept[-1] + 1):
+        text = delta_log.commit(version).read_bytes() if version in kept else b""
+        if not text or torn(text):
+            return None
+        for action in map(json.loads, text.splitlines()):
+            if "add" not in action:
+                continue
+            try:
+                stats = json.loads(action["add"]["stats"])
+                low, high = stats["minValues"], stats["maxValues"]
+                if low["kafka_partition"] <= partition <= high["kafka_partition"]:
+                    least.append(int(low["kafka_offset"]))
+            except (KeyError, TypeError, ValueError):  # a file without statistics
+                return None
+    return least
 
 
 def _replay(delta_log: DeltaLog, bad: list[int], end: int, copy: Path) -> "DeltaTable":
@@ -200,6 +256,14 @@ def _is_pointer_good(delta_log: DeltaLog) -> bool:
 def _added(commit: Path) -> set[str]:
     lines = commit.read_bytes().splitlines()
     return {action["add"]["path"] for action in map(json.loads, lines) if "add" in action}
+
+
+def _keep_for_a_retention(delta_log: DeltaLog) -> None:
+    """Let each data file count as written now: which of them the torn versions name cannot always be known."""
+    folder = delta_log.commit(0).parent.parent
+    for path in folder.rglob("*.parquet"):
+        if not path.relative_to(folder).parts[0].startswith("_"):
+            os.utime(path)
 
 
 def _set_aside(delta_log: DeltaLog, paths: list[Path]) -> Path:

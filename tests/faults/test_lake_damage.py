@@ -1,12 +1,14 @@
 """Damage to the lake's files and disks: what a power cut, a full disk or a read-only one leaves, and the way back."""
 
 import contextlib
+import json
 import os
 import resource
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -16,6 +18,7 @@ from ingestion.batch import Limits
 from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
+from ingestion.ledger.broker import Bounds, Broker
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.upkeep import upkeep
@@ -206,6 +209,96 @@ def test_repair_touches_nothing_when_the_broker_no_longer_has_the_events(landed:
     last_commit(log_of(landed)).write_bytes(whole)  # as from a backup
     drain(landed)
     prove(landed, fault="power cut, and the broker no longer has the events: a backup of one file", sent=300)
+
+
+def contents(settings: Settings) -> dict[str, bytes]:
+    """Return every file of the topic's table."""
+    folder = Path(table_uri(settings.lake_uri, TOPIC))
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def data_files(settings: Settings) -> list[Path]:
+    """Return the table's data files, in the order of their commits."""
+    log = log_of(settings)
+    adds = [json.loads(line) for each in log.commits() for line in log.commit(each).read_bytes().splitlines()]
+    return [log.commit(0).parent.parent / unquote(each["add"]["path"]) for each in adds if "add" in each]
+
+
+class ChangedBroker(Broker):
+    """A broker of which the test says what it has."""
+
+    low: int | None = None
+    other_log: str | None = None
+
+    def bounds(self, topic: str) -> dict[int, Bounds]:
+        bounds = super().bounds(topic)
+        if self.low is None:
+            return bounds
+        return {each: Bounds(self.low, max(bound.high, self.low)) for each, bound in bounds.items()}
+
+    def log_id(self, topic: str) -> str:
+        return self.other_log or super().log_id(topic)
+
+
+@pytest.fixture
+def just_begun(
+    pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> Settings:
+    """A hundred events, landed from version 1 on: version 0 has no offset. Repair asks the changed broker."""
+    send(producer, check_in, range(100))
+    drain(pipeline)
+    monkeypatch.setattr("ingestion.upkeep.repair.Broker", ChangedBroker)
+    return pipeline
+
+
+def assert_refused(settings: Settings, why: str) -> None:
+    before = contents(settings)
+    with pytest.raises(PermanentError, match=why + ".* Nothing was changed"):
+        repair(settings)
+    assert contents(settings) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refusal"),
+    [
+        ("low", 1_000_000, r"landing began at offset \d+, but the broker has 1000000"),
+        ("other_log", "another/log", "landed from the log .* broker's is another/log"),
+    ],
+)
+def test_repair_does_not_go_back_to_an_empty_table_that_the_broker_cannot_fill(
+    name: str, value: object, refusal: str, just_begun: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(data_files(just_begun)[0])
+    monkeypatch.setattr(ChangedBroker, name, value)
+    assert_refused(just_begun, refusal)
+    monkeypatch.setattr(ChangedBroker, "low", 0)
+    monkeypatch.setattr(ChangedBroker, "other_log", None)
+    assert repair(just_begun)[0].version == 0
+    assert drain(just_begun) == 100
+
+
+def test_what_a_torn_first_commit_had_landed_is_only_known_where_the_broker_has_all(
+    just_begun: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(log_of(just_begun).commit(1))
+    monkeypatch.setattr(ChangedBroker, "low", 1_000_000)
+    assert_refused(just_begun, "an offset that cannot be known any more")
+    monkeypatch.setattr(ChangedBroker, "low", 0)
+    (done,) = repair(just_begun)
+    assert done.version == 0
+    assert drain(just_begun) == 100
+
+
+def test_data_files_of_versions_set_aside_stay_for_a_retention(landed: Settings) -> None:
+    files = data_files(landed)
+    for each in files:
+        os.utime(each, (0, 0))
+    half(last_commit(log_of(landed)))
+    assert repair(landed)
+    drain(landed)
+    (Path(landed.lake_uri) / "_upkeep.json").unlink()  # so that the next run vacuums again
+    upkeep(landed)
+    assert [each for each in files if not each.exists()] == []
 
 
 @pytest.fixture
