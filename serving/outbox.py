@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ingestion.backoff import Backoff
 from ingestion.events import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
+from ingestion.spool.store import Place
 from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -112,16 +113,24 @@ class Outbox:
         (place,) = self.post([event])
         deadline = time.monotonic() + DELIVER_S
         with self._settled:
-            while (found := self.spool.place(place)) == "waiting" and self.is_sending and self.trouble is None:
+            while (found := self._place(place)) == "waiting" and self.is_sending and self.trouble is None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._settled.wait(left):
                     break
-            found = self.spool.place(place)
+            found = self._place(place)
         if found == "refused":
             raise ContractViolation(
                 "refused_by_broker", "The broker refused the event for good; `okr produce spool status` says why."
             )
         return found == "gone"
+
+    def _place(self, position: int) -> Place:
+        """Say what became of an event that was kept; where the spool does not tell, it waits: that is no error."""
+        try:
+            return self.spool.place(position)
+        except OkrError as error:
+            self._log.warning("the spool does not tell where a kept event is", position=position, error=str(error))
+            return "waiting"
 
     def _run(self) -> None:
         drainer = Drainer(self.spool, self.bootstrap)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg
 import pytest
@@ -17,7 +17,7 @@ from infra.local.stack import Stack
 from ingestion.events import EncodedEvent, encode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
-from lakehouse.errors import ContractViolation
+from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 from serving.errors import NotKept
 from serving.outbox import Outbox
@@ -114,6 +114,19 @@ def test_a_full_spool_turns_events_away_and_the_caller_knows(tmp_path: Path) -> 
     with pytest.raises(NotKept):
         outbox.deliver(event)
     assert dict(outbox.counts) == {"posted": 10, "turned_away": 2}
+
+
+def test_an_event_that_was_kept_is_no_error_when_the_spool_cannot_be_asked_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
+
+    def busy(_position: int) -> NoReturn:
+        raise RetryableError("Another process has held the spool for too long. Nothing was kept.")
+
+    monkeypatch.setattr(outbox.spool, "place", busy)
+    assert outbox.deliver(page_viewed("kept")) is False
+    assert outbox.state().waiting == 1
 
 
 def test_an_event_that_can_never_be_sent_is_refused_at_once_and_the_others_go_on(
