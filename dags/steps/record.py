@@ -22,9 +22,22 @@ def record_success(context: Mapping[str, Any]) -> None:
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Airflow's on_failure_callback, with the error's message."""
+    """Airflow's on_failure_callback, with what may be told of the error; Airflow's log has all of it."""
     error = context.get("exception")
-    _record(context, "failed", str(error)[:MESSAGE_LENGTH] if error else None)
+    _record(context, "failed", _told(error)[:MESSAGE_LENGTH] if error else None)
+
+
+def _told(error: BaseException | str) -> str:
+    """Return the error in a line for the lake: what PostgreSQL adds as DETAIL or CONTEXT may be a row of somebody."""
+    import psycopg
+
+    cause = error if isinstance(error, BaseException) else None
+    while cause is not None:
+        if isinstance(cause, psycopg.Error) and (primary := cause.diag.message_primary):
+            constraint = cause.diag.constraint_name
+            return f"{primary} (constraint {constraint})" if constraint and constraint not in primary else primary
+        cause = cause.__cause__
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _record(context: Mapping[str, Any], state: str, message: str | None) -> None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -37,6 +38,14 @@ def raising(error: Exception) -> Callable[[], None]:
 def test_what_may_pass_is_left_to_airflow_s_retries() -> None:
     with pytest.raises(RetryableError, match="broker is away"):
         raising(RetryableError("broker is away"))()
+
+
+def raising_from(error: Exception, cause: Exception) -> Callable[[], None]:
+    @step
+    def body() -> None:
+        raise error from cause
+
+    return body
 
 
 @pytest.mark.parametrize("error", [PermanentError("mend the settings"), GateFailed("three rules broke")])
@@ -101,6 +110,45 @@ def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
     record_failure(ended_step | {"exception": GateFailed("three rules broke")})
     event = newest(kafka, "okr_data_pipeline")
     assert (event["data"]["state"], event["data"]["message"]) == ("failed", "three rules broke")
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_record_of_a_failed_step_holds_no_row_of_the_database(
+    kafka: Settings,
+    postgres: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_step: dict[str, Any],
+    *,
+    wrapped: bool,
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    with psycopg.connect(postgres.require("dsn_owner")) as connection:
+        connection.execute("CREATE TEMPORARY TABLE people (email text CONSTRAINT one_each UNIQUE)")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute("INSERT INTO people VALUES ('ann@example.com'), ('ann@example.com')")
+    error: Exception = caught.value
+    assert "ann@example.com" in str(error)
+    if wrapped:
+        with pytest.raises(AirflowFailException) as failed:
+            raising_from(PermanentError(f"It was not loaded: {error}"), error)()
+        error = failed.value
+    record_failure(ended_step | {"exception": error})
+    message = newest(kafka, "okr_data_pipeline")["data"]["message"]
+    assert message == 'duplicate key value violates unique constraint "one_each"'
+
+
+def test_of_an_error_without_a_database_the_first_line_is_recorded(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    for error, told in (
+        (PermanentError("mend the settings\nDETAIL: ann@example.com"), "mend the settings"),
+        (KeyError(), "KeyError"),
+    ):
+        record_failure(ended_step | {"exception": error})
+        assert newest(kafka, "okr_data_pipeline")["data"]["message"] == told
 
 
 def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next_step_sends_its_event(
