@@ -48,6 +48,11 @@ class AirflowAssets:
                 return False
             self._asset_id = self._asset_id or self._find_asset(client)
             client.post("/api/v2/assets/events", json={"asset_id": self._asset_id}).raise_for_status()
+        except httpx.InvalidURL as error:  # no HTTPError of httpx
+            self._forget()
+            raise RetryableError(
+                f"OKR_AIRFLOW_URL ({self._url}) is no address, so nothing is announced: {error}"
+            ) from error
         except httpx.HTTPError as error:
             self._forget()
             raise RetryableError(f"Airflow at {self._url} took no announcement: {error}") from error

@@ -10,6 +10,7 @@ import pytest
 
 from ingestion.landing import announce
 from ingestion.landing.announce import AirflowAssets, Announcer
+from lakehouse.errors import RetryableError
 
 
 class Airflow(ThreadingHTTPServer):
@@ -126,6 +127,14 @@ def test_answers_that_are_not_airflows_do_not_end_the_announcements(airflow: Air
     announcer.landed()
     assert until(lambda: airflow.events == 1)
     announcer.close()
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999999", "http://a b:8080", "127.0.0.1:8080"])
+def test_an_address_that_is_none_is_said_and_does_not_end_the_announcements(url: str) -> None:
+    airflow = AirflowAssets(url, "admin", "secret")
+    for _ in range(2):
+        with pytest.raises(RetryableError, match=r"Airflow|OKR_AIRFLOW_URL"):
+            airflow.announce()
 
 
 def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when_it_is_back() -> None:
