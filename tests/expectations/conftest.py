@@ -26,7 +26,7 @@ from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
-from lakehouse.lake import landing_schema
+from lakehouse.lake import PLACE_COLUMNS, landing_schema
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
 
@@ -190,7 +190,8 @@ def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
     topics = {name: contract.topic for name, contract in contracts().items()}
     with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
         for topic in TOPICS:
-            with cursor.copy(f"COPY raw.{topic} FROM STDIN".encode()) as copy:
+            columns = ", ".join((*PLACE_COLUMNS, *EVENT_COLUMNS))
+            with cursor.copy(f"COPY raw.{topic} ({columns}) FROM STDIN".encode()) as copy:
                 of_topic = (event for event in events if topics[event.envelope.type] == topic)
                 for offset, event in enumerate(of_topic):
                     frame = event.envelope

@@ -14,6 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingestion.sources.simulator import messages, organisation, scale_of
+from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
 from ml.features import read_history
@@ -24,6 +25,7 @@ from tests.publications import publish_build
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
 TOPIC = "okr_user_events"
+COLUMNS = ", ".join(name for name in EVENT_COLUMNS if name != "extensions")
 
 
 def load_simulation(settings: Settings) -> None:
@@ -33,7 +35,7 @@ def load_simulation(settings: Settings) -> None:
     with (
         connect(settings.require("dsn_loader")) as connection,
         connection.cursor() as cursor,
-        cursor.copy(f"COPY raw.{TOPIC} FROM STDIN") as copy,
+        cursor.copy(f"COPY raw.{TOPIC} ({COLUMNS}) FROM STDIN") as copy,
     ):
         for offset, event in good:
             copy.write_row(_raw(offset, orjson.loads(event.value)))
