@@ -7,6 +7,10 @@ twice counts once.
 How a loss is noticed: with each write the consumer leaves the number of that write under a key of its own, and reads
 what was there before. Whatever Redis lost, by a flush, a restart from an old dump or a write that failed, the number
 is not the one before, and everything is written anew. At rest this happens once a second, so a flush heals by itself.
+
+How several consumers keep out of each other's way: whatever changes more than a lag also changes one number that they
+share. Who replaces figures by what the database said watches that number from before the question on. If another wrote
+in between, Redis refuses the write, and the database is asked again.
 """
 
 import time
@@ -28,6 +32,8 @@ CHECK_INS = "okr:check_ins"  # sorted set: event id -> when it happened
 CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
 LAG = "okr:consumer_lag"  # hash: group/topic/partition -> events not yet read
 WRITES = "okr:figures:"  # and the writer's id: number of its last write
+CHANGES = "okr:figures_changes"  # how often any writer changed what all share
+TRIES = 5
 ACTIVE_SECONDS = 900
 KEPT_SECONDS = 3600
 LONGEST_ID = 128
@@ -85,12 +91,11 @@ class RealtimeFigures:
 
         try:
             if self._is_whole:
-                self._is_whole = self._write(self._recent, lag)
+                self._is_whole = self._write_unhindered(lag)
             if not self._is_whole:
                 log.info("real-time figures are made again from the primary database")
                 self._has_progressed, self._progress_at = True, 0.0
-                self._write(self._source.recent(time.time() - KEPT_SECONDS), lag, anew=True)
-                self._is_whole = True
+                self._is_whole = self._write_unhindered(lag, anew=True)
         except RedisError as error:
             if not self._is_away:
                 log.warning("real-time figures are not kept while Redis is away", error=str(error))
@@ -99,10 +104,28 @@ class RealtimeFigures:
             self._is_away = False
         self._recent = Recent({}, {})  # written, or in the primary database for when Redis is back
 
-    def _write(self, recent: Recent, lag: Lag, *, anew: bool = False) -> bool:
+    def _write_unhindered(self, lag: Lag, *, anew: bool = False) -> bool:
+        """Write, again where another consumer wrote meanwhile; return whether Redis now holds all."""
+        from redis import WatchError
+
+        for _ in range(TRIES):
+            try:
+                return self._write(lag, anew=anew) or anew
+            except WatchError:
+                continue
+        return False
+
+    def _write(self, lag: Lag, *, anew: bool) -> bool:
         """Write in one transaction; return whether Redis still held the write before."""
-        progress = self._progress_if_due()
         with self._redis.pipeline(transaction=True) as pipeline:
+            is_due = self._has_progressed and time.monotonic() >= self._progress_at + PROGRESS_SECONDS
+            if anew or is_due:
+                pipeline.watch(CHANGES)  # type: ignore[no-untyped-call]
+            recent = self._source.recent(time.time() - KEPT_SECONDS) if anew else self._recent
+            progress: dict[Any, Any] | None = dict(self._source.cycle_progress()) if is_due else None
+            pipeline.multi()
+            if anew or is_due or recent.users or recent.check_ins:
+                pipeline.incr(CHANGES)
             if anew:
                 pipeline.delete(ACTIVE_USERS, CHECK_INS)
             _write_recent(pipeline, recent)
@@ -120,15 +143,9 @@ class RealtimeFigures:
             pipeline.set(self._key, self._writes + 1, ex=KEPT_SECONDS, get=True)
             before = pipeline.execute()[-1]
         self._writes += 1
-        if progress is not None:
-            self._has_progressed = False
+        if is_due:
+            self._has_progressed, self._progress_at = False, time.monotonic()
         return before is not None and int(before) == self._writes - 1
-
-    def _progress_if_due(self) -> dict[Any, Any] | None:
-        if not self._has_progressed or time.monotonic() < self._progress_at + PROGRESS_SECONDS:
-            return None
-        self._progress_at = time.monotonic()
-        return self._source.cycle_progress()
 
 
 def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:

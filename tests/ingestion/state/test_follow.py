@@ -98,6 +98,43 @@ def test_figures_heal_when_redis_comes_back_from_an_old_dump(figures: RealtimeFi
     assert read_figures(redis) == before
 
 
+def test_a_consumer_that_makes_figures_again_loses_nothing_that_another_writes_meanwhile(redis: Redis) -> None:
+    now = datetime.now(UTC).timestamp()
+
+    class Database:
+        def __init__(self) -> None:
+            self.check_ins: dict[str, float] = {}
+            self.progress: dict[str, float] = {}
+            self.during = lambda: None
+
+        def recent(self, since: float) -> Recent:
+            return Recent({}, dict(self.check_ins))
+
+        def cycle_progress(self) -> dict[str, float]:
+            before, during = dict(self.progress), self.during
+            self.during = lambda: None
+            during()
+            return before
+
+    database = Database()
+    healing, other = (RealtimeFigures(redis, GROUP, database) for _ in range(2))
+    other.write({})
+
+    def commit_and_write() -> None:
+        database.check_ins, database.progress = {"e": now}, {"c": 0.5}
+        other._recent, other._has_progressed, other._progress_at = Recent({}, {"e": now}), True, 0.0
+        other.write({})
+
+    database.during = commit_and_write
+    healing.write({})
+    assert redis.zrange("okr:check_ins", 0, -1) == [b"e"]
+    assert read_figures(redis)["progress_by_cycle"] == {"c": 0.5}
+    healing.write({})
+    other.write({})
+    assert healing._is_whole
+    assert other._is_whole
+
+
 def test_lags_of_several_workers_of_a_group_add_up(redis: Redis) -> None:
     class Nothing:
         def recent(self, since: float) -> Recent:
