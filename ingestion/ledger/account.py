@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from ingestion.ledger.offsets import Gap
+
 
 @dataclass
 class PartitionLedger:
     """One partition's account, in events. What only the broker knows is None where it could not be asked.
 
     produced = landed + absent + unlanded, where no offset is in the lake twice; landed = rejected + loaded + waiting.
+    `excused` are the gaps in which the broker said, in this run, that it has no record.
     """
 
     partition: int
@@ -21,6 +24,7 @@ class PartitionLedger:
     loaded: int = 0
     waiting: int = 0
     problems: list[str] = field(default_factory=list)
+    excused: list[Gap] = field(default_factory=list)
 
 
 @dataclass
@@ -32,6 +36,7 @@ class TopicLedger:
     by_partition: Sequence[PartitionLedger] = ()
     is_broker_known: bool = True
     is_same_log: bool = True
+    log_id: str | None = None
 
     @property
     def produced(self) -> int | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
+from ingestion.ledger.offsets import Gap
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect, read_sql
 
@@ -22,14 +23,18 @@ class LoadedPartition:
 
 @dataclass(frozen=True)
 class LoadedTopic:
-    """One table of raw, by partition, and how many different event ids it holds."""
+    """One table of raw, by partition, and how many different event ids it holds.
+
+    `excused` are the gaps that earlier runs excused, rising, by log and partition.
+    """
 
     partitions: Mapping[int, LoadedPartition]
     distinct_events: int
+    excused: Mapping[tuple[str, int], Sequence[Gap]]
 
 
 def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
-    """Read every topic's raw table.
+    """Read every topic's raw table, and the gaps that were excused.
 
     Raises:
         RetryableError: PostgreSQL cannot be read.
@@ -39,7 +44,7 @@ def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             return {topic: _read(connection, topic) for topic in topics}
     except psycopg.Error as error:
-        raise RetryableError(f"PostgreSQL's schema raw cannot be read: {error}") from error
+        raise RetryableError(f"PostgreSQL's schemas raw and ops cannot be read: {error}") from error
 
 
 def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> LoadedTopic:
@@ -49,7 +54,11 @@ def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> L
         partition, *numbers = (int(str(value)) for value in row)
         partitions[partition] = LoadedPartition(*numbers)
     distinct = connection.execute(_query("distinct_events").format(**parts)).fetchone()
-    return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0)
+    excused: dict[tuple[str, int], list[Gap]] = {}
+    for log_id, *place in connection.execute(_query("excused_gaps").format(**parts)):
+        partition, start, end = (int(str(value)) for value in place)
+        excused.setdefault((str(log_id), partition), []).append(Gap(start, end))
+    return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0, excused)
 
 
 def _query(name: str) -> sql.SQL:

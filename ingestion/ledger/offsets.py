@@ -1,5 +1,6 @@
 """Arithmetic of one partition's offsets: gaps and repeats. Knows neither Kafka nor a lake."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,14 @@ class Gap:
 
     def __str__(self) -> str:
         return f"{self.start}" if self.end == self.start + 1 else f"{self.start}-{self.end - 1}"
+
+    def is_within(self, others: Iterable["Gap"]) -> bool:
+        """Say whether each of the offsets is in one of the others, which rise by their starts."""
+        start = self.start
+        for other in others:
+            if other.start <= start:
+                start = max(start, other.end)
+        return start >= self.end
 
 
 @dataclass(frozen=True)

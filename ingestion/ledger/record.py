@@ -28,7 +28,7 @@ OF_A_TOPIC = (
 
 
 def record(settings: Settings, ledger: Ledger) -> None:
-    """Keep a ledger in ops.ledger and ops.ledger_partition, and write its metrics.
+    """Keep a ledger and the gaps that it excused in schema ops, and write its metrics.
 
     Raises:
         RetryableError: PostgreSQL is away; the metrics are written all the same.
@@ -40,6 +40,11 @@ def record(settings: Settings, ledger: Ledger) -> None:
             for each in topic.by_partition:
                 figures = {name: getattr(each, name) for name in ("partition", *STAGES)}
                 _insert(connection, "record_partition", ledger, each, figures | {"topic": topic.topic})
+                for gap in each.excused:
+                    place = {"log_id": topic.log_id, "topic": topic.topic, "partition": each.partition}
+                    _insert(
+                        connection, "record_excused_gap", ledger, each, place | {"start": gap.start, "end": gap.end}
+                    )
 
 
 def _insert(

@@ -9,8 +9,8 @@ PostgreSQL is read first, then the lake, then the broker: each may only be ahead
 pipeline never looks broken, and a partition that is added meanwhile is seen by the first that has it.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
@@ -41,39 +41,52 @@ def verify(settings: Settings) -> Ledger:
 
 @dataclass(frozen=True)
 class BrokerTopic:
-    """What the broker knows of a topic; `bounds` and `log_id` are None where it could not be asked."""
+    """What the broker knows of a topic; `bounds` and `log_id` are None where it could not be asked.
+
+    `landed_id` is the log that the lake holds; `excused` are that log's gaps that earlier runs excused, by partition.
+    """
 
     broker: Broker
     topic: str
-    bounds: Mapping[int, Bounds] | None
-    log_id: str | None
+    landed_id: str | None
+    excused: Mapping[int, Sequence[Gap]]
+    bounds: Mapping[int, Bounds] | None = None
+    log_id: str | None = None
 
-    @classmethod
-    def ask(cls, broker: Broker, topic: str) -> Self:
+    def ask(self) -> Self:
         """Ask for the bounds, and which log it is, now."""
         try:
-            return cls(broker, topic, broker.bounds(topic), broker.log_id(topic))
+            bounds, log_id = self.broker.bounds(self.topic), self.broker.log_id(self.topic)
         except RetryableError:
-            return cls(broker, topic, None, None)  # shown as an unknown `produced`; gaps then stay unexcused
+            return self  # shown as an unknown `produced`; gaps stay unexcused, but for those that once were
+        return replace(self, bounds=bounds, log_id=log_id)
+
+    def is_sure(self, partition: int, gap: Gap) -> bool:
+        """Say whether the broker's word about a gap may be kept: it has the lake's log, and all of the gap."""
+        bound = self.bound(partition)
+        return bound is not None and self.log_id == self.landed_id and bound.low <= gap.start and gap.end <= bound.high
 
     def bound(self, partition: int) -> Bounds | None:
         """Return a partition's bounds."""
         return (self.bounds or {}).get(partition)
 
     def unexcused(self, partition: int, gap: Gap) -> str:
-        """Return why a gap is a loss, or nothing where the broker itself has no record there."""
+        """Return why a gap is a loss, or nothing where the broker itself has, or once had, no record there."""
+        was_excused = gap.is_within(self.excused.get(partition, ()))
         if self.bounds is None:
-            return "the broker could not be asked"
+            return "" if was_excused else "the broker could not be asked"
         try:
             return "the broker has them" if self.broker.has_record(self.topic, partition, gap) else ""
         except RetryableError as error:
-            return str(error)
+            return "" if was_excused else str(error)
 
 
 def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker) -> TopicLedger:
     watermarks = {partition: each.watermark for partition, each in loaded.partitions.items()}
     landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
-    log = BrokerTopic.ask(broker, topic)
+    landed_id = landed_log(lake_uri, topic)
+    excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == landed_id}
+    log = BrokerTopic(broker, topic, landed_id, excused).ask()
     accounts = [
         _verify_partition(
             partition,
@@ -83,13 +96,13 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
         )
         for partition in sorted({*landed, *loaded.partitions, *(log.bounds or ())})
     ]
-    landed_id = landed_log(lake_uri, topic)
     return TopicLedger(
         topic,
         loaded.distinct_events,
         accounts,
         is_broker_known=log.bounds is not None,
         is_same_log=None in (landed_id, log.log_id) or landed_id == log.log_id,
+        log_id=log.log_id,
     )
 
 
@@ -108,6 +121,7 @@ def _verify_partition(
         account.unlanded = max(bound.high - max(end, first), 0)
     account.problems += _landing_problems(there, bound)
     reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
+    account.excused = [gap for gap, reason in reasons if not reason and log.is_sure(partition, gap)]
     account.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
     account.problems += _loading_problems(there, in_raw)
     if account.landed != account.rejected + account.loaded + account.waiting:

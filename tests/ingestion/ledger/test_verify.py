@@ -191,6 +191,33 @@ def test_offsets_that_the_broker_used_for_itself_are_no_gap(
     topic = next(each for each in ledger.topics if each.topic == TOPIC)
     assert topic.problems == []
     assert topic.landed == 201 + 40 + 1
+    record(filled, ledger)
+    delete_records(filled)
+    assert problems(filled) == [], "what was once excused stays so when the broker's retention has passed it"
+    assert problems(filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})) == []
+    with psycopg.connect(filled.require("dsn_loader")) as connection:
+        assert connection.execute("UPDATE ops.excused_gap SET log_id = 'another/log'").rowcount > 0
+    assert any("cannot be read any more" in problem for problem in problems(filled)), "nor is a gap of another log"
+
+
+def delete_records(settings: Settings) -> None:
+    """Let the broker delete all that it has, as its retention does."""
+    from confluent_kafka import OFFSET_END, TopicPartition
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": settings.kafka_bootstrap})
+    places = [TopicPartition(TOPIC, each, OFFSET_END) for each in admin.list_topics(TOPIC, 10).topics[TOPIC].partitions]
+    for each in admin.delete_records(places, request_timeout=10).values():
+        each.result(10)
+
+
+@pytest.mark.parametrize(
+    ("gap", "is_within"),
+    [(Gap(3, 5), True), (Gap(4, 9), True), (Gap(2, 4), False), (Gap(8, 12), False), (Gap(20, 21), False)],
+)
+def test_a_gap_is_excused_by_what_covers_all_of_it(gap: Gap, *, is_within: bool) -> None:
+    assert gap.is_within([Gap(0, 1), Gap(3, 6), Gap(5, 7), Gap(7, 10), Gap(11, 13)]) == is_within
+    assert not gap.is_within([])
 
 
 def test_without_a_broker_the_ledger_is_drawn_up_but_no_gap_is_excused(filled: Settings) -> None:
