@@ -154,7 +154,7 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
     wanted = {
         "delta.deletedFileRetentionDuration": retention,
         "delta.logRetentionDuration": retention,
-        "delta.enableExpiredLogCleanup": "false",  # only after a checkpoint was flushed, see `log`
+        "delta.enableExpiredLogCleanup": "false",  # only after a checkpoint was flushed, see `shorten`
         "delta.checkpointInterval": "1000",  # upkeep writes one at every run; this is for a stack without upkeep
     }
     if wanted.items() - table.metadata().configuration.items():

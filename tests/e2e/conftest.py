@@ -10,7 +10,7 @@ from lakehouse.settings import load_settings
 from tests.e2e.stack import Running, run_okr
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     state = tmp_path_factory.mktemp("e2e") / "a path with spaces" / ("deep" * 20) / "state"
     try:
