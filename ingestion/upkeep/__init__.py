@@ -1,4 +1,4 @@
-"""Upkeep of the lake: `merge` joins small files, `shorten` bounds the Delta log, `run` does both and removes what is old.
+"""Upkeep of the lake: `merge` joins small files, `shorten` bounds the log, `run` does both and removes what is old.
 
 None of it touches the invariant: a merge moves rows between files and changes no transaction version, and the log is
 shortened only below a checkpoint that is on the disk and was read back. `repair` is for what a power cut leaves.
