@@ -184,7 +184,7 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_d
     send(producer, check_in, range(300))
     drain(pipeline)
     send(producer, check_in, range(300, 600))
-    arm = f"{IMPORTS}\ncommit.LONGEST_TRANSACTION_SECONDS = 1.0\nafter(commit, 'write_files', freeze)"
+    arm = f"{IMPORTS}\ncommit.LONGEST_TRANSACTION_SECONDS = 1.0\nafter(LandingTable, '_flush', freeze)"
     before = data_files(pipeline)
     worker = start_worker(pipeline, arm=arm)
     until_hung(worker)
