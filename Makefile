@@ -32,7 +32,10 @@ clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 
 test: $(DEV) ## Unit, integration and one end-to-end run, on real embedded services
 	@.ci/system-packages
-	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore tests/faults $(ARGS)
+
+test-faults: $(DEV) ## Each kind of fault in its short form, in real processes (minutes)
+	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/faults $(ARGS)
 
 test-chaos: $(DEV) ## Every fault at length (an hour or more); writes docs/faults.md
 	@rm -f .faults.jsonl
@@ -82,4 +85,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: demo up down status clean test test-chaos lint type bench bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos lint type bench bench-peers lock help
