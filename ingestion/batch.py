@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from operator import lt
 from typing import TYPE_CHECKING
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import RetryableError
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -45,7 +45,8 @@ class Batch:
         """Take messages in the order they were read.
 
         Raises:
-            PermanentError: one does not follow the one before it. Landing it would break the ledger.
+            RetryableError: one does not follow the one before it. To land it would break the ledger; who starts again
+                reads from where the sink stands.
         """
         places = [(message.topic() or "", message.partition()) for message in messages]
         changes = (number for number in range(1, len(places)) if places[number] != places[number - 1])
@@ -58,8 +59,8 @@ class Batch:
         expected = self._next.get(place, self._start.get(place, -1) or 0)
         offsets = [message.offset() for message in run]
         if expected < 0 or offsets[0] < expected or not all(map(lt, offsets, offsets[1:])):
-            raise PermanentError(
-                f"Expected offsets from {expected} on, rising, of {place}, but the client read {offsets}."
+            raise RetryableError(
+                f"Expected offsets from {expected} on, rising, of {place}, but the client read {offsets[:20]}."
             )
         self._next[place] = offsets[-1] + 1
         self.messages.setdefault(place[0], []).extend(run)

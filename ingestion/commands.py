@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from ingestion.sources.commands import app as sources
-from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
+from lakehouse.errors import STOPPED_FOR_GOOD, InvariantBroken, PermanentError, RetryableError
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
@@ -26,7 +26,6 @@ app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-STOPPED_FOR_GOOD = 3  # a supervisor leaves it stopped: to start again would end the same way
 STEADY_SECONDS = 60.0  # a consumer that ran for longer was well: its next failure is a new one
 
 Drain = Annotated[bool, typer.Option(help="End when everything that Kafka holds was read.")]

@@ -1,5 +1,8 @@
 """The project's error types. Only the edges (CLI, HTTP, Airflow tasks) turn them into exit codes or statuses."""
 
+# Exit status of a worker that only somebody can help: a supervisor leaves it stopped, for it would end the same way.
+STOPPED_FOR_GOOD = 3
+
 
 class OkrError(Exception):
     """Base of every error we raise on purpose; its message says what was expected, what came and what to do."""

@@ -14,8 +14,8 @@ from infra.local.ports import is_free
 from infra.local.service import Service
 from infra.local.stack import PORTS, Stack, open_stack, prepare_stack
 from infra.local.stop import stop_everything
-from infra.local.supervisor import STOPPED_FOR_GOOD, Supervisor
-from lakehouse.errors import OkrError, PermanentError, RetryableError
+from infra.local.supervisor import Supervisor
+from lakehouse.errors import STOPPED_FOR_GOOD, OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15

@@ -18,14 +18,13 @@ from infra.local.catalogue import SERVICES
 from infra.local.service import Service, base_environment
 from infra.local.short_paths import private_folder
 from infra.local.stack import Stack
-from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError, RetryableError
 
 # A UNIX socket's path holds 107 bytes, and supervisord adds its process id while it makes one.
 LONGEST_SOCKET_PATH = 90
 START_LIMIT_SECONDS = 15
 ANSWER_LIMIT_SECONDS = 10
 LOG_BYTES, LOG_FILES = "20MB", 3
-STOPPED_FOR_GOOD = 3  # how a worker ends that nothing but somebody can help: it is left stopped, `make status` shows it
 RETRIES = 10  # with growing pauses: about a minute until a service that cannot start is given up
 UNKNOWN_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 

@@ -131,7 +131,9 @@ def test_what_two_years_of_a_file_a_day_cost_to_read(tmp_path: Path) -> None:
     """A day keeps a file of its own: this is the price, for every column and for one."""
     table = open_table(str(fill(tmp_path / "lake", DAYS, EVENTS_OF_A_FILE, days=DAYS)))
     whole = tmp_path / "one.parquet"
-    pl.scan_delta(table).collect().write_parquet(whole, compression="zstd")
+    rows = pl.scan_delta(table).collect()
+    assert rows.height == DAYS * EVENTS_OF_A_FILE
+    rows.write_parquet(whole, compression="zstd")
     for name, columns in (("every column", pl.all()), ("one column", pl.col("kafka_offset"))):
         days = median_seconds(pl.scan_delta(table).select(columns))
         one = median_seconds(pl.scan_parquet(whole).select(columns))

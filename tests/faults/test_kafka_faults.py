@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ingestion.batch import Batch, Limits
-from ingestion.commands import STOPPED_FOR_GOOD
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
@@ -16,7 +15,7 @@ from ingestion.landing.decode import decode_batch
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.reader import PartitionReader
-from lakehouse.errors import PermanentError
+from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker

@@ -25,8 +25,8 @@ from infra.local.stack import Stack, open_stack
 from infra.local.start import up
 from infra.local.status import services
 from infra.local.stop import clean, down
-from infra.local.supervisor import STOPPED_FOR_GOOD, Supervisor
-from lakehouse.errors import PermanentError, RetryableError
+from infra.local.supervisor import Supervisor
+from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError, RetryableError
 
 BOTH = select("postgres,redis")
 DEEP = "a folder with spaces/" + "deep" * 40  # far beyond the 107 bytes of a UNIX socket's path
