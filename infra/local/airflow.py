@@ -44,6 +44,10 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],
         # By default one second passes between two looks at what may run next: most of the wait between two tasks.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # A killed scheduler's tasks are taken up again once its last heartbeat is 30 s old. The scheduler that replaces
+        # it looks at its start, which is too early, and by default then only every five minutes.
+        "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # a task whose own process was killed; by default 300
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
