@@ -1,0 +1,137 @@
+"""What was sifted to rows of a landing table: good events typed, rejected messages whole.
+
+Only what is surely good is taken by column, as the very row that `ingestion.events.decode` would make of it (a property
+test holds them side by side). All else is judged by `decode`: it alone rejects, and takes what is good in an unusual
+form: an id in capital letters, a time with an offset, attributes of others, a number that needs a closer look.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from ingestion.decoding.sifting import DATA_AT, sifted_schema
+from ingestion.events import CLOCK_TOLERANCE, MAX_VALUE_BYTES, decode, extensions_of
+from ingestion.storable import ESCAPE, PLAIN_DATA
+from lakehouse.errors import ContractViolation
+from lakehouse.lake import EVENT_COLUMNS, PLACE_COLUMNS, landing_schema
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+# Forms that are taken by column: an id in lower case; a time in UTC with at most microseconds, of a day that exists, in
+# the years that `decode` allows.
+ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z"
+_LEAP_YEAR = "(19(72|76|80|84|88|92|96)|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))"
+_MONTH_AND_DAY = "((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+TIME = (
+    rf"\A((19[7-9][0-9]|2[01][0-9]{{2}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\z"
+)
+# `data` is the first object within the message and its last member: so it is where `"data":` stands right before the
+# first brace (within a text, its quotes would be escaped) and nothing but the message's own brace comes after it.
+DATA = rf'\A(?:[,{{]"data":|"data": ){PLAIN_DATA}\z'
+
+
+def decode_batch(topic: str, sifted: "Sequence[pa.RecordBatch]") -> "pa.Table":
+    """Return one row per message, in the landing schema, in no order."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    messages = pa.Table.from_batches(sifted, sifted_schema()).combine_chunks()
+    is_good = _is_surely_good(messages)
+    rows, others = _typed(messages, is_good), messages.filter(~is_good)
+    is_early = np.asarray(pc.greater(rows["occurred_at"], pc.add(rows["logged_at"], CLOCK_TOLERANCE)))
+    if is_early.any():
+        others = pa.concat_tables([others, messages.filter(is_good).filter(is_early)])
+        rows = rows.filter(~is_early)
+    rows = pa.concat_tables([rows, _judge_each(topic, others)], promote_options="default")
+    # A rejected message has no time of its own; it lies under the day it came.
+    day = pc.coalesce(rows["occurred_at"], rows["logged_at"]).cast(pa.date32())
+    schema = landing_schema()
+    return rows.append_column("event_date", day).select(schema.names).cast(schema)
+
+
+def _is_surely_good(messages: "pa.Table") -> "np.ndarray":
+    """Say of each message whether C took it and its columns have the usual forms."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def true(found: Any, *, null: bool = False) -> "np.ndarray":
+        return np.asarray(found.fill_null(null))
+
+    is_good = true(pc.match_substring_regex(messages["data"], DATA))
+    is_good &= ~true(pc.match_substring_regex(messages["value"], ESCAPE))
+    is_good &= true(pc.match_substring_regex(messages["event_id"], ID))
+    is_good &= true(pc.match_substring_regex(messages["occurred_at"], TIME))
+    is_good &= true(pc.match_substring_regex(messages["recorded_at"], TIME), null=True)
+    is_good &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
+    return is_good
+
+
+def _typed(messages: "pa.Table", is_good: "np.ndarray") -> "pa.Table":
+    """Return the good ones of messages as EVENT_COLUMNS: moments and text where there were their bytes."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    messages = messages.select([name for name in EVENT_COLUMNS if name != "extensions"]).filter(is_good)
+    moment = landing_schema().field("logged_at").type
+    logged_at = messages["logged_at"].cast(moment)
+    claimed = pc.coalesce(messages["recorded_at"].cast(moment), logged_at)
+    columns = {name: messages[name] for name in messages.column_names} | {
+        "logged_at": logged_at,
+        "occurred_at": messages["occurred_at"].cast(moment),
+        "recorded_at": pc.if_else(pc.less(claimed, logged_at), claimed, logged_at),
+        "data": pc.binary_slice(messages["data"], DATA_AT, MAX_VALUE_BYTES).cast(pa.string()),
+        "extensions": pa.nulls(messages.num_rows, pa.string()),
+    }
+    return pa.table(columns)
+
+
+_ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "rejected_headers")
+
+
+def _judge_each(topic: str, messages: "pa.Table") -> "pa.Table":
+    """Judge messages one by one; what is rejected keeps its bytes."""
+    import pyarrow as pa
+
+    came = messages.select([*PLACE_COLUMNS, "value", "key", "headers"]).to_pydict()
+    rows = [_row(topic, *message) for message in zip(*came.values(), strict=True)]
+    columns = zip(*rows, strict=True) if rows else ([] for _ in _ROW)
+    schema = landing_schema()
+    return pa.table(
+        {name: pa.array(column, schema.field(name).type) for name, column in zip(_ROW, columns, strict=True)}
+    )
+
+
+def _row(  # noqa: PLR0913 - the parts of a message
+    topic: str,
+    partition: int,
+    offset: int,
+    logged_at: datetime,
+    value: bytes | None,
+    key: bytes | None,
+    headers: str | None,
+) -> tuple[object, ...]:
+    place = (partition, offset, logged_at)
+    try:
+        event = decode(topic, value, key, logged_at)
+    except ContractViolation as violation:
+        nothing = [None] * (len(EVENT_COLUMNS) - len(place))
+        return (*place, *nothing, violation.reason, value, key, headers)
+    frame = event.envelope
+    return (
+        *place,
+        str(frame.id),
+        frame.type,
+        frame.source,
+        frame.subject,
+        frame.time,
+        min(frame.recordedtime or logged_at, logged_at),
+        frame.recordedassumed,
+        event.data,
+        extensions_of(value or b""),
+        *(None, None, None, None),
+    )
