@@ -1,14 +1,15 @@
-"""A micro-batch: messages in the order they were read, with the offsets that they cover."""
+"""A micro-batch: the messages that were read, sifted, with the offsets that they cover."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import lt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ingestion.decoding import sift
 from lakehouse.errors import RetryableError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from confluent_kafka import Message
 
 Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next offset to read
@@ -24,20 +25,21 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a micro-batch: so many messages, so many bytes, or so long since it was begun."""
+    """What ends a micro-batch: so many messages, so many bytes, so long since it was begun, or so long without any."""
 
-    rows: int = 30_000
-    megabytes: float = 24.0
+    rows: int = 60_000
+    megabytes: float = 48.0
     seconds: float = 1.0
+    idle_seconds: float = 1.0
 
 
 class Batch:
-    """Messages by topic, each partition's offsets strictly rising from its position."""
+    """Sifted messages by topic, each partition's offsets strictly rising from its position."""
 
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
         self._next: dict[tuple[str, int], int] = {}
-        self.messages: dict[str, list[Message]] = {}
+        self.sifted: dict[str, list[pa.RecordBatch]] = {}
         self.rows = 0
         self.bytes = 0
 
@@ -47,25 +49,24 @@ class Batch:
         Raises:
             RetryableError: one does not follow the one before it. To land it would break the ledger; who starts again
                 reads from where the sink stands.
+            PermanentError: a topic does not carry the broker's time.
         """
-        places = [(message.topic() or "", message.partition()) for message in messages]
-        changes = (number for number in range(1, len(places)) if places[number] != places[number - 1])
-        for start, end in itertools.pairwise([0, *changes, len(places)]):
-            if end > start:
-                self._add_run(places[start], messages[start:end])
+        for topic, own in _grouped([message.topic() or "" for message in messages], messages):
+            offsets = [message.offset() for message in own]
+            for partition, each in _grouped([message.partition() for message in own], offsets):
+                self._follow((topic, partition), each)
+            self.sifted.setdefault(topic, []).append(sift(topic, own))
+            self.rows += len(own)
+            self.bytes += sum(map(len, own))
 
-    def _add_run(self, place: tuple[str, int], run: "Sequence[Message]") -> None:
-        """Take messages of one partition that were read one after the other."""
+    def _follow(self, place: tuple[str, int], offsets: Sequence[int]) -> None:
+        """Go on to the end of offsets that were read one after the other."""
         expected = self._next.get(place, self._start.get(place, -1) or 0)
-        offsets = [message.offset() for message in run]
         if expected < 0 or offsets[0] < expected or not all(map(lt, offsets, offsets[1:])):
             raise RetryableError(
                 f"Expected offsets from {expected} on, rising, of {place}, but the client read {offsets[:20]}."
             )
         self._next[place] = offsets[-1] + 1
-        self.messages.setdefault(place[0], []).extend(run)
-        self.rows += len(run)
-        self.bytes += sum(map(len, run))
 
     def is_full(self, limits: Limits) -> bool:
         """Say whether the batch has reached its rows or bytes."""
@@ -82,3 +83,11 @@ class Batch:
             for (name, partition), next_offset in self._next.items()
             if name == topic
         }
+
+
+def _grouped(keys: Sequence[Any], values: Sequence[Any]) -> list[tuple[Any, Sequence[Any]]]:
+    """Return the values by key, in their order. Mostly there is one key, and that costs next to nothing."""
+    different = set(keys)
+    if len(different) == 1:
+        return [(keys[0], values)]
+    return [(each, [value for key, value in zip(keys, values, strict=True) if key == each]) for each in different]

@@ -133,6 +133,9 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     # time, and finds none.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
+    # One thread reads while the other lands, mostly in C without the interpreter's lock; to get it back after each call
+    # it would wait 5 ms by default.
+    sys.setswitchinterval(0.0005)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

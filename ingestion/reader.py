@@ -98,7 +98,10 @@ class PartitionReader:
         while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
             # What the client has read ahead, which is bounded; only then wait, for one: they may be large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
-            messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=left)
+            patience = min(left, limits.idle_seconds)
+            messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
+            if not messages and batch.rows:
+                break
             if self._is_reassigned:
                 # What was read belongs to an assignment that is gone. Nothing of it is landed, so nothing is lost.
                 self.rewind()

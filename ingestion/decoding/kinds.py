@@ -18,7 +18,7 @@ from lakehouse.contracts.fields import INK_AT_BOTH_ENDS
 
 @dataclass(frozen=True)
 class Rule:
-    """What a payload's field must keep beyond what C checks of it. `all_fit` may say so of many at once, at less cost."""
+    """What a payload's field must keep beyond what C checks. `all_fit` may say so of many at once, at less cost."""
 
     field: Callable[[Any], Any]
     fits: Callable[[Any], object]

@@ -35,22 +35,30 @@ DATA = rf'\A(?:[,{{]"data":|"data": ){PLAIN_DATA}\z'
 
 def decode_batch(topic: str, sifted: "Sequence[pa.RecordBatch]") -> "pa.Table":
     """Return one row per message, in the landing schema, in no order."""
-    import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    messages = pa.Table.from_batches(sifted, sifted_schema()).combine_chunks()
-    is_good = _is_surely_good(messages)
-    rows, others = _typed(messages, is_good), messages.filter(~is_good)
-    is_early = np.asarray(pc.greater(rows["occurred_at"], pc.add(rows["logged_at"], CLOCK_TOLERANCE)))
-    if is_early.any():
-        others = pa.concat_tables([others, messages.filter(is_good).filter(is_early)])
-        rows = rows.filter(~is_early)
-    rows = pa.concat_tables([rows, _judge_each(topic, others)], promote_options="default")
+    good, others = take_good(pa.Table.from_batches(sifted, sifted_schema()).combine_chunks())
+    rows = pa.concat_tables([good, judge_each(topic, others)], promote_options="default")
     # A rejected message has no time of its own; it lies under the day it came.
     day = pc.coalesce(rows["occurred_at"], rows["logged_at"]).cast(pa.date32())
     schema = landing_schema()
     return rows.append_column("event_date", day).select(schema.names).cast(schema)
+
+
+def take_good(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
+    """Return the surely good ones of sifted messages, as EVENT_COLUMNS, and the others as they are."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_good = _is_surely_good(messages)
+    good, others = _typed(messages, is_good), messages.filter(~is_good)
+    is_early = np.asarray(pc.greater(good["occurred_at"], pc.add(good["logged_at"], CLOCK_TOLERANCE)))
+    if is_early.any():
+        others = pa.concat_tables([others, messages.filter(is_good).filter(is_early)])
+        good = good.filter(~is_early)
+    return good, others
 
 
 def _is_surely_good(messages: "pa.Table") -> "np.ndarray":
@@ -93,12 +101,13 @@ def _typed(messages: "pa.Table", is_good: "np.ndarray") -> "pa.Table":
 _ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "rejected_headers")
 
 
-def _judge_each(topic: str, messages: "pa.Table") -> "pa.Table":
+def judge_each(topic: str, messages: "pa.Table") -> "pa.Table":
     """Judge messages one by one; what is rejected keeps its bytes."""
     import pyarrow as pa
 
-    came = messages.select([*PLACE_COLUMNS, "value", "key", "headers"]).to_pydict()
-    rows = [_row(topic, *message) for message in zip(*came.values(), strict=True)]
+    places = zip(*(messages[name].to_pylist() for name in PLACE_COLUMNS), strict=True)
+    came = (messages[name].to_pylist() for name in ("value", "key", "headers"))
+    rows = [_row(topic, *message) for message in zip(places, *came, strict=True)]
     columns = zip(*rows, strict=True) if rows else ([] for _ in _ROW)
     schema = landing_schema()
     return pa.table(
@@ -106,16 +115,10 @@ def _judge_each(topic: str, messages: "pa.Table") -> "pa.Table":
     )
 
 
-def _row(  # noqa: PLR0913 - the parts of a message
-    topic: str,
-    partition: int,
-    offset: int,
-    logged_at: datetime,
-    value: bytes | None,
-    key: bytes | None,
-    headers: str | None,
+def _row(
+    topic: str, place: tuple[int, int, datetime], value: bytes | None, key: bytes | None, headers: str | None
 ) -> tuple[object, ...]:
-    place = (partition, offset, logged_at)
+    logged_at = place[-1]
     try:
         event = decode(topic, value, key, logged_at)
     except ContractViolation as violation:

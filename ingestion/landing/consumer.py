@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingestion.batch import Batch, Limits
+from ingestion.decoding import decode_batch
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.decode import decode_batch
 from ingestion.reader import PartitionReader
 from lakehouse.contracts import TOPICS
 from lakehouse.logs import get_logger
@@ -17,6 +17,7 @@ log = get_logger(__name__)
 
 GROUP = "okr-landing"
 ANNOUNCED_TOPIC = "okr_user_events"
+DRAIN_IDLE_SECONDS = 0.1  # where nothing is left there is nothing to wait for
 
 
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
@@ -28,12 +29,12 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         RetryableError: Kafka or the lake failed; start again, it goes on where the lake stands.
         PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
     """
-    limits = limits or Limits()
+    limits = limits or Limits(idle_seconds=DRAIN_IDLE_SECONDS if drain else Limits.idle_seconds)
     reader = PartitionReader(settings.require("kafka_bootstrap"), GROUP, TOPICS)
     lake_uri = settings.require("lake_uri")
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
-    decode_batch(ANNOUNCED_TOPIC, ())  # pyarrow's first array imports pandas: seconds, better before we own partitions
+    decode_batch(ANNOUNCED_TOPIC, [])  # pyarrow's first array imports pandas: seconds, better before we own partitions
     lander = Lander(reader, tables, announcer)
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
@@ -83,7 +84,7 @@ class Lander:
             log.warning("fenced, the batch is thrown away", reason=str(fenced))
             self._was_fenced = True
             return
-        for topic in batch.messages:
+        for topic in batch.sifted:
             self._reader.landed(topic, batch.spans(topic))
         self.rows += batch.rows
 
@@ -97,9 +98,10 @@ class Lander:
         self._thread.shutdown()
 
     def _land(self, batch: Batch) -> None:
-        for topic, messages in batch.messages.items():
-            self._tables[topic].append(decode_batch(topic, messages), batch.spans(topic))
-            log.info("landed", topic=topic, rows=len(messages))
+        for topic, sifted in batch.sifted.items():
+            rows = decode_batch(topic, sifted)
+            self._tables[topic].append(rows, batch.spans(topic))
+            log.info("landed", topic=topic, rows=rows.num_rows)
             if topic == ANNOUNCED_TOPIC:
                 self._announcer.landed()
 

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^\S(.*\S)?$", description="natural key")]
+INK_AT_BOTH_ENDS = r"^\S(.*\S)?$"
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=INK_AT_BOTH_ENDS, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]
 Note = Annotated[str, Meta(max_length=10_000)]
 Email = Annotated[str, Meta(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]

@@ -28,10 +28,10 @@ from hypothesis.stateful import (
 
 from infra.local.kafka import PARTITIONS
 from ingestion.batch import Batch, Limits
+from ingestion.decoding import decode_batch
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
-from ingestion.landing.decode import decode_batch
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -79,7 +79,7 @@ class LandingWorker:
         """Land the oldest batch; a fenced worker throws everything away and reads on from where the lake stands."""
         batch = self.batches.pop(0)
         spans = batch.spans(TOPIC)
-        rows = decode_batch(TOPIC, batch.messages[TOPIC])
+        rows = decode_batch(TOPIC, batch.sifted[TOPIC])
         if crash == "after decoding":
             raise CrashError
         if crash == "with the files written":

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from ingestion.batch import Batch, Limits
+from ingestion.decoding import decode_batch
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
-from ingestion.landing.decode import decode_batch
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.reader import PartitionReader
@@ -222,7 +222,7 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     stale.close()
     worker.wait_until(lambda: landed_rows(own) == 400, "the other worker has landed everything")
     with pytest.raises(FencedError):
-        table.append(decode_batch(TOPIC, batch.messages[TOPIC]), spans)
+        table.append(decode_batch(TOPIC, batch.sifted[TOPIC]), spans)
     send(own, check_in, range(400, 500))
     worker.wait_until(lambda: landed_rows(own) == 500, "the other worker goes on")
     prove(

@@ -17,11 +17,11 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ingestion.batch import Limits, Span
+from ingestion.decoding import decode_batch, sift
 from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import GROUP, land
-from ingestion.landing.decode import decode_batch
 from ingestion.loading import load
 from ingestion.log_identity import log_ids
 from ingestion.producer import EventProducer
@@ -445,7 +445,9 @@ def test_concurrent_appends_race_with_compaction(
                     return fenced
                 continue
             try:
-                table.append(decode_batch(TOPIC, ahead), {partition: Span(start, ahead[-1].offset() + 1)})
+                table.append(
+                    decode_batch(TOPIC, [sift(TOPIC, ahead)]), {partition: Span(start, ahead[-1].offset() + 1)}
+                )
             except FencedError:
                 fenced += 1
 
