@@ -27,8 +27,8 @@ class Span:
 class Limits:
     """What ends a micro-batch: so many messages, so many bytes, so long since it was begun, or so long without any."""
 
-    rows: int = 60_000
-    megabytes: float = 48.0
+    rows: int = 80_000
+    megabytes: float = 64.0
     seconds: float = 1.0
     idle_seconds: float = 1.0
 

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import signal
 import sys
 import threading
@@ -136,6 +137,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     # One thread reads while the other lands, mostly in C without the interpreter's lock; to get it back after each call
     # it would wait 5 ms by default.
     sys.setswitchinterval(0.0005)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's, which would spin: nothing here is algebra
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

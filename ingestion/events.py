@@ -97,9 +97,14 @@ def decode(
         raise ContractViolation(
             "not_utf8", f"The message is not UTF-8: {error.reason} at byte {error.start}."
         ) from error
+    try:
+        envelope = _decode_envelope(value)
+    except ContractViolation:
+        if b"\\u" in value:  # half of a surrogate pair is told as such
+            check_storable(value)
+        raise
     if is_suspect(value):
         check_storable(value)
-    envelope = _decode_envelope(value)
     contract = contract_of(envelope.type)
     if contract.topic != topic:
         raise ContractViolation("wrong_topic", f"{contract.name} belongs to {contract.topic}, but came on {topic}.")

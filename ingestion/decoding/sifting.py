@@ -98,7 +98,7 @@ def _decode(topic: str, messages: "Sequence[Message]") -> "tuple[list[Any], list
 def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]:
     """Return when the broker appended the messages to its log, in milliseconds since 1970."""
     stamps = [message.timestamp() for message in messages]
-    if any(kind != _BROKER_TIME for kind, _ in stamps):
+    if {kind for kind, _ in stamps} - {_BROKER_TIME}:
         raise PermanentError(
             f"Topic {topic} does not keep the broker's time. Set message.timestamp.type=LogAppendTime on it: what was "
             "recorded when is judged by that clock."
