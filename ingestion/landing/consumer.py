@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
+from ingestion.groups import LANDING_GROUP
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.reader import PartitionReader
@@ -15,7 +16,6 @@ from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
-GROUP = "okr-landing"
 ANNOUNCED_TOPIC = "okr_user_events"
 DRAIN_IDLE_SECONDS = 0.1  # where nothing is left there is nothing to wait for
 
@@ -30,9 +30,9 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
     """
     limits = limits or Limits(idle_seconds=DRAIN_IDLE_SECONDS if drain else Limits.idle_seconds)
-    reader = PartitionReader(settings.require("kafka_bootstrap"), GROUP, TOPICS)
+    reader = PartitionReader(settings.require("kafka_bootstrap"), LANDING_GROUP, TOPICS)
     lake_uri = settings.require("lake_uri")
-    tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], GROUP) for topic in TOPICS}
+    tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     decode_batch(ANNOUNCED_TOPIC, [])  # pyarrow's first array imports pandas: seconds, better before we own partitions
     lander = Lander(reader, tables, announcer)

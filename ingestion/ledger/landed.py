@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingestion.landing.consumer import GROUP
+from ingestion.groups import LANDING_GROUP
 from ingestion.ledger.offsets import Tally
 from lakehouse.errors import RetryableError
 from lakehouse.lake import application_id, open_table, table_uri
@@ -97,7 +97,7 @@ def _read(
             account.add(offsets[here], is_rejected[here], watermarks.get(partition, 0))
     log_id = table.metadata().description
     for partition in {*landed, *watermarks, *known}:
-        version = table.transaction_version(application_id(log_id, GROUP, topic, partition))
+        version = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))
         if version is not None:
             landed.setdefault(partition, LandedPartition()).next_offset = version
     return landed

@@ -9,6 +9,7 @@ import psycopg
 
 from ingestion.batch import Limits
 from ingestion.decoding import decode_batch
+from ingestion.groups import STATE_GROUP
 from ingestion.reader import PartitionReader
 from ingestion.state.realtime import RealtimeFigures, open_redis
 from ingestion.state.store import OvertakenError, Row, StateStore
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-GROUP = "okr-state"
 TOPIC = "okr_user_events"
 IDLE_SECONDS = 60  # then a consumer that is frozen or cut off inside its transaction loses it, and the locks
 
@@ -36,15 +36,15 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
-    reader = PartitionReader(settings.require("kafka_bootstrap"), GROUP, [TOPIC])
+    reader = PartitionReader(settings.require("kafka_bootstrap"), STATE_GROUP, [TOPIC])
     applied = 0
     try:
         with (
             connect(settings.require("dsn_loader"), application="okr-state", idle_seconds=IDLE_SECONDS) as connection,
             closing(open_redis(settings.require("redis_url"))) as redis,
         ):
-            store = StateStore(connection, reader.log_ids[TOPIC], GROUP)
-            figures = RealtimeFigures(redis, GROUP, store)
+            store = StateStore(connection, reader.log_ids[TOPIC], STATE_GROUP)
+            figures = RealtimeFigures(redis, STATE_GROUP, store)
             reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
             while not stop.is_set():
                 batch = reader.poll(limits)

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from ingestion.delta.log import DeltaLog
 from ingestion.delta.torn import torn
-from ingestion.landing.consumer import GROUP
+from ingestion.groups import LANDING_GROUP
 from ingestion.ledger.broker import Bounds, Broker
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import PermanentError
@@ -146,7 +146,7 @@ def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Br
                 f"offsets mean other events. {RUNBOOK}"
             )
         for partition, bound in broker.bounds(topic).items():
-            offset = table.transaction_version(application_id(log_id, GROUP, topic, partition))
+            offset = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))
             if offset is None:
                 _prove_from_the_first(topic, partition, delta_log, end, bound)
             elif not bound.low <= offset <= bound.high:

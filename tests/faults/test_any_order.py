@@ -30,8 +30,9 @@ from infra.local.kafka import PARTITIONS
 from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
 from ingestion.events import EncodedEvent
+from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -58,8 +59,8 @@ class LandingWorker:
     """One worker, step by step: it reads batches and lands them later, in the order in which it read them."""
 
     def __init__(self, pipeline: Settings, log_id: str) -> None:
-        self.reader = PartitionReader(pipeline.kafka_bootstrap, GROUP, [TOPIC])
-        self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, GROUP)
+        self.reader = PartitionReader(pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
+        self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, LANDING_GROUP)
         self.batches: list[Batch] = []
         self.reader._stored_offsets = self._stored_offsets  # the partitions are given by hand: no group is joined
 

@@ -10,8 +10,9 @@ import pytest
 from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
 from ingestion.events import EncodedEvent
+from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.reader import PartitionReader
@@ -191,7 +192,7 @@ def test_an_offset_that_lies_in_the_consumer_group(
     send(own, check_in, range(400))
     drain(own)
     send(own, check_in, range(400, 500))
-    topics.commit_offsets(GROUP, TOPIC, to_end=ahead)
+    topics.commit_offsets(LANDING_GROUP, TOPIC, to_end=ahead)
     worker = start_worker(own, "consume", "land", "--drain")
     assert worker.ended() == 0, worker.text()
     threads = {
@@ -208,8 +209,8 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
 ) -> None:
     """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
     send(own, check_in, range(400))
-    table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), GROUP)
-    stale = PartitionReader(own.kafka_bootstrap, GROUP, [TOPIC])
+    table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
+    stale = PartitionReader(own.kafka_bootstrap, LANDING_GROUP, [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
     batches: list[Batch] = []
     until(lambda: batches.append(stale.poll(Limits(rows=100))) or batches[-1].rows, "a batch is read")

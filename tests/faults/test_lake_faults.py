@@ -20,8 +20,9 @@ from ingestion.batch import Limits, Span
 from ingestion.decoding import decode_batch, sift
 from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
+from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.log_identity import log_ids
 from ingestion.producer import EventProducer
@@ -84,7 +85,7 @@ def until_hung(worker: Worker) -> None:
 def committed(settings: Settings) -> dict[int, int | None]:
     table = DeltaTable(uri(settings))
     cluster = table.metadata().description
-    return {each: table.transaction_version(application_id(cluster, GROUP, TOPIC, each)) for each in range(8)}
+    return {each: table.transaction_version(application_id(cluster, LANDING_GROUP, TOPIC, each)) for each in range(8)}
 
 
 def test_the_same_transaction_is_committed_twice(
@@ -106,7 +107,9 @@ def test_the_same_transaction_is_committed_twice(
             again = rows.filter(pa.compute.equal(rows["kafka_partition"], partition))
             first = pa.compute.min(again["kafka_offset"]).as_py()
             with pytest.raises(FencedError):
-                LandingTable(pipeline.lake_uri, TOPIC, log, GROUP).append(again, {partition: Span(first, next_offset)})
+                LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP).append(
+                    again, {partition: Span(first, next_offset)}
+                )
     prove(
         pipeline,
         fault="the same batch is committed again",
@@ -431,7 +434,7 @@ def test_concurrent_appends_race_with_compaction(
     log = log_id(pipeline)
 
     def write(number: int) -> int:
-        table, fenced = LandingTable(pipeline.lake_uri, TOPIC, log, GROUP), 0
+        table, fenced = LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP), 0
         partitions = sorted(messages)
         turn = number
         while True:
@@ -451,7 +454,7 @@ def test_concurrent_appends_race_with_compaction(
             except FencedError:
                 fenced += 1
 
-    LandingTable(pipeline.lake_uri, TOPIC, log, GROUP)
+    LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP)
     with repeating(lambda: upkeep(pipeline)) as runs, ThreadPoolExecutor(writers) as pool:
         fenced = sum(pool.map(write, range(writers)))
     assert fenced > 0

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ingestion.client_errors import QUIET
+from ingestion.groups import LANDING_GROUP, STATE_GROUP
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-GROUPS = ("okr-landing", "okr-state")
+GROUPS = (LANDING_GROUP, STATE_GROUP)
 LANDING = GROUPS[0]
 LOADER = "okr-load"
 ANSWER_SECONDS = 10.0

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ingestion.events import EncodedEvent
-from ingestion.landing.consumer import GROUP
+from ingestion.groups import LANDING_GROUP
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -44,7 +44,7 @@ def test_a_table_made_before_a_column_gets_it_and_keeps_its_rows(
     landed = DeltaTable(table_uri(pipeline.lake_uri, TOPIC))
     rows, cluster = lake_rows(pipeline).drop_columns(["extensions"]), str(landed.metadata().description)
     (partition,) = rows["kafka_partition"].to_pylist()
-    name = application_id(cluster, GROUP, TOPIC, partition)
+    name = application_id(cluster, LANDING_GROUP, TOPIC, partition)
     older = pipeline.model_copy(update={"lake_uri": f"{pipeline.lake_uri}-older"})
     write_deltalake(
         table_uri(older.lake_uri, TOPIC), rows, partition_by="event_date", name=TOPIC, description=cluster,

@@ -11,8 +11,9 @@ from deltalake import DeltaTable
 
 from ingestion.batch import Span
 from ingestion.events import EncodedEvent
+from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import LandingTable
-from ingestion.landing.consumer import GROUP, land
+from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load, read_waiting
 from ingestion.producer import EventProducer
@@ -88,7 +89,7 @@ def land_elsewhere(settings: Settings, cluster_id: str, folder: Path) -> Setting
     rows = DeltaTable(table_uri(settings.lake_uri, TOPIC)).to_pyarrow_dataset().to_table()
     ends = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pylist()
     spans = {each["kafka_partition"]: Span(None, each["kafka_offset_max"] + 1) for each in ends}
-    LandingTable(str(folder), TOPIC, cluster_id, GROUP).append(rows, spans)
+    LandingTable(str(folder), TOPIC, cluster_id, LANDING_GROUP).append(rows, spans)
     return settings.model_copy(update={"lake_uri": str(folder)})
 
 

@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from redis import Redis
 
 from ingestion.events import encode
+from ingestion.groups import STATE_GROUP
 from ingestion.producer import EventProducer
-from ingestion.state.consumer import GROUP, follow
+from ingestion.state.consumer import follow
 from ingestion.state.realtime import RealtimeFigures, open_redis, read_figures
 from ingestion.state.store import Recent, StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
@@ -74,7 +75,7 @@ def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterat
     send_history(producer, 50)
     follow(pipeline, threading.Event(), drain=True)
     with connect(pipeline.require("dsn_loader")) as connection:
-        figures = RealtimeFigures(redis, GROUP, StateStore(connection, "cluster", GROUP))
+        figures = RealtimeFigures(redis, STATE_GROUP, StateStore(connection, "cluster", STATE_GROUP))
         figures.write({(TOPIC, 0): 0})
         yield figures
 
@@ -117,7 +118,7 @@ def test_a_consumer_that_makes_figures_again_loses_nothing_that_another_writes_m
             return before
 
     database = Database()
-    healing, other = (RealtimeFigures(redis, GROUP, database) for _ in range(2))
+    healing, other = (RealtimeFigures(redis, STATE_GROUP, database) for _ in range(2))
     other.write({})
 
     def commit_and_write() -> None:
@@ -144,5 +145,5 @@ def test_lags_of_several_workers_of_a_group_add_up(redis: Redis) -> None:
             return {}
 
     for partition, lag in enumerate((3, 4, None)):
-        RealtimeFigures(redis, GROUP, Nothing()).write({(TOPIC, partition): lag})
-    assert read_figures(redis)["consumer_lag"] == {GROUP: 7}
+        RealtimeFigures(redis, STATE_GROUP, Nothing()).write({(TOPIC, partition): lag})
+    assert read_figures(redis)["consumer_lag"] == {STATE_GROUP: 7}

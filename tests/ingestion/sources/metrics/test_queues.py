@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from ingestion.events import EncodedEvent
-from ingestion.landing.consumer import GROUP as LANDING
+from ingestion.groups import LANDING_GROUP as LANDING
+from ingestion.groups import STATE_GROUP as STATE
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.sources.metrics.queues import GROUPS, Group, consumer_lag, spool_depth, waiting_for_raw
 from ingestion.sources.metrics.services import kafka_up, postgresql_up, redis_up
 from ingestion.spool import Drainer, Spool
-from ingestion.state.consumer import GROUP as STATE
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
