@@ -15,32 +15,46 @@ from ingestion.events import EARLIEST, LATEST, moment_fields
 from lakehouse.contracts import Contract, contracts
 from lakehouse.contracts.fields import INK_AT_BOTH_ENDS
 
-
-@dataclass(frozen=True)
-class Rule:
-    """What a payload's field must keep beyond what C checks. `all_fit` may say so of many at once, at less cost."""
-
-    field: Callable[[Any], Any]
-    fits: Callable[[Any], object]
-    all_fit: Callable[[Sequence[Any]], bool]
-
-    def broken_by(self, payloads: Sequence[Any]) -> set[int]:
-        """Return the numbers of the payloads that break the rule."""
-        column = list(map(self.field, payloads))
-        if self.all_fit(column):
-            return set()
-        strange = {value for value in set(column) if value is not None and not self.fits(value)}
-        return {number for number, value in enumerate(column) if value in strange} if strange else set()
+Field = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class Kind:
-    """How one event type is judged: by its `model`, in C, then by the rules. `key` is what the subject must equal."""
+    """How one event type is judged: by its `model`, in C, then by the rules that C was not told.
+
+    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have the same rule, which texts
+    without any space surely keep: that is seen of all of them at once.
+    """
 
     name: str
     model: type[Any]
-    key: Callable[[Any], str]
-    rules: tuple[Rule, ...]
+    key: Field
+    ids: tuple[Field, ...]
+    rules: tuple[tuple[Field, Callable[[Any], object]], ...]
+
+    def unfit(self, events: Sequence[Any]) -> set[int]:
+        """Return the numbers of the events that break a rule; events are of this kind."""
+        payloads = [event.data for event in events]
+        names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
+        unfit = set()
+        if names != subjects:
+            unfit = {number for number, name in enumerate(names) if name != subjects[number]}
+        columns = [list(map(field, payloads)) for field in self.ids]
+        if not _without_space(columns):
+            unfit.update(*(_broken(column, re.compile(INK_AT_BOTH_ENDS).search) for column in columns))
+        return unfit.union(*(_broken(list(map(field, payloads)), fits) for field, fits in self.rules))
+
+
+def _without_space(columns: Sequence[Sequence[str | None]]) -> bool:
+    """Say whether no text holds any space, of ASCII or beyond: then each surely begins and ends with ink."""
+    text = "".join(["".join(filter(None, column)) for column in columns])
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
+    """Return the numbers of the values that do not fit; each different value is judged once, None is none."""
+    strange = {value for value in set(column) if value is not None and not fits(value)}
+    return {number for number, value in enumerate(column) if value in strange} if strange else set()
 
 
 @cache
@@ -75,29 +89,21 @@ def _kind(contract: Contract) -> Kind:
         ],
         tag_field="type", tag=contract.name, kw_only=True, forbid_unknown_fields=True, gc=False,
     )  # fmt: skip
-    rules = [
-        Rule(attrgetter(name), pattern.search, _without_space if pattern.pattern == INK_AT_BOTH_ENDS else _unsure)
+    ids = tuple(attrgetter(name) for name, pattern in patterns.items() if pattern == INK_AT_BOTH_ENDS)
+    rules: list[tuple[Field, Callable[[Any], object]]] = [
+        (attrgetter(name), re.compile(pattern).search)
         for name, pattern in patterns.items()
+        if pattern != INK_AT_BOTH_ENDS
     ]
-    rules += [Rule(attrgetter(name), _is_storable, _unsure) for name in moment_fields(contract.model)]
-    return Kind(contract.name, model, attrgetter(contract.key), tuple(rules))
+    rules += [(attrgetter(name), _is_storable) for name in moment_fields(contract.model)]
+    return Kind(contract.name, model, attrgetter(contract.key), ids, tuple(rules))
 
 
 def _is_storable(moment: datetime) -> bool:
     return EARLIEST <= moment < LATEST
 
 
-def _without_space(texts: Sequence[str | None]) -> bool:
-    """Say whether no text holds any space: then each surely begins and ends with ink."""
-    text = "".join(filter(None, texts))
-    return text.isascii() and text.isprintable() and " " not in text
-
-
-def _unsure(_column: Sequence[Any]) -> bool:
-    return False
-
-
-def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], dict[str, re.Pattern[str]]]:
+def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], dict[str, str]]:
     """Return a contract's model with the patterns taken off its text fields, and those patterns by field."""
     bare: list[tuple[str, Any, Any]] = []
     patterns = {}
@@ -107,7 +113,7 @@ def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct]
         base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
         meta = next((meta for meta in metas if isinstance(meta, msgspec.Meta) and meta.pattern), None)
         if base is str and meta is not None and meta.pattern is not None:
-            patterns[each.name] = re.compile(meta.pattern)
+            patterns[each.name] = meta.pattern
             plain: Any = Annotated[str, msgspec.Meta(min_length=meta.min_length, max_length=meta.max_length)]
             bare.append((each.name, plain | None if is_optional else plain, each.default))
     name = f"Bare{model.__name__}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ingestion.decoding.kinds import Kind, decoder, kinds
+from ingestion.decoding.kinds import decoder, kinds
 from ingestion.events import MAX_VALUE_BYTES
 from lakehouse.errors import PermanentError
 from lakehouse.lake import PLACE_COLUMNS, landing_schema
@@ -51,14 +51,14 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
     events, taken, others = _decode(topic, messages)
     names = {model: kind.name for model, kind in kinds(topic).items()}
     nothing = [None] * len(others)
-    taken_values = [message.value() or b"" for message in taken]
     messages = taken + others
+    values: list[Any] = [message.value() for message in messages]
     columns = (
         [message.partition() for message in messages],
         [message.offset() for message in messages],
         _broker_milliseconds(topic, messages),
         [message.key() for message in messages],
-        taken_values + [message.value() for message in others],
+        values,
         [_as_json(headers) if (headers := message.headers()) else None for message in messages],
         [event.id for event in events] + nothing,
         [names[type(event)] for event in events] + nothing,
@@ -67,7 +67,7 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
         [event.time for event in events] + nothing,
         [event.recordedtime for event in events] + nothing,
         [event.recordedassumed for event in events] + nothing,
-        [value[value.find(b"{", 1) - DATA_AT : -1] for value in taken_values] + nothing,
+        [value[value.find(b"{", 1) - DATA_AT : -1] for value in values[: len(taken)]] + nothing,
     )
     schema = sifted_schema()
     arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
@@ -116,17 +116,10 @@ def _unfit(topic: str, events: Sequence[Any]) -> set[int]:
     models = [type(event) for event in events]
     different = set(models)
     if len(different) == 1:
-        return _unfit_of(kinds(topic)[models[0]], events)
+        return kinds(topic)[models[0]].unfit(events)
     unfit: set[int] = set()
     for model in different:
         numbers = [number for number, each in enumerate(models) if each is model]
-        found = _unfit_of(kinds(topic)[model], [events[number] for number in numbers])
+        found = kinds(topic)[model].unfit([events[number] for number in numbers])
         unfit.update(numbers[place] for place in found)
     return unfit
-
-
-def _unfit_of(kind: Kind, events: Sequence[Any]) -> set[int]:
-    payloads = [event.data for event in events]
-    names, subjects = list(map(kind.key, payloads)), [event.subject for event in events]
-    unfit = set() if names == subjects else {number for number, name in enumerate(names) if name != subjects[number]}
-    return unfit.union(*(rule.broken_by(payloads) for rule in kind.rules))
