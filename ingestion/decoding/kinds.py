@@ -22,7 +22,7 @@ Field = Callable[[Any], Any]
 class Kind:
     """How one event type is judged: by its `model`, in C, then by the rules that C was not told.
 
-    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have the same rule, which texts
+    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have one rule, which texts
     without any space surely keep: that is seen of all of them at once.
     """
 
