@@ -29,7 +29,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         RetryableError: Kafka or the lake failed; start again, it goes on where the lake stands.
         PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
     """
-    limits = limits or Limits(idle_seconds=DRAIN_IDLE_SECONDS if drain else Limits.idle_seconds)
+    limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
     reader = PartitionReader(settings.require("kafka_bootstrap"), LANDING_GROUP, TOPICS)
     lake_uri = settings.require("lake_uri")
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}

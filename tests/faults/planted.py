@@ -82,7 +82,7 @@ def batches_of(rows: int, seconds: float = 0.3) -> None:
     """Make micro-batches small, so that a test needs few events for many of them."""
     from ingestion.batch import Limits
 
-    Limits.__init__.__defaults__ = (rows, 24.0, seconds)  # type: ignore[misc]
+    Limits.__init__.__defaults__ = (rows, 24.0, seconds, seconds)  # type: ignore[misc]
 
 
 def session_timeout(milliseconds: int) -> None:
