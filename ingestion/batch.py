@@ -25,7 +25,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a micro-batch: so many messages, so many bytes, so long since it was begun, or so long without any."""
+    """What ends a micro-batch: so many messages, so many bytes of values, so long since it was begun.
+
+    Or, once it holds a message, so long without another.
+    """
 
     rows: int = 80_000
     megabytes: float = 64.0

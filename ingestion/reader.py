@@ -101,12 +101,8 @@ class PartitionReader:
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
             patience = min(left, limits.idle_seconds)
             messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
-            if not messages and batch.rows:
+            if self._is_reassigned or (batch.rows and not messages):
                 break
-            if self._is_reassigned:
-                # What was read belongs to an assignment that is gone. Nothing of it is landed, so nothing is lost.
-                self.rewind()
-                return Batch(self._positions)
             if messages:
                 self._last_message = time.monotonic()
             good = [message for message in messages if message.error() is None]
@@ -114,6 +110,10 @@ class PartitionReader:
             if len(good) < len(messages):
                 for message in messages:
                     self._note(message)
+        if self._is_reassigned:
+            # What was read belongs to an assignment that is gone. Nothing of it is landed, so nothing is lost.
+            self.rewind()
+            return Batch(self._positions)
         if batch.rows:
             # After it was read: the client goes on at the old offset in a topic that was made anew, without a word.
             self._require_same_logs()

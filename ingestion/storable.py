@@ -19,7 +19,8 @@ ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 # The other way round, for a search by column: an object of valid JSON, in bytes, that surely needs no closer look. Its
 # texts hold no NUL and no half of a surrogate pair, its numbers at most 40 digits and two of an exponent (they take
-# their delimiter with them, or a longer one would pass for two), and it is at most three levels deep.
+# their delimiter with them, or a longer one would pass for two), and it is at most three levels deep. Texts are matched
+# whole and braces in pairs: `ingestion.decoding.rows` knows by this where an object ends.
 _TEXT = (
     r'"(?:[^"\\]|\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
     r'|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2})))*"'

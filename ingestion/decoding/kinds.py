@@ -57,10 +57,16 @@ def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
     return {number for number, value in enumerate(column) if value in strange} if strange else set()
 
 
+class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
+    """No message is of this. Beside it even a topic's only type is one of several, and a message must name its own."""
+
+    number: Annotated[int, msgspec.Meta(gt=0, lt=0)]
+
+
 @cache
 def decoder(topic: str) -> msgspec.json.Decoder[Any]:
     """Return what decodes any event of a topic into the model of its kind."""
-    models = tuple(kinds(topic))
+    models = (*kinds(topic), _NoEvent)
     return msgspec.json.Decoder(Union[models])  # noqa: UP007 - of as many as there are
 
 

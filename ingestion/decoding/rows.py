@@ -3,6 +3,9 @@
 Only what is surely good is taken by column, as the very row that `ingestion.events.decode` would make of it (a property
 test holds them side by side). All else is judged by `decode`: it alone rejects, and takes what is good in an unusual
 form: an id in capital letters, a time with an offset, attributes of others, a number that needs a closer look.
+
+One difference is left: of a member that is given twice both keep the last value, as PostgreSQL does, but only `decode`
+rejects the message when an earlier value breaks the contract.
 """
 
 from collections.abc import Sequence

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from confluent_kafka import Message
 
-DATA_AT = len(',"data":')  # as long as '"data": ', the other way to write it
+# How far before its brace `data` is cut: the length of both ways to write its name. Where there is no such brace, the
+# cut is short or begins elsewhere, and `rows.DATA` does not match it.
+DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 
 
@@ -32,7 +34,7 @@ def sifted_schema() -> "pa.Schema":
 
     types = {field.name: field.type for field in landing_schema()}
     moments = dict.fromkeys(("occurred_at", "recorded_at"), pa.string())
-    message = {"key": pa.binary(), "value": pa.binary(), "headers": pa.string()}
+    message = {"key": pa.binary(), "value": pa.large_binary(), "headers": pa.string()}
     event = dict.fromkeys(("event_id", "event_type", "source", "subject"), pa.string())
     place = {name: types[name] for name in PLACE_COLUMNS} | {"logged_at": pa.timestamp("ms", tz="UTC")}
     return pa.schema(

@@ -17,11 +17,30 @@ from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import PredictionServed
 
 TOPIC = "okr_user_events"
 LOGGED = datetime(2026, 11, 24, 12, tzinfo=UTC)
 AT = datetime(2026, 11, 24, 11, tzinfo=UTC)
+
+
+def app_metric() -> dict[str, Any]:
+    data = AppMetricSampled(app="api", instance="1", metric="latency", value=0.1, unit="s", labels={"route": "/"})
+    return json.loads(encode(data, at=AT, source="test").value)
+
+
+def prediction() -> dict[str, Any]:
+    data = PredictionServed(
+        prediction_id="p", key_result_id="k1", as_of=AT, probability=0.5, low=0.1, high=0.9, model_name="m",
+        model_version="1", role="champion", publication_id=1,
+    )  # fmt: skip
+    return json.loads(encode(data, at=AT, source="test").value)
+
+
+def pipeline_step() -> dict[str, Any]:
+    data = PipelineStepFinished(pipeline="etl", step="load", run_id="r", state="success", started_at=AT, finished_at=AT)
+    return json.loads(encode(data, at=AT, source="test").value)
 
 
 class Message:
@@ -52,6 +71,10 @@ class Message:
 def check_in(**fields: Any) -> dict[str, Any]:
     data = CheckInRecorded(**{"check_in_id": "c1", "key_result_id": "k1", "value": 1.5} | fields)
     return json.loads(encode(data, at=AT, source="test").value)
+
+
+def check_in_bytes() -> bytes:
+    return json.dumps(check_in()).encode()
 
 
 def key_result() -> dict[str, Any]:
@@ -97,11 +120,7 @@ def test_an_event_of_another_topic_is_left(topic: str) -> None:
 
 def test_a_moment_of_the_payload_out_of_range_is_left() -> None:
     for as_of, expected in ((AT, [0]), (datetime(1950, 1, 1, tzinfo=UTC), [])):
-        served = PredictionServed(
-            prediction_id="p", key_result_id="k1", as_of=AT, probability=0.5, low=0.1, high=0.9, model_name="m",
-            model_version="1", role="champion", publication_id=1,
-        )  # fmt: skip
-        event = json.loads(encode(served, at=AT, source="test").value)
+        event = prediction()
         event["data"]["as_of"] = as_of.isoformat()
         assert assert_alike("okr_ai_predictions", [Message(json.dumps(event).encode())]) == expected
 
@@ -110,8 +129,7 @@ def test_a_moment_of_the_payload_out_of_range_is_left() -> None:
     "labels", [{}, {"route": "/v1/check-ins"}, {"Route": "x"}, {"route": 5}, "route", ["route"], None]
 )
 def test_fields_that_hold_other_things_than_text_are_judged_alike(labels: object) -> None:
-    sampled = AppMetricSampled(app="api", instance="1", metric="latency", value=0.1, unit="s", labels={"route": "/"})
-    event = json.loads(encode(sampled, at=AT, source="test").value)
+    event = app_metric()
     event["data"]["labels"] = labels
     expected = [0] if labels in ({}, {"route": "/v1/check-ins"}) else []
     assert assert_alike("okr_system_metrics", [Message(json.dumps(event).encode())]) == expected
@@ -178,10 +196,18 @@ MOMENTS = st.one_of(
 )
 
 
+TOPIC_EVENTS = {
+    "okr_user_events": USUAL,
+    "okr_system_metrics": [app_metric()],
+    "okr_ai_predictions": [prediction()],
+    "okr_data_pipeline": [pipeline_step()],
+}
+
+
 @st.composite
-def bent(draw: st.DrawFn) -> bytes:
+def bent(draw: st.DrawFn, events: list[dict[str, Any]]) -> bytes:
     """A good event with a few members replaced, added or left out, then perhaps a byte changed."""
-    event = draw(st.sampled_from(USUAL))
+    event = draw(st.sampled_from(events))
     event = event | {"data": dict(event["data"])}
     for part in draw(st.lists(st.sampled_from([event, event["data"]]), max_size=3)):
         name = draw(st.sampled_from([*part]) | JSON_TEXT)
@@ -197,8 +223,31 @@ def bent(draw: st.DrawFn) -> bytes:
     return value
 
 
+@pytest.mark.parametrize("topic", TOPIC_EVENTS)
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_whatever_comes_on_any_topic_both_ways_agree(topic: str, data: st.DataObject) -> None:
+    values = data.draw(st.lists(bent(TOPIC_EVENTS[topic]), max_size=6))
+    assert_alike(topic, [Message(value) for value in values])
+
+
+@pytest.mark.parametrize("topic", TOPIC_EVENTS)
+def test_a_message_must_name_its_type_even_where_the_topic_has_but_one(topic: str) -> None:
+    for event in TOPIC_EVENTS[topic]:
+        nameless = {name: value for name, value in event.items() if name != "type"}
+        for value in (nameless, nameless | {"type": "none"}, nameless | {"type": "none", "number": 1}):
+            assert assert_alike(topic, [Message(json.dumps(value).encode())]) == []
+        assert assert_alike(topic, [Message(json.dumps(event, ensure_ascii=False).encode())]) == [0]
+
+
+def test_of_a_member_given_twice_the_last_value_is_kept() -> None:
+    good = json.dumps(check_in(), separators=(",", ":")).encode()
+    for first in (b'"subject":"k9",', b'"source":"x",'):
+        assert assert_alike(TOPIC, [Message(good.replace(b'"source"', first + b'"source"', 1), b"k1")]) == [0]
+
+
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(bent(), st.sampled_from([None, b"k1", b"k2"])), max_size=6))
+@given(st.lists(st.tuples(bent(USUAL), st.sampled_from([None, b"k1", b"k2"])), max_size=6))
 @example(
     [(json.dumps(check_in()).encode()[:-1] + b',"data":' + json.dumps(key_result()["data"]).encode() + b"}", None)]
 )
