@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ingestion.storable import check_storable, is_suspect
+from ingestion.storable import check_storable, is_suspect, may_be_deep
 from lakehouse.contracts import Contract, Envelope, contract_of, contracts
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
@@ -100,7 +100,7 @@ def decode(
     try:
         envelope = _decode_envelope(value)
     except ContractViolation:
-        if b"\\u" in value:  # half of a surrogate pair is told as such
+        if b"\\u" in value or may_be_deep(value):  # half of a surrogate pair and too deep a message are told as such
             check_storable(value)
         raise
     if is_suspect(value):

@@ -36,7 +36,12 @@ _surrogate = re.compile("[\ud800-\udfff]")
 
 def is_suspect(value: bytes) -> bool:
     """Say whether a message has to be looked at by `check_storable`."""
-    return value.count(b"[") + value.count(b"{") > MAX_DEPTH or _suspect.search(value) is not None
+    return may_be_deep(value) or _suspect.search(value) is not None
+
+
+def may_be_deep(value: bytes) -> bool:
+    """Say whether a message opens more brackets than it may be deep."""
+    return value.count(b"[") + value.count(b"{") > MAX_DEPTH
 
 
 def check_storable(value: bytes) -> None:
