@@ -1,6 +1,7 @@
 """Real services for tests, each started once in a folder of its own, never the user's stack."""
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from infra.local.direct import running
@@ -24,6 +26,10 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
 from tests.topics import empty_topics
+
+# As in every process of ours, to whatever is standard error at the moment: a measurement that outlives its test must not
+# write into what the next one reads.
+structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 SHARED_FIXTURES = {"dbt_project", "e2e", "expectations", "ml", "serving"}  # folders whose fixtures take long to make
 
