@@ -27,7 +27,7 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
 from tests.topics import empty_topics
 
-# As in every process of ours, to whatever is standard error at the moment: a measurement that outlives its test must not
+# As in every process of ours, to whatever is standard error now: a measurement that outlives its test must not
 # write into what the next one reads.
 structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
