@@ -130,8 +130,8 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
-    # Batches of tens of thousands of objects that refer to nothing: looking for cycles among them costs a tenth of the
-    # time, and finds none.
+    # Messages by the thousand, which refer to nothing: looking for cycles among them costs a tenth of the time and
+    # finds none.
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
     # One thread reads while the other lands, mostly in C without the interpreter's lock; to get it back after each call
