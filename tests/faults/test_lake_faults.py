@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import psutil
 import pyarrow as pa
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -36,7 +35,6 @@ from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, landed_rows
 from tests.faults.proof import prove
 from tests.faults.waiting import until
-from tests.faults.worker import Worker
 from tests.ingestion.crash import OKR, environment_of
 
 Events = Callable[[int], EncodedEvent]
@@ -75,11 +73,6 @@ def age(paths: set[Path], days: float) -> None:
 
 def kept(settings: Settings) -> TableUpkeep:
     return next(each for each in upkeep(settings) or [] if each.topic == TOPIC)
-
-
-def until_hung(worker: Worker) -> None:
-    process = psutil.Process(worker.pid)
-    until(lambda: process.status() == psutil.STATUS_STOPPED, "the worker hangs")
 
 
 def committed(settings: Settings) -> dict[int, int | None]:
@@ -164,7 +157,7 @@ def test_a_vacuum_runs_while_an_append_has_written_its_files(
 
     send(producer, check_in, range(300))
     worker = start_worker(pipeline, arm=f"{IMPORTS}\nafter(commit, 'write_files', freeze, times=2)")
-    until_hung(worker)
+    worker.until_frozen()
     written = data_files(pipeline)
     age(written, 1.5)  # the vacuum's clock is a day and a half ahead, or the worker hung as long
     done = kept(pipeline)
@@ -190,7 +183,7 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_d
     arm = f"{IMPORTS}\ncommit.LONGEST_TRANSACTION_SECONDS = 1.0\nafter(LandingTable, '_flush', freeze)"
     before = data_files(pipeline)
     worker = start_worker(pipeline, arm=arm)
-    until_hung(worker)
+    worker.until_frozen()
     begun = time.monotonic()
     orphans = data_files(pipeline) - before
     age(orphans, 8)
@@ -270,7 +263,7 @@ def test_an_upkeep_that_hung_until_another_did_its_work_wakes_up(
     send(producer, check_in, range(300))
     drain(pipeline, rows=30)
     zombie = start_worker(pipeline, "lake", "upkeep", arm=f"{IMPORTS}\nafter(merge, 'write_files', freeze)")
-    until_hung(zombie)
+    zombie.until_frozen()
     with connect(pipeline.require("dsn_loader"), autocommit=True) as connection:  # the lock goes with the connection
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'okr-upkeep'"
@@ -369,10 +362,10 @@ def test_two_workers_write_the_same_batch_at_once(
     send(producer, check_in, range(150))
     hang = f"{IMPORTS}\nafter(commit, 'write_files', freeze)"
     first = start_worker(pipeline, arm=hang)
-    until_hung(first)
+    first.until_frozen()
     of_the_first = data_files(pipeline)
     second = start_worker(pipeline, arm=hang)
-    until_hung(second)
+    second.until_frozen()
     of_the_second = data_files(pipeline) - of_the_first
     assert of_the_first
     assert of_the_second, "no file of one has the name of the other's"

@@ -124,8 +124,7 @@ def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
 ) -> None:
     send(producer, check_in, range(1000))
     zombie = start_worker(pipeline, arm=f"{IMPORTS}\n{ZOMBIES[step]}")
-    frozen = psutil.Process(zombie.pid)
-    until(lambda: frozen.status() == psutil.STATUS_STOPPED, "the worker hangs")
+    zombie.until_frozen()
     start_worker(pipeline)
     until_landed(pipeline, 1000)
     zombie.thaw()

@@ -131,6 +131,7 @@ def test_postgresql_killed_in_the_middle_of_the_copy(
     with OwnPostgres(tmp_path / "postgres") as server:
         settings = server.instead_of(pipeline)
         loader = start_worker(settings, "load", arm=f"{IMPORTS}\nbefore(Encoder, 'end', freeze)")
+        loader.until_frozen()
         loader.wait_until(lambda: is_copying(server), "PostgreSQL is in the middle of the COPY")
         server.kill()
         loader.thaw()

@@ -161,7 +161,8 @@ def test_a_state_consumer_that_hung_is_overtaken_and_changes_nothing_when_it_wak
     hung = start_worker(
         pipeline, "consume", "state", "--drain", arm=f"{IMPORTS}\nbefore(StateStore, 'apply', freeze, times=2)"
     )
-    hung.wait_until(lambda: state(pipeline)["check_ins"] != [(0, 0)], "a batch is stored")
+    hung.until_frozen()
+    assert state(pipeline)["check_ins"] != [(0, 0)], "a batch is stored"
     follow(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == expected(8)
     hung.thaw()
@@ -183,7 +184,7 @@ def test_postgresql_killed_under_the_state_consumer(
         sent = send(producer, range(8))
         arm = f"{IMPORTS}\nafter(StateStore, '_keep', freeze, times=2)"
         worker = start_worker(settings, "consume", "state", arm=arm)
-        worker.wait_until(lambda: worker_is_stopped(worker.pid), "it is in the middle of a transaction")
+        worker.until_frozen()  # in the middle of a transaction
         server.kill(number)
         server.start()
         worker.thaw()
@@ -192,11 +193,6 @@ def test_postgresql_killed_under_the_state_consumer(
         assert "stopped, starts again" in worker.text()
         land(settings, threading.Event(), drain=True)
         prove(settings, fault="PostgreSQL killed under the state consumer", sent=sent)
-
-
-def worker_is_stopped(pid: int) -> bool:
-    """Tell whether a process has been stopped by SIGSTOP."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_redis_flushed_and_killed(

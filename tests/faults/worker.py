@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+
 from lakehouse.settings import Settings
 from tests.faults.waiting import until
 from tests.ingestion.crash import environment_of
@@ -87,6 +89,11 @@ class Worker:
     def freeze(self) -> None:
         """SIGSTOP: it hangs as in a long pause of the machine."""
         self.process.send_signal(signal.SIGSTOP)
+
+    def until_frozen(self) -> None:
+        """Wait until it hangs where its `arm` freezes it: a SIGCONT that comes before the SIGSTOP wakes nobody."""
+        process = psutil.Process(self.pid)
+        self.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it hangs at the step")
 
     def thaw(self) -> None:
         """SIGCONT: it wakes up and knows nothing of the time that passed."""
