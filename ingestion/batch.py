@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import lt
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingestion.decoding import sift
 from lakehouse.errors import RetryableError
@@ -54,22 +53,26 @@ class Batch:
                 reads from where the sink stands.
             PermanentError: a topic does not carry the broker's time.
         """
-        for topic, own in _grouped([message.topic() or "" for message in messages], messages):
-            offsets = [message.offset() for message in own]
-            for partition, each in _grouped([message.partition() for message in own], offsets):
-                self._follow((topic, partition), each)
-            self.sifted.setdefault(topic, []).append(sift(topic, own))
+        for topic, own in _by_topic(messages):
+            sifted = sift(topic, own)
+            self._follow(topic, sifted)
+            self.sifted.setdefault(topic, []).append(sifted)
             self.rows += len(own)
             self.bytes += sum(map(len, own))
 
-    def _follow(self, place: tuple[str, int], offsets: Sequence[int]) -> None:
-        """Go on to the end of offsets that were read one after the other."""
-        expected = self._next.get(place, self._start.get(place, -1) or 0)
-        if expected < 0 or offsets[0] < expected or not all(map(lt, offsets, offsets[1:])):
-            raise RetryableError(
-                f"Expected offsets from {expected} on, rising, of {place}, but the client read {offsets[:20]}."
-            )
-        self._next[place] = offsets[-1] + 1
+    def _follow(self, topic: str, sifted: "pa.RecordBatch") -> None:
+        """Go on to the end of what was read, partition by partition."""
+        import numpy as np
+
+        partitions, offsets = sifted["kafka_partition"].to_numpy(), sifted["kafka_offset"].to_numpy()
+        for partition in np.unique(partitions).tolist():
+            place, own = (topic, partition), offsets[partitions == partition]
+            expected = self._next.get(place, self._start.get(place, -1) or 0)
+            if expected < 0 or own[0] < expected or (np.diff(own) <= 0).any():
+                raise RetryableError(
+                    f"Expected offsets from {expected} on, rising, of {place}, but the client read {own[:20].tolist()}."
+                )
+            self._next[place] = int(own[-1]) + 1
 
     def is_full(self, limits: Limits) -> bool:
         """Say whether the batch has reached its rows or bytes."""
@@ -88,9 +91,10 @@ class Batch:
         }
 
 
-def _grouped(keys: Sequence[Any], values: Sequence[Any]) -> list[tuple[Any, Sequence[Any]]]:
-    """Return the values by key, in their order. Mostly there is one key, and that costs next to nothing."""
-    different = set(keys)
+def _by_topic(messages: "Sequence[Message]") -> "list[tuple[str, Sequence[Message]]]":
+    """Return the messages by topic, in their order. Mostly there is one topic, and that costs next to nothing."""
+    topics = [message.topic() or "" for message in messages]
+    different = set(topics)
     if len(different) == 1:
-        return [(keys[0], values)]
-    return [(each, [value for key, value in zip(keys, values, strict=True) if key == each]) for each in different]
+        return [(topics[0], messages)]
+    return [(each, [own for topic, own in zip(topics, messages, strict=True) if topic == each]) for each in different]

@@ -133,7 +133,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     # Messages by the thousand, which refer to nothing: looking for cycles among them costs a tenth of the time and
     # finds none.
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)
     # One thread reads while the other lands, mostly in C without the interpreter's lock; to get it back after each call
     # it would wait 5 ms by default.
     sys.setswitchinterval(0.0005)

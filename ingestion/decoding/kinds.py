@@ -32,16 +32,21 @@ class Kind:
     ids: tuple[Field, ...]
     rules: tuple[tuple[Field, Callable[[Any], object]], ...]
 
-    def unfit(self, events: Sequence[Any]) -> set[int]:
-        """Return the numbers of the events that break a rule; events are of this kind."""
+    def unfit(self, events: Sequence[Any], *, has_escapes: bool) -> set[int]:
+        """Return the numbers of the events that break a rule; events are of this kind, or answer None to all.
+
+        Of texts without escapes `ids` need no look: what is not ink, at an end of one, is seen by column
+        (`ingestion.storable.PLAIN_DATA`); within, a line's end could only be an escape.
+        """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
         unfit = set()
         if names != subjects:
             unfit = {number for number, name in enumerate(names) if name != subjects[number]}
-        columns = [list(map(field, payloads)) for field in self.ids]
-        if not _without_space(columns):
-            unfit.update(*(_broken(column, re.compile(INK_AT_BOTH_ENDS).search) for column in columns))
+        if has_escapes:
+            columns = [list(map(field, payloads)) for field in self.ids]
+            if not _without_space(columns):
+                unfit.update(*(_broken(column, re.compile(INK_AT_BOTH_ENDS).search) for column in columns))
         return unfit.union(*(_broken(list(map(field, payloads)), fits) for field, fits in self.rules))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.decoding.sifting import DATA_AT, sifted_schema
 from ingestion.events import CLOCK_TOLERANCE, MAX_VALUE_BYTES, decode, extensions_of
-from ingestion.storable import ESCAPE, PLAIN_DATA
+from ingestion.storable import PLAIN_DATA
 from lakehouse.errors import ContractViolation
 from lakehouse.lake import EVENT_COLUMNS, PLACE_COLUMNS, landing_schema
 
@@ -79,7 +79,6 @@ def _is_surely_good(messages: "pa.Table") -> "np.ndarray":
 
     is_good: np.ndarray = true(match("data", DATA)) & true(match("event_id", ID))
     is_good &= true(match("occurred_at", TIME)) & true(match("recorded_at", TIME), null=True)
-    is_good &= ~true(pc.match_substring_regex(messages["value"], ESCAPE))
     is_good &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
     return is_good
 

@@ -2,14 +2,16 @@
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
 from ingestion.decoding.kinds import decoder, kinds
 from ingestion.events import MAX_VALUE_BYTES
+from ingestion.storable import ESCAPE
 from lakehouse.errors import PermanentError
 from lakehouse.lake import PLACE_COLUMNS, landing_schema
 
@@ -21,6 +23,24 @@ if TYPE_CHECKING:
 # cut is short or begins elsewhere, and `rows.DATA` does not match it.
 DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
+_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # of those of `ESCAPE`, for a quick look at many messages
+_escape = re.compile(ESCAPE.encode())
+
+
+class _Nothing:
+    """Stands for an event where C found a fault: whatever it is asked for is None, its payload included."""
+
+    id = source = subject = time = recordedtime = recordedassumed = None
+
+    @property
+    def data(self) -> "_Nothing":
+        return self
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+NOTHING: Final = _Nothing()
 
 
 @cache
@@ -28,7 +48,8 @@ def sifted_schema() -> "pa.Schema":
     """Columns of what was sifted. Grain: one message.
 
     First the message as it came, then the event as C took it, its moments still text, `data` the bytes of the message
-    from DATA_AT before the first brace within to the last but one. All of the event is null where C found a fault.
+    from DATA_AT before the first brace within to the last but one. Where C found a fault, all of the event is null, and
+    `data` means nothing.
     """
     import pyarrow as pa
 
@@ -43,58 +64,87 @@ def sifted_schema() -> "pa.Schema":
 
 
 def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
-    """Take messages of one topic apart; they come out in another order.
+    """Take messages of one topic apart, in their order.
 
     Raises:
         PermanentError: the topic does not carry the broker's time.
     """
     import pyarrow as pa
 
-    events, taken, others = _decode(topic, messages)
-    names = {model: kind.name for model, kind in kinds(topic).items()}
-    nothing = [None] * len(others)
-    messages = taken + others
-    values: list[Any] = [message.value() for message in messages]
-    columns = (
-        [message.partition() for message in messages],
-        [message.offset() for message in messages],
-        _broker_milliseconds(topic, messages),
-        [message.key() for message in messages],
-        values,
-        [_as_json(headers) if (headers := message.headers()) else None for message in messages],
-        [event.id for event in events] + nothing,
-        [names[type(event)] for event in events] + nothing,
-        [event.source for event in events] + nothing,
-        [event.subject for event in events] + nothing,
-        [event.time for event in events] + nothing,
-        [event.recordedtime for event in events] + nothing,
-        [event.recordedassumed for event in events] + nothing,
-        [value[value.find(b"{", 1) - DATA_AT : -1] for value in values[: len(taken)]] + nothing,
-    )
+    lengths = list(map(len, messages))
+    came = [message.value() for message in messages]
+    whole = b"".join(filter(None, came))
+    values = _decodable(came, whole, lengths)
+    events = _decode(topic, values, has_escapes=b"\\" in whole)
+    names = {_Nothing: None} | {model: kind.name for model, kind in kinds(topic).items()}
     schema = sifted_schema()
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    columns = {
+        "kafka_partition": [message.partition() for message in messages],
+        "kafka_offset": [message.offset() for message in messages],
+        "logged_at": _broker_milliseconds(topic, messages),
+        "key": [message.key() for message in messages],
+        "value": _as_column(whole, lengths) if all(lengths) else came,
+        "headers": [_as_json(headers) if (headers := message.headers()) else None for message in messages],
+        "event_id": [event.id for event in events],
+        "event_type": [names[type(event)] for event in events],
+        "source": [event.source for event in events],
+        "subject": [event.subject for event in events],
+        "occurred_at": [event.time for event in events],
+        "recorded_at": [event.recordedtime for event in events],
+        "recorded_at_assumed": [event.recordedassumed for event in events],
+        "data": [value[value.find(b"{", 1) - DATA_AT : -1] for value in values],
+    }
+    return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def _decode(topic: str, messages: "Sequence[Message]") -> "tuple[list[Any], list[Message], list[Message]]":
-    """Return what C makes of the messages, those messages, and the others, with which it found something wrong."""
-    decode, events, taken, others = decoder(topic).decode, [], [], []
-    for message in messages:
-        value = message.value()
+def _decodable(values: Sequence[bytes | None], whole: bytes, lengths: Sequence[int]) -> Sequence[bytes]:
+    """Return the values, empty where one is none, too large, not UTF-8, or has one of the escapes that C lets through.
+
+    Mostly a look at all of them, joined, tells that there is no such value: where the whole is UTF-8, so is each that
+    begins and ends as JSON does.
+    """
+    has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
+    if all(lengths) and max(lengths) <= MAX_VALUE_BYTES and _is_utf8(whole) and not has_signs:
+        return cast(Sequence[bytes], values)  # none is None, for none is empty
+    return [value if value and _is_decodable(value) else b"" for value in values]
+
+
+def _is_decodable(value: bytes) -> bool:
+    return len(value) <= MAX_VALUE_BYTES and _is_utf8(value) and not _escape.search(value)
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decode(topic: str, values: Sequence[bytes], *, has_escapes: bool) -> list[Any]:
+    """Return what C makes of each value, NOTHING where it found something wrong with it."""
+    decode, left, events = decoder(topic).decode, iter(values), list[Any]()
+    while len(events) < len(values):
         try:
-            if value is None or len(value) > MAX_VALUE_BYTES or not (value.isascii() or value.decode()):
-                others.append(message)
-                continue
-            events.append(decode(value))
+            events.extend(map(decode, left))  # on an error it keeps what came before
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-            others.append(message)
-        else:
-            taken.append(message)
-    if unfit := _unfit(topic, events):
-        others += [message for number, message in enumerate(taken) if number in unfit]
-        taken = [message for number, message in enumerate(taken) if number not in unfit]
-        events = [event for number, event in enumerate(events) if number not in unfit]
-    return events, taken, others
+            events.append(NOTHING)
+    for number in _unfit(topic, events, has_escapes=has_escapes):
+        events[number] = NOTHING
+    return events
+
+
+def _as_column(whole: bytes, lengths: Sequence[int]) -> "pa.Array":
+    """Return joined values as a column, without a copy."""
+    import numpy as np
+    import pyarrow as pa
+
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(whole)]
+    return pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)
 
 
 def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]:
@@ -113,15 +163,15 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
     return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers])
 
 
-def _unfit(topic: str, events: Sequence[Any]) -> set[int]:
-    """Return the numbers of the events whose payload breaks a rule that C was not told."""
-    models = [type(event) for event in events]
-    different = set(models)
+def _unfit(topic: str, events: Sequence[Any], *, has_escapes: bool) -> set[int]:
+    """Return the numbers of the events whose payload breaks a rule that C was not told; NOTHING breaks none."""
+    models = list(map(type, events))
+    different = set(models) - {_Nothing}
     if len(different) == 1:
-        return kinds(topic)[models[0]].unfit(events)
+        return kinds(topic)[different.pop()].unfit(events, has_escapes=has_escapes)
     unfit: set[int] = set()
     for model in different:
         numbers = [number for number, each in enumerate(models) if each is model]
-        found = kinds(topic)[model].unfit([events[number] for number in numbers])
+        found = kinds(topic)[model].unfit([events[number] for number in numbers], has_escapes=has_escapes)
         unfit.update(numbers[place] for place in found)
     return unfit

@@ -61,6 +61,9 @@ class Message:
     def partition(self) -> int:
         return self._offset % 3
 
+    def __len__(self) -> int:
+        return len(self._value or b"")
+
     def headers(self) -> None:
         return None
 
@@ -174,6 +177,32 @@ def test_bytes_that_are_no_event_are_left() -> None:
     assert assert_alike(TOPIC, [Message(good, b"k2"), Message(good, b""), Message(good, None)]) == [2]
 
 
+def test_halves_of_a_character_do_not_make_each_other_whole() -> None:
+    """Messages are looked at together first: joined, these three are UTF-8."""
+    good = json.dumps(check_in()).encode()
+    torn = ["é".encode()[:1].join([good, b""]), "é".encode()[1:] + good]
+    assert assert_alike(TOPIC, [Message(each) for each in (good, *torn, good)]) == [0, 3]
+
+
+SPACES = [character for character in map(chr, range(0x3001)) if character.isspace()]
+
+
+@pytest.mark.parametrize("is_ascii", [False, True])
+def test_an_id_with_any_space_at_an_end_is_left(is_ascii: bool) -> None:
+    for space in SPACES:
+        for user in {f"{space}u", f"u{space}", space} - {"u\n"}:  # which the contract's `$` lets through
+            event = check_in() | {"data": check_in()["data"] | {"user_id": user}}
+            value = json.dumps(event, ensure_ascii=is_ascii).encode()
+            for neighbours in ([], [Message(json.dumps(check_in(note='"')).encode())]):
+                assert assert_alike(TOPIC, [Message(value), *neighbours]) == [1][: len(neighbours)]
+
+
+@pytest.mark.parametrize("note", ["", "x", "Ä", "日本語。", "€…", "“Việt”", "что", "🎉", 'said "yes"', "two  words"])
+def test_texts_in_any_language_go_the_fast_way(note: str) -> None:
+    event = check_in(note=note, user_id=note or "u", check_in_id=f"{note}1")
+    assert assert_alike(TOPIC, [Message(json.dumps(event, ensure_ascii=False).encode())]) == [0]
+
+
 @pytest.mark.parametrize("time", ["2028-02-29T00:00:00Z", "2000-02-29T23:59:59.9Z", "1970-01-01T00:00:00Z"])
 def test_times_at_the_edges_go_the_fast_way_once_they_are_past(time: str) -> None:
     expected = [0] if datetime.fromisoformat(time) < LOGGED else []
@@ -227,7 +256,7 @@ def bent(draw: st.DrawFn, events: list[dict[str, Any]]) -> bytes:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_comes_on_any_topic_both_ways_agree(topic: str, data: st.DataObject) -> None:
-    values = data.draw(st.lists(bent(TOPIC_EVENTS[topic]), max_size=6))
+    values = data.draw(st.lists(bent(TOPIC_EVENTS[topic]), min_size=1, max_size=6))
     assert_alike(topic, [Message(value) for value in values])
 
 
@@ -247,7 +276,7 @@ def test_of_a_member_given_twice_the_last_value_is_kept() -> None:
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(bent(USUAL), st.sampled_from([None, b"k1", b"k2"])), max_size=6))
+@given(st.lists(st.tuples(bent(USUAL), st.sampled_from([None, b"k1", b"k2"])), min_size=1, max_size=6))
 @example(
     [(json.dumps(check_in()).encode()[:-1] + b',"data":' + json.dumps(key_result()["data"]).encode() + b"}", None)]
 )
