@@ -58,7 +58,7 @@ class Batch:
             self._follow(topic, sifted)
             self.sifted.setdefault(topic, []).append(sifted)
             self.rows += len(own)
-            self.bytes += sum(map(len, own))
+            self.bytes += sifted["value"].nbytes
 
     def _follow(self, topic: str, sifted: "pa.RecordBatch") -> None:
         """Go on to the end of what was read, partition by partition."""

@@ -52,10 +52,10 @@ def encode(  # noqa: PLR0913 - the parts of a frame
     """
     contract = _contract_of_model(type(data))
     frame: dict[str, object] = {
+        "type": contract.name,  # first: who decodes by it (`ingestion.decoding`) need not read ahead
         "specversion": "1.0",
         "id": event_id or uuid7(),
         "source": source,
-        "type": contract.name,
         "subject": getattr(data, contract.key),
         "time": at,
     }

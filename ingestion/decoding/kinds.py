@@ -84,19 +84,20 @@ def kinds(topic: str) -> dict[type[Any], Kind]:
 
 def _kind(contract: Contract) -> Kind:
     payload, patterns = _without_patterns(contract.model)
-    # Envelope, but with text where C would be slow, and without attributes of others: those are for `decode`.
+    # Envelope, but with text where C would be slow, without attributes of others (those are for `decode`), and in the
+    # order of `encode`: there C finds each attribute at the first look.
     model = msgspec.defstruct(
         f"Bare{contract.model.__name__}Event",
         [
+            ("specversion", Literal["1.0"], "1.0"),
             ("id", str),
             ("source", Annotated[str, msgspec.Meta(min_length=1, max_length=256)]),
-            ("time", str),
             ("subject", str),
-            ("data", payload),
-            ("specversion", Literal["1.0"], "1.0"),
-            ("dataschema", str | None, None),
+            ("time", str),
             ("recordedtime", str | None, None),
             ("recordedassumed", bool, False),
+            ("data", payload),
+            ("dataschema", str | None, None),
         ],
         tag_field="type", tag=contract.name, kw_only=True, forbid_unknown_fields=True, gc=False,
     )  # fmt: skip

@@ -69,18 +69,19 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
     Raises:
         PermanentError: the topic does not carry the broker's time.
     """
+    import numpy as np
     import pyarrow as pa
 
-    lengths = list(map(len, messages))
     came = [message.value() for message in messages]
+    lengths = [len(value) if value else 0 for value in came]
     whole = b"".join(filter(None, came))
     values = _decodable(came, whole, lengths)
     events = _decode(topic, values, has_escapes=b"\\" in whole)
     names = {_Nothing: None} | {model: kind.name for model, kind in kinds(topic).items()}
     schema = sifted_schema()
     columns = {
-        "kafka_partition": [message.partition() for message in messages],
-        "kafka_offset": [message.offset() for message in messages],
+        "kafka_partition": np.array([message.partition() for message in messages], np.int32),
+        "kafka_offset": np.array([message.offset() for message in messages], np.int64),
         "logged_at": _broker_milliseconds(topic, messages),
         "key": [message.key() for message in messages],
         "value": _as_column(whole, lengths) if all(lengths) else came,

@@ -61,9 +61,6 @@ class Message:
     def partition(self) -> int:
         return self._offset % 3
 
-    def __len__(self) -> int:
-        return len(self._value or b"")
-
     def headers(self) -> None:
         return None
 
