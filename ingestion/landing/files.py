@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 # Statistics where readers skip files by them; on payload columns they would only swell the log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
-# What repeats, and what rises: smaller than plain by a fifth, and quicker to write.
+# What repeats, what rises, and ids, which begin alike where they were made one after the other: smaller than plain by a
+# third, and quicker to write. So are pages of more than the 1,024 values by which they are written otherwise.
 DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", "rejection_reason", "kafka_partition"]
-DELTA_COLUMNS = ["kafka_offset", "logged_at", "occurred_at", "recorded_at"]
+ENCODINGS = dict.fromkeys(["kafka_offset", "logged_at", "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED") | {
+    "event_id": "DELTA_BYTE_ARRAY"
+}
+VALUES_AT_ONCE = 65_536
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
@@ -64,7 +68,8 @@ def _write(filesystem: Any, root: str, day: date, part: "pa.Table") -> "AddActio
             compression="zstd",
             compression_level=1,
             use_dictionary=DICTIONARY_COLUMNS,
-            column_encoding=dict.fromkeys(DELTA_COLUMNS, "DELTA_BINARY_PACKED"),
+            column_encoding=ENCODINGS,
+            write_batch_size=VALUES_AT_ONCE,
             write_statistics=list(STATISTICS_COLUMNS),
             store_schema=False,
         )

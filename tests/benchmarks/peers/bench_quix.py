@@ -15,7 +15,7 @@ from tests.benchmarks.processes import land, measure
 from tests.topics import empty_topics
 
 QUIX_PYTHON = os.environ.get("OKR_QUIX_PYTHON", "")
-EVENTS = int(os.environ.get("OKR_BENCH_EVENTS", "500000"))
+EVENTS = int(os.environ.get("OKR_BENCH_EVENTS", "1000000"))
 ROUNDS = int(os.environ.get("OKR_BENCH_ROUNDS", "5"))
 LEAST_RATE = 4.0  # times Quix Streams'
 MOST_CPU = 0.25  # of Quix Streams'
