@@ -1,1 +1,1 @@
-"""Kafka to the lake, exactly once: `consumer` is the loop, `decode` judges, `commit` appends, `announce` tells."""
+"""Kafka to the lake, exactly once: `consumer` is the loop, `commit` appends, by `files`; `announce` tells Airflow."""

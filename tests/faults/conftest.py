@@ -1,4 +1,4 @@
-"""What the fault tests share: workers of small batches, and what the lake holds."""
+"""What the fault tests share: workers of small batches, and a broker of their own."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +7,8 @@ import pytest
 
 from ingestion.reader import CONSUMER_SETTINGS
 from lakehouse.settings import Settings
+from tests.faults.broker import OwnBroker
+from tests.faults.topics import Topics
 from tests.faults.worker import Worker
 
 # A killed worker's partitions wait this long for the next one; in production 6 s.
@@ -37,3 +39,27 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     yield start
     for worker in workers:
         worker.leave()
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
+    """A broker for tests that delete topics or change them."""
+    with OwnBroker(tmp_path_factory.mktemp("broker")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def topics(own_broker: OwnBroker) -> Topics:
+    """The four topics, made anew."""
+    topics = Topics(own_broker.bootstrap)
+    topics.renew()
+    return topics
+
+
+@pytest.fixture
+def own(
+    own_broker: OwnBroker, topics: Topics, fresh_database: Settings, redis_server: Settings, tmp_path: Path
+) -> Settings:
+    """An empty pipeline on the module's own broker."""
+    others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
+    return own_broker.at(others, tmp_path / "lake")

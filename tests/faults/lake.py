@@ -1,15 +1,23 @@
-"""What the lake holds, for tests that wait for it."""
+"""Events sent and landed in small batches, and what the lake then holds."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
+from ingestion.batch import Limits
+from ingestion.events import EncodedEvent
+from ingestion.groups import LANDING_GROUP
+from ingestion.landing.consumer import land
+from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS
-from lakehouse.lake import table_uri
+from lakehouse.lake import application_id, table_uri
 from lakehouse.settings import Settings
 
 TOPIC = "okr_user_events"
+Events = Callable[[int], EncodedEvent]  # check-ins by number
 
 
 def landed_rows(settings: Settings, topic: str = TOPIC) -> int:
@@ -33,3 +41,32 @@ def rows_by_partition(settings: Settings, topic: str = TOPIC) -> Mapping[int, li
     for row in rows.to_table(columns=["kafka_partition", "kafka_offset"]).to_pylist():
         found.setdefault(row["kafka_partition"], []).append(row["kafka_offset"])
     return {partition: sorted(offsets) for partition, offsets in found.items()}
+
+
+def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
+    """Send check-ins and wait until the broker has them."""
+    for number in numbers:
+        producer.send(check_in(number))
+    producer.flush()
+
+
+def drain(settings: Settings, rows: int = 100) -> int:
+    """Land all that waits, in batches of so many rows at most; return the rows landed."""
+    return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
+
+
+def uri(settings: Settings) -> str:
+    """Return where the landing table of TOPIC is."""
+    return table_uri(settings.lake_uri, TOPIC)
+
+
+def data_files(settings: Settings) -> set[Path]:
+    """Return the table's data files, whether a commit names them or not."""
+    return set(Path(uri(settings)).glob("event_date=*/*.parquet"))
+
+
+def committed(settings: Settings) -> dict[int, int | None]:
+    """Return the next offset by partition, as the Delta log has it."""
+    table = DeltaTable(uri(settings))
+    cluster = table.metadata().description
+    return {each: table.transaction_version(application_id(cluster, LANDING_GROUP, TOPIC, each)) for each in range(8)}

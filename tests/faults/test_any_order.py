@@ -40,11 +40,10 @@ from ingestion.reader import PartitionReader
 from ingestion.upkeep import upkeep
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.faults.lake import TOPIC
+from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
 
-Events = Callable[[int], EncodedEvent]
 Database = Callable[[], AbstractContextManager[Settings]]
 
 WORKERS = st.integers(0, 1)

@@ -1,12 +1,9 @@
-"""Damage to the lake's files and disks: what a power cut, a full disk or a read-only one leaves, and the way back."""
+"""Damage to the lake's files: what a power cut leaves, and the way back."""
 
-import contextlib
 import json
 import os
-import resource
 import subprocess
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,10 +11,7 @@ import pytest
 from _pytest.mark.structures import ParameterSet
 from deltalake import DeltaTable
 
-from ingestion.batch import Limits
 from ingestion.delta.log import DeltaLog
-from ingestion.events import EncodedEvent
-from ingestion.landing.consumer import land
 from ingestion.ledger.broker import Bounds, Broker
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -26,22 +20,9 @@ from ingestion.upkeep.repair import repair
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, landed_rows
+from tests.faults.lake import TOPIC, Events, drain, send
 from tests.faults.proof import prove
 from tests.ingestion.crash import OKR, environment_of
-
-Events = Callable[[int], EncodedEvent]
-
-
-def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
-    for number in numbers:
-        producer.send(check_in(number))
-    producer.flush()
-
-
-def drain(settings: Settings, rows: int = 50) -> int:
-    return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
 
 
 def log_of(settings: Settings) -> DeltaLog:
@@ -52,10 +33,10 @@ def log_of(settings: Settings) -> DeltaLog:
 def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Settings:
     """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
     send(producer, check_in, range(200))
-    drain(pipeline)
+    drain(pipeline, rows=50)
     upkeep(pipeline)
     send(producer, check_in, range(200, 300))
-    drain(pipeline)
+    drain(pipeline, rows=50)
     load(pipeline)
     return pipeline
 
@@ -114,13 +95,13 @@ def test_a_power_cut_tears_what_was_written_last(
     send(producer, check_in, range(300, 400))
     if "commit" in damage:
         with pytest.raises(RetryableError, match=r"Nothing is lost.*docs/runbooks/lake-repair.md"):
-            drain(landed)
+            drain(landed, rows=50)
     answer = subprocess.run(
         [*OKR, "lake", "repair"], env=environment_of(landed), capture_output=True, text=True, timeout=120, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert f"{TOPIC}: " in answer.stdout
-    assert drain(landed) > 100, "what was set aside is landed again"
+    assert drain(landed, rows=50) > 100, "what was set aside is landed again"
     load(landed)
     assert repair(landed) == []
     prove(landed, fault=f"power cut: {damage}", sent=400)
@@ -129,7 +110,7 @@ def test_a_power_cut_tears_what_was_written_last(
 def test_an_empty_last_commit_moved_no_offset(landed: Settings, producer: EventProducer, check_in: Events) -> None:
     last_commit(log_of(landed)).write_bytes(b"")
     send(producer, check_in, range(300, 400))
-    drain(landed)
+    drain(landed, rows=50)
     upkeep(landed)
     load(landed)
     prove(landed, fault="power cut: the last commit is empty", sent=400)
@@ -146,11 +127,11 @@ def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, ch
     log.checkpoint(log.checkpoints()[-1]).unlink()
     log.last_checkpoint().unlink()
     with pytest.raises(RetryableError):
-        drain(landed)
+        drain(landed, rows=50)
     (done,) = repair(landed)
     assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)
     upkeep(landed)
-    drain(landed)
+    drain(landed, rows=50)
     prove(landed, fault="power cut: half of a merge's commit", sent=300)
 
 
@@ -169,10 +150,10 @@ def test_a_power_cut_tears_a_checkpoint(
     CHECKPOINTS[damage](log_of(landed))
     send(producer, check_in, range(300, 400))
     with pytest.raises(RetryableError, match=r"docs/runbooks/lake-repair.md"):
-        drain(landed)
+        drain(landed, rows=50)
     (done,) = repair(landed)
     assert (done.topic, done.version) == (TOPIC, log_of(landed).commits()[-1])
-    assert drain(landed) == 100
+    assert drain(landed, rows=50) == 100
     upkeep(landed)
     prove(landed, fault=f"power cut: {damage}", sent=400)
 
@@ -186,7 +167,7 @@ def test_a_power_cut_tears_the_pointer_to_the_checkpoint(
 ) -> None:
     log_of(landed).last_checkpoint().write_bytes(text)
     send(producer, check_in, range(300, 400))
-    assert drain(landed) == 100
+    assert drain(landed, rows=50) == 100
     upkeep(landed)
     prove(landed, fault=f"power cut: _last_checkpoint is {'half there' if text else 'empty'}", sent=400)
 
@@ -207,7 +188,7 @@ def test_repair_touches_nothing_when_the_broker_no_longer_has_the_events(landed:
         repair(landed)
     assert sorted(path.name for path in log_of(landed).commit(0).parent.iterdir()) == before
     last_commit(log_of(landed)).write_bytes(whole)  # as from a backup
-    drain(landed)
+    drain(landed, rows=50)
     prove(landed, fault="power cut, and the broker no longer has the events: a backup of one file", sent=300)
 
 
@@ -246,7 +227,7 @@ def just_begun(
 ) -> Settings:
     """A hundred events, landed from version 1 on: version 0 has no offset. Repair asks the changed broker."""
     send(producer, check_in, range(100))
-    drain(pipeline)
+    drain(pipeline, rows=50)
     monkeypatch.setattr("ingestion.upkeep.repair.Broker", ChangedBroker)
     return pipeline
 
@@ -274,7 +255,7 @@ def test_repair_does_not_go_back_to_an_empty_table_that_the_broker_cannot_fill(
     monkeypatch.setattr(ChangedBroker, "low", 0)
     monkeypatch.setattr(ChangedBroker, "other_log", None)
     assert repair(just_begun)[0].version == 0
-    assert drain(just_begun) == 100
+    assert drain(just_begun, rows=50) == 100
 
 
 def test_what_a_torn_first_commit_had_landed_is_only_known_where_the_broker_has_all(
@@ -286,7 +267,7 @@ def test_what_a_torn_first_commit_had_landed_is_only_known_where_the_broker_has_
     monkeypatch.setattr(ChangedBroker, "low", 0)
     (done,) = repair(just_begun)
     assert done.version == 0
-    assert drain(just_begun) == 100
+    assert drain(just_begun, rows=50) == 100
 
 
 def test_data_files_of_versions_set_aside_stay_for_a_retention(landed: Settings) -> None:
@@ -295,133 +276,7 @@ def test_data_files_of_versions_set_aside_stay_for_a_retention(landed: Settings)
         os.utime(each, (0, 0))
     half(last_commit(log_of(landed)))
     assert repair(landed)
-    drain(landed)
+    drain(landed, rows=50)
     (Path(landed.lake_uri) / "_upkeep.json").unlink()  # so that the next run vacuums again
     upkeep(landed)
     assert [each for each in files if not each.exists()] == []
-
-
-@pytest.fixture
-def on_small_disk(pipeline: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """The pipeline with its lake on a disk of one megabyte, mounted for the test."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        told = f"A disk of its own can be mounted by root alone: {mounted.stderr}"
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def disk_of(settings: Settings) -> Path:
-    return Path(settings.lake_uri).parent
-
-
-def fill(place: Path, left_bytes: int) -> Path:
-    """Leave so much space on a disk; return the file that takes the rest."""
-    filler, disk = place / "filler", os.statvfs(place)
-    filler.write_bytes(b"x" * max(disk.f_bavail * disk.f_frsize - left_bytes, 0))
-    return filler
-
-
-FULL = {"not even a data file": 4096, "a data file, but no commit": 16_384}
-
-
-@pytest.mark.parametrize("space_for", of(FULL))
-def test_the_disk_is_full_while_the_lake_is_written(
-    space_for: str,
-    on_small_disk: Settings,
-    producer: EventProducer,
-    check_in: Events,
-    start_worker: StartWorker,
-) -> None:
-    settings = on_small_disk
-    send(producer, check_in, range(100))
-    drain(settings)
-    worker = start_worker(settings)
-    filler = fill(disk_of(settings), FULL[space_for])
-    send(producer, check_in, range(100, 400))
-    worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker says what is wrong")
-    filler.unlink()
-    worker.wait_until(lambda: landed_rows(settings) == 400, "every row is landed")
-    assert worker.end() == 0
-    prove(settings, fault=f"full disk during a lake write: space for {space_for}", sent=400)
-
-
-def test_the_disk_is_full_when_landing_writes_a_checkpoint(
-    on_small_disk: Settings, producer: EventProducer, check_in: Events
-) -> None:
-    settings = on_small_disk
-    send(producer, check_in, range(100))
-    drain(settings)
-    DeltaTable(table_uri(settings.lake_uri, TOPIC)).alter.set_table_properties({"delta.checkpointInterval": "1"})
-    log, sent = log_of(settings), 100
-    for left_bytes in (
-        61_440,
-        45_056,
-        36_864,
-        28_672,
-        20_480,
-    ):  # somewhere here there is space for all but a checkpoint
-        filler = fill(disk_of(settings), left_bytes)
-        send(producer, check_in, range(sent, sent + 10))
-        sent += 10
-        with contextlib.suppress(RetryableError):
-            drain(settings)
-        filler.unlink()
-        if DeltaTable(table_uri(settings.lake_uri, TOPIC)).version() not in log.checkpoints():
-            break
-    else:
-        pytest.fail("the disk was never full at a checkpoint")
-    drain(settings)
-    upkeep(settings)
-    prove(settings, fault="full disk during a checkpoint of landing", sent=sent)
-
-
-def test_the_disk_is_full_while_upkeep_works(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
-    """By a limit of the file size, which ends a write as a full disk does: merge, then checkpoint."""
-    send(producer, check_in, range(400))
-    drain(pipeline)
-    for limit in (4_000, 14_000):
-        answer = subprocess.run(
-            [*OKR, "lake", "upkeep"],
-            env=environment_of(pipeline),
-            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (answer.returncode, "docs/runbooks/lake-full.md" in answer.stderr) == (1, True), answer.stdout
-    table = DeltaTable(table_uri(pipeline.lake_uri, TOPIC))
-    assert (len(table.file_uris()), log_of(pipeline).checkpoints()) == (1, []), (
-        "the first ended the merge, the second not"
-    )
-    send(producer, check_in, range(400, 500))
-    drain(pipeline)
-    assert upkeep(pipeline)
-    prove(pipeline, fault="full disk during a merge and a checkpoint of upkeep", sent=500)
-
-
-def test_the_lake_is_read_only_for_a_while(
-    on_small_disk: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
-) -> None:
-    settings = on_small_disk
-    send(producer, check_in, range(100))
-    drain(settings)
-    subprocess.run(["mount", "-o", "remount,ro", str(disk_of(settings))], check=True)
-    worker = start_worker(settings)
-    send(producer, check_in, range(100, 200))
-    worker.wait_until(lambda: "read-only" in worker.text(), "the worker says what is wrong")
-    with pytest.raises(RetryableError, match="read-only"):
-        upkeep(settings)
-    subprocess.run(["mount", "-o", "remount,rw", str(disk_of(settings))], check=True)
-    worker.wait_until(lambda: landed_rows(settings) == 200, "every row is landed")
-    assert worker.end() == 0
-    upkeep(settings)
-    prove(settings, fault="the lake's folder is read-only for a while", sent=200)

@@ -5,7 +5,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from ingestion.events import EncodedEvent, encode
+from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -24,12 +24,10 @@ from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, all_landed_rows, landed_rows
+from tests.faults.lake import TOPIC, Events, all_landed_rows, landed_rows
 from tests.faults.proof import prove, verified
 from tests.faults.waiting import until
 from tests.faults.worker import Worker
-
-Events = Callable[[int], EncodedEvent]
 
 IMPORTS = """
 from ingestion.landing import commit, consumer

@@ -2,18 +2,15 @@
 
 import signal
 import threading
-from collections.abc import Callable
 
 import pytest
 
-from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
+from tests.faults.lake import Events
 from tests.faults.proof import prove
-
-Events = Callable[[int], EncodedEvent]
 
 DAYS_APART = 400  # seconds between two events: a batch of 200 is then two files
 

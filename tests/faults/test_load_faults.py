@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingestion.batch import Limits
-from ingestion.events import EncodedEvent, encode
+from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load, read_waiting
 from ingestion.producer import EventProducer
@@ -23,11 +23,9 @@ from lakehouse.errors import PermanentError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC
+from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.services import OwnPostgres
-
-Events = Callable[[int], EncodedEvent]
 
 IMPORTS = """
 import ingestion.loading

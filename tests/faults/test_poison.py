@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 
-from ingestion.events import EncodedEvent, encode
+from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -22,11 +22,9 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
 from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
-from tests.faults.lake import TOPIC
+from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
-
-Events = Callable[[int], EncodedEvent]
 
 KEY = b"k1"
 LARGEST = 6_000_000

@@ -6,13 +6,12 @@ An event counts as sent by its source when the spool took it without an error; e
 import contextlib
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,18 +25,19 @@ from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
 from lakehouse.settings import Settings
 from serving.outbox import Outbox
 from tests.faults.broker import OwnBroker
+from tests.faults.disks import filled, no_larger_file_than, small_disk
+from tests.faults.lake import Events
 from tests.faults.proof import prove
 from tests.faults.waiting import until
 from tests.ingestion.crash import environment_of
 from tests.ingestion.spool.log import values_by_key
 
-Events = Callable[[int], EncodedEvent]
 TOPIC = "okr_user_events"
 SOURCE = "okr-api"
 
 
 @pytest.fixture
-def own_broker(
+def killable_broker(
     fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[OwnBroker, Settings]]:
     """A broker that the test may kill, and the settings of a pipeline behind it."""
@@ -72,9 +72,9 @@ def outbox_of(settings: Settings, spool: Spool) -> Iterator[Outbox]:
 
 
 def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
-    own_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
+    killable_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
 ) -> None:
-    broker, settings = own_broker
+    broker, settings = killable_broker
     events = [check_in(number) for number in range(900)]
     with outbox_of(settings, spool) as outbox:
         for event in events[:300]:
@@ -95,9 +95,9 @@ def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
 
 
 def test_a_broker_that_hangs_holds_up_no_source_and_loses_nothing_when_it_wakes_up(
-    own_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
+    killable_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
 ) -> None:
-    broker, settings = own_broker
+    broker, settings = killable_broker
     assert broker._process is not None
     events = [check_in(number) for number in range(300)]
     with outbox_of(settings, spool) as outbox:
@@ -248,43 +248,6 @@ def test_a_full_spool_gives_errors_and_what_it_took_arrives(
     spool.append(later)
     assert ended(drain_command(pipeline, spool)) == 0
     prove_all_arrived(pipeline, [*taken, *later], "spool full: the source gets errors, then goes on")
-
-
-@contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """Mount a small disk at `folder`, where this user may; else yield False."""
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
-    is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
-    try:
-        yield is_mounted
-    finally:
-        if is_mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def no_larger_file_than(size: int) -> Iterator[None]:
-    """Let writes beyond a size fail, which is what anybody can have for a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextmanager
-def filled(folder: Path) -> Iterator[None]:
-    """Leave no byte on the disk while the block runs."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"\0" * 4096)
-    try:
-        yield
-    finally:
-        filler.unlink()
 
 
 def append_until_full(spool: Spool, events: Sequence[EncodedEvent]) -> list[EncodedEvent]:

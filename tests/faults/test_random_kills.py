@@ -3,22 +3,19 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import psycopg
 import pytest
 
-from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import follow
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC
+from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
-
-Events = Callable[[int], EncodedEvent]
 
 COMMANDS = {"land": ("consume", "land"), "state": ("consume", "state"), "load": ("load",)}
 KEY_RESULTS = 50  # the fixture `check_in` spreads its numbers over as many

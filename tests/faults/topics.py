@@ -17,6 +17,8 @@ from confluent_kafka.admin import (
 
 from infra.local.kafka import PARTITIONS, TOPIC_SETTINGS
 from ingestion.log_identity import log_ids
+from lakehouse.settings import Settings
+from tests.faults.lake import TOPIC
 from tests.faults.waiting import until
 
 ANSWER_SECONDS = 30
@@ -162,3 +164,21 @@ def _consumer(bootstrap: str, group: str) -> Any:
 def _wait(futures: Any) -> None:
     for future in futures.values():
         future.result(ANSWER_SECONDS)
+
+
+def log_id(settings: Settings) -> str:
+    """Return which log TOPIC is."""
+    return log_ids(AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), [TOPIC])[TOPIC]
+
+
+def read_all(settings: Settings, count: int) -> dict[int, list[Any]]:
+    """Read the topic's messages once, by partition."""
+    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "read-all"})
+    partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
+    consumer.assign([TopicPartition(TOPIC, each, OFFSET_BEGINNING) for each in partitions])
+    found: dict[int, list[Any]] = {}
+    while sum(map(len, found.values())) < count:
+        for message in consumer.consume(1000, timeout=5.0):
+            found.setdefault(message.partition(), []).append(message)
+    consumer.close()
+    return found

@@ -1,7 +1,10 @@
 """Waiting for a condition on a busy machine: generous limits, never a pause in the place of a condition."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -14,3 +17,21 @@ def until(true: Callable[[], T], what: str, seconds: float = 90.0, pause: float 
         assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain: {what}."
         time.sleep(pause)
     return answer
+
+
+@contextmanager
+def repeating(work: Callable[[], object]) -> Iterator[list[object]]:
+    """Do something again and again beside the block, at least twice; yield its results."""
+    stop, results = threading.Event(), []
+
+    def loop() -> None:
+        while not stop.is_set() or len(results) < 2:
+            results.append(work())
+
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(loop)
+        try:
+            yield results
+        finally:
+            stop.set()
+        running.result(120)

@@ -1,68 +1,43 @@
-"""Races and errors of the lake's writers: what others lost or doubled data by, reproduced; then ours, to the proof."""
+"""Upkeep beside its landing and beside itself: what others lost or doubled data by, reproduced; then ours."""
 
 import os
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pyarrow as pa
 import pytest
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable, write_deltalake
 
-from ingestion.batch import Limits, Span
+from ingestion.batch import Span
 from ingestion.decoding import decode_batch, sift
 from ingestion.delta.log import DeltaLog
-from ingestion.events import EncodedEvent
 from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.consumer import land
 from ingestion.loading import load
-from ingestion.log_identity import log_ids
 from ingestion.producer import EventProducer
 from ingestion.upkeep import upkeep
 from ingestion.upkeep.report import TableUpkeep
 from lakehouse.errors import RetryableError
-from lakehouse.lake import application_id, open_table, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, landed_rows
+from tests.faults.lake import TOPIC, Events, committed, data_files, drain, landed_rows, send, uri
 from tests.faults.proof import prove
-from tests.faults.waiting import until
+from tests.faults.topics import log_id, read_all
+from tests.faults.waiting import repeating, until
 from tests.ingestion.crash import OKR, environment_of
 
-Events = Callable[[int], EncodedEvent]
 DAY_SECONDS = 86_400
+
+
 IMPORTS = """
 import deltalake
 from ingestion.landing import commit
 from ingestion.landing.commit import LandingTable
 from ingestion.upkeep import merge, run, shorten
 """
-
-
-def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
-    for number in numbers:
-        producer.send(check_in(number))
-    producer.flush()
-
-
-def drain(settings: Settings, rows: int = 100) -> int:
-    return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
-
-
-def uri(settings: Settings) -> str:
-    return table_uri(settings.lake_uri, TOPIC)
-
-
-def data_files(settings: Settings) -> set[Path]:
-    return set(Path(uri(settings)).glob("event_date=*/*.parquet"))
 
 
 def age(paths: set[Path], days: float) -> None:
@@ -73,76 +48,6 @@ def age(paths: set[Path], days: float) -> None:
 
 def kept(settings: Settings) -> TableUpkeep:
     return next(each for each in upkeep(settings) or [] if each.topic == TOPIC)
-
-
-def committed(settings: Settings) -> dict[int, int | None]:
-    table = DeltaTable(uri(settings))
-    cluster = table.metadata().description
-    return {each: table.transaction_version(application_id(cluster, LANDING_GROUP, TOPIC, each)) for each in range(8)}
-
-
-def test_the_same_transaction_is_committed_twice(
-    pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
-) -> None:
-    there, row = str(tmp_path / "theirs"), pa.table({"n": [1]})
-    for _ in range(2):
-        transaction = CommitProperties(app_transactions=[Transaction("app", 1)])
-        write_deltalake(there, row, mode="append", commit_properties=transaction)
-    assert DeltaTable(there).count() == 2, "delta-rs takes the same transaction twice, as its thread says"
-
-    send(producer, check_in, range(300))
-    drain(pipeline, rows=1000)
-    offsets = committed(pipeline)
-    rows = pl.scan_delta(open_table(uri(pipeline))).collect().to_arrow()
-    log = str(DeltaTable(uri(pipeline)).metadata().description)
-    for partition, next_offset in offsets.items():
-        if next_offset is not None:
-            again = rows.filter(pa.compute.equal(rows["kafka_partition"], partition))
-            first = pa.compute.min(again["kafka_offset"]).as_py()
-            with pytest.raises(FencedError):
-                LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP).append(
-                    again, {partition: Span(first, next_offset)}
-                )
-    prove(
-        pipeline,
-        fault="the same batch is committed again",
-        thread="delta-rs #2580",
-        happened="the same transaction id and version was committed twice, and its rows were there twice",
-        sent=300,
-    )
-
-
-ERRORS = {
-    "after the commit landed": (
-        "delta-rs #2609",
-        "an error came back although the write had landed; the retry doubled it",
-    ),
-    "before the commit landed": ("", ""),
-}
-
-
-@pytest.mark.parametrize("when", ERRORS)
-def test_a_commit_ends_in_an_error(
-    when: str, pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from deltalake.exceptions import CommitFailedError
-
-    real, calls = DeltaTable.create_write_transaction, []
-
-    def failing(table: DeltaTable, *arguments: Any, **named: Any) -> None:
-        calls.append(1)
-        if len(calls) % 3 and when.startswith("after"):
-            real(table, *arguments, **named)
-        if len(calls) % 3:
-            raise CommitFailedError("the connection was reset")
-        real(table, *arguments, **named)
-
-    monkeypatch.setattr(DeltaTable, "create_write_transaction", failing)
-    send(producer, check_in, range(400))
-    assert drain(pipeline, rows=60) == 400
-    assert len(calls) > 6
-    thread, happened = ERRORS[when]
-    prove(pipeline, fault=f"an error {when}", thread=thread, happened=happened, sent=400)
 
 
 def test_a_vacuum_runs_while_an_append_has_written_its_files(
@@ -195,24 +100,6 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_d
     assert "so old that upkeep may have deleted them" in worker.text()
     assert worker.end() == 0
     prove(pipeline, fault="a worker hangs longer than the retention, its files are vacuumed", sent=600)
-
-
-@contextmanager
-def repeating(work: Callable[[], object]) -> Iterator[list[object]]:
-    """Do something again and again beside the block, at least twice; yield its results."""
-    stop, results = threading.Event(), []
-
-    def loop() -> None:
-        while not stop.is_set() or len(results) < 2:
-            results.append(work())
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(loop)
-        try:
-            yield results
-        finally:
-            stop.set()
-        running.result(120)
 
 
 def test_checkpoints_and_upkeeps_race(
@@ -331,58 +218,6 @@ def test_offsets_survive_everything_that_upkeep_does(
     )
 
 
-def test_the_log_cannot_be_read_for_a_while(
-    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
-) -> None:
-    send(producer, check_in, range(200))
-    worker = start_worker(pipeline)
-    worker.wait_until(lambda: landed_rows(pipeline) == 200, "the first rows are landed")
-    folder = Path(uri(pipeline)) / "_delta_log"
-    hidden = folder.with_name("_away")
-    folder.rename(hidden)
-    folder.touch()  # what is there cannot be read as a log
-    send(producer, check_in, range(200, 500))
-    worker.wait_until(lambda: "cannot be read" in worker.text(), "the worker says what is wrong")
-    folder.unlink()
-    hidden.rename(folder)
-    worker.wait_until(lambda: landed_rows(pipeline) == 500, "every row is landed")
-    assert worker.end() == 0
-    prove(
-        pipeline,
-        fault="the table's log is away for a while",
-        thread="Iceberg #13752",
-        happened="after an error of the catalogue, messages were dropped",
-        sent=500,
-    )
-
-
-def test_two_workers_write_the_same_batch_at_once(
-    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
-) -> None:
-    send(producer, check_in, range(150))
-    hang = f"{IMPORTS}\nafter(commit, 'write_files', freeze)"
-    first = start_worker(pipeline, arm=hang)
-    first.until_frozen()
-    of_the_first = data_files(pipeline)
-    second = start_worker(pipeline, arm=hang)
-    second.until_frozen()
-    of_the_second = data_files(pipeline) - of_the_first
-    assert of_the_first
-    assert of_the_second, "no file of one has the name of the other's"
-    first.thaw()
-    second.thaw()
-    until(lambda: landed_rows(pipeline) == 150, "every row is landed")
-    until(lambda: "a commit failed, the table decides" in first.text() + second.text(), "one of them lost")
-    assert [first.end(), second.end()] == [0, 0]
-    prove(
-        pipeline,
-        fault="two workers write the same offsets at once",
-        thread="S3 sink #253",
-        happened="two tasks wrote one object, and the second destroyed the first's",
-        sent=150,
-    )
-
-
 UPKEEP_KILLED_AT = {
     "before its first merge": "before(merge, '_join', die)",
     "with the new file written": "after(merge, 'write_files', die)",
@@ -453,27 +288,6 @@ def test_concurrent_appends_race_with_compaction(
     assert fenced > 0
     print(f"\n{writers} writers, {fenced} fenced, {len(runs)} upkeeps")
     prove(pipeline, fault=f"{writers} concurrent writers race with compaction", sent=count)
-
-
-def log_id(settings: Settings) -> str:
-    from confluent_kafka.admin import AdminClient
-
-    return log_ids(AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), [TOPIC])[TOPIC]
-
-
-def read_all(settings: Settings, count: int) -> dict[int, list[Any]]:
-    """Read the topic's messages once, by partition."""
-    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-
-    consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": "read-all"})
-    partitions = consumer.list_topics(TOPIC, timeout=10).topics[TOPIC].partitions
-    consumer.assign([TopicPartition(TOPIC, each, OFFSET_BEGINNING) for each in partitions])
-    found: dict[int, list[Any]] = {}
-    while sum(map(len, found.values())) < count:
-        for message in consumer.consume(1000, timeout=5.0):
-            found.setdefault(message.partition(), []).append(message)
-    consumer.close()
-    return found
 
 
 @pytest.mark.chaos

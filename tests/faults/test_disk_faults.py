@@ -1,0 +1,176 @@
+"""The disk under the lake: full while landing, a checkpoint or upkeep writes, or read-only for a while."""
+
+import contextlib
+import os
+import resource
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+from deltalake import DeltaTable
+
+from ingestion.delta.log import DeltaLog
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from ingestion.upkeep import upkeep
+from lakehouse.errors import RetryableError
+from lakehouse.lake import table_uri
+from lakehouse.settings import Settings
+from tests.faults.conftest import StartWorker
+from tests.faults.lake import TOPIC, Events, drain, landed_rows, send
+from tests.faults.proof import prove
+from tests.ingestion.crash import OKR, environment_of
+
+
+def log_of(settings: Settings) -> DeltaLog:
+    return DeltaLog(table_uri(settings.lake_uri, TOPIC))
+
+
+@pytest.fixture
+def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Settings:
+    """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
+    send(producer, check_in, range(200))
+    drain(pipeline, rows=50)
+    upkeep(pipeline)
+    send(producer, check_in, range(200, 300))
+    drain(pipeline, rows=50)
+    load(pipeline)
+    return pipeline
+
+
+CHAOS = {
+    "nothing but zeros in the last commit", "a commit before the last is gone", "the last data file is gone",
+    "an empty checkpoint", "a checkpoint that is not there", "not even a data file",
+}  # fmt: skip
+
+
+def of(damages: Iterable[str]) -> list[ParameterSet]:
+    return [pytest.param(each, marks=pytest.mark.chaos if each in CHAOS else ()) for each in damages]
+
+
+@pytest.fixture
+def on_small_disk(pipeline: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """The pipeline with its lake on a disk of one megabyte, mounted for the test."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode:
+        told = f"A disk of its own can be mounted by root alone: {mounted.stderr}"
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def disk_of(settings: Settings) -> Path:
+    return Path(settings.lake_uri).parent
+
+
+def fill(place: Path, left_bytes: int) -> Path:
+    """Leave so much space on a disk; return the file that takes the rest."""
+    filler, disk = place / "filler", os.statvfs(place)
+    filler.write_bytes(b"x" * max(disk.f_bavail * disk.f_frsize - left_bytes, 0))
+    return filler
+
+
+FULL = {"not even a data file": 4096, "a data file, but no commit": 16_384}
+
+
+@pytest.mark.parametrize("space_for", of(FULL))
+def test_the_disk_is_full_while_the_lake_is_written(
+    space_for: str,
+    on_small_disk: Settings,
+    producer: EventProducer,
+    check_in: Events,
+    start_worker: StartWorker,
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings, rows=50)
+    worker = start_worker(settings)
+    filler = fill(disk_of(settings), FULL[space_for])
+    send(producer, check_in, range(100, 400))
+    worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker says what is wrong")
+    filler.unlink()
+    worker.wait_until(lambda: landed_rows(settings) == 400, "every row is landed")
+    assert worker.end() == 0
+    prove(settings, fault=f"full disk during a lake write: space for {space_for}", sent=400)
+
+
+def test_the_disk_is_full_when_landing_writes_a_checkpoint(
+    on_small_disk: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings, rows=50)
+    DeltaTable(table_uri(settings.lake_uri, TOPIC)).alter.set_table_properties({"delta.checkpointInterval": "1"})
+    log, sent = log_of(settings), 100
+    for left_bytes in (
+        61_440,
+        45_056,
+        36_864,
+        28_672,
+        20_480,
+    ):  # somewhere here there is space for all but a checkpoint
+        filler = fill(disk_of(settings), left_bytes)
+        send(producer, check_in, range(sent, sent + 10))
+        sent += 10
+        with contextlib.suppress(RetryableError):
+            drain(settings, rows=50)
+        filler.unlink()
+        if DeltaTable(table_uri(settings.lake_uri, TOPIC)).version() not in log.checkpoints():
+            break
+    else:
+        pytest.fail("the disk was never full at a checkpoint")
+    drain(settings, rows=50)
+    upkeep(settings)
+    prove(settings, fault="full disk during a checkpoint of landing", sent=sent)
+
+
+def test_the_disk_is_full_while_upkeep_works(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
+    """By a limit of the file size, which ends a write as a full disk does: merge, then checkpoint."""
+    send(producer, check_in, range(400))
+    drain(pipeline, rows=50)
+    for limit in (4_000, 14_000):
+        answer = subprocess.run(
+            [*OKR, "lake", "upkeep"],
+            env=environment_of(pipeline),
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert (answer.returncode, "docs/runbooks/lake-full.md" in answer.stderr) == (1, True), answer.stdout
+    table = DeltaTable(table_uri(pipeline.lake_uri, TOPIC))
+    assert (len(table.file_uris()), log_of(pipeline).checkpoints()) == (1, []), (
+        "the first ended the merge, the second not"
+    )
+    send(producer, check_in, range(400, 500))
+    drain(pipeline, rows=50)
+    assert upkeep(pipeline)
+    prove(pipeline, fault="full disk during a merge and a checkpoint of upkeep", sent=500)
+
+
+def test_the_lake_is_read_only_for_a_while(
+    on_small_disk: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
+) -> None:
+    settings = on_small_disk
+    send(producer, check_in, range(100))
+    drain(settings, rows=50)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk_of(settings))], check=True)
+    worker = start_worker(settings)
+    send(producer, check_in, range(100, 200))
+    worker.wait_until(lambda: "read-only" in worker.text(), "the worker says what is wrong")
+    with pytest.raises(RetryableError, match="read-only"):
+        upkeep(settings)
+    subprocess.run(["mount", "-o", "remount,rw", str(disk_of(settings))], check=True)
+    worker.wait_until(lambda: landed_rows(settings) == 200, "every row is landed")
+    assert worker.end() == 0
+    upkeep(settings)
+    prove(settings, fault="the lake's folder is read-only for a while", sent=200)
