@@ -24,7 +24,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a micro-batch: so many messages, so many bytes of values, so long since it was begun.
+    """What ends a micro-batch: so many messages, so many bytes as they came, so long since it was begun.
 
     Or, once it holds a message, so long without another.
     """
@@ -58,7 +58,7 @@ class Batch:
             self._follow(topic, sifted)
             self.sifted.setdefault(topic, []).append(sifted)
             self.rows += len(own)
-            self.bytes += sifted["value"].nbytes
+            self.bytes += sum(sifted[name].nbytes for name in ("value", "key", "headers"))
 
     def _follow(self, topic: str, sifted: "pa.RecordBatch") -> None:
         """Go on to the end of what was read, partition by partition."""

@@ -62,7 +62,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event is landed once and loaded once; exit status 1 when not, or when nothing was checked."""
+    """Prove that every event is landed once and loaded once; exit status 1 when not, or when that cannot be told."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 
@@ -74,6 +74,11 @@ def lake_verify(as_json: AsJson = False) -> None:
         raise InvariantBroken("The ledger proves nothing: the lake is empty, but the broker is not, or did not answer.")
     if not ledger.passed:
         raise InvariantBroken("The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you write.")
+    if not all(topic.is_broker_known for topic in ledger.topics):
+        raise RetryableError(
+            "Nothing is wrong with what has landed, but whether all has landed is not proven: the broker could not be "
+            "asked. Start it (`make status`), then verify again."
+        )
 
 
 @lake.command("upkeep")
@@ -100,6 +105,26 @@ def lake_repair() -> None:
         for each in repairs
     ]
     typer.echo("\n".join([*lines, "Start landing, then run `okr lake verify`."] if lines else ["Nothing is damaged."]))
+
+
+@lake.command("accept-loss")
+def lake_accept_loss(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this, say only what is lost.")] = False,
+) -> None:
+    """Go on where the broker deleted events before they landed; they stay noted as lost. Ask the sources first."""
+    from ingestion.upkeep.loss import accept, find_losses
+
+    settings = load_settings()
+    losses = find_losses(settings)
+    if not losses:
+        typer.echo("The broker has every offset that comes next: nothing is lost.")
+        return
+    typer.echo("\n".join(["Never landed, and the broker no longer has them:", *map(str, losses)]))
+    if yes:
+        accept(settings, losses)
+        typer.echo("Noted in ops.excused_gap. Start landing, then run `okr lake verify`.")
+    else:
+        typer.echo("Nothing was changed. To go on without them: `okr lake accept-loss --yes`.")
 
 
 @lake.command("status")

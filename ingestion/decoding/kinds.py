@@ -35,7 +35,7 @@ class Kind:
     def unfit(self, events: Sequence[Any], *, has_escapes: bool) -> set[int]:
         """Return the numbers of the events that break a rule; events are of this kind, or answer None to all.
 
-        Of texts without escapes `ids` need no look: what is not ink, at an end of one, is seen by column
+        Of texts without escapes `ids` get no look here: a space at an end of one is seen by column, later
         (`ingestion.storable.PLAIN_DATA`); within, a line's end could only be an escape.
         """
         payloads = [event.data for event in events]
@@ -126,7 +126,10 @@ def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct]
         meta = next((meta for meta in metas if isinstance(meta, msgspec.Meta) and meta.pattern), None)
         if base is str and meta is not None and meta.pattern is not None:
             patterns[each.name] = meta.pattern
-            plain: Any = Annotated[str, msgspec.Meta(min_length=meta.min_length, max_length=meta.max_length)]
+            length = msgspec.Meta(min_length=meta.min_length, max_length=meta.max_length)
+            plain: Any = str
+            for rule in (length, *(other for other in metas if other is not meta)):
+                plain = Annotated[plain, rule]
             bare.append((each.name, plain | None if is_optional else plain, each.default))
     name = f"Bare{model.__name__}"
     return msgspec.defstruct(name, bare, bases=(model,), kw_only=True, frozen=True, gc=False), patterns

@@ -34,7 +34,7 @@ TIME = (
 )
 # `data` is the first object within the message and its last member: so it is where `"data":` stands right before the
 # first brace (within a text, its quotes would be escaped) and nothing but the message's own brace comes after it.
-DATA = rf'\A(?:[,{{]"data":|"data": ){PLAIN_DATA}\z'
+DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 
 
 def decode_batch(topic: str, sifted: "Sequence[pa.RecordBatch]") -> "pa.Table":

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from functools import cache
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -25,6 +26,8 @@ DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 _SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # of those of `ESCAPE`, for a quick look at many messages
 _escape = re.compile(ESCAPE.encode())
+_unreadable = [("", None)]
+UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-8")
 
 
 class _Nothing:
@@ -49,7 +52,7 @@ def sifted_schema() -> "pa.Schema":
 
     First the message as it came, then the event as C took it, its moments still text, `data` the bytes of the message
     from DATA_AT before the first brace within to the last but one. Where C found a fault, all of the event is null, and
-    `data` means nothing.
+    `data` means nothing. Where it found none, it was not told all: `rows.take_good` decides.
     """
     import pyarrow as pa
 
@@ -85,7 +88,7 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
         "logged_at": _broker_milliseconds(topic, messages),
         "key": [message.key() for message in messages],
         "value": _as_column(whole, lengths) if all(lengths) else came,
-        "headers": [_as_json(headers) if (headers := message.headers()) else None for message in messages],
+        "headers": _headers(messages),
         "event_id": [event.id for event in events],
         "event_type": [names[type(event)] for event in events],
         "source": [event.source for event in events],
@@ -99,10 +102,10 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
 
 
 def _decodable(values: Sequence[bytes | None], whole: bytes, lengths: Sequence[int]) -> Sequence[bytes]:
-    """Return the values, empty where one is none, too large, not UTF-8, or has one of the escapes that C lets through.
+    """Return the values; empty where one is none, too large, not UTF-8, or has one of the escapes that C lets through.
 
-    Mostly a look at all of them, joined, tells that there is no such value: where the whole is UTF-8, so is each that
-    begins and ends as JSON does.
+    Mostly a look at all of them, joined, tells that there is no such value. Where the whole is UTF-8, so is each that
+    begins and ends as JSON does; a half of a character at an end is refused by C.
     """
     has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
     if all(lengths) and max(lengths) <= MAX_VALUE_BYTES and _is_utf8(whole) and not has_signs:
@@ -159,9 +162,26 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
     return [milliseconds for _, milliseconds in stamps]
 
 
+def _headers(messages: "Sequence[Message]") -> list[str | None]:
+    """Return each message's headers as JSON, a list of [name, base64 of the value or null]: a replay can send the same.
+
+    Where a name is not UTF-8 the client sets an error and returns headers all the same, which crash whoever touches
+    them, also when asked again. `map` looks for the error; the interpreter's own quick call does not.
+    """
+    asked = map(methodcaller("headers"), messages)
+    found: list[Any] = []
+    while len(found) < len(messages):
+        try:
+            found.extend(asked)
+        except (UnicodeDecodeError, SystemError):
+            found.append(_unreadable)
+    return [_as_json(headers) if headers else None for headers in found]
+
+
 def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
-    """Return headers as JSON, a list of [name, base64 of the value], so that a replay can send the same bytes."""
-    return json.dumps([[name, base64.b64encode(value or b"").decode()] for name, value in headers])
+    if headers is _unreadable:
+        return UNREADABLE_HEADERS
+    return json.dumps([[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers])
 
 
 def _unfit(topic: str, events: Sequence[Any], *, has_escapes: bool) -> set[int]:

@@ -60,6 +60,8 @@ def _verdict(ledger: Ledger) -> list[str]:
         lines.append(
             f"Nothing is proved: {checked}, but {why}. Has landing begun (`make status`), and is OKR_LAKE_URI right?"
         )
+    elif ledger.passed and unasked:
+        lines.append(f"What is landed is there once and loaded at most once: {checked}.")
     elif ledger.passed:
         lines.append(f"Every event is landed once and loaded at most once: {checked}.")
     if not all(topic.passed for topic in ledger.topics):

@@ -115,10 +115,13 @@ def _verify_partition(
     bound = log.bound(partition)
     first, end = _first(there, bound), there.next_offset or 0
     gaps = there.offsets.gaps(first, end)
-    account.absent = sum(gap.end - gap.start for gap in gaps)
+    gone = Gap(end, max(bound.low, end)) if bound is not None and there.next_offset is not None else Gap(end, end)
+    account.absent = sum(gap.end - gap.start for gap in (*gaps, gone))
     if bound is not None:
         account.produced = max(bound.high, end) - first
-        account.unlanded = max(bound.high - max(end, first), 0)
+        account.unlanded = max(bound.high - max(gone.end, first), 0)
+    if gone.end > gone.start:
+        account.problems.append(f"offsets {gone} never landed, and the broker no longer has them")
     account.problems += _landing_problems(there, bound)
     reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
     account.excused = [gap for gap, reason in reasons if not reason and log.is_sure(partition, gap)]

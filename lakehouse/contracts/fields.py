@@ -5,6 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+# `ingestion.storable._INK` says the same by the byte; a test holds them together.
 INK_AT_BOTH_ENDS = r"^\S(.*\S)?$"
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=INK_AT_BOTH_ENDS, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]

@@ -33,8 +33,13 @@ def read_history(folder: Path, against: str = "") -> History:
     """Return what git holds of the schemas up to HEAD and, if named, up to another revision (a pull request's target).
 
     Without git (a tarball) or with a shallow clone there is less to compare with, and `reach` says so.
+
+    Raises:
+        PermanentError: git does not know the other revision.
     """
     on_disk = list(_on_disk(folder))
+    if against:
+        _require_revision(folder, against)
     try:
         is_shallow = _git(folder, "rev-parse", "--is-shallow-repository").strip() == "true"
         lines = _git(
@@ -59,6 +64,16 @@ def read_history(folder: Path, against: str = "") -> History:
     if is_shallow:
         reach += "; this clone is shallow, so older ones are not known: fetch the whole history to compare with them"
     return History(reach, [*on_disk, *committed])
+
+
+def _require_revision(folder: Path, revision: str) -> None:
+    try:
+        _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    except (OSError, subprocess.SubprocessError) as error:
+        raise PermanentError(
+            f"Git does not know the revision {revision}, so nothing was compared with it, and nothing written. Is it "
+            "spelled right, and fetched (`git fetch origin`)?"
+        ) from error
 
 
 def _revisions(against: str) -> list[str]:

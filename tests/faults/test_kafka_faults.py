@@ -3,7 +3,6 @@
 import itertools
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
@@ -12,12 +11,13 @@ from ingestion.decoding import decode_batch
 from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import land
+from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.reader import PartitionReader
 from lakehouse.errors import STOPPED_FOR_GOOD
-from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, landed_rows, rows_by_partition
 from tests.faults.proof import prove
@@ -63,6 +63,7 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
 ) -> None:
     send(own, check_in, range(400))
     drain(own)
+    load(own)
     send(own, check_in, range(400, 500))
     landed = rows_by_partition(own)[0][-1]
     assert topics.cut(TOPIC, 0, landed + 3) > landed
@@ -71,17 +72,31 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     assert "Nothing was skipped" in worker.text()
     assert "offset-out-of-range.md" in worker.text()
     assert rows_by_partition(own)[0][-1] == landed
+    gone = f"offsets {landed + 1}-{landed + 2} never landed, and the broker no longer has them"
+    assert problems(own) == [f"partition 0: {gone}"]
+    # The runbook's way out: an operator goes on without them.
+    asked = start_worker(own, "lake", "accept-loss")
+    assert (asked.ended(), "Nothing was changed" in asked.text()) == (0, True), asked.text()
+    assert problems(own) == [f"partition 0: {gone}"]
+    accepted = start_worker(own, "lake", "accept-loss", "--yes")
+    assert accepted.ended() == 0, accepted.text()
+    assert f"{TOPIC}/0: 2 offsets ({landed + 1}-{landed + 2})" in accepted.text()
+    drain(own)
+    load(own)
+    with connect(own.require("dsn_loader")) as connection:
+        noted = connection.execute("SELECT first_offset, next_offset FROM ops.excused_gap WHERE is_lost").fetchall()
+    assert noted == [(landed + 1, landed + 3)]
     prove(
         own,
-        fault="a log cut beyond what was landed: the worker stops for good and names the runbook",
+        fault="a log cut beyond what was landed: the worker stops for good, an operator accepts the loss of 2",
         thread="Hudi #5400",
         happened="an offset out of range was replaced by the earliest available, in silence",
-        sent=landed_rows(own),
+        sent=498,
     )
-    # The runbook's way out: the table is set aside, what the broker has is landed again.
-    Path(table_uri(own.lake_uri, TOPIC)).rename(Path(own.lake_uri) / "set aside")
-    drain(own)
-    prove(own, fault="after the runbook: the broker's events landed anew", sent=500 - landed - 3)
+
+
+def problems(settings: Settings) -> list[str]:
+    return [problem for topic in verify(settings).topics for problem in topic.problems]
 
 
 def test_compaction_of_a_topic_before_and_behind_what_was_landed(

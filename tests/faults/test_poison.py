@@ -13,6 +13,7 @@ import polars as pl
 import psycopg
 import pytest
 
+from ingestion.decoding.sifting import UNREADABLE_HEADERS
 from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
@@ -24,6 +25,7 @@ from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
+from tests.faults.raw_headers import send_with_header
 from tests.faults.topics import Topics
 
 KEY = b"k1"
@@ -231,3 +233,22 @@ def test_the_state_consumer_goes_on_past_poison(pipeline: Settings, producer: Ev
     assert offsets is not None
     assert int(offsets[0]) == Topics(pipeline.kafka_bootstrap).end_offsets(TOPIC)
     prove(pipeline, fault="the state consumer reads past every kind of poison", sent=101 + len(poisons()))
+
+
+def test_headers_that_the_client_cannot_read_stop_nobody(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    """Names in Latin-1, say: the good event is landed and applied, the bad message is kept without its headers."""
+    for number in range(50):
+        producer.send(check_in(number))
+    producer.flush()
+    last = CheckInRecorded(check_in_id="last", key_result_id="k1", value=4711.0)
+    good = encode(last, at=datetime.now(UTC), source="test")
+    for value in (good.value, b"no event"):
+        send_with_header(pipeline.kafka_bootstrap, TOPIC, value, good.key, b"\xff\xfe")
+    land(pipeline, threading.Event(), drain=True)
+    assert follow(pipeline, threading.Event(), drain=True) == 51
+    assert load(pipeline)[TOPIC] == 51
+    (row,) = rejected_rows(pipeline).values()
+    assert (row["rejected_value"], row["rejected_headers"]) == (b"no event", UNREADABLE_HEADERS)
+    prove(pipeline, fault="headers whose names are not UTF-8", sent=52)

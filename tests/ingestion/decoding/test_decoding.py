@@ -2,16 +2,19 @@
 
 import json
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingestion.decoding import sift
+from ingestion.decoding import decode_batch, sift
+from ingestion.decoding.kinds import _without_patterns
 from ingestion.decoding.rows import judge_each, take_good
+from ingestion.decoding.sifting import UNREADABLE_HEADERS
 from ingestion.events import encode
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
@@ -181,6 +184,36 @@ def test_halves_of_a_character_do_not_make_each_other_whole() -> None:
     assert assert_alike(TOPIC, [Message(each) for each in (good, *torn, good)]) == [0, 3]
 
 
+def test_headers_that_the_client_cannot_read_stop_nobody_and_spoil_no_other() -> None:
+    class Unreadable(Message):
+        asked = False
+
+        def headers(self) -> None:
+            assert not self.asked, "the client crashes when it is asked again"
+            self.asked = True
+            b"\xff".decode()
+
+    class Readable(Message):
+        def headers(self) -> list[tuple[str, bytes | None]]:  # type: ignore[override]
+            return [("a", b"\xff"), ("b", None)]
+
+    good = check_in_bytes()
+    messages = [Readable(b"{"), Unreadable(good, b"k1", 1), Unreadable(b"{", b"k1", 2), Message(good, b"k1", 3)]
+    rows = decode_batch(TOPIC, [sift(TOPIC, messages)]).sort_by("kafka_offset").to_pylist()  # type: ignore[list-item]
+    assert [row["rejection_reason"] is None for row in rows] == [False, True, False, True]
+    assert [row["rejected_headers"] for row in rows] == ['[["a", "/w=="], ["b", null]]', None, UNREADABLE_HEADERS, None]
+
+
+def test_every_rule_of_a_field_with_a_pattern_is_kept() -> None:
+    class Twice(msgspec.Struct, kw_only=True, frozen=True):
+        name: Annotated[Annotated[str, msgspec.Meta(max_length=3)], msgspec.Meta(pattern="^t")]
+
+    model, patterns = _without_patterns(Twice)
+    assert patterns == {"name": "^t"}
+    with pytest.raises(msgspec.ValidationError, match="length <= 3"):
+        msgspec.json.decode(b'{"name": "toolong"}', type=model)
+
+
 SPACES = [character for character in map(chr, range(0x3001)) if character.isspace()]
 
 
@@ -194,7 +227,10 @@ def test_an_id_with_any_space_at_an_end_is_left(is_ascii: bool) -> None:
                 assert assert_alike(TOPIC, [Message(value), *neighbours]) == [1][: len(neighbours)]
 
 
-@pytest.mark.parametrize("note", ["", "x", "Ä", "日本語。", "€…", "“Việt”", "что", "🎉", 'said "yes"', "two  words"])
+NOTES = ["", "x", "Ä", "日本語。", "€…", "“Việt”", "что", "🎉", "¡Bien!", "« oui »", "½ °", 'said "yes"', "two  words"]
+
+
+@pytest.mark.parametrize("note", NOTES)
 def test_texts_in_any_language_go_the_fast_way(note: str) -> None:
     event = check_in(note=note, user_id=note or "u", check_in_id=f"{note}1")
     assert assert_alike(TOPIC, [Message(json.dumps(event, ensure_ascii=False).encode())]) == [0]

@@ -148,3 +148,8 @@ def test_every_schema_names_itself_its_topic_and_its_key() -> None:
         assert json.loads(as_text(content)) == content
         if name != "envelope":
             assert content["x-key"] in content["required"]
+
+
+def test_a_revision_that_git_does_not_know_is_an_error_and_no_comparison(repository: Path) -> None:
+    with pytest.raises(PermanentError, match="does not know the revision nope"):
+        read_history(repository / "schemas", "nope")
