@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -18,6 +19,7 @@ from ingestion.sources.commands import app
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
+from tests.ingestion import crash
 
 RUNNER = CliRunner()
 OKR = "from ingestion.sources.commands import app; app()"
@@ -61,9 +63,18 @@ def _run(*arguments: str) -> str:
     return result.stdout
 
 
+def _told(*arguments: str) -> dict[str, Any]:
+    """Run a command with --json in a process of its own, where no thread of another test writes a line."""
+    command = [*crash.OKR, *arguments, "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert answer.returncode == 0, answer.stderr
+    document: dict[str, Any] = json.loads(answer.stdout)
+    return document
+
+
 def test_a_simulation_arrives_in_the_broker_as_it_was_counted(kafka: Settings, environment: Path) -> None:
     before = _held(kafka.kafka_bootstrap)
-    told = json.loads(_run("produce", "simulation", "--scale", "small", "--json"))
+    told = _told("produce", "simulation", "--scale", "small")
     arrived = _held(kafka.kafka_bootstrap) - before
 
     assert arrived == {topic: count["produced"] for topic, count in told["topics"].items()}
@@ -76,7 +87,7 @@ def test_files_arrive_in_the_broker_and_rejected_rows_are_printed(kafka: Setting
         file.write("nobody,2026-01-01T00:00:00Z,1,,\n")
     before = _held(kafka.kafka_bootstrap)
     printed = _run("produce", "files", str(environment / "out"))
-    told = json.loads(_run("produce", "files", str(environment / "out"), "--json"))
+    told = _told("produce", "files", str(environment / "out"))
     arrived = _held(kafka.kafka_bootstrap) - before
 
     assert arrived["okr_user_events"] == 2 * told["sent"]["okr_user_events"]
@@ -88,7 +99,7 @@ def test_files_arrive_in_the_broker_and_rejected_rows_are_printed(kafka: Setting
 def test_the_live_present_is_of_this_moment(kafka: Settings, environment: Path) -> None:
     before = _held(kafka.kafka_bootstrap)
     begun = time.monotonic()
-    told = json.loads(_run("produce", "live", "--seconds", "1", "--rate", "40", "--scale", "small", "--json"))
+    told = _told("produce", "live", "--seconds", "1", "--rate", "40", "--scale", "small")
 
     assert sum(count["produced"] for count in told["topics"].values()) == 40
     assert (_held(kafka.kafka_bootstrap) - before).total() == 40
