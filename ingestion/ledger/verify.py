@@ -115,13 +115,11 @@ def _verify_partition(
     bound = log.bound(partition)
     first, end = _first(there, bound), there.next_offset or 0
     gaps = there.offsets.gaps(first, end)
-    gone = Gap(end, max(bound.low, end)) if bound is not None and there.next_offset is not None else Gap(end, end)
+    gone = _gone(there, bound)
     account.absent = sum(gap.end - gap.start for gap in (*gaps, gone))
     if bound is not None:
         account.produced = max(bound.high, end) - first
         account.unlanded = max(bound.high - max(gone.end, first), 0)
-    if gone.end > gone.start:
-        account.problems.append(f"offsets {gone} never landed, and the broker no longer has them")
     account.problems += _landing_problems(there, bound)
     reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
     account.excused = [gap for gap, reason in reasons if not reason and log.is_sure(partition, gap)]
@@ -142,6 +140,12 @@ def _first(there: LandedPartition, bound: Bounds | None) -> int:
     return min(there.offsets.first, bound.low) if bound is not None else there.offsets.first
 
 
+def _gone(there: LandedPartition, bound: Bounds | None) -> Gap:
+    """Return the offsets at which landing would go on, but that the broker has deleted; an empty gap where none are."""
+    start = there.next_offset or 0
+    return Gap(start, max(bound.low, start) if bound is not None and there.next_offset is not None else start)
+
+
 def _landing_problems(there: LandedPartition, bound: Bounds | None) -> list[str]:
     if there.next_offset is None:
         return [f"{there.rows} rows, but no transaction"] if there.rows else []
@@ -149,6 +153,9 @@ def _landing_problems(there: LandedPartition, bound: Bounds | None) -> list[str]
     beyond = there.offsets.distinct_from(there.next_offset)
     if beyond:
         problems.append(f"{beyond} rows at or beyond the transaction version {there.next_offset}")
+    gone = _gone(there, bound)
+    if gone.end > gone.start:
+        problems.append(f"offsets {gone} never landed, and the broker no longer has them")
     if bound and there.next_offset > bound.high:
         problems.append(f"the lake is at {there.next_offset}, the broker ends at {bound.high}: was its log truncated?")
     return problems

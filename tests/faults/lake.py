@@ -1,6 +1,8 @@
 """Events sent and landed in small batches, and what the lake then holds."""
 
+import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from ingestion.batch import Limits
+from ingestion.delta.log import DeltaLog
 from ingestion.events import EncodedEvent
 from ingestion.groups import LANDING_GROUP
 from ingestion.landing.consumer import land
@@ -18,6 +21,7 @@ from lakehouse.settings import Settings
 
 TOPIC = "okr_user_events"
 Events = Callable[[int], EncodedEvent]  # check-ins by number
+DAY_SECONDS = 86_400
 
 
 def landed_rows(settings: Settings, topic: str = TOPIC) -> int:
@@ -50,6 +54,12 @@ def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
     producer.flush()
 
 
+def send_to(settings: Settings, check_in: Events, numbers: range) -> None:
+    """Send check-ins to a broker of the test's own, by a producer for these alone."""
+    with EventProducer(settings.kafka_bootstrap) as producer:
+        send(producer, check_in, numbers)
+
+
 def drain(settings: Settings, rows: int = 100) -> int:
     """Land all that waits, in batches of so many rows at most; return the rows landed."""
     return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
@@ -63,6 +73,18 @@ def uri(settings: Settings) -> str:
 def data_files(settings: Settings) -> set[Path]:
     """Return the table's data files, whether a commit names them or not."""
     return set(Path(uri(settings)).glob("event_date=*/*.parquet"))
+
+
+def age(paths: set[Path], days: float) -> None:
+    """Make files look as if they had been written so many days ago."""
+    past = time.time() - days * DAY_SECONDS
+    for path in paths:
+        os.utime(path, (past, past))
+
+
+def log_of(settings: Settings) -> DeltaLog:
+    """Return the Delta log of TOPIC's landing table."""
+    return DeltaLog(uri(settings))
 
 
 def committed(settings: Settings) -> dict[int, int | None]:

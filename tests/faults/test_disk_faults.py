@@ -4,50 +4,21 @@ import contextlib
 import os
 import resource
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 from deltalake import DeltaTable
 
-from ingestion.delta.log import DeltaLog
-from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.upkeep import upkeep
 from lakehouse.errors import RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, Events, drain, landed_rows, send
+from tests.faults.lake import TOPIC, Events, drain, landed_rows, log_of, send
 from tests.faults.proof import prove
 from tests.ingestion.crash import OKR, environment_of
-
-
-def log_of(settings: Settings) -> DeltaLog:
-    return DeltaLog(table_uri(settings.lake_uri, TOPIC))
-
-
-@pytest.fixture
-def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Settings:
-    """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
-    send(producer, check_in, range(200))
-    drain(pipeline, rows=50)
-    upkeep(pipeline)
-    send(producer, check_in, range(200, 300))
-    drain(pipeline, rows=50)
-    load(pipeline)
-    return pipeline
-
-
-CHAOS = {
-    "nothing but zeros in the last commit", "a commit before the last is gone", "the last data file is gone",
-    "an empty checkpoint", "a checkpoint that is not there", "not even a data file",
-}  # fmt: skip
-
-
-def of(damages: Iterable[str]) -> list[ParameterSet]:
-    return [pytest.param(each, marks=pytest.mark.chaos if each in CHAOS else ()) for each in damages]
 
 
 @pytest.fixture
@@ -81,7 +52,9 @@ def fill(place: Path, left_bytes: int) -> Path:
 FULL = {"not even a data file": 4096, "a data file, but no commit": 16_384}
 
 
-@pytest.mark.parametrize("space_for", of(FULL))
+@pytest.mark.parametrize(
+    "space_for", [pytest.param("not even a data file", marks=pytest.mark.chaos), "a data file, but no commit"]
+)
 def test_the_disk_is_full_while_the_lake_is_written(
     space_for: str,
     on_small_disk: Settings,

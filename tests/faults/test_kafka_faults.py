@@ -1,7 +1,6 @@
 """What Kafka itself can do to its readers: logs cut, compacted, with transactions, offsets that lie."""
 
 import itertools
-import threading
 from collections.abc import Mapping
 
 import pytest
@@ -10,49 +9,37 @@ from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
 from ingestion.groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
-from ingestion.producer import EventProducer
 from ingestion.reader import PartitionReader
 from lakehouse.errors import STOPPED_FOR_GOOD
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, Events, landed_rows, rows_by_partition
+from tests.faults.lake import TOPIC, Events, drain, landed_rows, rows_by_partition, send_to
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
 from tests.faults.waiting import until
 
 
-def send(settings: Settings, check_in: Events, numbers: range) -> None:
-    with EventProducer(settings.kafka_bootstrap) as producer:
-        for number in numbers:
-            producer.send(check_in(number))
-
-
-def drain(settings: Settings) -> int:
-    return land(settings, threading.Event(), drain=True)
-
-
 def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
     own: Settings, topics: Topics, check_in: Events
 ) -> None:
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     cut = topics.cut(TOPIC, 0, 30) + topics.cut(TOPIC, 2, 1)
     drain(own)
-    send(own, check_in, range(400, 500))
+    send_to(own, check_in, range(400, 500))
     drain(own)
     prove(own, fault="a log cut before anything was landed", sent=500 - cut)
 
 
 @pytest.mark.chaos
 def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topics, check_in: Events) -> None:
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     drain(own)
     for partition, offsets in rows_by_partition(own).items():
         topics.cut(TOPIC, partition, offsets[-1] - 5)
-    send(own, check_in, range(400, 500))
+    send_to(own, check_in, range(400, 500))
     drain(own)
     load(own)
     prove(own, fault="a log cut by retention below what was landed", sent=500)
@@ -61,10 +48,10 @@ def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topic
 def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     drain(own)
     load(own)
-    send(own, check_in, range(400, 500))
+    send_to(own, check_in, range(400, 500))
     landed = rows_by_partition(own)[0][-1]
     assert topics.cut(TOPIC, 0, landed + 3) > landed
     worker = start_worker(own)
@@ -107,7 +94,7 @@ def test_compaction_of_a_topic_before_and_behind_what_was_landed(
 
     def send_more(count: int) -> None:
         first = next(sent)
-        send(own, check_in, range(first, first + count))
+        send_to(own, check_in, range(first, first + count))
         for _ in range(count - 1):
             next(sent)
 
@@ -161,7 +148,7 @@ def test_aborted_and_open_transactions_are_not_landed(
         transaction(range(start, start + 100))
         transactional.abort_transaction(30) if start % 200 else transactional.commit_transaction(30)
     transaction(range(500, 600))  # open: what comes behind it waits, and is not lost
-    send(own, check_in, range(600, 700))
+    send_to(own, check_in, range(600, 700))
     worker.wait_until(lambda: landed_rows(own) >= 300, "the committed transactions are landed")
     assert landed_rows(own) < 700 - 200
     transactional.commit_transaction(30)
@@ -176,9 +163,9 @@ def test_an_offset_that_lies_in_the_consumer_group(
     ahead: bool, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     """The seek belongs to the assignment: nothing is read from where the group's offsets point."""
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     drain(own)
-    send(own, check_in, range(400, 500))
+    send_to(own, check_in, range(400, 500))
     topics.commit_offsets(LANDING_GROUP, TOPIC, to_end=ahead)
     worker = start_worker(own, "consume", "land", "--drain")
     assert worker.ended() == 0, worker.text()
@@ -195,7 +182,7 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
     stale = PartitionReader(own.kafka_bootstrap, LANDING_GROUP, [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
@@ -211,7 +198,7 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     worker.wait_until(lambda: landed_rows(own) == 400, "the other worker has landed everything")
     with pytest.raises(FencedError):
         table.append(decode_batch(TOPIC, batch.sifted[TOPIC]), spans)
-    send(own, check_in, range(400, 500))
+    send_to(own, check_in, range(400, 500))
     worker.wait_until(lambda: landed_rows(own) == 500, "the other worker goes on")
     prove(
         own,
@@ -226,7 +213,7 @@ def test_offsets_that_regress_in_a_reassignment(own: Settings, check_in: Events,
     """Each reassignment goes back to where the lake stands, and what was read beyond it is read again, not twice."""
     first = start_worker(own, arm="batches_of(50)")
     for start in range(0, 600, 200):
-        send(own, check_in, range(start, start + 200))
+        send_to(own, check_in, range(start, start + 200))
         second = start_worker(own, arm="batches_of(50)")
         second.wait_until(lambda: "reading" in second.text(), "partitions have moved")  # noqa: B023 - waited for here
         first, second = second, first

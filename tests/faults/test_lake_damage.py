@@ -20,13 +20,9 @@ from ingestion.upkeep.repair import repair
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.faults.lake import TOPIC, Events, drain, send
+from tests.faults.lake import TOPIC, Events, drain, log_of, send
 from tests.faults.proof import prove
 from tests.ingestion.crash import OKR, environment_of
-
-
-def log_of(settings: Settings) -> DeltaLog:
-    return DeltaLog(table_uri(settings.lake_uri, TOPIC))
 
 
 @pytest.fixture
@@ -79,7 +75,7 @@ def newest_data_file(log: DeltaLog) -> Path:
 
 CHAOS = {
     "nothing but zeros in the last commit", "a commit before the last is gone", "the last data file is gone",
-    "an empty checkpoint", "a checkpoint that is not there", "not even a data file",
+    "an empty checkpoint", "a checkpoint that is not there",
 }  # fmt: skip
 
 

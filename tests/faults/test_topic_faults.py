@@ -1,42 +1,30 @@
 """What becomes of topics: missing, idle, with more partitions, made anew with their cluster or alone."""
 
-import threading
 from pathlib import Path
 
 import pytest
 
-from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, Events, landed_rows, rows_by_partition
+from tests.faults.lake import TOPIC, Events, drain, landed_rows, rows_by_partition, send_to
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
-
-
-def send(settings: Settings, check_in: Events, numbers: range) -> None:
-    with EventProducer(settings.kafka_bootstrap) as producer:
-        for number in numbers:
-            producer.send(check_in(number))
-
-
-def drain(settings: Settings) -> int:
-    return land(settings, threading.Event(), drain=True)
 
 
 def test_a_cluster_made_anew_whose_offsets_begin_at_0(
     own: Settings, check_in: Events, tmp_path: Path, start_worker: StartWorker
 ) -> None:
     """The old lake is refused, loudly; a new one takes everything."""
-    send(own, check_in, range(300))
+    send_to(own, check_in, range(300))
     drain(own)
     load(own)
     with OwnBroker(tmp_path / "made anew") as broker:
         new = broker.at(own, Path(own.lake_uri))
-        send(new, check_in, range(1000, 1400))
+        send_to(new, check_in, range(1000, 1400))
         worker = start_worker(new)
         assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
         assert "its offsets start anew" in worker.text()
@@ -86,7 +74,7 @@ def test_a_topic_that_is_missing_is_waited_for_and_not_made(
     worker.wait_until(lambda: f"it has no topic {TOPIC}" in worker.text(), "the worker says what is missing")
     assert TOPIC not in topics.names()
     topics.create([TOPIC])
-    send(own, check_in, range(200))
+    send_to(own, check_in, range(200))
     worker.wait_until(lambda: landed_rows(own) == 200, "landing begins")
     assert worker.end() == 0
     prove(own, fault="a topic is missing when the worker starts", sent=200)
@@ -96,10 +84,10 @@ def test_partitions_added_while_a_worker_lands_are_read_from_their_beginning(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     worker = start_worker(own, arm="client_settings(**{'topic.metadata.refresh.interval.ms': 1000})")
-    send(own, check_in, range(200))
+    send_to(own, check_in, range(200))
     worker.wait_until(lambda: landed_rows(own) == 200, "landing begins")
     topics.add_partitions(TOPIC, 7)
-    send(own, check_in, range(200, 1200))
+    send_to(own, check_in, range(200, 1200))
     worker.wait_until(lambda: landed_rows(own) == 1200, "the new partitions are landed")
     assert set(rows_by_partition(own)) >= {4, 5, 6}
     load(own)
@@ -111,12 +99,12 @@ def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
     length: str, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     """Same cluster, same name, offsets from 0 again: what lies below the landed offset must not be skipped."""
-    send(own, check_in, range(400))
+    send_to(own, check_in, range(400))
     drain(own)
     topics.delete([TOPIC])
     topics.create([TOPIC])
     anew = 100 if length.startswith("shorter") else 900
-    send(own, check_in, range(1000, 1000 + anew))
+    send_to(own, check_in, range(1000, 1000 + anew))
     worker = start_worker(own)
     assert worker.ended(30) == STOPPED_FOR_GOOD, worker.text()
     assert landed_rows(own) == 400
@@ -129,12 +117,12 @@ def test_a_topic_made_anew_while_a_worker_reads_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     """The client goes on at the old offset, without an error; the worker must not land that under the old log."""
-    send(own, check_in, range(50))
+    send_to(own, check_in, range(50))
     worker = start_worker(own)
     worker.wait_until(lambda: landed_rows(own) == 50, "the old topic's events have landed")
     topics.delete([TOPIC])
     topics.create([TOPIC])
-    send(own, check_in, range(1000, 1200))
+    send_to(own, check_in, range(1000, 1200))
     assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
     assert landed_rows(own) == 50
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})

@@ -1,6 +1,5 @@
 """Upkeep beside its landing and beside itself: what others lost or doubled data by, reproduced; then ours."""
 
-import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +22,11 @@ from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
-from tests.faults.lake import TOPIC, Events, committed, data_files, drain, landed_rows, send, uri
+from tests.faults.lake import TOPIC, Events, age, committed, data_files, drain, landed_rows, send, uri
 from tests.faults.proof import prove
 from tests.faults.topics import log_id, read_all
 from tests.faults.waiting import repeating, until
 from tests.ingestion.crash import OKR, environment_of
-
-DAY_SECONDS = 86_400
-
 
 IMPORTS = """
 import deltalake
@@ -38,12 +34,6 @@ from ingestion.landing import commit
 from ingestion.landing.commit import LandingTable
 from ingestion.upkeep import merge, run, shorten
 """
-
-
-def age(paths: set[Path], days: float) -> None:
-    past = time.time() - days * DAY_SECONDS
-    for path in paths:
-        os.utime(path, (past, past))
 
 
 def kept(settings: Settings) -> TableUpkeep:
