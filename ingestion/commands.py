@@ -137,12 +137,32 @@ def lake_status(as_json: AsJson = False) -> None:
 
 
 @lake.command("rejected")
-def lake_rejected(limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20) -> None:
-    """Show messages that broke their contract: when, topic/partition/offset, reason, raw bytes."""
-    from ingestion.rejected import as_line, read_rejected
+def lake_rejected(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
+    topic: Annotated[str, typer.Option(help="Those of one topic.")] = "",
+    reason: Annotated[str, typer.Option(help="Those with one reason, such as not_json.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show messages that broke their contract: when, topic/partition/offset, why, key, value and headers as they came.
 
-    rows = read_rejected(load_settings().require("lake_uri"), limit)
-    typer.echo("\n".join(map(as_line, rows)) if rows else "No message was rejected.")
+    With --json the bytes are whole, in base64.
+    """
+    from ingestion.rejected import read_rejected
+    from lakehouse.contracts import TOPICS
+
+    if topic and topic not in TOPICS:
+        raise PermanentError(f"There is no topic {topic}; there are {', '.join(TOPICS)}.")
+    topics = (topic,) if topic else TOPICS
+    found = read_rejected(load_settings().require("lake_uri"), limit, topics=topics, reason=reason or None)
+    if as_json:
+        newest = [each.as_json() for each in found.newest]
+        typer.echo(json.dumps({"rejected": found.by_reason, "newest": newest}, indent=2))
+        return
+    total = sum(found.by_reason.values())
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.by_reason.items())
+    lines = [each.as_lines() for each in found.newest]
+    typer.echo("\n".join([*lines, f"{len(lines)} of {total:,} shown: {counts}." if total else "None was rejected."]))
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:

@@ -1,40 +1,122 @@
-"""`okr lake rejected`: the messages that broke their contract, with reason and raw bytes, newest first."""
+"""`okr lake rejected`: messages that broke their contract, with the reason in words and all that came, newest first.
 
+The lake keeps a reason's code; its words come from judging the message anew, by the contract of today.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from ingestion.events import decode
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import RetryableError
+from lakehouse.errors import ContractViolation, PermanentError, RetryableError
 from lakehouse.lake import open_table, table_uri
 
 SHOWN_BYTES = 120
-COLUMNS = ("logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value")
+TAKEN_TODAY = "The contract of today takes it."
+COLUMNS = (
+    "logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value", "rejected_key",
+    "rejected_headers",
+)  # fmt: skip
 
 
-def read_rejected(lake_uri: str, limit: int) -> list[dict[str, Any]]:
-    """Return the newest rejected messages of all topics: topic, logged_at, place in the log, reason, raw value.
+@dataclass(frozen=True)
+class RejectedMessage:
+    """One message as it came, its place in the log, and why it was refused; `headers` are [name, base64] each."""
+
+    topic: str
+    partition: int
+    offset: int
+    logged_at: datetime
+    reason: str
+    detail: str
+    key: bytes | None
+    value: bytes | None
+    headers: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON's types: bytes in base64, whole."""
+        raw = {"key": self.key, "value": self.value}
+        return {
+            "topic": self.topic, "partition": self.partition, "offset": self.offset,
+            "logged_at": self.logged_at.isoformat(), "reason": self.reason, "detail": self.detail,
+            **{name: None if part is None else base64.b64encode(part).decode() for name, part in raw.items()},
+            "headers": self.headers,
+        }  # fmt: skip
+
+    def as_lines(self) -> str:
+        """Return it for a terminal; what came is shown escaped, so that none of it can command the terminal."""
+        headers = f"  headers {ascii(json.dumps(self.headers))[:SHOWN_BYTES]}" if self.headers else ""
+        return (
+            f"{self.logged_at:%Y-%m-%d %H:%M:%S}  {self.topic}/{self.partition}/{self.offset}  {self.reason}\n"
+            f"  {ascii(self.detail)[1:-1]}\n"
+            f"  key {_shown(self.key)}  value {_shown(self.value)}{headers}"
+        )
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The newest rejected messages that were asked for, and how many there are by reason."""
+
+    newest: list[RejectedMessage]
+    by_reason: dict[str, int]
+
+
+def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, reason: str | None = None) -> Rejected:
+    """Return the newest `limit` rejected messages of some topics, or those of them with one reason.
 
     Raises:
+        PermanentError: there is no lake at that place.
         RetryableError: a landing table cannot be read.
     """
     import polars as pl
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    found: list[dict[str, Any]] = []
-    for topic in TOPICS:
+    newest: list[RejectedMessage] = []
+    by_reason: dict[str, int] = {}
+    tables = 0
+    for topic in topics:
         uri = table_uri(lake_uri, topic)
+        wanted = pl.col("rejection_reason").is_not_null() if reason is None else pl.col("rejection_reason") == reason
         try:
-            rows = pl.scan_delta(open_table(uri)).filter(pl.col("rejection_reason").is_not_null()).select(COLUMNS)
-            newest = rows.sort("logged_at", descending=True).head(limit).collect()
+            rows = pl.scan_delta(open_table(uri)).filter(wanted)
+            counted = rows.group_by("rejection_reason").len().collect()
+            found = rows.select(COLUMNS).sort("logged_at", descending=True).head(limit).collect()
         except TableNotFoundError:
             continue
         except (DeltaError, OSError) as error:
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
-        found += [{"topic": topic, **row} for row in newest.to_dicts()]
-    return sorted(found, key=lambda row: row["logged_at"], reverse=True)[:limit]
+        tables += 1
+        for name, count in counted.rows():
+            by_reason[name] = by_reason.get(name, 0) + count
+        newest += [_message(topic, **row) for row in found.to_dicts()]
+    if not tables:
+        raise PermanentError(
+            f"There is no landing table of {' or '.join(topics)} at {lake_uri}. Has landing begun (`make status`), and "
+            "is OKR_LAKE_URI right?"
+        )
+    newest.sort(key=lambda message: message.logged_at, reverse=True)
+    return Rejected(newest[:limit], dict(sorted(by_reason.items())))
 
 
-def as_line(row: dict[str, Any]) -> str:
-    """Return one message for a terminal; bytes are shown escaped, so that none of them can command it."""
-    value = ascii(bytes(row["rejected_value"])[:SHOWN_BYTES])[1:] if row["rejected_value"] is not None else "null"
-    place = f"{row['topic']}/{row['kafka_partition']}/{row['kafka_offset']}"
-    return f"{row['logged_at']:%Y-%m-%d %H:%M:%S}  {place:<32} {row['rejection_reason']:<20} {value}"
+def _message(topic: str, **row: Any) -> RejectedMessage:
+    value, key, headers = row["rejected_value"], row["rejected_key"], row["rejected_headers"]
+    return RejectedMessage(
+        topic, row["kafka_partition"], row["kafka_offset"], row["logged_at"], row["rejection_reason"],
+        _detail(topic, value, key, row["logged_at"]), key, value, json.loads(headers) if headers else None,
+    )  # fmt: skip
+
+
+def _detail(topic: str, value: bytes | None, key: bytes | None, logged_at: datetime) -> str:
+    try:
+        decode(topic, value, key, logged_at)
+    except ContractViolation as violation:
+        return str(violation)
+    return TAKEN_TODAY
+
+
+def _shown(part: bytes | None) -> str:
+    return "null" if part is None else ascii(part[:SHOWN_BYTES])[1:] + ("…" if len(part) > SHOWN_BYTES else "")

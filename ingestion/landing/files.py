@@ -8,6 +8,7 @@ import itertools
 import json
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -42,16 +43,21 @@ def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
 
 
 def _by_day(rows: "pa.Table") -> "Iterator[tuple[date, pa.Table]]":
-    """Split into days; within a day, rows are in the order of the log."""
+    """Split into days, in order; rows that are in the order of their days are not moved."""
     import numpy as np
+    import pyarrow as pa
 
-    days = rows[PARTITION_COLUMN].cast("int32").to_numpy()
-    order = np.lexsort((rows["kafka_offset"].to_numpy(), rows["kafka_partition"].to_numpy(), days))
-    ordered = rows.combine_chunks().take(order)
-    starts = [0, *(np.flatnonzero(np.diff(days[order])) + 1).tolist(), len(days)]
-    for start, end in itertools.pairwise(starts):
-        part = ordered.slice(start, end - start)
-        yield part[PARTITION_COLUMN][0].as_py(), part.drop_columns([PARTITION_COLUMN])
+    parts = defaultdict[date, list[pa.RecordBatch]](list)
+    for part in rows.to_batches():
+        batch, days = part, part[PARTITION_COLUMN].cast("int32").to_numpy()
+        if (np.diff(days) < 0).any():
+            order = np.argsort(days, kind="stable")
+            batch, days = batch.take(order), days[order]
+        starts = [0, *(np.flatnonzero(np.diff(days)) + 1).tolist(), len(days)]
+        for start, end in itertools.pairwise(starts if len(days) else []):
+            parts[batch[PARTITION_COLUMN][start].as_py()].append(batch.slice(start, end - start))
+    for day, batches in sorted(parts.items()):
+        yield day, pa.Table.from_batches(batches).drop_columns([PARTITION_COLUMN])
 
 
 def _write(filesystem: Any, root: str, day: date, part: "pa.Table") -> "AddAction":

@@ -35,17 +35,14 @@ def produce_files(
     as_json: AsJson = False,
 ) -> None:
     """Send an organisation's own history. Rows that cannot be used are listed with line and reason."""
-    from ingestion.producer import EventProducer
-    from ingestion.sources.okr_files.importer import ImportReport, read_folder, send_history
+    from ingestion.sources.okr_files.importer import ImportReport, deliver, read_folder
 
     settings = load_settings()
-    bootstrap = "" if check else settings.require("kafka_bootstrap")
-    history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
-    sent: Counter[str] = Counter()
     if not check:
-        with EventProducer(bootstrap, client_id="okr-files") as producer:
-            sent = send_history(history, producer.send)
-    report = ImportReport(folder, history, rejected, sent)
+        settings.require("kafka_bootstrap")  # better missed before the files are read
+    history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
+    sent, is_spooled = (Counter[str](), False) if check else deliver(history, settings)
+    report = ImportReport(folder, history, rejected, sent, is_spooled)
     _print(report.as_json(), report.as_lines(), as_json=as_json)
 
 

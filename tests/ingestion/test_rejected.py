@@ -1,12 +1,19 @@
+import base64
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 from deltalake import write_deltalake
+from typer.testing import CliRunner
 
-from ingestion.rejected import as_line, read_rejected
+from ingestion.commands import app
+from ingestion.rejected import TAKEN_TODAY, read_rejected
+from lakehouse.errors import PermanentError
 from lakehouse.lake import landing_schema, table_uri
+from tests.ingestion.decoding.alike import check_in_bytes
 
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+AT = datetime(2026, 12, 1, 12, tzinfo=UTC)
 
 
 def row(offset, **others):
@@ -20,22 +27,56 @@ def row(offset, **others):
     return {**empty, **place, **others}
 
 
-def test_rejected_messages_are_listed_newest_first_with_reason_and_raw_bytes(tmp_path):
+@pytest.fixture
+def lake(tmp_path):
+    headers = json.dumps([["trace", base64.b64encode(b"7").decode()]])
     rows = [
         row(0, event_id="good"),
-        row(1, rejection_reason="not_json", rejected_value=b"\x1b[31m{"),
+        row(1, rejection_reason="not_json", rejected_value=b"\x1b[31m{", rejected_key=b"k1", rejected_headers=headers),
         row(2, rejection_reason="null_value"),
+        row(3, rejection_reason="bad_data", rejected_value=check_in_bytes(), rejected_key=b"k1"),
     ]
     write_deltalake(
         table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
         partition_by="event_date",
     )  # fmt: skip
-    found = read_rejected(str(tmp_path), 10)
-    assert [(each["kafka_offset"], each["rejection_reason"]) for each in found] == [(2, "null_value"), (1, "not_json")]
-    assert "okr_user_events/0/1" in as_line(found[1])
-    assert r"\x1b[31m{" in as_line(found[1])  # shown, never obeyed by the terminal
-    assert read_rejected(str(tmp_path), 1) == found[:1]
+    return str(tmp_path)
 
 
-def test_an_empty_lake_has_rejected_nothing(tmp_path):
-    assert read_rejected(str(tmp_path), 10) == []
+def test_rejected_messages_are_listed_newest_first_with_reason_and_all_that_came(lake):
+    found = read_rejected(lake, 10)
+    assert found.by_reason == {"bad_data": 1, "not_json": 1, "null_value": 1}
+    assert [(each.offset, each.reason) for each in found.newest] == [
+        (3, "bad_data"),
+        (2, "null_value"),
+        (1, "not_json"),
+    ]
+    torn = found.newest[2]
+    assert (torn.key, torn.value, torn.headers) == (b"k1", b"\x1b[31m{", [["trace", "Nw=="]])
+    assert "okr_user_events/0/1" in torn.as_lines()
+    assert r"\x1b[31m{" in torn.as_lines()  # shown, never obeyed by the terminal
+    assert read_rejected(lake, 1).newest == found.newest[:1]
+
+
+def test_a_reason_is_told_in_words_by_the_contract_of_today(lake):
+    once_bad, null, _ = read_rejected(lake, 10).newest
+    assert once_bad.detail == TAKEN_TODAY
+    assert null.detail == "The message has no value; expected a CloudEvents JSON document."
+
+
+def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
+    monkeypatch.setenv("OKR_LAKE_URI", lake)
+    answer = CliRunner().invoke(app, ["lake", "rejected", "--reason", "not_json", "--json"])
+    document = json.loads(answer.stdout)
+    assert document["rejected"] == {"not_json": 1}
+    assert base64.b64decode(document["newest"][0]["value"]) == b"\x1b[31m{"
+    assert "0 of" not in CliRunner().invoke(app, ["lake", "rejected"]).stdout
+    assert "3 of 3 shown" in CliRunner().invoke(app, ["lake", "rejected"]).stdout
+    assert "None was rejected" in CliRunner().invoke(app, ["lake", "rejected", "--reason", "too_deep"]).stdout
+    wrong = CliRunner().invoke(app, ["lake", "rejected", "--topic", "events"])
+    assert "okr_user_events" in str(wrong.exception)
+
+
+def test_a_missing_lake_is_an_error_and_not_one_without_rejected_messages(tmp_path):
+    with pytest.raises(PermanentError, match="OKR_LAKE_URI"):
+        read_rejected(str(tmp_path), 10)

@@ -12,17 +12,30 @@ from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
 from ingestion.sources.okr_files.history import History, read_history
 from ingestion.sources.okr_files.rejected import RejectedRows
 from ingestion.sources.okr_files.translate import history_events
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+
+log = get_logger(__name__)
+
+SOURCE = "files"  # its spool's name
+CONNECT_SECONDS = 10.0  # how long the broker is waited for, before the spool takes the events
+DRAIN_SECONDS = 300.0  # for what an earlier import left there
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of every row of a folder; `sent` counts events by topic, definitions above key results among them."""
+    """What became of every row of a folder.
+
+    `sent` counts events by topic, definitions above key results among them; with `is_spooled` they are on this host's
+    disk, and the broker gets them later.
+    """
 
     folder: Path
     history: History
     rejected: RejectedRows
     sent: Counter[str]
+    is_spooled: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -36,7 +49,8 @@ class ImportReport:
             ],
             "rejected_rows_file": str(self.rejected.path),
             "ignored_columns": {file: list(columns) for file, columns in self.history.ignored_columns.items()},
-            "sent": dict(self.sent),
+            "sent": {} if self.is_spooled else dict(self.sent),
+            "spooled": dict(self.sent) if self.is_spooled else {},
         }
 
     def as_lines(self) -> list[str]:
@@ -56,7 +70,13 @@ class ImportReport:
                 else "All rejected rows"
             )
             lines.append(f"{more} are listed in {self.rejected.path}")
-        lines += [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
+        done = "kept for" if self.is_spooled else "sent to"
+        lines += [f"{done} {topic}: {count} events" for topic, count in sorted(self.sent.items())]
+        if self.is_spooled:
+            lines.append(
+                "The broker is away: the events wait in the spool on this host's disk. `okr produce metrics` or `okr "
+                "produce spool drain` sends them once it is back."
+            )
         return lines
 
     def _used(self) -> dict[str, int]:
@@ -82,6 +102,35 @@ def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, R
             f"there is nothing to import; rejected rows are listed in {rejected.path}.{first}"
         )
     return history, rejected
+
+
+def deliver(history: History, settings: Settings) -> tuple[Counter[str], bool]:
+    """Send a history; where the broker is away or goes away, keep all of it in the spool, and return that as True.
+
+    What an earlier import left in the spool goes first. Some events may come twice then; the same id counts once.
+
+    Raises:
+        SpoolFullError: the broker is away and the spool has no room for all of it; nothing of it was kept.
+    """
+    from ingestion.producer import EventProducer
+    from ingestion.spool import Drainer, Spool
+
+    spool = Spool.of(settings, SOURCE)
+    bootstrap = settings.require("kafka_bootstrap")
+    try:
+        with EventProducer(bootstrap, client_id=f"okr-{SOURCE}", connect_seconds=CONNECT_SECONDS) as producer:
+            if spool.state().waiting:
+                drainer = Drainer(spool, bootstrap)
+                drainer.drain(DRAIN_SECONDS)
+                drainer.close()
+            return send_history(history, producer.send), False
+    except RetryableError as away:
+        log.warning("the broker is away, events go to the spool", error=str(away))
+        events = list(history_events(history))
+        spool.append(events)
+        return Counter(event.topic for event in events), True
+    finally:
+        spool.close()
 
 
 def send_history(history: History, send: Callable[[EncodedEvent], None]) -> Counter[str]:

@@ -103,21 +103,24 @@ def test_halves_of_a_character_do_not_make_each_other_whole() -> None:
     assert assert_alike(TOPIC, [Message(each) for each in (good, *torn, good)]) == [0, 3]
 
 
+UNREADABLE: list[tuple[str, bytes | None]] = []
+
+
 def test_headers_that_the_client_cannot_read_stop_nobody_and_spoil_no_other() -> None:
-    class Unreadable(Message):
-        asked = False
+    class Headed(Message):
+        found: list[tuple[str, bytes | None]] | None = None
+        may_be_asked = True
 
-        def headers(self) -> None:
-            assert not self.asked, "the client crashes when it is asked again"
-            self.asked = True
-            b"\xff".decode()
-
-    class Readable(Message):
-        def headers(self) -> list[tuple[str, bytes | None]]:  # type: ignore[override]
-            return [("a", b"\xff"), ("b", None)]
+        def headers(self) -> list[tuple[str, bytes | None]] | None:  # type: ignore[override]
+            assert self.may_be_asked, "the client crashes when it is asked again"
+            if self.found == UNREADABLE:
+                self.may_be_asked = False
+                b"\xff".decode()
+            return self.found
 
     good = check_in_bytes()
-    messages = [Readable(b"{"), Unreadable(good, b"k1", 1), Unreadable(b"{", b"k1", 2), Message(good, b"k1", 3)]
+    messages = [Headed(b"{"), Headed(good, b"k1", 1), Headed(b"{", b"k1", 2), Headed(good, b"k1", 3)]
+    messages[0].found, messages[1].found, messages[2].found = [("a", b"\xff"), ("b", None)], UNREADABLE, UNREADABLE
     rows = decode_batch(TOPIC, [sift(TOPIC, messages)]).sort_by("kafka_offset").to_pylist()  # type: ignore[list-item]
     assert [row["rejection_reason"] is None for row in rows] == [False, True, False, True]
     assert [row["rejected_headers"] for row in rows] == ['[["a", "/w=="], ["b", null]]', None, UNREADABLE_HEADERS, None]

@@ -16,6 +16,8 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from typer.testing import CliRunner
 
 from ingestion.sources.commands import app
+from ingestion.sources.okr_files import importer
+from ingestion.spool import Spool, SpoolFullError
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
@@ -94,6 +96,38 @@ def test_files_arrive_in_the_broker_and_rejected_rows_are_printed(kafka: Setting
     assert "unknown_key_result" in printed
     assert told["rejected_by_reason"] == {"unknown_key_result": 1}
     assert (environment / "state" / "rejected_rows.csv").read_text().count("\n") == 2
+
+
+def test_files_that_are_imported_without_a_broker_wait_in_the_spool_and_go_before_the_next_ones(
+    kafka: Settings, environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run("simulate", "--out", str(environment / "out"), "--scale", "small")
+    before = _held(kafka.kafka_bootstrap)
+    monkeypatch.setattr(importer, "CONNECT_SECONDS", 0.5)
+    with monkeypatch.context() as away:
+        away.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+        printed = _run("produce", "files", str(environment / "out"))
+    spool = Spool(environment / "state" / "spool", importer.SOURCE)
+    kept = spool.state().waiting
+    assert "The broker is away" in printed
+    assert _held(kafka.kafka_bootstrap) == before
+
+    told = _told("produce", "files", str(environment / "out"))
+    assert kept == sum(told["sent"].values())
+    assert (_held(kafka.kafka_bootstrap) - before).total() == 2 * kept
+    assert spool.state().waiting == 0
+
+
+def test_an_import_that_the_spool_has_no_room_for_keeps_nothing_of_it(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _run("simulate", "--out", str(environment / "out"), "--scale", "small")
+    monkeypatch.setattr(importer, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    monkeypatch.setenv("OKR_SPOOL_EVENTS", "100")
+    with pytest.raises(SpoolFullError, match="spool"):
+        _run("produce", "files", str(environment / "out"))
+    assert Spool(environment / "state" / "spool", importer.SOURCE).state().waiting == 0
 
 
 def test_the_live_present_is_of_this_moment(kafka: Settings, environment: Path) -> None:
