@@ -49,6 +49,11 @@ class TopicLedger:
         return sum(each.unlanded or 0 for each in self.by_partition) if self.is_broker_known else None
 
     @property
+    def absent(self) -> int:
+        """Offsets that the lake has passed without a row: the broker has no record there, or there is a problem."""
+        return sum(each.absent for each in self.by_partition)
+
+    @property
     def partitions(self) -> int:
         """Partitions that were checked."""
         return len([each for each in self.by_partition if each.landed or each.loaded])

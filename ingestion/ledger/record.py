@@ -22,9 +22,7 @@ log = get_logger(__name__)
 
 METRICS_FILE = Path("metrics") / "ledger.prom"  # below the state folder
 STAGES = ("produced", "unlanded", "landed", "rejected", "absent", "loaded", "waiting")
-OF_A_TOPIC = (
-    "topic", "produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates", "passed",
-)  # fmt: skip
+OF_A_TOPIC = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
 
 def record(settings: Settings, ledger: Ledger) -> None:

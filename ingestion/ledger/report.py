@@ -5,8 +5,12 @@ from typing import Any
 from ingestion.ledger.account import Ledger
 from ingestion.ledger.record import STAGES
 
-HEADER = ("topic", "produced", "on the way", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", "")
-FIELDS = ("produced", "unlanded", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
+HEADER = (
+    "topic", "produced", "on the way", "absent", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", ""
+)  # fmt: skip
+FIELDS = (
+    "produced", "unlanded", "absent", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates"
+)  # fmt: skip
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:
