@@ -159,10 +159,10 @@ def lake_rejected(
         newest = [each.as_json() for each in found.newest]
         typer.echo(json.dumps({"rejected": found.by_reason, "newest": newest}, indent=2))
         return
-    total = sum(found.by_reason.values())
-    counts = ", ".join(f"{name} {count:,}" for name, count in found.by_reason.items())
     lines = [each.as_lines() for each in found.newest]
-    typer.echo("\n".join([*lines, f"{len(lines)} of {total:,} shown: {counts}." if total else "None was rejected."]))
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.by_reason.items())
+    lines.append(f"{len(lines)} shown; there are: {counts}." if counts else "No message was rejected.")
+    typer.echo("\n".join(lines))
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:

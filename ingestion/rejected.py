@@ -5,6 +5,7 @@ The lake keeps a reason's code; its words come from judging the message anew, by
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from lakehouse.lake import open_table, table_uri
 
 SHOWN_BYTES = 120
 TAKEN_TODAY = "The contract of today takes it."
+NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # many have one time: it is stamped on what came together
 COLUMNS = (
     "logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value", "rejected_key",
     "rejected_headers",
@@ -25,7 +27,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class RejectedMessage:
-    """One message as it came, its place in the log, and why it was refused; `headers` are [name, base64] each."""
+    """One message as it came, its place in the log, and why it was refused.
+
+    `headers` are [name, base64 or null] each, a text where the client could not read them, None without any.
+    """
 
     topic: str
     partition: int
@@ -49,7 +54,7 @@ class RejectedMessage:
 
     def as_lines(self) -> str:
         """Return it for a terminal; what came is shown escaped, so that none of it can command the terminal."""
-        headers = f"  headers {ascii(json.dumps(self.headers))[:SHOWN_BYTES]}" if self.headers else ""
+        headers = f"  headers {_shown(json.dumps(self.headers).encode())}" if self.headers else ""
         return (
             f"{self.logged_at:%Y-%m-%d %H:%M:%S}  {self.topic}/{self.partition}/{self.offset}  {self.reason}\n"
             f"  {ascii(self.detail)[1:-1]}\n"
@@ -59,7 +64,7 @@ class RejectedMessage:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The newest rejected messages that were asked for, and how many there are by reason."""
+    """The newest rejected messages that were asked for, and how many there are of their topics by any reason."""
 
     newest: list[RejectedMessage]
     by_reason: dict[str, int]
@@ -75,46 +80,45 @@ def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, 
     import polars as pl
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    newest: list[RejectedMessage] = []
-    by_reason: dict[str, int] = {}
+    newest: list[dict[str, Any]] = []
+    by_reason = Counter[str]()
     tables = 0
     for topic in topics:
         uri = table_uri(lake_uri, topic)
-        wanted = pl.col("rejection_reason").is_not_null() if reason is None else pl.col("rejection_reason") == reason
         try:
-            rows = pl.scan_delta(open_table(uri)).filter(wanted)
-            counted = rows.group_by("rejection_reason").len().collect()
-            found = rows.select(COLUMNS).sort("logged_at", descending=True).head(limit).collect()
+            rows = pl.scan_delta(open_table(uri)).filter(pl.col("rejection_reason").is_not_null())
+            by_reason.update(dict(rows.group_by("rejection_reason").len().collect().rows()))
+            wanted = rows if reason is None else rows.filter(pl.col("rejection_reason") == reason)
+            found = wanted.select(COLUMNS).sort(*NEWEST, descending=True).head(limit).collect()
         except TableNotFoundError:
             continue
-        except (DeltaError, OSError) as error:
+        except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
         tables += 1
-        for name, count in counted.rows():
-            by_reason[name] = by_reason.get(name, 0) + count
-        newest += [_message(topic, **row) for row in found.to_dicts()]
+        newest += [{"topic": topic, **row} for row in found.to_dicts()]
     if not tables:
         raise PermanentError(
             f"There is no landing table of {' or '.join(topics)} at {lake_uri}. Has landing begun (`make status`), and "
             "is OKR_LAKE_URI right?"
         )
-    newest.sort(key=lambda message: message.logged_at, reverse=True)
-    return Rejected(newest[:limit], dict(sorted(by_reason.items())))
+    newest.sort(key=lambda row: [row[name] for name in NEWEST], reverse=True)
+    return Rejected([_message(**row) for row in newest[:limit]], dict(sorted(by_reason.items())))
 
 
 def _message(topic: str, **row: Any) -> RejectedMessage:
     value, key, headers = row["rejected_value"], row["rejected_key"], row["rejected_headers"]
     return RejectedMessage(
         topic, row["kafka_partition"], row["kafka_offset"], row["logged_at"], row["rejection_reason"],
-        _detail(topic, value, key, row["logged_at"]), key, value, json.loads(headers) if headers else None,
+        _detail(topic, value, key, row["logged_at"], row["rejection_reason"]), key, value,
+        json.loads(headers) if headers else None,
     )  # fmt: skip
 
 
-def _detail(topic: str, value: bytes | None, key: bytes | None, logged_at: datetime) -> str:
+def _detail(topic: str, value: bytes | None, key: bytes | None, logged_at: datetime, reason: str) -> str:
     try:
         decode(topic, value, key, logged_at)
     except ContractViolation as violation:
-        return str(violation)
+        return str(violation) if violation.reason == reason else f"Today it would be {violation.reason}: {violation}"
     return TAKEN_TODAY
 
 

@@ -17,7 +17,7 @@ from infra.demo.memory import PeakMemory
 from infra.demo.progress import Progress, Step
 from infra.demo.source import Source
 from infra.local.stack import open_stack
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings, load_settings
 
 LIVE_CHECK_INS = 5
@@ -116,6 +116,10 @@ def _history(story: Story, settings: Settings, progress: Progress) -> None:
             )
             arguments = story.source.produce_arguments()
             story.produced = json.loads(okr(*arguments, log=story.log, limit_s=300, mend=mend, say=step.say))
+            if story.produced.get("spooled"):
+                raise RetryableError(
+                    f"The broker did not take the events; they wait in {settings.spool_dir}. See `okr status`."
+                )
             source.write_record(story.state, story.source, story.produced)
             step.say(_sent(story.produced))
     if not story.source.data:

@@ -40,7 +40,7 @@ DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 def decode_batch(topic: str, sifted: "Sequence[pa.RecordBatch]") -> "pa.Table":
     """Return one row per message, in the landing schema: first the surely good ones, by day, then the others.
 
-    Among either each partition's rows are in the order of the log.
+    Among the good ones of a day, and among the others, each partition's rows are in the order of the log.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -58,6 +58,7 @@ def take_good(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
     import numpy as np
     import pyarrow.compute as pc
 
+    # In one piece: each chunk's own would cost an expression compiled anew. What only the others need is left as it is.
     columns = messages.drop_columns(["value", "headers"]).combine_chunks()
     is_good = _is_surely_good(columns)
     numbers, moments = np.flatnonzero(is_good), _moments(columns, is_good)

@@ -66,7 +66,7 @@ def sifted_schema() -> "pa.Schema":
 
 
 def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
-    """Take messages of one topic apart, in their order.
+    """Take messages of one topic apart, at least one, in their order.
 
     Raises:
         PermanentError: the topic does not carry the broker's time.

@@ -110,6 +110,7 @@ class LandingTable:
             log.warning("a commit failed, the table decides", topic=self._topic, error=cause(error))
             self._table = self._open_or_create()
             if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
+                self._flush_commits(before)
                 return
             self._check_start(spans)
         raise self._unwritable(error) from error

@@ -86,7 +86,6 @@ class Lander:
             return
         for topic in batch.sifted:
             self._reader.landed(topic, batch.spans(topic))
-        self.rows += batch.rows
 
     def take_fenced(self) -> bool:
         """Say whether a batch was fenced off since this was last asked."""
@@ -101,6 +100,7 @@ class Lander:
         for topic, sifted in batch.sifted.items():
             rows = decode_batch(topic, sifted)
             self._tables[topic].append(rows, batch.spans(topic))
+            self.rows += rows.num_rows
             log.info("landed", topic=topic, rows=rows.num_rows)
             if topic == ANNOUNCED_TOPIC:
                 self._announcer.landed()

@@ -43,7 +43,7 @@ def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
 
 
 def _by_day(rows: "pa.Table") -> "Iterator[tuple[date, pa.Table]]":
-    """Split into days, in order; rows that are in the order of their days are not moved."""
+    """Split into days; of a day, rows stay in their order. Where they are in the order of the days none is moved."""
     import numpy as np
     import pyarrow as pa
 

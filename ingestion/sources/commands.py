@@ -41,8 +41,8 @@ def produce_files(
     if not check:
         settings.require("kafka_bootstrap")  # better missed before the files are read
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
-    sent, is_spooled = (Counter[str](), False) if check else deliver(history, settings)
-    report = ImportReport(folder, history, rejected, sent, is_spooled)
+    sent, spooled = (Counter[str](), Counter[str]()) if check else deliver(history, settings)
+    report = ImportReport(folder, history, rejected, sent, spooled)
     _print(report.as_json(), report.as_lines(), as_json=as_json)
 
 

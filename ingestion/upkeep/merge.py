@@ -129,7 +129,7 @@ def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) ->
 
 
 def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
-    """Read files; a column that the table got after one of them was written is null there.
+    """Read files, in the order of the log; a column that the table got after one of them was written is null there.
 
     By polars: a thousand small files in 0.2 s, for which pyarrow takes a second.
     """
@@ -140,7 +140,7 @@ def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
     schema = known.remove(known.get_field_index(PARTITION_COLUMN))
     frame: Any = pl.from_arrow(schema.empty_table())
     options: dict[str, Any] = {"missing_columns": "insert", "hive_partitioning": False, "glob": False}
-    rows = pl.scan_parquet(paths, schema=frame.schema, **options).collect()
+    rows = pl.scan_parquet(paths, schema=frame.schema, **options).sort("kafka_partition", "kafka_offset").collect()
     return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).select(schema.names).cast(schema)
 
 

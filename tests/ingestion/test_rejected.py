@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ingestion.commands import app
 from ingestion.rejected import TAKEN_TODAY, read_rejected
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import landing_schema, table_uri
 from tests.ingestion.decoding.alike import check_in_bytes
 
@@ -68,13 +68,43 @@ def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
     monkeypatch.setenv("OKR_LAKE_URI", lake)
     answer = CliRunner().invoke(app, ["lake", "rejected", "--reason", "not_json", "--json"])
     document = json.loads(answer.stdout)
-    assert document["rejected"] == {"not_json": 1}
+    assert document["rejected"] == {"bad_data": 1, "not_json": 1, "null_value": 1}
+    assert len(document["newest"]) == 1
     assert base64.b64decode(document["newest"][0]["value"]) == b"\x1b[31m{"
-    assert "0 of" not in CliRunner().invoke(app, ["lake", "rejected"]).stdout
-    assert "3 of 3 shown" in CliRunner().invoke(app, ["lake", "rejected"]).stdout
-    assert "None was rejected" in CliRunner().invoke(app, ["lake", "rejected", "--reason", "too_deep"]).stdout
+    assert (
+        "3 shown; there are: bad_data 1, not_json 1, null_value 1."
+        in CliRunner().invoke(app, ["lake", "rejected"]).stdout
+    )
+    mistyped = CliRunner().invoke(app, ["lake", "rejected", "--reason", "bad_json"]).stdout
+    assert mistyped == "0 shown; there are: bad_data 1, not_json 1, null_value 1.\n"
     wrong = CliRunner().invoke(app, ["lake", "rejected", "--topic", "events"])
     assert "okr_user_events" in str(wrong.exception)
+
+
+def test_of_messages_of_one_time_the_last_offsets_are_the_newest(tmp_path):
+    rows = [row(0, rejection_reason="not_json", rejected_value=b"{") | {"kafka_offset": each} for each in range(20)]
+    write_deltalake(
+        table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
+        partition_by="event_date",
+    )  # fmt: skip
+    assert [each.offset for each in read_rejected(str(tmp_path), 3).newest] == [19, 18, 17]
+
+
+def test_a_table_that_cannot_be_read_is_told(tmp_path):
+    uri = table_uri(str(tmp_path), "okr_user_events")
+    old = pa.schema([field for field in landing_schema() if field.name != "rejected_key"])
+    write_deltalake(uri, pa.Table.from_pylist([row(0, event_id="good")], schema=old), partition_by="event_date")
+    with pytest.raises(RetryableError, match="rejected_key"):
+        read_rejected(str(tmp_path), 3)
+
+
+def test_words_of_another_reason_than_the_one_kept_say_so(tmp_path):
+    rows = [row(0, rejection_reason="bad_data", rejected_value=b"{")]
+    write_deltalake(
+        table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
+        partition_by="event_date",
+    )  # fmt: skip
+    assert read_rejected(str(tmp_path), 1).newest[0].detail.startswith("Today it would be not_json: ")
 
 
 def test_a_missing_lake_is_an_error_and_not_one_without_rejected_messages(tmp_path):

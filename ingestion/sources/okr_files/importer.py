@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
 from ingestion.sources.okr_files.history import History, read_history
 from ingestion.sources.okr_files.rejected import RejectedRows
 from ingestion.sources.okr_files.translate import history_events
+from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -20,22 +22,22 @@ log = get_logger(__name__)
 
 SOURCE = "files"  # its spool's name
 CONNECT_SECONDS = 10.0  # how long the broker is waited for, before the spool takes the events
-DRAIN_SECONDS = 300.0  # for what an earlier import left there
+DRAIN_SECONDS = 60.0  # for what an earlier import left there
 
 
 @dataclass(frozen=True)
 class ImportReport:
     """What became of every row of a folder.
 
-    `sent` counts events by topic, definitions above key results among them; with `is_spooled` they are on this host's
-    disk, and the broker gets them later.
+    `sent` and `spooled` count events by topic, definitions above key results among them: the broker has them, or they
+    wait on this host's disk.
     """
 
     folder: Path
     history: History
     rejected: RejectedRows
     sent: Counter[str]
-    is_spooled: bool = False
+    spooled: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -49,8 +51,8 @@ class ImportReport:
             ],
             "rejected_rows_file": str(self.rejected.path),
             "ignored_columns": {file: list(columns) for file, columns in self.history.ignored_columns.items()},
-            "sent": {} if self.is_spooled else dict(self.sent),
-            "spooled": dict(self.sent) if self.is_spooled else {},
+            "sent": dict(self.sent),
+            "spooled": dict(self.spooled),
         }
 
     def as_lines(self) -> list[str]:
@@ -70,12 +72,11 @@ class ImportReport:
                 else "All rejected rows"
             )
             lines.append(f"{more} are listed in {self.rejected.path}")
-        done = "kept for" if self.is_spooled else "sent to"
-        lines += [f"{done} {topic}: {count} events" for topic, count in sorted(self.sent.items())]
-        if self.is_spooled:
+        lines += [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
+        if self.spooled:
             lines.append(
-                "The broker is away: the events wait in the spool on this host's disk. `okr produce metrics` or `okr "
-                "produce spool drain` sends them once it is back."
+                f"Not sent yet: {self.spooled.total()} events wait in the spool on this host's disk. "
+                "`okr produce metrics` or `okr produce spool drain` sends them once the broker takes them."
             )
         return lines
 
@@ -104,33 +105,36 @@ def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, R
     return history, rejected
 
 
-def deliver(history: History, settings: Settings) -> tuple[Counter[str], bool]:
-    """Send a history; where the broker is away or goes away, keep all of it in the spool, and return that as True.
+def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter[str]]:
+    """Send a history, or where that cannot be done now keep all of it in the spool; returns events sent and spooled.
 
     What an earlier import left in the spool goes first. Some events may come twice then; the same id counts once.
 
     Raises:
-        SpoolFullError: the broker is away and the spool has no room for all of it; nothing of it was kept.
+        SpoolFullError: the spool has no room for all of it and kept nothing, or cannot let go of what was sent.
     """
     from ingestion.producer import EventProducer
-    from ingestion.spool import Drainer, Spool
 
-    spool = Spool.of(settings, SOURCE)
     bootstrap = settings.require("kafka_bootstrap")
-    try:
-        with EventProducer(bootstrap, client_id=f"okr-{SOURCE}", connect_seconds=CONNECT_SECONDS) as producer:
-            if spool.state().waiting:
-                drainer = Drainer(spool, bootstrap)
-                drainer.drain(DRAIN_SECONDS)
-                drainer.close()
-            return send_history(history, producer.send), False
-    except RetryableError as away:
-        log.warning("the broker is away, events go to the spool", error=str(away))
+    with closing(Spool.of(settings, SOURCE)) as spool:
+        try:
+            with EventProducer(bootstrap, client_id=f"okr-{SOURCE}", connect_seconds=CONNECT_SECONDS) as producer:
+                if _is_drained(spool, bootstrap):
+                    return send_history(history, producer.send), Counter()
+        except SpoolFullError:
+            raise
+        except RetryableError as error:
+            log.warning("the events go to the spool", reason=str(error))
         events = list(history_events(history))
         spool.append(events)
-        return Counter(event.topic for event in events), True
-    finally:
-        spool.close()
+        return Counter(), Counter(event.topic for event in events)
+
+
+def _is_drained(spool: Spool, bootstrap: str) -> bool:
+    if not spool.state().waiting:
+        return True
+    with closing(Drainer(spool, bootstrap)) as drainer:
+        return drainer.drain(DRAIN_SECONDS).is_empty
 
 
 def send_history(history: History, send: Callable[[EncodedEvent], None]) -> Counter[str]:

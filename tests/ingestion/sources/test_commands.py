@@ -109,7 +109,7 @@ def test_files_that_are_imported_without_a_broker_wait_in_the_spool_and_go_befor
         printed = _run("produce", "files", str(environment / "out"))
     spool = Spool(environment / "state" / "spool", importer.SOURCE)
     kept = spool.state().waiting
-    assert "The broker is away" in printed
+    assert "Not sent yet" in printed
     assert _held(kafka.kafka_bootstrap) == before
 
     told = _told("produce", "files", str(environment / "out"))
