@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 
 from ingestion.sources.commands import app as sources
+from lakehouse.contracts import TOPICS
 from lakehouse.errors import STOPPED_FOR_GOOD, InvariantBroken, PermanentError, RetryableError
-from lakehouse.settings import load_settings
+from lakehouse.lake import require_lake
+from lakehouse.settings import Settings, load_settings
 
 app = typer.Typer()
 app.add_typer(sources)
@@ -71,7 +73,10 @@ def lake_verify(as_json: AsJson = False) -> None:
     typer.echo(json.dumps(as_document(ledger), indent=2) if as_json else as_table(ledger))
     record(settings, ledger)
     if ledger.checked_nothing:
-        raise InvariantBroken("The ledger proves nothing: the lake is empty, but the broker is not, or did not answer.")
+        raise InvariantBroken(
+            f"The ledger proves nothing: the lake at {settings.lake_uri} is empty, but the broker is not, or did not "
+            "answer. Is OKR_LAKE_URI right?"
+        )
     if not ledger.passed:
         raise InvariantBroken("The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you write.")
     if not all(topic.is_broker_known for topic in ledger.topics):
@@ -87,7 +92,7 @@ def lake_upkeep(as_json: AsJson = False) -> None:
     from ingestion.upkeep import upkeep
     from ingestion.upkeep.report import as_documents, as_lines
 
-    tables = upkeep(load_settings())
+    tables = upkeep(_settings_with_lake())
     if as_json:
         typer.echo(json.dumps(None if tables is None else as_documents(tables)))
     else:
@@ -99,7 +104,7 @@ def lake_repair() -> None:
     """After a power cut: set torn versions aside where the broker still has their events. Stop the writers first."""
     from ingestion.upkeep.repair import repair
 
-    repairs = repair(load_settings())
+    repairs = repair(_settings_with_lake())
     lines = [
         f"{each.topic}: {each.reason}. Its version is {each.version} now; {each.set_aside} files lie in {each.folder}."
         for each in repairs
@@ -114,7 +119,7 @@ def lake_accept_loss(
     """Go on where the broker deleted events before they landed; they stay noted as lost. Ask the sources first."""
     from ingestion.upkeep.loss import accept, find_losses
 
-    settings = load_settings()
+    settings = _settings_with_lake()
     losses = find_losses(settings)
     if not losses:
         typer.echo("The broker has every offset that comes next: nothing is lost.")
@@ -132,7 +137,7 @@ def lake_status(as_json: AsJson = False) -> None:
     """Show each landing table's version, files and rows; cheap, proves nothing."""
     from ingestion import status
 
-    tables = status.lake_status(load_settings().require("lake_uri"))
+    tables = status.lake_status(_settings_with_lake().lake_uri)
     typer.echo(json.dumps(tables) if as_json else status.as_lines(tables))
 
 
@@ -149,7 +154,6 @@ def lake_rejected(
     With --json the bytes are whole, in base64.
     """
     from ingestion.rejected import read_rejected
-    from lakehouse.contracts import TOPICS
 
     if topic and topic not in TOPICS:
         raise PermanentError(f"There is no topic {topic}; there are {', '.join(TOPICS)}.")
@@ -163,6 +167,12 @@ def lake_rejected(
     counts = ", ".join(f"{name} {count:,}" for name, count in found.by_reason.items())
     lines.append(f"{len(lines)} shown; there are: {counts}." if counts else "No message was rejected.")
     typer.echo("\n".join(lines))
+
+
+def _settings_with_lake() -> Settings:
+    settings = load_settings()
+    require_lake(settings.require("lake_uri"), TOPICS)
+    return settings
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:

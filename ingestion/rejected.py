@@ -13,8 +13,8 @@ from typing import Any
 
 from ingestion.events import decode
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import ContractViolation, PermanentError, RetryableError
-from lakehouse.lake import open_table, table_uri
+from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.lake import open_table, require_lake, table_uri
 
 SHOWN_BYTES = 120
 TAKEN_TODAY = "The contract of today takes it."
@@ -80,9 +80,9 @@ def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, 
     import polars as pl
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
+    require_lake(lake_uri, TOPICS)
     newest: list[dict[str, Any]] = []
     by_reason = Counter[str]()
-    tables = 0
     for topic in topics:
         uri = table_uri(lake_uri, topic)
         try:
@@ -94,13 +94,7 @@ def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, 
             continue
         except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
-        tables += 1
         newest += [{"topic": topic, **row} for row in found.to_dicts()]
-    if not tables:
-        raise PermanentError(
-            f"There is no landing table of {' or '.join(topics)} at {lake_uri}. Has landing begun (`make status`), and "
-            "is OKR_LAKE_URI right?"
-        )
     newest.sort(key=lambda row: [row[name] for name in NEWEST], reverse=True)
     return Rejected([_message(**row) for row in newest[:limit]], dict(sorted(by_reason.items())))
 

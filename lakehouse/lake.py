@@ -1,6 +1,7 @@
 """The lake: one Delta table per topic, its schema, its place, and the name under which a partition commits."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -75,6 +76,21 @@ def table_uri(lake_uri: str, topic: str) -> str:
             "without one (OKR_STATE or OKR_LAKE_URI)."
         )
     return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri).absolute() / topic)
+
+
+def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
+    """Tell a lake that is missing from one that is empty.
+
+    Raises:
+        PermanentError: none of the topics has a landing table there.
+    """
+    from deltalake import DeltaTable
+
+    if not any(DeltaTable.is_deltatable(table_uri(lake_uri, topic)) for topic in topics):
+        raise PermanentError(
+            f"There is no lake at {lake_uri}: expected a folder with a landing table of {', '.join(topics)}. Has "
+            "landing begun (`make status`), and is OKR_LAKE_URI right?"
+        )
 
 
 def open_table(uri: str) -> "DeltaTable":

@@ -5,7 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 
-from lakehouse.errors import RetryableError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 
 
@@ -16,6 +16,7 @@ def connect(
 
     Raises:
         RetryableError: the server cannot be reached or refuses the login.
+        PermanentError: the DSN is none.
     """
     try:
         return psycopg.connect(
@@ -25,6 +26,11 @@ def connect(
             application_name=application,
             options=f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_seconds}s",
         )
+    except psycopg.ProgrammingError as error:
+        raise PermanentError(
+            f"Expected a DSN such as postgresql://role:password@host:5432/database for {application}, but it cannot be "
+            "read. Look at the OKR_DSN_ settings."
+        ) from error
     except psycopg.OperationalError as error:
         place = urlsplit(dsn)
         raise RetryableError(

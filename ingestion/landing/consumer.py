@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
-from ingestion.groups import LANDING_GROUP
+from ingestion.groups import LANDING_GROUP, landing_group
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.reader import PartitionReader
@@ -30,8 +30,8 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
-    reader = PartitionReader(settings.require("kafka_bootstrap"), LANDING_GROUP, TOPICS)
     lake_uri = settings.require("lake_uri")
+    reader = PartitionReader(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     decode_batch(ANNOUNCED_TOPIC, [])  # pyarrow's first array imports pandas: seconds, better before we own partitions

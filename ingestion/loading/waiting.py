@@ -77,7 +77,7 @@ def read_waiting(settings: Settings, topic: str) -> "tuple[pa.Table, Offsets]":
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters, or the lake of `raw` is missing.
     """
     import pyarrow as pa
 
@@ -97,11 +97,16 @@ def find_waiting(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
 
     Raises:
         RetryableError: the lake cannot be read.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters, or the lake of `raw` is missing.
     """
     wanted = Wanted(watermarks.offsets, upto)
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
+    if table is None and watermarks.offsets:
+        raise PermanentError(
+            f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
+            f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If it is lost: docs/runbooks/lake-verify.md."
+        )
     if table is None:
         return Waiting(wanted, (), watermarks.cluster_id)
     cluster_id = _cluster_id(table, topic, watermarks)

@@ -1,6 +1,7 @@
 """`okr simulate` and `okr produce …`: the commands of the sources."""
 
 import json
+import math
 import signal
 from collections import Counter
 from datetime import UTC, datetime
@@ -82,6 +83,8 @@ def produce_live(
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.live import live
 
+    if not (0 <= seconds < math.inf and 0 < rate < math.inf):
+        raise PermanentError(f"--seconds and --rate expect positive numbers, got {seconds} and {rate}.")
     simulated = organisation(seed, scale_of(scale))
     with EventProducer(load_settings().require("kafka_bootstrap"), client_id="okr-simulation-live") as producer:
         tally = live(simulated, seconds=seconds, rate=rate, send=producer.send)

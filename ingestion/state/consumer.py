@@ -9,7 +9,7 @@ import psycopg
 
 from ingestion.batch import Limits
 from ingestion.decoding import decode_batch
-from ingestion.groups import STATE_GROUP
+from ingestion.groups import STATE_GROUP, state_group
 from ingestion.reader import PartitionReader
 from ingestion.state.realtime import RealtimeFigures, open_redis
 from ingestion.state.store import OvertakenError, Row, StateStore
@@ -36,7 +36,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
-    reader = PartitionReader(settings.require("kafka_bootstrap"), STATE_GROUP, [TOPIC])
+    reader = PartitionReader(settings.require("kafka_bootstrap"), state_group(settings), [TOPIC])
     applied = 0
     try:
         with (

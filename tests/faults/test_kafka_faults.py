@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from ingestion.batch import Batch, Limits
 from ingestion.decoding import decode_batch
-from ingestion.groups import LANDING_GROUP
+from ingestion.groups import LANDING_GROUP, landing_group
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.ledger import verify
 from ingestion.loading import load
@@ -166,7 +167,7 @@ def test_an_offset_that_lies_in_the_consumer_group(
     send_to(own, check_in, range(400))
     drain(own)
     send_to(own, check_in, range(400, 500))
-    topics.commit_offsets(LANDING_GROUP, TOPIC, to_end=ahead)
+    topics.commit_offsets(landing_group(own), TOPIC, to_end=ahead)
     worker = start_worker(own, "consume", "land", "--drain")
     assert worker.ended() == 0, worker.text()
     threads = {
@@ -178,13 +179,28 @@ def test_an_offset_that_lies_in_the_consumer_group(
     prove(own, fault=f"the group's offsets are {where} the lake", thread=thread, happened=happened, sent=500)
 
 
+def test_a_worker_that_lands_in_another_lake_by_mistake_takes_nothing_away(
+    own: Settings, check_in: Events, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    stray = own.model_copy(update={"lake_uri": str(tmp_path / "stray")})
+    right, wrong = start_worker(own), start_worker(stray)
+    right.wait_until(lambda: "reading" in right.text(), "the right one has its partitions")
+    wrong.wait_until(lambda: "reading" in wrong.text(), "so has the wrong one")
+    send_to(own, check_in, range(200))
+    right.wait_until(lambda: landed_rows(own) == 200, "all of it is in the right lake")
+    wrong.wait_until(lambda: landed_rows(stray) == 200, "and in the other one, too")
+    assert (right.end(), wrong.end()) == (0, 0)
+    load(own)
+    prove(own, fault="a worker that lands in another lake by mistake", sent=200)
+
+
 def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
     send_to(own, check_in, range(400))
     table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
-    stale = PartitionReader(own.kafka_bootstrap, LANDING_GROUP, [TOPIC])
+    stale = PartitionReader(own.kafka_bootstrap, landing_group(own), [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
     batches: list[Batch] = []
     until(lambda: batches.append(stale.poll(Limits(rows=100))) or batches[-1].rows, "a batch is read")

@@ -63,7 +63,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
             _send_what_others_left(settings, bootstrap)
         except OkrError as error:
             pause = backoff.pause()
-            log.warning("metrics wait in the spool", seconds=round(pause, 1), error=str(error))
+            log.warning("events wait in the spool", seconds=round(pause, 1), error=str(error))
         else:
             backoff.reset()
             pause = interval_seconds
@@ -75,16 +75,19 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
 def measurements(settings: Settings) -> list[Measurement]:
     """Return everything that is measured here; what there is no address of is left out."""
     name, bootstrap = host.host_name(), settings.require("kafka_bootstrap")
-    groups = [queues.Group(bootstrap, group) for group in queues.GROUPS]
+    has_database = bool(settings.dsn_loader.get_secret_value())
+    groups = [queues.Group.landing(settings)] if settings.lake_uri else []
+    groups += [queues.Group.state(settings)] if has_database else []
     found = [
         Measurement("host", partial(host.sample, name, settings.state)),
         Measurement("spool", partial(queues.spool_depth, settings, name), SLOW),
         Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW),
         Measurement("kafka", partial(services.kafka_up, bootstrap, name), SLOW),
     ]
-    if settings.dsn_loader.get_secret_value():
-        landing = queues.Group(bootstrap, queues.LANDING)
+    if has_database and settings.lake_uri:
+        landing = queues.Group.landing(settings)
         found.append(Measurement("waiting for raw", partial(queues.waiting_for_raw, settings, landing, name), SLOW))
+    if has_database:
         found.append(Measurement("postgresql", partial(services.postgresql_up, settings, name), SLOW))
     if settings.redis_url.get_secret_value():
         found.append(Measurement("redis", partial(services.redis_up, settings, name), SLOW))
@@ -115,7 +118,9 @@ def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
         state = spool.state()
         if source != SOURCE and state.waiting and state.oldest_seconds > LEFT_SECONDS:
             drainer = Drainer(spool, bootstrap)
-            sent = drainer.drain(PASS_SECONDS).sent
-            drainer.close()
+            try:
+                sent = drainer.drain(PASS_SECONDS).sent
+            finally:
+                drainer.close()
             log.info("sent what another source left", source=source, sent=sent)
         spool.close()

@@ -6,17 +6,16 @@ Each function measures once and raises what it meets: the collector goes on with
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from ingestion.client_errors import QUIET
-from ingestion.groups import LANDING_GROUP, STATE_GROUP
+from ingestion.groups import LANDING_GROUP, STATE_GROUP, landing_group, state_group
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-GROUPS = (LANDING_GROUP, STATE_GROUP)
-LANDING = GROUPS[0]
 LOADER = "okr-load"
 ANSWER_SECONDS = 10.0
 
@@ -33,19 +32,29 @@ class GroupOffsets:
 
 
 class Group:
-    """Asks the broker about a consumer group without joining it.
+    """Asks the broker about a consumer group without joining it; `name` is ours, `group_id` Kafka's.
 
     A consumer is asked, not an AdminClient: librdkafka 2.16 crashes the process when that is told of a group's
     coordinator that it is still loading.
     """
 
-    def __init__(self, bootstrap: str, name: str) -> None:
+    def __init__(self, bootstrap: str, name: str, group_id: str) -> None:
         from confluent_kafka import Consumer
 
         self.name = name
         self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": name, "enable.auto.commit": False, **QUIET}
+            {"bootstrap.servers": bootstrap, "group.id": group_id, "enable.auto.commit": False, **QUIET}
         )
+
+    @classmethod
+    def landing(cls, settings: Settings) -> Self:
+        """Return the group that lands in this lake."""
+        return cls(settings.require("kafka_bootstrap"), LANDING_GROUP, landing_group(settings))
+
+    @classmethod
+    def state(cls, settings: Settings) -> Self:
+        """Return the group that keeps this database's state."""
+        return cls(settings.require("kafka_bootstrap"), STATE_GROUP, state_group(settings))
 
     def offsets(self) -> GroupOffsets:
         """Return where the group is.

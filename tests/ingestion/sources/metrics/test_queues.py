@@ -11,7 +11,7 @@ from ingestion.groups import LANDING_GROUP as LANDING
 from ingestion.groups import STATE_GROUP as STATE
 from ingestion.landing.consumer import land
 from ingestion.loading import load
-from ingestion.sources.metrics.queues import GROUPS, Group, consumer_lag, spool_depth, waiting_for_raw
+from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw
 from ingestion.sources.metrics.services import kafka_up, postgresql_up, redis_up
 from ingestion.spool import Drainer, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
@@ -28,16 +28,12 @@ def settings(pipeline: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def groups(settings: Settings) -> list[Group]:
-    return [Group(settings.kafka_bootstrap, name) for name in GROUPS]
+    return [Group.landing(settings), Group.state(settings)]
 
 
 def waiting(samples: list[AppMetricSampled], app: str) -> float:
     (value,) = [each.value for each in samples if each.app == app and each.labels.get("topic") == TOPIC]
     return value
-
-
-def test_the_groups_measured_are_those_that_consume() -> None:
-    assert GROUPS == (LANDING, STATE)
 
 
 def test_what_waits_for_each_group_and_for_raw_is_counted(
@@ -51,7 +47,7 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     }
     Drainer(spool, settings.kafka_bootstrap).drain(60)
     before = list(consumer_lag(groups, "h"))
-    assert {waiting(before, group) for group in GROUPS} == {30.0}
+    assert {waiting(before, group) for group in (LANDING, STATE)} == {30.0}
     land(settings, threading.Event(), drain=True)
     after = list(consumer_lag(groups, "h"))
     assert (waiting(after, LANDING), waiting(after, STATE)) == (0.0, 30.0)
