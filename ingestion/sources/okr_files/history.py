@@ -1,15 +1,19 @@
-"""Read both files: what can be used, and every row that cannot, with its line and its reason.
+"""Read both files: what can be used, as events in the order of time; every row that cannot, with line and reason.
 
 A check-in must lie in its cycle (first to last day, UTC). Only the one noted "final value" may come up to
 `DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over.
 """
 
+import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
+from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import CHECK_INS, DAYS_TO_CLOSE, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
@@ -112,6 +116,12 @@ def read_history(folder: Path, *, now: datetime, reject: Reject) -> History:
     return history
 
 
+def history_events(history: History) -> Iterator[EncodedEvent]:
+    """Return all events of a history in the order of time, parents before their children."""
+    timed = heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
+    return (encode_fact(data, at) for at, data in timed)
+
+
 def _read(history: History, table: Table, add: Callable[[dict[str, str]], None], reject: Reject) -> None:
     if table.ignored_columns:
         history.ignored_columns[table.file] = table.ignored_columns
@@ -129,3 +139,19 @@ def _tried(table: Table, row: Row | Rejection, add: Callable[[dict[str, str]], N
         add(row.cells)
     except ContractViolation as error:
         yield Rejection(table.file, row.line, error.reason, str(error))
+
+
+def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
+    told: set[tuple[str, str]] = set()
+    for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
+        for data in definitions_of(row):
+            # The first word on something holds: a team or an owner is the same in each of its rows.
+            name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
+            if name not in told:
+                told.add(name)
+                yield start_of(row.cycle_start), data
+
+
+def _check_ins(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
+    for (key_result_id, at), row in sorted(history.check_ins.items(), key=lambda item: item[0][1]):
+        yield at, check_in_data(key_result_id, at, row)

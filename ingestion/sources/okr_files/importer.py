@@ -10,9 +10,8 @@ from typing import Any
 
 from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
-from ingestion.sources.okr_files.history import History, read_history
+from ingestion.sources.okr_files.history import History, history_events, read_history
 from ingestion.sources.okr_files.rejected import RejectedRows
-from ingestion.sources.okr_files.translate import history_events
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger

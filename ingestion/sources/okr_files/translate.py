@@ -5,10 +5,8 @@ A corrected value has another event id but the same check-in id. Ids are read of
 """
 
 import hashlib
-import heapq
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -24,16 +22,7 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 
-if TYPE_CHECKING:
-    from ingestion.sources.okr_files.history import History
-
 SOURCE = "okr-files"
-
-
-def history_events(history: "History") -> Iterator[EncodedEvent]:
-    """Return all events of a history in the order of time, parents before their children."""
-    timed = heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
-    return (encode_fact(data, at) for at, data in timed)
 
 
 def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
@@ -106,19 +95,3 @@ def encode_fact(data: msgspec.Struct, at: datetime) -> EncodedEvent:
     """
     event_id = uuid7_of(at, SOURCE, type(data).__name__, msgspec.json.encode(data).decode())
     return encode(data, at=at, source=SOURCE, event_id=event_id, recorded_at=at, recorded_assumed=True)
-
-
-def _definitions(history: "History") -> Iterator[tuple[datetime, msgspec.Struct]]:
-    told: set[tuple[str, str]] = set()
-    for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
-        for data in definitions_of(row):
-            # The first word on something holds: a team or an owner is the same in each of its rows.
-            name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
-            if name not in told:
-                told.add(name)
-                yield start_of(row.cycle_start), data
-
-
-def _check_ins(history: "History") -> Iterator[tuple[datetime, msgspec.Struct]]:
-    for (key_result_id, at), row in sorted(history.check_ins.items(), key=lambda item: item[0][1]):
-        yield at, check_in_data(key_result_id, at, row)

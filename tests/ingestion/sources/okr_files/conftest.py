@@ -9,8 +9,7 @@ import pytest
 
 from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import Rejection
-from ingestion.sources.okr_files.history import History, read_history
-from ingestion.sources.okr_files.translate import history_events
+from ingestion.sources.okr_files.history import History, history_events, read_history
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.sources.okr_files.format import Rejection
-from ingestion.sources.okr_files.history import read_history
-from ingestion.sources.okr_files.translate import history_events
+from ingestion.sources.okr_files.history import history_events, read_history
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.files import write_files
 from ingestion.sources.simulator.messages import Fate
