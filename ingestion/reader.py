@@ -142,14 +142,13 @@ class PartitionReader:
                 for (topic, partition), offset in self._positions.items()
             ]
         )
+        # The group's own offsets, which lag monitors read, may be another lake's or none.
+        self._tell({place: offset for place, offset in self._positions.items() if offset is not None})
         log.info("reading", partitions=len(self._assigned))
 
     def landed(self, topic: str, spans: Mapping[int, Span]) -> None:
         """Note that the sink has stored these offsets, and tell Kafka, whose copy is for lag monitors only."""
-        from confluent_kafka import TopicPartition
-
-        offsets = [TopicPartition(topic, partition, span.next) for partition, span in spans.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=True)
+        self._tell({(topic, partition): span.next for partition, span in spans.items()})
 
     def is_at_end(self) -> bool:
         """Say whether every partition was read to its end; never true before the group gave this worker a partition.
@@ -186,6 +185,13 @@ class PartitionReader:
     def close(self) -> None:
         """Leave the group, so that the next worker need not wait for this one to time out."""
         self._consumer.close()
+
+    def _tell(self, positions: Mapping[tuple[str, int], int]) -> None:
+        from confluent_kafka import TopicPartition
+
+        if positions:
+            offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in positions.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _require_same_logs(self) -> None:
         """Ask the broker which logs the topics are; it is waited for, a while.

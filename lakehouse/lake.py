@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -83,10 +83,16 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
 
     Raises:
         PermanentError: none of the topics has a landing table there.
+        RetryableError: the place cannot be looked at.
     """
     from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
 
-    if not any(DeltaTable.is_deltatable(table_uri(lake_uri, topic)) for topic in topics):
+    try:
+        is_there = any(DeltaTable.is_deltatable(table_uri(lake_uri, topic)) for topic in topics)
+    except (DeltaError, OSError) as error:
+        raise RetryableError(f"The lake at {lake_uri} cannot be read: {cause(error)}.") from error
+    if not is_there:
         raise PermanentError(
             f"There is no lake at {lake_uri}: expected a folder with a landing table of {', '.join(topics)}. Has "
             "landing begun (`make status`), and is OKR_LAKE_URI right?"

@@ -4,6 +4,7 @@ from importlib.resources import files
 from urllib.parse import unquote, urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
@@ -16,8 +17,9 @@ def connect(
 
     Raises:
         RetryableError: the server cannot be reached or refuses the login.
-        PermanentError: the DSN is none.
+        PermanentError: the DSN cannot be read.
     """
+    place = place_of(dsn)
     try:
         return psycopg.connect(
             dsn,
@@ -26,17 +28,29 @@ def connect(
             application_name=application,
             options=f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_seconds}s",
         )
-    except psycopg.ProgrammingError as error:
-        raise PermanentError(
-            f"Expected a DSN such as postgresql://role:password@host:5432/database for {application}, but it cannot be "
-            "read. Look at the OKR_DSN_ settings."
-        ) from error
     except psycopg.OperationalError as error:
-        place = urlsplit(dsn)
         raise RetryableError(
-            f"PostgreSQL at {place.hostname}:{place.port} did not accept role {place.username!r}: "
+            f"PostgreSQL at {place['host']}:{place['port']} did not accept role {place['user']!r}: "
             f"{str(error).strip()} Is the stack up (`make status`)?"
         ) from error
+
+
+def place_of(dsn: str) -> dict[str, str]:
+    """Return host, port, dbname and user of a DSN, as libpq reads it.
+
+    Raises:
+        PermanentError: it cannot be read; what it holds is not told, for the password is in it.
+    """
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        raise PermanentError(
+            "Expected a DSN such as postgresql://role:password@host:5432/database, but one of the OKR_DSN_ settings "
+            "cannot be read."
+        ) from None
+    return {"host": "localhost", "port": "5432", "dbname": "", "user": ""} | {
+        name: str(value) for name, value in parts.items() if name in ("host", "port", "dbname", "user")
+    }
 
 
 def read_sql(package: str, name: str) -> str:

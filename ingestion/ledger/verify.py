@@ -136,7 +136,7 @@ def _verify_partition(
 def _first(there: LandedPartition, bound: Bounds | None) -> int:
     """Return where landing began: at the broker's first offset, which since then can only have risen."""
     if there.offsets.first is None:
-        return bound.low if bound is not None else 0  # nothing of it landed: what the broker has is still to land
+        return 0  # nothing of it landed, and all that was ever produced is still to land
     return min(there.offsets.first, bound.low) if bound is not None else there.offsets.first
 
 

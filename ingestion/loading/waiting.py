@@ -77,7 +77,7 @@ def read_waiting(settings: Settings, topic: str) -> "tuple[pa.Table, Offsets]":
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters, or the lake of `raw` is missing.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters.
     """
     import pyarrow as pa
 
@@ -96,14 +96,14 @@ def find_waiting(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
     those below its offsets.
 
     Raises:
-        RetryableError: the lake cannot be read.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters, or the lake of `raw` is missing.
+        RetryableError: the lake cannot be read, or is missing though `raw` has rows of it.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters.
     """
     wanted = Wanted(watermarks.offsets, upto)
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
     if table is None and watermarks.offsets:
-        raise PermanentError(
+        raise RetryableError(
             f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
             f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If it is lost: docs/runbooks/lake-verify.md."
         )

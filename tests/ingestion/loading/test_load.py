@@ -17,7 +17,7 @@ from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load, read_waiting
 from ingestion.producer import EventProducer
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 
@@ -113,6 +113,18 @@ def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
             attempt()
     assert raw_rows(pipeline) == 100
     assert load(pipeline)[TOPIC] == 50
+
+
+def test_a_lake_that_is_missing_is_not_taken_for_an_empty_one(
+    pipeline: Settings, land_check_ins: Land, tmp_path: Path
+) -> None:
+    land_check_ins(0, 100)
+    nowhere = pipeline.model_copy(update={"lake_uri": str(tmp_path / "nowhere")})
+    assert load(nowhere)[TOPIC] == 0  # nothing is loaded yet: landing may be about to begin
+    load(pipeline)
+    with pytest.raises(RetryableError, match="OKR_LAKE_URI"):
+        load(nowhere)
+    assert raw_rows(pipeline) == 100
 
 
 def test_watermarks_from_before_clusters_were_kept_take_the_lakes(pipeline: Settings, land_check_ins: Land) -> None:
