@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from lakehouse.settings import Settings
-from lakehouse.warehouse import place_of
+from lakehouse.warehouse import parts_of
 
 LANDING_GROUP = "okr-landing"
 STATE_GROUP = "okr-state"
@@ -27,8 +27,8 @@ def state_group(settings: Settings) -> str:
     Raises:
         PermanentError: the DSN cannot be read.
     """
-    place = place_of(settings.require("dsn_loader"))
-    return _named(STATE_GROUP, f"{place['host']}:{place['port']}/{place['dbname']}")
+    parts = parts_of(settings.require("dsn_loader"))
+    return _named(STATE_GROUP, f"{parts['host']}:{parts['port']}/{parts['dbname']}")
 
 
 def _named(group: str, place: str) -> str:

@@ -1,7 +1,6 @@
 """Connections to PostgreSQL by role, SQL files, and the environment that dbt reads."""
 
 from importlib.resources import files
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -19,7 +18,7 @@ def connect(
         RetryableError: the server cannot be reached or refuses the login.
         PermanentError: the DSN cannot be read.
     """
-    place = place_of(dsn)
+    parts = parts_of(dsn)
     try:
         return psycopg.connect(
             dsn,
@@ -30,13 +29,13 @@ def connect(
         )
     except psycopg.OperationalError as error:
         raise RetryableError(
-            f"PostgreSQL at {place['host']}:{place['port']} did not accept role {place['user']!r}: "
+            f"PostgreSQL at {parts['host']}:{parts['port']} did not accept role {parts['user']!r}: "
             f"{str(error).strip()} Is the stack up (`make status`)?"
         ) from error
 
 
-def place_of(dsn: str) -> dict[str, str]:
-    """Return host, port, dbname and user of a DSN, as libpq reads it.
+def parts_of(dsn: str) -> dict[str, str]:
+    """Return host, port, dbname, user, password and what else a DSN holds, as libpq reads it.
 
     Raises:
         PermanentError: it cannot be read; what it holds is not told, for the password is in it.
@@ -48,9 +47,8 @@ def place_of(dsn: str) -> dict[str, str]:
             "Expected a DSN such as postgresql://role:password@host:5432/database, but one of the OKR_DSN_ settings "
             "cannot be read."
         ) from None
-    return {"host": "localhost", "port": "5432", "dbname": "", "user": ""} | {
-        name: str(value) for name, value in parts.items() if name in ("host", "port", "dbname", "user")
-    }
+    usual = {"host": "127.0.0.1", "port": "5432", "dbname": "", "user": "", "password": ""}
+    return usual | {name: str(value) for name, value in parts.items()}
 
 
 def read_sql(package: str, name: str) -> str:
@@ -60,13 +58,13 @@ def read_sql(package: str, name: str) -> str:
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """Variables that `dbt_project/profiles.yml` reads, from the transform role's DSN."""
-    place = urlsplit(settings.require("dsn_transform"))
+    parts = parts_of(settings.require("dsn_transform"))
     return {
-        "OKR_DBT_HOST": place.hostname or "127.0.0.1",
-        "OKR_DBT_PORT": str(place.port or 5432),
-        "OKR_DBT_USER": unquote(place.username or ""),
-        "OKR_DBT_PASSWORD": unquote(place.password or ""),
-        "OKR_DBT_DBNAME": place.path.lstrip("/"),
+        "OKR_DBT_HOST": parts["host"],
+        "OKR_DBT_PORT": parts["port"],
+        "OKR_DBT_USER": parts["user"],
+        "OKR_DBT_PASSWORD": parts["password"],
+        "OKR_DBT_DBNAME": parts["dbname"],
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

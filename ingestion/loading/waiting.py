@@ -102,13 +102,13 @@ def find_waiting(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
     wanted = Wanted(watermarks.offsets, upto)
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
-    if table is None and watermarks.offsets:
+    if table is None and not watermarks.offsets:
+        return Waiting(wanted, (), watermarks.cluster_id)  # landing may be about to begin
+    if table is None:
         raise RetryableError(
             f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
             f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If it is lost: docs/runbooks/lake-verify.md."
         )
-    if table is None:
-        return Waiting(wanted, (), watermarks.cluster_id)
     cluster_id = _cluster_id(table, topic, watermarks)
     return Waiting(wanted, files_of(table, uri, wanted), cluster_id)
 

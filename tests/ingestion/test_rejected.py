@@ -27,6 +27,12 @@ def row(offset, **others):
     return {**empty, **place, **others}
 
 
+def lake_of(folder, rows, schema=None):
+    table = pa.Table.from_pylist(rows, schema=schema or landing_schema())
+    write_deltalake(table_uri(str(folder), "okr_user_events"), table, partition_by="event_date")
+    return str(folder)
+
+
 @pytest.fixture
 def lake(tmp_path):
     headers = json.dumps([["trace", base64.b64encode(b"7").decode()]])
@@ -36,11 +42,7 @@ def lake(tmp_path):
         row(2, rejection_reason="null_value"),
         row(3, rejection_reason="bad_data", rejected_value=check_in_bytes(), rejected_key=b"k1"),
     ]
-    write_deltalake(
-        table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
-        partition_by="event_date",
-    )  # fmt: skip
-    return str(tmp_path)
+    return lake_of(tmp_path, rows)
 
 
 def test_rejected_messages_are_listed_newest_first_with_reason_and_all_that_came(lake):
@@ -83,28 +85,18 @@ def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
 
 def test_of_messages_of_one_time_the_last_offsets_are_the_newest(tmp_path):
     rows = [row(0, rejection_reason="not_json", rejected_value=b"{") | {"kafka_offset": each} for each in range(20)]
-    write_deltalake(
-        table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
-        partition_by="event_date",
-    )  # fmt: skip
-    assert [each.offset for each in read_rejected(str(tmp_path), 3).newest] == [19, 18, 17]
+    assert [each.offset for each in read_rejected(lake_of(tmp_path, rows), 3).newest] == [19, 18, 17]
 
 
 def test_a_table_that_cannot_be_read_is_told(tmp_path):
-    uri = table_uri(str(tmp_path), "okr_user_events")
     old = pa.schema([field for field in landing_schema() if field.name != "rejected_key"])
-    write_deltalake(uri, pa.Table.from_pylist([row(0, event_id="good")], schema=old), partition_by="event_date")
     with pytest.raises(RetryableError, match="rejected_key"):
-        read_rejected(str(tmp_path), 3)
+        read_rejected(lake_of(tmp_path, [row(0, event_id="good")], old), 3)
 
 
 def test_words_of_another_reason_than_the_one_kept_say_so(tmp_path):
     rows = [row(0, rejection_reason="bad_data", rejected_value=b"{")]
-    write_deltalake(
-        table_uri(str(tmp_path), "okr_user_events"), pa.Table.from_pylist(rows, schema=landing_schema()),
-        partition_by="event_date",
-    )  # fmt: skip
-    assert read_rejected(str(tmp_path), 1).newest[0].detail.startswith("Today it would be not_json: ")
+    assert read_rejected(lake_of(tmp_path, rows), 1).newest[0].detail.startswith("Today it would be not_json: ")
 
 
 def test_a_missing_lake_is_an_error_and_not_one_without_rejected_messages(tmp_path):

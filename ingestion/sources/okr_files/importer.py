@@ -12,6 +12,7 @@ from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
 from ingestion.sources.okr_files.history import History, history_events, read_history
 from ingestion.sources.okr_files.rejected import RejectedRows
+from ingestion.sources.okr_files.translate import SOURCE
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
@@ -19,7 +20,6 @@ from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
-SOURCE = "files"  # its spool's name
 CONNECT_SECONDS = 10.0  # how long the broker is waited for, before the spool takes the events
 DRAIN_SECONDS = 60.0  # for what an earlier import left there
 
@@ -117,7 +117,7 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
     bootstrap = settings.require("kafka_bootstrap")
     with closing(Spool.of(settings, SOURCE)) as spool:
         try:
-            with EventProducer(bootstrap, client_id=f"okr-{SOURCE}", connect_seconds=CONNECT_SECONDS) as producer:
+            with EventProducer(bootstrap, client_id=SOURCE, connect_seconds=CONNECT_SECONDS) as producer:
                 if _is_drained(spool, bootstrap):
                     return send_history(history, producer.send), Counter()
         except SpoolFullError:

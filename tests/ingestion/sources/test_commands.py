@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from ingestion.sources.commands import app
 from ingestion.sources.okr_files import importer
+from ingestion.sources.okr_files.translate import SOURCE
 from ingestion.spool import Spool, SpoolFullError
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import OkrError
@@ -107,7 +108,7 @@ def test_files_that_are_imported_without_a_broker_wait_in_the_spool_and_go_befor
     with monkeypatch.context() as away:
         away.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
         printed = _run("produce", "files", str(environment / "out"))
-    spool = Spool(environment / "state" / "spool", importer.SOURCE)
+    spool = Spool(environment / "state" / "spool", SOURCE)
     kept = spool.state().waiting
     assert "Not sent yet" in printed
     assert _held(kafka.kafka_bootstrap) == before
@@ -127,7 +128,7 @@ def test_an_import_that_the_spool_has_no_room_for_keeps_nothing_of_it(
     monkeypatch.setenv("OKR_SPOOL_EVENTS", "100")
     with pytest.raises(SpoolFullError, match="spool"):
         _run("produce", "files", str(environment / "out"))
-    assert Spool(environment / "state" / "spool", importer.SOURCE).state().waiting == 0
+    assert Spool(environment / "state" / "spool", SOURCE).state().waiting == 0
 
 
 def test_the_live_present_is_of_this_moment(kafka: Settings, environment: Path) -> None:

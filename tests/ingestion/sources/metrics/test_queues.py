@@ -1,5 +1,6 @@
 """How much waits between two hops, measured on real services."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,10 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     after = list(consumer_lag(groups, "h"))
     assert (waiting(after, LANDING), waiting(after, STATE)) == (0.0, 30.0)
     assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 30.0
+    moved = settings.model_copy(update={"lake_uri": f"{settings.lake_uri}-moved"})
+    shutil.copytree(settings.lake_uri, moved.lake_uri)
+    land(moved, threading.Event(), drain=True)
+    assert waiting(list(consumer_lag([Group.landing(moved)], "h")), LANDING) == 0.0  # though its group is new
     load(settings)
     assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 0.0
     assert next(iter(spool_depth(settings, "h"))).value == 0.0
