@@ -169,12 +169,15 @@ def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next
 
 
 def test_a_state_folder_that_cannot_be_used_breaks_no_step(
-    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("OKR_STATE", str(tmp_path / "file"))
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     record_success(ended_step)
+    told = "".join(capfd.readouterr())
+    assert "step not recorded yet" in told
+    assert "May this user write there?" in told
 
 
 @pytest.fixture
