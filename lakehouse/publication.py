@@ -104,7 +104,9 @@ def rollback(dsn_transform: str) -> Publication:
         if not now or not older:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
         _swap(connection, incoming=f"old_{older[-1]}", retired=f"rejected_{now.publication_id}")
-        connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
+        connection.execute(
+            "UPDATE ops.publication SET is_current = false, rolled_back_at = now(), resumed_at = NULL WHERE is_current"
+        )
         connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (older[-1],))
         back = _current(connection)
     assert back is not None  # noqa: S101 -- written above, in the same transaction
@@ -118,6 +120,9 @@ def resume(dsn_transform: str) -> list[int]:
         rejected = _ids(connection, "rejected")
         for publication_id in rejected:
             _drop(connection, f"rejected_{publication_id}")
+        connection.execute(
+            "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL"
+        )
     return rejected
 
 

@@ -16,13 +16,22 @@ def _line(publication: object) -> str:
     return "\t".join(f"{name}={getattr(publication, name)}" for name in SHOWN)
 
 
+def _show_holds(dsn: str) -> None:
+    from lakehouse.publication_hold import holds
+
+    for hold in holds(dsn):
+        typer.echo(hold)
+
+
 @group.command("list")
 def list_() -> None:
     """Show the newest publications, newest first."""
     from lakehouse import publication
 
-    for row in publication.history(load_settings().require("dsn_serving")):
+    dsn = load_settings().require("dsn_serving")
+    for row in publication.history(dsn):
         typer.echo(_line(row))
+    _show_holds(dsn)
 
 
 @group.command()
@@ -30,8 +39,10 @@ def current() -> None:
     """Show what readers see now."""
     from lakehouse import publication
 
-    row = publication.current(load_settings().require("dsn_serving"))
+    dsn = load_settings().require("dsn_serving")
+    row = publication.current(dsn)
     typer.echo(_line(row) if row else "Nothing is published yet: start okr_etl_dag (`make demo` does).")
+    _show_holds(dsn)
 
 
 @group.command()

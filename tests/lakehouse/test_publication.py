@@ -8,43 +8,8 @@ import pytest
 from lakehouse import publication
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import connect
+from tests.lakehouse.marts import build, publish, swap
 from tests.publications import passed
-
-DATA_AS_OF = (
-    "CREATE TABLE IF NOT EXISTS intermediate.int_data_as_of AS "
-    "SELECT max(recorded_at) AS data_as_of FROM raw.okr_user_events"
-)
-
-
-@pytest.fixture
-def warehouse(fresh_database):
-    """A database whose raw schema holds one event, so that there is a data_as_of."""
-    with connect(fresh_database.require("dsn_loader")) as connection:
-        connection.execute(
-            "INSERT INTO raw.okr_user_events VALUES (0, 41, now(), gen_random_uuid(), 'okr.page.viewed.v1', 's', 'u', "
-            "now(), '2026-01-02T03:04:05Z', false, '{}')"
-        )
-        connection.execute("INSERT INTO raw.load_watermark VALUES ('okr_user_events', 0, 42)")
-    return fresh_database
-
-
-def build(settings, value):
-    """What dbt does: fill marts_build and ml_build."""
-    publication.prepare_build(settings.require("dsn_transform"), f"run-{value}")
-    with connect(settings.require("dsn_transform")) as connection:
-        connection.execute(DATA_AS_OF)
-        connection.execute("CREATE TABLE marts_build.one AS SELECT %s::int AS value", (value,))
-        connection.execute("CREATE TABLE marts_build.two AS SELECT %s::int AS value", (value,))
-        connection.execute("CREATE TABLE ml_build.features AS SELECT %s::int AS value", (value,))
-
-
-def publish(settings, value):
-    build(settings, value)
-    return swap(settings, f"run-{value}", passed(f"run-{value}"))
-
-
-def swap(settings, run_id, gate):
-    return publication.publish(settings.require("dsn_transform"), dbt_run_id=run_id, gate=gate, model_version=None)
 
 
 @contextmanager

@@ -1,0 +1,39 @@
+"""Why readers do not get a newer publication: a gate refused it, or an operator rolled back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from lakehouse.warehouse import connect, read_sql
+
+
+@dataclass(frozen=True)
+class Hold:
+    """One row of ops.publication_hold; the view's comments say what each column means."""
+
+    held_since: datetime
+    kind: str
+    gate: str | None
+    rule: str | None
+    rules: list[str]
+    run_id: str
+    publication_id: int | None
+    runs_held: int
+    newest_at: datetime
+    because: str
+
+    def __str__(self) -> str:
+        """Return the line that a terminal shows."""
+        return f"Held since {self.held_since:%Y-%m-%d %H:%M:%S} UTC: {self.because} (run {self.run_id})."
+
+
+def holds(dsn: str) -> list[Hold]:
+    """Return every reason why nothing newer is published, the oldest first; empty when nothing is held.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn, application="okr-publication") as connection:
+        cursor = connection.cursor(row_factory=class_row(Hold))
+        return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()

@@ -1,0 +1,45 @@
+"""Two marts and a feature mart that hold one number, built and published as the pipeline does it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lakehouse import publication
+from lakehouse.publication import Publication
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.publications import passed
+
+DATA_AS_OF = (
+    "CREATE TABLE IF NOT EXISTS intermediate.int_data_as_of AS "
+    "SELECT max(recorded_at) AS data_as_of FROM raw.okr_user_events"
+)
+
+
+def load_one_event(settings: Settings) -> None:
+    """Put one event into raw, so that there is a data_as_of."""
+    with connect(settings.require("dsn_loader")) as connection:
+        connection.execute(
+            "INSERT INTO raw.okr_user_events VALUES (0, 41, now(), gen_random_uuid(), 'okr.page.viewed.v1', 's', 'u', "
+            "now(), '2026-01-02T03:04:05Z', false, '{}')"
+        )
+        connection.execute("INSERT INTO raw.load_watermark VALUES ('okr_user_events', 0, 42)")
+
+
+def build(settings: Settings, value: int) -> None:
+    """Do what dbt does: fill marts_build and ml_build."""
+    publication.prepare_build(settings.require("dsn_transform"), f"run-{value}")
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute(DATA_AS_OF.encode())
+        for table in ("marts_build.one", "marts_build.two", "ml_build.features"):
+            connection.execute(f"CREATE TABLE {table} AS SELECT {value}::int AS value".encode())
+
+
+def publish(settings: Settings, value: int) -> Publication:
+    """Build and publish, as run `run-<value>`."""
+    build(settings, value)
+    return swap(settings, f"run-{value}", passed(f"run-{value}"))
+
+
+def swap(settings: Settings, run_id: str, gate: Mapping[str, Any]) -> Publication:
+    """Publish what was built."""
+    return publication.publish(settings.require("dsn_transform"), dbt_run_id=run_id, gate=gate, model_version=None)

@@ -1,0 +1,89 @@
+"""What holds publications back is one query away: since when, and because of which gate, rule, run or rollback."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from expectations.record import record
+from expectations.report import GateReport, RuleResult, SuiteResult
+from lakehouse import publication
+from lakehouse.publication_commands import app
+from lakehouse.publication_hold import Hold, holds
+from lakehouse.settings import Settings
+from tests.lakehouse.marts import publish
+
+NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
+PLAUSIBLE = RuleResult(
+    "progress_is_plausible", "progress stays within 100 times the gain", passed=False, unexpected=7,
+    examples=("kr-1: 9000", "kr-2: -8"), acceptable=True,
+)  # fmt: skip
+UNIQUE = RuleResult("ids_are_unique", "each id occurs once", passed=False, error="relation does not exist")
+ADVICE = RuleResult("drift", "values look as before", passed=False, advice=True)
+
+
+def report(minute: int, *broken: RuleResult, gate: str = "raw", run_id: str = "", accepted: bool = False) -> GateReport:
+    suite = SuiteResult("check_in", "check_in", 10, (RuleResult("fine", "it is", passed=True), ADVICE, *broken))
+    return GateReport(gate, run_id or f"run-{minute}", NOON + timedelta(minutes=minute), (suite,), accepted=accepted)
+
+
+def held(settings: Settings, *reports: GateReport) -> list[Hold]:
+    for one in reports:
+        record(settings.require("dsn_transform"), one)
+    return holds(settings.require("dsn_serving"))
+
+
+def test_a_gate_that_refuses_is_named_with_its_rule_its_run_and_since_when(fresh_database: Settings) -> None:
+    found = held(fresh_database, report(0), report(1, PLAUSIBLE), report(2, UNIQUE, PLAUSIBLE))
+    assert found == [
+        Hold(
+            held_since=NOON + timedelta(minutes=1), kind="gate", gate="raw", rule="check_in.ids_are_unique",
+            rules=["check_in.ids_are_unique", "check_in.progress_is_plausible"], run_id="run-2", publication_id=None,
+            runs_held=2, newest_at=NOON + timedelta(minutes=2),
+            because="gate raw: check_in: ids_are_unique could not be checked: relation does not exist (and 1 more)",
+        )
+    ]  # fmt: skip
+    assert "kr-1: 9000" in held(fresh_database, report(3), report(4, PLAUSIBLE))[0].because
+
+
+def test_the_hold_ends_when_the_gate_passes_or_an_operator_accepts(fresh_database: Settings) -> None:
+    assert not held(fresh_database, report(1, PLAUSIBLE), report(2, PLAUSIBLE, accepted=True))
+    assert [hold.rules for hold in held(fresh_database, report(3, PLAUSIBLE, UNIQUE, accepted=True))] == [
+        ["check_in.ids_are_unique"]
+    ]
+
+
+def test_each_gate_holds_by_itself_and_one_by_hand_holds_and_releases_nothing(fresh_database: Settings) -> None:
+    found = held(
+        fresh_database,
+        report(1, PLAUSIBLE),
+        report(2, run_id="manual-1"),
+        report(3, UNIQUE, gate="marts"),
+        report(4, UNIQUE, gate="published"),
+    )
+    assert [(hold.gate, hold.run_id) for hold in found] == [("raw", "run-1"), ("marts", "run-3")]
+
+
+def test_a_gate_that_checked_nothing_says_so(fresh_database: Settings) -> None:
+    empty = GateReport("marts", "run-1", NOON, ())
+    assert "checked nothing" in held(fresh_database, empty)[0].because
+
+
+def test_a_rollback_holds_until_resume(published_twice: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    dsn = published_twice.require("dsn_transform")
+    publication.rollback(dsn)
+    (hold,) = holds(published_twice.require("dsn_serving"))
+    assert (hold.kind, hold.publication_id, hold.run_id) == ("rollback", 2, "run-2")
+    for setting in ("dsn_serving", "dsn_transform"):
+        monkeypatch.setenv(f"OKR_{setting.upper()}", published_twice.require(setting))
+    for command in ("current", "list"):
+        shown = CliRunner().invoke(app, ["publication", command])
+        assert "okr publication resume" in shown.output, shown
+    publication.resume(dsn)
+    assert not holds(published_twice.require("dsn_serving"))
+
+
+@pytest.fixture
+def published_twice(warehouse: Settings) -> Settings:
+    publish(warehouse, 1), publish(warehouse, 2)
+    return warehouse
