@@ -1,7 +1,9 @@
 """The raw gate: judges the batch that waits in the lake beyond the load watermark, before any of it is loaded.
 
-It judges what is contract-valid one by one but nonsense together: absurd values, a flood of rejects, check-ins of
-nobody's key results. Nothing waiting is "nothing to judge" and passes: an idle hour is no fault.
+It asks what is contract-valid one by one but implausible: absurd values, a flood of rejects, check-ins of unknown key
+results. Single such rows are reported, loaded and listed for review (marts.fct_reviewed_event); the batch is held back
+only where so many are implausible that a wrong unit or a broken source is the likelier cause. Nothing waiting is
+"nothing to judge" and passes: an idle hour is no fault.
 """
 
 from collections.abc import Mapping

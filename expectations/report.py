@@ -19,6 +19,11 @@ class RuleResult:
     acceptable: bool = False
     advice: bool = False
 
+    @property
+    def is_flagged(self) -> bool:
+        """Whether the rule held for the batch, but not for each of its rows."""
+        return self.passed and self.acceptable and bool(self.unexpected)
+
     def __str__(self) -> str:
         """Return the line that a log shows for a broken rule."""
         if self.error:
@@ -67,6 +72,10 @@ class GateReport:
         """Rules of advice that broke: worth reading, never a reason to stop."""
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and r.advice)
 
+    def flagged(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
+        """Rules of plausibility that single rows broke: these rows are loaded all the same, and listed for review."""
+        return ((s, r) for s in self.suites for r in s.rules if r.is_flagged)
+
     @property
     def failed(self) -> int:
         """How many rules broke."""
@@ -94,6 +103,7 @@ class GateReport:
         if not self.checked_rows:
             head += " It checked nothing, and a gate that checks nothing does not pass."
         lines = [f"  {suite.noun}: {rule}" for suite, rule in self.broken()]
+        lines += [f"  flagged for review, {suite.noun}: {rule}" for suite, rule in self.flagged()]
         lines += [f"  advice, {suite.noun}: {rule}" for suite, rule in self.advice()]
         return "\n".join([head, *lines])
 

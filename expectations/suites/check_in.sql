@@ -30,7 +30,7 @@ WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
 SELECT check_in_id, confidence FROM {batch} WHERE confidence NOT BETWEEN 0 AND 1
 
 -- name: new_progress_is_plausible (acceptable)
--- expect: but for 2 and 0.1 %, check-ins new since the last publication stay within 100 times the gain aimed at
+-- expect: but for 20 % of 50 or more, check-ins new since the last publication stay within 100 times the gain aimed at
 SELECT check_ins, implausible
 FROM (
     SELECT count(*) AS check_ins, count(*) FILTER (WHERE abs(c.progress_ratio) > 100) AS implausible
@@ -40,10 +40,10 @@ FROM (
         p.publication_id IS NULL
         OR c.kafka_offset >= coalesce((p.offsets -> 'okr_user_events' ->> c.kafka_partition::text)::bigint, 0)
 ) AS new
-WHERE implausible > 2 + 0.001 * check_ins
+WHERE implausible > 0.2 * check_ins AND check_ins >= 50
 
 -- name: few_orphans (acceptable)
--- expect: but for 2 and 5 %, check-ins belong to a defined key result
+-- expect: but for 20 % of 50 or more, check-ins belong to a defined key result
 SELECT check_ins, orphans
 FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counted
-WHERE orphans > 2 + 0.05 * check_ins
+WHERE orphans > 0.2 * check_ins AND check_ins >= 50
