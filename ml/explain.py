@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lakehouse.figures import chance, percent
 from ml.design import BOOSTED, LOGISTIC
 from ml.pace import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
 from ml.rows import Rows
@@ -51,8 +52,8 @@ def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list
 def silent_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
     """Return the reason of a key result without any check-in."""
     return (
-        f"No check-in yet, {row['elapsed_ratio']:.0%} into the cycle: of earlier key results that were silent for as "
-        f"long, {share:.0%} were achieved.",
+        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results that were silent "
+        f"for as long, {chance(share)} were achieved.",
     )
 
 
@@ -63,6 +64,8 @@ def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequen
 
 
 def _effect(log_odds: float) -> str:
+    if abs(log_odds) < FAINT:
+        return "hardly moves the odds"
     factor = math.exp(min(abs(log_odds), LARGEST_EFFECT))
     times = f"{factor:.1f}-fold" if abs(log_odds) < LARGEST_EFFECT else "more than 50-fold"
     return f"{'raises' if log_odds > 0 else 'lowers'} the odds {times}"
@@ -71,22 +74,23 @@ def _effect(log_odds: float) -> str:
 def _sentence(theme: str, row: Mapping[str, float]) -> str:
     match theme:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
-            return f"Score {ACHIEVED_SCORE} is reached already, {row['progress_ratio']:.0%} of the way is done"
+            return f"Score {ACHIEVED_SCORE} is reached already, {percent(row['progress_ratio'])} of the way is done"
         case "recent_pace":
             return f"{_weekly(row, 'log_pace_ratio_7d')} in the last 7 days, {_needed(row)}"
         case "cycle_pace":
             return f"{_weekly(row, 'log_pace_ratio_cycle')} since the cycle's start{_needed_if_open(row)}"
         case "time_left":
-            return f"{_days(row['days_remaining'])} left and {row['progress_ratio']:.0%} of the way done"
+            return f"{_days(row['days_remaining'])} left and {percent(row['progress_ratio'])} of the way done"
         case "rhythm":
             return f"{_days(row['weeks_between_check_ins'] * 7)} between the last two check-ins"
         case _:
-            return f"The owner's confidence is {row['confidence']:.0%}"
+            return f"The owner's confidence is {percent(row['confidence'])}"
 
 
 def _weekly(row: Mapping[str, float], ratio: str) -> str:
     pace = PACE_SCALE * math.sinh(_bounded(row[ratio] + row["log_required_pace"]))
-    return f"{pace * _cycles_by_week(row):.1%} of the way a week"
+    shown = percent(pace * _cycles_by_week(row), decimals=1, beside=(_needed_by_week(row),))
+    return f"{shown} of the way a week"
 
 
 def _needed_if_open(row: Mapping[str, float]) -> str:
@@ -94,13 +98,16 @@ def _needed_if_open(row: Mapping[str, float]) -> str:
 
 
 def _needed(row: Mapping[str, float]) -> str:
-    pace = PACE_SCALE * math.sinh(_bounded(row["log_required_pace"]))
-    by_week = pace * _cycles_by_week(row)
+    by_week = _needed_by_week(row)
     return (
-        f"{by_week:.1%} needed for score {ACHIEVED_SCORE}"
+        f"{percent(by_week, decimals=1)} needed for score {ACHIEVED_SCORE}"
         if by_week < 1
         else f"far below what score {ACHIEVED_SCORE} needs"
     )
+
+
+def _needed_by_week(row: Mapping[str, float]) -> float:
+    return PACE_SCALE * math.sinh(_bounded(row["log_required_pace"])) * _cycles_by_week(row)
 
 
 def _cycles_by_week(row: Mapping[str, float]) -> float:

@@ -35,7 +35,11 @@ class IncompatibleModel(PermanentError):
 
 @dataclass(frozen=True)
 class ForecastModel:
-    """Answers feature rows. `trained_until` is the last day of the newest cycle it learned from."""
+    """Answers feature rows.
+
+    `trained_until` is the last day of the newest cycle it learned from, `outcomes_known_until` when the last of the
+    outcomes became known (ISO, zone-aware); None for a model that was registered before this was recorded.
+    """
 
     trees: Boosted
     logistic: Logistic
@@ -43,6 +47,7 @@ class ForecastModel:
     bands: Bands
     silence: Silence
     trained_until: str
+    outcomes_known_until: str | None = None
     version: str = "unregistered"
     role: str = "model"
 
@@ -108,6 +113,7 @@ class ForecastModel:
             "boosted": list(BOOSTED),
             "logistic_columns": list(LOGISTIC),
             "trained_until": self.trained_until,
+            "outcomes_known_until": self.outcomes_known_until,
             "logistic": asdict(self.logistic),
             "owner": asdict(self.owner),
             "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
@@ -154,4 +160,5 @@ def load_model(folder: Path) -> ForecastModel:
         bands=Bands({int(week): (low, high) for week, (low, high) in numbers["bands"].items()}),
         silence=Silence(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
         trained_until=numbers["trained_until"],
+        outcomes_known_until=numbers.get("outcomes_known_until"),
     )

@@ -5,13 +5,14 @@ A pace counts whole ways from baseline to target by cycle: 1.0 is the line from 
 
 from typing import TYPE_CHECKING
 
+from lakehouse import figures
+
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-ACHIEVED_SCORE = 0.7
-# Boundaries are compared within it: as floats (70.41 - 66.56) / (72.06 - 66.56) is below 0.7, though it is 0.7.
-TOLERANCE = 1e-9
+ACHIEVED_SCORE = figures.ACHIEVED_SCORE
+TOLERANCE = figures.TOLERANCE
 PACE_SCALE = 0.1
 SHORTEST_ELAPSED = 0.1
 LARGEST_LOG = 30.0  # of a pace of 5e11; above it, sinh() would overflow for nothing

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lakehouse.figures import percent
 from ml.features import NEEDED
 from ml.forecast import Forecast
 from ml.pace import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE
@@ -46,6 +47,6 @@ def pacing(rows: Rows) -> "NDArray[float64]":
 
 def _reason(progress: float, elapsed: float) -> str:
     return (
-        f"Pacing rule (no model is better here): {progress:.0%} of the way done at {elapsed:.0%} of the cycle; on pace "
-        f"from {ACHIEVED_SCORE:.0%} of the elapsed share."
+        f"Pacing rule (no model is better here): {percent(progress)} of the way done at {percent(elapsed)} of the "
+        f"cycle; on pace from {percent(ACHIEVED_SCORE)} of the elapsed share."
     )

@@ -41,6 +41,7 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
         bands=fit_bands(check_ins, INTERVAL_LEVEL),
         silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), INTERVAL_LEVEL),
         trained_until=str(np.max(check_ins["period_end"])),
+        outcomes_known_until=max(rows["outcome_known_at"]).isoformat(),
     )
 
 

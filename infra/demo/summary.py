@@ -8,6 +8,7 @@ from rich.table import Table
 
 from infra.demo.progress import Progress
 from infra.demo.run import Story
+from lakehouse.figures import chance, score
 
 SHOWN_AT_RISK = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
@@ -101,7 +102,8 @@ def _at_risk(console: Console, story: Story) -> None:
     for each in sorted(story.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
         title = escape(_short(story.titles[each["key_result_id"]]))
         console.print(
-            f"  P {each['probability']:.2f}  [{each['low']:.2f}, {each['high']:.2f}]  {title}", highlight=False
+            f"  P {chance(each['probability'])}  [{score(each['low'])}, {score(each['high'])}]  {title}",
+            highlight=False,
         )
         for reason in each["reasons"][:2]:
             console.print(f"      {escape(reason)}", highlight=False)

@@ -12,7 +12,9 @@ from lakehouse.contracts.registry import event
 class PredictionServed(msgspec.Struct, kw_only=True, frozen=True):
     """A forecast that was answered: P(final score >= 0.7), and an interval of the final score (0-1).
 
-    `as_of` is the moment that its features describe, `publication_id` the publication they were read from.
+    `as_of` is the moment that its features describe, `publication_id` the publication they were read from, `cycle_id`
+    the cycle whose end it is about. `trained_until` is when the last outcome became known that the model learned from:
+    nobody may hold the forecast against an outcome that was known by then. Null for a rule, which learns nothing.
     """
 
     prediction_id: Id
@@ -26,3 +28,5 @@ class PredictionServed(msgspec.Struct, kw_only=True, frozen=True):
     role: Literal["champion", "challenger", "pacing_rule"]
     publication_id: int
     reasons: list[Title] = []
+    cycle_id: Id | None = None
+    trained_until: Moment | None = None

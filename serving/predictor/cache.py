@@ -1,4 +1,7 @@
-"""Forecasts kept in Redis by (publication, model version, key result): none of the three ever changes its answer."""
+"""Forecasts kept in Redis by (publication, model version, key result): none of the three ever changes its answer.
+
+The key's `v2` names what is kept: only forecasts of key results that are neither closed nor over.
+"""
 
 from collections.abc import Sequence
 from typing import cast
@@ -50,4 +53,4 @@ class ForecastCache:
 
 
 def _key(publication_id: int, model_key: str, key_result_id: str) -> str:
-    return f"okr:forecast:{publication_id}:{model_key}:{key_result_id}"
+    return f"okr:forecast:v2:{publication_id}:{model_key}:{key_result_id}"

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
 from lakehouse.errors import OkrError, PermanentError
@@ -10,6 +10,7 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from ml import registry
 from ml.forecast import Forecaster
+from ml.model import ForecastModel
 from ml.pacing import PacingRule
 from serving.errors import NotFound, NotLoadable
 
@@ -24,6 +25,7 @@ class ModelInUse:
     """The model that answers, under the name, version and role that its predictions carry.
 
     `trained_until`: the last day (ISO) of the newest cycle that it learned from; None for the rule.
+    `outcomes_known_until`: when the last outcome that it learned from became known; None for the rule.
     """
 
     name: str
@@ -31,6 +33,7 @@ class ModelInUse:
     role: Role
     forecaster: Forecaster
     trained_until: str | None = None
+    outcomes_known_until: datetime | None = None
     is_judged: bool = False
     """Whether it is the version's twin that the gate judged: the same recipe, without the held-out cycle."""
 
@@ -42,6 +45,13 @@ class ModelInUse:
     def learned_from(self, cycle_end: date) -> bool:
         """Whether it has learned from the outcomes of cycles that ended on a day."""
         return self.trained_until is not None and date.fromisoformat(self.trained_until) >= cycle_end
+
+
+def _known_until(model: ForecastModel) -> datetime:
+    """Return when the model's last outcome became known; a model without a record knew none after its last cycle."""
+    if model.outcomes_known_until is not None:
+        return datetime.fromisoformat(model.outcomes_known_until)
+    return datetime.combine(date.fromisoformat(model.trained_until) + timedelta(days=1), time(), tzinfo=UTC)
 
 
 PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
@@ -97,7 +107,10 @@ class Champion:
                 except OkrError as error:
                     self._log.warning("the judged model is not loaded", version=now.version, error=str(error))
                     return None
-                self._judged = replace(now, forecaster=twin, trained_until=twin.trained_until, is_judged=True)
+                self._judged = replace(
+                    now, forecaster=twin, trained_until=twin.trained_until,
+                    outcomes_known_until=_known_until(twin), is_judged=True,
+                )  # fmt: skip
             return self._judged
 
     def load(self, reference: str) -> None:
@@ -143,7 +156,9 @@ class Champion:
         role: Role = "champion" if self._is_champion(reference, version) else "challenger"
         if (self._in_use.version, self._in_use.role) != (version, role):
             model = registry.load(self.settings, version)
-            self._in_use = ModelInUse(registry.MODEL_NAME, version, role, model, model.trained_until)
+            self._in_use = ModelInUse(
+                registry.MODEL_NAME, version, role, model, model.trained_until, _known_until(model)
+            )
             self._log.info("model loaded", version=version, role=role)
         self.trouble = None if role == "champion" else f"Version {version} was loaded by hand; it is not the champion."
 

@@ -17,3 +17,4 @@ class CachedForecast(msgspec.Struct, frozen=True):
     low: float
     high: float
     reasons: tuple[str, ...]
+    cycle_id: str | None = None

@@ -14,7 +14,10 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """Grain: one key result, one answer. `low` and `high` bound the final score (0-1) with share `level`."""
+    """Grain: one key result in its current cycle, one answer.
+
+    `low` and `high` bound the final score (0-1) with share `level`.
+    """
 
     key_result_id: str
     prediction_id: str
@@ -24,6 +27,7 @@ class Prediction:
     high: float
     level: float
     reasons: tuple[str, ...]
+    cycle_id: str | None
 
     def as_fields(self) -> dict[str, Any]:
         """Return the fields by name."""
@@ -48,5 +52,7 @@ def served_event(prediction: Prediction, model: ModelInUse, publication: Publica
         role=model.role,
         publication_id=publication.publication_id,
         reasons=list(prediction.reasons),
+        cycle_id=prediction.cycle_id,
+        trained_until=model.outcomes_known_until,
     )
     return encode(data, at=datetime.now(UTC), source=SOURCE)

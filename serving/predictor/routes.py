@@ -25,7 +25,10 @@ router = APIRouter(tags=["predictor"])
 
 @router.post("/predict", dependencies=[Depends(Caller(Right.PREDICT))])
 def predict(body: PredictBody, services: Served) -> PredictAnswer:
-    """Forecast key results: whether each will be achieved by its deadline, how sure that is, and why."""
+    """Forecast open key results: whether each will be achieved by its deadline, how sure that is, and why.
+
+    What is unknown, closed, archived or over gets a `status` and a `detail` that say so instead of a forecast.
+    """
     found = services.predictor.predict(body.key_result_ids)
     model = ModelName.model_validate(found.value.model, from_attributes=True)
     return PredictAnswer(model=model, predictions=[_item(answer) for answer in found.value.answers], **stamp(found))
@@ -56,5 +59,5 @@ def _models(services: Served) -> ModelsAnswer:
 
 def _item(answer: Prediction | NoForecast) -> PredictionItem:
     if isinstance(answer, NoForecast):
-        return PredictionItem(key_result_id=answer.key_result_id, status=answer.status, detail=answer.detail)
+        return PredictionItem.model_validate(answer, from_attributes=True)
     return PredictionItem.model_validate({"status": "forecast", **answer.as_fields()})

@@ -26,11 +26,14 @@ class ModelName(BaseModel):
 
 
 class PredictionItem(BaseModel):
-    """A forecast of one key result, or why there is none."""
+    """A forecast of one key result, or why there is none: what is closed, archived or over is never forecast."""
 
     key_result_id: str
-    status: Literal["forecast", "unknown", "not_forecastable"]
+    status: Literal["forecast", "unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
     detail: str | None = Field(None, description="Why there is no forecast; null where there is one.")
+    cycle_id: str | None = Field(None, description="The cycle whose end the forecast is about.")
+    final_score: float | None = Field(None, description="How it ended; null unless it is closed.")
+    is_achieved: bool | None = Field(None, description="Whether it ended as achieved; null unless it is closed.")
     prediction_id: str | None = Field(None, description="The id under which marts.fct_prediction will hold it.")
     probability: float | None = Field(None, description="P(final score >= 0.7), calibrated.")
     low: float | None = Field(None, description="Lower end of the interval of the final score (0-1).")

@@ -4,31 +4,34 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from ml import registry
 from ml.features import read_current
+from serving.closing import NoForecastStatus, why_no_forecast
 from serving.errors import NotFound, NotKept
 from serving.outbox import Outbox
 from serving.predictor.cache import ForecastCache
 from serving.predictor.champion import Champion, ModelInUse
 from serving.predictor.forecast import LEVEL, CachedForecast
 from serving.predictor.prediction import Prediction, served_event
-from serving.published import Publication, Published, PublishedReader, Reader, Row, Warehouse
+from serving.published import Publication, Published, PublishedReader, Row, Warehouse
 
 ROOM = "serving.predictor"
+RUNNING = frozenset({"on_track", "at_risk", "off_track", "no_check_in"})
 
 
 @dataclass(frozen=True)
 class NoForecast:
-    """Why a key result has no forecast."""
+    """Why a key result has no forecast, and how it ended where it is closed."""
 
     key_result_id: str
-    status: Literal["unknown", "not_forecastable"]
+    status: NoForecastStatus
     detail: str
+    final_score: float | None = None
+    is_achieved: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Predictor:
         self._computing_all = threading.Lock()
 
     def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
-        """Forecast key results; the answer keeps their order and tells for each unknown one that it is.
+        """Forecast open key results in their current cycles; the answer keeps the order of the ids.
+
+        What is unknown, archived, closed or over gets the reason instead: no outcome is ever forecast after the fact.
 
         Raises:
             NotPublished: nothing has been published yet.
@@ -145,8 +150,12 @@ class Predictor:
     ) -> tuple[dict[str, CachedForecast], dict[str, CachedForecast], dict[str, NoForecast]]:
         kept = self._cache.get(reader.publication.publication_id, model.key, ids)
         absent = [one for one in ids if one not in kept]
-        computed = _forecast(model, read_current(reader.connection, absent)) if absent else {}
-        return kept, computed, _missing(reader, [one for one in absent if one not in computed])
+        if not absent:
+            return kept, {}, {}
+        known = {row["key_result_id"]: row for row in reader.rows(ROOM, "known", {"key_result_ids": absent})}
+        running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
+        computed = _forecast(model, read_current(reader.connection, running)) if running else {}
+        return kept, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
     def _tell(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
         """Keep what is answered for the log: a forecast that nobody could later hold against its outcome is not given.
@@ -168,7 +177,7 @@ def _forecast(model: ModelInUse, rows: list[Row]) -> dict[str, CachedForecast]:
         return {}
     return {
         row["key_result_id"]: CachedForecast(
-            row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons)
+            row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons), row["cycle_id"]
         )
         for row, forecast in zip(rows, model.forecaster.forecast(rows), strict=True)
     }
@@ -184,22 +193,11 @@ def _prediction(key_result_id: str, forecast: CachedForecast) -> Prediction:
         high=forecast.high,
         level=LEVEL,
         reasons=forecast.reasons,
+        cycle_id=forecast.cycle_id,
     )
 
 
-def _missing(reader: Reader, ids: list[str]) -> dict[str, NoForecast]:
-    if not ids:
-        return {}
-    known = {row["key_result_id"]: row for row in reader.rows(ROOM, "known", {"key_result_ids": ids})}
-    return {one: _why_not(one, known.get(one)) for one in ids}
-
-
-def _why_not(key_result_id: str, known: Row | None) -> NoForecast:
-    if known is None:
-        detail = "This publication holds no key result of that id; GET /v1/key-results lists them."
-        return NoForecast(key_result_id, "unknown", detail)
-    if known["cycle_start"] is None:
-        return NoForecast(key_result_id, "not_forecastable", "Its objective or cycle is not defined, so it has no end.")
-    begins = f"Its cycle starts on {known['cycle_start']}: forecasts begin on the day after."
-    ended = "It ended without a check-in to forecast from."
-    return NoForecast(key_result_id, "not_forecastable", begins if known["status"] == "not_started" else ended)
+def _no_forecast(key_result_id: str, known: Row | None) -> NoForecast:
+    status, detail = why_no_forecast(known)
+    final_score, is_achieved = (known["final_score"], known["is_achieved"]) if known else (None, None)
+    return NoForecast(key_result_id, status, detail, final_score, is_achieved)

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-ACHIEVED_SCORE = 0.7
+from lakehouse.figures import ACHIEVED_SCORE
+from serving.web.format import percent
 
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 132.0, 40.0, 4.0
 BAR_WIDTH, BAR_HEIGHT = 132.0, 16.0
@@ -136,7 +137,7 @@ def trajectory(
         forecast=ends,
         today_x=x_of(today) if today else None,
         x_ticks=tuple(Tick(x_of(day), f"{day.day} {day:%b}") for day in _tick_days(starts_on, ends_on)),
-        y_ticks=tuple(Tick(y_of(share), f"{share:.0%}") for share in _tick_shares(bottom, top)),
+        y_ticks=tuple(Tick(y_of(share), percent(share)) for share in _tick_shares(bottom, top)),
     )
 
 

@@ -1,31 +1,36 @@
 """How numbers and times read on the page."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import Any
+
+from lakehouse import figures
+from lakehouse.figures import Measure
 
 
 def percent(share: float | None) -> str:
-    """Say a share (0-1) as whole percent; never a certainty that a forecast does not have."""
-    if share is None:
-        return "–"
-    if 0 < share < 0.01:
-        return "<1%"
-    if 0.99 < share < 1:
-        return ">99%"
-    return _minus(f"{share:.0%}")
+    """Say a share as per cent."""
+    return _typographic(figures.percent(share))
+
+
+def chance(probability: float | None) -> str:
+    """Say a probability as whole per cent; never a certainty that a forecast does not have."""
+    return _typographic(figures.chance(probability))
 
 
 def score(value: float | None) -> str:
-    """Say a score (0-1) with two decimals."""
-    return "–" if value is None else f"{value:.2f}"
+    """Say a score (0-1)."""
+    return _typographic(figures.score(value))
 
 
-def number(value: float | None) -> str:
-    """Say a value in its own unit: as many digits as it needs, groups of thousands."""
-    if value is None:
-        return "–"
-    if abs(value) >= 1000:
-        return _minus(f"{value:,.0f}".replace(",", "\u202f"))
-    return _minus(f"{value:.4g}")
+def value_of(value: float | None, row: Mapping[str, Any]) -> str:
+    """Say a value of a key result in its own unit; `row` holds its baseline and target."""
+    return _typographic(Measure(row["baseline"], row["target"]).value(value))
+
+
+def defined_of(value: float, row: Mapping[str, Any]) -> str:
+    """Say a key result's baseline or target itself."""
+    return _typographic(Measure(row["baseline"], row["target"]).defined(value))
 
 
 def moment(value: datetime | None) -> str:
@@ -43,8 +48,9 @@ def day(value: date | None) -> str:
     return "–" if value is None else _day(value)
 
 
-def _minus(text: str) -> str:
-    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
+def _typographic(text: str) -> str:
+    """Replace the plain signs of `lakehouse.figures` by those of print."""
+    return "–" if text == figures.UNKNOWN else text.replace("-", "\u2212").replace(",", "\u202f")
 
 
 def _day(value: date) -> str:

@@ -1,4 +1,5 @@
--- Grain: a key result that the publication knows, of those asked for.
-SELECT key_result_id, status, cycle_start
+-- Grain: a key result in its current cycle, of those asked for.
+SELECT key_result_id, cycle_id, cycle_start, cycle_end, status, unit, baseline, target, latest_value,
+       latest_check_in_at, final_at, final_score, is_achieved
 FROM marts.mart_okr_scorecard
 WHERE key_result_id = ANY(%(key_result_ids)s)

@@ -1,0 +1,141 @@
+"""How figures read wherever they are shown: on the page, in summaries and messages, in the reasons of forecasts.
+
+Three rules hold for every text that this module returns:
+
+- Order is kept. A value below its target reads as a smaller number than the target does, however close they are; where
+  the digits would become too many, it reads as "<100".
+- A figure that rounds to zero has no sign ("0%", never "-0%").
+- There is no exponent; groups of thousands are separated by commas.
+
+Texts are plain ASCII, for terminals and logs; the page replaces signs and separators by typographic ones.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+
+UNKNOWN = "-"
+ACHIEVED_SCORE = 0.7
+# Boundaries are compared within it: as floats (70.41 - 66.56) / (72.06 - 66.56) is below 0.7, though it is 0.7.
+TOLERANCE = 1e-9
+GAIN_DIGITS = 4  # a value is shown in steps of at most a ten-thousandth of the gain aimed at
+SPARE_DIGITS = 8  # so many more digits tell a value from its target; closer ones read as "<target"
+DEFINED_DIGITS = 4  # so many more digits are shown of a target or baseline, which people typed
+CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A number that readers compare a value with: what it is, and as what it is shown."""
+
+    exact: Decimal
+    shown: Decimal
+
+    @classmethod
+    def at(cls, value: float) -> "Mark":
+        """Return a mark that is shown exactly."""
+        return cls(_exact(value), _exact(value))
+
+    def keeps_order(self, value: Decimal, shown: Decimal) -> bool:
+        """Return whether the value, as shown, lies on the side of the mark on which it is."""
+        return (value > self.exact) - (value < self.exact) == (shown > self.shown) - (shown < self.shown)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A key result's measure: baseline and target say which digits matter to its readers."""
+
+    baseline: float
+    target: float
+
+    def defined(self, value: float) -> str:
+        """Return the text of the baseline or the target itself."""
+        return _text(self._shown(value))
+
+    def value(self, value: float | None) -> str:
+        """Return the text of a value in the key result's own unit; it never reads like a target that it is not."""
+        if value is None or not math.isfinite(value):
+            return UNKNOWN
+        marks = [Mark(_exact(mark), self._shown(mark)) for mark in (self.baseline, self.target)]
+        return _ordered(_exact(value), marks, self._digits, self._digits + SPARE_DIGITS)
+
+    @property
+    def _digits(self) -> int:
+        gain = abs(self.target - self.baseline)
+        return max(0, GAIN_DIGITS - math.floor(math.log10(gain))) if 0 < gain < math.inf else GAIN_DIGITS
+
+    def _shown(self, value: float) -> Decimal:
+        return _rounded(_exact(value), self._digits + DEFINED_DIGITS)
+
+
+def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] = ()) -> str:
+    """Return a share as per cent. It reads as 0%, 70% (achieved) or 100% only where it is.
+
+    `beside`: other shares in the same sentence, shown with the same `decimals`, that it may not be mistaken for.
+    """
+    if share is None or not math.isfinite(share):
+        return UNKNOWN
+    hundredfold = CONTEXT.multiply(_snapped(share), Decimal(100))
+    marks = [Mark.at(mark) for mark in (0.0, 100 * ACHIEVED_SCORE, 100.0)]
+    others = [CONTEXT.multiply(_exact(other), Decimal(100)) for other in beside]
+    marks += [Mark(other, _rounded(other, decimals)) for other in others]
+    return f"{_ordered(hundredfold, marks, decimals, max(decimals, 2))}%"
+
+
+def chance(probability: float | None) -> str:
+    """Return a probability as whole per cent; a forecast is never a certainty."""
+    if probability is None or not math.isfinite(probability):
+        return UNKNOWN
+    if 0 < probability < 0.01:
+        return "<1%"
+    if 0.99 < probability < 1:
+        return ">99%"
+    return f"{_text(_rounded(_exact(100 * probability), 0))}%"
+
+
+def score(value: float | None) -> str:
+    """Return a score with two decimals, with up to four where it would read as 0, 0.70 (achieved) or 1 and is not."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    text = _ordered(_snapped(value), [Mark.at(mark) for mark in (0.0, ACHIEVED_SCORE, 1.0)], 2, 4)
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals.ljust(2, '0')}"
+
+
+def plain(value: float) -> str:
+    """Return a number of which nothing else is known, with at most 15 significant digits."""
+    exact = _exact(value)
+    digits = 14 - exact.adjusted() if exact else 0
+    return _ordered(exact, [Mark.at(0.0)], max(0, min(digits, 15)), 15)
+
+
+def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
+    """Round to `first` digits, or to as many up to `last` as it takes to keep the order with every mark."""
+    for digits in range(first, last + 1):
+        shown = _rounded(value, digits)
+        if all(mark.keeps_order(value, shown) for mark in marks):
+            return _text(shown)
+    nearest = min(marks, key=lambda mark: abs(CONTEXT.subtract(value, mark.exact)))
+    return f"{'<' if value < nearest.exact else '>'}{_text(nearest.shown)}"
+
+
+def _exact(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
+def _snapped(share: float) -> Decimal:
+    """Return the share, or the threshold that it counts as."""
+    near = [mark for mark in (0.0, ACHIEVED_SCORE, 1.0) if abs(share - mark) <= TOLERANCE]
+    return _exact(near[0] if near else share)
+
+
+def _rounded(value: Decimal, digits: int) -> Decimal:
+    return value.quantize(Decimal(1).scaleb(-digits), context=CONTEXT)
+
+
+def _text(value: Decimal) -> str:
+    text = f"{value:,f}"
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

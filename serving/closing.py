@@ -1,0 +1,51 @@
+"""In words: why a key result is not forecast, and what is missing to close one whose cycle is over."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from lakehouse.figures import Measure, score
+from serving.published import Row
+
+NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
+
+
+def missing_to_close(row: Row) -> str | None:
+    """Say what is missing to close a key result of a cycle that is over; None where nothing is.
+
+    `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at.
+    """
+    if row["status"] != "awaiting_close":
+        return None
+    over = f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: the final value"
+    how = 'with "is_final": true (POST /v1/check-ins), or closed in the OKR tool'
+    if row["latest_value"] is None:
+        return f"{over}, {how}; nobody has ever checked in."
+    measure = Measure(row["baseline"], row["target"])
+    latest, target = measure.value(row["latest_value"]), measure.defined(row["target"])
+    unit = f" {row['unit']}" if row["unit"] else ""
+    return f"{over}, {how}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
+
+
+def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:
+    """Say why a key result of the publication, or None for one that it does not hold, has no forecast."""
+    if row is None:
+        return "unknown", "This publication holds no key result of that id; GET /v1/key-results lists them."
+    match row["status"]:
+        case "archived":
+            return "archived", "It was archived: it is no longer worked on, so nothing is left to forecast."
+        case "achieved" | "missed":
+            ended = f"It was closed on {_day(row['final_at'])} with a final score of {score(row['final_score'])}"
+            return "closed", f"{ended} ({row['status']}): the outcome is known, so it is not forecast."
+        case "awaiting_close":
+            return "awaiting_close", f"{missing_to_close(row)} What has ended is not forecast."
+        case "no_cycle":
+            return "not_forecastable", "Its objective or cycle is not defined, so it has no end."
+        case "not_started":
+            starts = f"Its cycle starts on {row['cycle_start']}"
+            return "not_forecastable", f"{starts}: forecasts begin on the day after."
+        case _:
+            return "not_forecastable", "The publication holds nothing of it yet that a forecast could start from."
+
+
+def _day(moment: datetime | date | None) -> str:
+    return "an unknown day" if moment is None else f"{moment:%Y-%m-%d}"

@@ -1,0 +1,48 @@
+"""What is said of a key result that is not forecast, and what is missing to close it."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from serving.closing import missing_to_close, why_no_forecast
+
+ROW: dict[str, Any] = {
+    "status": "awaiting_close", "cycle_start": date(2026, 7, 1), "cycle_end": date(2026, 9, 30), "unit": "percent",
+    "baseline": 0.0, "target": 99.999, "latest_value": 99.996, "latest_check_in_at": datetime(2026, 9, 28, tzinfo=UTC),
+    "final_at": None, "final_score": None,
+}  # fmt: skip
+
+
+def test_what_is_over_says_that_a_closing_check_in_is_missing_and_what_it_has() -> None:
+    told = missing_to_close(ROW)
+    assert told is not None
+    assert "ended on 2026-09-30. A closing check-in is missing" in told
+    assert "99.996 of 99.999 percent, of 2026-09-28" in told
+    status, detail = why_no_forecast(ROW)
+    assert status == "awaiting_close"
+    assert detail.startswith(told)
+
+
+def test_what_was_never_checked_in_says_so() -> None:
+    told = missing_to_close({**ROW, "latest_value": None, "latest_check_in_at": None})
+    assert told is not None
+    assert told.endswith("nobody has ever checked in.")
+
+
+@pytest.mark.parametrize("status", ["on_track", "achieved", "archived", "no_cycle", "not_started", "no_check_in"])
+def test_nothing_is_missing_of_what_is_not_over(status: str) -> None:
+    assert missing_to_close({**ROW, "status": status}) is None
+
+
+def test_each_status_has_its_reason() -> None:
+    closed = {**ROW, "final_at": datetime(2026, 10, 2, tzinfo=UTC), "final_score": 0.6996, "status": "missed"}
+    told = {status: why_no_forecast({**closed, "status": status}) for status in ("missed", "archived", "no_cycle")}
+    assert told["missed"] == (
+        "closed",
+        "It was closed on 2026-10-02 with a final score of 0.6996 (missed): the outcome is known, so it is not "
+        "forecast.",
+    )
+    assert told["archived"][0] == "archived"
+    assert why_no_forecast(None)[0] == "unknown"
+    assert why_no_forecast({**ROW, "status": "not_started"})[1].startswith("Its cycle starts on 2026-07-01")
