@@ -10,6 +10,9 @@ DEV := .venv/.dev-ready
 export UV_NO_PROGRESS ?= 1
 # No tool of ours or of others reports home.
 export DO_NOT_TRACK := 1
+# What a shell may hold for another project's Python or bash must not reach the tools below (`okr` sees to itself).
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONWARNINGS PYTHONOPTIMIZE PYTHONINSPECT PYTHONIOENCODING
+unexport BASH_ENV ENV CDPATH
 
 ##@ Use it
 
@@ -58,8 +61,8 @@ bench: $(DEV) ## Benchmarks: ratios to a limit measured in the same run
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
 
 bench-peers: $(DEV) ## Landing beside Quix Streams, fetched into an environment of its own
-	@[ -x .venv/peers/bin/python ] || .venv/bin/uv venv --quiet --python .venv/bin/python .venv/peers
-	@.venv/bin/uv pip install --quiet --python .venv/peers/bin/python quixstreams==3.28.1 pyarrow
+	@[ -x .venv/peers/bin/python ] || .ci/clean-env .venv/bin/uv venv --quiet --python .venv/bin/python .venv/peers
+	@.ci/clean-env .venv/bin/uv pip install --quiet --python .venv/peers/bin/python quixstreams==3.28.1 pyarrow
 	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python .venv/bin/pytest tests/benchmarks/peers -o python_files='bench_*.py' -s $(ARGS)
 
 lock: $(DEV) ## Resolve requirements/*.txt anew after a change of pyproject.toml
@@ -69,10 +72,10 @@ lock: $(DEV) ## Resolve requirements/*.txt anew after a change of pyproject.toml
 
 .venv/bin/uv: requirements/uv.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed and '$(PYTHON)' is not on the PATH: install it, or say where it is: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed, $(PYTHON) is $$($(PYTHON) -V)."; exit 1; }
-	@$(PYTHON) -m venv .venv || { echo "A virtual environment could not be made in .venv: is the folder writable, and is Python's venv module installed (Debian: apt-get install python3.11-venv)?"; exit 1; }
+	@$(PYTHON) -I -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "Python 3.11 is needed, $(PYTHON) is $$($(PYTHON) -V)."; exit 1; }
+	@$(PYTHON) -I -m venv .venv || { echo "A virtual environment could not be made in .venv: is the folder writable, and is Python's venv module installed (Debian: apt-get install python3.11-venv)?"; exit 1; }
 	@echo "Setting up uv ..."
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt || { echo "uv could not be fetched: is the package index reachable? Nothing is half done; run the same command again."; exit 1; }
+	@.ci/clean-env .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt || { echo "uv could not be fetched: is the package index reachable? Nothing is half done; run the same command again."; exit 1; }
 	@touch $@
 
 $(STACK): requirements/stack.txt pyproject.toml | .venv/bin/uv

@@ -1,6 +1,5 @@
 """The stack's commands, mounted by `okr`. Light imports only: each command imports what it uses."""
 
-import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,7 +98,9 @@ def migrate() -> None:
 
 
 def _state() -> Path:
-    return Path(os.environ.get("OKR_STATE") or ".state").absolute()
+    from lakehouse.settings import state_folder
+
+    return state_folder()
 
 
 def _stack() -> "Stack":

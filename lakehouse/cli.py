@@ -1,4 +1,7 @@
-"""The `okr` command: mounts the commands that each package brings, without importing what they use."""
+"""The `okr` command: mounts the commands that each package brings, without importing what they use.
+
+The script `okr` (infra/okr) runs this module in Python's isolated mode, so that no PYTHON* variable has a say.
+"""
 
 import os
 import sys
@@ -6,10 +9,12 @@ from importlib.metadata import entry_points
 
 import typer
 
+from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
 from lakehouse.logs import configure_logging
 from lakehouse.publication_commands import app as publication_app
 from lakehouse.schemas.commands import app as contracts_app
+from lakehouse.settings import drop_foreign_exports, state_folder
 
 GROUP = "okr_lakehouse.commands"
 
@@ -27,9 +32,16 @@ def build() -> typer.Typer:
 
 def main() -> None:
     """Run a command; an error of ours becomes one line on standard error and exit status 1."""
-    configure_logging(as_json=os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"})
     try:
-        build()()
+        state = state_folder()
+        for remark in (*isolate(state), *drop_foreign_exports(state)):
+            sys.stderr.write(f"okr: {remark}\n")
+        configure_logging(as_json=os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"})
+        build()(prog_name="okr")
     except OkrError as error:
         sys.stderr.write(f"okr: {error}\n")
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

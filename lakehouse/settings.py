@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lakehouse.errors import PermanentError
 
@@ -14,8 +15,9 @@ STACK_ENV = "stack.env"
 class Settings(BaseSettings):
     """Where every part of the platform is, and the secrets to reach it. Environment names are `OKR_<FIELD>`.
 
-    A value comes from the environment, else from `<state>/stack.env` (written by the local stack, readable by its
-    owner alone). Fields without a value are empty: `require` tells the user which one is missing and how to get it.
+    A value comes from `<state>/stack.env` (written by the local stack, readable by its owner alone), else from the
+    environment: what a shell still holds of another stack never mixes with this one (ADR 11). Fields without a value
+    are empty: `require` tells the user which one is missing and how to get it.
     """
 
     model_config = SettingsConfigDict(env_prefix="OKR_", extra="ignore", hide_input_in_errors=True)
@@ -54,6 +56,18 @@ class Settings(BaseSettings):
     dbt_target_dir: Path = Path(".state/dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the state folder's file before the environment."""
+        return init_settings, dotenv_settings, env_settings
+
     @property
     def spool_dir(self) -> Path:
         """The folder in which each source keeps what the broker does not have yet."""
@@ -75,16 +89,55 @@ class Settings(BaseSettings):
         return text
 
 
+def state_folder() -> Path:
+    """Return the state folder that the caller chose: OKR_STATE, else .state where they stand.
+
+    Raises:
+        PermanentError: they stand in a folder that was removed.
+    """
+    try:
+        return Path(os.environ.get("OKR_STATE") or ".state").absolute()
+    except FileNotFoundError as error:
+        raise PermanentError(
+            "The current folder was removed. Change to one that exists, or set OKR_STATE to an absolute path."
+        ) from error
+
+
+def foreign_exports(state: Path) -> list[str]:
+    """Return the variables that the environment and `<state>/stack.env` give different values; the file's count.
+
+    Without a stack.env (a server, a container) there are none: the environment alone decides.
+    """
+    exported = {name for name in os.environ if name.startswith("OKR_") and name != "OKR_STATE"}
+    env_file = state / STACK_ENV
+    if not exported or not os.access(env_file, os.R_OK):
+        return []
+    stack = dotenv_values(env_file)
+    return sorted(name for name in exported & stack.keys() if os.environ[name] != stack[name])
+
+
+def drop_foreign_exports(state: Path) -> list[str]:
+    """Remove another stack's variables from this process's environment; return a line that names them, if any."""
+    foreign = foreign_exports(state)
+    for name in foreign:
+        del os.environ[name]
+    if not foreign:
+        return []
+    return [
+        f"ignored {', '.join(foreign)} from the environment: {state / STACK_ENV} has other values, and the state "
+        "folder decides. `unset` them, or set OKR_STATE to the folder of the stack that you mean."
+    ]
+
+
 def load_settings(state: Path | None = None) -> Settings:
-    """Read settings from the environment and `<state>/stack.env`.
+    """Read settings from `<state>/stack.env`, then from the environment.
 
     Raises:
         PermanentError: a value cannot be read (the message names it, never its content).
     """
-    state = (state or Path(os.environ.get("OKR_STATE") or ".state")).absolute()
+    state = state.absolute() if state else state_folder()
     env_file = state / STACK_ENV
     try:
-        # pydantic-settings lets the environment win over the file.
         return Settings(_env_file=env_file if env_file.is_file() else None, state=state)
     except PermissionError as error:
         raise PermanentError(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from infra.demo.errors import StepFailed
+from lakehouse.environment import OURS, for_children
+from lakehouse.settings import foreign_exports, state_folder
 
 
 def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[str], None] | None = None) -> str:
@@ -17,9 +19,14 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
         StepFailed: it exits non-zero or takes longer than `limit_s` seconds.
     """
     program = Path(sys.executable).parent / "okr"
+    state = state_folder()
+    ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+    environment = for_children(state) | ours | {"OKR_STATE": str(state), "NO_COLOR": "1"}
+    for name in foreign_exports(state):  # of another stack, which this process was told when it began
+        del environment[name]
     with subprocess.Popen(
-        [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "NO_COLOR": "1"},
+        [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8", errors="replace", env=environment,
     ) as process:  # fmt: skip
         last: list[str] = []
         reader = threading.Thread(target=_follow, args=(process, log, last, say), daemon=True)

@@ -22,8 +22,9 @@ def demo(
     from infra.demo.command import okr
     from infra.local.stack import explain_os_error
     from lakehouse.errors import PermanentError
+    from lakehouse.settings import state_folder
 
-    state = Path(os.environ.get("OKR_STATE") or ".state").absolute()
+    state = state_folder()
     os.environ["OKR_STATE"] = str(state)  # for the commands that the demo runs
     console = Console(width=None if Console().is_terminal else 160, record=True)
     started = time.monotonic()

@@ -63,6 +63,7 @@ class Postgres(Service):
 
     def _initialise(self, home: Path) -> None:
         # An interrupted initdb leaves half a cluster: the marker stays until it is whole.
+        unprivileged.require_name()
         marker, password = home / "initialising", home / "superuser.password"
         marker.touch()
         shutil.rmtree(self.data, ignore_errors=True)

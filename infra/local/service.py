@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from infra.local.stack import Stack
+from lakehouse.environment import for_children
 
-# What a service may inherit from the user's shell; anything else (AIRFLOW_*, PGHOST, KAFKA_OPTS ...) could bend it.
-INHERITED = ("HOME", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME", "LD_LIBRARY_PATH", "SSL_CERT_FILE")
 TELEMETRY_OFF = {
     "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
     "DBT_SEND_ANONYMOUS_USAGE_STATS": "False",
@@ -64,14 +63,15 @@ class Service(ABC):
 
 
 def base_environment(stack: Stack) -> dict[str, str]:
-    """Return the part of the environment that every process of the stack has."""
-    inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return inherited | {
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
-        "TZ": "UTC",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
+    """Return the part of the environment that every process of the stack has.
+
+    Its home is the stack's own: no ~/.pgpass, ~/.pg_service.conf, ~/.netrc or ~/.dbt of the user has a say.
+    """
+    environment = for_children(stack.state)
+    caches = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
+    return environment | {
+        "HOME": str(stack.folder("home")),
+        "XDG_CACHE_HOME": caches,
         STACK_ID: stack.env[STACK_ID],
     }
 

@@ -47,8 +47,8 @@ STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_
 LONGEST_ARTIFACT_URI = 150
 # All that the stack and the demo ever put into a state folder.
 STATE_NAMES = (
-    "airflow", "dbt", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "spool", "stack.env", "stack.lock",
-    "demo.json", "forecasts.csv", "rejected_rows.csv",
+    "airflow", "dbt", "home", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "spool",
+    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "rejected_rows.csv",
 )  # fmt: skip
 FREE_BYTES_NEEDED = 1_000_000_000
 

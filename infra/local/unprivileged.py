@@ -26,6 +26,23 @@ def give(path: Path) -> None:
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
+def require_name() -> None:
+    """Say at once what `initdb` would say after everything else had started.
+
+    Raises:
+        PermanentError: this user id has no name, which initdb insists on (the server itself does not).
+    """
+    if is_root():
+        return
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError as error:
+        raise PermanentError(
+            f"PostgreSQL's initdb needs a user name, and user id {os.geteuid()} has no entry in /etc/passwd. Add one, "
+            "or run as a user who has one."
+        ) from error
+
+
 def prefix() -> list[str]:
     """Return the words to put before a command so that it runs without root's rights.
 

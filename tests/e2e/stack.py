@@ -15,6 +15,7 @@ import psutil
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
+from tests import hostile
 
 OKR = Path(sys.executable).with_name("okr")
 
@@ -55,9 +56,10 @@ def _title(process: psutil.Process) -> str:
 
 
 def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.CompletedProcess[str]":
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OKR_")}
+    """Run a command of the stack as a caller whose shell holds everything that could lead it astray (issue 10, E)."""
+    environment = hostile.environment(state.parent / "hostile") | {"PATH": os.environ["PATH"], "OKR_STATE": str(state)}
     return subprocess.run(
-        [OKR, *arguments], env=environment | {"OKR_STATE": str(state)}, capture_output=True, text=True, check=False,
+        [OKR, *arguments], env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False,
         timeout=limit_s,
     )  # fmt: skip
 

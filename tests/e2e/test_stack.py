@@ -147,7 +147,11 @@ def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(
 
 @pytest.mark.parametrize(
     ("service", "words"),
-    [("kafka", ("kafka.Kafka",)), ("the landing worker", ("okr", "consume", "land")), ("postgres", ("postgres", "-D"))],
+    [
+        ("kafka", ("kafka.Kafka",)),
+        ("the landing worker", ("lakehouse.cli", "consume", "land")),
+        ("postgres", ("postgres", "-D")),
+    ],
 )
 def test_a_killed_service_comes_back_and_nothing_is_lost(running, service, words):
     running.kill(*words)

@@ -1,7 +1,9 @@
 import psycopg
 import pytest
 
+from infra.local import unprivileged
 from infra.migrations.run import migrate
+from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
 
@@ -69,3 +71,10 @@ def test_a_fresh_database_is_migrated_and_empty_and_its_own(postgres: Settings, 
         connection.execute("INSERT INTO raw.load_watermark VALUES ('probe', 0, 1)")
     with psycopg.connect(postgres.require("dsn_loader")) as connection:
         assert connection.execute("SELECT count(*) FROM raw.load_watermark WHERE topic = 'probe'").fetchone() == (0,)
+
+
+def test_a_user_id_without_a_name_is_told_before_initdb_runs(monkeypatch):
+    # docker-library/postgres issue 359: initdb "could not look up effective user ID" of a container's arbitrary user.
+    monkeypatch.setattr("infra.local.unprivileged.os.geteuid", lambda: 54321)
+    with pytest.raises(PermanentError, match=r"user id 54321 has no entry in /etc/passwd\. Add one"):
+        unprivileged.require_name()

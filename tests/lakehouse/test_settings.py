@@ -1,7 +1,7 @@
 import pytest
 
 from lakehouse.errors import PermanentError
-from lakehouse.settings import load_settings
+from lakehouse.settings import foreign_exports, load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -17,10 +17,19 @@ def test_a_value_comes_from_the_state_folders_file(tmp_path):
     assert load_settings(tmp_path).kafka_bootstrap == "127.0.0.1:1"
 
 
-def test_the_environment_wins_over_the_file(tmp_path, monkeypatch):
+def test_what_the_state_folders_stack_says_wins_over_another_stacks_exports(tmp_path, monkeypatch):
     (tmp_path / "stack.env").write_text("OKR_KAFKA_BOOTSTRAP=127.0.0.1:1\n")
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "elsewhere:2")
+    monkeypatch.setenv("OKR_SPOOL_EVENTS", "7")
+    settings = load_settings(tmp_path)
+    assert settings.kafka_bootstrap == "127.0.0.1:1"
+    assert settings.spool_events == 7  # the file does not say, so the environment does
+
+
+def test_a_server_without_a_stack_goes_by_the_environment_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "elsewhere:2")
     assert load_settings(tmp_path).kafka_bootstrap == "elsewhere:2"
+    assert foreign_exports(tmp_path) == []
 
 
 def test_a_missing_value_names_the_variable_and_the_mend(tmp_path):
