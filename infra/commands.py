@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.analysts.commands import group as analysts
+
 if TYPE_CHECKING:
     from infra.local.stack import Stack
 
 app = typer.Typer()
+app.add_typer(analysts, name="analyst")
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 Only = Annotated[
@@ -68,7 +71,7 @@ def status() -> None:
     """Show services, addresses and logins, and memory. Exit status 1 when a service is not running."""
     from infra.local.status import services, total_memory_bytes
 
-    stack = _stack()
+    stack = started_stack()
     found = services(stack)
     memory = [f"{each.memory_bytes / 1e6:,.0f} MB" if each.pid else "" for each in found]
     rows = [(each.name, each.state, str(each.pid or ""), mb, each.log) for each, mb in zip(found, memory, strict=True)]
@@ -81,11 +84,11 @@ def status() -> None:
 
 @app.command()
 def env() -> None:
-    """Print the addresses as shell assignments: eval "$(okr env)"."""
+    """Print the addresses as shell exports: eval "$(okr env)"."""
     from infra.local.status import user_environment
 
-    for name, value in sorted(user_environment(_stack()).items()):
-        typer.echo(f"{name}={shlex.quote(value)}")
+    for name, value in sorted(user_environment(started_stack()).items()):
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 @app.command()
@@ -103,7 +106,12 @@ def _state() -> Path:
     return state_folder()
 
 
-def _stack() -> "Stack":
+def started_stack() -> "Stack":
+    """Return the stack of this state folder.
+
+    Raises:
+        PermanentError: none was ever started there.
+    """
     from infra.local.stack import open_stack
     from lakehouse.errors import PermanentError
 

@@ -83,7 +83,7 @@ def new_database(test_stack: Stack, postgres: Settings) -> Callable[[], Abstract
         _superuser(test_stack, f"CREATE DATABASE {name} TEMPLATE okr_template OWNER okr_owner")
         _superuser(test_stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         _superuser(test_stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
-        _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, analyst")
+        _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, okr_analyst")
         dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
         try:
             yield postgres.model_copy(

@@ -4,7 +4,7 @@ from infra.local.airflow import AirflowApiServer, AirflowDagProcessor, AirflowSc
 from infra.local.databases import AirflowDatabase, Database, MlflowDatabase, Warehouse
 from infra.local.kafka import Kafka
 from infra.local.mlflow import Mlflow
-from infra.local.platform import Api, LandingWorker, Metrics, StateWorker
+from infra.local.platform import Api, Guard, LandingWorker, Metrics, StateWorker
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
 from infra.local.service import Service
@@ -24,6 +24,7 @@ SERVICES: tuple[type[Service], ...] = (
     LandingWorker,
     StateWorker,
     Metrics,
+    Guard,
 )
 DATABASES: tuple[type[Database], ...] = (Warehouse, AirflowDatabase, MlflowDatabase)
 # `--only airflow` means its four services.

@@ -61,3 +61,12 @@ class Metrics(PlatformService):
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
+
+
+class Guard(PlatformService):
+    """The limits of analysts' sessions, and their logins as they must be."""
+
+    name: ClassVar[str] = "guard"
+    arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
+    needs: ClassVar[tuple[str, ...]] = ("postgres",)
+    settle_seconds: ClassVar[int] = 2

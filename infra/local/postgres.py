@@ -10,18 +10,22 @@ from typing import ClassVar
 import psutil
 import psycopg
 
+from infra.analysts.logins import LOCAL_LOGIN, keep, restore
 from infra.local import unprivileged
 from infra.local.ports import LOOPBACK
 from infra.local.service import Service, base_environment
 from infra.local.stack import DATABASE_ROLES
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.warehouse import connect
 
+LOCAL_CONNECTIONS = 20  # of the login that demo, page and README share
 BOOTSTRAP = Path(__file__).with_name("postgres_bootstrap.sql")
 # For two cores shared with everything else; synchronous_commit and fsync stay on.
 SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "150",
+    "reserved_connections": "100",  # for the platform's roles, so that analysts cannot take the last
     "shared_buffers": "128MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
@@ -35,6 +39,12 @@ SERVER_SETTINGS = {
     "password_encryption": "scram-sha-256",
     "log_min_duration_statement": "5s",
     "log_checkpoints": "off",
+    # Statements hold passwords and people's words: a failing one is told with its message, without its text.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+    "log_statement": "none",
 }
 
 
@@ -126,9 +136,7 @@ class Postgres(Service):
         """
         passwords = {
             name: self.stack.env[name]
-            for name in (
-                f"OKR_PG_{role.upper()}_PASSWORD" for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")
-            )
+            for name in (f"OKR_PG_{role.upper()}_PASSWORD" for role in (*DATABASE_ROLES, "airflow", "mlflow"))
         }
         answer = subprocess.run(
             [str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={BOOTSTRAP}"],
@@ -150,6 +158,12 @@ class Postgres(Service):
         )
         if answer.returncode != 0:
             raise PermanentError(f"PostgreSQL's roles and databases could not be made: {answer.stderr.strip()}")
+        self._keep_local_analyst()
+
+    def _keep_local_analyst(self) -> None:
+        with connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], application="okr-up") as connection:
+            restore(connection)
+            keep(connection, LOCAL_LOGIN, self.stack.env["OKR_PG_ANALYST_PASSWORD"], LOCAL_CONNECTIONS)
 
 
 def binary(name: str) -> Path:

@@ -7,13 +7,18 @@ SET log_min_error_statement = panic;  -- a failing statement here would write a 
 \getenv loader_password OKR_PG_LOADER_PASSWORD
 \getenv transform_password OKR_PG_TRANSFORM_PASSWORD
 \getenv serving_password OKR_PG_SERVING_PASSWORD
-\getenv analyst_password OKR_PG_ANALYST_PASSWORD
 \getenv airflow_password OKR_PG_AIRFLOW_PASSWORD
 \getenv mlflow_password OKR_PG_MLFLOW_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', wanted.role)
-FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), ('analyst'), ('airflow'), ('mlflow'))
+FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), ('airflow'), ('mlflow'))
   AS wanted (role)
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
+\gexec
+
+-- okr_analyst holds what analysts may do; their logins are its members (infra/analysts). okr_service is everybody of ours.
+SELECT format('CREATE ROLE %I NOLOGIN', wanted.role)
+FROM (VALUES ('okr_analyst'), ('okr_service')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
@@ -21,15 +26,9 @@ ALTER ROLE okr_owner PASSWORD :'owner_password';
 ALTER ROLE okr_loader PASSWORD :'loader_password';
 ALTER ROLE okr_transform PASSWORD :'transform_password';
 ALTER ROLE okr_serving PASSWORD :'serving_password' CONNECTION LIMIT 60;
-ALTER ROLE analyst PASSWORD :'analyst_password' CONNECTION LIMIT 20;
 ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
--- An analyst's query may be heavy, but never blocks a publication for long.
-ALTER ROLE analyst SET default_transaction_read_only = on;
-ALTER ROLE analyst SET statement_timeout = '120s';
-ALTER ROLE analyst SET idle_in_transaction_session_timeout = '60s';
-ALTER ROLE analyst SET search_path = marts;
 ALTER ROLE okr_serving SET statement_timeout = '30s';
 
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8''', name, owner)
@@ -38,9 +37,63 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 \gexec
 
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, analyst;
+GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_analyst;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
 -- dbt makes temporary tables; a publication renames schemas, for which their owner needs CREATE.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
 -- Migrations make dbt's schemas and grant what dbt will make in them.
 GRANT okr_transform TO okr_owner;
+
+-- However many sessions analysts open, some are left for the platform (reserved_connections).
+GRANT pg_use_reserved_connections TO okr_owner, okr_loader, okr_transform, okr_serving, airflow, mlflow;
+
+-- What the password of each analyst's login must be; nobody but the superuser enters this database.
+CREATE SCHEMA IF NOT EXISTS okr_admin;
+CREATE TABLE IF NOT EXISTS okr_admin.analyst_login (
+    role text PRIMARY KEY,
+    verifier text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A role may change its own password, and is set back to this one.';
+
+\connect okr
+GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving;
+
+-- Whoever reads marts needs none of these functions, which PostgreSQL lets everybody call: they take the locks that
+-- publishing and loading wait for, write large objects, write-ahead log or transaction ids, keep a session busy with
+-- nothing, or end the sessions of whoever shares the login.
+CREATE TEMPORARY VIEW closed_function AS
+SELECT oid::regprocedure AS signature
+FROM pg_proc
+WHERE
+    pronamespace = 'pg_catalog'::regnamespace
+    AND prokind = 'f'
+    AND (
+        proname ~ '^pg_(try_)?advisory_'
+        OR proname ~ '^lo_'
+        OR proname ~ '^pg_sleep'
+        OR proname ~ '^binary_upgrade_'
+        OR proname ~ '^pg_.*_slot'
+        OR proname ~ '^pg_(clear|restore)_(relation|attribute)_stats$'
+        OR proname IN (
+            'loread', 'lowrite', 'pg_notify', 'pg_export_snapshot', 'pg_logical_emit_message', 'pg_current_xact_id',
+            'txid_current', 'pg_cancel_backend', 'pg_terminate_backend', 'pg_sync_replication_slots',
+            'pg_import_system_collations', 'pg_nextoid', 'brin_summarize_new_values', 'brin_summarize_range',
+            'brin_desummarize_range', 'gin_clean_pending_list'
+        )
+    );
+-- What is revoked already is left out: to change a hundred rows of the catalogue at each start would bloat it.
+SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature)
+FROM closed_function
+WHERE has_function_privilege('okr_analyst', signature, 'EXECUTE')
+UNION ALL
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO okr_service', signature)
+FROM closed_function
+WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
+   OR has_function_privilege('okr_analyst', signature, 'EXECUTE')
+ORDER BY 1 DESC
+\gexec
+
+-- DO runs what it is given, so that a loop in it would be one statement.
+REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE plpgsql, sql TO okr_service;

@@ -26,7 +26,8 @@ def test_env_prints_the_eight_addresses_as_assignments_a_shell_reads(tmp_path: P
     state = tmp_path / "it's a folder"
     stack = prepare_stack(state)
     printed = _okr(state, "env").stdout
-    names = {word.partition("=")[0] for line in printed.splitlines() for word in shlex.split(line)}
+    assert all(line.startswith("export ") for line in printed.splitlines())
+    names = {word.partition("=")[0] for line in printed.splitlines() for word in shlex.split(line)[1:]}
     assert names == FOR_USERS
     shell = f'{printed}\nprintf %s "$OKR_LAKE_URI|$OKR_WAREHOUSE_DSN"'
     read = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,69 @@
+"""`okr analyst`: one login for each person who reads the marts with SQL."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.local.stack import Stack
+
+group = typer.Typer(no_args_is_help=True, help="Logins of analysts: add, remove, list. Each reads marts, nothing else.")
+
+Name = Annotated[str, typer.Argument(help="The login: lower-case letters, digits, underscores.")]
+
+
+@group.command()
+def add(name: Name) -> None:
+    """Make a login and show its address with a new password, once; for an existing one, a new password."""
+    from infra.analysts.logins import DATABASE
+    from infra.analysts.logins import add as make
+    from infra.local.ports import LOOPBACK
+
+    stack, dsn = _superuser()
+    password = make(dsn, name)
+    typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
+    typer.echo("The password is shown this once and kept nowhere: add the login again for a new one.", err=True)
+
+
+@group.command()
+def remove(name: Name) -> None:
+    """End a login's sessions and drop it."""
+    from infra.analysts.logins import remove as drop
+
+    drop(_superuser()[1], name)
+    typer.echo(f"{name} can no longer log in.")
+
+
+@group.command("list")
+def list_() -> None:
+    """Show the logins, their sessions, and what one changed of itself."""
+    from infra.analysts.logins import logins
+    from lakehouse.warehouse import connect
+
+    with connect(_superuser()[1], application="okr-analyst") as connection:
+        for login in logins(connection):
+            since = f"{login.created_at:%Y-%m-%d}" if login.created_at else "unknown"
+            changed = f"\tchanged={login.changed}" if login.changed else ""
+            typer.echo(f"{login.role}\tsince={since}\tsessions={login.sessions} of {login.connections}{changed}")
+
+
+@group.command(hidden=True)
+def guard() -> None:
+    """Hold the limits that a session can lift for itself; the stack runs it as a service."""
+    import signal
+    import threading
+
+    from infra.analysts.guard import guard as run
+
+    stop = threading.Event()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: stop.set())
+    run(_superuser()[1], stop)
+
+
+def _superuser() -> "tuple[Stack, str]":
+    """Return this state folder's stack and its superuser's DSN."""
+    from infra.commands import started_stack  # which mounts this module
+
+    stack = started_stack()
+    return stack, stack.env["OKR_PG_SUPERUSER_DSN"]

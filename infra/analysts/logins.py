@@ -1,0 +1,168 @@
+"""The logins themselves: made, listed, removed, and set back to what they must be.
+
+PostgreSQL lets every role change its own password and its own default settings; no privilege takes that away. So what
+a login must have is kept in okr_admin.analyst_login (the superuser alone reads it) and in SETTINGS; `restore` sets it
+back.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from lakehouse.errors import PermanentError
+from lakehouse.warehouse import connect, read_sql
+
+GROUP = "okr_analyst"
+LOCAL_LOGIN = "analyst"  # the local stack's own, made at each start with the password of stack.env
+DATABASE = "okr"
+CONNECTIONS = 5
+PASSWORD_BYTES = 24
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+# Those that a role may set back itself are conveniences, and the guard holds the limits behind them. What only a
+# superuser may set (temp_file_limit and all of log_*, but one) binds.
+SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "120s",
+    "idle_in_transaction_session_timeout": "60s",
+    "search_path": "marts",
+    "temp_file_limit": "1GB",
+    "log_min_messages": "fatal",  # an analyst's mistakes, and their text, are nobody's business but theirs
+    "log_min_error_statement": "panic",
+    "log_min_duration_statement": "-1",
+    "log_statement": "none",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@dataclass(frozen=True)
+class Login:
+    """One analyst's login. `changed` says what the role set itself and `restore` sets back, None where nothing."""
+
+    role: str
+    connections: int
+    created_at: datetime | None
+    sessions: int
+    changed: str | None
+
+
+def add(superuser_dsn: str, role: str) -> str:
+    """Make a login, or give an existing one a new password; return the password, which is not kept anywhere.
+
+    Raises:
+        PermanentError: the name cannot be a login, or is a role that is no analyst.
+    """
+    if not NAME.fullmatch(role) or role.startswith("pg_"):
+        raise PermanentError(
+            f"Expected a login of at most 40 lower-case letters, digits and underscores, a letter first, got {role!r}."
+        )
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    with connect(superuser_dsn, application="okr-analyst") as connection:
+        exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
+        if exists and role not in {login.role for login in logins(connection)}:
+            raise PermanentError(f"{role!r} is a role of the platform already: choose another name for the analyst.")
+        keep(connection, role, password)
+    return password
+
+
+def remove(superuser_dsn: str, role: str) -> None:
+    """End a login's sessions and drop it.
+
+    Raises:
+        PermanentError: there is no such analyst, or it is the local stack's own login.
+    """
+    if role == LOCAL_LOGIN:
+        raise PermanentError(f"{role!r} is the local stack's own login, which the next start would make again.")
+    with connect(superuser_dsn, application="okr-analyst") as connection:
+        known = [login.role for login in logins(connection)]
+        if role not in known:
+            raise PermanentError(f"There is no analyst {role!r}. Known: {', '.join(known)}.")
+        name = sql.Identifier(role)
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(name))
+        connection.commit()  # so that no session begins any more
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
+        # Default privileges that the role set itself are the one thing that it can own.
+        with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
+            warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
+        connection.execute(sql.SQL("DROP ROLE {}").format(name))
+        connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))
+
+
+def logins(connection: Connection) -> list[Login]:
+    """Return every analyst's login, by name."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(read_sql("infra.analysts", "logins")).fetchall()
+    return [Login(row["role"], row["connections"], row["created_at"], row["sessions"], _changed(row)) for row in rows]
+
+
+def keep(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
+    """Make a login as it must be, whatever it was; the server only ever sees the password's SCRAM verifier."""
+    name = sql.Identifier(role)
+    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
+        connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    attributes = "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT {}"
+    connection.execute(sql.SQL(attributes).format(name, sql.Literal(connections)))
+    membership = sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE")
+    connection.execute(membership.format(sql.Identifier(GROUP), name))
+    _set(connection, role, verifier)
+    connection.execute(read_sql("infra.analysts", "keep_login"), {"role": role})
+
+
+def restore(connection: Connection) -> list[Login]:
+    """Set back what analysts changed of their own logins, and return these logins as they were found."""
+    found = [login for login in logins(connection) if login.changed]
+    for login in found:
+        kept = connection.execute(
+            "SELECT verifier FROM okr_admin.analyst_login WHERE role = %s", (login.role,)
+        ).fetchone()
+        if kept:
+            _set(connection, login.role, str(kept[0]))
+    return found
+
+
+def _set(connection: Connection, role: str, verifier: str) -> None:
+    """Set the password and the settings, and no others."""
+    name = sql.Identifier(role)
+    _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
+    for (database,) in connection.execute(
+        "SELECT datname FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE setrole = %s::regrole",
+        (_quoted(role),),
+    ).fetchall():
+        reset = sql.SQL("ALTER ROLE {} IN DATABASE {} RESET ALL")
+        _alter(connection, reset.format(name, sql.Identifier(str(database))))
+    _alter(connection, sql.SQL("ALTER ROLE {} RESET ALL").format(name))
+    for setting, value in SETTINGS.items():
+        line = sql.SQL("ALTER ROLE {} SET {} = {}")
+        _alter(connection, line.format(name, sql.Identifier(setting), sql.Literal(value)))
+
+
+def _alter(connection: Connection, statement: sql.Composed) -> None:
+    connection.execute(statement)
+
+
+def _quoted(role: str) -> str:
+    return '"' + role.replace('"', '""') + '"'
+
+
+def _changed(row: dict[str, Any]) -> str | None:
+    wanted = {f"{name}={value}" for name, value in SETTINGS.items()}
+    told = set(row["settings"] or ())
+    names: Iterable[str] = sorted({each.partition("=")[0] for each in told ^ wanted})
+    parts = [
+        "the password" if row["is_password_changed"] else "",
+        f"the settings {', '.join(names)}" if told != wanted else "",
+        f"settings in {', '.join(row['databases_with_settings'])}" if row["databases_with_settings"] else "",
+    ]
+    return " and ".join(filter(None, parts)) or None

@@ -1,0 +1,117 @@
+"""`okr analyst`: logins made, shown and removed by a person at a terminal."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from infra.analysts import logins
+from infra.local.postgres import Postgres
+from infra.local.stack import Stack
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+
+OKR = Path(sys.executable).with_name("okr")
+
+
+def okr(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"OKR_STATE": str(stack.state)}
+    return subprocess.run(
+        [OKR, "analyst", *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_a_login_is_made_listed_and_removed(test_stack: Stack, postgres: Settings) -> None:
+    added = okr(test_stack, "add", "maria")
+    address = added.stdout.strip()
+    assert added.returncode == 0, added.stderr
+    assert "shown this once" in added.stderr
+    with psycopg.connect(address) as connection:
+        assert connection.execute("SELECT current_user, current_setting('search_path')").fetchone() == (
+            "maria", "marts"
+        )  # fmt: skip
+        listed = okr(test_stack, "list").stdout
+        assert "maria\tsince=" in listed
+        assert "sessions=1 of 5" in listed
+        removed = okr(test_stack, "remove", "maria")
+        assert removed.stdout == "maria can no longer log in.\n", removed.stderr
+        with pytest.raises(psycopg.OperationalError, match="terminating connection"):
+            connection.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(address)
+    assert "maria" not in okr(test_stack, "list").stdout
+
+
+def test_a_login_added_again_has_a_new_password_and_the_old_one_is_void(test_stack: Stack, postgres: Settings) -> None:
+    superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
+    login = conninfo_to_dict(postgres.require("dsn_analyst"), user="noor")
+    before, after = (logins.add(superuser, "noor") for _ in range(2))
+    try:
+        psycopg.connect(**(login | {"password": after})).close()
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(**(login | {"password": before}))
+    finally:
+        logins.remove(superuser, "noor")
+
+
+def test_a_password_is_neither_kept_nor_logged(test_stack: Stack, postgres: Settings) -> None:
+    password = logins.add(test_stack.env["OKR_PG_SUPERUSER_DSN"], "lin")
+    try:
+        for path in Path(test_stack.state).rglob("*"):
+            if path.is_file() and path.suffix in {".log", ".env", ".json", ".conf"}:
+                assert password.encode() not in path.read_bytes(), path
+    finally:
+        logins.remove(test_stack.env["OKR_PG_SUPERUSER_DSN"], "lin")
+
+
+def test_a_platforms_role_is_refused_in_a_line(test_stack: Stack, postgres: Settings) -> None:
+    answer = okr(test_stack, "add", "okr_owner")
+    assert answer.returncode == 1
+    assert answer.stderr == (
+        "okr: 'okr_owner' is a role of the platform already: choose another name for the analyst.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "message"),
+    [
+        (logins.add, "postgres", "is a role of the platform already"),
+        (logins.add, "okr_analyst", "is a role of the platform already"),
+        (logins.add, "Robert'); DROP TABLE", "Expected a login of at most 40"),
+        (logins.add, "pg_monitor", "Expected a login of at most 40"),
+        (logins.remove, "okr_owner", "There is no analyst 'okr_owner'. Known: analyst"),
+        (logins.remove, "analyst", "is the local stack's own login"),
+    ],
+)
+def test_what_is_no_analyst_is_left_alone(
+    test_stack: Stack, postgres: Settings, change: Callable[[str, str], object], name: str, message: str
+) -> None:
+    with pytest.raises(PermanentError, match=re.escape(message)):
+        change(test_stack.env["OKR_PG_SUPERUSER_DSN"], name)
+
+
+def test_the_next_start_sets_the_local_login_back(test_stack: Stack, postgres: Settings) -> None:
+    with psycopg.connect(postgres.require("dsn_analyst"), autocommit=True) as analyst:
+        analyst.execute("SET default_transaction_read_only = off")
+        analyst.execute("ALTER ROLE analyst PASSWORD 'mine'")
+        analyst.execute("ALTER ROLE analyst SET statement_timeout = 0")
+    Postgres(test_stack).after_start()
+    with psycopg.connect(postgres.require("dsn_analyst")) as analyst:
+        assert analyst.execute("SHOW statement_timeout").fetchone() == ("2min",)
+
+
+def test_a_start_that_changes_nothing_writes_nothing_into_the_catalogue_of_functions(
+    test_stack: Stack, postgres: Settings
+) -> None:
+    counted = "SELECT n_tup_upd FROM pg_stat_sys_tables WHERE relname = 'pg_proc'"
+    with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"].rpartition("/")[0] + "/okr", autocommit=True) as su:
+        before = su.execute(counted).fetchone()
+        Postgres(test_stack).after_start()
+        su.execute("SELECT pg_stat_force_next_flush()")
+        assert su.execute(counted).fetchone() == before
