@@ -13,7 +13,7 @@ app = typer.Typer()
 @app.command()
 def demo(
     data: Annotated[Path | None, typer.Option(help="A folder with key_results.csv and check_ins.csv.")] = None,
-    scale: Annotated[str, typer.Option(help="Of the simulated organisation: default or small.")] = "default",
+    scale: Annotated[str, typer.Option(help="Of the simulated organisation: default, small or large.")] = "default",
 ) -> None:
     """Run the whole pipeline on real services, with a simulated organisation or your own history."""
     from rich.console import Console

@@ -24,7 +24,9 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # of a simulated present
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 Seed = Annotated[int, typer.Option(help="Another number is another organisation.")]
-ScaleName = Annotated[str, typer.Option(help="default (2,000 key results and more) or small (about 200).")]
+ScaleName = Annotated[
+    str, typer.Option(help="default (2,000 key results and more), small (about 200) or large (24,000).")
+]
 
 
 @produce.command("files")

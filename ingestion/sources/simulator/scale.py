@@ -22,6 +22,8 @@ class Scale:
 
 SCALES = {
     "default": Scale("default", teams=40, users=300, hosts=4, host_every_hours=3, views_per_workday=0.9),
+    # The default times ten; only the hosts stay as many.
+    "large": Scale("large", teams=400, users=3_000, hosts=4, host_every_hours=3, views_per_workday=0.9),
     "small": Scale("small", teams=4, users=24, hosts=2, host_every_hours=24, views_per_workday=0.3),
 }
 

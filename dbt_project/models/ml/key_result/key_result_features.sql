@@ -3,131 +3,29 @@
 {#- Days over which recent pace is measured. -#}
 {% set windows = [7, 14, 28] %}
 
-with key_result as (
-    select
-        key_result.key_result_id,
-        key_result.organisation,
-        key_result.final_at,
-        first_version.recorded_at
-    from {{ ref('int_key_result') }} as key_result
-    inner join {{ ref('int_key_result_version') }} as first_version
-        on key_result.key_result_id = first_version.key_result_id and first_version.version_number = 1
-),
-
-known_key_result as (
-    {{ known_versions(ref('int_key_result_version'), 'key_result_id', ['objective_id']) }}
-),
-
-known_objective as (
-    {{ known_versions(ref('int_objective_version'), 'objective_id', ['team_id', 'cycle_id']) }}
-),
-
-known_cycle as (
-    {{ known_versions(ref('int_cycle_version'), 'cycle_id', ['name', 'starts_on', 'ends_on']) }}
-),
-
--- Every version: what counts at a moment is the one that was known then, not a correction that came later.
-check_in as (
-    select
-        key_result_id,
-        checked_in_at,
-        value,
-        confidence,
-        recorded_at,
-        coalesce(superseded_at, 'infinity') as superseded_at
-    from {{ ref('int_check_in_version') }}
-    where not is_final
-),
-
-heard as (
-    select
-        check_in.key_result_id,
-        check_in.checked_in_at as as_of,
-        'check_in' as as_of_kind,
-        greatest(check_in.checked_in_at, min(check_in.recorded_at), min(key_result.recorded_at)) as heard_at
-    from check_in
-    inner join key_result using (key_result_id)
-    where key_result.final_at is null or check_in.checked_in_at < key_result.final_at
-    group by check_in.key_result_id, check_in.checked_in_at
-    union all
-    select key_result.key_result_id, log.data_as_of, 'current', log.data_as_of
-    from key_result
-    cross join {{ ref('int_data_as_of') }} as log
-    where key_result.final_at is null
-),
-
--- The cycle as it was known then: an objective that moves later, or a cycle with other days, changes no earlier row.
--- A baseline is often the outcome of the cycle before: nobody may use it before the cycle's second day.
-placed as (
-    select
-        heard.*,
-        objective.team_id,
-        objective.cycle_id,
-        cycle.name as cycle_name,
-        cycle.starts_on as cycle_start,
-        cycle.ends_on as cycle_end,
-        cycle.starts_on::timestamp at time zone 'UTC' as starts_at,
-        (cycle.ends_on + 1)::timestamp at time zone 'UTC' as ends_at,
-        greatest(
-            (cycle.starts_on + 1)::timestamp at time zone 'UTC',
-            key_result.recorded_at, objective.recorded_at, cycle.recorded_at
-        ) as usable_from
-    from heard
-    inner join key_result using (key_result_id)
-    inner join known_key_result
-        on heard.key_result_id = known_key_result.key_result_id
-        and heard.heard_at >= known_key_result.known_from and heard.heard_at < known_key_result.known_to
-    inner join known_objective as objective
-        on known_key_result.objective_id = objective.objective_id
-        and heard.heard_at >= objective.known_from and heard.heard_at < objective.known_to
-    inner join known_cycle as cycle
-        on objective.cycle_id = cycle.cycle_id
-        and heard.heard_at >= cycle.known_from and heard.heard_at < cycle.known_to
-    where cycle.starts_on is not null and cycle.ends_on is not null
-),
-
-moment as (
-    select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
-    from placed
-    inner join {{ ref('int_data_as_of') }} as log on greatest(placed.heard_at, placed.usable_from) <= log.data_as_of
-),
-
--- The target that held: of the definitions known by then the newest, and before all of them the first.
--- A check-in at the very end of the log stands for the current row.
-defined as (
-    select distinct on (moment.key_result_id, moment.as_of)
-        moment.*,
-        {{ days_between('moment.starts_at', 'moment.as_of') }} as as_of_day,
-        {{ days_between('moment.starts_at', 'moment.ends_at') }} as cycle_days,
-        definition.baseline,
-        definition.target
-    from moment
-    inner join {{ ref('int_key_result_version') }} as definition
-        on moment.key_result_id = definition.key_result_id
-        and definition.recorded_at <= moment.known_at
-        and (definition.version_number = 1 or definition.valid_from <= greatest(moment.as_of, moment.usable_from))
-    order by moment.key_result_id, moment.as_of, moment.as_of_kind, definition.version_number desc
-),
+{%- set moments = ref('int_key_result_moment') %}
 
 -- The trajectory as it was known, by days since the cycle's start: the baseline at day 0, then every check-in.
-point as (
+-- Of a check-in the version counts that was known then, not a correction that came later.
+with point as (
     select
-        defined.key_result_id,
-        defined.as_of,
-        greatest({{ days_between('defined.starts_at', 'check_in.checked_in_at') }}, 0.0) as day,
+        moment.key_result_id,
+        moment.as_of,
+        greatest({{ days_between('moment.starts_at', 'check_in.checked_in_at') }}, 0.0) as day,
         check_in.recorded_at,
         check_in.value,
         check_in.confidence,
         1 as check_ins
-    from defined
-    inner join check_in
-        on defined.key_result_id = check_in.key_result_id
-        and defined.as_of >= check_in.checked_in_at
-        and defined.known_at >= check_in.recorded_at
-        and defined.known_at < check_in.superseded_at
+    from {{ moments }} as moment
+    inner join {{ ref('int_check_in_version') }} as check_in
+        on moment.key_result_id = check_in.key_result_id
+        and moment.as_of >= check_in.checked_in_at
+        and moment.known_at >= check_in.recorded_at
+        and (check_in.superseded_at is null or moment.known_at < check_in.superseded_at)
+    where not check_in.is_final
     union all
     select key_result_id, as_of, 0.0, '-infinity', baseline, null, 0
-    from defined
+    from {{ moments }} as moment
 ),
 
 segment as (
@@ -164,23 +62,23 @@ trajectory as (
 -- A pace counts whole ways from baseline to target by cycle; less than a day says too little, and counts as one.
 measured as (
     select
-        defined.*,
+        moment.*,
         trajectory.value,
         trajectory.confidence,
         trajectory.check_ins,
         trajectory.last_day,
         trajectory.last_day - trajectory.previous_day as days_between_check_ins,
-        {{ progress_ratio('trajectory.value', 'defined.baseline', 'defined.target') }} as progress_ratio,
-        greatest(defined.cycle_days - trajectory.last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
-        (trajectory.value - defined.baseline) / (defined.target - defined.baseline)
-        / greatest(trajectory.last_day, 1.0) * defined.cycle_days as pace
+        {{ progress_ratio('trajectory.value', 'moment.baseline', 'moment.target') }} as progress_ratio,
+        greatest(moment.cycle_days - trajectory.last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
+        (trajectory.value - moment.baseline) / (moment.target - moment.baseline)
+        / greatest(trajectory.last_day, 1.0) * moment.cycle_days as pace
         {%- for days in windows %},
-        coalesce(trajectory.value - trajectory.value_{{ days }}d, 0.0) / (defined.target - defined.baseline)
-        / greatest(least(trajectory.last_day, {{ days }}), 1.0) * defined.cycle_days as pace_{{ days }}d
+        coalesce(trajectory.value - trajectory.value_{{ days }}d, 0.0) / (moment.target - moment.baseline)
+        / greatest(least(trajectory.last_day, {{ days }}), 1.0) * moment.cycle_days as pace_{{ days }}d
         {%- endfor %}
-    from defined
+    from {{ moments }} as moment
     inner join trajectory using (key_result_id, as_of)
-    where defined.as_of_kind = 'current' or trajectory.last_day >= defined.as_of_day
+    where moment.as_of_kind = 'current' or trajectory.last_day >= moment.as_of_day
 ),
 
 logarithmic as (
@@ -225,4 +123,4 @@ select
     features.log_pace_7d + {{ var('trend_damping') }} * (features.log_pace_7d - features.log_pace)
     - features.log_required_pace as log_pace_ratio_trend
 from logarithmic as features
-inner join key_result using (key_result_id)
+inner join {{ ref('int_key_result') }} as key_result using (key_result_id)

@@ -54,5 +54,5 @@ def test_the_past_reaches_over_new_year() -> None:
 
 
 def test_an_unknown_scale_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(PermanentError, match="expected one of default, small"):
+    with pytest.raises(PermanentError, match="expected one of default, large, small"):
         scale_of("huge")
