@@ -3,7 +3,8 @@
 import json
 import math
 import signal
-from collections import Counter
+import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -35,18 +36,37 @@ def produce_files(
     check: Annotated[
         bool, typer.Option("--check", help="Read the files and list what is wrong; send nothing.")
     ] = False,
+    accept_rejects: Annotated[
+        bool, typer.Option("--accept-rejects", help="Send what can be used, however many rows were rejected.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send an organisation's own history. Rows that cannot be used are listed with line and reason."""
-    from ingestion.sources.okr_files.importer import ImportReport, deliver, read_folder
+    """Send an organisation's own history. Rows that cannot be used are listed with line and reason.
+
+    Where more than 10 % of a file's rows are rejected, or a quote, a decimal comma or an encoding makes doubtful what
+    was read, nothing is sent: a terminal is asked, anything else needs --accept-rejects.
+    """
+    from ingestion.sources.okr_files.importer import ImportReport, check_usable, deliver, read_folder
 
     settings = load_settings()
     if not check:
         settings.require("kafka_bootstrap")  # better missed before the files are read
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
-    sent, spooled = (Counter[str](), Counter[str]()) if check else deliver(history, settings)
-    report = ImportReport(folder, history, rejected, sent, spooled)
-    _print(report.as_json(), report.as_lines(), as_json=as_json)
+    report = ImportReport(folder, history, rejected)
+    obstacle = None if accept_rejects else report.obstacle()
+    if check or not history.key_results or obstacle:
+        _print(report.as_json(), report.as_lines(), as_json=as_json)
+    if check:
+        return
+    check_usable(report)
+    if obstacle and not (_is_terminal() and not as_json and typer.confirm(f"{obstacle}. Send the rest?")):
+        raise PermanentError(
+            f"{obstacle}. Nothing was sent. Correct the files and send them again, or send what can be used: "
+            "--accept-rejects."
+        )
+    sent, spooled = deliver(history, settings)
+    report = replace(report, sent=sent, spooled=spooled)
+    _print(report.as_json(), report.sent_lines() if obstacle else report.as_lines(), as_json=as_json)
 
 
 @produce.command("simulation")
@@ -122,6 +142,10 @@ def simulate(
     rows = write_files(organisation(seed, scale_of(scale)), _moment(as_of), out)
     for file, count in rows.items():
         typer.echo(f"{out / file}: {count} rows")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _moment(text: str) -> datetime:

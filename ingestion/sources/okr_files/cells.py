@@ -2,14 +2,18 @@
 
 import math
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
+import msgspec
+
+from lakehouse.contracts.text import fault_of_id, fault_of_name, normalised_id, normalised_name
 from lakehouse.errors import ContractViolation
 
 # float() would also take underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_COMMA = re.compile(r"[+-]?[\d.' ]*,\d+", re.ASCII)
+_FRACTION = re.compile(r"(?<=:\d\d[.,])\d{7,}", re.ASCII)
 LARGEST = 1e15  # as in the contract of a value
 LONGEST_ID = 128  # as in the contract of an id
 _SHOWN = 80
@@ -28,15 +32,32 @@ def text_of(cells: dict[str, str], column: str) -> str:
 
 
 def id_of(cells: dict[str, str], column: str) -> str:
-    """Return a cell that names something.
+    """Return a cell that identifies something, in the form that `lakehouse.contracts.text` gives ids.
 
     Raises:
         ContractViolation: `missing_value` or `bad_id`.
     """
-    text = text_of(cells, column)
-    if len(text) > LONGEST_ID or _CONTROL.search(text):
-        message = f"{column} must be {LONGEST_ID} or fewer characters and no control ones, found {text[:_SHOWN]!r}."
+    text = normalised_id(text_of(cells, column))
+    fault = fault_of_id(text)
+    if fault is None and len(text) > LONGEST_ID:
+        fault = f"has {len(text)} characters"
+    if fault:
+        message = f"{column} must be {LONGEST_ID} or fewer visible characters, found {text[:_SHOWN]!r}, which {fault}."
         raise ContractViolation("bad_id", message)
+    return text
+
+
+def name_in(cells: dict[str, str], column: str) -> str:
+    """Return a cell that names something, in the form that `lakehouse.contracts.text` gives names.
+
+    Raises:
+        ContractViolation: `missing_value`, `nul_character` or `bad_name`.
+    """
+    text = normalised_name(text_of(cells, column))
+    fault = fault_of_name(text)
+    if fault:
+        reason = "nul_character" if "\0" in text else "bad_name"
+        raise ContractViolation(reason, f"{column} must be visible characters, found {text[:_SHOWN]!r}, which {fault}.")
     return text
 
 
@@ -44,11 +65,17 @@ def number_of(cells: dict[str, str], column: str) -> float:
     """Return a cell as a finite number of plain decimal digits.
 
     Raises:
-        ContractViolation: `missing_value`, `not_finite`, `bad_number` or `out_of_range`.
+        ContractViolation: `missing_value`, `not_finite`, `bad_number`, `decimal_comma` or `out_of_range`.
     """
     text = text_of(cells, column)
     if _NOT_FINITE.fullmatch(text):
         raise ContractViolation("not_finite", f"{column} must be a finite number, found {text!r}.")
+    if _COMMA.fullmatch(text):
+        message = (
+            f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}: whether its comma is a decimal one "
+            "cannot be known. Save numbers with a decimal point and without thousands separators."
+        )
+        raise ContractViolation("decimal_comma", message)
     if not _NUMBER.fullmatch(text):
         raise ContractViolation("bad_number", f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}.")
     number = float(text)
@@ -79,7 +106,7 @@ def date_of(cells: dict[str, str], column: str) -> date:
     """
     text = text_of(cells, column)
     try:
-        return date.fromisoformat(text)
+        return _date_of(text)
     except ValueError as error:
         message = f"{column} must be a date such as 2021-03-01, found {text[:_SHOWN]!r}."
         raise ContractViolation("bad_date", message) from error
@@ -93,8 +120,30 @@ def moment_of(cells: dict[str, str], column: str) -> datetime:
     """
     text = text_of(cells, column)
     try:
-        moment = datetime.fromisoformat(text)
+        moment = _moment_of(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         message = f"{column} must be a time such as 2021-03-06T13:36:00Z, found {text[:_SHOWN]!r}."
         raise ContractViolation("bad_date", message) from error
+
+
+def _date_of(text: str) -> date:
+    """Read a date; a time of midnight behind it is what spreadsheets and data frames write for a date."""
+    moment = datetime.fromisoformat(text)
+    if moment.time() != time() or moment.tzinfo:
+        raise ValueError(text)
+    return moment.date()
+
+
+def _moment_of(text: str) -> datetime:
+    """Read a time. More than microseconds are rounded as in a message: there, too, msgspec reads them."""
+    found = _FRACTION.search(text)
+    if not found:
+        return datetime.fromisoformat(text)
+    moment = datetime.fromisoformat(text[: found.start() - 1] + text[found.end() :])
+    return moment.replace(microsecond=0) + _rounded(found[0])
+
+
+def _rounded(digits: str) -> timedelta:
+    whole = msgspec.convert(f"2000-01-01T00:00:00.{digits}Z", datetime)
+    return whole - datetime(2000, 1, 1, tzinfo=UTC)

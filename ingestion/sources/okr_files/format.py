@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A CSV file's name and the columns it must have, in any order."""
+    """A CSV file's name, the columns it must have, in any order, and which of them hold numbers."""
 
     name: str
     columns: tuple[str, ...]
+    numbers: tuple[str, ...]
 
 
 KEY_RESULTS = FileFormat(
@@ -27,11 +28,20 @@ KEY_RESULTS = FileFormat(
         "baseline",
         "target",
     ),
+    numbers=("baseline", "target"),
 )
-CHECK_INS = FileFormat("check_ins.csv", ("key_result_id", "checked_in_at", "value", "confidence", "note"))
+CHECK_INS = FileFormat(
+    "check_ins.csv",
+    ("key_result_id", "checked_in_at", "value", "confidence", "note"),
+    numbers=("value", "confidence"),
+)
 
 FINAL_NOTE = "final value"  # the note of the check-in that closes a key result
 DAYS_TO_CLOSE = 14  # people close a cycle in the days after it; a later "final value" belongs to something else
+
+# Faults of a file's form, not of one row: what else the file says may be read wrongly, so nothing of it is sent unless
+# somebody accepts that.
+FORM_FAULTS = frozenset({"unclosed_quote", "decimal_comma", "not_utf8", "file_cut_short"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Read both files: what can be used, as events in the order of time; every row that cannot, with line and reason.
 
-A check-in must lie in its cycle (first to last day, UTC). Only the one noted "final value" may come up to
-`DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over.
+A check-in must lie in a cycle of its key result (first to last day, UTC). Only the one noted "final value" may come up
+to `DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over. A key result may be carried on into
+later cycles, one row for each; a final value closes the oldest of them that it can close.
 """
 
 import heapq
@@ -18,7 +19,10 @@ from ingestion.sources.okr_files.format import CHECK_INS, DAYS_TO_CLOSE, KEY_RES
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
+from lakehouse.contracts.text import normalised_name
 from lakehouse.errors import ContractViolation, PermanentError
+
+AFTER_CLOSING = timedelta(microseconds=1)  # a key result is carried on when the cycle before was closed
 
 Reject = Callable[[Rejection], None]
 
@@ -27,11 +31,14 @@ Reject = Callable[[Rejection], None]
 class History:
     """Usable rows of both files. `rows_read` counts per file what was used and what was rejected together."""
 
-    key_results: dict[str, KeyResultRow] = field(default_factory=dict)
+    key_results: dict[tuple[str, date], KeyResultRow] = field(default_factory=dict)
     check_ins: dict[tuple[str, datetime], CheckInRow] = field(default_factory=dict)
     rows_read: Counter[str] = field(default_factory=Counter)
     ignored_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    closings: dict[tuple[str, date], datetime] = field(default_factory=dict)
     _cycles: dict[tuple[str, str], tuple[date, date]] = field(default_factory=dict)
+    _of_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
     _unusable: set[str] = field(default_factory=set)
 
     def add_key_result(self, cells: dict[str, str], now: datetime) -> None:
@@ -44,9 +51,12 @@ class History:
             row = key_result_of(cells)
             self._check_key_result(row, now)
         except ContractViolation:
-            self._unusable.add(cells["key_result_id"])
+            self._unusable.add(normalised_name(cells["key_result_id"]))
             raise
-        self.key_results[row.key_result_id] = row
+        self.key_results[row.key_result_id, row.cycle_start] = row
+        rows = self._of_key_result.setdefault(row.key_result_id, [])
+        rows.append(row)
+        rows.sort(key=lambda each: each.cycle_start)
         self._cycles.setdefault(row.cycle_key, (row.cycle_start, row.cycle_end))
 
     def add_check_in(self, cells: dict[str, str], now: datetime) -> None:
@@ -56,13 +66,31 @@ class History:
             ContractViolation: the row cannot be used.
         """
         key_result_id, at, row = check_in_of(cells)
-        key_result = self._check_check_in(key_result_id, at, row, now)
+        key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
+        self._check_check_in(key_result_id, at, row, now)
         self.check_ins[key_result.key_result_id, at] = row  # that text is held already, once
+        if row.is_final:
+            place = key_result.key_result_id, key_result.cycle_start
+            self.closings[place] = max(at, self.closings.get(place, at))
+
+    def key_result_facts(
+        self, row: KeyResultRow, definition: msgspec.Struct
+    ) -> Iterator[tuple[datetime, msgspec.Struct]]:
+        """Yield when a key result's row counts as made: at its cycle's start, but after what closes the cycle before.
+
+        A check-in belongs to the cycle in which its key result then was, so the late closing one to the cycle that it
+        closes. Until then the row before holds, which is said again: an earlier import may not have known the closing.
+        """
+        start = start_of(row.cycle_start)
+        rows = [each for each in self._of_key_result[row.key_result_id] if each.cycle_start < row.cycle_start]
+        closings = [self.closings.get((each.key_result_id, each.cycle_start)) for each in rows]
+        made = max([start, *(at + AFTER_CLOSING for at in closings if at is not None)])
+        if made > start:
+            *_, before = definitions_of(rows[-1])
+            yield start, before
+        yield made, definition
 
     def _check_key_result(self, row: KeyResultRow, now: datetime) -> None:
-        if row.key_result_id in self.key_results:
-            message = f"key_result_id {row.key_result_id!r} stands in an earlier row, which is used."
-            raise ContractViolation("duplicate_key_result_id", message)
         start = start_of(row.cycle_start)
         if start > now:
             raise ContractViolation("cycle_in_future", f"The cycle starts on {row.cycle_start}, which is yet to come.")
@@ -73,18 +101,26 @@ class History:
                 f"here {row.cycle_start} to {row.cycle_end}."
             )
             raise ContractViolation("conflicting_cycle", message)
+        for other in self._of_key_result.get(row.key_result_id, ()):
+            _check_both(row, other)
         for data in definitions_of(row):
             encode_fact(data, start)
 
-    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, now: datetime) -> KeyResultRow:
-        key_result = self.key_results.get(key_result_id)
-        if key_result is None:
+    def _key_result_of(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str) -> KeyResultRow:
+        """Return the key result, in the cycle to which a check-in belongs."""
+        rows = self._of_key_result.get(key_result_id)
+        if rows is None:
             where = "its row was rejected" if key_result_id in self._unusable else f"it is not in {KEY_RESULTS.name}"
             raise ContractViolation("unknown_key_result", f"Key result {key_result_id!r} cannot be used: {where}.")
-        last = key_result.cycle_end + timedelta(days=DAYS_TO_CLOSE if row.is_final else 0)
-        if not key_result.cycle_start <= at.date() <= last:
-            message = f"Expected a day from {key_result.cycle_start} to {last} (its cycle), found {at.date()}."
-            raise ContractViolation("outside_cycle", message)
+        late = timedelta(days=DAYS_TO_CLOSE if row.is_final else 0)
+        for each in rows:
+            if each.cycle_start <= at.date() <= each.cycle_end + late:
+                return each
+        expected = " or ".join(f"{each.cycle_start} to {each.cycle_end + late}" for each in rows)
+        message = f"Expected a day of its cycle in UTC ({expected}), found {cell!r}, which is {at:%Y-%m-%dT%H:%M:%SZ}."
+        raise ContractViolation("outside_cycle", message)
+
+    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, now: datetime) -> None:
         if at > now:
             raise ContractViolation("time_in_future", f"The check-in is of {at.isoformat()}, which is yet to come.")
         told = self.check_ins.get((key_result_id, at))
@@ -93,7 +129,26 @@ class History:
             message = f"A check-in of {at.isoformat()} stands in an earlier row, which is used (value {told.value:g})."
             raise ContractViolation(reason, message)
         encode_fact(check_in_data(key_result_id, at, row), at)
-        return key_result
+
+
+def _check_both(row: KeyResultRow, other: KeyResultRow) -> None:
+    """Check a row beside an earlier one of the same key result: it may be carried on into another cycle.
+
+    Raises:
+        ContractViolation: `duplicate_key_result_id`, `conflicting_organisation` or `overlapping_cycle`.
+    """
+    name = f"key_result_id {row.key_result_id!r}"
+    if row.organisation != other.organisation:
+        message = f"{name} belongs to {other.organisation!r} in an earlier row, which is used, here to another one."
+        raise ContractViolation("conflicting_organisation", message)
+    if row.cycle == other.cycle:
+        raise ContractViolation("duplicate_key_result_id", f"{name} stands in an earlier row, which is used.")
+    if row.cycle_start <= other.cycle_end and other.cycle_start <= row.cycle_end:
+        message = (
+            f"{name} is in {other.cycle!r} until {other.cycle_end} in an earlier row, which is used, and here in "
+            f"{row.cycle!r} from {row.cycle_start}: a day must belong to one cycle."
+        )
+        raise ContractViolation("overlapping_cycle", message)
 
 
 def read_history(folder: Path, *, now: datetime, reject: Reject) -> History:
@@ -116,10 +171,14 @@ def read_history(folder: Path, *, now: datetime, reject: Reject) -> History:
     return history
 
 
+def history_facts(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
+    """Return all facts of a history with their moments, in the order of time, parents before their children."""
+    return heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
+
+
 def history_events(history: History) -> Iterator[EncodedEvent]:
-    """Return all events of a history in the order of time, parents before their children."""
-    timed = heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
-    return (encode_fact(data, at) for at, data in timed)
+    """Return all facts of a history as the events of a first import."""
+    return (encode_fact(data, at) for at, data in history_facts(history))
 
 
 def _read(history: History, table: Table, add: Callable[[dict[str, str]], None], reject: Reject) -> None:
@@ -129,6 +188,8 @@ def _read(history: History, table: Table, add: Callable[[dict[str, str]], None],
         history.rows_read[table.file] += 1
         for rejection in _tried(table, row, add):
             reject(rejection)
+    if notes := table.notes():
+        history.notes[table.file] = notes
 
 
 def _tried(table: Table, row: Row | Rejection, add: Callable[[dict[str, str]], None]) -> Iterator[Rejection]:
@@ -143,13 +204,17 @@ def _tried(table: Table, row: Row | Rejection, add: Callable[[dict[str, str]], N
 
 def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
     told: set[tuple[str, str]] = set()
+    timed: list[tuple[datetime, msgspec.Struct]] = []
     for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
-        for data in definitions_of(row):
+        *parents, key_result = definitions_of(row)
+        for data in parents:
             # The first word on something holds: a team or an owner is the same in each of its rows.
             name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
             if name not in told:
                 told.add(name)
-                yield start_of(row.cycle_start), data
+                timed.append((start_of(row.cycle_start), data))
+        timed += history.key_result_facts(row, key_result)
+    return iter(sorted(timed, key=lambda pair: pair[0]))
 
 
 def _check_ins(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:

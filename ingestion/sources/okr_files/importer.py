@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.events import EncodedEvent
-from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS
-from ingestion.sources.okr_files.history import History, history_events, read_history
+from ingestion.sources.okr_files.format import CHECK_INS, FORM_FAULTS, KEY_RESULTS
+from ingestion.sources.okr_files.history import History, history_facts, read_history
 from ingestion.sources.okr_files.rejected import RejectedRows
-from ingestion.sources.okr_files.translate import SOURCE
+from ingestion.sources.okr_files.sent import SentFacts, sent_facts
+from ingestion.sources.okr_files.translate import SOURCE, encode_fact
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
@@ -21,6 +22,7 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 CONNECT_SECONDS = 10.0  # how long the broker is waited for, before the spool takes the events
+MOST_REJECTED = 0.1  # of a file's rows: with more, what is left is hardly what somebody meant to send
 DRAIN_SECONDS = 60.0  # for what an earlier import left there
 
 
@@ -35,7 +37,7 @@ class ImportReport:
     folder: Path
     history: History
     rejected: RejectedRows
-    sent: Counter[str]
+    sent: Counter[str] = field(default_factory=Counter)
     spooled: Counter[str] = field(default_factory=Counter)
 
     def as_json(self) -> dict[str, Any]:
@@ -48,7 +50,12 @@ class ImportReport:
                 {"file": row.file, "line": row.line, "reason": row.reason, "message": row.message}
                 for row in self.rejected.first
             ],
+            "rejected_kinds": [
+                {"file": kind.file, "reason": kind.reason, "rows": kind.count, "examples": kind.messages}
+                for kind in self.rejected.kinds()
+            ],
             "rejected_rows_file": str(self.rejected.path),
+            "notes": self.history.notes,
             "ignored_columns": {file: list(columns) for file, columns in self.history.ignored_columns.items()},
             "sent": dict(self.sent),
             "spooled": dict(self.spooled),
@@ -62,22 +69,35 @@ class ImportReport:
             lines.append(f"{file}: {rows['read']} rows read = {rows['used']} used + {rows['rejected']} rejected")
         for file, columns in self.history.ignored_columns.items():
             lines.append(f"{file}: columns that are not used: {', '.join(columns)}")
-        lines += [f"  {row.file}, line {row.line}: {row.reason}: {row.message}" for row in self.rejected.first]
-        rejected = sum(self.rejected.by_reason.values())
-        if rejected:
-            more = (
-                f"The first {len(self.rejected.first)} of {rejected} rejected rows are above; all"
-                if (rejected > len(self.rejected.first))
-                else "All rejected rows"
-            )
-            lines.append(f"{more} are listed in {self.rejected.path}")
-        lines += [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
+        for file, notes in self.history.notes.items():
+            lines += [f"{file}: {note}" for note in notes]
+        lines += self.rejected.as_lines()
+        if self.rejected.count:
+            lines.append(f"All {self.rejected.count.total()} rejected rows are listed in {self.rejected.path}")
+        return lines + self.sent_lines()
+
+    def sent_lines(self) -> list[str]:
+        """Return what was sent, for people."""
+        lines = [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
         if self.spooled:
             lines.append(
                 f"Not sent yet: {self.spooled.total()} events wait in the spool on this host's disk. "
                 "`okr produce metrics` or `okr produce spool drain` sends them once the broker takes them."
             )
         return lines
+
+    def obstacle(self) -> str | None:
+        """Say why the history must not be sent unless somebody accepts it; None where nothing stands in the way."""
+        faults = sorted(FORM_FAULTS & self.rejected.by_reason.keys())
+        if faults:
+            return f"What was read may be wrong, for the form of a file is ({', '.join(faults)})"
+        for file, used in self._used().items():
+            rows = self._rows(file, used)
+            if rows["rejected"] > MOST_REJECTED * rows["read"]:
+                return (
+                    f"{rows['rejected']} of {rows['read']} rows of {file} were rejected, more than {MOST_REJECTED:.0%}"
+                )
+        return None
 
     def _used(self) -> dict[str, int]:
         return {KEY_RESULTS.name: len(self.history.key_results), CHECK_INS.name: len(self.history.check_ins)}
@@ -90,18 +110,25 @@ def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, R
     """Read a folder and list the rows that cannot be used in `<state>/rejected_rows.csv`. Nothing is sent yet.
 
     Raises:
-        PermanentError: the folder, a file or the state folder cannot be used, or no key result can.
+        PermanentError: the folder, a file or the state folder cannot be used.
         ContractViolation: a header is missing or wrong.
     """
     with RejectedRows(state) as rejected:
         history = read_history(folder, now=now, reject=rejected.add)
-    if not history.key_results:
-        first = f" The first: line {rejected.first[0].line}: {rejected.first[0].message}" if rejected.first else ""
-        raise PermanentError(
-            f"{folder / KEY_RESULTS.name}: none of its {history.rows_read[KEY_RESULTS.name]} rows can be used, so "
-            f"there is nothing to import; rejected rows are listed in {rejected.path}.{first}"
-        )
     return history, rejected
+
+
+def check_usable(report: ImportReport) -> None:
+    """Check that there is something to import.
+
+    Raises:
+        PermanentError: no key result can be used.
+    """
+    if not report.history.key_results:
+        raise PermanentError(
+            f"{report.folder / KEY_RESULTS.name}: none of its {report.history.rows_read[KEY_RESULTS.name]} rows can be "
+            f"used, so there is nothing to import; rejected rows are listed in {report.rejected.path}."
+        )
 
 
 def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter[str]]:
@@ -111,20 +138,21 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
 
     Raises:
         SpoolFullError: the spool has no room for all of it and kept nothing, or cannot let go of what was sent.
+        RetryableError: another import of this state folder is at work.
     """
     from ingestion.producer import EventProducer
 
     bootstrap = settings.require("kafka_bootstrap")
-    with closing(Spool.of(settings, SOURCE)) as spool:
+    with closing(Spool.of(settings, SOURCE)) as spool, sent_facts(settings.state) as facts:
         try:
             with EventProducer(bootstrap, client_id=SOURCE, connect_seconds=CONNECT_SECONDS) as producer:
                 if _is_drained(spool, bootstrap):
-                    return send_history(history, producer.send), Counter()
+                    return send_history(history, producer.send, facts), Counter()
         except SpoolFullError:
             raise
         except RetryableError as error:
             log.warning("the events go to the spool", reason=str(error))
-        events = list(history_events(history))
+        events = [encode_fact(data, at, facts.revision(data, at)) for at, data in history_facts(history)]
         spool.append(events)
         return Counter(), Counter(event.topic for event in events)
 
@@ -136,10 +164,11 @@ def _is_drained(spool: Spool, bootstrap: str) -> bool:
         return drainer.drain(DRAIN_SECONDS).is_empty
 
 
-def send_history(history: History, send: Callable[[EncodedEvent], None]) -> Counter[str]:
+def send_history(history: History, send: Callable[[EncodedEvent], None], facts: SentFacts) -> Counter[str]:
     """Send a history in the order of time; returns the events sent by topic."""
     sent: Counter[str] = Counter()
-    for event in history_events(history):
+    for at, data in history_facts(history):
+        event = encode_fact(data, at, facts.revision(data, at))
         send(event)
         sent[event.topic] += 1
     return sent

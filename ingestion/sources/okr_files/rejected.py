@@ -1,7 +1,13 @@
-"""The list of rows that could not be used: a CSV in the state folder, counts, and the first few for the screen."""
+"""The list of rows that could not be used: a CSV in the state folder, and for the screen each kind of fault once.
+
+Six hundred rows with one trivial fault must not hide the one that matters: rejections are grouped by file, reason and
+message apart from what stands in the row, and the rarest kinds are shown first.
+"""
 
 import csv
+import re
 from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +17,38 @@ from lakehouse.errors import PermanentError
 
 FILE_NAME = "rejected_rows.csv"
 SHOWN = 20
+EXAMPLES = 3  # of each kind of fault
+KINDS = 25  # shown; a file with more has another fault than its rows
+_own_text = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-+\d.:TZe]*""")
+
+
+@dataclass
+class Kind:
+    """Rejections of one file that differ only in what stands in the row."""
+
+    file: str
+    reason: str
+    count: int = 0
+    messages: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, rejection: Rejection) -> None:
+        """Count a rejection; the first few different messages are kept, with their lines."""
+        self.count += 1
+        if len(self.messages) < EXAMPLES or rejection.message in self.messages:
+            lines = self.messages.setdefault(rejection.message, [])
+            lines.append(rejection.line)
+
+    def as_lines(self) -> list[str]:
+        """Return the kind for people: how often, and examples."""
+        lines = [f"  {self.file}: {self.reason}: {self.count} row{'s' if self.count > 1 else ''}"]
+        told = 0
+        for message, at in self.messages.items():
+            more = f" (and {len(at) - 1} more such lines)" if len(at) > 1 else ""
+            lines.append(f"    line {at[0]}{more}: {message}")
+            told += len(at)
+        if told < self.count:
+            lines.append(f"    and {self.count - told} more")
+        return lines
 
 
 class RejectedRows:
@@ -26,6 +64,7 @@ class RejectedRows:
         self.count: Counter[str] = Counter()
         self.by_reason: Counter[str] = Counter()
         self.first: list[Rejection] = []
+        self._kinds: dict[tuple[str, str, str], Kind] = {}
         self._unfinished = self.path.with_suffix(".csv.part")
         try:
             state.mkdir(parents=True, exist_ok=True)
@@ -44,8 +83,25 @@ class RejectedRows:
         self.by_reason[rejection.reason] += 1
         if len(self.first) < SHOWN:
             self.first.append(rejection)
+        shape = _own_text.sub("", rejection.message)
+        self._kinds.setdefault((rejection.file, rejection.reason, shape), Kind(rejection.file, rejection.reason)).add(
+            rejection
+        )
         message = rejection.message.encode(errors="replace").decode()
         self._writer.writerow((rejection.file, rejection.line, rejection.reason, message))
+
+    def kinds(self) -> list[Kind]:
+        """Return the kinds of faults, the rarest first."""
+        return sorted(self._kinds.values(), key=lambda kind: kind.count)
+
+    def as_lines(self) -> list[str]:
+        """Return for people each kind of fault with its count and examples."""
+        kinds = self.kinds()
+        lines = [line for kind in kinds[:KINDS] for line in kind.as_lines()]
+        if len(kinds) > KINDS:
+            rows = sum(kind.count for kind in kinds[KINDS:])
+            lines.append(f"  and {rows} rows with {len(kinds) - KINDS} more kinds of faults")
+        return lines
 
     def __enter__(self) -> Self:
         return self

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ingestion.sources.okr_files.cells import date_of, id_of, moment_of, number_of, ratio_of, text_of
+from ingestion.sources.okr_files.cells import date_of, id_of, moment_of, name_in, number_of, ratio_of, text_of
 from ingestion.sources.okr_files.format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import SMALLEST_GAIN
@@ -55,10 +55,10 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
     """
     row = KeyResultRow(
         key_result_id=id_of(cells, "key_result_id"),
-        organisation=text_of(cells, "organisation"),
-        team=text_of(cells, "team"),
-        owner_email=cells["owner_email"].lower() or None,
-        cycle=text_of(cells, "cycle"),
+        organisation=name_in(cells, "organisation"),
+        team=name_in(cells, "team"),
+        owner_email=name_in(cells, "owner_email").lower() if cells["owner_email"] else None,
+        cycle=name_in(cells, "cycle"),
         cycle_start=date_of(cells, "cycle_start"),
         cycle_end=date_of(cells, "cycle_end"),
         objective=text_of(cells, "objective"),

@@ -1,18 +1,20 @@
-"""A CSV file as rows of named cells, with line numbers. A broken row costs itself, never the rows after it."""
+"""A CSV file as rows of named cells, with line numbers. What cannot be read is told and costs no other row."""
 
-import csv
-from collections import deque
+import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
 
 from ingestion.sources.okr_files.format import FileFormat, Rejection
-from lakehouse.errors import ContractViolation, PermanentError
+from ingestion.sources.okr_files.header import DELIMITERS, columns_of, read_header
+from ingestion.sources.okr_files.lines import Lines, bad_bytes
+from ingestion.sources.okr_files.records import Record, Records
+from lakehouse.contracts.text import strip
 
-LONGEST_LINE = 120_000  # characters; the csv module itself stops at cells of 131,072
-MOST_LINES_OF_A_ROW = 50  # a cell may hold line ends; a quote that is still open after these is a mistake
+DECIMAL_COMMA = re.compile(r"[+-]?(\d*),(\d+)", re.ASCII)
+_SUSPICIOUS_LINES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,138 +36,119 @@ class Table:
             ContractViolation: its header is missing or wrong; nothing of it may be used.
         """
         self.file = file_format.name
-        self.path = folder / file_format.name
-        self._text = _open(self.path)
+        self._path = folder / file_format.name
+        self._format = file_format
+        self._lines = Lines(self._path)
         try:
-            self._lines = _Lines(self._text)
-            self._columns = self._header(file_format)
+            self._header = read_header(self._path, self._lines, file_format)
         except BaseException:
-            self._text.close()
+            self._lines.close()
             raise
-        self.ignored_columns = tuple(column for column in self._columns if column not in file_format.columns)
+        self.ignored_columns = self._header.surplus(file_format)
+        self._noted: Counter[str] = Counter()
+        self._first_header_again = 0
+        self._long_cells: list[str] = []
 
     def __enter__(self) -> "Table":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._text.close()
+        self._lines.close()
+
+    def notes(self) -> list[str]:
+        """Return what was read in an unusual way, once all rows were: for people, and no fault."""
+        notes = []
+        if self._header.delimiter != ",":
+            notes.append(f"its cells are separated by {DELIMITERS[self._header.delimiter]}")
+        if self._noted["decimal_comma"]:
+            notes.append(f"{self._noted['decimal_comma']} numbers were read with a decimal comma")
+        if self._noted["blank"]:
+            notes.append(f"{self._noted['blank']} blank rows skipped")
+        if self._noted["header"]:
+            notes.append(
+                f"{self._noted['header']} repeated header rows skipped, the first in line {self._first_header_again}"
+            )
+        return notes + self._long_cells[:5]
 
     def __iter__(self) -> Iterator[Row | Rejection]:
-        for line, cells in self._records():
-            if isinstance(cells, Rejection):
-                yield cells
-            elif len(cells) > 1 or any(cell.strip() for cell in cells):
-                yield self._row(line, cells)
-
-    def _row(self, line: int, cells: list[str]) -> Row | Rejection:
-        width = len(self._columns)
-        if len(cells) < width or any(cell.strip() for cell in cells[width:]):
-            return self._reject(
-                line, "wrong_cell_count", f"Expected {width} cells as in the header, found {len(cells)}."
-            )
-        if _holds_bad_bytes(cells):
-            return self._reject(line, "not_utf8", "The row holds bytes that are not UTF-8. Save the file as UTF-8.")
-        return Row(line, {column: cell.strip() for column, cell in zip(self._columns, cells, strict=False)})
-
-    def _records(self) -> Iterator[tuple[int, list[str] | Rejection]]:
-        """Each record with the line it begins at. When a record breaks, only its first line is given up."""
-        while True:
-            taken: list[str] = []
-            line = self._lines.number + 1
-            try:
-                cells = next(csv.reader(self._take(taken), strict=True), None)
-            except csv.Error as error:
-                yield line, self._broken(line, taken, str(error))
-                continue
-            if cells is None:
-                return
-            if len(taken) > 1 and len(cells) != len(self._columns):
-                yield line, self._broken(line, taken, f"the row then goes on to line {line + len(taken) - 1}")
-            elif max(map(len, taken)) > LONGEST_LINE:
-                yield line, self._broken(line, taken, "too long")
+        records = Records(self._lines, self._header.delimiter, len(self._header.columns))
+        has_decimal_commas = self._header.delimiter != "," and self._has_decimal_commas()
+        columns = self._header.columns
+        for record in records:
+            cells = [strip(cell) for cell in record.cells]
+            if not (record.reason or any(cells)):
+                self._noted["blank"] += 1
+            elif not record.reason and (found := self._header_again(cells)):
+                columns = found
+                self._first_header_again = self._first_header_again or record.line
+                self._noted["header"] += 1
+            elif rejection := self._rejection(record, cells, len(columns)):
+                yield rejection
             else:
-                yield line, cells
+                row = dict(zip(reversed(columns), reversed(cells[: len(columns)]), strict=True))
+                self._note_long(record)
+                yield Row(record.line, self._with_points(row) if has_decimal_commas else row)
 
-    def _take(self, taken: list[str]) -> Iterator[str]:
-        while len(taken) < MOST_LINES_OF_A_ROW and (text := self._lines.read()) is not None:
-            taken.append(text)
-            yield text
-
-    def _broken(self, line: int, taken: list[str], why: str) -> Rejection:
-        self._lines.put_back(taken[1:])
-        if len(taken[0]) > LONGEST_LINE:
-            return self._reject(line, "line_too_long", f"A line may have at most {LONGEST_LINE} characters.")
-        if '"' in taken[0]:
-            return self._reject(
-                line, "unbalanced_quotes", f"A quote is opened and not closed where it should be: {why}."
+    def _rejection(self, record: Record, cells: list[str], width: int) -> Rejection | None:
+        if record.reason:
+            return Rejection(self.file, record.line, record.reason, record.message)
+        if len(cells) < width or any(cells[width:]):
+            lines = f" (lines {record.line} to {record.last_line})" if record.last_line > record.line else ""
+            message = f"Expected {width} cells as in the header, found {len(cells)}{lines}."
+            return Rejection(self.file, record.line, "wrong_cell_count", message)
+        if strange := bad_bytes("".join(cells)):
+            found = f"{strange[0]:#04x}"
+            guess = strange[:1].decode("cp1252", errors="replace")
+            message = (
+                f"The row holds bytes that are not UTF-8, the first is {found} ({guess!r} if the file is "
+                "Windows-1252). Save the file as 'CSV UTF-8'."
             )
-        return self._reject(line, "bad_csv", f"Not a row of CSV: {why}.")
+            return Rejection(self.file, record.line, "not_utf8", message)
+        return None
 
-    def _reject(self, line: int, reason: str, message: str) -> Rejection:
-        return Rejection(self.file, line, reason, message)
+    def _header_again(self, cells: list[str]) -> tuple[str, ...] | None:
+        """Return the columns where a row is a header: files were joined. They may stand in another order from there."""
+        if not any(cell[:3].casefold() == "key" for cell in cells):
+            return None
+        columns = columns_of(cells, self._format)
+        return columns if all(columns.count(column) == 1 for column in self._format.columns) else None
 
-    def _header(self, file_format: FileFormat) -> list[str]:
-        first = self._lines.read()
-        expected = ",".join(file_format.columns)
-        if first is None or not first.strip():
-            raise ContractViolation(
-                "missing_header", f"{self.path}: expected the header {expected} in line 1, found nothing."
+    def _note_long(self, record: Record) -> None:
+        """Note a cell that may be rows: two quotes that were forgotten make one of them, valid, but hardly meant."""
+        if record.last_line == record.line:
+            return
+        inner = [line for cell in record.cells for line in cell.splitlines()[1:]]
+        width = len(self._header.columns)
+        alike = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
+        if alike >= _SUSPICIOUS_LINES:
+            self._long_cells.append(
+                f"lines {record.line} to {record.last_line} are one row with a quoted cell, {alike} of them look like "
+                "rows: if they are, a quote is missing"
             )
-        if first.startswith(("\udcff\udcfe", "\udcfe\udcff")):
-            raise ContractViolation("not_utf8", f"{self.path} is UTF-16. Save it as CSV in UTF-8.")
-        found = [cell.strip() for cell in next(csv.reader([first]), [])]
-        shown = "".join(c if c.isprintable() else "?" for c in ", ".join(found))[:500]
-        missing = [column for column in file_format.columns if column not in found]
-        if missing:
-            hint = " Is it separated by semicolons or tabs? Save it with commas." if len(found) == 1 else ""
-            raise ContractViolation(
-                "wrong_header",
-                f"{self.path}: expected the columns {expected}; found {shown}; missing {', '.join(missing)}.{hint}",
-            )
-        twice = sorted({column for column in found if column and found.count(column) > 1})
-        if twice:
-            raise ContractViolation("wrong_header", f"{self.path}: columns named twice: {', '.join(twice)}.")
-        return found
+
+    def _has_decimal_commas(self) -> bool:
+        """Say whether all numbers of the file that have a comma are surely decimal, and none has a point."""
+        is_sure = False
+        with Lines(self._path) as lines:
+            header = read_header(self._path, lines, self._format)
+            places = [header.columns.index(column) for column in self._format.numbers]
+            for record in Records(lines, header.delimiter, len(header.columns)):
+                for place in places:
+                    number = strip(record.cells[place]) if place < len(record.cells) else ""
+                    if "." in number:
+                        return False
+                    is_sure = is_sure or _is_surely_decimal(number)
+        return is_sure
+
+    def _with_points(self, row: dict[str, str]) -> dict[str, str]:
+        for column in self._format.numbers:
+            if DECIMAL_COMMA.fullmatch(row[column]):
+                self._noted["decimal_comma"] += 1
+                row[column] = row[column].replace(",", ".")
+        return row
 
 
-class _Lines:
-    """Physical lines of a text, and the number of the one read last; lines can be put back."""
-
-    def __init__(self, text: TextIO) -> None:
-        self.number = 0
-        self._text = text
-        self._ahead: deque[str] = deque()
-
-    def read(self) -> str | None:
-        line = self._ahead.popleft() if self._ahead else self._next_of_file()
-        self.number += line is not None
-        return line
-
-    def put_back(self, lines: list[str]) -> None:
-        self._ahead.extendleft(reversed(lines))
-        self.number -= len(lines)
-
-    def _next_of_file(self) -> str | None:
-        line = self._text.readline(LONGEST_LINE + 1)
-        rest = line if len(line) > LONGEST_LINE else ""  # a line without an end must not fill the memory
-        while rest and not rest.endswith(("\n", "\r")):
-            rest = self._text.readline(LONGEST_LINE)
-        return line or None
-
-
-def _open(path: Path) -> TextIO:
-    try:
-        return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise PermanentError(f"{path}: expected a CSV file that can be read, but: {error.strerror}.") from error
-
-
-def _holds_bad_bytes(cells: list[str]) -> bool:
-    text = "".join(cells)
-    if text.isascii():
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return True
-    return False
+def _is_surely_decimal(number: str) -> bool:
+    """Say whether a comma is no thousands separator: 1,234 may be either, 12,5 and 0,125 and 1234,567 only one."""
+    found = DECIMAL_COMMA.fullmatch(number)
+    return found is not None and (len(found[2]) != 3 or found[1] in {"", "0"} or len(found[1]) > 3)

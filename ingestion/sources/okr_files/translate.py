@@ -1,7 +1,8 @@
 """Facts to events: deterministic ids and bytes, so that a second import of the same rows makes only duplicates.
 
-A corrected value has another event id but the same check-in id. Ids are read off the file's own names:
-`organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`; longer ones and objectives are hashed.
+A corrected value has another event id but the same check-in id; a correction back to the first value, too. Ids are read
+off the file's own names: `organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`; longer ones and
+objectives are hashed.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
+from lakehouse.contracts.text import fault_of_id, normalised_name
 from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 
@@ -30,7 +32,7 @@ def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
     organisation = name_of("organisation", row.organisation)
     team = name_of("team", row.organisation, row.team)
     cycle = name_of("cycle", row.organisation, row.cycle)
-    objective = hash_of("objective", row.organisation, row.team, row.cycle, row.objective)
+    objective = hash_of("objective", row.organisation, row.team, row.cycle, normalised_name(row.objective))
     yield OrganisationDefined(organisation_id=organisation, name=row.organisation)
     yield TeamDefined(team_id=team, organisation_id=organisation, name=row.team)
     if row.owner_email:
@@ -71,7 +73,7 @@ def check_in_data(key_result_id: str, at: datetime, row: CheckInRow) -> CheckInR
 def name_of(kind: str, *parts: str) -> str:
     """Return a readable id of names inside each other; a hash where that would be ambiguous or no id at all."""
     name = "/".join(parts)
-    if len(name) > LONGEST_ID or not name.isprintable() or any("/" in part for part in parts):
+    if len(name) > LONGEST_ID or fault_of_id(name) or any("/" in part for part in parts):
         return hash_of(kind, *parts)
     return name
 
@@ -87,11 +89,12 @@ def start_of(day: date) -> datetime:
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
-def encode_fact(data: msgspec.Struct, at: datetime) -> EncodedEvent:
-    """Frame an imported fact; it brings no recording time, and is flagged so.
+def encode_fact(data: msgspec.Struct, at: datetime, revision: int = 0) -> EncodedEvent:
+    """Frame an imported fact; it brings no recording time, and is flagged so. `revision` as in `sent.SentFacts`.
 
     Raises:
         ContractViolation: the fact breaks its contract.
     """
-    event_id = uuid7_of(at, SOURCE, type(data).__name__, msgspec.json.encode(data).decode())
+    parts = [SOURCE, type(data).__name__, msgspec.json.encode(data).decode()]
+    event_id = uuid7_of(at, *parts, *([str(revision)] if revision else []))
     return encode(data, at=at, source=SOURCE, event_id=event_id, recorded_at=at, recorded_assumed=True)

@@ -177,3 +177,57 @@ def test_a_wrong_header_is_told_before_a_broker_is_looked_for(tmp_path: Path, mo
     (tmp_path / "key_results.csv").write_text("id,title\n")
     with pytest.raises(OkrError, match="found id, title"):
         _run("produce", "files", str(tmp_path))
+
+
+def _folder_with_rejects(folder: Path, rejected: int, used: int) -> Path:
+    folder.mkdir()
+    header = (
+        "key_result_id,organisation,team,owner_email,cycle,cycle_start,cycle_end,objective,key_result,unit,baseline"
+    )
+    row = "kr-1,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,20,5"
+    (folder / "key_results.csv").write_text(f"{header},target\n{row}\n")
+    rows = [
+        f"kr-1,2026-01-{1 + n // 24:02}T{n % 24:02}:00:00Z,{'x' if n < rejected else n},,"
+        for n in range(used + rejected)
+    ]
+    (folder / "check_ins.csv").write_text("\n".join(["key_result_id,checked_in_at,value,confidence,note", *rows]))
+    return folder
+
+
+def test_a_history_of_which_most_is_rejected_is_sent_only_if_that_is_accepted(
+    kafka: Settings, environment: Path
+) -> None:
+    folder = _folder_with_rejects(environment / "out", rejected=59, used=3)
+    before = _held(kafka.kafka_bootstrap)
+    result = RUNNER.invoke(app, ["produce", "files", str(folder)])
+
+    assert isinstance(result.exception, OkrError)
+    assert "59 of 62 rows of check_ins.csv were rejected, more than 10%" in str(result.exception)
+    assert "--accept-rejects" in str(result.exception)
+    assert "bad_number: 59 rows" in result.stdout
+    assert _held(kafka.kafka_bootstrap) == before
+    assert "sent to okr_user_events: 8 events" in _run("produce", "files", str(folder), "--accept-rejects")
+    assert _held(kafka.kafka_bootstrap).total() == before.total() + 8
+
+
+@pytest.mark.parametrize(("answer", "sends"), [("y\n", 8), ("n\n", 0)])
+def test_a_terminal_is_asked_whether_the_rest_is_sent(
+    kafka: Settings, environment: Path, monkeypatch: pytest.MonkeyPatch, answer: str, sends: int
+) -> None:
+    folder = _folder_with_rejects(environment / "out", rejected=59, used=3)
+    before = _held(kafka.kafka_bootstrap).total()
+    monkeypatch.setattr("ingestion.sources.commands._is_terminal", lambda: True)
+    result = RUNNER.invoke(app, ["produce", "files", str(folder)], input=answer)
+
+    assert "Send the rest?" in result.stdout
+    assert isinstance(result.exception, OkrError) == (sends == 0)
+    assert _held(kafka.kafka_bootstrap).total() == before + sends
+
+
+def test_a_quote_that_is_never_closed_stops_an_import_however_few_rows_it_costs(environment: Path) -> None:
+    folder = _folder_with_rejects(environment / "out", rejected=0, used=60)
+    with (folder / "check_ins.csv").open("a") as file:
+        file.write('\nkr-1,2026-01-20T10:00:00Z,1,,"open\n')
+    with pytest.raises(OkrError, match="unclosed_quote"):
+        _run("produce", "files", str(folder))
+    assert "unclosed_quote" in _run("produce", "files", str(folder), "--check")

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ingestion.events import EncodedEvent, decode
-from ingestion.sources.okr_files.importer import ImportReport, read_folder, send_history
+from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder, send_history
+from ingestion.sources.okr_files.sent import sent_facts
 from ingestion.sources.okr_files.translate import name_of
 from lakehouse.errors import PermanentError
 
@@ -84,7 +85,8 @@ def test_the_account_of_every_row_is_in_the_report_and_in_the_state_folder(
         file.write("kr-2,2026-01-20T10:00:00Z,x,,\nkr-2,2026-01-21T10:00:00Z,y,,\n")
     sent: list[EncodedEvent] = []
     history, rejected = read_folder(folder, state=tmp_path / "state", now=now)
-    report = ImportReport(folder, history, rejected, send_history(history, sent.append))
+    with sent_facts(tmp_path / "state") as facts:
+        report = ImportReport(folder, history, rejected, send_history(history, sent.append, facts))
 
     assert report.as_json()["rows"] == {
         "key_results.csv": {"read": 2, "used": 2, "rejected": 0},
@@ -99,11 +101,13 @@ def test_the_account_of_every_row_is_in_the_report_and_in_the_state_folder(
     ]
 
 
-def test_an_import_without_a_usable_key_result_fails_and_says_why(folder: Path, tmp_path: Path, now: datetime) -> None:
+def test_an_import_without_a_usable_key_result_fails_and_lists_why(folder: Path, tmp_path: Path, now: datetime) -> None:
     header = (folder / "key_results.csv").read_text().splitlines()[0]
     row = "kr-1,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,7,7"
     (folder / "key_results.csv").write_text(f"{header}\n{row}\n")
+    report = ImportReport(folder, *read_folder(folder, state=tmp_path / "state", now=now))
 
-    with pytest.raises(PermanentError, match=r"none of its 1 rows can be used.*line 2.*must differ"):
-        read_folder(folder, state=tmp_path / "state", now=now)
+    with pytest.raises(PermanentError, match="none of its 1 rows can be used"):
+        check_usable(report)
+    assert any("line 2" in line and "must differ" in line for line in report.as_lines())
     assert (tmp_path / "state" / "rejected_rows.csv").read_text().count("target_equals_baseline") == 1

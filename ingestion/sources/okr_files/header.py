@@ -1,0 +1,99 @@
+"""The header of a CSV file: which delimiter the file has, and which column stands where."""
+
+import csv
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.sources.okr_files.format import FileFormat
+from ingestion.sources.okr_files.lines import Lines
+from lakehouse.contracts.text import normalised_name
+from lakehouse.errors import ContractViolation
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_MOST_LINES = 50  # of a header whose cells hold line ends
+_separator_line = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
+_any_delimiter = re.compile("[" + "".join(DELIMITERS) + "]")
+_gap = re.compile(r"[\s_-]+")
+
+
+@dataclass(frozen=True)
+class Header:
+    """Where each column stands; surplus ones are named as the file does."""
+
+    columns: tuple[str, ...]
+    delimiter: str
+
+    def surplus(self, file_format: FileFormat) -> tuple[str, ...]:
+        """Return the columns that the format does not ask for, each name once."""
+        return tuple(dict.fromkeys(name for name in self.columns if name and name not in file_format.columns))
+
+
+def read_header(path: Path, lines: Lines, file_format: FileFormat) -> Header:
+    """Read lines up to the header's last one. Blank lines before it, and Excel's `sep=;`, are skipped.
+
+    Raises:
+        ContractViolation: `missing_header` or `wrong_header`.
+    """
+    expected = ",".join(file_format.columns)
+    text = _first_text(lines)
+    if not text:
+        raise ContractViolation(
+            "missing_header", f"{path}: expected the header {expected} in line 1, found nothing but blank lines."
+        )
+    candidates = [Header(columns_of(_cells(text, each), file_format), each) for each in DELIMITERS]
+    best = max(candidates, key=lambda header: len(set(header.columns) & set(file_format.columns)))
+    missing = [column for column in file_format.columns if column not in best.columns]
+    if missing:
+        best = best if len(missing) < len(file_format.columns) else candidates[0]
+        raise ContractViolation("wrong_header", f"{path}: {_wrong(best, missing, expected)}")
+    twice = [column for column in file_format.columns if best.columns.count(column) > 1]
+    if twice:
+        raise ContractViolation(
+            "wrong_header",
+            f"{path}: columns named twice: {', '.join(twice)}. Which one counts cannot be known: keep one of each.",
+        )
+    return best
+
+
+def columns_of(cells: list[str], file_format: FileFormat) -> tuple[str, ...]:
+    """Return a header's cells as column names: `Key result ID` names key_result_id, too."""
+    known = {_gap.sub("_", column): column for column in file_format.columns}
+    names = [normalised_name(cell) for cell in cells]
+    return tuple(known.get(_gap.sub("_", name.casefold()), name) for name in names)
+
+
+def _first_text(lines: Lines) -> str:
+    """Return the first text that is not blank: a line, or several where a cell of it holds line ends."""
+    for line in lines:
+        is_blank = not any(normalised_name(cell) for cell in _any_delimiter.split(line))
+        if is_blank or _separator_line.fullmatch(line):
+            continue
+        text, count = line.lstrip("\ufeff"), 1
+        while text.count('"') % 2 and count < _MOST_LINES and (more := lines.read()) is not None:
+            text, count = text + more, count + 1
+        return text
+    return ""
+
+
+def _cells(text: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader(text.splitlines(keepends=True), delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
+
+
+def _wrong(header: Header, missing: list[str], expected: str) -> str:
+    found = ", ".join(header.columns)
+    shown = "".join(character if character.isprintable() else "?" for character in found)[:500]
+    surplus = {name.casefold(): name for name in header.columns}
+    near = [
+        f"{alike[0]!r} looks like {column}"
+        for column in missing
+        if (alike := difflib.get_close_matches(column, surplus, n=1, cutoff=0.75))
+    ]
+    hint = f" ({'; '.join(near)})" if near else ""
+    known = ", ".join(f"{name}" for name in DELIMITERS.values())
+    form = f" Cells may be separated by {known}." if len(header.columns) == 1 else ""
+    return f"expected the columns {expected}; found {shown}; missing {', '.join(missing)}{hint}.{form}"

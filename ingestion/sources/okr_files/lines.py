@@ -1,0 +1,94 @@
+"""A file's text, line by line, in the encoding that its byte-order mark names. Bytes that are no text stay seen."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lakehouse.errors import ContractViolation, PermanentError
+
+LONGEST = 16 * 2**20  # characters of a line or of a record: more is no row, and must not fill the memory
+
+# The longer marks first: UTF-32's begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_OTHER_FORMATS = (
+    (b"PK\x03\x04", "an Excel or OpenDocument workbook, or another archive"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel workbook"),
+    (b"\x1f\x8b", "compressed (gzip)"),
+    (b"PAR1", "a Parquet file"),
+    (b"%PDF", "a PDF"),
+)
+
+
+class Lines:
+    """Physical lines of a file with the number of the one read last, from 1. Iterate, or `read` one."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            PermanentError: it cannot be opened.
+            ContractViolation: `not_csv` or `not_utf8`: it is no text that can be read.
+        """
+        self.number = 0
+        self.is_too_long = False
+        try:
+            with path.open("rb") as file:
+                head = file.read(512)
+            # Bytes that are not UTF-8 become lone surrogates, by which they are found in their row.
+            encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
+            errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
+            self._text = path.open(encoding=encoding, errors=errors, newline="")
+        except OSError as error:
+            raise PermanentError(f"{path}: expected a CSV file that can be read, but: {error.strerror}.") from error
+        try:
+            _check_format(path, head, encoding)
+        except ContractViolation:
+            self.close()
+            raise
+
+    def read(self) -> str | None:
+        """Return the next line with its end, None after the last one; a line that never ends is the last one."""
+        if self.is_too_long:
+            return None
+        line = self._text.readline(LONGEST + 1)
+        self.number += bool(line)
+        self.is_too_long = len(line) > LONGEST
+        return line or None
+
+    def __iter__(self) -> Iterator[str]:
+        while (line := self.read()) is not None:
+            yield line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._text.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def bad_bytes(text: str) -> bytes:
+    """Return the bytes of a text that were not UTF-8."""
+    if text.isascii():
+        return b""
+    return bytes(ord(character) - 0xDC00 for character in text if "\udc80" <= character <= "\udcff")
+
+
+def _check_format(path: Path, head: bytes, encoding: str) -> None:
+    for magic, name in _OTHER_FORMATS:
+        if head.startswith(magic):
+            raise ContractViolation("not_csv", f"{path} is {name}. Save the sheet as CSV in UTF-8.")
+    if encoding == "utf-8-sig" and head.count(0) > len(head) // 4:
+        raise ContractViolation(
+            "not_utf8", f"{path} looks like UTF-16 without a byte-order mark. Save it as CSV in UTF-8."
+        )

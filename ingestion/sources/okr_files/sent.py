@@ -1,0 +1,86 @@
+"""What imports of this state folder sent last, so that a value that is changed and changed back is sent again.
+
+An event's id is made of its fact. The same fact twice is one event, which makes an import safe to repeat; but a value
+that returns to what it was would be taken for the first event, too. So each fact that can change counts its revisions
+here, and the count is part of the id. Where this file is lost, ids are those of a first import again.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.warehouse import read_sql
+
+PACKAGE = "ingestion.sources.okr_files"
+FILE_NAME = "imported.sqlite"
+BUSY_SECONDS = 5.0
+
+
+class SentFacts:
+    """Revisions of facts within one import: `revision` asks and remembers, what is remembered is kept at its end."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._find, self._keep = read_sql(PACKAGE, "sent_find"), read_sql(PACKAGE, "sent_keep")
+
+    def revision(self, data: msgspec.Struct, at: datetime) -> int:
+        """Return how often a fact was changed by imports until it says what it says now."""
+        fact = _digest(type(data).__name__, str(getattr(data, data.__struct_fields__[0])), at.isoformat())
+        content = _digest(msgspec.json.encode(data).decode())
+        found = self._connection.execute(self._find, {"fact": fact}).fetchone()
+        if found is not None and found[0] == content:
+            return int(found[1])
+        revision = 0 if found is None else int(found[1]) + 1
+        self._connection.execute(self._keep, {"fact": fact, "content": content, "revision": revision})
+        return revision
+
+
+@contextmanager
+def sent_facts(state: Path) -> Iterator[SentFacts]:
+    """Open the record for one import. It is kept only if the import ends well: events were sent, or are in the spool.
+
+    Raises:
+        RetryableError: another import of this state folder is at work.
+        PermanentError: the file cannot be used.
+    """
+    path = state / FILE_NAME
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    try:
+        with _explained(path):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(read_sql(PACKAGE, "sent_table"))
+        yield SentFacts(connection)
+        with _explained(path):
+            connection.execute("COMMIT")
+    finally:
+        connection.close()  # what was not committed is undone
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> PermanentError | RetryableError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return RetryableError(f"Another import holds {path}. Wait until it has ended, then import again.")
+    return PermanentError(
+        f"The record of earlier imports, {path}, cannot be used ({error}). May this user write there? If it is "
+        "damaged, move it away: imports then start a new one."
+    )
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\x1f".join(parts).encode()).digest()[:16]

@@ -1,0 +1,3 @@
+select content, revision
+from sent_fact
+where fact = :fact;

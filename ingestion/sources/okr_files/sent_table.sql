@@ -1,0 +1,6 @@
+-- Grain: one fact that an import sent. `content` is a digest of what it said last, `revision` how often that changed.
+create table if not exists sent_fact (
+    fact blob primary key,
+    content blob not null,
+    revision integer not null
+) without rowid;

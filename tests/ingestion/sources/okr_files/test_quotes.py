@@ -1,0 +1,84 @@
+"""Quotes: one that is closed later is one cell; the inside of a quote is never read as rows."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Read = Callable[..., Any]
+FALSE_ROW = "kr-1,2026-01-20T10:00:00Z,99,0.9,never said\n"
+NEXT = "kr-1,2026-01-30T10:00:00Z,7,,\n"
+
+
+def _values(reading: Any) -> list[float]:
+    return [row.value for row in reading.history.check_ins.values()]
+
+
+@pytest.mark.parametrize("lines", [2, 60, 400])
+def test_a_note_of_many_lines_is_one_cell_whatever_stands_in_it(read: Read, lines: int) -> None:
+    note = "".join(f"minute {number}\n" for number in range(lines)) + FALSE_ROW
+    reading = read(more_check_ins=f'kr-2,2026-01-20T10:00:00Z,1,,"{note}end"\n{NEXT}')
+
+    assert reading.reasons == []
+    assert _values(reading) == [18, 31, 6, 1, 7]
+    assert FALSE_ROW in list(reading.history.check_ins.values())[3].note
+
+
+def test_a_quote_that_is_never_closed_costs_the_rest_and_no_row_is_made_of_it(read: Read) -> None:
+    reading = read(more_check_ins='kr-2,2026-01-20T10:00:00Z,1,,"open\n' + FALSE_ROW + NEXT)
+
+    assert reading.reasons == [("check_ins.csv", 5, "unclosed_quote")]
+    assert "nothing of lines 5 to 7 is read" in reading.rejected[0].message
+    assert _values(reading) == [18, 31, 6]
+
+
+@pytest.mark.parametrize(
+    ("note", "lines"),
+    [
+        ('"one\nsaid "yes" to\n' + FALSE_ROW + 'bye"', 4),
+        ('"one "two\n' + FALSE_ROW + 'three"', 3),
+        ('"open\nkr-1,2026-01-20T10:00:00Z,99,,"fine, ok"', 2),
+    ],
+)
+def test_unbalanced_quotes_over_several_lines_cost_those_lines(read: Read, note: str, lines: int) -> None:
+    reading = read(more_check_ins=f"kr-2,2026-01-20T10:00:00Z,1,,{note}\n{NEXT}")
+
+    assert reading.reasons == [("check_ins.csv", 5, "unclosed_quote")]
+    assert f"lines 5 to {4 + lines}" in reading.rejected[0].message
+    assert _values(reading) == [18, 31, 6, 7]
+
+
+@pytest.mark.parametrize("cell", ['"a" word', 'say "a word"', '"a "word" of it"', '5" pipe', '"with ""doubled"" ones"'])
+def test_quotes_that_are_balanced_within_their_line_cost_at_most_it(read: Read, cell: str) -> None:
+    row = f"kr-9,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,{cell},days,1,2\n"
+    reading = read(more_key_results=row + row.replace("kr-9", "kr-10").replace(cell, "A title"))
+
+    assert [name for name, _ in reading.history.key_results][-1] == "kr-10"
+    assert {reason for _, _, reason in reading.reasons} <= {"unbalanced_quotes"}
+
+
+def test_a_quote_after_a_space_opens_a_cell(read: Read) -> None:
+    reading = read(more_check_ins='kr-2, 2026-01-20T10:00:00Z, 1, , "first, then\nsecond"\n')
+    assert [row.note for row in reading.history.check_ins.values()][-1] == "first, then\nsecond"
+
+
+def test_two_forgotten_quotes_that_swallow_rows_are_noted(read: Read) -> None:
+    swallowed = "".join(f"kr-1,2026-01-{day}T10:00:00Z,{day},,\n" for day in range(20, 25))
+    reading = read(more_check_ins=f'kr-2,2026-01-20T10:00:00Z,1,,"open\n{swallowed}kr-1,2026-01-28T10:00:00Z,1,,"\n')
+
+    (note,) = reading.history.notes["check_ins.csv"]
+    assert "lines 5 to 11 are one row" in note
+    assert "6 of them look like rows" in note
+
+
+def test_a_line_that_never_ends_and_a_cell_without_end_stop_the_file_without_filling_the_memory(
+    read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lines", "records"):
+        monkeypatch.setattr(f"ingestion.sources.okr_files.{module}.LONGEST", 500_000)
+    endless = read(more_check_ins=f"kr-2,2026-01-20T10:00:00Z,1,,{'n' * 600_000}\n{NEXT}")
+    quoted = read(more_check_ins='kr-2,2026-01-20T10:00:00Z,1,,"' + "note\n" * 120_000 + NEXT)
+
+    assert endless.reasons == [("check_ins.csv", 5, "file_cut_short")]
+    assert quoted.reasons == [("check_ins.csv", 5, "unclosed_quote")]
+    assert _values(endless) == _values(quoted) == [18, 31, 6]
