@@ -20,6 +20,7 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
+ANALYZED_FROM = 10_000  # rows of one load that may change what PostgreSQL knows of the table
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -52,6 +53,8 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             waiting = find_waiting(lake_uri, topic, read_watermarks(connection, topic), bound)
             copied = _copy(connection, topic, waiting)
             _write_watermarks(connection, topic, waiting.ends())
+            if copied >= ANALYZED_FROM:  # the models are planned now, before PostgreSQL would look by itself
+                connection.execute(sql.SQL("ANALYZE raw.{}").format(sql.Identifier(topic)))
             return copied
     except errors.UniqueViolation as error:
         raise InvariantBroken(

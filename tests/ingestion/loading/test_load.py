@@ -136,3 +136,14 @@ def test_watermarks_from_before_clusters_were_kept_take_the_lakes(pipeline: Sett
     assert load(pipeline)[TOPIC] == 0
     assert watermark_clusters(pipeline) == known
     assert verify(pipeline).passed
+
+
+def test_a_large_load_leaves_statistics_for_the_models_that_follow(
+    pipeline: Settings, land_check_ins: Land, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.loading.copy.ANALYZED_FROM", 40)  # too few for PostgreSQL to look by itself
+    land_check_ins(0, 45)
+    load(pipeline)
+    with psycopg.connect(pipeline.require("dsn_loader")) as connection:
+        query = "SELECT reltuples FROM pg_class WHERE oid = 'raw.okr_user_events'::regclass"
+        assert connection.execute(query).fetchone() == (45,)

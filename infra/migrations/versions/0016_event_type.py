@@ -1,0 +1,11 @@
+"""Events of one type are found by an index; the loader may renew the statistics of what it loads."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0016"
+down_revision = "0015"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
