@@ -5,29 +5,30 @@ transaction. Started by landed events (asset `okr_user_events_landed`) and once 
 
 **Owner**: data-platform
 
+**Every task may be cleared at any time**, alone or with what follows it: what a try before has done is found and not
+done twice. What a failed run loaded is published by the next one, which catch_up_dag starts if nothing else does.
+
 **When it fails** the last publication stays in place; readers notice nothing but its age. Read the failed task's log:
 it says what was expected, what came and what to do.
 
 - `gate_raw`: the waiting batch is not plausible and nothing was loaded. `okr gate raw` judges it again. If the batch is
   right after all, start the DAG with `{"accept_raw_batch": true}`.
 - `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`.
-- `prepare_build`: the build schemas could not be emptied: the warehouse is away, or a login lost its rights.
-- `dbt`: a model or a constraint broke; the log names it. Mend it, then clear the task.
+- `dbt`: a model or a constraint broke; the log names it. Fix it, then clear the task: it begins with empty schemas.
 - `gate_marts`: the built marts break a rule. `okr gate marts` judges them again. If only plausibility rules broke and
   the data is right, start the DAG with `{"accept_marts_build": true}`.
-- `publish`: the swap was refused: another run has built since (start the DAG anew), or a publication was rolled back
-  (`okr publication resume` once its cause is mended). `okr publication list` shows what readers see.
+- `publish`: it was refused: another run has built since (start the DAG again), or a publication was rolled back
+  (`okr publication resume` once its cause is fixed). `okr publication list` shows what readers see.
 - `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task.
 """
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 
 from dags.steps import etl, models
+from dags.steps.assets import LANDED
 from dags.steps.record import record_failure, record_success
-
-LANDED = Asset(name="okr_user_events_landed", uri="okr://lake/okr_user_events")
 
 with DAG(
     dag_id="okr_etl_dag",
@@ -54,11 +55,9 @@ with DAG(
         "on_failure_callback": record_failure,
     },
 ):
-    judged = task(etl.gate_raw)()
-    loaded = task(etl.load)(judged)
+    loaded = task(etl.load)(task(etl.gate_raw)())
     built = models.build()
-    report = task(etl.gate_marts)()
-    published = task(etl.publish)(report)
-    documented = task(models.document)()
+    published = task(etl.publish)(task(etl.gate_marts)(built.output))
 
-    loaded >> task(etl.prepare_build)() >> built >> report >> published >> documented
+    loaded >> built
+    published >> task(models.document)()

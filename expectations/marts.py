@@ -8,8 +8,10 @@ from expectations.gate import Place, judge
 from expectations.record import record
 from expectations.report import GateReport
 from expectations.rules import Suite, sql_rules
-from lakehouse.errors import GateFailed
+from lakehouse.errors import GateFailed, PermanentError
+from lakehouse.publication import current
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
 
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
@@ -47,11 +49,30 @@ def judge_build(settings: Settings, run_id: str, *, accepted: bool = False) -> G
 
     Raises:
         RetryableError: the warehouse cannot be reached.
+        PermanentError: nothing is built: the newest build is published, or none was ever made.
     """
     dsn = settings.require("dsn_transform")
+    require_build(dsn)
     report = judge(GATE, run_id, suites(), place=Place(dsn, BUILT), accepted=accepted)
     record(dsn, report)
     return report
+
+
+def require_build(dsn: str) -> None:
+    """Ask for something to judge; tables that are not there are no broken rules.
+
+    Raises:
+        PermanentError: nothing is built: the newest build is published, or none was ever made.
+    """
+    with connect(dsn, application="okr-gate") as connection:
+        if connection.execute(read_sql("expectations", "built_tables")).fetchone():
+            return
+    published = current(dsn)
+    where = f"the newest one is publication {published.publication_id}" if published else "nothing was built yet"
+    raise PermanentError(
+        f"There is no build to check: {where}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
+        "checks what is published."
+    )
 
 
 def require_passed(report: GateReport) -> None:

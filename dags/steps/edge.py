@@ -47,6 +47,20 @@ def started_by_asset() -> bool:
     return str(get_current_context()["dag_run"].run_type) == "asset_triggered"
 
 
+def try_number() -> int:
+    """Return which try of the running step this is; it goes on counting when somebody clears the step."""
+    from airflow.sdk import get_current_context
+
+    return int(get_current_context()["ti"].try_number)
+
+
+def unfinished_runs(dag_id: str) -> int:
+    """Return how many runs of a DAG are queued or running."""
+    from airflow.sdk import get_current_context
+
+    return int(get_current_context()["ti"].get_dr_count(dag_id, states=["queued", "running"]))
+
+
 def skip(message: str) -> NoReturn:
     """End the step, and with it what follows, as skipped.
 

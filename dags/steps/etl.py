@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dags.steps.build import published_gate
+from dags.steps.catch_up import unpublished_rows
 from dags.steps.edge import is_set, report_rows, run_id, say, skip, started_by_asset, step
 from lakehouse.settings import load_settings
 
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text, for an XCom is JSON
-
-ANNOUNCED_TOPIC = "okr_user_events"
 
 
 @step
@@ -21,14 +21,15 @@ def gate_raw() -> Offsets:
     """
     from expectations.raw import judge_waiting, require_passed
 
-    verdict = judge_waiting(load_settings(), run_id(), accepted=is_set("accept_raw_batch"))
+    settings = load_settings()
+    verdict = judge_waiting(settings, run_id(), accepted=is_set("accept_raw_batch"))
     report_rows(verdict.report.checked_rows)
     say(verdict.report.summary())
     require_passed(verdict.report)
     if not any(verdict.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
-    if started_by_asset() and not verdict.waiting[ANNOUNCED_TOPIC]:
-        skip("What was announced is loaded already, by the run before.")
+    if started_by_asset() and not unpublished_rows(settings):
+        skip("What was announced is published already, by the run before.")
     return {topic: {str(p): offset for p, offset in offsets.items()} for topic, offsets in verdict.upto.items()}
 
 
@@ -43,25 +44,23 @@ def load(upto: Offsets) -> dict[str, int]:
 
 
 @step
-def prepare_build() -> None:
-    """Empty the schemas that dbt builds into."""
-    from lakehouse.publication import prepare_build as prepare
-
-    prepare(load_settings().require("dsn_transform"), run_id())
-
-
-@step
-def gate_marts() -> dict[str, Any]:
+def gate_marts(build_id: str) -> dict[str, Any]:
     """Judge the built marts and return the gate's report, which the publication keeps.
+
+    A build that is published already, by a try before, keeps the report that it was published with.
 
     Raises:
         AirflowFailException: the marts must not be published.
     """
     from expectations.marts import judge_build, require_passed
 
+    settings = load_settings()
+    if (kept := published_gate(settings, build_id)) is not None:
+        say("This build is published already; its report is kept.")
+        return kept
     # Who accepted a batch as it is has accepted what its values do to the marts.
     accepted = is_set("accept_marts_build") or is_set("accept_raw_batch")
-    report = judge_build(load_settings(), run_id(), accepted=accepted)
+    report = judge_build(settings, build_id, accepted=accepted)
     report_rows(report.checked_rows)
     say(report.summary())
     require_passed(report)
@@ -70,14 +69,15 @@ def gate_marts() -> dict[str, Any]:
 
 @step
 def publish(gate: Mapping[str, Any]) -> int:
-    """Swap the judged marts in, in one transaction; return the publication's id."""
+    """Publish the judged marts, in one transaction; return the publication's id, the same one however often it runs."""
     from dags.steps.champion import champion_version
     from lakehouse import publication
 
     settings = load_settings()
 
+    champion = champion_version(settings)
     published = publication.publish(
-        settings.require("dsn_transform"), dbt_run_id=run_id(), gate=gate, model_version=champion_version(settings)
+        settings.require("dsn_transform"), dbt_run_id=gate["run_id"], gate=gate, model_version=champion
     )
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
     return published.publication_id

@@ -9,7 +9,9 @@ from cosmos import ProfileConfig
 from cosmos.constants import InvocationMode
 from cosmos.operators.local import DbtBuildLocalOperator
 
+from dags.steps.build import build_id, only_build
 from dags.steps.edge import report_rows, say, step
+from lakehouse.publication import prepare_build
 from lakehouse.settings import load_settings
 from lakehouse.warehouse import dbt_environment
 
@@ -29,17 +31,22 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     warehouse then waits for Airflow. Unit tests judge the code, not the data: `make test` runs them.
     """
 
-    def execute(self, context: "Context", **kwargs: Any) -> None:
-        """Run dbt with the transform role's login, in the environment of this process alone.
+    def execute(self, context: "Context", **kwargs: Any) -> str:
+        """Build with the transform role's login, in the environment of this process alone; return the build's id.
 
-        dbt's target folder is kept between runs: what it parsed need not be parsed again.
+        It begins with empty schemas, so that what a try before left there does not matter. dbt's target folder is kept
+        between runs: what it parsed need not be parsed again.
         """
         settings = load_settings()
+        dsn, build = settings.require("dsn_transform"), build_id()
         target = settings.dbt_target_dir.absolute()
         target.mkdir(parents=True, exist_ok=True)
         os.environ |= dbt_environment(settings) | {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
-        super().execute(context, **kwargs)
+        with only_build(dsn):
+            prepare_build(dsn, build)
+            super().execute(context, **kwargs)
         _report(target / "run_results.json")
+        return build
 
 
 def build() -> DbtBuild:

@@ -1,6 +1,7 @@
 """Lake to the warehouse's raw schema, exactly once: `waiting` reads what is new, `copy` loads it with its watermark."""
 
+from ingestion.loading.beyond import rows_beyond
 from ingestion.loading.copy import load
 from ingestion.loading.waiting import read_waiting
 
-__all__ = ["load", "read_waiting"]
+__all__ = ["load", "read_waiting", "rows_beyond"]

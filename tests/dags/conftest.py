@@ -6,18 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.dags.zygote import environment_of_airflow
+
 
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home folder with a database of its own, and telemetry off."""
     home = tmp_path_factory.mktemp("airflow")
-    os.environ |= {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-    }
+    os.environ |= environment_of_airflow(home)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Airflow's own import uses is not ours to mend
         import airflow.dag_processing.dagbag  # noqa: F401

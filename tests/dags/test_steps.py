@@ -17,7 +17,9 @@ from dags.steps.champion import champion_version
 from dags.steps.edge import step
 from dags.steps.record import SOURCE, record_failure, record_success
 from ingestion.spool import Spool
+from lakehouse import step_failure
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
+from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.registry import CHAMPION, MODEL_NAME, client
@@ -74,7 +76,7 @@ def test_a_step_keeps_its_name_and_its_parameters() -> None:
 def ended_step() -> dict[str, Any]:
     """What Airflow hands to a callback."""
     ti = SimpleNamespace(
-        dag_id="okr_etl_dag", task_id="load", run_id="run", start_date=STARTED, end_date=STARTED,
+        dag_id="okr_etl_dag", task_id="load", run_id="run", start_date=STARTED, end_date=STARTED, try_number=1,
         xcom_pull=lambda task_ids, key: 7,
     )  # fmt: skip
     return {"ti": ti, "exception": None}
@@ -110,6 +112,44 @@ def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
     record_failure(ended_step | {"exception": GateFailed("three rules broke")})
     event = newest(kafka, "okr_data_pipeline")
     assert (event["data"]["state"], event["data"]["message"]) == ("failed", "three rules broke")
+
+
+@pytest.fixture
+def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A database and a broker to which the callbacks' own settings lead."""
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
+    return fresh_database
+
+
+def test_whoever_waits_for_a_run_finds_its_failed_step_until_it_has_succeeded(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    dsn = warehouse.require("dsn_serving")
+    record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
+    (failure,) = step_failure.of_run(dsn, "okr_etl_dag", "run")
+    assert (failure.step, failure.message, failure.failed_at) == ("load", "the lake is damaged", STARTED)
+    (hold,) = holds(dsn)
+    assert (hold.kind, hold.run_id) == ("step", "run")
+    assert "step load failed: the lake is damaged" in str(hold)
+    ended_step["ti"].try_number = 3
+    record_success(ended_step)
+    assert step_failure.of_run(dsn, "okr_etl_dag", "run") == []
+    assert holds(dsn) == []
+
+
+def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_killed_says_that(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    from airflow.sdk.exceptions import AirflowFailException
+
+    said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
+    with pytest.raises(AirflowFailException) as failed:
+        raising(GateFailed(said))()
+    for error, message in ((failed.value, said), (None, "It ended without a word")):
+        record_failure(ended_step | {"exception": error})
+        (failure,) = step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
+        assert failure.message.startswith(message)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

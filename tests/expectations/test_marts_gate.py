@@ -13,6 +13,7 @@ from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.publications import publish_build
 
 Copy = Callable[[], AbstractContextManager[Settings]]
 
@@ -131,10 +132,23 @@ def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build:
 
 
 def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
+    with connect(fresh_database.require("dsn_transform")) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
+        connection.execute("CREATE TABLE marts_build.something ()")
     report = marts.judge_build(fresh_database, "run-3")
     assert not report.passed
     assert report.checked_rows == 0
     assert "could not be judged" in report.summary()
+
+
+def test_without_a_build_the_gate_says_so_in_a_line_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
+    with pytest.raises(PermanentError, match=r"no build to check: nothing was built yet\. Start okr_etl_dag"):
+        marts.judge_build(fresh_database, "manual-1")
+    publication_id = publish_build(build).publication_id
+    with pytest.raises(PermanentError, match=f"no build to check: the newest one is publication {publication_id}"):
+        marts.judge_build(build, "manual-2")
+    with connect(build.require("dsn_serving")) as connection:
+        assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
 
 def test_implausible_progress_can_be_accepted_a_lost_check_in_cannot(build: Settings) -> None:

@@ -11,6 +11,7 @@ PRELOADED = {
     "scheduler": (
         "cosmos",
         "cosmos.airflow.task_group",
+        "cosmos.operators.local",
         "dbt.cli.main",
         "dbt.adapters.postgres",
         "great_expectations",
@@ -20,7 +21,12 @@ PRELOADED = {
     "dag-processor": ("cosmos", "cosmos.airflow.task_group"),
 }
 
-for component, modules in PRELOADED.items():
-    if component in sys.argv:
-        for module in modules:
-            importlib.import_module(module)
+
+def preload(component: str) -> None:
+    """Import what a component's children use."""
+    for module in PRELOADED.get(component, ()):
+        importlib.import_module(module)
+
+
+for argument in sys.argv:
+    preload(argument)

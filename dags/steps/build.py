@@ -1,0 +1,57 @@
+"""One build at a time, and by which id it is known: gate, publication and the build schemas name the same one."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dags.steps.edge import run_id, try_number
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+LOCK = 7_405_002  # advisory lock of the session that builds; PostgreSQL lets it go when the process dies
+LONGEST_WAIT_S = 60.0
+
+
+def build_id() -> str:
+    """Return the id of the build that this try makes: the run's id, from the second try on with the try's number.
+
+    A step that is cleared builds something else than what may have been gated and published under the first id.
+    """
+    number = try_number()
+    return run_id() if number == 1 else f"{run_id()}~{number}"
+
+
+@contextmanager
+def only_build(dsn_transform: str) -> Iterator[None]:
+    """Keep other builds out while this one runs: a try that Airflow took for dead may still write.
+
+    Raises:
+        RetryableError: another build is still at work after a minute.
+    """
+    deadline = time.monotonic() + LONGEST_WAIT_S
+    with connect(dsn_transform, application="okr-build", autocommit=True) as connection:
+        while not _is_locked(connection):
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"Another build of the marts is still at work after {LONGEST_WAIT_S:.0f} s (application okr-build "
+                    "in pg_stat_activity). This one starts once it has ended."
+                )
+            time.sleep(0.5)
+        yield
+
+
+def published_gate(settings: Settings, build: str) -> dict[str, Any] | None:
+    """Return the gate's report of a build that is published already, None where it is not.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(settings.require("dsn_transform"), application="okr-publication") as connection:
+        row = connection.execute(read_sql("dags.steps", "published_gate"), {"build_id": build}).fetchone()
+    return dict(row[0]) if row else None  # type: ignore[call-overload]
+
+
+def _is_locked(connection: Any) -> bool:
+    return bool(connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0])

@@ -1,0 +1,67 @@
+"""Steps of pipeline runs that failed, known when they end: the event of a step waits for a later run to publish it.
+
+Whoever waits for a run (`okr demo`, `okr status`, API, page) reads it here or in `ops.publication_hold`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg.rows import class_row
+
+from lakehouse.warehouse import connect, read_sql
+
+KEPT = timedelta(days=90)
+
+
+@dataclass(frozen=True)
+class StepFailure:
+    """One row of ops.step_failure: a step that ended in failure and has not succeeded since."""
+
+    pipeline: str
+    run_id: str
+    step: str
+    failed_at: datetime
+    message: str
+
+    def __str__(self) -> str:
+        """Return what a terminal shows: the step, then what it said."""
+        return f"{self.step} of {self.pipeline} failed at {self.failed_at:%H:%M:%S} UTC: {self.message}"
+
+
+def record(dsn_transform: str, failure: StepFailure) -> None:
+    """Keep a failure; one of the same step and run is replaced, and what is older than 90 days is deleted.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn_transform, application="okr-steps") as connection:
+        connection.execute(read_sql("lakehouse", "step_failure").encode(), vars(failure))
+        connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
+
+
+def forget(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
+    """Forget the failure of a step that has succeeded since.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn_transform, application="okr-steps") as connection:
+        key = {"pipeline": pipeline, "run_id": run_id, "step": step}
+        connection.execute(
+            "DELETE FROM ops.step_failure WHERE (pipeline, run_id, step) = (%(pipeline)s, %(run_id)s, %(step)s)", key
+        )
+
+
+def of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
+    """Return the failed steps of a run, the first one first.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn, application="okr-steps") as connection:
+        cursor = connection.cursor(row_factory=class_row(StepFailure))
+        return cursor.execute(
+            "SELECT pipeline, run_id, step, failed_at, message FROM ops.step_failure "
+            "WHERE pipeline = %s AND run_id = %s ORDER BY failed_at, step",
+            (pipeline, run_id),
+        ).fetchall()

@@ -1,0 +1,226 @@
+"""The steps of okr_etl_dag, each killed with SIGKILL at every step of its protocol, then cleared as an operator does.
+
+Tasks killed after they had done their work are a fault that others report: apache/airflow #18917 (what a try left in
+XCom is gone), #19968; astronomer/astronomer-cosmos #2584, #3001 (a retry of dbt that builds nothing, or a part).
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from dags.steps import build
+from ingestion.events import encode
+from ingestion.landing.consumer import land
+from ingestion.producer import EventProducer
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.team import TeamDefined
+from lakehouse.publication import Publication, current
+from lakehouse.settings import Settings
+from tests.dags.zygote import FAILED, SKIPPED, Ended, Zygote
+from tests.faults.proof import prove
+
+AT = datetime(2026, 2, 2, 12, tzinfo=UTC)
+ORDER = ("gate_raw", "load", "dbt", "gate_marts", "publish")
+BODIES = {name: f"etl:{name}" for name in ORDER} | {"dbt": "models:build"}
+QUERY = "from dbt.adapters.sql.connections import SQLConnectionManager as Dbt\n"
+KILLS = {
+    "gate_raw: before it keeps its report": "import expectations.raw as raw; before(raw, 'record', die)",
+    "gate_raw: with its report kept": "import expectations.raw as raw; after(raw, 'record', die)",
+    "load: before its COMMIT": "from ingestion.loading import copy; after(copy, '_write_watermarks', die)",
+    "load: between two topics": "from ingestion.loading import copy; after(copy, '_load_topic', die)",
+    "load: after it loaded all": "import ingestion.loading as loading; after(loading, 'load', die)",
+    "dbt: before the schemas are emptied": "from dags.steps import models; before(models, 'prepare_build', die)",
+    "dbt: with empty schemas": "from dags.steps import models; after(models, 'prepare_build', die)",
+    "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=120)",
+    "dbt: with all models built": "from dags.steps import models; before(models, '_report', die)",
+    "gate_marts: before it keeps its report": "import expectations.marts as marts; before(marts, 'record', die)",
+    "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",
+    "publish: before it begins": "from dags.steps import champion; before(champion, 'champion_version', die)",
+    "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
+    "publish: after its COMMIT": "from lakehouse import publication; before(publication, '_drop_outdated', die)",
+    "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
+}  # fmt: skip
+
+
+class Run:
+    """One DAG run of which each step is tried, cleared and tried again; results are kept as XComs are."""
+
+    def __init__(self, zygote: Zygote, settings: Settings, run_id: str) -> None:
+        self.zygote, self.settings, self.run_id = zygote, settings, run_id
+        self.results: dict[str, Any] = {}
+        self.tries = dict.fromkeys(ORDER, 0)
+
+    def start(self, step: str, arm: str = "", **order: Any) -> Path:
+        """Begin a try of a step with what the steps before it left."""
+        self.tries[step] += 1
+        given = {"load": "gate_raw", "gate_marts": "dbt", "publish": "gate_marts"}.get(step)
+        arguments = [self.results[given]] if given else []
+        order |= {"run_id": self.run_id, "try_number": self.tries[step], "arm": arm}
+        return self.zygote.start(self.settings, BODIES[step], *arguments, **order)
+
+    def step(self, step: str, arm: str = "", **order: Any) -> Ended:
+        """Try a step to its end."""
+        ended = self.zygote.ended(self.start(step, arm, **order))
+        if ended.status == 0:
+            self.results[step] = ended.result
+        return ended
+
+    def go_on(self, first: str = "gate_raw", last: str = "publish") -> None:
+        """Run the steps from `first` to `last`, which all succeed."""
+        for step in ORDER[ORDER.index(first) : ORDER.index(last) + 1]:
+            ended = self.step(step)
+            assert ended.status == 0, f"{step} of {self.run_id}: {ended.log}"
+
+
+@pytest.fixture(scope="module")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="module")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dbt parsed is kept between the tests, as on a stack."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture
+def etl(pipeline: Settings, dbt_target: Path) -> Settings:
+    """An empty pipeline, with all that the steps ask for."""
+    return pipeline.model_copy(
+        update={"dbt_target_dir": dbt_target, "mlflow_store_uri": pipeline.dsn_owner, "state": dbt_target}
+    )
+
+
+class Sender:
+    """Sends and lands an organisation of one key result, then check-ins."""
+
+    def __init__(self, settings: Settings, producer: EventProducer) -> None:
+        self._settings, self._producer = settings, producer
+        self.sent = self.check_ins = 0
+        self._define()
+
+    def _define(self) -> None:
+        start, end = date(2026, 1, 1), date(2026, 3, 31)
+        self._send(OrganisationDefined(organisation_id="org", name="Org"))
+        self._send(TeamDefined(team_id="team", organisation_id="org", name="Team"))
+        self._send(CycleDefined(cycle_id="q1", organisation_id="org", name="Q1", starts_on=start, ends_on=end))
+        self._send(ObjectiveDefined(objective_id="o", cycle_id="q1", team_id="team", title="O"))
+        self._send(
+            KeyResultDefined(
+                key_result_id="kr", objective_id="o", title="K", unit="x", baseline=0.0, target=100.0,
+                direction="increase",
+            )
+        )  # fmt: skip
+
+    def _send(self, data: msgspec.Struct) -> None:
+        self._producer.send(encode(data, at=AT + timedelta(minutes=self.sent), source="test"))
+        self.sent += 1
+
+    def check_in(self) -> None:
+        """Send one check-in and land it."""
+        self.check_ins += 1
+        self._send(CheckInRecorded(check_in_id=f"c-{self.check_ins}", key_result_id="kr", value=float(self.check_ins)))
+        self._producer.flush()
+        land(self._settings, threading.Event(), drain=True)
+
+
+@pytest.fixture
+def sender(etl: Settings, producer: EventProducer) -> Sender:
+    """What sends to the pipeline of the test."""
+    return Sender(etl, producer)
+
+
+def published(settings: Settings) -> Publication:
+    found = current(settings.require("dsn_serving"))
+    assert found is not None
+    return found
+
+
+def check_ins(settings: Settings) -> int:
+    with psycopg.connect(settings.require("dsn_analyst")) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM marts.fct_check_in").fetchone() or (0,)
+    return int(rows)
+
+
+def publications(settings: Settings) -> list[str]:
+    with psycopg.connect(settings.require("dsn_serving")) as connection:
+        return [run for (run,) in connection.execute("SELECT dbt_run_id FROM ops.publication ORDER BY publication_id")]
+
+
+@pytest.mark.timeout(600)
+def test_each_step_killed_at_each_point_and_cleared_publishes_everything_once(
+    zygote: Zygote, etl: Settings, sender: Sender
+) -> None:
+    """Run after run, each with one more check-in and one more kill."""
+    for number, (point, arm) in enumerate(KILLS.items(), 1):
+        sender.check_in()
+        step, run = point.partition(":")[0], Run(zygote, etl, f"run-{number}")
+        if step != ORDER[0]:
+            run.go_on(last=ORDER[ORDER.index(step) - 1])
+        killed = run.step(step, arm)
+        assert killed.status == -signal.SIGKILL, f"not killed at {point}: {killed.log}"
+        run.go_on(first=step)
+        assert check_ins(etl) == sender.check_ins, point
+        assert published(etl).dbt_run_id == run.results["dbt"], point
+        assert len(publications(etl)) == number, f"{point}: published twice, or not at all"
+    prove(etl, fault="each step of okr_etl_dag killed at each of its points and cleared", sent=sender.sent)
+
+
+@pytest.mark.timeout(300)
+def test_every_step_of_a_run_that_has_published_may_be_cleared_alone_or_with_what_follows(
+    zygote: Zygote, etl: Settings, sender: Sender
+) -> None:
+    sender.check_in()
+    run = Run(zygote, etl, "run")
+    run.go_on()
+    for step in ("load", "gate_marts", "publish"):
+        run.go_on(first=step, last=step)
+    run.go_on(first="gate_marts")
+    assert publications(etl) == ["run"]
+    run.go_on(first="dbt")  # a build of its own: whoever clears dbt wants what the models make now
+    assert publications(etl) == ["run", "run~2"]
+    assert run.step("gate_raw").status == SKIPPED
+    assert check_ins(etl) == 1
+
+
+@pytest.mark.timeout(300)
+def test_what_a_run_loaded_before_it_failed_in_dbt_is_published_by_the_next_run(
+    zygote: Zygote, etl: Settings, sender: Sender
+) -> None:
+    sender.check_in()
+    Run(zygote, etl, "run-1").go_on()
+    sender.check_in()
+    failed = Run(zygote, etl, "run-2")
+    failed.go_on(last="load")
+    assert failed.step("dbt", "from dags.steps import models; models.PROFILE.target_name = 'none'").status == FAILED
+    Run(zygote, etl, "run-3").go_on()  # nothing waits in the lake any more
+    assert check_ins(etl) == 2
+    assert Run(zygote, etl, "run-4").step("gate_raw").status == SKIPPED
+
+
+@pytest.mark.timeout(300)
+def test_a_build_that_airflow_took_for_dead_keeps_the_next_one_out_until_it_ends(
+    zygote: Zygote, etl: Settings, sender: Sender
+) -> None:
+    sender.check_in()
+    run = Run(zygote, etl, "run")
+    run.go_on(last="load")
+    impatient = "from dags.steps import build; build.LONGEST_WAIT_S = 1.0"
+    with build.only_build(etl.require("dsn_transform")):
+        refused = run.step("dbt", impatient)
+    assert refused.status == FAILED
+    assert "Another build of the marts is still at work" in refused.log
+    run.go_on(first="dbt")
+    assert publications(etl) == ["run~2"]
