@@ -58,8 +58,8 @@ class Zygote:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.kill()
-        self._process.wait()
+        with self._process:  # closes the pipes and waits
+            self._process.kill()
 
     def start(self, settings: Settings, step: str, *arguments: Any, **order: Any) -> Path:
         """Begin a try of `step` (module:function below dags.steps) and return where its result and log will be.
