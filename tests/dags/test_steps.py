@@ -115,9 +115,10 @@ def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
 
 
 @pytest.fixture
-def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     """A database and a broker to which the callbacks' own settings lead."""
-    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
     monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
     return fresh_database
 
