@@ -2,8 +2,8 @@
 
 from infra.migrations.sql_revision import run_sql_beside
 
-revision = "0016"
-down_revision = "0015"
+revision = "0017"
+down_revision = "0016"
 
 
 def upgrade() -> None:
