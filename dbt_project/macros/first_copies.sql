@@ -4,5 +4,5 @@ topic has more partitions, a later copy may stand in a lower one. Last in a stag
 reader asks for are sorted, not the whole JSON.
 -#}
 {% macro first_copies(events) -%}
-    select distinct on (event_id) * from {{ events }} order by event_id, logged_at, kafka_partition, kafka_offset
+    select distinct on (event_id) * from {{ events }} order by event_id, {{ log_order() }}
 {%- endmacro %}

@@ -2,18 +2,21 @@
 History of a noun from its full-state events. Grain: one row per id and version.
 
 A version is valid from when it occurred until the next one; of two at the same moment the one that was logged later
-(higher offset) replaces the other, which then is valid for no time but still tells what was known before. An event that
+(see log_order) replaces the other, which then is valid for no time but still tells what was known before. An event that
 repeats the version before it makes none. Imported history without recording time counts as recorded when it occurred;
 one that contradicts an earlier event of the same moment is a correction and counts as recorded when it was logged.
+
+holds_from and holds_to say which version answers for a moment, without a gap from -infinity to infinity: before the
+first version was valid, the first one answers that was ever valid. They are equal where a version never was.
 -#}
 {% macro versions(events, id, columns) -%}
     {%- set content = columns | join(', ') -%}
     with ordered as (
         select
-            {{ id }}, {{ content }}, occurred_at, logged_at, recorded_at_assumed, kafka_offset, event_id,
+            {{ id }}, {{ content }}, occurred_at, recorded_at_assumed, {{ log_order() }},
             case
                 when not recorded_at_assumed then recorded_at
-                when row_number() over (partition by {{ id }}, occurred_at order by kafka_offset, event_id) > 1 then logged_at
+                when row_number() over (partition by {{ id }}, occurred_at order by {{ log_order() }}) > 1 then logged_at
                 else least(occurred_at, logged_at)
             end as recorded_at
         from {{ events }}
@@ -26,18 +29,31 @@ one that contradicts an earlier event of the same moment is a correction and cou
                 {%- for column in columns %}lag({{ column }}) over by_time{{ ', ' if not loop.last }}{% endfor -%}
             ) as is_repeated
         from ordered
-        window by_time as (partition by {{ id }} order by occurred_at, kafka_offset, event_id)
+        window by_time as (partition by {{ id }} order by occurred_at, {{ log_order() }})
+    ),
+    numbered as (
+        select
+            {{ id }},
+            (row_number() over by_time)::integer as version_number,
+            {{ content }},
+            occurred_at as valid_from,
+            lead(occurred_at) over by_time as valid_to,
+            recorded_at,
+            recorded_at_assumed as is_recorded_at_assumed,
+            lead(occurred_at) over by_time is null as is_current
+        from compared
+        where is_repeated is not true
+        window by_time as (partition by {{ id }} order by occurred_at, {{ log_order() }})
     )
     select
-        {{ id }},
-        (row_number() over by_time)::integer as version_number,
-        {{ content }},
-        occurred_at as valid_from,
-        lead(occurred_at) over by_time as valid_to,
-        recorded_at,
-        recorded_at_assumed as is_recorded_at_assumed,
-        lead(occurred_at) over by_time is null as is_current
-    from compared
-    where is_repeated is not true
-    window by_time as (partition by {{ id }} order by occurred_at, kafka_offset, event_id)
+        *,
+        case
+            when valid_to is not distinct from valid_from then valid_from
+            when count(*) filter (where valid_to is distinct from valid_from) over (
+                partition by {{ id }} order by version_number rows between unbounded preceding and 1 preceding
+            ) = 0 then '-infinity'
+            else valid_from
+        end as holds_from,
+        coalesce(valid_to, 'infinity') as holds_to
+    from numbered
 {%- endmacro %}

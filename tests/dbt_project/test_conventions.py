@@ -26,7 +26,7 @@ CLOCKS = re.compile(
 )
 PERSON = re.compile(r"user|owner|email|person|employee")
 JUDGEMENT = re.compile(r"probability|brier|calibrat|confident|rating|rank|forecast|predict")
-MOST_NODES = 40
+MOST_NODES = 60
 
 Node = dict[str, Any]
 
@@ -71,6 +71,7 @@ def test_each_staging_view_is_of_an_event_noun(models: list[Node]) -> None:
     # Not the other way round: a new event type is in the lake and in raw at once, and modelled when somebody asks.
     staged = {node["name"] for node in models if _layer(node) == "staging"}
     nouns = {f"stg_{name.split('.')[1]}" for name in contracts()}
+    nouns |= {"stg_{1}_{2}".format(*name.split(".")) for name in contracts()}  # archived, closed, deactivated
     assert staged, "No staging view was found: this test looks in the wrong place."
     assert staged <= nouns, f"No event type has this noun, so nothing can be in them: {sorted(staged - nouns)}"
 
@@ -161,9 +162,11 @@ def test_no_model_scores_a_person(models: list[Node]) -> None:
             measures = [
                 name
                 for name, column in node["columns"].items()
-                if name not in key and not (name.endswith("_count") and column["data_type"] in {"integer", "bigint"})
+                if name not in key
+                and not (name.endswith("_count") and column["data_type"] in {"integer", "bigint"})
+                and not name.endswith("_id")
             ]
-            assert not measures, f"{node['name']} is about people: it may hold counts, not {measures}."
+            assert not measures, f"{node['name']} is about people: it may hold ids and counts, not {measures}."
         judged = [name for name in node["columns"] if JUDGEMENT.search(name)]
         assert not (people and set(judged) - {"latest_confidence"}), f"{node['name']}: {people} beside {judged}."
         if _layer(node) == "ml":

@@ -74,8 +74,12 @@ def _log_of_events(log: Any) -> None:
             ),
             _at(1, 10, 8, end),
         )  # fmt: skip
-    log.add(_prediction("done", datetime(2025, 12, 1, tzinfo=UTC)), _at(1, 1))
-    log.add(_prediction("done", _at(1, 1), prediction_id="after the fact"), _at(1, 1))
+    december = datetime(2025, 12, 1, tzinfo=UTC)
+    log.add(_prediction("done", december), december)
+    log.add(_prediction("done", december, prediction_id="served late"), _at(1, 1))
+    log.add(_prediction("done", december, prediction_id="learned from it"), december, trained_until="2026-01-02T00:00:00Z")
+    log.add(_prediction("done", december, prediction_id="learned before"), december, trained_until="2025-11-02T00:00:00Z")
+    log.add(_prediction("done", december, prediction_id="of another cycle"), december, cycle_id="running")
     log.add(_prediction("open", _at(1, 12)), _at(1, 12))
     log.repeat(log.add(_prediction("nobody knows", _at(1, 12)), _at(1, 12)))
     log.add(_prediction("open", _at(1, 12), probability=0.1), _at(1, 13))  # the same id again: the first answer counts
@@ -137,8 +141,8 @@ def test_history_of_a_user_follows_the_events(marts: Any) -> None:
 
 def test_activity_counts_views_and_check_ins_by_utc_day_also_of_strangers(marts: Any) -> None:
     rows = marts.rows("select * from fct_user_activity_daily where day = %s order by user_id", date(2026, 1, 10))
-    ada = {"day": date(2026, 1, 10), "page_view_count": 3, "check_in_count": 1, "key_result_count": 1}
-    stranger = {"day": date(2026, 1, 10), "page_view_count": 1, "check_in_count": 0, "key_result_count": 0}
+    ada = {"day": date(2026, 1, 10), "team_id": "team", "page_view_count": 3, "check_in_count": 1, "key_result_count": 1}
+    stranger = {"day": date(2026, 1, 10), "team_id": None, "page_view_count": 1, "check_in_count": 0, "key_result_count": 0}
     assert rows == [{"user_id": "ada"} | ada, {"user_id": "stranger"} | stranger]
 
 
@@ -157,16 +161,26 @@ def test_a_step_tried_again_counts_as_it_ended_last(marts: Any) -> None:
     assert run["duration_s"] == 600.0
 
 
-def test_a_forecast_is_judged_by_the_outcome_only_when_made_before_it(marts: Any) -> None:
+def test_a_forecast_is_scored_only_when_served_before_its_outcome_was_known(marts: Any) -> None:
     before = marts.row("select * from fct_prediction where prediction_id = 'done at 12-01'")
-    assert (before["is_judged"], before["brier_score"], before["is_in_interval"]) == (True, 0.0625, True)
+    assert (before["is_scored"], before["brier_score"], before["is_in_interval"]) == (True, 0.0625, True)
     assert (before["final_score"], before["is_achieved"]) == (0.8, True)
-    after = marts.row("select * from fct_prediction where prediction_id = 'after the fact'")
-    assert (after["is_closed"], after["is_judged"], after["brier_score"]) == (True, False, None)
+    after = marts.row("select * from fct_prediction where prediction_id = 'served late'")
+    assert (after["is_closed"], after["is_scored"], after["brier_score"]) == (True, False, None)
+
+
+def test_a_forecast_whose_model_had_learned_from_the_outcome_is_not_scored(marts: Any) -> None:
+    rows = marts.rows("select prediction_id, is_scored, trained_until from fct_prediction where trained_until is not null")
+    assert {row["prediction_id"]: row["is_scored"] for row in rows} == {"learned from it": False, "learned before": True}
+
+
+def test_a_forecast_of_another_cycle_has_not_this_outcome(marts: Any) -> None:
+    row = marts.row("select * from fct_prediction where prediction_id = 'of another cycle'")
+    assert (row["cycle_id"], row["is_closed"], row["is_scored"]) == ("running", False, False)
 
 
 def test_forecasts_of_open_and_unknown_key_results_are_kept_once(marts: Any) -> None:
-    rows = marts.rows("select * from fct_prediction where not is_closed order by key_result_id")
+    rows = marts.rows("select * from fct_prediction where not is_closed and cycle_id is distinct from 'running' or key_result_id = 'open' order by key_result_id")
     assert [(row["key_result_id"], row["is_key_result_known"]) for row in rows] == [
         ("nobody knows", False),
         ("open", True),

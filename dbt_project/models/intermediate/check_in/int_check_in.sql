@@ -7,33 +7,46 @@ with latest as (
     select * from {{ ref('int_check_in_version') }} where is_current
 ),
 
--- Progress is measured against the definition of the day; before the first one, against the first.
-measured as (
+-- Where the key result was when it was checked in on; progress is measured against the definition of that moment.
+placed as (
     select
         latest.*,
+        placement.team_id,
+        placement.counted_cycle_id as cycle_id,
+        placement.key_result_id is not null as is_key_result_known,
+        coalesce(placement.is_archived, false) as is_archived,
         {{ progress_ratio('latest.value', 'definition.baseline', 'definition.target') }} as progress_ratio
     from latest
+    left join {{ ref('int_key_result_placement') }} as placement
+        on latest.key_result_id = placement.key_result_id
+        and latest.checked_in_at >= placement.from_at and latest.checked_in_at < placement.to_at
     left join {{ ref('int_key_result_version') }} as definition
-        on latest.key_result_id = definition.key_result_id
-        and (definition.version_number = 1 or latest.checked_in_at >= definition.valid_from)
-        and (definition.is_current or latest.checked_in_at < definition.valid_to)
+        on placement.key_result_id = definition.key_result_id
+        and placement.version_number = definition.version_number
 )
 
 select
-    measured.check_in_id,
-    measured.key_result_id,
-    measured.user_id,
-    measured.checked_in_at,
-    measured.recorded_at,
-    measured.value,
-    measured.confidence,
-    measured.note,
-    measured.is_final,
-    measured.progress_ratio,
-    {{ elapsed_ratio(utc_date('measured.checked_in_at'), 'key_result.cycle_start', 'key_result.cycle_end') }}
-        as elapsed_ratio,
-    measured.version_number,
-    measured.kafka_partition,
-    measured.kafka_offset
-from measured
-left join {{ ref('int_key_result') }} as key_result using (key_result_id)
+    placed.check_in_id,
+    placed.key_result_id,
+    placed.is_key_result_known,
+    placed.user_id,
+    placed.team_id,
+    placed.cycle_id,
+    cycle.cycle_start,
+    cycle.cycle_end,
+    placed.checked_in_at,
+    placed.recorded_at,
+    placed.value,
+    placed.confidence,
+    placed.note,
+    placed.is_final,
+    (placed.is_final or coalesce(placed.checked_in_at > cycle.closed_at, false)) and not placed.is_archived
+        as is_closing,
+    placed.progress_ratio,
+    {{ elapsed_ratio(utc_date('placed.checked_in_at'), 'cycle.cycle_start', 'cycle.cycle_end') }} as elapsed_ratio,
+    placed.version_number,
+    placed.logged_at,
+    placed.kafka_partition,
+    placed.kafka_offset
+from placed
+left join {{ ref('int_cycle') }} as cycle using (cycle_id)

@@ -9,7 +9,7 @@ with ordered as (
             lag(value) over by_log, lag(confidence) over by_log, lag(note) over by_log, lag(is_final) over by_log
         ) as is_repeated
     from {{ ref('stg_check_in') }}
-    window by_log as (partition by check_in_id order by logged_at, kafka_offset, event_id)
+    window by_log as (partition by check_in_id order by {{ log_order() }})
 ),
 
 -- History without recording time counts as recorded when it occurred, its later corrections when they were logged.
@@ -41,7 +41,7 @@ claimed as (
 recorded as (
     select *, max(claimed_at) over by_log as recorded_at
     from claimed
-    window by_log as (partition by check_in_id order by logged_at, kafka_offset, event_id)
+    window by_log as (partition by check_in_id order by {{ log_order() }})
 )
 
 select
@@ -63,4 +63,4 @@ select
     lead(recorded_at) over by_log as superseded_at,
     lead(check_in_id) over by_log is null as is_current
 from recorded
-window by_log as (partition by check_in_id order by logged_at, kafka_offset, event_id)
+window by_log as (partition by check_in_id order by {{ log_order() }})

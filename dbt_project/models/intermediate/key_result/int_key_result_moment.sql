@@ -6,8 +6,11 @@ with key_result as (
     select
         key_result.key_result_id,
         key_result.final_at,
+        not key_result.is_closed and not key_result.is_archived
+        and coalesce({{ utc_date('log.data_as_of') }} <= key_result.cycle_end, true) as is_forecast,
         first_version.recorded_at
     from {{ ref('int_key_result') }} as key_result
+    cross join {{ ref('int_data_as_of') }} as log
     inner join {{ ref('int_key_result_version') }} as first_version
         on key_result.key_result_id = first_version.key_result_id and first_version.version_number = 1
 ),
@@ -39,7 +42,7 @@ heard as (
     select key_result.key_result_id, log.data_as_of, 'current', log.data_as_of, key_result.recorded_at
     from key_result
     cross join {{ ref('int_data_as_of') }} as log
-    where key_result.final_at is null
+    where key_result.is_forecast
 ),
 
 -- The cycle as it was known then: an objective that moves later, or a cycle with other days, changes no earlier row.

@@ -1,4 +1,4 @@
-{{ config(materialized='ephemeral') }}
+{{ config(indexes=[{'columns': ['objective_id', 'version_number'], 'unique': true}]) }}
 
 {{ versions(
     ref('stg_objective'),

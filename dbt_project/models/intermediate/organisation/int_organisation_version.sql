@@ -1,3 +1,3 @@
-{{ config(materialized='ephemeral') }}
+{{ config(indexes=[{'columns': ['organisation_id', 'version_number'], 'unique': true}]) }}
 
 {{ versions(ref('stg_organisation'), 'organisation_id', ['name']) }}

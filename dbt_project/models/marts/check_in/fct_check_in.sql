@@ -1,16 +1,7 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'checked_in_at']}]) }}
 
-with placed as (
-    select
-        check_in.*,
-        {{ utc_date('check_in.checked_in_at') }} as checked_in_on,
-        key_result.key_result_id is not null as is_key_result_known,
-        key_result.team_id,
-        key_result.cycle_id,
-        key_result.cycle_start,
-        key_result.cycle_end
-    from {{ ref('int_check_in') }} as check_in
-    left join {{ ref('int_key_result') }} as key_result using (key_result_id)
+with dated as (
+    select *, {{ utc_date('checked_in_at') }} as checked_in_on from {{ ref('int_check_in') }}
 )
 
 select
@@ -27,12 +18,14 @@ select
     confidence,
     note,
     is_final,
+    is_closing,
     progress_ratio,
     elapsed_ratio,
     {{ pace_ratio('progress_ratio', 'elapsed_ratio') }} as pace_ratio,
     version_number - 1 as correction_count,
     is_key_result_known,
     coalesce(checked_in_on between cycle_start and cycle_end, false) as is_in_cycle,
+    logged_at,
     kafka_partition,
     kafka_offset
-from placed
+from dated

@@ -1,4 +1,4 @@
--- Per key result and week: its check-ins, and its state on the last day of the week that the data holds.
+-- Per key result and week: its check-ins, and its state on the last day of the week on which the team held it.
 with weekly as (
     select
         team_id,
@@ -13,12 +13,6 @@ with weekly as (
     -- The day of the closing check-in still counts, the days after it do not.
     where not is_closed or check_in_count > 0
     group by team_id, cycle_id, key_result_id, date_trunc('week', day::timestamp)::date
-),
-
-named as (
-    select distinct on (team_id, cycle_id) team_id, cycle_id, team_name, cycle_name, organisation
-    from {{ ref('mart_okr_scorecard') }}
-    order by team_id, cycle_id, team_name, cycle_name, organisation
 ),
 
 grouped as (
@@ -42,9 +36,10 @@ select
     grouped.cycle_id,
     grouped.week_start,
     grouped.last_day,
-    named.organisation,
-    named.team_name,
-    named.cycle_name,
+    coalesce(organisation.name, team.organisation_id, cycle.organisation_id) as organisation,
+    team.name as team_name,
+    {{ team_label('grouped.team_id', 'team.name', 'named') }} as team_label,
+    cycle.name as cycle_name,
     grouped.open_key_result_count,
     grouped.checked_in_key_result_count,
     {{ share('grouped.checked_in_key_result_count', 'grouped.open_key_result_count') }} as check_in_coverage_ratio,
@@ -53,5 +48,13 @@ select
     grouped.stale_key_result_count,
     grouped.mean_days_since_check_in
 from grouped
-left join named
-    on grouped.team_id is not distinct from named.team_id and grouped.cycle_id is not distinct from named.cycle_id
+inner join {{ ref('int_cycle') }} as cycle on grouped.cycle_id = cycle.cycle_id
+-- The name that the team had when the last day ended.
+left join {{ ref('int_team_version') }} as team
+    on grouped.team_id = team.team_id
+    and (grouped.last_day + 1)::timestamp at time zone 'UTC' > team.holds_from
+    and (grouped.last_day + 1)::timestamp at time zone 'UTC' <= team.holds_to
+left join {{ ref('int_team') }} as named on grouped.team_id = named.team_id
+left join {{ ref('int_organisation_version') }} as organisation
+    on coalesce(team.organisation_id, cycle.organisation_id) = organisation.organisation_id
+    and organisation.is_current

@@ -1,17 +1,22 @@
 select
-    key_result_id,
-    version_number,
-    objective_id,
-    title,
-    unit,
-    baseline,
-    target,
-    direction,
-    weight,
-    owner_user_id,
-    valid_from,
-    valid_to,
-    recorded_at,
-    is_recorded_at_assumed,
-    is_current
-from {{ ref('int_key_result_version') }}
+    version.key_result_id,
+    version.version_number,
+    version.objective_id,
+    version.title,
+    version.unit,
+    version.baseline,
+    version.target,
+    version.direction,
+    version.weight,
+    version.owner_user_id,
+    version.valid_from,
+    version.valid_to,
+    version.recorded_at,
+    version.is_recorded_at_assumed,
+    version.is_current,
+    ending.ended_at as archived_at,
+    ending.reason as archived_note
+from {{ ref('int_key_result_version') }} as version
+left join {{ ref('int_ending') }} as ending
+    on version.is_current and version.key_result_id = ending.id
+    and ending.noun = 'key_result' and ending.revived_at is null

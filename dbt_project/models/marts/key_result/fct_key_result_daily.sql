@@ -1,30 +1,47 @@
-with key_result as (
+-- Who held it, in which cycle and by which definition when a day ended; what was archived by then has no day.
+with placed as (
     select
-        key_result.*,
-        {{ utc_date('final_at') }} as closed_on,
-        least(cycle_end, {{ utc_date('data_as_of') }}) as last_day
-    from {{ ref('int_key_result') }} as key_result
+        placement.key_result_id,
+        placement.counted_cycle_id,
+        placement.team_id,
+        placement.team_name,
+        placement.cycle_id,
+        definition.baseline,
+        definition.target,
+        cycle.cycle_start,
+        cycle.cycle_end,
+        {{ utc_date('key_result.final_at') }} as closed_on,
+        greatest(placement.from_day, cycle.cycle_start) as from_day,
+        least(placement.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }}) as to_day
+    from {{ ref('int_key_result_placement') }} as placement
+    inner join {{ ref('int_key_result_version') }} as definition
+        on placement.key_result_id = definition.key_result_id and placement.version_number = definition.version_number
+    inner join {{ ref('int_cycle') }} as cycle on placement.cycle_id = cycle.cycle_id
+    inner join {{ ref('int_key_result_cycle') }} as key_result
+        on placement.key_result_id = key_result.key_result_id
+        and placement.counted_cycle_id is not distinct from key_result.cycle_id
     cross join {{ ref('int_data_as_of') }}
-    where cycle_start <= {{ utc_date('data_as_of') }}
+    where not placement.is_archived
 ),
 
 -- What was checked in after the closing check-in changes nothing any more.
 counted as (
     select
         check_in.key_result_id,
+        check_in.cycle_id,
         {{ utc_date('check_in.checked_in_at') }} as checked_in_on,
-        key_result.cycle_start,
-        key_result.last_day,
         check_in.value,
         row_number() over (
-            partition by check_in.key_result_id, {{ utc_date('check_in.checked_in_at') }}
-            order by check_in.checked_in_at desc, check_in.is_final desc, check_in.recorded_at desc, check_in_id desc
+            partition by check_in.key_result_id, check_in.cycle_id, {{ utc_date('check_in.checked_in_at') }}
+            order by check_in.checked_in_at desc, check_in.is_closing desc, {{ log_order('desc', 'check_in') }}
         ) as latest_first,
         count(*) over (
-            partition by check_in.key_result_id, {{ utc_date('check_in.checked_in_at') }}
+            partition by check_in.key_result_id, check_in.cycle_id, {{ utc_date('check_in.checked_in_at') }}
         ) as check_in_count
     from {{ ref('int_check_in') }} as check_in
-    inner join key_result using (key_result_id)
+    inner join {{ ref('int_key_result_cycle') }} as key_result
+        on check_in.key_result_id = key_result.key_result_id
+        and check_in.cycle_id is not distinct from key_result.cycle_id
     where key_result.final_at is null or check_in.checked_in_at <= key_result.final_at
 ),
 
@@ -32,62 +49,58 @@ counted as (
 value_span as (
     select
         key_result_id,
+        cycle_id,
         checked_in_on,
         value,
         check_in_count,
-        greatest(checked_in_on, cycle_start) as from_day,
-        coalesce(lead(checked_in_on) over by_day - 1, last_day) as to_day
+        checked_in_on as from_day,
+        coalesce(lead(checked_in_on) over by_day - 1, 'infinity') as to_day
     from counted
-    where latest_first = 1 and checked_in_on <= last_day
-    window by_day as (partition by key_result_id order by checked_in_on)
+    where latest_first = 1
+    window by_day as (partition by key_result_id, cycle_id order by checked_in_on)
     union all
     select
         key_result.key_result_id,
+        key_result.cycle_id,
         null as checked_in_on,
         null as value,
         null as check_in_count,
-        key_result.cycle_start as from_day,
-        coalesce(first_check_in.checked_in_on - 1, key_result.last_day) as to_day
-    from key_result
-    left join (select key_result_id, min(checked_in_on) as checked_in_on from counted group by 1) as first_check_in
+        '-infinity'::date as from_day,
+        coalesce(first_check_in.checked_in_on - 1, 'infinity') as to_day
+    from {{ ref('int_key_result_cycle') }} as key_result
+    left join (
+        select key_result_id, cycle_id, min(checked_in_on) as checked_in_on from counted group by key_result_id, cycle_id
+    ) as first_check_in
         on key_result.key_result_id = first_check_in.key_result_id
-),
-
--- Likewise a definition: a day is measured by the one that held when it ended, days before the first one by the first.
-definition_span as (
-    select
-        key_result_id,
-        baseline,
-        target,
-        case when version_number = 1 then '-infinity'::date else {{ utc_date('valid_from') }} end as from_day,
-        coalesce({{ utc_date('valid_to') }} - 1, 'infinity'::date) as to_day
-    from {{ ref('int_key_result_version') }}
+        and key_result.cycle_id is not distinct from first_check_in.cycle_id
 ),
 
 spanned as (
     select
-        key_result.key_result_id,
-        key_result.team_id,
-        key_result.cycle_id,
+        placed.key_result_id,
+        placed.team_id,
+        placed.team_name,
+        placed.cycle_id,
         day::date as day,
-        definition.baseline,
-        definition.target,
+        placed.baseline,
+        placed.target,
         span.value as latest_value,
-        {{ progress_ratio('span.value', 'definition.baseline', 'definition.target') }} as progress_ratio,
-        {{ elapsed_ratio('day::date', 'key_result.cycle_start', 'key_result.cycle_end') }} as expected_progress_ratio,
+        {{ progress_ratio('span.value', 'placed.baseline', 'placed.target') }} as progress_ratio,
+        {{ elapsed_ratio('day::date', 'placed.cycle_start', 'placed.cycle_end') }} as expected_progress_ratio,
         day::date - span.checked_in_on as days_since_check_in,
         case when day::date = span.checked_in_on then span.check_in_count else 0 end::integer as check_in_count,
-        coalesce(day::date >= key_result.closed_on, false) as is_closed
-    from key_result
-    inner join value_span as span on key_result.key_result_id = span.key_result_id
-    inner join definition_span as definition
-        on key_result.key_result_id = definition.key_result_id
-        and definition.from_day <= span.to_day and span.from_day <= definition.to_day
+        coalesce(day::date >= placed.closed_on, false) as is_closed
+    from placed
+    inner join value_span as span
+        on placed.key_result_id = span.key_result_id
+        and placed.counted_cycle_id is not distinct from span.cycle_id
+        and placed.from_day <= span.to_day and span.from_day <= placed.to_day
     cross join lateral generate_series(
-        greatest(span.from_day, definition.from_day)::timestamp,
-        least(span.to_day, definition.to_day, key_result.last_day)::timestamp,
+        greatest(span.from_day, placed.from_day)::timestamp,
+        least(span.to_day, placed.to_day)::timestamp,
         interval '1 day'
     ) as day
+    where placed.from_day <= placed.to_day
 ),
 
 paced as (
@@ -102,6 +115,7 @@ select
     key_result_id,
     day,
     team_id,
+    team_name,
     cycle_id,
     baseline,
     target,
@@ -114,7 +128,7 @@ select
     check_in_count,
     is_closed,
     case
-        when is_closed then {{ closed_status('score_ratio') }}
+        when is_closed then {{ closed_status('coalesce(score_ratio, 0)') }}
         else {{ open_status('progress_ratio', 'pace_ratio') }}
     end as status
 from paced

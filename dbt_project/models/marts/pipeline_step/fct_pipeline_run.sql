@@ -10,7 +10,7 @@ with step as (
         row_count,
         message
     from {{ ref('stg_pipeline_step') }}
-    order by pipeline, run_id, step, occurred_at desc, logged_at desc, kafka_offset desc
+    order by pipeline, run_id, step, occurred_at desc, {{ log_order('desc') }}
 )
 
 select

@@ -3,30 +3,44 @@
 with served as (
     select distinct on (prediction_id) *
     from {{ ref('stg_prediction') }}
-    order by prediction_id, logged_at, kafka_offset, event_id
+    order by prediction_id, {{ log_order() }}
 ),
 
--- A forecast is judged only where it was made of a moment before the outcome.
-judged as (
+placed as (
     select
         served.*,
-        key_result.team_id,
-        key_result.cycle_id,
-        key_result.key_result_id is not null as is_key_result_known,
+        placement.team_id,
+        placement.key_result_id is not null as is_key_result_known,
+        coalesce(served.cycle_id, placement.counted_cycle_id) as forecast_cycle_id
+    from served
+    left join {{ ref('int_key_result_placement') }} as placement
+        on served.key_result_id = placement.key_result_id
+        and coalesce(served.as_of, served.occurred_at) >= placement.from_at
+        and coalesce(served.as_of, served.occurred_at) < placement.to_at
+),
+
+-- Scored only where nobody could know the outcome: neither who served the forecast nor the model that made it.
+scored as (
+    select
+        placed.*,
         coalesce(key_result.is_closed, false) as is_closed,
         key_result.final_at,
+        key_result.final_recorded_at as outcome_known_at,
         key_result.final_score,
         key_result.is_achieved,
-        coalesce(served.as_of < key_result.final_at, false) as is_judged
-    from served
-    left join {{ ref('int_key_result') }} as key_result using (key_result_id)
+        coalesce(placed.occurred_at < key_result.final_recorded_at, false)
+        and coalesce(placed.trained_until < key_result.final_recorded_at, true) as is_scored
+    from placed
+    left join {{ ref('int_key_result_cycle') }} as key_result
+        on placed.key_result_id = key_result.key_result_id
+        and placed.forecast_cycle_id is not distinct from key_result.cycle_id
 )
 
 select
     prediction_id,
     key_result_id,
     team_id,
-    cycle_id,
+    forecast_cycle_id as cycle_id,
     as_of,
     occurred_at as served_at,
     recorded_at,
@@ -36,14 +50,16 @@ select
     model_name,
     model_version,
     role,
+    trained_until,
     publication_id,
     reasons,
     is_key_result_known,
     is_closed,
     final_at,
+    outcome_known_at,
     final_score,
     is_achieved,
-    is_judged,
-    case when is_judged then power(probability - is_achieved::integer, 2) end as brier_score,
-    case when is_judged then final_score >= low - 1e-9 and final_score <= high + 1e-9 end as is_in_interval
-from judged
+    is_scored,
+    case when is_scored then power(probability - is_achieved::integer, 2) end as brier_score,
+    case when is_scored then final_score >= low - 1e-9 and final_score <= high + 1e-9 end as is_in_interval
+from scored

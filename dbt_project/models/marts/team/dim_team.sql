@@ -3,15 +3,19 @@ with organisation as (
 )
 
 select
-    team.team_id,
-    team.version_number,
-    team.name,
-    team.organisation_id,
+    version.team_id,
+    version.version_number,
+    version.name,
+    {{ team_label('version.team_id', 'version.name', 'team') }} as team_label,
+    version.organisation_id,
     organisation.organisation_name,
-    team.valid_from,
-    team.valid_to,
-    team.recorded_at,
-    team.is_recorded_at_assumed,
-    team.is_current
-from {{ ref('int_team_version') }} as team
+    version.valid_from,
+    version.valid_to,
+    version.recorded_at,
+    version.is_recorded_at_assumed,
+    version.is_current,
+    case when version.is_current then team.archived_at end as archived_at,
+    case when version.is_current then team.successor_team_id end as successor_team_id
+from {{ ref('int_team_version') }} as version
 left join organisation using (organisation_id)
+left join {{ ref('int_team') }} as team on version.team_id = team.team_id

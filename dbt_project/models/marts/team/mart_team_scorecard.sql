@@ -1,21 +1,25 @@
 with confidence as (
-    select key_result_id, {{ exact_mean('confidence') }} as mean_confidence
+    select key_result_id, cycle_id, {{ exact_mean('confidence') }} as mean_confidence
     from {{ ref('fct_check_in') }}
     where not is_final and confidence is not null
-    group by key_result_id
+    group by key_result_id, cycle_id
 ),
 
 key_result as (
-    select *, is_closed and mean_confidence is not null as is_calibrating
-    from {{ ref('mart_okr_scorecard') }}
-    left join confidence using (key_result_id)
+    select
+        scorecard.*,
+        scorecard.is_closed and confidence.mean_confidence is not null as is_calibrating,
+        confidence.mean_confidence
+    from {{ ref('mart_okr_scorecard') }} as scorecard
+    left join confidence
+        on scorecard.key_result_id = confidence.key_result_id and scorecard.cycle_id = confidence.cycle_id
+    where not scorecard.is_archived
 ),
 
 grouped as (
     select
         team_id,
         cycle_id,
-        max(team_name) as team_name,
         max(organisation) as organisation,
         max(cycle_name) as cycle_name,
         max(cycle_start) as cycle_start,
@@ -40,13 +44,14 @@ grouped as (
 )
 
 select
-    team_id,
-    cycle_id,
-    team_name,
-    organisation,
+    grouped.team_id,
+    grouped.cycle_id,
+    team.name as team_name,
+    {{ team_label('grouped.team_id', 'team.name', 'named') }} as team_label,
+    grouped.organisation,
     cycle_name,
-    cycle_start,
-    cycle_end,
+    grouped.cycle_start,
+    grouped.cycle_end,
     key_result_count,
     closed_count,
     achieved_count,
@@ -68,3 +73,11 @@ select
     case when calibrating_count >= {{ var('fewest_closed_key_results') }} then overconfidence end
         as overconfidence_ratio
 from grouped
+cross join {{ ref('int_data_as_of') }}
+left join {{ ref('int_cycle') }} as cycle on grouped.cycle_id = cycle.cycle_id
+-- The name that the team had when the cycle ended, until then the one that it has.
+left join {{ ref('int_team_version') }} as team
+    on grouped.team_id = team.team_id
+    and case when cycle.ended_at <= data_as_of then cycle.ended_at else 'infinity' end > team.holds_from
+    and case when cycle.ended_at <= data_as_of then cycle.ended_at else 'infinity' end <= team.holds_to
+left join {{ ref('int_team') }} as named on grouped.team_id = named.team_id

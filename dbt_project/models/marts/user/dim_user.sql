@@ -1,1 +1,15 @@
-{{ versions(ref('stg_user'), 'user_id', ['name', 'email', 'team_id']) }}
+select
+    version.user_id,
+    version.version_number,
+    version.name,
+    version.email,
+    version.team_id,
+    version.valid_from,
+    version.valid_to,
+    version.recorded_at,
+    version.is_recorded_at_assumed,
+    version.is_current,
+    ending.ended_at as deactivated_at
+from {{ ref('int_user_version') }} as version
+left join {{ ref('int_ending') }} as ending
+    on version.is_current and version.user_id = ending.id and ending.noun = 'user' and ending.revived_at is null

@@ -13,13 +13,31 @@ checked_in as (
     from {{ ref('int_check_in') }}
     where user_id is not null
     group by 1, 2
+),
+
+active as (
+    select
+        user_id,
+        day,
+        (day + 1)::timestamp at time zone 'UTC' as day_end,
+        coalesce(page_view_count, 0) as page_view_count,
+        coalesce(check_in_count, 0) as check_in_count,
+        coalesce(key_result_count, 0) as key_result_count
+    from viewed
+    full outer join checked_in using (user_id, day)
 )
 
+-- The team that the user was in when the day ended; a dissolved team's users are its successor's.
 select
-    user_id,
-    day,
-    coalesce(page_view_count, 0) as page_view_count,
-    coalesce(check_in_count, 0) as check_in_count,
-    coalesce(key_result_count, 0) as key_result_count
-from viewed
-full outer join checked_in using (user_id, day)
+    active.user_id,
+    active.day,
+    case when holder.team_id is null then person.team_id else holder.holder_id end as team_id,
+    active.page_view_count,
+    active.check_in_count,
+    active.key_result_count
+from active
+left join {{ ref('int_user_version') }} as person
+    on active.user_id = person.user_id
+    and active.day_end > person.holds_from and active.day_end <= person.holds_to
+left join {{ ref('int_team_holder') }} as holder
+    on person.team_id = holder.team_id and active.day_end > holder.from_at and active.day_end <= holder.to_at

@@ -11,7 +11,7 @@ renamed as (
         {{ json_float('baseline') }} as baseline,
         {{ json_float('target') }} as target,
         data ->> 'direction' as direction,
-        greatest({{ json_float('weight') }}, 1e-9) as weight,
+        greatest(coalesce({{ json_float('weight') }}, 1.0), 1e-9) as weight,
         data ->> 'owner_user_id' as owner_user_id,
         event_id,
         occurred_at,

@@ -14,6 +14,8 @@ renamed as (
         data ->> 'model_version' as model_version,
         data ->> 'role' as role,
         {{ json_integer('publication_id') }} as publication_id,
+        data ->> 'cycle_id' as cycle_id,
+        {{ json_moment('trained_until') }} as trained_until,
         coalesce(data -> 'reasons', '[]'::jsonb) as reasons,
         event_id,
         occurred_at,

@@ -1,0 +1,8 @@
+{#- A name that distinguishes a team from all others, also in a time when its name was another one (int_team). -#}
+{% macro team_label(team_id, team_name, team) -%}
+    case
+        when {{ team_name }} is null or {{ team }}.team_id is null then {{ team_id }}
+        when {{ team_name }} = {{ team }}.name then {{ team }}.label
+        else {{ team_name }} || ' (now ' || {{ team }}.label || ')'
+    end
+{%- endmacro %}

@@ -1,0 +1,131 @@
+{{ config(indexes=[{'columns': ['key_result_id', 'cycle_id']}]) }}
+
+with counted as (
+    select
+        key_result_id,
+        counted_cycle_id as cycle_id,
+        min(from_at) filter (where stay_number = counted_stay_number) as from_at,
+        max(to_at) as to_at
+    from {{ ref('int_key_result_placement') }}
+    group by key_result_id, counted_cycle_id
+),
+
+first_defined as (
+    select key_result_id, valid_from as defined_at
+    from {{ ref('int_key_result_version') }}
+    where version_number = 1
+),
+
+-- The latest closing check-in says how it ended (it may be closed again with a better figure), else the latest one.
+answer as (
+    select distinct on (key_result_id, cycle_id)
+        key_result_id, cycle_id, value, checked_in_at, recorded_at, is_closing
+    from {{ ref('int_check_in') }}
+    order by key_result_id, cycle_id, is_closing desc, checked_in_at desc, {{ log_order('desc') }}
+),
+
+-- A closed cycle closes what was in it then, with the figure that was there.
+closing as (
+    select
+        counted.key_result_id,
+        counted.cycle_id,
+        first_defined.defined_at,
+        greatest(counted.from_at, first_defined.defined_at) as opened_at,
+        nullif(counted.to_at, 'infinity') as ended_at,
+        cycle.name as cycle_name,
+        cycle.organisation_id as cycle_organisation_id,
+        cycle.cycle_start,
+        cycle.cycle_end,
+        cycle.ended_at as cycle_ended_at,
+        answer.value as answer_value,
+        coalesce(answer.is_closing, false) as is_closed_by_check_in,
+        case
+            when answer.is_closing then answer.checked_in_at
+            when greatest(counted.from_at, first_defined.defined_at) <= cycle.closed_at then cycle.closed_at
+        end as closed_at,
+        case
+            when answer.is_closing then answer.recorded_at
+            else greatest(cycle.closing_recorded_at, answer.recorded_at)
+        end as closing_recorded_at
+    from counted
+    inner join first_defined using (key_result_id)
+    left join {{ ref('int_cycle') }} as cycle on counted.cycle_id = cycle.cycle_id
+    left join answer
+        on counted.key_result_id = answer.key_result_id and counted.cycle_id is not distinct from answer.cycle_id
+),
+
+-- As it was in that cycle: when it was closed, else when it left the ended cycle, else as it is now.
+held as (
+    select distinct on (closing.key_result_id, closing.cycle_id)
+        closing.*,
+        placement.version_number,
+        placement.objective_id,
+        placement.objective_title,
+        placement.team_id,
+        placement.team_name,
+        placement.team_organisation_id,
+        placement.is_archived,
+        placement.archived_at,
+        placement.archived_reason,
+        closing.closed_at is not null and not placement.is_archived as is_closed
+    from closing
+    inner join {{ ref('int_key_result_placement') }} as placement
+        on closing.key_result_id = placement.key_result_id
+        and closing.cycle_id is not distinct from placement.counted_cycle_id
+        and case
+            when closing.is_closed_by_check_in or closing.ended_at is null and closing.closed_at is not null
+                then placement.from_at <= closing.closed_at
+            when closing.ended_at is not null then placement.from_at < least(closing.cycle_ended_at, closing.ended_at)
+            else true
+        end
+    order by closing.key_result_id, closing.cycle_id, placement.from_at desc
+),
+
+described as (
+    select
+        held.key_result_id,
+        coalesce(organisation.name, held.team_organisation_id, held.cycle_organisation_id) as organisation,
+        held.team_id,
+        held.team_name,
+        definition.owner_user_id,
+        held.objective_id,
+        held.objective_title,
+        held.cycle_id,
+        held.cycle_name,
+        held.cycle_start,
+        held.cycle_end,
+        definition.title,
+        definition.unit,
+        definition.baseline,
+        definition.target,
+        definition.direction,
+        definition.weight,
+        held.defined_at,
+        definition.recorded_at,
+        held.opened_at,
+        held.ended_at,
+        held.ended_at is null as is_current_cycle,
+        held.is_archived,
+        held.archived_at,
+        held.archived_reason,
+        held.is_closed,
+        case when held.is_closed then held.closed_at end as final_at,
+        case when held.is_closed then held.closing_recorded_at end as final_recorded_at,
+        case when held.is_closed then coalesce(held.answer_value, definition.baseline) end as final_value
+    from held
+    inner join {{ ref('int_key_result_version') }} as definition
+        on held.key_result_id = definition.key_result_id and held.version_number = definition.version_number
+    left join {{ ref('int_organisation_version') }} as organisation
+        on coalesce(held.team_organisation_id, held.cycle_organisation_id) = organisation.organisation_id
+        and organisation.is_current
+),
+
+progressed as (
+    select *, {{ progress_ratio('final_value', 'baseline', 'target') }} as final_progress_ratio from described
+),
+
+scored as (
+    select *, {{ score_ratio('final_progress_ratio') }} as final_score from progressed
+)
+
+select *, {{ at_least('final_score', var('achieved_score')) }} as is_achieved from scored

@@ -1,0 +1,51 @@
+{{ config(indexes=[{'columns': ['team_id', 'from_at'], 'unique': true}]) }}
+
+-- Dissolved teams are few: what is recursive here runs over them alone.
+with recursive archival as (
+    select
+        id as team_id,
+        successor_id,
+        tstzrange(ended_at, coalesce(revived_at, 'infinity')) as span
+    from {{ ref('int_ending') }}
+    where noun = 'team' and ended_at is distinct from revived_at
+),
+
+archived as (
+    select team_id, range_agg(span) as spans from archival group by team_id
+),
+
+-- From team to successor, each for the time that the one before it is dissolved; a circle of successors ends.
+handed_on as (
+    select team_id, team_id as holder_id, tstzrange('-infinity', 'infinity') as span, array[team_id] as path
+    from archived
+    union all
+    select
+        handed_on.team_id, archival.successor_id, handed_on.span * archival.span,
+        handed_on.path || archival.successor_id
+    from handed_on
+    inner join archival on handed_on.holder_id = archival.team_id and handed_on.span && archival.span
+    where archival.successor_id is not null and archival.successor_id <> all(handed_on.path)
+),
+
+held as (
+    select handed_on.team_id, handed_on.holder_id, piece
+    from handed_on
+    left join archived on handed_on.holder_id = archived.team_id
+    cross join lateral unnest(
+        tstzmultirange(handed_on.span) - coalesce(archived.spans, '{}'::tstzmultirange)
+    ) as piece
+),
+
+without_holder as (
+    select team_id, null::text as holder_id, piece
+    from (
+        select team_id, tstzmultirange(tstzrange('-infinity', 'infinity')) - range_agg(piece) as spans
+        from held
+        group by team_id
+    ) as gap
+    cross join lateral unnest(gap.spans) as piece
+)
+
+select team_id, holder_id, lower(piece) as from_at, upper(piece) as to_at from held
+union all
+select team_id, holder_id, lower(piece) as from_at, upper(piece) as to_at from without_holder

@@ -1,0 +1,19 @@
+with source as (
+    select * from {{ source('raw', 'okr_user_events') }} where event_type = 'okr.cycle.closed.v1'
+),
+
+renamed as (
+    select
+        data ->> 'cycle_id' as cycle_id,
+        data ->> 'user_id' as user_id,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+{{ first_copies('renamed') }}

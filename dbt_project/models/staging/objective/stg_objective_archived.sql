@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source('raw', 'okr_user_events') }} where event_type = 'okr.objective.archived.v1'
+),
+
+renamed as (
+    select
+        data ->> 'objective_id' as objective_id,
+        data ->> 'reason' as reason,
+        data ->> 'user_id' as user_id,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+{{ first_copies('renamed') }}

@@ -1,0 +1,18 @@
+with source as (
+    select * from {{ source('raw', 'okr_user_events') }} where event_type = 'okr.user.deactivated.v1'
+),
+
+renamed as (
+    select
+        data ->> 'user_id' as user_id,
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset
+    from source
+)
+
+{{ first_copies('renamed') }}
