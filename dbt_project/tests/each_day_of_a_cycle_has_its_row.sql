@@ -1,24 +1,27 @@
--- Every key result in a cycle that has begun has a row a day, from its first day to the last one that the data holds.
+-- A key result has a row for each day of a cycle at whose end it was in it and was not archived, up to the data's day.
 with expected as (
     select
-        key_result_id,
-        cycle_start as first_day,
-        least(cycle_end, {{ utc_date('data_as_of') }}) as last_day
-    from {{ ref('mart_okr_scorecard') }}
+        placement.key_result_id,
+        placement.cycle_id,
+        sum(least(placement.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }})
+            - greatest(placement.from_day, cycle.cycle_start) + 1) as days
+    from {{ ref('int_key_result_placement') }} as placement
+    inner join {{ ref('int_cycle') }} as cycle on placement.cycle_id = cycle.cycle_id
     cross join {{ ref('int_data_as_of') }}
-    where cycle_start <= {{ utc_date('data_as_of') }}
+    where
+        not placement.is_archived
+        and greatest(placement.from_day, cycle.cycle_start)
+        <= least(placement.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }})
+    group by placement.key_result_id, placement.cycle_id
 ),
 
 found as (
-    select key_result_id, min(day) as first_day, max(day) as last_day, count(*) as days
+    select key_result_id, cycle_id, count(*) as days
     from {{ ref('fct_key_result_daily') }}
-    group by key_result_id
+    group by key_result_id, cycle_id
 )
 
 select *
 from expected
-full outer join found using (key_result_id)
-where
-    found.days is distinct from expected.last_day - expected.first_day + 1
-    or found.first_day <> expected.first_day
-    or found.last_day <> expected.last_day
+full outer join found using (key_result_id, cycle_id)
+where found.days is distinct from expected.days

@@ -8,11 +8,11 @@ with counted as (
     select
         'key results',
         (select count(distinct key_result_id) from {{ ref('stg_key_result') }}),
-        (select count(*) from {{ ref('mart_okr_scorecard') }})
+        (select count(*) from {{ ref('mart_okr_scorecard') }} where is_current_cycle)
     union all
     select
         'key results of teams',
-        (select count(distinct key_result_id) from {{ ref('stg_key_result') }}),
+        (select count(*) from {{ ref('mart_okr_scorecard') }} where not is_archived),
         (select sum(key_result_count) from {{ ref('mart_team_scorecard') }})
     union all
     select

@@ -10,9 +10,17 @@ EXCEPT
 SELECT key_result_id FROM dim_key_result WHERE is_current
 
 -- name: no_day_is_missing
--- expect: days follow one another without a gap
-SELECT key_result_id, min(day) AS first_day, max(day) AS last_day, count(*) AS days
-FROM {batch} GROUP BY key_result_id HAVING count(*) <> max(day) - min(day) + 1
+-- expect: in a cycle days follow one another without a gap, but for key results that were archived or elsewhere meanwhile
+SELECT key_result_id, cycle_id, first_day, last_day, days
+FROM (
+    SELECT key_result_id, cycle_id, min(day) AS first_day, max(day) AS last_day, count(*) AS days
+    FROM {batch} GROUP BY key_result_id, cycle_id
+) AS run
+LEFT JOIN (
+    SELECT key_result_id, count(DISTINCT cycle_id) AS cycles, bool_or(is_archived) AS was_archived
+    FROM int_key_result_placement GROUP BY key_result_id
+) AS placed USING (key_result_id)
+WHERE days <> last_day - first_day + 1 AND cycles = 1 AND NOT was_archived
 
 -- name: score_is_a_share
 -- expect: score and expected progress are 0-1

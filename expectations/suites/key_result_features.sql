@@ -5,10 +5,10 @@ FROM {batch} AS built CROSS JOIN int_data_as_of
 WHERE as_of > data_as_of
 
 -- name: nothing_after_the_outcome
--- expect: no row describes a moment at or after the closing check-in
+-- expect: no row describes a moment at or after the closing of the key result in that cycle
 SELECT f.key_result_id, f.as_of, k.final_at
 FROM {batch} AS f
-INNER JOIN int_key_result AS k USING (key_result_id)
+INNER JOIN int_key_result_cycle AS k USING (key_result_id, cycle_id)
 WHERE f.as_of >= k.final_at
 
 -- name: key_result_exists

@@ -2,5 +2,5 @@
 -- expect: the outcomes are those of the scorecard's closed key results
 SELECT key_result_id, o.is_achieved AS of_outcome, s.is_achieved AS of_scorecard
 FROM {batch} AS o
-FULL JOIN (SELECT * FROM mart_okr_scorecard WHERE is_closed) AS s USING (key_result_id)
+FULL JOIN (SELECT * FROM mart_okr_scorecard WHERE is_closed) AS s USING (key_result_id, cycle_id)
 WHERE o.is_achieved IS DISTINCT FROM s.is_achieved

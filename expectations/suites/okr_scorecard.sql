@@ -1,7 +1,7 @@
 -- name: one_row_a_key_result
--- expect: the scorecard has each current key result once
+-- expect: the scorecard has each key result once in the cycle where it is now
 SELECT key_result_id, count(s.key_result_id) AS times
-FROM {batch} AS s
+FROM (SELECT key_result_id FROM {batch} WHERE is_current_cycle) AS s
 FULL JOIN (SELECT key_result_id FROM dim_key_result WHERE is_current) AS k USING (key_result_id)
 GROUP BY key_result_id
 HAVING count(s.key_result_id) <> 1 OR count(k.key_result_id) <> 1
@@ -17,8 +17,15 @@ SELECT key_result_id, final_score, is_achieved
 FROM {batch} WHERE is_closed AND is_achieved IS DISTINCT FROM (final_score >= 0.7 - 1e-9)
 
 -- name: closed_by_a_check_in
--- expect: exactly the key results with a closing check-in are closed
-SELECT s.key_result_id, s.is_closed
+-- expect: with a closing check-in in its cycle a key result is closed, without one only where its cycle is closed
+SELECT s.key_result_id, s.cycle_id, s.is_closed
 FROM {batch} AS s
-LEFT JOIN (SELECT DISTINCT key_result_id FROM fct_check_in WHERE is_final) AS c USING (key_result_id)
-WHERE s.is_closed <> (c.key_result_id IS NOT NULL)
+LEFT JOIN (SELECT DISTINCT key_result_id, cycle_id FROM fct_check_in WHERE is_closing) AS c
+    ON s.key_result_id = c.key_result_id AND s.cycle_id IS NOT DISTINCT FROM c.cycle_id
+LEFT JOIN dim_cycle AS d ON s.cycle_id = d.cycle_id AND d.is_current
+WHERE
+    NOT s.is_archived
+    AND (
+        s.is_closed AND c.key_result_id IS NULL AND d.closed_at IS NULL
+        OR NOT s.is_closed AND c.key_result_id IS NOT NULL
+    )

@@ -1,12 +1,12 @@
 -- name: final_score_is_that_of_the_closing_check_in
 -- expect: a closed key result's score is its latest closing check-in's progress, clipped to 0-1
-SELECT s.key_result_id, s.final_score, f.progress
+SELECT s.key_result_id, s.cycle_id, s.final_score, f.progress
 FROM {batch} AS s
 INNER JOIN (
-    SELECT DISTINCT ON (key_result_id) key_result_id, value
-    FROM fct_check_in WHERE is_final
-    ORDER BY key_result_id, checked_in_at DESC, recorded_at DESC, check_in_id DESC
-) AS closing USING (key_result_id)
+    SELECT DISTINCT ON (key_result_id, cycle_id) key_result_id, cycle_id, value
+    FROM fct_check_in WHERE is_closing
+    ORDER BY key_result_id, cycle_id, checked_in_at DESC, logged_at DESC, kafka_partition DESC, kafka_offset DESC
+) AS closing ON s.key_result_id = closing.key_result_id AND s.cycle_id IS NOT DISTINCT FROM closing.cycle_id
 CROSS JOIN LATERAL (SELECT (closing.value - s.baseline) / (s.target - s.baseline) AS progress) AS f
 WHERE abs(s.final_score - least(greatest(f.progress, 0), 1)) > 1e-9
 
@@ -15,7 +15,7 @@ WHERE abs(s.final_score - least(greatest(f.progress, 0), 1)) > 1e-9
 SELECT s.key_result_id, s.progress_ratio, d.progress_ratio AS last_day_progress_ratio
 FROM {batch} AS s
 INNER JOIN (
-    SELECT DISTINCT ON (key_result_id) key_result_id, progress_ratio
-    FROM fct_key_result_daily ORDER BY key_result_id, day DESC
-) AS d USING (key_result_id)
+    SELECT DISTINCT ON (key_result_id, cycle_id) key_result_id, cycle_id, progress_ratio
+    FROM fct_key_result_daily ORDER BY key_result_id, cycle_id, day DESC
+) AS d USING (key_result_id, cycle_id)
 WHERE s.status IN ('on_track', 'at_risk', 'off_track') AND s.progress_ratio IS DISTINCT FROM d.progress_ratio

@@ -14,6 +14,10 @@ SELECT prediction_id, probability, low, high
 FROM {batch}
 WHERE probability NOT BETWEEN 0 AND 1 OR low NOT BETWEEN 0 AND 1 OR high NOT BETWEEN 0 AND 1
 
--- name: judged_before_the_outcome
--- expect: a forecast is judged only when it was made of a moment before the outcome
-SELECT prediction_id, as_of, final_at FROM {batch} WHERE is_judged AND (final_at IS NULL OR as_of >= final_at)
+-- name: scored_before_the_outcome_was_known
+-- expect: a forecast is scored only when it was served, and its model trained, before the outcome was known
+SELECT prediction_id, served_at, trained_until, outcome_known_at
+FROM {batch}
+WHERE
+    is_scored
+    AND (outcome_known_at IS NULL OR served_at >= outcome_known_at OR trained_until >= outcome_known_at)

@@ -106,6 +106,17 @@ class Log:
         """Append a second copy of an event, as a producer does that did not hear the broker's answer."""
         return self._append(replace(event, logged_at=event.logged_at + timedelta(minutes=1)))
 
+    def replace(self, event: Logged, **fields: Any) -> None:
+        """Let an event stand elsewhere, or say something else."""
+        self.events[self.events.index(event)] = replace(event, **fields)
+
+    def without(self, subject: str, field: str) -> None:
+        """Leave a field of `data` out of all events of a subject, as a source does that knows its default."""
+        for event in [event for event in self.events if event.subject == subject]:
+            data = orjson.loads(event.data)
+            data.pop(field, None)
+            self.replace(event, data=orjson.dumps(data))
+
     def merge(self, events: Sequence[Logged]) -> None:
         """Append events that another log made."""
         for event in events:

@@ -63,9 +63,10 @@ FAULTS = {
     ("pipeline_step", "state_fits_the_steps"): "UPDATE fct_pipeline_run SET failed_step_count = failed_step_count + 1",
     ("prediction", "every_prediction_arrived"): "DELETE FROM fct_prediction",
     ("prediction", "probability_is_a_share"): "UPDATE fct_prediction SET probability = 1.01",
-    ("prediction", "judged_before_the_outcome"): "UPDATE fct_prediction SET is_judged = true, final_at = as_of",
+    ("prediction", "scored_before_the_outcome_was_known"):
+        "UPDATE fct_prediction SET is_scored = true, outcome_known_at = served_at",
     ("key_result_features", "nothing_after_the_data"): f"{LATER} + interval '9 years'",
-    ("key_result_features", "nothing_after_the_outcome"): "UPDATE int_key_result SET final_at = '2000-01-01Z'",
+    ("key_result_features", "nothing_after_the_outcome"): "UPDATE int_key_result_cycle SET final_at = '2000-01-01Z'",
     ("key_result_features", "key_result_exists"): "UPDATE key_result_features SET key_result_id = key_result_id || 'x'",
     ("key_result_features", "features_are_finite"): "UPDATE key_result_features SET progress_ratio = 'Infinity'",
     ("key_result_outcome", "only_closed_have_an_outcome"): "DELETE FROM key_result_outcome",
