@@ -5,4 +5,4 @@ SELECT key_result_id, organisation, team_id, team_name, cycle_id, cycle_name, cy
        progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
        is_closed, final_at, final_value, final_score, is_achieved
 FROM marts.mart_okr_scorecard
-WHERE key_result_id = %(key_result_id)s
+WHERE key_result_id = %(key_result_id)s AND is_current_cycle

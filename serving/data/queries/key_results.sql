@@ -6,7 +6,7 @@ SELECT key_result_id, organisation, team_id, team_name, cycle_id, cycle_name, cy
        is_closed, final_at, final_value, final_score, is_achieved
 FROM marts.mart_okr_scorecard
 WHERE (%(team)s::text IS NULL OR team_id = %(team)s OR team_name = %(team)s)
-  AND (%(cycle)s::text IS NULL OR cycle_id = %(cycle)s)
+  AND (%(cycle)s::text IS NULL AND is_current_cycle OR cycle_id = %(cycle)s)
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(after)s::text IS NULL OR key_result_id COLLATE "C" > %(after)s)
 ORDER BY key_result_id COLLATE "C"

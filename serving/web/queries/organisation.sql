@@ -34,3 +34,4 @@ SELECT
 FROM marts.mart_okr_scorecard AS scorecard
 INNER JOIN shown ON scorecard.cycle_id = shown.cycle_id
 CROSS JOIN today
+WHERE NOT scorecard.is_archived
