@@ -68,8 +68,9 @@ def fetch() -> None:
 
 @app.command()
 def status() -> None:
-    """Show services, addresses and logins, and memory. Exit status 1 when a service is not running."""
-    from infra.local.status import services, total_memory_bytes
+    """Show services, addresses and logins, memory, and what holds a publication back. Exit status 1 when a service is not running."""
+    from infra.local.status import publication_lines, services, total_memory_bytes
+    from lakehouse.settings import load_settings
 
     stack = started_stack()
     found = services(stack)
@@ -78,6 +79,8 @@ def status() -> None:
     _table(("SERVICE", "STATE", "PID", "PSS", "LOG"), rows)
     typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages once)\n")
     _show_doors(stack)
+    for line in ("", *publication_lines(load_settings(stack.state))):
+        typer.echo(line)
     if any(each.state != "RUNNING" for each in found):
         raise typer.Exit(1)
 

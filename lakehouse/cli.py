@@ -31,7 +31,7 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command; an error of ours becomes one line on standard error and exit status 1."""
+    """Run a command; an error of ours becomes one line on standard error and its exit status, mostly 1."""
     try:
         state = state_folder()
         for remark in (*isolate(state), *drop_foreign_exports(state)):
@@ -40,7 +40,7 @@ def main() -> None:
         build()(prog_name="okr")
     except OkrError as error:
         sys.stderr.write(f"okr: {error}\n")
-        sys.exit(1)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,14 @@
 
 # Exit status of a worker that only somebody can help: a supervisor leaves it stopped, for it would end the same way.
 STOPPED_FOR_GOOD = 3
+# Exit status of a command that was asked for more than there is data for: no fault, only too early.
+TOO_LITTLE_DATA = 4
 
 
 class OkrError(Exception):
     """Base of every error we raise on purpose; its message says what was expected, what came and what to do."""
+
+    exit_status = 1
 
 
 class RetryableError(OkrError):

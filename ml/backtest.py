@@ -11,7 +11,7 @@ from lakehouse.errors import PermanentError
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import Period, Split, closed_periods, labelled, periods_of, split_at
-from ml.train import fit
+from ml.train import NothingToLearn, fit
 
 if TYPE_CHECKING:
     from numpy import bool_
@@ -28,7 +28,7 @@ def backtest(history: Rows, recipe: Recipe, cycles: Sequence[str] | None = None)
 
     Raises:
         PermanentError: there is no such cycle, or no closed cycle before it.
-        NothingToLearn: what had closed before it is too little to learn from.
+        NothingToLearn: fewer than two cycles have closed, or what had closed before one is too little to learn from.
     """
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):
@@ -87,7 +87,7 @@ def _moment(at: datetime) -> str:
 def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | None) -> list[Period]:
     if cycles is None:
         if len(closed) < 2:
-            raise PermanentError(
+            raise NothingToLearn(
                 "A backtest needs at least two closed cycles, one to learn from and one to forecast; found "
                 f"{len(closed)}. Wait for a cycle to close, or load history (`okr produce files FOLDER`)."
             )

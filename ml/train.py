@@ -1,6 +1,6 @@
 """Training as pure functions: labelled rows and a recipe in, a model out."""
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.boosted import fit_boosted
 from ml.design import boosted_matrix, logistic_matrix
 from ml.features import NEEDED
@@ -18,6 +18,8 @@ FEWEST_KEY_RESULTS = 20
 
 class NothingToLearn(PermanentError):
     """The closed cycles hold too little to learn from; the pacing rule answers until they hold more."""
+
+    exit_status = TOO_LITTLE_DATA
 
 
 def fit(rows: Rows, recipe: Recipe) -> ForecastModel:

@@ -3,30 +3,36 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
 from infra.demo.errors import StepFailed
+from lakehouse import step_failure
+from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
-ENDED = {"success", "failed"}
+RUNBOOKS = "the message says what was expected; docs/runbooks/ has a page for each gate."
 
 
 @dataclass(frozen=True)
 class Run:
-    """One DAG run; `state` is queued, running, success or failed."""
+    """One DAG run; `state` is queued, running, success or failed. A queued one has not started."""
 
     dag: str
     run_id: str
     state: str
     seconds: float | None
+    started_at: datetime | None
 
 
 class Airflow:
     """A logged-in client of the stack's own Airflow; use it as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._url = settings.require("airflow_url").rstrip("/")
         self._logs = settings.state / "logs" / "airflow"
         self._http = httpx.Client(timeout=20, transport=httpx.HTTPTransport(retries=3))
@@ -78,14 +84,33 @@ class Airflow:
             if now.state == "success":
                 return now
             say(f"{run.dag} {now.state}: {self.tasks(now)}")
-            if now.state == "failed" or time.monotonic() > deadline:
-                what = "failed" if now.state == "failed" else f"is still {now.state} after {limit_s:.0f} s"
+            if now.state == "failed":
+                raise self.failure(now)
+            if time.monotonic() > deadline:
                 raise StepFailed(
-                    f"{run.dag} {what}: {self.tasks(now)}",
-                    log=self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}",
-                    mend="the task's log says what was expected; docs/runbooks/ has a page for each gate.",
-                )
+                    f"{run.dag} is still {now.state} after {limit_s:.0f} s: {self.tasks(now)}", log=self.log(now),
+                    mend="the log of the task that runs says what it waits for.",
+                )  # fmt: skip
             time.sleep(1)
+
+    def failure(self, run: Run) -> StepFailed:
+        """Return why a run failed: each step with what it said, of a gate the rules and examples."""
+        try:
+            failures = step_failure.of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
+        except OkrError:
+            failures = []  # the warehouse may be what failed
+        said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
+        return StepFailed(said, log=self.log(run), mend=RUNBOOKS)
+
+    def log(self, run: Run) -> Path:
+        """Return the folder with the logs of a run's tasks."""
+        return self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}"
+
+    def result(self, run: Run, task: str) -> Any:
+        """Return what a task of a run returned; None where it was skipped."""
+        path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task}/xcomEntries/return_value"
+        response = self._http.get(self._url + path, params={"deserialize": True})
+        return response.json()["value"] if response.status_code == httpx.codes.OK else None
 
     def tasks(self, run: Run) -> str:
         """Return which tasks run or failed, else how many are done, in words."""
@@ -108,4 +133,5 @@ class Airflow:
 
 
 def _run(dag: str, found: dict[str, Any]) -> Run:
-    return Run(dag, found["dag_run_id"], found["state"], found.get("duration"))
+    started_at = datetime.fromisoformat(found["start_date"]) if found.get("start_date") else None
+    return Run(dag, found["dag_run_id"], found["state"], found.get("duration"), started_at)

@@ -55,7 +55,7 @@ class App:
         ]
         return found
 
-    def wait_for_champion(self, limit_s: float = 60) -> dict[str, Any]:
+    def wait_for_champion(self, limit_s: float) -> dict[str, Any]:
         """Return GET /models once a champion is loaded, or after `limit_s` seconds as it is then (the rule answers)."""
         deadline = time.monotonic() + limit_s
         while True:

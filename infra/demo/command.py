@@ -45,8 +45,9 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
         reader.join(timeout=5)
     if status != 0:
         why = f"ended with status {status}" if in_time else f"did not end within {limit_s:.0f} s"
-        said = f": {last[-1]}" if last else ""
-        raise StepFailed(f"`okr {' '.join(arguments)}` {why}{said}", log=log, mend=mend)
+        said = last[-1].removeprefix("okr: ") if last else ""
+        what = f"`okr {' '.join(arguments)}` {why}" + (f": {said}" if said else "")
+        raise StepFailed(what, log=log, mend=mend, said=said, status=status)
     return output
 
 

@@ -21,7 +21,7 @@ def demo(
     from infra.demo import run, source, summary
     from infra.demo.command import okr
     from infra.local.stack import explain_os_error
-    from lakehouse.errors import PermanentError
+    from lakehouse.errors import OkrError, PermanentError
     from lakehouse.settings import state_folder
 
     state = state_folder()
@@ -37,11 +37,27 @@ def demo(
         raise typer.Exit(130) from None
     except OSError as error:
         # Everything that the demo itself writes is in the state folder: full, read-only, or somebody else's.
-        raise PermanentError(explain_os_error(state, error)) from error
+        raise PermanentError(f"{explain_os_error(state, error)}{_still_running(state)}") from error
+    except OkrError as error:
+        raise PermanentError(f"{error}{_still_running(state)}") from error
     summary.show(console, story, progress, time.monotonic() - started)
     console.save_text(str(story.log.with_name("demo-summary.txt")))  # without what follows: logins
     console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)
     console.print(f"The stack stays up. Stop it with: {_stop(state)}", soft_wrap=True)
+
+
+def _still_running(state: Path) -> str:
+    """Return what to say after a failure of a stack that it leaves behind; nothing where none runs."""
+    from infra.local.stack import open_stack
+    from infra.local.supervisor import Supervisor
+
+    stack = open_stack(state)
+    if stack is None or not Supervisor(stack).is_running():
+        return ""
+    return (
+        "\nThe stack still runs, so that you can look (`okr status`); the same command goes on. "
+        f"Stop it with: {_stop(state)}"
+    )
 
 
 def _stop(state: Path) -> str:

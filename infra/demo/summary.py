@@ -77,7 +77,10 @@ def _model(console: Console, story: Story) -> None:
     answering = story.models["answering"]
     version = next((each for each in story.models["versions"] if each["version"] == answering["version"]), None)
     if version is None:
-        console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}\n")
+        console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}")
+        if story.no_backtest:
+            console.print(f"No backtest: {story.no_backtest}", highlight=False, soft_wrap=True)
+        console.print()
         return
     table = _table(
         console,
@@ -95,6 +98,9 @@ def _model(console: Console, story: Story) -> None:
 
 
 def _at_risk(console: Console, story: Story) -> None:
+    if not story.predictions:
+        console.print("No key result is open, so nothing is forecast.\n")
+        return
     over = "" if story.any_open else ", of the cycle that ended last, as of its last check-ins"
     console.print(
         f"[bold]At risk{over}[/bold] (P = probability of ending at 0.7 or better; 90 % interval of the score)"

@@ -30,11 +30,11 @@ def covers(published: Offsets, wanted: Mapping[str, int]) -> bool:
 
 
 def wait_published(
-    settings: Settings, wanted: Mapping[str, int], limit_s: float, say: Callable[[], str]
+    settings: Settings, wanted: Mapping[str, int], limit_s: float, watch: Callable[[], str]
 ) -> dict[str, Any]:
     """Wait until the current publication covers the wanted messages by topic; return its row.
 
-    `say` is asked what runs meanwhile, for the error message too.
+    `watch` is asked what runs meanwhile, for the error message too; it raises when no run will publish them.
 
     Raises:
         StepFailed: it does not within `limit_s` seconds.
@@ -44,12 +44,12 @@ def wait_published(
         found = rows(settings.require("dsn_serving"), "publication")
         if found and covers(found[0]["offsets"], wanted):
             return found[0]
-        now = say()
+        now = watch()
         if time.monotonic() > deadline:
             raise StepFailed(
                 f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
                 log=settings.state / "logs" / "airflow",
-                mend="`okr gate raw` and `okr gate marts` tell whether a gate refuses; else see the failed task's log.",
+                mend="`okr status` says what holds the publication back; else see the failed task's log.",
             )
         time.sleep(1)
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import psutil
+import psycopg
 
 from infra.local.catalogue import SERVICES
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
+from lakehouse import publication, publication_hold
+from lakehouse.errors import OkrError
+from lakehouse.settings import Settings
 
 # Names that `okr env` prints, and where their values come from.
 FOR_USERS = {
@@ -62,6 +67,22 @@ def doors(stack: Stack) -> list[Door]:
         Door("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
         Door("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
     ]
+
+
+def publication_lines(settings: Settings) -> list[str]:
+    """Return what readers see and since when, and each reason why they see nothing newer: gate, step or rollback."""
+    dsn = settings.require("dsn_serving")
+    try:
+        published, held = publication.current(dsn), publication_hold.holds(dsn)
+    except (OkrError, psycopg.Error):
+        return ["The warehouse does not answer: what is published is not known."]
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if published is None:
+        first = f"Nothing is published yet ({now})."
+    else:
+        at, as_of = published.published_at, published.data_as_of
+        first = f"Publication {published.publication_id} of {at:%Y-%m-%d %H:%M:%S} UTC, data as of {as_of:%Y-%m-%d %H:%M:%S} UTC."
+    return [first, *map(str, held)]
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
