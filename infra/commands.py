@@ -68,7 +68,7 @@ def fetch() -> None:
 
 @app.command()
 def status() -> None:
-    """Show services, addresses and logins, memory, and what holds a publication back. Exit status 1 when a service is not running."""
+    """Show services, logins, memory, what is published and what holds it back. Exit status 1: a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
     from lakehouse.settings import load_settings
 

@@ -51,7 +51,7 @@ def _still_running(state: Path) -> str:
     from infra.local.stack import open_stack
     from infra.local.supervisor import Supervisor
 
-    stack = open_stack(state)
+    stack = open_stack(state) if (state / "stack.env").is_file() else None
     if stack is None or not Supervisor(stack).is_running():
         return ""
     return (

@@ -80,8 +80,8 @@ def publication_lines(settings: Settings) -> list[str]:
     if published is None:
         first = f"Nothing is published yet ({now})."
     else:
-        at, as_of = published.published_at, published.data_as_of
-        first = f"Publication {published.publication_id} of {at:%Y-%m-%d %H:%M:%S} UTC, data as of {as_of:%Y-%m-%d %H:%M:%S} UTC."
+        at, as_of = (f"{each:%Y-%m-%d %H:%M:%S} UTC" for each in (published.published_at, published.data_as_of))
+        first = f"Publication {published.publication_id} of {at}, data as of {as_of}."
     return [first, *map(str, held)]
 
 
