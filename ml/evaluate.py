@@ -55,7 +55,7 @@ def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
     if given.any():
         figures["owner_confidence"] = measures(outcome[given], confidence[given])
         figures["model_where_confidence"] = measures(outcome[given], model.probabilities(test)[given])
-    return Report(len(test), len(set(test["key_result"])), float(outcome.mean()), figures)
+    return Report(len(test), len(set(test["key_result_in_cycle"])), float(outcome.mean()), figures)
 
 
 def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dict[str, dict[str, float]]:
@@ -72,7 +72,7 @@ def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dic
 
 def base_rate(train: Rows) -> float:
     """Return the share achieved of key results (not of their rows)."""
-    outcomes = dict(zip(train["key_result"], train["is_achieved"], strict=True))
+    outcomes = dict(zip(train["key_result_in_cycle"], train["is_achieved"], strict=True))
     return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5
 
 

@@ -33,7 +33,7 @@ def fit_silence(rows: Rows, level: float) -> Silence:
     """Learn from all closed key results: rows of check-ins, and rows without as_of for those that never checked in."""
     import numpy as np
 
-    keys, first = np.unique(rows["key_result"].astype(str), return_index=True)
+    keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
     # Rows are ordered by key result and as_of, so that a key result's first row is its first check-in.
     spoke_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)

@@ -48,7 +48,7 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
 
 
 def _check_outcomes(rows: Rows) -> None:
-    outcomes = dict(zip(rows["key_result"], rows["is_achieved"], strict=True))
+    outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
     achieved = sum(map(bool, outcomes.values()))
     if len(outcomes) < FEWEST_KEY_RESULTS:
         raise NothingToLearn(

@@ -8,6 +8,9 @@ one that contradicts an earlier event of the same moment is a correction and cou
 
 holds_from and holds_to say which version answers for a moment, without a gap from -infinity to infinity: before the
 first version was valid, the first one answers that was ever valid. They are equal where a version never was.
+
+known_from and known_to say when a version was the newest one known. Before anything was recorded the version counts that
+was recorded first; recorded_at then tells that it was not known yet.
 -#}
 {% macro versions(events, id, columns) -%}
     {%- set content = columns | join(', ') -%}
@@ -54,6 +57,16 @@ first version was valid, the first one answers that was ever valid. They are equ
             ) = 0 then '-infinity'
             else valid_from
         end as holds_from,
-        coalesce(valid_to, 'infinity') as holds_to
+        coalesce(valid_to, 'infinity') as holds_to,
+        case
+            when row_number() over (partition by {{ id }} order by recorded_at, version_number desc) = 1 then '-infinity'
+            else recorded_at
+        end as known_from,
+        coalesce(
+            min(recorded_at) over (
+                partition by {{ id }} order by version_number rows between 1 following and unbounded following
+            ),
+            'infinity'
+        ) as known_to
     from numbered
 {%- endmacro %}

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lakehouse.contracts.cycle import CycleDefined
-from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.key_result import KeyResultArchived
+from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)  # of the running cycle, exclusive
 CYCLE_DAYS = 90.0
@@ -167,3 +168,52 @@ def test_a_key_result_is_used_from_the_day_after_its_cycle_starts(dbt: Any, new_
     log.key_result("other", at=day(1.5))
     rows = build(dbt, log)
     assert rows["early", day(0.5)]["known_at"] == day(1)
+
+
+def test_a_key_result_carried_over_has_rows_and_an_outcome_in_each_cycle(dbt: Any, new_log: Callable[[], Any]) -> None:
+    log = new_log()
+    log.organisation()
+    log.key_result("carried", "past")
+    log.check_in("carried", 40.0, day(-40))
+    log.check_in("carried", 80.0, day(0.2), is_final=True)
+    log.key_result("carried", "running", at=day(1.1), target=160.0)
+    log.check_in("carried", 90.0, day(20), confidence=0.4)
+    log.key_result("end", at=day(0))
+    log.check_in("end", 1.0, LOG_END)
+    rows = build(dbt, log)
+    placed = {as_of: (row["cycle_id"], row["as_of_kind"]) for (name, as_of), row in rows.items() if name == "carried"}
+    end = max(placed)
+    assert placed == {
+        day(-40): ("past", "check_in"),
+        day(20): ("running", "check_in"),
+        end: ("running", "current"),
+    }
+    assert rows["carried", day(-40)]["target"] == 100.0
+    assert rows["carried", end]["target"] == 160.0
+    outcomes = dbt.rows("select key_result_id, cycle_id, final_score from ml_build.key_result_outcome")
+    assert outcomes == [{"key_result_id": "carried", "cycle_id": "past", "final_score": pytest.approx(0.8)}]
+
+
+def test_what_is_archived_or_over_is_not_forecast_and_teaches_nothing(dbt: Any, new_log: Callable[[], Any]) -> None:
+    log = new_log()
+    log.organisation()
+    log.add(ObjectiveDefined(objective_id="given-up", team_id="team", cycle_id="running", title="Give up"), day(-5))
+    for name, fields in (
+        ("open", {"cycle": "running"}),
+        ("archived", {"cycle": "running"}),
+        ("given-up", {"objective_id": "given-up"}),
+        ("over", {"cycle": "past"}),
+        ("taken-back", {"cycle": "past"}),
+    ):
+        log.key_result(name, at=day(-80), **fields)
+        log.check_in(name, 10.0, day(-10 if fields.get("cycle") == "past" else 10))
+    log.check_in("taken-back", 90.0, day(-1), is_final=True)
+    log.add(KeyResultArchived(key_result_id="archived"), day(20))
+    log.add(ObjectiveArchived(objective_id="given-up"), day(20))
+    log.add(KeyResultArchived(key_result_id="taken-back"), day(-2))
+    log.key_result("end", at=day(0))
+    log.check_in("end", 1.0, LOG_END)
+    rows = build(dbt, log)
+    assert {name for (name, _), row in rows.items() if row["as_of_kind"] == "current"} == {"open", "end"}
+    assert {name for name, _ in rows} >= {"archived", "given-up", "over"}  # what was known then stays known
+    assert dbt.rows("select * from ml_build.key_result_outcome") == []
