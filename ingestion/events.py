@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
 import msgspec
 
 from ingestion.storable import check_storable, is_suspect, may_be_deep
 from lakehouse.contracts import Contract, Envelope, contract_of, contracts
+from lakehouse.contracts.fields import ADDRESS, INK_AT_BOTH_ENDS
+from lakehouse.contracts.text import fault_of_id
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
 
@@ -82,8 +85,8 @@ def decode(
 
     Raises:
         ContractViolation: its `reason` is a stable word: null_value, too_large, not_utf8, not_json, bad_envelope,
-            unknown_type, wrong_topic, bad_data, subject_mismatch, key_mismatch, time_in_future, time_out_of_range,
-            or one of `ingestion.storable`.
+            unknown_type, wrong_topic, bad_data, bad_id, subject_mismatch, key_mismatch, time_in_future,
+            time_out_of_range, or one of `ingestion.storable`.
     """
     if value is None:
         raise ContractViolation("null_value", "The message has no value; expected a CloudEvents JSON document.")
@@ -110,6 +113,7 @@ def decode(
         raise ContractViolation("wrong_topic", f"{contract.name} belongs to {contract.topic}, but came on {topic}.")
     payload = _decode_payload(contract, envelope)
     _check_names(contract, envelope, payload, key)
+    _check_ids(contract, payload)
     _check_times(contract, envelope, payload, logged_at)
     return DecodedEvent(envelope, payload, str(memoryview(envelope.data), "utf-8"))
 
@@ -152,6 +156,17 @@ def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: byte
         raise ContractViolation("key_mismatch", message)
 
 
+def _check_ids(contract: Contract, payload: Any) -> None:
+    """Check that nothing in an id is hidden from who reads it: two that look alike are one.
+
+    The schema's pattern cannot say so within its major version, and no pattern knows Unicode's normal forms.
+    """
+    for field in id_fields(contract.model):
+        text = getattr(payload, field)
+        if text is not None and (fault := fault_of_id(text)):
+            raise ContractViolation("bad_id", f"{contract.name}: {field} {text[:128]!r} {fault}.")
+
+
 def _check_times(contract: Contract, envelope: Envelope, payload: Any, logged_at: datetime | None) -> None:
     if logged_at is not None and envelope.time > logged_at + CLOCK_TOLERANCE:
         message = f"{contract.name}: happened at {envelope.time}, but was logged earlier, at {logged_at}."
@@ -171,6 +186,19 @@ def _envelope_decoder() -> msgspec.json.Decoder[Envelope]:
 @cache
 def _payload_decoder(model: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(model)
+
+
+@cache
+def id_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Fields of a payload that identify something, e-mail addresses among them."""
+    return tuple(field.name for field in msgspec.structs.fields(model) if _identifies(field.type))
+
+
+def _identifies(hint: Any) -> bool:
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    if any(isinstance(meta, msgspec.Meta) and meta.pattern in (INK_AT_BOTH_ENDS, ADDRESS) for meta in metas):
+        return True
+    return get_origin(hint) in (Union, UnionType) and any(map(_identifies, get_args(hint)))
 
 
 @cache

@@ -21,23 +21,15 @@ NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 # texts hold no NUL and no half of a surrogate pair, its numbers at most 40 digits and two of an exponent (they take
 # their delimiter with them, or a longer one would pass for two), and it is at most three levels deep. Texts are matched
 # whole and braces in pairs: `ingestion.decoding.rows` knows by this where an object ends. And no text begins or ends
-# with a space, which `lakehouse.contracts.fields.INK_AT_BOTH_ENDS` forbids to ids: one more pattern by column would
-# cost more than a closer look at the few other texts that do.
+# with a space or holds U+007F, which `lakehouse.contracts.text` forbids to ids: one more pattern by column would cost
+# more than a closer look at the few other texts that do. Ids beyond ASCII are looked at in `ingestion.decoding.kinds`.
 _ESCAPED = (
     r'\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
     r"|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}))"
 )
-# In UTF-8: what is seen of ASCII, and all beyond it but the spaces (U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028,
-# U+2029, U+202F, U+205F, U+3000) and their neighbours up to U+200F and U+202E. An escape may be one of them: who needs
-# to know looks for a backslash.
-_INK = (
-    r"[!#-\[\]-\x7f]|\xc2[\x80-\x84\x86-\x9f\xa1-\xbf]|[\xc3-\xdf][\x80-\xbf]|[\xe0\xe4-\xef][\x80-\xbf]{2}"
-    r"|\xe1(?:[\x80-\x99\x9b-\xbf][\x80-\xbf]|\x9a[\x81-\xbf])"
-    r"|\xe2(?:\x80[\x90-\xa7\xb0-\xbf]|\x81[\x80-\x9e\xa0-\xbf]|[\x82-\xbf][\x80-\xbf])"
-    r"|\xe3(?:\x80[\x81-\xbf]|[\x81-\xbf][\x80-\xbf])|[\xf0-\xf4][\x80-\xbf]{3}"
-)
+_INK = r"[!#-\[\]-~\x80-\xff]"
 _END = f"(?:{_INK}|{_ESCAPED})"
-_TEXT = rf'"(?:{_END}(?:(?:[^"\\]|{_ESCAPED})*{_END})?)?"'
+_TEXT = rf'"(?:{_END}(?:(?:[^"\\\x7f]|{_ESCAPED})*{_END})?)?"'
 _NUMBER = r"-?[0-9.]{1,40}(?:[eE][+-]?[0-9]{1,2})?"
 _FLAT = rf"{_TEXT}|[:,\s](?:{_NUMBER})?|true|false|null"
 _OPEN = rf"(?:{{|\[(?:{_NUMBER})?)"

@@ -21,7 +21,7 @@ Id = Annotated[
     str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"), AfterValidator(_storable)
 ]
 Text = Annotated[str, AfterValidator(_storable)]
-Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 
 class Body(BaseModel):

@@ -11,9 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from ingestion.events import EARLIEST, LATEST, moment_fields
+from ingestion.events import EARLIEST, LATEST, id_fields, moment_fields
 from lakehouse.contracts import Contract, contracts
 from lakehouse.contracts.fields import INK_AT_BOTH_ENDS
+from lakehouse.contracts.text import fault_of_id
 
 Field = Callable[[Any], Any]
 
@@ -22,8 +23,8 @@ Field = Callable[[Any], Any]
 class Kind:
     """How one event type is judged: by its `model`, in C, then by the rules that C was not told.
 
-    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have one rule, which texts
-    without any space surely keep: that is seen of all of them at once.
+    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have one rule, which visible
+    ASCII without any space surely keeps: that is seen of all of them at once.
     """
 
     name: str
@@ -32,26 +33,31 @@ class Kind:
     ids: tuple[Field, ...]
     rules: tuple[tuple[Field, Callable[[Any], object]], ...]
 
-    def unfit(self, events: Sequence[Any], *, has_escapes: bool) -> set[int]:
+    def unfit(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
         """Return the numbers of the events that break a rule; events are of this kind, or answer None to all.
 
-        Of texts without escapes `ids` get no look here: a space at an end of one is seen by column, later
-        (`ingestion.storable.PLAIN_DATA`); within, a line's end could only be an escape.
+        `doubtful` are those with an escape or a character beyond ASCII. Of the others `ids` get no look here: a space
+        at an end of one, and U+007F, are seen by column, later (`ingestion.storable.PLAIN_DATA`); other control
+        characters could only be escapes.
         """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
         unfit = set()
         if names != subjects:
             unfit = {number for number, name in enumerate(names) if name != subjects[number]}
-        if has_escapes:
-            columns = [list(map(field, payloads)) for field in self.ids]
-            if not _without_space(columns):
-                unfit.update(*(_broken(column, re.compile(INK_AT_BOTH_ENDS).search) for column in columns))
+        if doubtful:
+            columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
+            if not _is_plain(columns):
+                unfit.update(*({doubtful[place] for place in _broken(column, _is_id)} for column in columns))
         return unfit.union(*(_broken(list(map(field, payloads)), fits) for field, fits in self.rules))
 
 
-def _without_space(columns: Sequence[Sequence[str | None]]) -> bool:
-    """Say whether no text holds any space, of ASCII or beyond: then each surely begins and ends with ink."""
+def _is_id(text: str) -> bool:
+    return fault_of_id(text) is None
+
+
+def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
+    """Say whether all texts are visible ASCII without a space: then each surely is an id."""
     text = "".join(["".join(filter(None, column)) for column in columns])
     return text.isascii() and text.isprintable() and " " not in text
 
@@ -101,7 +107,7 @@ def _kind(contract: Contract) -> Kind:
         ],
         tag_field="type", tag=contract.name, kw_only=True, forbid_unknown_fields=True, gc=False,
     )  # fmt: skip
-    ids = tuple(attrgetter(name) for name, pattern in patterns.items() if pattern == INK_AT_BOTH_ENDS)
+    ids = tuple(map(attrgetter, id_fields(contract.model)))
     rules: list[tuple[Field, Callable[[Any], object]]] = [
         (attrgetter(name), re.compile(pattern).search)
         for name, pattern in patterns.items()

@@ -78,7 +78,7 @@ def sift(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
     filled = list(filter(None, came))
     whole = b"".join(filled)
     values = _decodable(came, filled, whole)
-    events = _decode(topic, values, has_escapes=b"\\" in whole)
+    events = _decode(topic, values, _doubtful(values, whole))
     names = {_Nothing: None} | {model: kind.name for model, kind in kinds(topic).items()}
     schema = sifted_schema()
     columns = {
@@ -127,7 +127,17 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _decode(topic: str, values: Sequence[bytes], *, has_escapes: bool) -> list[Any]:
+def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
+    """Return the numbers of the values with an escape or a character beyond ASCII: what hides in an id is one of them.
+
+    `whole` are the values, joined: mostly a look at it tells that there is none.
+    """
+    if whole.isascii() and b"\\" not in whole:
+        return []
+    return [number for number, value in enumerate(values) if not value.isascii() or b"\\" in value]
+
+
+def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> list[Any]:
     """Return what C makes of each value, NOTHING where it found something wrong with it."""
     decode, left, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
@@ -135,7 +145,7 @@ def _decode(topic: str, values: Sequence[bytes], *, has_escapes: bool) -> list[A
             events.extend(map(decode, left))  # on an error it keeps what came before
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             events.append(NOTHING)
-    for number in _unfit(topic, events, has_escapes=has_escapes):
+    for number in _unfit(topic, events, doubtful):
         events[number] = NOTHING
     return events
 
@@ -185,15 +195,17 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
     return json.dumps([[name, None if value is None else base64.b64encode(value).decode()] for name, value in headers])
 
 
-def _unfit(topic: str, events: Sequence[Any], *, has_escapes: bool) -> set[int]:
+def _unfit(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
     """Return the numbers of the events whose payload breaks a rule that C was not told; NOTHING breaks none."""
     models = list(map(type, events))
     different = set(models) - {_Nothing}
     if len(different) == 1:
-        return kinds(topic)[different.pop()].unfit(events, has_escapes=has_escapes)
+        return kinds(topic)[different.pop()].unfit(events, doubtful)
     unfit: set[int] = set()
+    is_doubtful = set(doubtful)
     for model in different:
         numbers = [number for number, each in enumerate(models) if each is model]
-        found = kinds(topic)[model].unfit([events[number] for number in numbers], has_escapes=has_escapes)
+        own = [place for place, number in enumerate(numbers) if number in is_doubtful] if is_doubtful else []
+        found = kinds(topic)[model].unfit([events[number] for number in numbers], own)
         unfit.update(numbers[place] for place in found)
     return unfit

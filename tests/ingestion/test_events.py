@@ -37,6 +37,7 @@ REJECTED = {
     "unknown_type": message(type="okr.coffee.drunk.v1"),
     "wrong_topic": message(type="okr.host_metric.sampled.v1"),
     "bad_data": message(b'{"check_in_id":"c","key_result_id":"k","value":"1"}'),
+    "bad_id": message('{"check_in_id":"c\u200b","key_result_id":"k","value":1}'.encode()),
     "subject_mismatch": message(subject="another"),
     "time_in_future": message(time=(NOW + timedelta(minutes=11)).isoformat()),
     "time_out_of_range": message(time="1969-12-31T23:59:59Z"),

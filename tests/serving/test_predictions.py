@@ -202,6 +202,7 @@ def test_a_check_in_becomes_an_event_that_keeps_its_contract(api: Api, app_heade
     "change",
     [
         {"value": "3"}, {"value": None}, {"value": 1e16}, {"value": True}, {"confidence": 1.1}, {"confidence": -0.1},
+        {"confidence": True}, {"confidence": "0.5"}, {"key_result_id": "k\u200b"}, {"check_in_id": "c\u00a01"},
         {"key_result_id": ""}, {"key_result_id": " k"}, {"note": "x" * 10_001}, {"note": "a\u0000b"}, {"score": 1},
     ],
 )  # fmt: skip

@@ -18,7 +18,8 @@ from tests.ingestion.decoding.alike import (
     key_result,
 )
 
-JSON_TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+HIDDEN = st.sampled_from("\x7f\xa0\xad\u200b\u200d\u2060\ufe0f\ufeff\u0301\ufffd")
+JSON_TEXT = st.text(st.one_of(st.characters(codec="utf-8"), HIDDEN), max_size=8)
 
 
 SOME_JSON = st.recursive(
