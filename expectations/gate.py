@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
-from lakehouse.warehouse import connect
+from lakehouse.warehouse import Limits, connect, limit_answers, sqlalchemy_url
 
 EXAMPLES_SHOWN = 3
-QUERY_LIMIT_MS = 120_000
+LIMITS = Limits(statement_s=120, lock_s=60)
 SITE = "quality"
 
 
@@ -32,9 +31,8 @@ class Place:
 
     def url(self) -> str:
         """Return the login as SQLAlchemy reads it."""
-        options = f"-c search_path={','.join(self.schemas)} -c statement_timeout={QUERY_LIMIT_MS} -c timezone=UTC"
-        base = self.dsn.replace("postgresql://", "postgresql+psycopg://", 1)
-        return f"{base}?options={quote(options)}&connect_timeout=10&application_name=okr-gate"
+        path = f"-c search_path={','.join(self.schemas)}"
+        return sqlalchemy_url(self.dsn, "okr-gate", limits=LIMITS, options=path)
 
 
 def judge(  # noqa: PLR0913 -- what, for whom, and three options by name
@@ -86,6 +84,7 @@ def _context(place: Place | None, site: Path | None) -> Iterator[tuple[Any, dict
         return
     connect(place.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
     warehouse = context.data_sources.add_postgres("warehouse", connection_string=place.url())
+    limit_answers(warehouse.get_engine(), LIMITS)
     try:
         yield context, sources | {"table": warehouse}
     finally:

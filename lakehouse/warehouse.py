@@ -1,18 +1,92 @@
-"""Connections to PostgreSQL by role, SQL files, and the environment that dbt reads."""
+"""Connections to PostgreSQL by role, whatever client makes them, and SQL files.
 
+A DSN is read here alone (`parts_of`), so that what it says (sslmode and its like) holds for psycopg, SQLAlchemy, dbt,
+Great Expectations, MLflow and Airflow. No connection of ours waits for ever: see `Limits`.
+"""
+
+from dataclasses import dataclass
 from importlib.resources import files
+from typing import TYPE_CHECKING, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+T = TypeVar("T")
+Row_co = TypeVar("Row_co", covariant=True)
+
+# A peer that vanished without a word (a power cut, a dropped route) is noticed after about a minute.
+PATIENCE = {
+    "connect_timeout": "10",
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+GRACE_S = 15.0  # what a server that ends a statement itself is given to say so
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a statement, a wait for a lock and an idle transaction may last, in seconds (0: without a limit).
+
+    The server enforces them. Where it is frozen, or something between swallows what is sent, the client gives up
+    `GRACE_S` after the statement's own limit.
+    """
+
+    statement_s: int = 600
+    lock_s: int = 300
+    idle_s: int = 900
+
+    @property
+    def options(self) -> str:
+        """Return the limits, and UTC, as libpq's `options`."""
+        return (
+            f"-c timezone=UTC -c statement_timeout={self.statement_s}s -c lock_timeout={self.lock_s}s "
+            f"-c idle_in_transaction_session_timeout={self.idle_s}s"
+        )
+
+
+BATCH = Limits()
+CONSUMER = Limits(statement_s=120, lock_s=60, idle_s=60)
+
+
+class Connection(psycopg.Connection[Row_co]):
+    """A connection that fails when the server says nothing for `answer_s` seconds, instead of waiting for ever.
+
+    Keepalives do not notice a frozen server, nor a proxy that accepts and forwards nothing: their kernels answer.
+    """
+
+    answer_s: float | None = BATCH.statement_s + GRACE_S
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        """Wait as psycopg does, but with a limit.
+
+        Raises:
+            psycopg.OperationalError: the server did not answer; the connection is closed.
+        """
+        limit = self.answer_s if timeout is None else timeout
+        try:
+            return super().wait(gen, interval, limit)
+        except psycopg.errors._WaitTimeout as error:
+            if timeout is not None:
+                raise
+            self.pgconn.finish()  # not `close`, which may wait for the server again
+            raise psycopg.OperationalError(f"The server has said nothing for {limit:.0f} s.") from error
+
 
 def connect(
-    dsn: str, *, application: str = "okr", autocommit: bool = False, idle_seconds: int = 0
-) -> "psycopg.Connection[tuple[object, ...]]":
-    """Open a connection in UTC. PostgreSQL ends it when it idles for `idle_seconds` (0: ever) inside a transaction.
+    dsn: str, *, application: str = "okr", autocommit: bool = False, limits: Limits = BATCH
+) -> "Connection[tuple[object, ...]]":
+    """Open a connection in UTC, with limits.
 
     Raises:
         RetryableError: the server cannot be reached or refuses the login.
@@ -20,28 +94,43 @@ def connect(
     """
     parts = parts_of(dsn)
     try:
-        return psycopg.connect(
-            dsn,
-            autocommit=autocommit,
-            connect_timeout=10,
-            application_name=application,
-            options=f"-c timezone=UTC -c idle_in_transaction_session_timeout={idle_seconds}s",
+        connection: Connection[tuple[object, ...]] = Connection.connect(
+            make_conninfo(**session(dsn, application, limits)), autocommit=autocommit
         )
     except psycopg.OperationalError as error:
         raise RetryableError(
-            f"PostgreSQL at {parts['host']}:{parts['port']} did not accept role {parts['user']!r}: "
-            f"{str(error).strip()} Is the stack up (`make status`)?"
+            f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept role "
+            f"{parts['user']!r}: {str(error).strip()} Is the stack up (`make status`)?"
         ) from error
+    connection.answer_s = limits.statement_s + GRACE_S if limits.statement_s else None
+    return connection
+
+
+def session(dsn: str, application: str, limits: Limits | None = BATCH, options: str = "") -> dict[str, str]:
+    """Return every libpq parameter of a session: what the DSN says, then our patience, name, limits and `options`.
+
+    The environment has no say: variables of libpq's are removed from it.
+    """
+    forget_libpq_variables()
+    named = parts_of(dsn)
+    ours = {"application_name": application}
+    if limits is not None:
+        ours["options"] = f"{named.get('options', '')} {limits.options} {options}".strip()
+    return {name: value for name, value in (PATIENCE | named | ours).items() if value}
 
 
 def parts_of(dsn: str) -> dict[str, str]:
     """Return host, port, dbname, user, password and what else a DSN holds, as libpq reads it.
 
+    A URL of SQLAlchemy's is one, too: the driver in its scheme is left out.
+
     Raises:
         PermanentError: it cannot be read; what it holds is not told, for the password is in it.
     """
+    scheme, separator, rest = dsn.partition("://")
+    dialect = scheme.partition("+")[0]
     try:
-        parts = conninfo_to_dict(dsn)
+        parts = conninfo_to_dict(f"{dialect}://{rest}" if separator and "=" not in scheme else dsn)
     except psycopg.ProgrammingError:
         raise PermanentError(
             "Expected a DSN such as postgresql://role:password@host:5432/database, but one of the OKR_DSN_ settings "
@@ -51,20 +140,53 @@ def parts_of(dsn: str) -> dict[str, str]:
     return usual | {name: str(value) for name, value in parts.items()}
 
 
+def sqlalchemy_url(
+    dsn: str, application: str, *, driver: str = "psycopg", limits: Limits | None = BATCH, options: str = ""
+) -> str:
+    """Return a DSN as SQLAlchemy's URL for a driver over libpq, with everything that `session` says."""
+    from sqlalchemy.engine import URL
+
+    values = session(dsn, application, limits, options)
+    user, password, database = (values.pop(name, None) for name in ("user", "password", "dbname"))
+    url = URL.create(f"postgresql+{driver}", user, password, database=database, query=values)
+    return url.render_as_string(hide_password=False)
+
+
+def limit_answers(engine: "Engine", limits: Limits) -> None:
+    """Let the psycopg connections that a SQLAlchemy engine makes from now on give up as ours do."""
+    from sqlalchemy import event
+
+    @event.listens_for(engine, "do_connect")
+    def _connect(_dialect: object, _record: object, arguments: list[str], values: dict[str, str]) -> Connection[object]:
+        connection: Connection[object] = Connection.connect(*arguments, **values)  # type: ignore[arg-type]
+        connection.answer_s = limits.statement_s + GRACE_S
+        return connection
+
+
 def read_sql(package: str, name: str) -> str:
     """Return the text of `<name>.sql` that stands in a package's folder beside the code that runs it."""
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
+# What dbt's adapter knows of libpq's parameters besides the address; and what only tunes, so that nothing is lost.
+DBT_KNOWS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
+ONLY_TUNES = {*PATIENCE, "application_name", "client_encoding", "fallback_application_name", "options"}
+
+
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Variables that `dbt_project/profiles.yml` reads, from the transform role's DSN."""
+    """Return the variables that `dbt_project/profiles.yml` reads, from the transform role's DSN.
+
+    Raises:
+        PermanentError: the DSN holds a parameter that dbt cannot pass on: dropping it might drop a safeguard.
+    """
     parts = parts_of(settings.require("dsn_transform"))
-    return {
-        "OKR_DBT_HOST": parts["host"],
-        "OKR_DBT_PORT": parts["port"],
-        "OKR_DBT_USER": parts["user"],
-        "OKR_DBT_PASSWORD": parts["password"],
-        "OKR_DBT_DBNAME": parts["dbname"],
+    address = ("host", "port", "user", "password", "dbname")
+    if lost := parts.keys() - {*address, *DBT_KNOWS, *ONLY_TUNES}:
+        raise PermanentError(
+            f"OKR_DSN_TRANSFORM holds {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Leave it out; "
+            f"of the parameters that secure a connection dbt knows {', '.join(DBT_KNOWS)}."
+        )
+    return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_KNOWS)} | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

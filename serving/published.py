@@ -11,7 +11,8 @@ from psycopg.rows import class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from lakehouse.errors import RetryableError
-from lakehouse.warehouse import read_sql
+from lakehouse.warehouse import GRACE_S, Limits, read_sql, session
+from lakehouse.warehouse import Connection as Limited
 from serving.errors import NotPublished
 
 T = TypeVar("T")
@@ -20,7 +21,7 @@ Connection = psycopg.Connection[Any]
 
 CONNECTIONS = 8
 WAIT_S = 5.0
-STATEMENT_LIMIT_MS = 15_000
+LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60)
 ATTEMPTS = 4
 NOTHING_YET = (
     "Nothing has been published yet: the marts appear when okr_etl_dag has run once to its end. "
@@ -69,15 +70,15 @@ class Warehouse:
     """A pool of connections of the role okr_serving. Open it before use, close it at the end."""
 
     def __init__(self, dsn: str) -> None:
-        options = f"-c timezone=UTC -c statement_timeout={STATEMENT_LIMIT_MS}"
         self._pool = ConnectionPool(
-            dsn,
+            kwargs=session(dsn, "okr-serving", LIMITS),
+            connection_class=Limited,
+            configure=_limit,
             min_size=1,
             max_size=CONNECTIONS,
             timeout=WAIT_S,
             open=False,
             check=ConnectionPool.check_connection,
-            kwargs={"options": options, "connect_timeout": 5, "application_name": "okr-serving"},
             name="warehouse",
         )
 
@@ -141,6 +142,11 @@ class Warehouse:
             if before == after:
                 return Published(before, value)
         raise RetryableError("A new publication came in at every attempt to read one. Try again.")
+
+
+def _limit(connection: Connection) -> None:
+    if isinstance(connection, Limited):
+        connection.answer_s = LIMITS.statement_s + GRACE_S
 
 
 def _publication(connection: Connection) -> Publication:

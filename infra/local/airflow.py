@@ -11,6 +11,7 @@ from infra.local.project import ROOT, program
 from infra.local.service import Service, platform_environment
 from infra.local.stack import Stack
 from lakehouse.errors import RetryableError
+from lakehouse.warehouse import sqlalchemy_url
 
 # Imported before the scheduler forks its tasks: see airflow_config/airflow_local_settings.py.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
@@ -34,7 +35,10 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{stack.env['OKR_AIRFLOW_USER']}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-        "DATABASE__SQL_ALCHEMY_CONN": stack.env["OKR_AIRFLOW_DSN"],
+        "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(
+            stack.env["OKR_AIRFLOW_DSN"], "airflow", driver="psycopg2", limits=None
+        ),
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": stack.env["OKR_AIRFLOW_DSN"].replace("+psycopg2", "+asyncpg", 1),
         "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
         "API__HOST": LOOPBACK,
         "API__PORT": str(stack.port("airflow")),

@@ -10,13 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
-import psycopg
-
 from infra.local.airflow import airflow_environment
 from infra.local.mlflow import mlflow_environment
 from infra.local.project import program
 from infra.local.stack import Stack
 from lakehouse.errors import PermanentError
+from lakehouse.warehouse import connect
 
 LIMIT_SECONDS = 180
 
@@ -88,8 +87,7 @@ class ToolDatabase(Database):
 
     def _state(self) -> str:
         """Return the tool's version and the revisions that its database is at."""
-        dsn = self.stack.env[self.dsn].replace("postgresql+psycopg2:", "postgresql:", 1)
-        with psycopg.connect(dsn, connect_timeout=10) as connection:
+        with connect(self.stack.env[self.dsn], application="okr-up") as connection:
             if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
                 return "empty"
             revisions = connection.execute("SELECT version_num FROM alembic_version ORDER BY 1").fetchall()

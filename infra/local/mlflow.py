@@ -7,12 +7,15 @@ from infra.local.ports import LOOPBACK
 from infra.local.project import program
 from infra.local.service import Service, platform_environment
 from infra.local.stack import Stack
+from lakehouse.warehouse import sqlalchemy_url
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
     """Return the environment of MLflow's processes; secrets go here, for a command line is readable by everybody."""
     return platform_environment(stack) | {
-        "MLFLOW_BACKEND_STORE_URI": stack.env["OKR_MLFLOW_STORE_URI"],
+        "MLFLOW_BACKEND_STORE_URI": sqlalchemy_url(
+            stack.env["OKR_MLFLOW_STORE_URI"], "mlflow", driver="psycopg2", limits=None
+        ),
         "MLFLOW_AUTH_ADMIN_USERNAME": stack.env["OKR_MLFLOW_USER"],
         "MLFLOW_AUTH_ADMIN_PASSWORD": stack.env["OKR_MLFLOW_PASSWORD"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.env["OKR_MLFLOW_FLASK_SECRET"],

@@ -15,6 +15,7 @@ from infra.local import unprivileged
 from infra.local.ports import LOOPBACK
 from infra.local.service import Service, base_environment
 from infra.local.stack import DATABASE_ROLES
+from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
@@ -37,6 +38,12 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
+    # A client that vanished (a power cut, a dropped route) must not keep its locks for the two hours of the defaults.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "60s",
+    "client_connection_check_interval": "10s",
     "log_min_duration_statement": "5s",
     "log_checkpoints": "off",
     # Statements hold passwords and people's words: a failing one is told with its message, without its text.
@@ -119,6 +126,7 @@ class Postgres(Service):
     def check(self) -> None:
         """Return when the server accepts the superuser's login."""
         try:
+            forget_libpq_variables()
             psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.warehouse import Limits, sqlalchemy_url
 
 FOLDER = Path(__file__).parent
+LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a table
 LOCK = 7_405_002  # advisory lock: two migrations at once wait for each other
 
 
@@ -27,8 +29,7 @@ def migrate(dsn_owner: str) -> str:
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     engine = create_engine(
-        dsn_owner.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=NullPool,
-        connect_args={"connect_timeout": 10, "options": "-c timezone=UTC -c lock_timeout=30s"},
+        sqlalchemy_url(dsn_owner, "okr-migrate", limits=LIMITS), poolclass=NullPool,
     )  # fmt: skip
     try:
         with engine.begin() as connection:

@@ -17,7 +17,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect
+from lakehouse.warehouse import CONSUMER, connect
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 TOPIC = "okr_user_events"
-IDLE_SECONDS = 60  # then a consumer that is frozen or cut off inside its transaction loses it, and the locks
 
 
 def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
@@ -40,7 +39,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
     applied = 0
     try:
         with (
-            connect(settings.require("dsn_loader"), application="okr-state", idle_seconds=IDLE_SECONDS) as connection,
+            connect(settings.require("dsn_loader"), application="okr-state", limits=CONSUMER) as connection,
             closing(open_redis(settings.require("redis_url"))) as redis,
         ):
             store = StateStore(connection, reader.log_ids[TOPIC], STATE_GROUP)

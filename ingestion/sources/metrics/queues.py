@@ -14,7 +14,7 @@ from ingestion.spool import Spool, spooled_sources
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, read_sql
+from lakehouse.warehouse import CONSUMER, connect, read_sql
 
 LOADER = "okr-load"
 ANSWER_SECONDS = 10.0
@@ -101,7 +101,9 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
         confluent_kafka.KafkaException, RetryableError, psycopg.Error: Kafka or PostgreSQL does not answer.
     """
     offsets = landing.offsets()
-    with connect(settings.require("dsn_loader"), application="okr-metrics", autocommit=True) as connection:
+    with connect(
+        settings.require("dsn_loader"), application="okr-metrics", autocommit=True, limits=CONSUMER
+    ) as connection:
         rows = connection.execute(read_sql(__package__ or "", "raw_watermarks")).fetchall()
     loaded = {(str(topic), int(str(partition))): int(str(offset)) for topic, partition, offset in rows}
     for topic, events in _behind(offsets.begins, offsets.positions, loaded).items():

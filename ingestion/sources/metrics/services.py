@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from ingestion.client_errors import QUIET
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect
+from lakehouse.warehouse import CONSUMER, connect
 
 ANSWER_SECONDS = 3.0
 
@@ -22,7 +22,9 @@ def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSample
     """Yield whether PostgreSQL lets the loader in."""
 
     def ask() -> object:
-        with connect(settings.require("dsn_loader"), application="okr-metrics", autocommit=True) as connection:
+        with connect(
+            settings.require("dsn_loader"), application="okr-metrics", autocommit=True, limits=CONSUMER
+        ) as connection:
             return connection.info.server_version
 
     yield _up("postgresql", instance, ask)

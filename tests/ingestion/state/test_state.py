@@ -18,7 +18,7 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect
+from lakehouse.warehouse import Limits, connect
 from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, apply, check_in, key_result, placed
 
 HISTORY = [
@@ -214,7 +214,7 @@ def test_a_consumer_that_another_one_hinders_gives_up_for_now(
 def test_a_consumer_frozen_inside_its_transaction_hinders_no_other_for_long(
     fresh_database: Settings, loader: Connection
 ) -> None:
-    frozen = connect(fresh_database.require("dsn_loader"), idle_seconds=1)
+    frozen = connect(fresh_database.require("dsn_loader"), limits=Limits(idle_s=1))
     StateStore(frozen, "cluster", "group")._run("lock_group")
     assert apply(loader, HISTORY[:1]) == 1
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):

@@ -1,0 +1,207 @@
+"""One way to read a DSN and to open a connection: whatever the environment says, and never waiting for ever."""
+
+import os
+import re
+import socket
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
+
+from expectations.gate import Place
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import (
+    GRACE_S,
+    Limits,
+    connect,
+    dbt_environment,
+    limit_answers,
+    parts_of,
+    session,
+    sqlalchemy_url,
+)
+from serving.published import Warehouse
+from tests import hostile
+from tests.silence import Proxy, proxy
+
+SECURE = "postgresql://role:p%40ss@db.example:6432/okr?sslmode=verify-full&sslrootcert=/etc/ca.pem"
+
+
+@pytest.fixture
+def silent(postgres: Settings) -> Iterator[tuple[Proxy, str]]:
+    """A proxy before the real server, and the loader's DSN through it."""
+    parts = parts_of(postgres.require("dsn_loader"))
+    with proxy(parts["host"], int(parts["port"])) as between:
+        yield between, make_conninfo(postgres.require("dsn_loader"), port=between.port)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        SECURE,
+        SECURE.replace("postgresql:", "postgresql+psycopg2:"),
+        "host=db.example port=6432 dbname=okr user=role password=p@ss sslmode=verify-full sslrootcert=/etc/ca.pem",
+    ],
+)
+def test_a_dsn_reads_alike_however_it_is_written(dsn: str) -> None:
+    parts = parts_of(dsn)
+    assert (parts["host"], parts["port"], parts["dbname"], parts["user"]) == ("db.example", "6432", "okr", "role")
+    assert (parts["password"], parts["sslmode"], parts["sslrootcert"]) == ("p@ss", "verify-full", "/etc/ca.pem")
+
+
+def test_what_a_dsn_says_of_safety_reaches_every_client() -> None:
+    for url in (
+        sqlalchemy_url(SECURE, "mlflow", driver="psycopg2", limits=None),
+        sqlalchemy_url(SECURE, "okr-migrate"),
+        Place(SECURE, ("raw",)).url(),
+    ):
+        read = make_url(url)
+        arguments = read.get_dialect()().create_connect_args(read)[1]
+        assert (arguments["sslmode"], arguments["sslrootcert"]) == ("verify-full", "/etc/ca.pem")
+        assert (arguments["host"], arguments["password"]) == ("db.example", "p@ss")
+        assert arguments["keepalives_idle"] == "30"
+    environment = dbt_environment(Settings(dsn_transform=SecretStr(SECURE)))
+    assert environment["OKR_DBT_SSLMODE"] == "verify-full"
+    assert environment["OKR_DBT_SSLROOTCERT"] == "/etc/ca.pem"
+
+
+def test_two_hosts_and_options_of_a_dsn_stay() -> None:
+    dsn = "host=a,b port=1,2 dbname=okr user=r password=x options='-c work_mem=1MB' target_session_attrs=read-write"
+    read = make_url(sqlalchemy_url(dsn, "okr"))
+    arguments = read.get_dialect()().create_connect_args(read)[1]
+    assert (arguments["host"], arguments["port"]) == ("a,b", "1,2")
+    assert arguments["target_session_attrs"] == "read-write"
+    assert arguments["options"].startswith("-c work_mem=1MB -c timezone=UTC")
+
+
+def test_a_safeguard_that_dbt_cannot_pass_on_is_an_error_and_never_dropped() -> None:
+    dsn = SecretStr(f"{SECURE}&channel_binding=require")
+    with pytest.raises(PermanentError, match="holds channel_binding, which dbt cannot pass on"):
+        dbt_environment(Settings(dsn_transform=dsn))
+
+
+def test_no_libpq_variable_of_the_environment_has_a_say(
+    postgres: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Snowflake-Labs/pg_lake pull 401: PGHOSTADDR led a client with an explicit host to another server.
+    for name, value in hostile.environment(tmp_path).items():
+        if name.startswith("PG"):
+            monkeypatch.setenv(name, value)
+    with connect(postgres.require("dsn_loader")) as connection:
+        assert connection.info.port == int(parts_of(postgres.require("dsn_loader"))["port"])
+        assert connection.execute("SHOW statement_timeout").fetchone() == ("10min",)
+        assert connection.execute("SHOW lock_timeout").fetchone() == ("5min",)
+        assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
+    assert not [name for name in os.environ if name.startswith("PG")]
+
+
+def test_a_server_that_vanished_is_given_up_by_the_kernel(postgres: Settings) -> None:
+    with connect(postgres.require("dsn_loader")) as connection:
+        kernel = socket.socket(fileno=os.dup(connection.fileno()))
+        with kernel:
+            assert kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+            assert kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
+        for name in ("tcp_keepalives_idle", "tcp_user_timeout"):
+            assert connection.execute(f"SHOW {name}").fetchone() in [("30",), ("60000",)]
+
+
+def test_a_server_that_says_nothing_fails_the_statement_and_the_connection(silent: tuple[Proxy, str]) -> None:
+    between, dsn = silent
+    connection = connect(dsn, limits=Limits(statement_s=1))
+    connection.answer_s = 1.5
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    between.fall_silent()
+    begun = time.monotonic()
+    with pytest.raises(psycopg.OperationalError, match="has said nothing for 2 s"):
+        connection.execute("SELECT 1")
+    assert time.monotonic() - begun < 10
+    assert connection.closed
+    connection.close()
+
+
+def test_a_server_that_says_nothing_during_a_copy_or_a_commit_is_given_up_too(silent: tuple[Proxy, str]) -> None:
+    between, dsn = silent
+    connection = connect(dsn)
+    connection.answer_s = 1.0
+    connection.execute("CREATE TEMPORARY TABLE probe (n int)")
+
+    def copy() -> None:
+        with connection.cursor() as cursor, cursor.copy("COPY probe FROM STDIN") as rows:
+            rows.write(b"1\n")
+            between.fall_silent()
+
+    begun = time.monotonic()
+    with pytest.raises(psycopg.OperationalError):
+        copy()
+    assert time.monotonic() - begun < 10
+    connection.close()
+
+
+def test_a_listener_that_never_answers_is_given_up_within_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("lakehouse.warehouse", fromlist=["PATIENCE"]).PATIENCE, "connect_timeout", "2")
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
+        begun = time.monotonic()
+        with pytest.raises(RetryableError, match="did not accept role 'role'") as refused:
+            connect(dsn)
+    assert time.monotonic() - begun < 20
+    assert "hunter2" not in str(refused.value)
+
+
+def test_the_apis_pool_gives_up_a_silent_server_and_goes_on_with_one_that_answers(
+    silent: tuple[Proxy, str], postgres: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    between, dsn = silent
+    monkeypatch.setattr("serving.published.GRACE_S", -14.0)  # one second in all
+    warehouse = Warehouse(dsn)
+    warehouse.open()
+    try:
+        with warehouse.connection() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        between.fall_silent()
+        begun = time.monotonic()
+        with pytest.raises(RetryableError), warehouse.connection() as connection:
+            connection.execute("SELECT 1")
+        assert time.monotonic() - begun < 15
+    finally:
+        warehouse.close()
+
+
+def test_sqlalchemys_connections_give_up_a_silent_server(silent: tuple[Proxy, str]) -> None:
+    between, dsn = silent
+    engine = create_engine(sqlalchemy_url(dsn, "okr-gate"))
+    limit_answers(engine, Limits(statement_s=1))
+    with engine.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        assert driver.answer_s == 1 + GRACE_S
+        driver.answer_s = 1.0
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+        between.fall_silent()
+        with pytest.raises(Exception, match="has said nothing"):
+            connection.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+def test_a_wait_for_a_lock_ends(postgres: Settings) -> None:
+    dsn = postgres.require("dsn_loader")
+    with connect(dsn) as holder, connect(dsn, limits=Limits(lock_s=1)) as waiter:
+        holder.execute("SELECT pg_advisory_xact_lock(42)")
+        with pytest.raises(psycopg.errors.LockNotAvailable):
+            waiter.execute("SELECT pg_advisory_xact_lock(42)")
+
+
+def test_a_session_names_everything_that_libpq_is_told() -> None:
+    told = session(SECURE, "okr-test", Limits(statement_s=7, lock_s=3, idle_s=5))
+    assert re.search(
+        r"statement_timeout=7s .*lock_timeout=3s .*idle_in_transaction_session_timeout=5s", told["options"]
+    )
+    assert told["application_name"] == "okr-test"
+    assert told["sslmode"] == "verify-full"
