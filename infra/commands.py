@@ -70,6 +70,7 @@ def fetch() -> None:
 def status() -> None:
     """Show services, logins, memory, what is published and what holds it back. Exit status 1: a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
+    from lakehouse.background import troubles
     from lakehouse.settings import load_settings
 
     stack = started_stack()
@@ -81,6 +82,11 @@ def status() -> None:
     _show_doors(stack)
     for line in ("", *publication_lines(load_settings(stack.state))):
         typer.echo(line)
+    for trouble in troubles(stack.state):
+        typer.echo(
+            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since}, goes on; "
+            f"the last error: {trouble.error}"
+        )
     if any(each.state != "RUNNING" for each in found):
         raise typer.Exit(1)
 

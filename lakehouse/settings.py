@@ -16,7 +16,7 @@ class Settings(BaseSettings):
     """Where every part of the platform is, and the secrets to reach it. Environment names are `OKR_<FIELD>`.
 
     A value comes from `<state>/stack.env` (written by the local stack, readable by its owner alone), else from the
-    environment: what a shell still holds of another stack never mixes with this one (ADR 11). Fields without a value
+    environment: what a shell still holds of another stack never mixes with this one (ADR 12). Fields without a value
     are empty: `require` tells the user which one is missing and how to get it.
     """
 

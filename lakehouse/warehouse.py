@@ -148,7 +148,10 @@ def sqlalchemy_url(
 
     values = session(dsn, application, limits, options)
     user, password, database = (values.pop(name, None) for name in ("user", "password", "dbname"))
-    url = URL.create(f"postgresql+{driver}", user, password, database=database, query=values)
+    host, port = None, None
+    if not set("/,") & set(values["host"]):  # one server over TCP; sockets and several servers only fit into the query
+        host, port = values.pop("host"), int(values.pop("port"))
+    url = URL.create(f"postgresql+{driver}", user, password, host, port, database, values)
     return url.render_as_string(hide_password=False)
 
 

@@ -1,7 +1,7 @@
 """GET /health: whether the service lives, and what it lacks."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import redis
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from ingestion.spool import SpoolState
+from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from serving.errors import NotPublished
@@ -25,11 +26,22 @@ Check = dict[str, Any]
 class Health:
     """Asks every part that answers depend on. Without the warehouse nothing can be answered; the rest degrades."""
 
-    def __init__(self, warehouse: Warehouse, cache: "redis.Redis", champion: Champion, outbox: Outbox) -> None:
+    def __init__(  # noqa: PLR0913 -- every part that is asked
+        self,
+        warehouse: Warehouse,
+        cache: "redis.Redis",
+        champion: Champion,
+        *,
+        outbox: Outbox,
+        forecast_log: Outbox,
+        threads: Sequence[BackgroundThread],
+    ) -> None:
         self._warehouse = warehouse
         self._cache = cache
         self._champion = champion
         self._outbox = outbox
+        self._forecast_log = forecast_log
+        self._threads = threads
 
     def state(self) -> tuple[State, dict[str, Check]]:
         """Return the worst state, and each part with its detail."""
@@ -38,7 +50,9 @@ class Health:
             "redis": self._ask_redis,
             "publication": self._ask_publication,
             "model": self._ask_model,
-            "events": self._ask_outbox,
+            "events": lambda: _ask_outbox(self._outbox),
+            "forecast_log": lambda: _ask_outbox(self._forecast_log),
+            "threads": self._ask_threads,
         }
         checks = {name: _timed(ask) for name, ask in parts.items()}
         if checks["warehouse"]["status"] != "ok":
@@ -67,27 +81,33 @@ class Health:
             "detail": self._champion.trouble,
         }
 
-    def _ask_outbox(self) -> Check:
-        spool = self._outbox.state()
-        check: Check = {
-            "status": "ok",
-            **{name: self._outbox.counts[name] for name in ("posted", "sent", "turned_away")},
-            "waiting": spool.waiting,
-            "refused": spool.refused,
-        }
-        if trouble := self._events_trouble(spool):
-            check |= {"status": "degraded", "detail": trouble}
-        return check
+    def _ask_threads(self) -> Check:
+        concerns = [concern for thread in self._threads if (concern := thread.concern())]
+        return {"status": "degraded", "detail": " ".join(concerns)} if concerns else {"status": "ok"}
 
-    def _events_trouble(self, spool: SpoolState) -> str | None:
-        """Say what is wrong with our own events now; what was wrong and is mended is not told."""
-        if not self._outbox.is_sending:
-            return "The sending thread has ended: no event is sent until the service is started anew."
-        if self._outbox.trouble is not None:
-            return "Events wait on disk until the broker takes them; the log says what it answered."
-        if spool.refused:
-            return "The broker refused events for good: `okr produce spool status` shows them."
-        return None
+
+def _ask_outbox(outbox: Outbox) -> Check:
+    spool = outbox.state()
+    check: Check = {
+        "status": "ok",
+        **{name: outbox.counts[name] for name in ("posted", "sent", "turned_away")},
+        "waiting": spool.waiting,
+        "refused": spool.refused,
+    }
+    if trouble := _events_trouble(outbox, spool):
+        check |= {"status": "degraded", "detail": trouble}
+    return check
+
+
+def _events_trouble(outbox: Outbox, spool: SpoolState) -> str | None:
+    """Say what is wrong with our own events now; what was wrong and is over is not reported."""
+    if not outbox.is_sending:
+        return "The sending thread has ended: no event is sent until the service is restarted."
+    if outbox.trouble is not None:
+        return "Events wait on disk until the broker takes them; the log says what it answered."
+    if spool.refused:
+        return "The broker refused events for good: `okr produce spool status` shows them."
+    return None
 
 
 def _timed(ask: Callable[[], Check]) -> Check:

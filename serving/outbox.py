@@ -1,7 +1,10 @@
 """The way of our own events to the broker: kept in the spool on disk, then sent by one thread.
 
 So a request never waits for Kafka to be well, and what was accepted survives a restart of the service and of the
-broker. `post` is for events that are told on the side (a served prediction); `deliver` also waits a moment for the
+broker. What users say and what the service notes of itself (forecasts served, latencies) have an outbox each: own file,
+own bounds, own thread, so that however much is asked for, no check-in waits behind it or is turned away.
+
+`post` is for events that are told on the side (a served prediction); `deliver` also waits a moment for the
 broker's acknowledgement (a check-in).
 """
 
@@ -9,12 +12,15 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ingestion.backoff import Backoff
 from ingestion.events import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
 from ingestion.spool.store import Place
+from lakehouse.background import BackgroundThread
 from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -43,22 +49,29 @@ class Outbox:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._settled = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="outbox", daemon=True)
+        self.thread = BackgroundThread(
+            f"outbox-{self.spool.source}", self._run, self._stopping, state=self.state_folder
+        )
         self._log = get_logger(__name__)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> "Outbox":
-        """Return the API's outbox, not started.
+    def from_settings(cls, settings: Settings, source: str = SOURCE) -> "Outbox":
+        """Return the outbox of what users say, or of another source of the API's, not started.
 
         Raises:
             PermanentError: a setting is missing.
         """
-        return cls(settings.require("kafka_bootstrap"), Spool.of(settings, SOURCE))
+        return cls(settings.require("kafka_bootstrap"), Spool.of(settings, source))
+
+    @property
+    def state_folder(self) -> Path:
+        """The state folder, in which the spools' folder is."""
+        return self.spool.path.parent.parent
 
     @property
     def is_sending(self) -> bool:
         """Whether the sending thread lives; without it nothing more is sent."""
-        return self._thread.is_alive()
+        return self.thread.is_alive
 
     def state(self) -> SpoolState:
         """Return what waits.
@@ -70,13 +83,13 @@ class Outbox:
 
     def start(self) -> None:
         """Start the sending thread; it begins with what an earlier process left."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """Send what waits, once, then stop; what the broker does not take stays in the spool for the next start."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(timeout=2 * PASS_S)
+        self.thread.join(2 * PASS_S)
         if waiting := self.state().waiting:
             self._log.warning(
                 "events stay in the spool for the next start", waiting=waiting, spool=str(self.spool.path)
@@ -133,7 +146,10 @@ class Outbox:
             return "waiting"
 
     def _run(self) -> None:
-        drainer = Drainer(self.spool, self.bootstrap)
+        with closing(Drainer(self.spool, self.bootstrap)) as drainer:
+            self._send_until_stopped(drainer)
+
+    def _send_until_stopped(self, drainer: Drainer) -> None:
         backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         is_last = False
         while not is_last:
@@ -144,9 +160,9 @@ class Outbox:
                 self._drain_once(drainer)
             if self.trouble is None:
                 backoff.reset()
+                self.thread.went_well()
             elif not is_last:
                 self._stopping.wait(backoff.pause())
-        drainer.close()
 
     def _drain_once(self, drainer: Drainer) -> None:
         try:

@@ -7,6 +7,7 @@ import redis
 from fastapi import Depends, Request
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
+from ingestion.spool.priority import FORECASTS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from serving.admin.service import Administration
@@ -37,6 +38,7 @@ class Services:
     settings: Settings
     warehouse: Warehouse
     outbox: Outbox
+    forecast_log: Outbox
     latency_reporter: LatencyReporter
     champion: Champion
     accounts: Accounts
@@ -57,6 +59,7 @@ class Services:
         """
         self.warehouse.open()
         self.outbox.start()
+        self.forecast_log.start()
         self.latency_reporter.start()
         self.champion.start()
         self._seed()
@@ -65,6 +68,7 @@ class Services:
         """Send what waits and close everything."""
         self.champion.stop()
         self.latency_reporter.stop()
+        self.forecast_log.stop()
         self.outbox.stop()
         self.warehouse.close()
 
@@ -89,13 +93,17 @@ def build_services(settings: Settings) -> Services:
         settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
     )
     outbox = Outbox.from_settings(settings)
+    forecast_log = Outbox.from_settings(settings, FORECASTS)
     champion = Champion(settings)
-    predictor = Predictor(warehouse, champion, ForecastCache(client), outbox)
+    predictor = Predictor(warehouse, champion, ForecastCache(client), forecast_log)
+    latency_reporter = LatencyReporter(forecast_log)
+    threads = (outbox.thread, forecast_log.thread, latency_reporter.thread, champion.thread)
     return Services(
         settings=settings,
         warehouse=warehouse,
         outbox=outbox,
-        latency_reporter=LatencyReporter(outbox),
+        forecast_log=forecast_log,
+        latency_reporter=latency_reporter,
         champion=champion,
         accounts=Accounts(warehouse, Passwords(), LoginThrottle(client)),
         tokens=Tokens(settings.require("jwt_secret")),
@@ -103,9 +111,9 @@ def build_services(settings: Settings) -> Services:
         data=Data(warehouse),
         check_ins=CheckIns(outbox),
         live=LiveFigures(client),
-        administration=Administration(warehouse, outbox),
+        administration=Administration(warehouse, outbox, forecast_log),
         scorecard=Scorecard(warehouse, predictor),
-        health=Health(warehouse, client, champion, outbox),
+        health=Health(warehouse, client, champion, outbox=outbox, forecast_log=forecast_log, threads=threads),
     )
 
 

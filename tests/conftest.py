@@ -46,8 +46,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_users_shell() -> None:
     """A developer's OKR_DSN_OWNER must not lead a test into their database."""
-    for name in [name for name in os.environ if name.startswith("OKR_") and name != "OKR_FAULT_TABLE"]:
+    for name in [name for name in os.environ if name.startswith(("OKR_", "PG")) and name != "OKR_FAULT_TABLE"]:
         del os.environ[name]
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but no test talks to its servers through one
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
 @pytest.fixture(scope="session")

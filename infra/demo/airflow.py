@@ -12,6 +12,7 @@ import httpx
 from infra.demo.errors import StepFailed
 from lakehouse import step_failure
 from lakehouse.errors import OkrError
+from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
 RUNBOOKS = "the message says what was expected; docs/runbooks/ has a page for each gate."
@@ -35,7 +36,7 @@ class Airflow:
         self._settings = settings
         self._url = settings.require("airflow_url").rstrip("/")
         self._logs = settings.state / "logs" / "airflow"
-        self._http = httpx.Client(timeout=20, transport=httpx.HTTPTransport(retries=3))
+        self._http = http_client(self._url, timeout_s=20, transport=httpx.HTTPTransport(retries=3, trust_env=False))
         login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
         self._http.headers["Authorization"] = f"Bearer {self._call('POST', '/auth/token', json=login)['access_token']}"
 

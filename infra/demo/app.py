@@ -7,6 +7,7 @@ from typing import Any, Self
 import httpx
 
 from infra.demo.errors import StepFailed
+from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
 
@@ -15,7 +16,7 @@ class App:
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._log = log
-        self._http = httpx.Client(base_url=settings.require("api_url"), timeout=30)
+        self._http = http_client(settings.require("api_url"), timeout_s=30)
         form = {"username": "app", "password": settings.require("app_password")}
         token = self.call("POST", "/auth/token", data=form)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"

@@ -5,9 +5,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from infra.demo.errors import StepFailed
+from lakehouse.background import BackgroundThread
 from lakehouse.environment import OURS, for_children
 from lakehouse.settings import foreign_exports, state_folder
 
@@ -29,7 +31,8 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
         encoding="utf-8", errors="replace", env=environment,
     ) as process:  # fmt: skip
         last: list[str] = []
-        reader = threading.Thread(target=_follow, args=(process, log, last, say), daemon=True)
+        at_end = threading.Event()
+        reader = BackgroundThread("demo-log", partial(_follow, process, log, last, say, at_end), at_end)
         reader.start()
         timer = threading.Timer(limit_s, process.kill)
         timer.start()
@@ -42,7 +45,7 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
         finally:
             in_time = timer.is_alive()
             timer.cancel()
-        reader.join(timeout=5)
+        reader.join(5)
     if status != 0:
         why = f"ended with status {status}" if in_time else f"did not end within {limit_s:.0f} s"
         said = last[-1].removeprefix("okr: ") if last else ""
@@ -51,7 +54,13 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
     return output
 
 
-def _follow(process: "subprocess.Popen[str]", log: Path, last: list[str], say: Callable[[str], None] | None) -> None:
+def _follow(
+    process: "subprocess.Popen[str]",
+    log: Path,
+    last: list[str],
+    say: Callable[[str], None] | None,
+    at_end: threading.Event,
+) -> None:
     with log.open("a", encoding="utf-8") as file:
         for line in process.stderr or ():
             file.write(line)
@@ -59,3 +68,4 @@ def _follow(process: "subprocess.Popen[str]", log: Path, last: list[str], say: C
                 last[:] = [text]
                 if say:
                     say(text[:100])
+    at_end.set()

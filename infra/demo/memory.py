@@ -5,6 +5,7 @@ from types import TracebackType
 
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
+from lakehouse.background import BackgroundThread
 
 EVERY_S = 4.0  # a sample reads the page tables of some forty processes
 
@@ -15,7 +16,7 @@ class PeakMemory:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, name="peak-memory", daemon=True)
+        self._thread = BackgroundThread("peak-memory", self._sample, self._ended)
         self.peak_bytes = 0
 
     def __enter__(self) -> "PeakMemory":
@@ -26,7 +27,7 @@ class PeakMemory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join(timeout=10)
+        self._thread.join(10)
 
     def _sample(self) -> None:
         while not self._ended.wait(EVERY_S):

@@ -6,9 +6,12 @@ landed by then. After the last landing there is always either such a run or one 
 
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from lakehouse.background import BackgroundThread
 from lakehouse.errors import RetryableError
+from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 
@@ -65,9 +68,7 @@ class AirflowAssets:
         return True
 
     def _login(self) -> "httpx.Client":
-        import httpx
-
-        client = httpx.Client(base_url=self._url, timeout=10.0)
+        client = http_client(self._url, timeout_s=10.0)
         answer = client.post("/auth/token", json={"username": self._user, "password": self._password})
         client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
         return client
@@ -89,14 +90,14 @@ class AirflowAssets:
 class Announcer:
     """Announces landings in the background; `landed` returns at once."""
 
-    def __init__(self, airflow: AirflowAssets | None) -> None:
+    def __init__(self, airflow: AirflowAssets | None, state: Path | None = None) -> None:
         """Start the thread; without an Airflow there is none and nothing is announced."""
         self._airflow = airflow
         self._pending = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="announce", daemon=True) if airflow else None
-        if self._thread:
-            self._thread.start()
+        self.thread = BackgroundThread("announce", self._run, self._closing, state=state) if airflow else None
+        if self.thread:
+            self.thread.start()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -104,7 +105,7 @@ class Announcer:
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
-        return cls(AirflowAssets(settings.airflow_url, settings.airflow_user, password))
+        return cls(AirflowAssets(settings.airflow_url, settings.airflow_user, password), settings.state)
 
     def landed(self) -> None:
         """Note that something has landed."""
@@ -113,22 +114,32 @@ class Announcer:
     def close(self) -> None:
         """Announce what is pending, if Airflow is there, and end."""
         self._closing.set()
-        if self._thread:
-            self._thread.join(CLOSE_SECONDS)
+        if self.thread:
+            self.thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
         is_away = False
         while not (self._closing.is_set() and not self._pending.is_set()):
             if not self._pending.wait(timeout=0.5):
+                self._went_well()
                 continue
             # Cleared before the call: what lands during it is announced again.
             self._pending.clear()
-            is_away = not self._announce(was_away=is_away)
+            try:
+                is_away = not self._announce(was_away=is_away)
+            except BaseException:
+                self._pending.set()  # the thread begins again, and this landing has not been announced
+                raise
+            self._went_well()
             if is_away:
                 self._pending.set()
                 if self._closing.is_set():
                     return
             self._closing.wait(RETRY_SECONDS if is_away else PAUSE_SECONDS)
+
+    def _went_well(self) -> None:
+        if self.thread:
+            self.thread.went_well()
 
     def _announce(self, *, was_away: bool) -> bool:
         if self._airflow is None:

@@ -7,6 +7,7 @@ dies between the acknowledgement and the deletion sends the same event again, wi
 
 import fcntl
 import json
+import shutil
 import sqlite3
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import Literal, NamedTuple
 
 from ingestion.events import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
+from ingestion.spool.priority import bytes_left_to_others
 from ingestion.spool.sqlite_errors import SpoolFullError, explained
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
@@ -62,8 +64,10 @@ class SpoolState:
 class Spool:
     """One source's spool. Opened at its first use; may be used by several threads and processes at once."""
 
-    def __init__(self, folder: Path, source: str, limits: Limits | None = None) -> None:
+    def __init__(self, folder: Path, source: str, limits: Limits | None = None, *, leave_free: int = 0) -> None:
+        """Use the file of a source; it keeps nothing that would leave less than `leave_free` bytes of the disk."""
         self.source = source
+        self._leave_free = leave_free
         self.path = folder / f"{source}{SUFFIX}"
         self._limits = limits or Limits()
         self._connection: sqlite3.Connection | None = None
@@ -72,7 +76,8 @@ class Spool:
     @classmethod
     def of(cls, settings: Settings, source: str) -> "Spool":
         """Return a source's spool under the state folder, bounded by the settings."""
-        return cls(settings.spool_dir, source, Limits(settings.spool_events, settings.spool_bytes))
+        limits = Limits(settings.spool_events, settings.spool_bytes)
+        return cls(settings.spool_dir, source, limits, leave_free=bytes_left_to_others(settings, source))
 
     def append(self, events: Sequence[EncodedEvent]) -> list[int]:
         """Keep events, all or none, and return their positions; they are on the disk when it returns.
@@ -159,6 +164,11 @@ class Spool:
                 f"The spool {self.path} is full: {held_events} events of {held_bytes} bytes wait there, and it takes "
                 f"{limits.events} events and {limits.bytes} bytes. {events} more were not taken. Is the broker up "
                 "(`make status`)? `okr produce spool status` shows what waits."
+            )
+        if self._leave_free and shutil.disk_usage(self.path.parent).free - size < self._leave_free:
+            raise SpoolFullError(
+                f"The disk of the spool {self.path} has less than {self._leave_free} bytes free, which are left to "
+                f"what users say. {events} more events of the source {self.source} were not taken."
             )
 
     @contextmanager

@@ -33,7 +33,7 @@ class GateResult(BaseModel):
 class OutboxCounts(BaseModel):
     """Our own events: three counts since this process started, and what the spool on disk holds now."""
 
-    posted: int = Field(description="Events that were kept to be sent: served predictions, check-ins, latencies.")
+    posted: int = Field(description="Events that were kept to be sent.")
     sent: int = Field(description="Events that the broker acknowledged, those that an earlier process left among them.")
     turned_away: int = Field(description="Events that could not be kept; whoever sent them got an error.")
     waiting: int = Field(description="Events on disk that the broker does not have yet.")
@@ -45,4 +45,5 @@ class AdminState(BaseModel):
 
     publications: list[PublicationRecord]
     gate_results: list[GateResult]
-    outbox: OutboxCounts
+    outbox: OutboxCounts = Field(description="Of what users say: check-ins.")
+    forecast_log: OutboxCounts = Field(description="Of what the service notes of itself: forecasts served, latencies.")

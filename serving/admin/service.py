@@ -9,9 +9,10 @@ ROOM = "serving.admin"
 class Administration:
     """Reads of schema ops, and the state of this process."""
 
-    def __init__(self, warehouse: Warehouse, outbox: Outbox) -> None:
+    def __init__(self, warehouse: Warehouse, outbox: Outbox, forecast_log: Outbox) -> None:
         self._warehouse = warehouse
         self._outbox = outbox
+        self._forecast_log = forecast_log
 
     def state(self, limit: int) -> dict[str, list[Row] | dict[str, int]]:
         """Return the newest publications and gate results, and what became of our own events."""
@@ -20,10 +21,12 @@ class Administration:
             return {
                 "publications": reader.rows(ROOM, "publications", {"limit": limit}),
                 "gate_results": reader.rows(ROOM, "gate_results", {"limit": limit}),
-                "outbox": self._outbox_state(),
+                "outbox": _state(self._outbox),
+                "forecast_log": _state(self._forecast_log),
             }
 
-    def _outbox_state(self) -> dict[str, int]:
-        spool = self._outbox.state()
-        counts = {name: self._outbox.counts[name] for name in ("posted", "sent", "turned_away")}
-        return {**counts, "waiting": spool.waiting, "refused": spool.refused}
+
+def _state(outbox: Outbox) -> dict[str, int]:
+    spool = outbox.state()
+    counts = {name: outbox.counts[name] for name in ("posted", "sent", "turned_away")}
+    return {**counts, "waiting": spool.waiting, "refused": spool.refused}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 
+from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError, PermanentError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -73,12 +74,12 @@ class Champion:
         self._looked = threading.Event()
         self._stopping = threading.Event()
         self._looking = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+        self.thread = BackgroundThread("champion", self._run, self._stopping, state=settings.state)
         self._log = get_logger(__name__)
 
     def start(self) -> None:
         """Begin to look."""
-        self._thread.start()
+        self.thread.start()
 
     def stop(self) -> None:
         """Stop looking."""
@@ -91,7 +92,7 @@ class Champion:
 
     def answering(self) -> ModelInUse:
         """Return the model that answers now; in the first seconds, wait for the first look at the registry."""
-        if self._thread.is_alive():
+        if self.thread.is_alive:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
 
@@ -168,4 +169,5 @@ class Champion:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.look()
+            self.thread.went_well()
             self._stopping.wait(self._look_every_s)

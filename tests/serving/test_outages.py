@@ -168,7 +168,42 @@ def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:
         silent.services.outbox.stop()
         health = silent.client.get("/health").json()
     assert (health["status"], health["checks"]["events"]["status"]) == ("degraded", "degraded")
-    assert "started anew" in health["checks"]["events"]["detail"]
+    assert "restarted" in health["checks"]["events"]["detail"]
+
+
+def test_however_many_forecasts_wait_for_the_log_a_check_in_is_taken(api: Api, tmp_path: Path) -> None:
+    update = {"kafka_bootstrap": f"127.0.0.1:{choose(set())}", "state": tmp_path, "spool_events": 30}
+    with serving(api.settings.model_copy(update=update)) as cut_off:
+        headers = cut_off.headers("app")
+        listed = cut_off.client.get("/v1/key-results", headers=headers, params={"status": "on_track"}).json()
+        running = [each["key_result_id"] for each in listed["key_results"]]
+        statuses = []
+        while 503 not in statuses:
+            answer = cut_off.client.post("/predict", headers=headers, json={"key_result_ids": running * 3})
+            statuses.append(answer.status_code)
+            assert len(statuses) < 40
+        body = {"key_result_id": running[0], "value": 1.0, "confidence": 0.5, "note": "still taken"}
+        posted = cut_off.client.post("/v1/check-ins", headers=headers, json=body)
+        assert posted.status_code < 300, posted.text
+        checks = cut_off.client.get("/health").json()["checks"]
+        assert checks["forecast_log"]["turned_away"] > 0
+        assert (checks["events"]["turned_away"], checks["events"]["waiting"]) == (0, 1)
+
+
+def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(api.settings) as failing:
+        champion = failing.services.champion
+        monkeypatch.setattr(champion, "look", lambda: 1 / 0)
+        monkeypatch.setattr(champion, "_look_every_s", 0.01)
+
+        def threads() -> dict[str, Any]:
+            return dict(failing.client.get("/health").json()["checks"]["threads"])
+
+        until(lambda: threads()["status"] == "degraded", "health tells of the thread")
+        assert "The thread champion failed" in threads()["detail"]
+        assert champion.thread.is_alive
+        monkeypatch.undo()
+        until(lambda: threads()["status"] == "ok", "the thread goes on")
 
 
 def test_after_postgresql_dropped_every_connection_the_next_answer_is_good(api: Api, test_stack: Stack) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -17,6 +18,7 @@ from ingestion.backoff import Backoff
 from ingestion.events import encode
 from ingestion.sources.metrics import host, queues, services
 from ingestion.spool import Drainer, Spool, spooled_sources
+from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -53,8 +55,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     bootstrap = settings.require("kafka_bootstrap")
     spool = Spool.of(settings, SOURCE)
     for each in measurements(settings):
-        work = partial(_measure_until, stop, each, spool, each.every * interval_seconds)
-        threading.Thread(target=work, name=each.name, daemon=True).start()
+        _Measuring(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
     sent = 0
     drainer, backoff = Drainer(spool, bootstrap), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():
@@ -94,21 +95,34 @@ def measurements(settings: Settings) -> list[Measurement]:
     return found
 
 
-def _measure_until(stop: threading.Event, what: Measurement, spool: Spool, interval_seconds: float) -> None:
-    is_well = True
-    while not stop.is_set():
-        begun = time.monotonic()
-        try:
-            samples = list(what.measure())
-            now = datetime.now(UTC)
-            spool.append([encode(data, at=now, source=SOURCE) for data in samples])
-        except Exception as error:  # whatever it is, the next sample may succeed; without one the gap shows
-            if is_well:
-                log.warning("not measured, tried again", what=what.name, error=str(error))
-            is_well = False
-        else:
-            is_well = True
-        stop.wait(max(0.0, interval_seconds - (time.monotonic() - begun)))
+class _Measuring:
+    """One measurement's thread."""
+
+    def __init__(
+        self, what: Measurement, spool: Spool, interval_seconds: float, stop: threading.Event, state: Path
+    ) -> None:
+        self._what, self._spool, self._interval_seconds, self._stop = what, spool, interval_seconds, stop
+        self.thread = BackgroundThread(f"measure {what.name}", self._run, stop, state=state)
+
+    def _run(self) -> None:
+        is_well = True
+        while not self._stop.is_set():
+            begun = time.monotonic()
+            try:
+                self._measure()
+            except Exception as error:  # whatever it is, the next sample may succeed; without one the gap shows
+                if is_well:
+                    log.warning("not measured, tried again", what=self._what.name, error=str(error))
+                is_well = False
+            else:
+                is_well = True
+            self.thread.went_well()
+            self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - begun)))
+
+    def _measure(self) -> None:
+        samples = list(self._what.measure())
+        now = datetime.now(UTC)
+        self._spool.append([encode(data, at=now, source=SOURCE) for data in samples])
 
 
 def _send_what_others_left(settings: Settings, bootstrap: str) -> None:

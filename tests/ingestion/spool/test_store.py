@@ -13,7 +13,9 @@ import pytest
 
 from ingestion.events import EncodedEvent
 from ingestion.spool import Limits, Spool, SpoolFullError, spooled_sources
+from ingestion.spool.priority import OWN_RECORDS
 from lakehouse.errors import ContractViolation, PermanentError, RetryableError
+from lakehouse.settings import Settings
 
 Events = Callable[[int], EncodedEvent]
 
@@ -215,3 +217,14 @@ def test_a_process_that_stopped_while_it_opened_the_file_is_an_error_not_a_wait(
         with pytest.raises(RetryableError, match="has been opening"):
             spool.append([check_in(1)])
     spool.append([check_in(1)])
+
+
+def test_the_platforms_own_records_leave_the_disk_to_what_users_say(tmp_path, check_in, monkeypatch):
+    settings = Settings(state=tmp_path, spool_bytes=1_000_000)
+    free = type("usage", (), {"free": 1_000_100})
+    monkeypatch.setattr("ingestion.spool.store.shutil.disk_usage", lambda path: free)
+    for source in OWN_RECORDS:
+        with pytest.raises(SpoolFullError, match="are left to what users say"):
+            Spool.of(settings, source).append([check_in(1)])
+    assert Spool.of(settings, "okr-api").append([check_in(1)]) == [1]
+    assert Spool.of(settings, "okr-files").append([check_in(1)]) == [1]

@@ -1,0 +1,209 @@
+"""Every background thread of ours survives whatever is thrown into it, says so, and goes on with its work."""
+
+import ast
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+import lakehouse
+from ingestion.landing.announce import Announcer
+from ingestion.sources.metrics import collector
+from ingestion.spool import Spool
+from lakehouse.background import BackgroundThread, troubles
+from lakehouse.settings import Settings
+from serving.latency import LatencyReporter
+from serving.outbox import Outbox
+from serving.predictor.champion import Champion
+
+ROOT = Path(lakehouse.__file__).parents[1]
+PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
+# Who alone may make what: everything else uses these modules.
+ONE_PLACE = {
+    "threading.Thread": "lakehouse/background.py",
+    "httpx.Client": "lakehouse/http_client.py",
+    "psycopg.connect": "infra/local/postgres.py",  # whether the superuser is let in, with three seconds to say so
+}
+
+
+class Panic(BaseException):
+    """As a library in Rust raises it: no Exception."""
+
+
+def until(holds: Callable[[], Any], what: str, limit_s: float = 15) -> None:
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        time.sleep(0.02)
+
+
+class Thrower:
+    """Stands for a function: raises for its first calls, then does as the original did."""
+
+    def __init__(self, original: Callable[..., Any], *errors: BaseException) -> None:
+        self.original, self.errors, self.calls = original, list(errors), 0
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.original(*arguments, **named)
+
+
+ERRORS = (ValueError("unexpected"), FileNotFoundError(2, "No such file or directory"), Panic("rust"), MemoryError())
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.background.FIRST_PAUSE_S", 0.01)
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    """An outbox whose broker is away."""
+    outbox = Outbox("127.0.0.1:1", Spool(tmp_path / "spool", "okr-api"))
+    yield outbox
+    outbox.stop()
+
+
+def test_a_thread_survives_everything_tells_it_and_forgets_it_once_it_goes_well(tmp_path: Path) -> None:
+    stopping, may_go_well = threading.Event(), threading.Event()
+
+    def turn() -> None:
+        may_go_well.wait()
+        thread.went_well()
+        stopping.wait()
+
+    work = Thrower(turn, *ERRORS)
+    thread = BackgroundThread("test", work, stopping, state=tmp_path)
+    thread.start()
+    until(lambda: work.calls == len(ERRORS) + 1, "all errors were thrown")
+    assert thread.is_alive
+    assert thread.trouble is not None
+    assert thread.trouble.failures == len(ERRORS)
+    assert "failed 4 times since" in (thread.concern() or "")
+    assert [each.error for each in troubles(tmp_path)] == ["MemoryError: "]
+    may_go_well.set()
+    until(lambda: thread.concern() is None, "the thread is well")
+    assert troubles(tmp_path) == []
+    stopping.set()
+    thread.join(5)
+    assert not thread.is_alive
+
+
+def test_work_that_returns_by_mistake_is_called_again(tmp_path: Path) -> None:
+    stopping = threading.Event()
+    calls: list[int] = []
+    thread = BackgroundThread("test", lambda: calls.append(1), stopping, state=tmp_path)
+    thread.start()
+    until(lambda: len(calls) > 2, "it is called again")
+    assert thread.trouble is not None
+    assert "returned without being told to stop" in thread.trouble.error
+    stopping.set()
+    thread.join(5)
+
+
+def test_a_thread_that_hangs_is_told_as_silent() -> None:
+    stopping = threading.Event()
+    thread = BackgroundThread("test", stopping.wait, stopping)
+    thread.start()
+    time.sleep(0.05)
+    assert "has not ended a turn of its work" in (thread.concern(silent_limit_s=0.01) or "")
+    stopping.set()
+
+
+class Airflow:
+    """An Airflow that takes every announcement."""
+
+    def __init__(self) -> None:
+        self.announced = threading.Event()
+
+    def announce(self) -> bool:
+        self.announced.set()
+        return True
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_announcing_goes_on_after_anything(tmp_path: Path, error: BaseException) -> None:
+    airflow = Airflow()
+    airflow.announce = Thrower(airflow.announce, error)  # type: ignore[method-assign]
+    announcer = Announcer(airflow, tmp_path)  # type: ignore[arg-type]
+    announcer.landed()
+    assert airflow.announced.wait(10)
+    assert announcer.thread is not None
+    assert announcer.thread.is_alive
+    announcer.close()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_sending_goes_on_after_anything(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    drained = threading.Event()
+    monkeypatch.setattr(outbox, "_drain_once", Thrower(lambda _drainer: drained.set(), error))
+    monkeypatch.setattr("serving.outbox.IDLE_S", 0.01)
+    outbox.start()
+    assert drained.wait(10)
+    assert outbox.is_sending
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_latencies_are_reported_after_anything(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    reporter = LatencyReporter(outbox, window_s=0.02)
+    reported = threading.Event()
+    monkeypatch.setattr(reporter, "_events", Thrower(lambda: reported.set() or [], error))
+    reporter.start()
+    assert reported.wait(10)
+    reporter.stop()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_the_registry_is_looked_at_after_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    champion = Champion(Settings(state=tmp_path), look_every_s=0.02)
+    looked = threading.Event()
+    monkeypatch.setattr("ml.registry.resolve", Thrower(lambda *_: looked.set(), error))
+    champion.start()
+    assert looked.wait(10)
+    assert champion.thread.is_alive
+    champion.stop()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_measuring_goes_on_after_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    measured = threading.Event()
+
+    def sample() -> Iterator[Any]:
+        measured.set()
+        return iter(())
+
+    what = collector.Measurement("test", Thrower(sample, error))
+    monkeypatch.setattr(collector, "measurements", lambda _settings: [what])
+    stop = threading.Event()
+    settings = Settings(state=tmp_path, kafka_bootstrap="127.0.0.1:1", dsn_loader=SecretStr(""))
+    arguments = {"interval_seconds": 0.02, "stop": stop}
+    caller = threading.Thread(target=collector.collect, args=(settings,), kwargs=arguments)
+    caller.start()
+    assert measured.wait(10)
+    stop.set()
+    caller.join(20)
+    assert not caller.is_alive()
+
+
+@pytest.mark.parametrize(("maker", "place"), ONE_PLACE.items())
+def test_threads_clients_and_connections_are_made_in_one_place(maker: str, place: str) -> None:
+    module, _, name = maker.partition(".")
+    found = []
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"{module}.{name}"}:
+                    found.append(str(file.relative_to(ROOT)))
+    assert set(found) == {place}, f"use {place} instead of {maker}"
