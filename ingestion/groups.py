@@ -13,6 +13,7 @@ from lakehouse.warehouse import parts_of
 
 LANDING_GROUP = "okr-landing"
 STATE_GROUP = "okr-state"
+STATE_TOPIC = "okr_user_events"  # the only one that it reads
 
 
 def landing_group(settings: Settings) -> str:

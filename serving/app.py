@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from serving import docs, health, problems
 from serving.admin.routes import router as admin
 from serving.auth.routes import router as auth
+from serving.check_ins.routes import router as check_ins
 from serving.data.routes import router as data
 from serving.predictor.routes import router as predictor
 from serving.request_guard import RequestGuard
@@ -50,7 +51,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=docs.assets()), name="docs-assets")
-    for router in (health.router, auth, predictor, data, admin, docs.router, web):
+    for router in (health.router, auth, predictor, check_ins, data, admin, docs.router, web):
         app.include_router(router)
     app.add_middleware(
         RequestGuard, api_url=services.settings.api_url, observe=services.latency_reporter.latencies.observe

@@ -30,21 +30,26 @@ def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:
     """Say why a key result of the publication, or None for one that it does not hold, has no forecast."""
     if row is None:
         return "unknown", "This publication holds no key result of that id; GET /v1/key-results lists them."
+    reason: tuple[NoForecastStatus, str]
     match row["status"]:
         case "archived":
-            return "archived", "It was archived: it is no longer worked on, so nothing is left to forecast."
+            reason = "archived", "It was archived: it is no longer worked on, so nothing is left to forecast."
         case "achieved" | "missed":
             ended = f"It was closed on {_day(row['final_at'])} with a final score of {score(row['final_score'])}"
-            return "closed", f"{ended} ({row['status']}): the outcome is known, so it is not forecast."
+            reason = "closed", f"{ended} ({row['status']}): the outcome is known, so it is not forecast."
         case "awaiting_close":
-            return "awaiting_close", f"{missing_to_close(row)} What has ended is not forecast."
-        case "no_cycle":
-            return "not_forecastable", "Its objective or cycle is not defined, so it has no end."
-        case "not_started":
-            starts = f"Its cycle starts on {row['cycle_start']}"
-            return "not_forecastable", f"{starts}: forecasts begin on the day after."
-        case _:
-            return "not_forecastable", "The publication holds nothing of it yet that a forecast could start from."
+            reason = "awaiting_close", f"{missing_to_close(row)} What has ended is not forecast."
+        case status:
+            reason = "not_forecastable", _not_yet(status, row)
+    return reason
+
+
+def _not_yet(status: str, row: Row) -> str:
+    if status == "no_cycle":
+        return "Its objective or cycle is not defined, so it has no end."
+    if status == "not_started":
+        return f"Its cycle starts on {row['cycle_start']}: forecasts begin on the day after."
+    return "The publication holds nothing of it yet that a forecast could start from."
 
 
 def _day(moment: datetime | date | None) -> str:

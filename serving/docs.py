@@ -10,8 +10,9 @@ from starlette.responses import Response
 
 from serving.auth.access import Member, Visitor
 from serving.auth.identity import Identity, Right
+from serving.strict import StrictRoute
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
 # Swagger UI sets styles from its script and draws its icons as data: images.
 DOCS_POLICY = (

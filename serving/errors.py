@@ -1,10 +1,47 @@
 """What can go wrong while serving, without HTTP: `problems` alone knows the status of each."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from lakehouse.errors import PermanentError, RetryableError
 
 
 class NotFound(PermanentError):
-    """The thing asked for does not exist in the current publication or in the registry."""
+    """The thing asked for does not exist in the current publication or in the registry.
+
+    `nearby`: known names that look like it, where there are such.
+    """
+
+    def __init__(self, message: str, nearby: Sequence[str] = ()) -> None:
+        super().__init__(f"{message} Nearby: {', '.join(map(repr, nearby))}." if nearby else message)
+        self.nearby = list(nearby)
+
+
+class UnknownName(PermanentError):
+    """A request names something that nobody knows. `nearby`: known names that look like it."""
+
+    def __init__(self, message: str, *, pointer: str, nearby: Sequence[str]) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+        self.nearby = list(nearby)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a request says now, where it said something else the first time."""
+
+    field: str
+    first: Any
+    now: Any
+
+
+class Conflict(PermanentError):
+    """A request contradicts an earlier one that it claims to repeat."""
+
+    def __init__(self, message: str, differs: Sequence[Difference]) -> None:
+        super().__init__(message)
+        self.differs = list(differs)
 
 
 class NotPublished(RetryableError):

@@ -12,12 +12,15 @@ from ingestion.spool import SpoolState
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
+from serving.data.live import LiveFigures
 from serving.errors import NotPublished
+from serving.holds import Holds, since_because
 from serving.outbox import Outbox
 from serving.predictor.champion import Champion
 from serving.published import Warehouse
+from serving.strict import StrictRoute
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 State = Literal["ok", "degraded", "unavailable"]
 Check = dict[str, Any]
@@ -37,6 +40,8 @@ class Health:
         threads: Sequence[BackgroundThread],
     ) -> None:
         self._warehouse = warehouse
+        self._holds = Holds(warehouse)
+        self._live = LiveFigures(cache)
         self._cache = cache
         self._champion = champion
         self._outbox = outbox
@@ -50,9 +55,14 @@ class Health:
             "redis": self._ask_redis,
             "publication": self._ask_publication,
             "model": self._ask_model,
+<<<<<<< HEAD
             "events": lambda: _ask_outbox(self._outbox),
             "forecast_log": lambda: _ask_outbox(self._forecast_log),
             "threads": self._ask_threads,
+=======
+            "events": self._ask_outbox,
+            "live_figures": self._ask_live_figures,
+>>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
         }
         checks = {name: _timed(ask) for name, ask in parts.items()}
         if checks["warehouse"]["status"] != "ok":
@@ -69,8 +79,25 @@ class Health:
         return {"status": "ok"}
 
     def _ask_publication(self) -> Check:
-        now = self._warehouse.publication()
-        return {"status": "ok", "publication_id": now.publication_id, "data_as_of": now.data_as_of.isoformat()}
+        held = since_because(self._holds.now())
+        hold = {"held_since": held[0].isoformat(), "held_because": held[1]} if held else {}
+        try:
+            now = self._warehouse.publication()
+        except NotPublished as error:
+            return {"status": "degraded", "detail": str(error), **hold}
+        told = {"publication_id": now.publication_id, "data_as_of": now.data_as_of.isoformat()}
+        return {"status": "degraded" if held else "ok", **told, **hold}
+
+    def _ask_live_figures(self) -> Check:
+        figures = self._live.read()
+        if figures is None:
+            return {"status": "unavailable", "detail": "Redis does not answer."}
+        figure = figures["active_users"]
+        as_of = None if figure["as_of"] is None else figure["as_of"].isoformat()
+        if figure["value"] is not None:
+            return {"status": "ok", "as_of": as_of}
+        told = "The state consumer has confirmed no live figure lately: `okr status` tells whether okr-state runs."
+        return {"status": "degraded", "as_of": as_of, "detail": told}
 
     def _ask_model(self) -> Check:
         answering = self._champion.in_use

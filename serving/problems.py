@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
 from serving.errors import (
+    Conflict,
     CrossSite,
     NotAllowed,
     NotFound,
@@ -24,6 +25,7 @@ from serving.errors import (
     NotPublished,
     NotSignedIn,
     TooManyAttempts,
+    UnknownName,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -34,6 +36,8 @@ RETRY_AFTER_S = 5
 # The first class that fits decides: subclasses stand before their bases.
 STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
+    (UnknownName, HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-name"),
+    (Conflict, HTTPStatus.CONFLICT, "conflict"),
     (NotLoadable, HTTPStatus.CONFLICT, "not-loadable"),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
     (NotAllowed, HTTPStatus.FORBIDDEN, "not-allowed"),
@@ -128,8 +132,28 @@ def _of_ours(request: Request, error: OkrError) -> Problem:
         headers["Retry-After"] = str(wait_s)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotPublished):
         get_logger(__name__).warning("request failed", route=route_of(request), error=str(error))
-    extra = {"reason": error.reason} if isinstance(error, ContractViolation) else {}
-    return Problem(status, str(error), slug, headers, extra)
+    return Problem(status, str(error), slug, headers, _members_of(error))
+
+
+def _members_of(error: OkrError) -> dict[str, Any]:
+    """Return the further members of an error's problem document."""
+    match error:
+        case ContractViolation():
+            return {"reason": error.reason}
+        case NotFound() if error.nearby:
+            return {"nearby": error.nearby}
+        case UnknownName():
+            return {"pointer": error.pointer, "nearby": error.nearby}
+        case Conflict():
+            differs = ({"field": each.field, "first": each.first, "now": each.now} for each in error.differs)
+            return {"differs": [{name: _short(value) for name, value in each.items()} for each in differs]}
+        case _:
+            return {}
+
+
+def _short(value: Any) -> Any:
+    is_long = isinstance(value, str) and len(value) > SHOWN_CHARACTERS
+    return f"{value[:SHOWN_CHARACTERS]}..." if is_long else value
 
 
 def _of_validation(request: Request, error: RequestValidationError) -> Problem:

@@ -24,10 +24,16 @@ Text = Annotated[str, AfterValidator(_storable)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 
-class Body(BaseModel):
-    """A request's body: a misspelt field is an error, not silence."""
+class Query(BaseModel):
+    """A request's query or form, where everything is text: a misspelt field is an error, not silence."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class Body(BaseModel):
+    """A request's JSON body: a misspelt field is an error, and so is a value of another type (true is not 1)."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
 
 class Answer(BaseModel):

@@ -15,10 +15,12 @@ from serving.auth.passwords import Passwords
 from serving.auth.service import Accounts
 from serving.auth.throttle import LoginThrottle
 from serving.auth.tokens import Tokens
-from serving.data.check_ins import CheckIns
+from serving.check_ins.service import CheckIns
+from serving.check_ins.store import Requests
 from serving.data.live import LiveFigures
 from serving.data.service import Data
 from serving.health import Health
+from serving.holds import Holds
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
 from serving.predictor.cache import ForecastCache
@@ -50,6 +52,7 @@ class Services:
     administration: Administration
     scorecard: Scorecard
     health: Health
+    holds: Holds
 
     def start(self) -> None:
         """Open connections, start the threads, make the first accounts.
@@ -109,11 +112,16 @@ def build_services(settings: Settings) -> Services:
         tokens=Tokens(settings.require("jwt_secret")),
         predictor=predictor,
         data=Data(warehouse),
-        check_ins=CheckIns(outbox),
+        check_ins=CheckIns(outbox, Requests(warehouse)),
         live=LiveFigures(client),
         administration=Administration(warehouse, outbox, forecast_log),
         scorecard=Scorecard(warehouse, predictor),
+<<<<<<< HEAD
         health=Health(warehouse, client, champion, outbox=outbox, forecast_log=forecast_log, threads=threads),
+=======
+        health=Health(warehouse, client, champion, outbox),
+        holds=Holds(warehouse),
+>>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
     )
 
 

@@ -9,7 +9,7 @@ import psycopg
 
 from ingestion.batch import Limits
 from ingestion.decoding import decode_batch
-from ingestion.groups import STATE_GROUP, state_group
+from ingestion.groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.reader import PartitionReader
 from ingestion.state.realtime import RealtimeFigures, open_redis
 from ingestion.state.store import OvertakenError, Row, StateStore
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+<<<<<<< HEAD
 TOPIC = "okr_user_events"
+=======
+IDLE_SECONDS = 60  # then a consumer that is frozen or cut off inside its transaction loses it, and the locks
+>>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
 
 
 def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
@@ -35,14 +39,14 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
-    reader = PartitionReader(settings.require("kafka_bootstrap"), state_group(settings), [TOPIC])
+    reader = PartitionReader(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:
         with (
             connect(settings.require("dsn_loader"), application="okr-state", limits=CONSUMER) as connection,
             closing(open_redis(settings.require("redis_url"))) as redis,
         ):
-            store = StateStore(connection, reader.log_ids[TOPIC], STATE_GROUP)
+            store = StateStore(connection, reader.log_ids[STATE_TOPIC], STATE_GROUP)
             figures = RealtimeFigures(redis, STATE_GROUP, store)
             reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
             while not stop.is_set():

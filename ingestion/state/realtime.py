@@ -16,6 +16,7 @@ in between, Redis refuses the write, and the database is asked again.
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ingestion.state.store import ABOUT_A_USER, CHECK_IN, Recent, Row
@@ -31,8 +32,11 @@ ACTIVE_USERS = "okr:active_users"  # sorted set: user id -> when last seen
 CHECK_INS = "okr:check_ins"  # sorted set: event id -> when it happened
 CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
 LAG = "okr:consumer_lag"  # hash: group/topic/partition -> events not yet read
+WRITTEN_AT = "okr:figures_written_at"  # hash: recent, progress or a place of the lag -> when it was last known to hold
 WRITES = "okr:figures:"  # and the writer's id: number of its last write
 CHANGES = "okr:figures_changes"  # how often any writer changed what all share
+RECENT, PROGRESS = "recent", "progress"
+STALE_SECONDS = 30  # a consumer writes at least once a second
 TRIES = 5
 ACTIVE_SECONDS = 900
 KEPT_SECONDS = 3600
@@ -140,6 +144,9 @@ class RealtimeFigures:
             }
             if known:
                 pipeline.hset(LAG, mapping=known)
+            has_progress = is_due or not self._has_progressed
+            hold = [RECENT, *([PROGRESS] if has_progress else []), *known]
+            pipeline.hset(WRITTEN_AT, mapping=dict.fromkeys(hold, time.time()))
             pipeline.set(self._key, self._writes + 1, ex=KEPT_SECONDS, get=True)
             before = pipeline.execute()[-1]
         self._writes += 1
@@ -176,26 +183,68 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
     return Recent(users, check_ins)
 
 
-def read_figures(redis: "Redis") -> dict[str, Any]:
-    """Return what is known now.
+@dataclass(frozen=True)
+class Figure:
+    """What was known, and when it was last known to hold (seconds of the epoch).
+
+    `value` is None where that is more than STALE_SECONDS ago: nobody knows then.
+    """
+
+    value: Any
+    as_of: float | None
+
+
+def read_live(redis: "Redis") -> tuple[dict[str, Figure], dict[str, Figure]]:
+    """Return what is known now by name, and the lag (events) of each consumer group.
 
     active_users (last 15 minutes), check_ins_per_minute (mean of the last five), progress_by_cycle (mean score of a
-    cycle's key results, 0-1, by cycle id) and consumer_lag (events, by group).
+    cycle's key results, 0-1, by cycle id).
 
     Raises:
         redis.RedisError: Redis is away.
     """
     now = time.time()
-    lag: Any = redis.hgetall(LAG)
+    written: Any = redis.hgetall(WRITTEN_AT)
+    times = {name.decode(): float(at) for name, at in written.items()}
     progress: Any = redis.hgetall(CYCLE_PROGRESS)
     recent: Any = redis.zcount(CHECK_INS, now - 300, "+inf")
-    by_group: dict[str, int] = {}
-    for place, events in lag.items():
-        group = place.decode().partition("/")[0]
-        by_group[group] = by_group.get(group, 0) + int(events)
-    return {
-        "active_users": redis.zcount(ACTIVE_USERS, now - ACTIVE_SECONDS, "+inf"),
-        "check_ins_per_minute": recent / 5,
-        "progress_by_cycle": {cycle_id.decode(): float(ratio) for cycle_id, ratio in progress.items()},
-        "consumer_lag": by_group,
+    figures = {
+        "active_users": _figure(redis.zcount(ACTIVE_USERS, now - ACTIVE_SECONDS, "+inf"), times.get(RECENT), now),
+        "check_ins_per_minute": _figure(recent / 5, times.get(RECENT), now),
+        "progress_by_cycle": _figure(
+            {cycle_id.decode(): float(ratio) for cycle_id, ratio in progress.items()}, times.get(PROGRESS), now
+        ),
     }
+    return figures, _lags(redis, times, now)
+
+
+def read_figures(redis: "Redis") -> dict[str, Any]:
+    """Return the values that `read_live` does, without their times; those of the lags as consumer_lag, by group.
+
+    Raises:
+        redis.RedisError: Redis is away.
+    """
+    figures, lags = read_live(redis)
+    return {
+        **{name: figure.value for name, figure in figures.items()},
+        "consumer_lag": {group: figure.value for group, figure in lags.items()},
+    }
+
+
+def _figure(value: Any, at: float | None, now: float) -> Figure:
+    return Figure(value if at is not None and now - at <= STALE_SECONDS else None, at)
+
+
+def _lags(redis: "Redis", times: Mapping[str, float], now: float) -> dict[str, Figure]:
+    """Return each group's lag. It holds since its partitions' oldest time; one that is gone for good is left out."""
+    lag: Any = redis.hgetall(LAG)
+    by_group: dict[str, list[tuple[float, int]]] = {}
+    for place, events in lag.items():
+        name = place.decode()
+        by_group.setdefault(name.partition("/")[0], []).append((times.get(name, 0.0), int(events)))
+    figures = {}
+    for group, partitions in by_group.items():
+        newest = max(at for at, _ in partitions)
+        held = [(at, events) for at, events in partitions if newest - at <= KEPT_SECONDS]
+        figures[group] = _figure(sum(events for _, events in held), min(at for at, _ in held) or None, now)
+    return figures

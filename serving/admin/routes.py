@@ -8,8 +8,9 @@ from serving.admin.schemas import AdminState
 from serving.auth.access import Caller
 from serving.auth.identity import Right
 from serving.services import Served
+from serving.strict import StrictRoute
 
-router = APIRouter(prefix="/admin", tags=["admin"])
+router = APIRouter(prefix="/admin", tags=["admin"], route_class=StrictRoute)
 
 
 @router.get("/state", dependencies=[Depends(Caller(Right.ADMINISTER))])

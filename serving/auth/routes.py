@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 from serving.auth.schemas import Credentials, TokenAnswer
 from serving.auth.tokens import Audience
 from serving.services import Served
+from serving.strict import StrictRoute
 
-router = APIRouter(prefix="/auth", tags=["auth"])
+router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 _SCHEMA = {"schema": Credentials.model_json_schema()}

@@ -1,24 +1,31 @@
 """Bodies and answers of /v1. Column meanings are those of the marts (the catalog describes each)."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from serving.schemas import Answer, Body, Id, Ratio, Text
+from serving.schemas import Answer, Id, Query
 
 Status = Literal[
     "on_track", "at_risk", "off_track", "no_check_in", "awaiting_close", "not_started", "no_cycle", "achieved", "missed"
 ]
-LARGEST_VALUE = 1e15
 
 
-class KeyResultsQuery(Body):
-    """Which key results to list; what is left out does not filter."""
+Names = Annotated[list[Id], Field(max_length=100)]
 
-    team: Id | None = Field(None, description="A team's id or name.")
-    cycle: Id | None = Field(None, description="A cycle's id.")
-    status: Status | None = None
+
+class ProgressQuery(Query):
+    """Which teams and cycles; what is left out does not filter, what is repeated means any of its values."""
+
+    team: Names = Field(default_factory=list, description="Ids or names of teams.")
+    cycle: Names = Field(default_factory=list, description="Ids or names of cycles.")
+
+
+class KeyResultsQuery(ProgressQuery):
+    """Which key results to list; what is left out does not filter, what is repeated means any of its values."""
+
+    status: Annotated[list[Status], Field(max_length=20)] = Field(default_factory=list)
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         None, description="`next_cursor` of the page before."
@@ -60,6 +67,9 @@ class KeyResult(BaseModel):
     final_value: float | None
     final_score: float | None
     is_achieved: bool | None = Field(description="Final score of at least 0.7; null while open.")
+    missing_to_close: str | None = Field(
+        description="What is missing to close it, where its cycle is over; null where nothing is."
+    )
 
 
 class KeyResultAnswer(Answer):
@@ -152,15 +162,27 @@ class PipelineRun(BaseModel):
     failure_message: str | None
 
 
+T = TypeVar("T")
+
+
+class Figure(BaseModel, Generic[T]):
+    """A live figure and its own time."""
+
+    value: T | None = Field(description="Null when nobody has confirmed it for 30 seconds, e.g. the consumer is dead.")
+    as_of: datetime | None = Field(description="When it was last known to hold, UTC; null where it never was.")
+
+
 class Live(BaseModel):
     """What happens now, by the events that the state consumer has read: of no publication."""
 
-    active_users: int = Field(description="Users seen in the last 15 minutes.")
-    check_ins_per_minute: float = Field(description="Mean of the last five minutes.")
-    progress_by_cycle: dict[str, float] = Field(
+    active_users: Figure[int] = Field(description="Users seen in the last 15 minutes.")
+    check_ins_per_minute: Figure[float] = Field(description="Mean of the last five minutes.")
+    progress_by_cycle: Figure[dict[str, float]] = Field(
         description="Mean score (0-1) of each cycle's key results by their weights; 0 for one without a check-in."
     )
-    consumer_lag: dict[str, int] = Field(description="Events not yet read, by consumer group.")
+    consumer_lag: dict[str, Figure[int]] = Field(
+        description="Events not yet read, by consumer group, of the topics that it reads."
+    )
 
 
 class SystemHealthAnswer(Answer):
@@ -176,25 +198,7 @@ class PublicationAnswer(Answer):
 
     published_at: datetime
     model_version: str | None = Field(description="The champion when it was published; null where none was.")
-
-
-class CheckIn(Body):
-    """A key result's value now, in its own unit."""
-
-    key_result_id: Id
-    value: Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False, strict=True)]
-    confidence: Ratio | None = Field(None, description="How sure the owner is that the target will be reached, 0-1.")
-    note: Annotated[Text, StringConstraints(max_length=10_000)] | None = None
-    check_in_id: Id | None = Field(
-        None, description="Your own id. A second check-in with the same id corrects the first; repeating one is safe."
+    held_since: datetime | None = Field(
+        None, description="Since when nothing newer is published although it could be; null when nothing is held."
     )
-
-
-class CheckInAccepted(BaseModel):
-    """It is kept on disk. Once in the log it shows in the marts with the next publication, usually within a minute."""
-
-    event_id: str
-    check_in_id: str
-    key_result_id: str
-    occurred_at: datetime
-    in_log: bool = Field(description="Whether the broker has it already; else it is sent when the broker is back.")
+    held_because: str | None = Field(None, description="The gate and rule, or the rollback, that holds it back.")

@@ -5,20 +5,14 @@ import binascii
 from dataclasses import dataclass
 
 from lakehouse.errors import ContractViolation
+from serving.closing import missing_to_close
+from serving.data.names import KeyResultFilter, check_names
 from serving.errors import NotFound
+from serving.nearby import nearby
 from serving.published import Publication, Published, Reader, Row, Warehouse
 
 ROOM = "serving.data"
 LONGEST_CURSOR = 1_000
-
-
-@dataclass(frozen=True)
-class KeyResultFilter:
-    """Which key results; None leaves a filter out. `team` is a team's id or its name."""
-
-    team: str | None = None
-    cycle: str | None = None
-    status: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,29 +47,50 @@ class Data:
         Raises:
             NotFound: the publication holds none of that id.
         """
-        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "key_result", {"key_result_id": key_result_id}))
-        if not found.value:
+
+        def read(reader: Reader) -> tuple[list[Row], list[Row]]:
+            rows = reader.rows(ROOM, "key_result", {"key_result_id": key_result_id})
+            return rows, [] if rows else reader.rows(ROOM, "similar_key_results", {"wanted": key_result_id})
+
+        found = self._warehouse.read(read)
+        rows, similar = found.value
+        if not rows:
             raise NotFound(
                 f"Publication {found.publication.publication_id} holds no key result {key_result_id!r}; "
-                "GET /v1/key-results lists them."
+                "GET /v1/key-results lists them.",
+                nearby(key_result_id, [row["key_result_id"] for row in similar]),
             )
-        return Published(found.publication, found.value[0])
+        return Published(found.publication, with_missing(rows)[0])
 
     def key_results(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
         """Return at most `limit` key results behind the cursor.
 
         Raises:
             ContractViolation: the cursor is not one of ours.
+            UnknownName: the publication holds no such team or cycle.
         """
-        values = {"team": wanted.team, "cycle": wanted.cycle, "status": wanted.status, "limit": limit}
-        values["after"] = None if cursor is None else _id_in(cursor)
-        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "key_results", values))
-        rows, more = found.value[:limit], found.value[limit:]
+        after = None if cursor is None else _id_in(cursor)
+
+        def read(reader: Reader) -> list[Row]:
+            check_names(reader, wanted)
+            return reader.rows(ROOM, "key_results", {**wanted.values(), "limit": limit, "after": after})
+
+        found = self._warehouse.read(read)
+        rows, more = with_missing(found.value[:limit]), found.value[limit:]
         return Published(found.publication, Page(rows, _cursor(rows[-1]["key_result_id"]) if more else None))
 
-    def okr_progress(self, team: str | None, cycle: str | None) -> Published[list[Row]]:
-        """Return teams' progress by cycle; `team` and `cycle` are ids or names."""
-        return self._warehouse.read(lambda reader: reader.rows(ROOM, "okr_progress", {"team": team, "cycle": cycle}))
+    def okr_progress(self, wanted: KeyResultFilter) -> Published[list[Row]]:
+        """Return teams' progress by cycle.
+
+        Raises:
+            UnknownName: the publication holds no such team or cycle.
+        """
+
+        def read(reader: Reader) -> list[Row]:
+            check_names(reader, wanted)
+            return reader.rows(ROOM, "okr_progress", wanted.values())
+
+        return self._warehouse.read(read)
 
     def user_activity(self, user_id: str, days: int) -> Published[list[Row]]:
         """Return the days with activity of a user among the last `days` days before `data_as_of`.
@@ -101,6 +116,11 @@ class Data:
                 reader.rows(ROOM, "host_metrics", {"hours": hours}), reader.rows(ROOM, "pipeline_runs")
             )
         )
+
+
+def with_missing(rows: list[Row]) -> list[Row]:
+    """Add to rows of mart_okr_scorecard what is missing to close them."""
+    return [{**row, "missing_to_close": missing_to_close(row)} for row in rows]
 
 
 def _cursor(key_result_id: str) -> str:

@@ -19,8 +19,9 @@ from serving.predictor.schemas import (
 from serving.predictor.service import NoForecast
 from serving.schemas import stamp
 from serving.services import Served
+from serving.strict import StrictRoute
 
-router = APIRouter(tags=["predictor"])
+router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 
 
 @router.post("/predict", dependencies=[Depends(Caller(Right.PREDICT))])

@@ -12,6 +12,7 @@ from serving.auth.identity import Identity, Right
 from serving.auth.schemas import LoginForm
 from serving.auth.tokens import LIFE, Audience
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
+from serving.holds import since_because
 from serving.services import Served
 from serving.web.pages import Pages
 from serving.web.scorecard import SHOWN, SHOWN_MOST
@@ -35,11 +36,12 @@ Rendered = Annotated[Pages, Depends(_pages)]
 @router.get(HOME)
 def scorecard(visitor: Looking, services: Served, pages: Rendered, show: Shown = SHOWN) -> Response:
     """Show what will be missed, how sure that is, and why."""
+    held = since_because(services.holds.now())
     try:
         page = services.scorecard.page(show)
     except NotPublished:
-        return pages.render("empty.html", visitor=visitor, path=HOME)
-    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST)
+        return pages.render("empty.html", visitor=visitor, path=HOME, held=held)
+    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST, held=held)
 
 
 @router.get("/key-results/{key_result_id:path}")

@@ -1,16 +1,18 @@
 """The data API tells what the published marts say, and of which publication that is."""
 
+import time
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from ingestion.events import EncodedEvent, decode
-from ingestion.state.realtime import RealtimeFigures, open_redis
+from ingestion.state.realtime import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
@@ -45,6 +47,66 @@ def test_pages_of_key_results_hold_each_one_once_in_order(api: Api, app_headers:
     expected = analyst(api.settings, "SELECT key_result_id FROM marts.mart_okr_scorecard")
     assert seen == sorted(row[0] for row in expected)
     assert len(seen) > 100
+
+
+def test_a_filter_takes_ids_and_names_and_any_of_several(api: Api, app_headers: dict[str, str]) -> None:
+    cycles = sorted(
+        {(team["cycle_id"], team["cycle_name"]) for team in get(api, app_headers, "/v1/okr-progress")["teams"]}
+    )
+    assert len(cycles) >= 2
+    for path, rows in (("/v1/key-results", "key_results"), ("/v1/okr-progress", "teams")):
+        for cycle_id, name in cycles[:2]:
+            by_id = get(api, app_headers, f"{path}?cycle={quote(cycle_id)}")[rows]
+            assert by_id
+            assert by_id == get(api, app_headers, f"{path}?cycle={quote(name)}")[rows]
+        limit = "&limit=1000" if rows == "key_results" else ""
+        both = get(api, app_headers, f"{path}?cycle={quote(cycles[0][0])}&cycle={quote(cycles[1][1])}{limit}")
+        assert {one["cycle_id"] for one in both[rows]} == {cycles[0][0], cycles[1][0]}
+    several = get(api, app_headers, "/v1/key-results?status=achieved&status=missed&limit=1000")["key_results"]
+    assert {one["status"] for one in several} == {"achieved", "missed"}
+
+
+@pytest.mark.parametrize("path", ["/v1/key-results", "/v1/okr-progress"])
+@pytest.mark.parametrize("noun", ["team", "cycle"])
+def test_a_name_that_nobody_knows_is_an_error_with_known_ones_nearby(
+    api: Api, app_headers: dict[str, str], path: str, noun: str
+) -> None:
+    """An unknown name looked like an empty answer, as in https://github.com/openclaw/clawhub/issues/2184."""
+    known = get(api, app_headers, "/v1/okr-progress")["teams"][0][f"{noun}_name"]
+    wanted = known[:-1] + "~"
+    answer = api.client.get(path, params={noun: [known, wanted]}, headers=app_headers)
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert problem["type"] == "urn:okr:problem:unknown-name"
+    assert problem["pointer"] == f"query {noun}"
+    assert known in problem["nearby"]
+    assert known in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/key-results?palet=x", "/v1/key-results?Team=x", "/v1/okr-progress?status=on_track",
+        "/v1/okr-progress?limit=1", "/v1/publication?x=", "/v1/system-health?hour=3", "/v1/key-results/rtl?verbose=1",
+        "/v1/key-results?limit=1&limit=2", "/models?all=1", "/health?x=1",
+    ],
+)  # fmt: skip
+def test_a_parameter_that_is_not_known_or_may_not_repeat_is_an_error(
+    api: Api, app_headers: dict[str, str], path: str
+) -> None:
+    """Ignored, a misspelt filter gives everything and looks like an answer
+    (https://github.com/Szotasz/marveen/issues/966, https://github.com/JSONbored/metagraphed/issues/9149,
+    https://github.com/intuitem/ciso-assistant-community/issues/4701)."""
+    answer = api.client.get(path, headers=app_headers)
+    assert answer.status_code == 422, answer.text
+    name = path.partition("?")[2].partition("=")[0]
+    assert f"query {name}" in answer.json()["detail"]
+
+
+def test_a_misspelt_key_result_is_not_found_with_known_ones_nearby(api: Api, app_headers: dict[str, str]) -> None:
+    answer = api.client.get("/v1/key-results/markupp", headers=app_headers)
+    assert answer.status_code == 404
+    assert answer.json()["nearby"] == ["markup"]
 
 
 def test_filters_keep_what_they_say(api: Api, app_headers: dict[str, str]) -> None:
@@ -122,15 +184,72 @@ def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_
         figures.note([row], progressed=False)
         figures.write({("topic", 0): 7})
     live = get(api, app_headers, "/v1/system-health")["live"]
-    assert live["active_users"] >= 1
-    assert live["check_ins_per_minute"] >= 0
-    assert live["consumer_lag"]["test-group"] == 7
-    assert live["progress_by_cycle"] == {}
+    assert live["active_users"]["value"] >= 1
+    assert live["check_ins_per_minute"]["value"] >= 0
+    assert live["consumer_lag"]["test-group"]["value"] == 7
+    assert live["progress_by_cycle"]["value"] == {}
+    ages = [
+        datetime.now(UTC) - datetime.fromisoformat(figure["as_of"])
+        for figure in (live["active_users"], live["progress_by_cycle"], live["consumer_lag"]["test-group"])
+    ]
+    assert max(ages) < timedelta(seconds=STALE_SECONDS)
     away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
     with serving(away) as without:
         assert get(without, without.headers(), "/v1/system-health")["live"] is None
 
 
-def test_the_publication_is_told(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_live_figure_that_nobody_confirms_is_null_and_keeps_its_time(api: Api, app_headers: dict[str, str]) -> None:
+    """A missing figure that reads as 0 looks healthy (https://github.com/sksamuel/cohort/pull/212), and so does the
+    last lag of a consumer that died (https://github.com/buoyant-data/verspaetung/issues/33)."""
+    long_ago = time.time() - STALE_SECONDS - 5
+    with (
+        closing(open_redis(api.settings.require("redis_url"))) as redis,
+        connect(api.settings.require("dsn_loader")) as connection,
+    ):
+        figures = RealtimeFigures(redis, "test-dead", StateStore(connection, "cluster", "test-dead"))
+        figures.write({("topic", 0): 3})
+        assert get(api, app_headers, "/v1/system-health")["live"]["consumer_lag"]["test-dead"]["value"] == 3
+        names = [name.decode() for name in redis.hkeys(WRITTEN_AT)]
+        redis.hset(WRITTEN_AT, mapping=dict.fromkeys(names, long_ago))
+        live = get(api, app_headers, "/v1/system-health")["live"]
+        health = api.client.get("/health").json()
+        redis.flushdb()
+        flushed = get(api, app_headers, "/v1/system-health")["live"]
+    stale = [live[name] for name in ("active_users", "check_ins_per_minute", "progress_by_cycle")]
+    for figure in [*stale, live["consumer_lag"]["test-dead"]]:
+        assert figure["value"] is None
+        assert datetime.fromisoformat(figure["as_of"]).timestamp() == pytest.approx(long_ago)
+    assert health["checks"]["live_figures"]["status"] == "degraded"
+    assert "okr-state" in health["checks"]["live_figures"]["detail"]
+    assert flushed["active_users"] == {"value": None, "as_of": None}, "unknown, which is not 0"
+    assert flushed["consumer_lag"] == {}
+
+
+def test_the_publication_is_told_with_what_holds_back_a_newer_one(api: Api, app_headers: dict[str, str]) -> None:
     body = get(api, app_headers, "/v1/publication")
-    assert set(body) == {"publication_id", "data_as_of", "published_at", "model_version"}
+    assert set(body) == {
+        "publication_id", "data_as_of", "published_at", "model_version", "held_since", "held_because",
+    }  # fmt: skip
+    assert (body["held_since"], body["held_because"]) == (None, None)
+    report = {"accepted": False, "suites": [{"noun": "check_in", "rules": [
+        {"name": "progress_is_plausible", "says": "a check-in stays near its key result", "passed": False,
+         "advice": False, "acceptable": True, "error": None, "unexpected": 7, "examples": ["kr-1 at 900"]},
+    ]}]}  # fmt: skip
+    with connect(api.settings.require("dsn_owner")) as connection:
+        (result,) = connection.execute(
+            "INSERT INTO ops.gate_result (gate, run_id, passed, checked_rows, expectations, failed, report) "
+            "VALUES ('raw', 'refused', false, 10, 1, 1, %s) RETURNING gate_result_id",
+            [Jsonb(report)],
+        ).fetchall()
+    try:
+        held = get(api, app_headers, "/v1/publication")
+        check = api.client.get("/health").json()["checks"]["publication"]
+        api.log_in()
+        page = api.client.get("/").text
+    finally:
+        with connect(api.settings.require("dsn_owner")) as connection:
+            connection.execute("DELETE FROM ops.gate_result WHERE gate_result_id = %s", result)
+    assert "check_in: progress_is_plausible: expected that a check-in stays near" in held["held_because"]
+    assert (check["status"], check["held_because"]) == ("degraded", held["held_because"])
+    assert "Held back since" in page
+    assert "progress_is_plausible" in page

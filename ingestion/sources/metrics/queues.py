@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ingestion.client_errors import QUIET
-from ingestion.groups import LANDING_GROUP, STATE_GROUP, landing_group, state_group
+from ingestion.groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
@@ -34,14 +34,17 @@ class GroupOffsets:
 class Group:
     """Asks the broker about a consumer group without joining it; `name` is ours, `group_id` Kafka's.
 
+    `topics`: those that the group reads, for what it never reads does not wait for it.
+
     A consumer is asked, not an AdminClient: librdkafka 2.16 crashes the process when that is told of a group's
     coordinator that it is still loading.
     """
 
-    def __init__(self, bootstrap: str, name: str, group_id: str) -> None:
+    def __init__(self, bootstrap: str, name: str, group_id: str, topics: Sequence[str] = TOPICS) -> None:
         from confluent_kafka import Consumer
 
         self.name = name
+        self._topics = topics
         self._consumer = Consumer(
             {"bootstrap.servers": bootstrap, "group.id": group_id, "enable.auto.commit": False, **QUIET}
         )
@@ -54,7 +57,7 @@ class Group:
     @classmethod
     def state(cls, settings: Settings) -> Self:
         """Return the group that keeps this database's state."""
-        return cls(settings.require("kafka_bootstrap"), STATE_GROUP, state_group(settings))
+        return cls(settings.require("kafka_bootstrap"), STATE_GROUP, state_group(settings), [STATE_TOPIC])
 
     def offsets(self) -> GroupOffsets:
         """Return where the group is.
@@ -65,7 +68,7 @@ class Group:
         from confluent_kafka import TopicPartition
 
         topics = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
-        known = [topic for topic in TOPICS if topic in topics]
+        known = [topic for topic in self._topics if topic in topics]
         places = [TopicPartition(topic, partition) for topic in known for partition in topics[topic].partitions]
         bounds = {
             (each.topic, each.partition): self._consumer.get_watermark_offsets(each, timeout=ANSWER_SECONDS)

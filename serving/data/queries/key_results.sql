@@ -1,13 +1,19 @@
--- Grain: a key result as it stands now, a page of them in the order of their ids, one more than asked for.
-SELECT key_result_id, organisation, team_id, team_name, cycle_id, cycle_name, cycle_start, cycle_end,
+-- Grain: a key result in its current cycle; where cycles are asked for, in each of those. A page of them in the order of
+-- their ids, one more than asked for. Archived ones are listed where they are asked for.
+SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,
        latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,
        progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
+       opened_at, ended_at, is_current_cycle, is_archived, archived_at, archived_reason,
        is_closed, final_at, final_value, final_score, is_achieved
 FROM marts.mart_okr_scorecard
-WHERE (%(team)s::text IS NULL OR team_id = %(team)s OR team_name = %(team)s)
-  AND (%(cycle)s::text IS NULL AND is_current_cycle OR cycle_id = %(cycle)s)
-  AND (%(status)s::text IS NULL OR status = %(status)s)
+WHERE (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
+  AND CASE
+      WHEN %(cycles)s::text[] IS NULL THEN is_current_cycle
+      ELSE cycle_id = ANY(%(cycles)s) OR cycle_name = ANY(%(cycles)s)
+  END
+  AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
+  AND (NOT is_archived OR 'archived' = ANY(%(statuses)s))
   AND (%(after)s::text IS NULL OR key_result_id COLLATE "C" > %(after)s)
-ORDER BY key_result_id COLLATE "C"
+ORDER BY key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C"
 LIMIT %(limit)s + 1

@@ -4,7 +4,7 @@ SELECT team_id, team_name, organisation, cycle_id, cycle_name, cycle_start, cycl
        no_check_in_count, awaiting_close_count, not_started_count,
        attainment_ratio, achieved_ratio, on_track_ratio, score_to_date_ratio
 FROM marts.mart_team_scorecard
-WHERE (%(team)s::text IS NULL OR team_id = %(team)s OR team_name = %(team)s)
-  AND (%(cycle)s::text IS NULL OR cycle_id = %(cycle)s OR cycle_name = %(cycle)s)
+WHERE (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
+  AND (%(cycles)s::text[] IS NULL OR cycle_id = ANY(%(cycles)s) OR cycle_name = ANY(%(cycles)s))
 ORDER BY cycle_start DESC NULLS LAST, organisation, team_name, team_id
 LIMIT 5000

@@ -15,6 +15,7 @@ from ingestion.loading import load
 from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw
 from ingestion.sources.metrics.services import kafka_up, postgresql_up, redis_up
 from ingestion.spool import Drainer, Spool
+from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
@@ -49,6 +50,8 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     Drainer(spool, settings.kafka_bootstrap).drain(60)
     before = list(consumer_lag(groups, "h"))
     assert {waiting(before, group) for group in (LANDING, STATE)} == {30.0}
+    read = {group: {each.labels["topic"] for each in before if each.app == group} for group in (LANDING, STATE)}
+    assert read == {LANDING: set(TOPICS), STATE: {TOPIC}}, "what a group never reads does not wait for it"
     land(settings, threading.Event(), drain=True)
     after = list(consumer_lag(groups, "h"))
     assert (waiting(after, LANDING), waiting(after, STATE)) == (0.0, 30.0)

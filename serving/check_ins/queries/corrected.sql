@@ -1,0 +1,16 @@
+-- Grain: at most one row, the correction that was asked for under an idempotency key; without one, the newest request of
+-- the check-in.
+SELECT request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log
+FROM api.check_in_request
+WHERE
+    operation = 'correct'
+    AND username = %(username)s
+    AND idempotency_key = %(idempotency_key)s::text
+UNION ALL
+(
+    SELECT request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log
+    FROM api.check_in_request
+    WHERE check_in_id = %(check_in_id)s AND %(idempotency_key)s::text IS NULL
+    ORDER BY request_id DESC
+    LIMIT 1
+)

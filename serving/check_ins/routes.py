@@ -1,0 +1,86 @@
+"""POST /v1/check-ins and PUT /v1/check-ins/{check_in_id}."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from serving.auth.access import Caller
+from serving.auth.identity import Identity, Right
+from serving.check_ins.schemas import CheckIn, CheckInAccepted, CheckInContent, Correction
+from serving.check_ins.service import Accepted, Content
+from serving.schemas import Id
+from serving.services import Served
+from serving.strict import StrictRoute
+
+router = APIRouter(prefix="/v1/check-ins", tags=["check-ins"], route_class=StrictRoute)
+
+Recorder = Annotated[Identity, Depends(Caller(Right.RECORD))]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[!-~]([ -~]*[!-~])?$",
+        description="Your own word for this request, e.g. a UUID. Sent again, it gets the first answer.",
+    ),
+]
+REPEATED = {
+    "content": {"application/problem+json": {}},
+    "description": "The key or the check-in's id was used before, for something else; `differs` says in what.",
+}
+
+
+@router.post("", status_code=202, responses={409: REPEATED})
+def record_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
+    check_in: CheckIn,
+    identity: Recorder,
+    services: Served,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+    allow_unknown: Annotated[
+        bool, Query(description="Accept a key result that nobody has defined yet, with a warning.")
+    ] = False,
+) -> CheckInAccepted:
+    """Record a check-in of now. A broker that is away gets it later: `in_log` is false then.
+
+    A request that is repeated, by its `Idempotency-Key` or its `check_in_id`, gets the first answer, changing nothing.
+    503 when it could not be kept; repeat it then with the `check_in_id` that the answer names.
+    """
+    accepted = services.check_ins.record(
+        check_in.key_result_id, _content(check_in), identity,
+        check_in_id=check_in.check_in_id, idempotency_key=idempotency_key, allow_unknown=allow_unknown,
+    )  # fmt: skip
+    return _answer(accepted, response)
+
+
+@router.put("/{check_in_id:path}", status_code=202, responses={409: REPEATED})
+def correct_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
+    check_in_id: Annotated[Id, Path(description="The check-in to correct.")],
+    correction: Correction,
+    identity: Recorder,
+    services: Served,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> CheckInAccepted:
+    """Correct a check-in: what it says is replaced, the moment at which it was true and its key result stay."""
+    accepted = services.check_ins.correct(
+        check_in_id, correction.key_result_id, _content(correction), identity, idempotency_key
+    )
+    return _answer(accepted, response)
+
+
+def _content(body: CheckInContent) -> Content:
+    return Content(body.value, body.confidence, body.note, body.is_final)
+
+
+def _answer(accepted: Accepted, response: Response) -> CheckInAccepted:
+    if accepted.is_repeat:
+        response.headers["Idempotent-Replayed"] = "true"
+    return CheckInAccepted.model_validate(
+        {
+            "event_id": str(accepted.event_id), "check_in_id": accepted.check_in_id,
+            "key_result_id": accepted.key_result_id, "occurred_at": accepted.occurred_at,
+            "in_log": accepted.is_in_log, "warnings": accepted.warnings,
+        }
+    )  # fmt: skip

@@ -1,0 +1,145 @@
+"""What was asked for before, in PostgreSQL, and what is known of key results and check-ins."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from lakehouse.errors import RetryableError
+from serving.errors import NotPublished
+from serving.nearby import nearby
+from serving.published import Reader, Row, Warehouse
+
+PACKAGE = "serving.check_ins"
+CONTENT = ("value", "confidence", "note", "is_final")
+
+
+@dataclass(frozen=True)
+class Requested:
+    """A check-in or correction that was asked for, and what its first answer said.
+
+    `request_id` is None where another source than this API recorded it.
+    """
+
+    request_id: int | None
+    check_in_id: str
+    key_result_id: str
+    content: dict[str, Any]
+    event_id: UUID
+    occurred_at: datetime
+    warnings: list[dict[str, str]]
+    is_kept: bool
+    is_in_log: bool
+
+
+class Requests:
+    """Reads and writes api.check_in_request; each call is a transaction of its own."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def recorded(self, username: str, idempotency_key: str | None, check_in_id: str | None) -> Requested | None:
+        """Return what was recorded under an idempotency key, or as a check-in of that id, from wherever it came."""
+        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "recorded", who)
+            if rows:
+                return _requested(rows[0])
+            rows = reader.rows(PACKAGE, "in_log", {"check_in_id": check_in_id}) if check_in_id else []
+        return _from_log(rows[0]) if rows else None
+
+    def corrected(self, username: str, idempotency_key: str | None, check_in_id: str) -> Requested | None:
+        """Return what was corrected under an idempotency key, or without one what a check-in was last set to here.
+
+        None, too, where the log has something newer, for then the same words are a new correction.
+        """
+        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "corrected", who)
+            logged = reader.rows(PACKAGE, "in_log", {"check_in_id": check_in_id})
+        if not rows:
+            return None
+        found = _requested(rows[0])
+        is_newest = not logged or _from_log(logged[0]).content == found.content
+        return found if idempotency_key is not None or is_newest else None
+
+    def original(self, check_in_id: str) -> Row | None:
+        """Return key_result_id and occurred_at of a check-in as it was first recorded; None for an unknown one."""
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "original", {"check_in_id": check_in_id})
+        return rows[0] if rows else None
+
+    def insert(self, operation: str, who: dict[str, str | None], asked: Requested) -> Requested | None:
+        """Write a request before its event is kept; None where the same was asked for meanwhile."""
+        values = {
+            **who, "operation": operation, "check_in_id": asked.check_in_id, "key_result_id": asked.key_result_id,
+            "body": Jsonb(asked.content), "event_id": asked.event_id, "occurred_at": asked.occurred_at,
+            "warnings": Jsonb(asked.warnings),
+        }  # fmt: skip
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "insert", values)
+        return _requested(rows[0]) if rows else None
+
+    def kept(self, request_id: int, *, is_in_log: bool) -> None:
+        """Note that a request's event is on disk, or with the broker."""
+        with self._warehouse.connection() as connection:
+            Reader(connection).rows(PACKAGE, "kept", {"request_id": request_id, "is_in_log": is_in_log})
+
+    def is_in_log(self, asked: Requested) -> bool:
+        """Return whether the state consumer has read the event."""
+        values = {"check_in_id": asked.check_in_id, "event_id": asked.event_id}
+        with self._warehouse.connection() as connection:
+            return bool(Reader(connection).rows(PACKAGE, "is_in_log", values))
+
+    def key_result(self, key_result_id: str) -> Row | None:
+        """Return a key result by its newest definition, with what was published of it; None for an unknown one."""
+        wanted = {"key_result_id": key_result_id}
+        with self._warehouse.connection() as connection:
+            defined = Reader(connection).rows(PACKAGE, "defined", wanted)
+        try:
+            published = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published", wanted)).value
+        except NotPublished:
+            published = []
+        return {**(published[0] if published else {}), **(defined[0] if defined else {})} or None
+
+    def nearby(self, key_result_id: str) -> list[str]:
+        """Return ids of published key results that look like one that is not known."""
+        try:
+            found = self._warehouse.read(
+                lambda reader: reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+            )
+        except (NotPublished, RetryableError):
+            return []
+        return nearby(key_result_id, [row["key_result_id"] for row in found.value])
+
+
+def _requested(row: Row) -> Requested:
+    return Requested(
+        request_id=row["request_id"],
+        check_in_id=row["check_in_id"],
+        key_result_id=row["key_result_id"],
+        content={name: row["body"].get(name) for name in CONTENT},
+        event_id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        warnings=row["warnings"],
+        is_kept=row["kept_at"] is not None,
+        is_in_log=row["is_in_log"],
+    )
+
+
+def _from_log(row: Row) -> Requested:
+    return Requested(
+        request_id=None,
+        check_in_id=row["check_in_id"],
+        key_result_id=row["key_result_id"],
+        content={name: row[name] for name in CONTENT},
+        event_id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        warnings=[],
+        is_kept=True,
+        is_in_log=True,
+    )

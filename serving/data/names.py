@@ -1,0 +1,44 @@
+"""Names in filters: a team or cycle by its id or name. One that nobody knows is an error, never an empty answer."""
+
+from dataclasses import dataclass, field
+
+from serving.errors import UnknownName
+from serving.nearby import nearby
+from serving.published import Reader, Row
+
+PACKAGE = "serving.data"
+
+
+@dataclass(frozen=True)
+class KeyResultFilter:
+    """Which key results: of any of the teams and cycles (ids or names) and statuses; an empty list does not filter."""
+
+    teams: list[str] = field(default_factory=list)
+    cycles: list[str] = field(default_factory=list)
+    statuses: list[str] = field(default_factory=list)
+
+    def values(self) -> Row:
+        """Return the parameters of the queries."""
+        return {name: getattr(self, name) or None for name in ("teams", "cycles", "statuses")}
+
+
+def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query") -> None:
+    """Check that the publication knows every team and cycle of a filter.
+
+    Raises:
+        UnknownName: it does not; the error names known ones that look alike.
+    """
+    for noun, names in (("team", wanted.teams), ("cycle", wanted.cycles)):
+        if not names:
+            continue
+        known = reader.rows(PACKAGE, f"known_{noun}s")
+        words = {word for row in known for word in (row["id"], row["name"]) if word is not None}
+        for name in names:
+            if name not in words:
+                alike = nearby(name, words)
+                told = f"; nearby: {', '.join(map(repr, alike))}" if alike else ""
+                raise UnknownName(
+                    f"The current publication knows no {noun} of the id or name {name!r}{told}.",
+                    pointer=f"{pointer} {noun}",
+                    nearby=alike,
+                )

@@ -1,0 +1,7 @@
+-- Grain: an id and a name that a team has or had.
+SELECT team_id AS id, name
+FROM marts.dim_team
+UNION
+SELECT team_id, team_name
+FROM marts.mart_okr_scorecard
+WHERE team_id IS NOT NULL

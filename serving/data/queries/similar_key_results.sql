@@ -1,0 +1,10 @@
+-- Grain: a key result whose id shares its first or last letters with one that is not known. Few, for they are compared
+-- letter by letter afterwards.
+SELECT DISTINCT key_result_id
+FROM marts.mart_okr_scorecard
+WHERE
+    lower(left(key_result_id, 3)) = lower(left(%(wanted)s, 3))
+    OR lower(right(key_result_id, 4)) = lower(right(%(wanted)s, 4))
+    OR position(lower(%(wanted)s) IN lower(key_result_id)) > 0
+ORDER BY key_result_id
+LIMIT 2000

@@ -1,0 +1,40 @@
+"""Why readers do not get a newer publication, as ops.publication_hold says it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row
+
+from lakehouse.publication_hold import Hold
+from lakehouse.warehouse import read_sql
+from serving.published import Connection, Warehouse
+
+
+@dataclass(frozen=True)
+class Holds:
+    """Reads what holds publications back."""
+
+    warehouse: Warehouse
+
+    def now(self) -> list[Hold]:
+        """Return every reason, the oldest first; empty when nothing is held.
+
+        Raises:
+            RetryableError: PostgreSQL is away.
+        """
+        with self.warehouse.connection() as connection:
+            return holds(connection)
+
+
+def holds(connection: Connection) -> list[Hold]:
+    """Return every reason why nothing newer is published, the oldest first."""
+    with connection.cursor(row_factory=class_row(Hold)) as cursor:
+        return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()
+
+
+def since_because(held: list[Hold]) -> tuple[datetime, str] | None:
+    """Return since when publications are held back, and why in one line; None when they are not."""
+    if not held:
+        return None
+    more = f" And {len(held) - 1} more: `okr publication current` lists them." if len(held) > 1 else ""
+    return held[0].held_since, f"{held[0].because[:1].upper()}{held[0].because[1:]}.{more}"

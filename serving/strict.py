@@ -1,0 +1,80 @@
+"""Routes that take what they know and nothing else: a misspelt parameter is an error, not silence."""
+
+from typing import Any
+
+from fastapi import Request
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_dependant, get_parameterless_sub_dependant
+from fastapi.exceptions import RequestValidationError
+from fastapi.params import Depends
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from serving.nearby import nearby
+
+ONCE = ("idempotency-key",)
+
+
+class StrictRoute(APIRoute):
+    """A route that refuses unknown query parameters, and repeated ones where one value is expected.
+
+    Ignored, a misspelt filter looks like an answer to the question: `palet=Balances` gave everything
+    (https://github.com/JSONbored/metagraphed/issues/9149).
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = _parameters(self.dependant)
+
+        def check(request: Request) -> None:
+            errors = [*_unknown(request, known), *_repeated(request, known)]
+            if errors:
+                raise RequestValidationError(errors)
+
+        # Last, so that who may not ask at all is told that first.
+        self.dependant.dependencies.append(
+            get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
+        )
+
+
+def _parameters(dependant: Dependant) -> dict[str, bool]:
+    """Return the query parameters that a route knows, by name: whether each may be repeated."""
+    known: dict[str, bool] = {}
+    for parameter in get_flat_dependant(dependant).query_params:
+        kind = parameter.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            fields = kind.model_fields.items()
+            known |= {field.alias or name: _is_list(field.annotation) for name, field in fields}
+        else:
+            known[parameter.alias] = _is_list(kind)
+    return known
+
+
+def _is_list(annotation: Any) -> bool:
+    return "list[" in str(annotation)
+
+
+def _unknown(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
+    told = f"this address knows {', '.join(sorted(known))}" if known else "this address knows none"
+    return [
+        {
+            "type": "extra_forbidden", "loc": ("query", name), "input": value,
+            "msg": f"Unknown parameter; {told}{_meant(name, known)}",
+        }
+        for name, value in request.query_params.multi_items() if name not in known
+    ]  # fmt: skip
+
+
+def _meant(name: str, known: dict[str, bool]) -> str:
+    alike = [each for each in nearby(name, known, 1) if each[0] == name[:1]]
+    return f". Did you mean {alike[0]}?" if alike else ""
+
+
+def _repeated(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
+    times = {name: len(request.query_params.getlist(name)) for name in request.query_params}
+    parameters = [("query", name) for name, count in times.items() if count > 1 and not known.get(name, True)]
+    headers = [("header", name) for name in ONCE if len(request.headers.getlist(name)) > 1]
+    return [
+        {"type": "repeated", "loc": place, "input": None, "msg": "Expected at most once"}
+        for place in [*parameters, *headers]
+    ]
