@@ -55,14 +55,10 @@ class Health:
             "redis": self._ask_redis,
             "publication": self._ask_publication,
             "model": self._ask_model,
-<<<<<<< HEAD
             "events": lambda: _ask_outbox(self._outbox),
             "forecast_log": lambda: _ask_outbox(self._forecast_log),
             "threads": self._ask_threads,
-=======
-            "events": self._ask_outbox,
             "live_figures": self._ask_live_figures,
->>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
         }
         checks = {name: _timed(ask) for name, ask in parts.items()}
         if checks["warehouse"]["status"] != "ok":

@@ -116,12 +116,8 @@ def build_services(settings: Settings) -> Services:
         live=LiveFigures(client),
         administration=Administration(warehouse, outbox, forecast_log),
         scorecard=Scorecard(warehouse, predictor),
-<<<<<<< HEAD
         health=Health(warehouse, client, champion, outbox=outbox, forecast_log=forecast_log, threads=threads),
-=======
-        health=Health(warehouse, client, champion, outbox),
         holds=Holds(warehouse),
->>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
     )
 
 

@@ -24,12 +24,6 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-<<<<<<< HEAD
-TOPIC = "okr_user_events"
-=======
-IDLE_SECONDS = 60  # then a consumer that is frozen or cut off inside its transaction loses it, and the locks
->>>>>>> af76d69 (Check-ins are recorded once: Idempotency-Key and check_in_id give the first answer, PUT corrects; unknown names and parameters are errors with known ones nearby; live figures carry their time and become null; a held publication says since when and why)
-
 
 def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
     """Apply events until `stop` is set, or, with `drain`, until nothing is left; return how many were applied.

@@ -298,6 +298,7 @@ def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
     "change",
     [
         {"value": "3"}, {"value": None}, {"value": 1e16}, {"value": True}, {"confidence": True}, {"confidence": "0.5"},
+        {"key_result_id": "k\u200b"}, {"check_in_id": "c\u00a01"},
         {"is_final": 1},
         {"is_final": "true"}, {"note": 5}, {"check_in_id": 7}, {"confidence": 1.1}, {"confidence": -0.1},
         {"key_result_id": ""}, {"key_result_id": " k"}, {"note": "x" * 10_001}, {"note": "a\u0000b"}, {"score": 1},
