@@ -8,7 +8,16 @@ from pydantic import BaseModel, Field, StringConstraints
 from serving.schemas import Answer, Id, Query
 
 Status = Literal[
-    "on_track", "at_risk", "off_track", "no_check_in", "awaiting_close", "not_started", "no_cycle", "achieved", "missed"
+    "on_track",
+    "at_risk",
+    "off_track",
+    "no_check_in",
+    "awaiting_close",
+    "not_started",
+    "no_cycle",
+    "achieved",
+    "missed",
+    "archived",
 ]
 
 
