@@ -1,5 +1,6 @@
 """`okr up`: every service as soon as what it needs is there, each waited for with a limit."""
 
+import importlib
 import threading
 import time
 from collections.abc import Callable
@@ -83,6 +84,9 @@ class _Startup:
         self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
 
     def run(self) -> None:
+        # Migrations and addresses need it in several threads at once, and two that import it together may each find
+        # half of it: its modules import each other.
+        importlib.import_module("sqlalchemy.orm")
         with ThreadPoolExecutor(len(self._steps) or 1) as pool:
             try:
                 for step in self._steps.values():
