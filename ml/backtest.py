@@ -27,7 +27,7 @@ def backtest(history: Rows, recipe: Recipe, cycles: Sequence[str] | None = None)
     Of a closed cycle only key results with a final value are forecast; a named cycle that still runs is forecast whole.
 
     Raises:
-        PermanentError: there is no such cycle, or no closed cycle before it.
+        PermanentError: there is no such cycle.
         NothingToLearn: fewer than two cycles have closed, or what had closed before one is too little to learn from.
     """
     closed = set(closed_periods(history))
@@ -35,7 +35,7 @@ def backtest(history: Rows, recipe: Recipe, cycles: Sequence[str] | None = None)
         split = split_at(history, period)
         test = history.take(split.test & _asked(history, split, cycles, ended=period in closed))
         if not split.train.any():
-            raise PermanentError(
+            raise NothingToLearn(
                 f"No cycle had closed when the cycle {period} began, so nothing can be learned for it. "
                 "Name a later one with --cycles."
             )

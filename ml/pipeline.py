@@ -15,7 +15,7 @@ from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.search import choose
 from ml.split import Period, closed_periods, everything_closed, labelled, split_at
-from ml.train import NothingToLearn, fit
+from ml.train import NothingToLearn, check_outcomes, fit
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,9 @@ def train(history: Rows, base: Recipe) -> Trained:
     Raises:
         NothingToLearn: fewer than two closed cycles, too few key results, or one outcome only.
     """
-    periods = closed_periods(history)
-    if len(periods) < 2:
-        raise NothingToLearn(
-            f"Training needs two closed cycles, one to learn from and one to be judged on; found {len(periods)}. "
-            "The pacing rule answers until a second one has closed."
-        )
+    periods = check_learnable(history)
     split = split_at(history, periods[-1])
     test = history.take(split.test & labelled(history))
-    if not len(test):
-        raise NothingToLearn(f"The cycle {periods[-1]} has no check-in before a closing one, so nothing can be judged.")
     recipe = choose(history, base)
     judged = fit(history.take(split.train), recipe)
     return Trained(
@@ -101,12 +94,30 @@ def train(history: Rows, base: Recipe) -> Trained:
     )
 
 
+def check_learnable(history: Rows) -> list[Period]:
+    """Return the closed periods, oldest first, of which there are enough, the last one with something to evaluate on.
+
+    Raises:
+        NothingToLearn: fewer than two closed cycles, too few key results, or no check-in of the last cycle.
+    """
+    periods = closed_periods(history)
+    if len(periods) < 2:
+        raise NothingToLearn(
+            f"Training needs two closed cycles, one to learn from and one to be judged on; found {len(periods)}. "
+            "The pacing rule answers until a second one has closed."
+        )
+    if not (split_at(history, periods[-1]).test & labelled(history)).any():
+        raise NothingToLearn(f"The cycle {periods[-1]} has no check-in before a closing one, so nothing can be judged.")
+    return periods
+
+
 def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = None) -> Report:
     """Judge the champion's judged model on the last closed cycle again, from the mart as it is now.
 
     `simulation` (scale, seed) adds `best_possible`: the probabilities that the simulator of this history knows.
 
     Raises:
+        NothingToLearn: too little has closed to evaluate on, or for a champion to exist.
         PermanentError: there is no champion, or it learned from that cycle, or the history is not of that simulation.
     """
     from ml.promote import held_out
@@ -114,6 +125,11 @@ def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = N
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
     period, test = held_out(history)
+    if registry.resolve(settings, registry.CHAMPION) is None:
+        check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
+        raise PermanentError(
+            "No model is champion: the pacing rule answers. `okr forecast train`, then `okr forecast promote` make one."
+        )
     model = registry.load(settings, registry.CHAMPION, "judged")
     if model.trained_until > str(period.start):
         raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")

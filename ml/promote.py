@@ -13,6 +13,7 @@ from ml.model import ForecastModel, IncompatibleModel
 from ml.pacing import pacing
 from ml.rows import Rows
 from ml.split import Period, closed_periods, labelled, split_at
+from ml.train import NothingToLearn
 
 SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better
 
@@ -86,15 +87,15 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     """Return the last closed period and its labelled rows of check-ins.
 
     Raises:
-        PermanentError: no cycle has closed, or the last one has no labelled check-in: nobody is judged on nothing.
+        NothingToLearn: no cycle has closed, or the last one has no labelled check-in: nothing is evaluated on no rows.
     """
     periods = closed_periods(history)
     if not periods:
-        raise PermanentError("No cycle has closed, so that no forecast can be judged. The pacing rule answers.")
+        raise NothingToLearn("No cycle has closed, so that no forecast can be judged. The pacing rule answers.")
     split = split_at(history, periods[-1])
     test = history.take(split.test & labelled(history))
     if not len(test):
-        raise PermanentError(
+        raise NothingToLearn(
             f"The last closed cycle ({periods[-1]}) has no labelled check-in, nothing can be judged. "
             "What answers now stays. Check in before closing key results, then run this again."
         )

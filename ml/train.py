@@ -30,8 +30,8 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
     """
     import numpy as np
 
+    check_outcomes(rows)
     check_ins = rows.take(rows["as_of_kind"] == "check_in")
-    _check_outcomes(check_ins)
     asked = questions(check_ins, recipe.thresholds, recipe.span)
     spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(asked.row)
     trees = fit_boosted(boosted_matrix(spread, asked.shift), asked.answer, recipe)
@@ -47,7 +47,13 @@ def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
     )
 
 
-def _check_outcomes(rows: Rows) -> None:
+def check_outcomes(rows: Rows) -> None:
+    """Check that rows of closed key results hold enough to learn from.
+
+    Raises:
+        NothingToLearn: fewer than 20 key results with check-ins, or all of them ended alike.
+    """
+    rows = rows.take(rows["as_of_kind"] == "check_in")
     outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
     achieved = sum(map(bool, outcomes.values()))
     if len(outcomes) < FEWEST_KEY_RESULTS:

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.backtest import HEADER, backtest, write
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import closed_periods, labelled, periods_of
+from ml.train import NothingToLearn
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -53,14 +54,14 @@ def test_forecasts_of_a_cycle_do_not_change_when_later_cycles_are_cut_away(histo
 def test_unknown_and_first_cycles_are_refused(history: Rows, recipe: Recipe) -> None:
     with pytest.raises(PermanentError, match=r"No check-in belongs to the cycle 2099-Q1. Known: 2024-Q4"):
         list(backtest(history, recipe, ["2099-Q1"]))
-    with pytest.raises(PermanentError, match="No cycle had closed"):
+    with pytest.raises(NothingToLearn, match="No cycle had closed"):
         list(backtest(history, recipe, ["2024-Q4"]))
 
 
 def test_without_closed_cycles_nothing_is_written(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
     out = tmp_path / "forecasts.csv"
     none_closed = history.take(~labelled(history))
-    with pytest.raises(PermanentError, match="at least two closed cycles"):
+    with pytest.raises(NothingToLearn, match="at least two closed cycles"):
         write(backtest(none_closed, recipe), out)
     assert list(tmp_path.iterdir()) == []
 
@@ -68,3 +69,14 @@ def test_without_closed_cycles_nothing_is_written(history: Rows, recipe: Recipe,
 def test_a_folder_that_is_not_there_is_named(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match="cannot be written: No such file or directory"):
         write(backtest(history, recipe), tmp_path / "nowhere" / "forecasts.csv")
+
+
+def test_a_handful_of_closed_key_results_is_told_in_one_line_with_a_status_of_its_own(
+    history: Rows, recipe: Recipe, tmp_path: Path
+) -> None:
+    few = history.take(np.isin(history["key_result"].astype(str), sorted(set(history["key_result"]))[:12]))
+    with pytest.raises(NothingToLearn, match=r"at least|No cycle had closed") as caught:
+        write(backtest(few, recipe), tmp_path / "forecasts.csv")
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_status == TOO_LITTLE_DATA
+    assert list(tmp_path.iterdir()) == []

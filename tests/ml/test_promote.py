@@ -15,6 +15,7 @@ from ml.promote import held_out, judge, promote_if_better
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import periods_of
+from ml.train import NothingToLearn
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,13 @@ def test_without_a_check_in_to_judge_by_nobody_is_withdrawn(trained: Trained, hi
     kinds = history["as_of_kind"].copy()
     kinds[periods_of(history) == period] = None  # as of key results that closed without any check-in
     silent = Rows({**history.columns, "as_of_kind": kinds})
-    with pytest.raises(PermanentError, match="no labelled check-in, nothing can be judged"):
+    with pytest.raises(NothingToLearn, match="no labelled check-in, nothing can be judged"):
         judge(trained.judged, trained.judged, silent)
+
+
+def test_without_a_champion_evaluate_says_that_the_rule_answers(settings: Settings) -> None:
+    with pytest.raises(PermanentError, match="No model is champion: the pacing rule answers"):
+        evaluate_champion(settings)
 
 
 def test_training_promoting_and_training_again(settings: Settings, recipe: Recipe) -> None:
