@@ -1,8 +1,9 @@
-"""Write-audit-publish: dbt builds where nobody reads, the gate judges, and one transaction swaps all marts at once.
+"""Write-audit-publish: dbt builds where nobody reads, the gate checks, and one transaction switches all marts at once.
 
-Schemas: `marts`, `ml` (read by everybody) <- `marts_build`, `ml_build` (built, judged). Those before are kept as
-`marts_old_<id>`, `ml_old_<id>`, so that going back is a rename too. What was rolled back is `marts_rejected_<id>`, and
-while there is one nothing is published: the next run would bring the same data back.
+Readers know the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`; `publish` makes that an
+immutable version (`marts_v<id>`, `ml_v<id>`) and lets the views show it (`lakehouse.publishing`). The versions
+before stay (KEPT), so that going back is one transaction too. After a rollback nothing is published until `resume`:
+the next run would bring the same data back.
 """
 
 import json
@@ -15,14 +16,17 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.publishing import views
+from lakehouse.publishing.outdated import drop_outdated
+from lakehouse.publishing.show import show
 from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-LOCK = 7_405_001  # advisory lock: one publication or build preparation at a time
 KEPT = 2  # publications kept beside the current one
+LOCK_LIMIT_S = 60  # for another publication, or the preparation of a build, to end
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,15 @@ class Publication:
 COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current"
 
 
+@dataclass(frozen=True)
+class Build:
+    """What marts_build holds: the build of a run, or nothing any more since that was published."""
+
+    run_id: str | None
+    offsets: dict[str, dict[str, int]]
+    published_as: int | None
+
+
 def prepare_build(dsn_transform: str, run_id: str) -> None:
     """Empty the build schemas for one run, once everything that it builds from is loaded.
 
@@ -53,29 +66,32 @@ def prepare_build(dsn_transform: str, run_id: str) -> None:
 
 
 def publish(dsn_transform: str, *, dbt_run_id: str, gate: Mapping[str, Any], model_version: str | None) -> Publication:
-    """Swap the built marts in, in one transaction, and record the publication.
+    """Let readers see the built marts, in one transaction, and record the publication.
+
+    It may be repeated: a build that is published already is not published twice, its publication is returned.
 
     Raises:
         PermanentError: the build is not this run's, its gate did not pass or checked nothing, or publishing is held.
+        RetryableError: the warehouse is away, another publication does not end, or a mart whose columns changed was
+            in use all the time.
     """
     _require_passed(gate, dbt_run_id)
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
         _require_not_held(connection)
-        offsets = _offsets_of_build(connection, dbt_run_id)
-        rows = _rows_built(connection)
-        if not rows:
-            raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
-        before = _current(connection)
-        known = {"dbt_run_id": dbt_run_id, "gate": gate, "model_version": model_version}
-        publication_id = _record(connection, {**known, "rows": rows, "offsets": offsets})
-        _run(connection, "mart_publication", publication_id=sql.Literal(publication_id))
-        _swap(connection, incoming="build", retired=f"old_{before.publication_id if before else 0}")
-        connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
-        published = _current(connection)
-    assert published is not None  # noqa: S101 -- written above, in the same transaction
-    _drop_outdated(dsn_transform)
+        build = _build(connection)
+        published = _published(connection, build, dbt_run_id)
+        if published is None:
+            known = {"dbt_run_id": dbt_run_id, "gate": gate, "model_version": model_version}
+            published = _publish(connection, _require_build_of(build, dbt_run_id), known)
+    drop_outdated(dsn_transform, KEPT)
     return published
+
+
+def build_state(dsn: str) -> Build:
+    """Return what marts_build holds."""
+    with connect(dsn, application="okr-publication") as connection:
+        return _build(connection)
 
 
 def current(dsn: str) -> Publication | None:
@@ -99,31 +115,25 @@ def rollback(dsn_transform: str) -> Publication:
     """
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
-        now = _current(connection)
-        older = [i for i in _ids(connection, "old") if now and 0 < i < now.publication_id]
-        if not now or not older:
+        older = connection.execute(read_sql("lakehouse", "publication_before").encode()).fetchone()
+        if older is None:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
-        _swap(connection, incoming=f"old_{older[-1]}", retired=f"rejected_{now.publication_id}")
-        connection.execute(
-            "UPDATE ops.publication SET is_current = false, rolled_back_at = now(), resumed_at = NULL WHERE is_current"
-        )
-        connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (older[-1],))
-        back = _current(connection)
-    assert back is not None  # noqa: S101 -- written above, in the same transaction
+        connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
+        back = _show(connection, int(str(older[0])))
+    drop_outdated(dsn_transform, KEPT)
     return back
 
 
 def resume(dsn_transform: str) -> list[int]:
-    """Let publishing go on after a rollback; drop what was rolled back and return its publication ids."""
+    """Let publishing go on after a rollback; return what was rolled back and is dropped once nobody reads it."""
     with connect(dsn_transform, application="okr-publication") as connection:
         _lock(connection)
-        rejected = _ids(connection, "rejected")
-        for publication_id in rejected:
-            _drop(connection, f"rejected_{publication_id}")
-        connection.execute(
-            "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL"
-        )
-    return rejected
+        rejected = connection.execute(
+            "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
+            "RETURNING publication_id"
+        ).fetchall()
+    drop_outdated(dsn_transform, KEPT)
+    return sorted(int(str(publication_id)) for (publication_id,) in rejected)
 
 
 def _require_passed(gate: Mapping[str, Any], run_id: str) -> None:
@@ -137,23 +147,60 @@ def _require_passed(gate: Mapping[str, Any], run_id: str) -> None:
 
 
 def _require_not_held(connection: "Connection[Any]") -> None:
-    if rejected := _ids(connection, "rejected"):
+    held = connection.execute(
+        "SELECT max(publication_id) FROM ops.publication WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL"
+    ).fetchone()
+    if held and held[0] is not None:
         raise PermanentError(
-            f"Publication {rejected[-1]} was rolled back, so nothing is published until its cause is mended: say "
+            f"Publication {held[0]} was rolled back, so nothing is published until its cause is fixed: say "
             "`okr publication resume` then, and start okr_etl_dag."
         )
 
 
-def _offsets_of_build(connection: "Connection[Any]", run_id: str) -> dict[str, dict[str, int]]:
+def _build(connection: "Connection[Any]") -> Build:
     row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
     build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
-    if build.get("run_id") != run_id:
+    return Build(build.get("run_id"), build.get("offsets", {}), build.get("published_as"))
+
+
+def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publication | None:
+    """Return this run's publication if its build is published already, whoever builds now."""
+    if build.run_id == run_id and build.published_as is None:
+        return None
+    query = "SELECT {} FROM ops.publication WHERE dbt_run_id = %s ORDER BY publication_id DESC LIMIT 1"
+    with connection.cursor(row_factory=class_row(Publication)) as cursor:
+        return cursor.execute(sql.SQL(query).format(sql.SQL(COLUMNS)), (run_id,)).fetchone()
+
+
+def _require_build_of(build: Build, run_id: str) -> Build:
+    if build.run_id != run_id or build.published_as is not None:
         raise PermanentError(
-            f"marts_build holds the build of run {build.get('run_id')}, not of {run_id}. A later run has begun since: "
-            "start okr_etl_dag anew instead of clearing this run's tasks."
+            f"marts_build holds the build of run {build.run_id}, not of {run_id}. A later run has begun since: "
+            "start okr_etl_dag again instead of clearing this run's tasks."
         )
-    offsets: dict[str, dict[str, int]] = build["offsets"]
-    return offsets
+    return build
+
+
+def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, Any]) -> Publication:
+    rows = _rows_built(connection)
+    if not rows:
+        raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
+    publication_id = _record(connection, {**known, "rows": rows, "offsets": build.offsets})
+    empty = json.dumps({"run_id": build.run_id, "offsets": build.offsets, "published_as": publication_id})
+    names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
+    _run(connection, "take_build", build=sql.Literal(empty), **names)
+    return _show(connection, publication_id)
+
+
+def _show(connection: "Connection[Any]", publication_id: int) -> Publication:
+    """Let readers see a version, and commit."""
+    show(connection, publication_id)
+    connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
+    connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
+    shown = _current(connection)
+    assert shown is not None  # noqa: S101 -- written above, in the same transaction
+    views.commit(connection)
+    return shown
 
 
 def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
@@ -165,7 +212,12 @@ def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
 
 
 def _lock(connection: "Connection[Any]") -> None:
-    connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+    """Wait for whoever prepares a build or publishes, in a lock that no reader can take."""
+    try:
+        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_LIMIT_S * 1000)))
+        connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
+    except psycopg.errors.LockNotAvailable as error:
+        raise RetryableError(f"Another publication has not ended within {LOCK_LIMIT_S} s. Try again.") from error
 
 
 def _current(connection: "Connection[Any]") -> Publication | None:
@@ -176,7 +228,7 @@ def _current(connection: "Connection[Any]") -> Publication | None:
 
 def _rows_built(connection: "Connection[Any]") -> dict[str, int]:
     tables = connection.execute(
-        "SELECT tablename FROM pg_tables WHERE schemaname = 'marts_build' AND tablename <> 'publication' ORDER BY 1"
+        "SELECT tablename FROM pg_tables WHERE schemaname = 'marts_build' ORDER BY 1"
     ).fetchall()
     count = sql.SQL("SELECT count(*) FROM marts_build.{}")
     return {name: connection.execute(count.format(sql.Identifier(name))).fetchone()[0] for (name,) in tables}  # type: ignore[index]
@@ -194,40 +246,5 @@ def _record(connection: "Connection[Any]", values: Mapping[str, Any]) -> int:
     return int(row[0])  # type: ignore[index]
 
 
-def _swap(connection: "Connection[Any]", *, incoming: str, retired: str) -> None:
-    names = {
-        f"{side}_{schema}": sql.Identifier(f"{schema}_{suffix}")
-        for side, suffix in (("incoming", incoming), ("retired", retired))
-        for schema in ("marts", "ml")
-    }
-    _run(connection, "publish", **names)
-
-
 def _run(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
     connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))
-
-
-def _ids(connection: "Connection[Any]", kind: str) -> list[int]:
-    """Return the publications that are kept as `marts_<kind>_<id>`, oldest first; kind is old or rejected."""
-    names = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ %s", (f"^marts_{kind}_[0-9]+$",))
-    return sorted(int(name.rpartition("_")[2]) for (name,) in names.fetchall())
-
-
-def _drop(connection: "Connection[Any]", suffix: str) -> None:
-    for schema in ("marts", "ml"):
-        name = sql.Identifier(f"{schema}_{suffix}")
-        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(name))
-
-
-def _drop_outdated(dsn_transform: str) -> None:
-    """Drop publications beyond KEPT. One that a reader is still busy in stays until a later publication tries again."""
-    with connect(dsn_transform, application="okr-publication", autocommit=True) as connection:
-        now = _current(connection)
-        others = [i for i in _ids(connection, "old") if now is None or i != now.publication_id]
-        for outdated in others[:-KEPT]:
-            try:
-                with connection.transaction():
-                    connection.execute("SET LOCAL lock_timeout = '1s'")
-                    _drop(connection, f"old_{outdated}")
-            except psycopg.errors.LockNotAvailable:
-                return

@@ -1,4 +1,4 @@
-"""Reads of the published marts: whole answers of one publication, though another may be swapped in meanwhile."""
+"""Reads of the published marts: whole answers of one publication, though others come in meanwhile."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,7 +22,6 @@ Connection = psycopg.Connection[Any]
 CONNECTIONS = 8
 WAIT_S = 5.0
 LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60)
-ATTEMPTS = 4
 NOTHING_YET = (
     "Nothing has been published yet: the marts appear when okr_etl_dag has run once to its end. "
     "`okr publication current` tells when that is."
@@ -70,8 +69,10 @@ class Warehouse:
     """A pool of connections of the role okr_serving. Open it before use, close it at the end."""
 
     def __init__(self, dsn: str) -> None:
+        # Each statement is planned by the snapshot that it reads: a kept plan may be of the publication before.
+        unprepared = {"prepare_threshold": None}
         self._pool = ConnectionPool(
-            kwargs=session(dsn, "okr-serving", LIMITS),
+            kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
             connection_class=Limited,
             configure=_limit,
             min_size=1,
@@ -120,28 +121,16 @@ class Warehouse:
     def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
         """Run `work` and return what it read together with the one publication that all of it belongs to.
 
-        A publication is swapped in by renaming schemas, which no isolation level holds back: each statement sees the
-        names of its own moment. The marts inside a publication never change, so equal ids before and after prove
-        that nothing was swapped between.
+        Which version the views show is a row like any other, so one snapshot is one publication.
 
         Raises:
             NotPublished: there is no publication yet.
-            RetryableError: the warehouse is away, or publications follow each other faster than this can be read.
+            RetryableError: the warehouse is away.
         """
-        for _ in range(ATTEMPTS):
-            with self.connection() as connection:
-                before = _publication(connection)
-                try:
-                    value = work(PublishedReader(connection, before))
-                    after = _publication(connection)
-                except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
-                    connection.rollback()
-                    if _publication(connection) == before:
-                        raise
-                    continue
-            if before == after:
-                return Published(before, value)
-        raise RetryableError("A new publication came in at every attempt to read one. Try again.")
+        with self.connection() as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            publication = _publication(connection)
+            return Published(publication, work(PublishedReader(connection, publication)))
 
 
 def _limit(connection: Connection) -> None:
@@ -154,7 +143,7 @@ def _publication(connection: Connection) -> Publication:
     try:
         with connection.cursor(row_factory=class_row(Publication)) as cursor:
             publication = cursor.execute(query).fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege):
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
         connection.rollback()
         publication = None
     if publication is None:

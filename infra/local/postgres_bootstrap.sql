@@ -39,7 +39,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_analyst;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
--- dbt makes temporary tables; a publication renames schemas, for which their owner needs CREATE.
+-- dbt makes temporary tables; each publication makes schemas, for which it needs CREATE.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
 -- Migrations make dbt's schemas and grant what dbt will make in them.
 GRANT okr_transform TO okr_owner;

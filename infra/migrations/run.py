@@ -10,8 +10,8 @@ LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a 
 LOCK = 7_405_002  # advisory lock: two migrations at once wait for each other
 
 
-def migrate(dsn_owner: str) -> str:
-    """Run outstanding revisions as the owner role and return the revision the database is at.
+def migrate(dsn_owner: str, to: str = "head") -> str:
+    """Run outstanding revisions as the owner role, as far as `to`; return the newest revision of this code.
 
     Raises:
         RetryableError: the database cannot be reached.
@@ -35,7 +35,7 @@ def migrate(dsn_owner: str) -> str:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, to)
     except exc.OperationalError as error:
         raise RetryableError(f"The warehouse could not be migrated: {error.orig}. Is the stack up?") from error
     except (exc.DBAPIError, psycopg.Error) as error:

@@ -82,7 +82,7 @@ def test_an_analyst_reads_marts_and_nothing_else(warehouse):
         ).fetchall()
         assert readable == [("marts",)]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("SELECT * FROM marts_old_1.one")
+            connection.execute("SELECT * FROM marts_v1.one")
         with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTransaction)):
             connection.execute("CREATE TABLE marts.mine (a int)")
 
@@ -166,8 +166,8 @@ def test_old_publications_do_not_pile_up(warehouse):
     for value in range(6):
         publish(warehouse, value)
     with connect(warehouse.require("dsn_transform")) as connection:
-        kept = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'marts_old_%'").fetchone()
-    assert kept == (publication.KEPT,)
+        kept = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'marts_v%'").fetchone()
+    assert kept == (1 + publication.KEPT,)
 
 
 def test_the_gates_report_is_kept_with_the_publication(warehouse):

@@ -27,8 +27,8 @@ def publish_the_same_again(settings: Settings) -> None:
     publication.prepare_build(dsn, RUN)
     with connect(dsn) as connection:
         tables = connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables "
-            "WHERE schemaname IN ('marts', 'ml') AND tablename <> 'publication'"
+            "SELECT schemaname, viewname FROM pg_views "
+            "WHERE schemaname IN ('marts', 'ml') AND viewname <> 'publication'"
         ).fetchall()
         for schema, table in tables:
             build, now = sql.Identifier(f"{schema}_build", str(table)), sql.Identifier(str(schema), str(table))

@@ -1,0 +1,24 @@
+"""Readers' names become views; what is published so far is the first version behind them."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one, then show the current version as any publication does."""
+    from alembic import op
+
+    from lakehouse.publishing.show import show
+
+    run_sql_beside(__file__)
+    connection = op.get_bind().connection.driver_connection
+    assert connection is not None  # noqa: S101 -- migrations always run on a live connection
+    connection.execute("SET LOCAL ROLE okr_transform")
+    for (publication_id,) in connection.execute(
+        "SELECT publication_id FROM ops.publication WHERE to_regnamespace('marts_v' || publication_id) IS NOT NULL "
+        "ORDER BY is_current, publication_id"
+    ).fetchall():
+        show(connection, publication_id)
+    connection.execute("RESET ROLE")

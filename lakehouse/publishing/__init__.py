@@ -1,0 +1,1 @@
+"""How a publication reaches its readers: views that stay, versions behind them, and what becomes of old ones."""

@@ -1,0 +1,6 @@
+-- Both in the transaction that attached, so that a snapshot sees all of it or nothing.
+WITH attached AS (
+    INSERT INTO publishing.attachment (publication_id) VALUES (%(shown)s) RETURNING attachment_id
+)
+INSERT INTO publishing.switch (attachment_id, publication_id)
+SELECT attachment_id, %(shown)s FROM attached
