@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from dags.steps import parsed
 from dags.steps.catalog import fingerprint, is_current
 from dags.steps.champion import champion_version
 from dags.steps.edge import step
@@ -20,7 +21,7 @@ from ingestion.spool import Spool
 from lakehouse import step_failure
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.publication_hold import holds
-from lakehouse.settings import Settings
+from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
 from ml.registry import CHAMPION, MODEL_NAME, client
 from tests.ingestion.spool.log import values_by_key
@@ -252,3 +253,30 @@ def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: 
     assert is_current(project, site)
     (project / "model.yml").write_text("description: new", encoding="utf-8")
     assert not is_current(project, site)
+
+
+def test_the_project_parsed_ahead_serves_only_the_project_and_the_warehouse_that_it_was_parsed_for(
+    postgres: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parsing takes no warehouse; the login only names the database."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_DSN_TRANSFORM", postgres.require("dsn_transform"))
+    monkeypatch.setenv("OKR_DBT_TARGET_DIR", str(tmp_path / "dbt"))
+    parsed.parse()
+    settings = load_settings()
+    found = parsed.manifest(settings)
+    assert found is not None
+    assert "model.okr_lakehouse.mart_okr_scorecard" in found.nodes
+    elsewhere = settings.require("dsn_transform").rpartition("/")[0] + "/another"
+    assert parsed.manifest(settings.model_copy(update={"dsn_transform": SecretStr(elsewhere)})) is None
+    monkeypatch.setattr(parsed, "fingerprint", lambda _project: "changed")
+    assert parsed.manifest(settings) is None
+
+
+def test_without_settings_nothing_is_parsed_ahead_and_nothing_breaks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setattr(parsed, "_kept", {})
+    parsed.parse()
+    assert parsed.manifest(load_settings()) is None

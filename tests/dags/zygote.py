@@ -105,6 +105,7 @@ def _preload() -> None:
     from infra.local.airflow_config import airflow_local_settings as preloading
 
     preloading.preload("scheduler")
+    assert not {"deltalake", "polars", "mlflow"} & set(sys.modules), "their threads do not survive a fork"
 
 
 def _try(order: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ PRELOADED = {
         "cosmos",
         "cosmos.airflow.task_group",
         "cosmos.operators.local",
+        "dags.steps.etl",
+        "dags.steps.models",
         "dbt.cli.main",
         "dbt.adapters.postgres",
         "great_expectations",
@@ -23,9 +25,13 @@ PRELOADED = {
 
 
 def preload(component: str) -> None:
-    """Import what a component's children use."""
+    """Import what a component's children use; the scheduler's build with dbt, so it also parses the project."""
     for module in PRELOADED.get(component, ()):
         importlib.import_module(module)
+    if component == "scheduler":
+        from dags.steps import parsed
+
+        parsed.parse()
 
 
 for argument in sys.argv:
