@@ -47,6 +47,10 @@ KILLS = {
     "gate_marts: before it keeps its report": "import expectations.marts as marts; before(marts, 'record', die)",
     "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",
     "publish: before it begins": "from dags.steps import champion; before(champion, 'champion_version', die)",
+    "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
+    "publish: before its COMMIT": "from lakehouse import published_views as views; before(views, 'commit', die)",
+    "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_outdated', die)",
+    "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
 }  # fmt: skip
 
 
