@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     airflow_user: str = "admin"
     airflow_password: SecretStr = SecretStr("")
     mlflow_url: str = ""
+    mlflow_user: str = "admin"
+    mlflow_password: SecretStr = SecretStr("")
     mlflow_store_uri: SecretStr = SecretStr("")
     mlflow_artifacts: str = ""
 

@@ -99,8 +99,8 @@ def models() -> None:
         brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
         typer.echo(
             f"{one.version:>4}  {one.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(one.aliases) or '-':20}  "
-            f"held out {one.tags.get('held_out')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
-            f"publication {one.tags.get('publication_id')}  sha256 {one.tags.get('sha256', '')[:16]}"
+            f"held out {one.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
+            f"publication {one.tags.get('publication_id', '-')}  sha256 {one.tags.get('sha256', '')[:16]}"
         )
 
 

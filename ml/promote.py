@@ -4,12 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from lakehouse.errors import PermanentError
+from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import registry
 from ml.evaluate import brier_score
 from ml.features import read_history
-from ml.model import ForecastModel, IncompatibleModel
+from ml.model import ForecastModel
 from ml.pacing import pacing
 from ml.rows import Rows
 from ml.split import Period, closed_periods, labelled, split_at
@@ -57,8 +58,10 @@ def _champion(settings: Settings) -> ForecastModel | None:
     version = registry.resolve(settings, registry.CHAMPION)
     try:
         return registry.load(settings, version, "judged") if version else None
-    except IncompatibleModel:
-        return None  # code with other features cannot ask it, so it cannot answer readers either
+    except PermanentError as error:
+        # Made for other features, or its files are gone: it cannot answer readers either, so it is no rival.
+        get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
+        return None
 
 
 def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:

@@ -5,24 +5,32 @@ without the held-out cycle: it is what the gate compares).
 """
 
 import hashlib
-import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Literal
 
-from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml.model import ForecastModel, load_model
+from ml.registry_store import (
+    active_experiment,
+    artifacts,
+    client,
+    find_version,
+    make_registered_model,
+    registered_model,
+    run_metrics,
+)
 
 MODEL_NAME = "okr_key_result_forecast"
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED, JUDGED = "model", "judged"
 DIGEST, BEFORE, ROLLED_BACK = "sha256", "champion_before", "rolled_back"
+DESCRIPTION = "P(final score of a key result >= 0.7), an interval of the score, and reasons."
 REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 
@@ -35,31 +43,6 @@ class Version:
     created_at: datetime
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
-
-
-@contextmanager
-def client(settings: Settings) -> Iterator[Any]:
-    """Give an MlflowClient on the store; telemetry is off.
-
-    Raises:
-        RetryableError: the store cannot be reached.
-    """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "true")
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import OperationalError
-
-    store = settings.require("mlflow_store_uri")
-    try:
-        yield MlflowClient(tracking_uri=store, registry_uri=store)
-    except OperationalError as error:
-        raise RetryableError("MLflow's store does not answer. Is the stack up (`make status`)?") from error
-    except MlflowException as error:
-        if error.error_code == "TEMPORARILY_UNAVAILABLE":
-            raise RetryableError("MLflow's store does not answer. Is the stack up (`make status`)?") from error
-        raise
 
 
 def register(
@@ -76,14 +59,15 @@ def register(
             model.save(Path(folder) / name)
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
-        run = mlflow.create_run(_experiment(mlflow, settings), run_name=f"forecast until {tags['trained_until']}")
+        experiment = active_experiment(mlflow, MODEL_NAME, settings.require("mlflow_artifacts"))
+        run = mlflow.create_run(experiment, run_name=f"forecast until {tags['trained_until']}")
         for name, value in parameters.items():
             mlflow.log_param(run.info.run_id, name, value)
         for name, number in metrics.items():
             mlflow.log_metric(run.info.run_id, name, number)
         mlflow.log_artifacts(run.info.run_id, folder)
         mlflow.set_terminated(run.info.run_id)
-        _make_registered_model(mlflow)
+        make_registered_model(mlflow, MODEL_NAME, DESCRIPTION)
         version = mlflow.create_model_version(
             MODEL_NAME,
             source=f"{run.info.artifact_uri}/{SERVED}",
@@ -101,12 +85,12 @@ def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "
         PermanentError: there is no such alias or version, or its files are missing or were changed.
     """
     with client(settings) as mlflow:
-        found = _find(mlflow, reference)
+        found = find_version(mlflow, MODEL_NAME, reference)
         if found is None:
             raise PermanentError(
                 f"The registry holds no {MODEL_NAME} {reference!r}. `okr forecast models` lists what there is."
             )
-        model = load_model(_artifacts(mlflow, found.run_id, part)).registered_as(str(found.version))
+        model = load_model(artifacts(mlflow, found, part)).registered_as(str(found.version))
     if part == SERVED and digest(model) != found.tags.get(DIGEST):
         raise PermanentError(
             f"The files of model version {found.version} are not those that were registered. Train again."
@@ -117,14 +101,14 @@ def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "
 def resolve(settings: Settings, reference: str) -> str | None:
     """Return the number that an alias points to now, or None: cheap enough to ask before each reload."""
     with client(settings) as mlflow:
-        found = _find(mlflow, reference)
+        found = find_version(mlflow, MODEL_NAME, reference)
     return None if found is None else str(found.version)
 
 
 def versions(settings: Settings) -> list[Version]:
     """Return all versions, newest first."""
     with client(settings) as mlflow:
-        registered = _registered_model(mlflow)
+        registered = registered_model(mlflow, MODEL_NAME)
         if registered is None:
             return []
         found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
@@ -135,11 +119,13 @@ def versions(settings: Settings) -> list[Version]:
 def set_champion(settings: Settings, version: str | None) -> None:
     """Point `champion` at a version, which remembers the one before; None takes the alias away: the rule answers."""
     with client(settings) as mlflow:
-        before = _find(mlflow, CHAMPION)
+        before = find_version(mlflow, MODEL_NAME, CHAMPION)
         if version is None:
             if before is not None:
                 mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION)
             return
+        if find_version(mlflow, MODEL_NAME, version) is None:
+            raise PermanentError(f"The registry holds no version {version} of {MODEL_NAME} to make champion.")
         if before is not None and str(before.version) != version:
             mlflow.set_model_version_tag(MODEL_NAME, version, BEFORE, str(before.version))
         mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
@@ -151,15 +137,20 @@ def rollback(settings: Settings) -> str:
     The gate will not promote the same model (by its files) again.
 
     Raises:
-        PermanentError: there is no champion, or none before it.
+        PermanentError: there is no champion, or none before it, or that one was deleted.
     """
     with client(settings) as mlflow:
-        now = _find(mlflow, CHAMPION)
+        now = find_version(mlflow, MODEL_NAME, CHAMPION)
         before = now.tags.get(BEFORE) if now is not None else None
         if now is None or before is None:
             raise PermanentError(
                 "No champion came before the present one, so there is nothing to go back to. "
                 "`okr forecast models` lists all versions."
+            )
+        if find_version(mlflow, MODEL_NAME, before) is None:
+            raise PermanentError(
+                f"Version {before}, the champion before the present one, was deleted from the registry. `okr forecast "
+                "models` lists what there is; `okr forecast promote <version>` makes another one champion."
             )
         mlflow.set_model_version_tag(MODEL_NAME, now.version, ROLLED_BACK, "true")
         mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, before)
@@ -169,7 +160,10 @@ def rollback(settings: Settings) -> str:
 def was_rolled_back(settings: Settings, version: str) -> bool:
     """Tell whether somebody went back from a model with the same files as this version's."""
     with client(settings) as mlflow:
-        sha256 = mlflow.get_model_version(MODEL_NAME, version).tags.get(DIGEST)
+        asked = find_version(mlflow, MODEL_NAME, version)
+        sha256 = None if asked is None else asked.tags.get(DIGEST)
+        if sha256 is None:
+            return False
         found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
     return any(one.tags.get(ROLLED_BACK) and one.tags.get(DIGEST) == sha256 for one in found)
 
@@ -182,57 +176,8 @@ def digest(model: ForecastModel) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def _experiment(mlflow: Any, settings: Settings) -> str:
-    known = mlflow.get_experiment_by_name(MODEL_NAME)
-    if known is not None:
-        return str(known.experiment_id)
-    root = settings.require("mlflow_artifacts")
-    location = root if "://" in root else Path(root).absolute().as_uri()
-    return str(mlflow.create_experiment(MODEL_NAME, artifact_location=location))
-
-
-def _registered_model(mlflow: Any) -> Any | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return mlflow.get_registered_model(MODEL_NAME)
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return None
-        raise
-
-
-def _make_registered_model(mlflow: Any) -> None:
-    if _registered_model(mlflow) is None:
-        mlflow.create_registered_model(
-            MODEL_NAME, description="P(final score of a key result >= 0.7), an interval of the score, and reasons."
-        )
-
-
-def _find(mlflow: Any, reference: str) -> Any | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        if reference.isdigit():
-            return mlflow.get_model_version(MODEL_NAME, reference)
-        return mlflow.get_model_version_by_alias(MODEL_NAME, reference)
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
-
-
-def _artifacts(mlflow: Any, run_id: str, part: str) -> Path:
-    try:
-        return Path(mlflow.download_artifacts(run_id, part))
-    except OSError as error:
-        raise PermanentError(
-            f"The files of run {run_id} are gone ({error}). Train again: `okr forecast train`."
-        ) from error
-
-
 def _version(mlflow: Any, found: Any, aliases: Mapping[str, str]) -> Version:
-    metrics = mlflow.get_run(found.run_id).data.metrics
+    metrics = run_metrics(mlflow, found.run_id)
     names = tuple(sorted(alias for alias, number in aliases.items() if str(number) == str(found.version)))
     created = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
-    return Version(str(found.version), names, created, dict(found.tags), dict(metrics))
+    return Version(str(found.version), names, created, dict(found.tags), metrics)

@@ -1,8 +1,12 @@
 """The edge to Airflow: what is retried, what ends the task, what a step leaves behind."""
 
+import json
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,7 +27,8 @@ from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
-from ml.registry import CHAMPION, MODEL_NAME, client
+from ml.registry import CHAMPION, MODEL_NAME
+from ml.registry_store import client
 from tests.ingestion.spool.log import values_by_key
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
@@ -241,6 +246,44 @@ def test_the_champion_is_named_once_there_is_one(registry: Settings) -> None:
         assert champion_version(registry) is None
         mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version.version)
     assert champion_version(registry) == str(version.version)
+
+
+@contextmanager
+def answering(status: int, body: object) -> Iterator[str]:
+    """Run a server that gives one answer to everything; the address of it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+NO_ALIAS = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered model alias champion not found."}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [(200, {"model_version": {"version": "7"}}, "7"), (400, NO_ALIAS, None), (401, {}, "store"), (200, [], "store")],
+)
+def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_not_tell(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: str | None
+) -> None:
+    monkeypatch.setattr("ml.registry.resolve", lambda *_: "store")
+    with answering(status, body) as url:
+        assert champion_version(Settings(mlflow_url=url)) == expected
+    assert champion_version(Settings(mlflow_url=url)) == "store"
 
 
 def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from lakehouse.settings import Settings
 from ml import registry
 from ml.model import ForecastModel, IncompatibleModel, load_model
 from ml.recipe import Recipe
+from ml.registry_store import client
 from ml.rows import Rows
 from ml.split import everything_closed
 from ml.train import fit
@@ -94,3 +97,82 @@ def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settin
     version = register(on_postgresql, model)
     registry.set_champion(on_postgresql, version)
     assert registry.load(on_postgresql).version == version
+
+
+def delete_experiment(settings: Settings) -> None:
+    """As a click in MLflow's page does."""
+    with client(settings) as mlflow:
+        mlflow.delete_experiment(mlflow.get_experiment_by_name(registry.MODEL_NAME).experiment_id)
+
+
+def test_a_training_after_somebody_deleted_the_experiment_restores_it(settings: Settings, model: ForecastModel) -> None:
+    # mlflow issue 2690, Lightning-AI/pytorch-lightning pull 20556: every run fails from then on.
+    first = register(settings, model)
+    registry.set_champion(settings, first)
+    delete_experiment(settings)
+    assert registry.load(settings).version == first
+    assert [one.version for one in registry.versions(settings)] == [first]
+    second = register(settings, model)
+    assert [one.metrics for one in registry.versions(settings)] == [{"model_brier": 0.1}] * 2
+    registry.set_champion(settings, second)
+    assert registry.rollback(settings) == first
+
+
+def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_a_line(
+    settings: Settings, model: ForecastModel
+) -> None:
+    register(settings, model)
+    with client(settings) as mlflow:
+        bare = mlflow.create_model_version(registry.MODEL_NAME, source=f"{settings.mlflow_artifacts}/nothing").version
+        lost = mlflow.create_model_version(registry.MODEL_NAME, source="nothing", run_id="f" * 32).version
+    assert {one.version: one.metrics for one in registry.versions(settings)}[str(bare)] == {}
+    with pytest.raises(PermanentError, match=f"Version {bare} of .* has no run.*Train again"):
+        registry.load(settings, str(bare))
+    with pytest.raises(PermanentError, match=f"The files of version {lost} of .* are gone.*Train again"):
+        registry.load(settings, str(lost))
+    registry.set_champion(settings, str(bare))
+    assert registry.resolve(settings, "champion") == str(bare)
+    assert not registry.was_rolled_back(settings, str(bare))
+
+
+def test_a_champion_or_one_before_it_that_was_deleted_is_said_in_a_line(
+    settings: Settings, model: ForecastModel
+) -> None:
+    first, second = register(settings, model), register(settings, model)
+    registry.set_champion(settings, first)
+    registry.set_champion(settings, second)
+    with client(settings) as mlflow:
+        mlflow.delete_model_version(registry.MODEL_NAME, first)
+    with pytest.raises(PermanentError, match=f"Version {first}, the champion before the present one, was deleted"):
+        registry.rollback(settings)
+    with pytest.raises(PermanentError, match=f"holds no version {first}"):
+        registry.set_champion(settings, first)
+    with client(settings) as mlflow:
+        mlflow.delete_registered_model(registry.MODEL_NAME)
+    assert registry.versions(settings) == []
+    assert registry.resolve(settings, "champion") is None
+    assert register(settings, model) == "1"
+
+
+def test_two_first_trainings_at_once_both_register(
+    on_postgresql: Settings, model: ForecastModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "two_first_trainings"
+    monkeypatch.setattr(registry, "MODEL_NAME", name)
+    with client(on_postgresql) as mlflow:
+        mlflow.search_experiments(max_results=1)  # the tables are made before anybody trains, by `okr up`
+    both = threading.Barrier(2)
+
+    def train() -> str:
+        both.wait()
+        return register(on_postgresql, model)
+
+    with ThreadPoolExecutor(2) as pool:
+        versions = [each.result() for each in [pool.submit(train), pool.submit(train)]]
+    assert sorted(versions) == ["1", "2"]
+    assert registry.resolve(on_postgresql, "challenger") in versions
+
+
+def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) -> None:
+    with pytest.raises(PermanentError, match=r"MLflow refuses: .*`okr forecast models`"), client(settings) as mlflow:
+        mlflow.set_registered_model_alias("nothing", "champion", "1")
