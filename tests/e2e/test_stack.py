@@ -47,7 +47,7 @@ def test_the_demo_tells_what_it_made(running):
 
 
 def test_okr_env_is_a_shell_assignment_for_each_address(running):
-    values = dict(line.split("=", 1) for line in running.okr("env").splitlines())
+    values = dict(line.removeprefix("export ").split("=", 1) for line in running.okr("env").splitlines())
     assert set(values) == {
         "OKR_API_URL", "OKR_AIRFLOW_URL", "OKR_MLFLOW_URL", "OKR_DOCS_URL", "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI",
         "OKR_KAFKA_BOOTSTRAP", "OKR_REDIS_URL",
