@@ -41,6 +41,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
             closing(open_redis(settings.require("redis_url"))) as redis,
         ):
             store = StateStore(connection, reader.log_ids[STATE_TOPIC], STATE_GROUP)
+            store.project_missing()
             figures = RealtimeFigures(redis, STATE_GROUP, store)
             reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
             while not stop.is_set():

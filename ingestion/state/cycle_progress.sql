@@ -1,10 +1,11 @@
--- Mean score (progress clipped to 0-1) of a cycle's key results by their weights; one without a check-in counts as 0.
+-- Mean score (progress clipped to 0-1) of a cycle's key results by their weights; one without a check-in counts as 0, an
+-- archived one not at all, and one that was carried into the next cycle still counts in the one that it left.
 SELECT
-    okrs.cycle_id,
+    counted.cycle_id,
     round(
-        (sum(key_result.weight * least(1, greatest(0, coalesce(okrs.progress, 0)))) / sum(key_result.weight))::numeric, 4
+        (sum(counted.weight * least(1, greatest(0, coalesce(counted.progress, 0)))) / sum(counted.weight))::numeric, 4
     ) AS ratio
-FROM app.okrs AS okrs
-INNER JOIN app.key_results AS key_result USING (key_result_id)
-WHERE okrs.cycle_id IS NOT NULL
-GROUP BY okrs.cycle_id
+FROM app.key_result_cycles AS counted
+INNER JOIN app.okrs AS okrs USING (key_result_id)
+WHERE counted.cycle_id IS NOT NULL AND NOT counted.is_archived
+GROUP BY counted.cycle_id

@@ -1,4 +1,4 @@
--- An event that came before changes nothing; of several copies the first in the log is kept, as staging does. Its time
+-- An event that came before changes nothing, and one that is read again (after a reset) is projected again; of several copies the first in the log is kept, as staging does. Its time
 -- tells the first, for with more partitions a later copy may stand in a lower one.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
@@ -34,5 +34,5 @@ SET
     data = excluded.data
 WHERE
     (excluded.logged_at, excluded.kafka_partition, excluded.kafka_offset)
-    < (kept.logged_at, kept.kafka_partition, kept.kafka_offset)
+    <= (kept.logged_at, kept.kafka_partition, kept.kafka_offset)
 RETURNING event_type, entity_id

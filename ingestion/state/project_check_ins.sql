@@ -26,7 +26,7 @@ kept AS (
     FROM unnest(%(ids)s::text []) AS named (entity_id)
     INNER JOIN app.event AS event
         ON named.entity_id = event.entity_id AND event.event_type = 'okr.check_in.recorded.v1'
-    ORDER BY event.entity_id, event.logged_at DESC, event.kafka_offset DESC, event.event_id DESC
+    ORDER BY event.entity_id, event.position DESC
     ON CONFLICT (check_in_id) DO UPDATE
     SET
         key_result_id = excluded.key_result_id,

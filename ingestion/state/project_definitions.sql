@@ -1,21 +1,23 @@
 -- Of two definitions of one moment the later one in the log holds.
 INSERT INTO app.newest_event AS kept (
-    event_type, subject, occurred_at, kafka_partition, kafka_offset, data, first_occurred_at
+    event_type, subject, occurred_at, logged_at, kafka_partition, kafka_offset, data, first_occurred_at
 )
 SELECT DISTINCT ON (event.event_type, event.entity_id)
     event.event_type,
     event.entity_id,
     event.occurred_at,
+    event.logged_at,
     event.kafka_partition,
     event.kafka_offset,
     event.data,
     min(event.occurred_at) OVER (PARTITION BY event.event_type, event.entity_id)
 FROM unnest(%(event_types)s::text [], %(entity_ids)s::text []) AS named (event_type, entity_id)
 INNER JOIN app.event AS event USING (event_type, entity_id)
-ORDER BY event.event_type, event.entity_id, event.occurred_at DESC, event.kafka_offset DESC, event.event_id DESC
+ORDER BY event.event_type, event.entity_id, event.occurred_at DESC, event.position DESC
 ON CONFLICT (event_type, subject) DO UPDATE
 SET
     occurred_at = excluded.occurred_at,
+    logged_at = excluded.logged_at,
     kafka_partition = excluded.kafka_partition,
     kafka_offset = excluded.kafka_offset,
     data = excluded.data,

@@ -8,19 +8,23 @@ WITH ranked AS (
         kept.occurred_at,
         kept.kafka_offset,
         kept.first_occurred_at,
+        ending.ended_at AS deactivated_at,
         row_number() OVER (PARTITION BY kept.data ->> 'email' ORDER BY
-            kept.occurred_at DESC, kept.kafka_partition DESC, kept.kafka_offset DESC
+            kept.occurred_at DESC, kept.position DESC
         ) AS email_claim,
         row_number() OVER (PARTITION BY named.user_id ORDER BY
-            kept.occurred_at DESC, kept.kafka_partition DESC, kept.kafka_offset DESC
+            kept.occurred_at DESC, kept.position DESC
         ) AS id_claim
     FROM unnest(%(subjects)s::text [], %(ids)s::uuid []) AS named (subject, user_id)
     INNER JOIN app.newest_event AS kept
         ON named.subject = kept.subject AND kept.event_type = 'okr.user.defined.v1'
+    LEFT JOIN app.endings('okr.user.deactivated.v1', %(subjects)s::text []) AS ending
+        ON kept.subject = ending.id AND ending.revived_at IS NULL
 )
 
 INSERT INTO app.users (
-    user_id, name, email, created_at, updated_at, source_user_id, team_id, defined_at, defined_offset
+    user_id, name, email, created_at, updated_at, source_user_id, team_id, defined_at, defined_offset,
+    deactivated_at
 )
 SELECT
     user_id,
@@ -31,7 +35,8 @@ SELECT
     subject,
     data ->> 'team_id',
     occurred_at,
-    kafka_offset
+    kafka_offset,
+    deactivated_at
 FROM ranked
 WHERE id_claim = 1  -- one UUID written in two ways is one user
 ON CONFLICT (user_id) DO UPDATE
@@ -43,4 +48,5 @@ SET
     source_user_id = excluded.source_user_id,
     team_id = excluded.team_id,
     defined_at = excluded.defined_at,
-    defined_offset = excluded.defined_offset
+    defined_offset = excluded.defined_offset,
+    deactivated_at = excluded.deactivated_at

@@ -15,11 +15,11 @@ in between, Redis refuses the write, and the database is asked again.
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.state.store import ABOUT_A_USER, CHECK_IN, Recent, Row
+from ingestion.state.store import ABOUT_A_USER, CHECK_IN, DEACTIVATED, Recent, Row
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -74,15 +74,17 @@ class RealtimeFigures:
         self._is_away = False
         self._recent = Recent({}, {})
         self._has_progressed = True
+        self._has_deactivated = False  # then the active users are asked of the database again
         self._progress_at = 0.0
 
-    def note(self, rows: Iterable[Row], *, progressed: bool) -> None:
+    def note(self, rows: Sequence[Row], *, progressed: bool) -> None:
         """Take note of a batch that was stored; `write` then writes it."""
         recent = _recent(rows, time.time() - KEPT_SECONDS)
         users = dict(self._recent.users)
         for user, at in recent.users.items():
             users[user] = max(at, users.get(user, at))
         self._recent = Recent(users, {**self._recent.check_ins, **recent.check_ins})
+        self._has_deactivated |= any(row["event_type"] == DEACTIVATED for row in rows)
         self._has_progressed |= progressed
 
     def write(self, lag: Lag) -> None:
@@ -94,8 +96,9 @@ class RealtimeFigures:
         from redis import RedisError
 
         try:
-            if self._is_whole:
+            if self._is_whole and not self._has_deactivated:
                 self._is_whole = self._write_unhindered(lag)
+            self._is_whole &= not self._has_deactivated
             if not self._is_whole:
                 log.info("real-time figures are made again from the primary database")
                 self._has_progressed, self._progress_at = True, 0.0
@@ -105,7 +108,7 @@ class RealtimeFigures:
                 log.warning("real-time figures are not kept while Redis is away", error=str(error))
             self._is_away, self._is_whole = True, False
         else:
-            self._is_away = False
+            self._is_away, self._has_deactivated = False, False
         self._recent = Recent({}, {})  # written, or in the primary database for when Redis is back
 
     def _write_unhindered(self, lag: Lag, *, anew: bool = False) -> bool:

@@ -4,8 +4,9 @@ Every event is first kept once (app.event), which nothing can hinder: a key resu
 owner, a correction before what it corrects. What depends on it is then projected anew from there, so that the tables
 are the same in whatever order and however often events came:
 
-    event -> newest_event (definitions) -> users, okrs; the views organisations, teams, cycles, objectives, key_results
-          -> check_ins                  -> okrs
+    event -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
+          -> check_ins
+          -> key_result_cycles (definitions, endings, check-ins; each key result in each of its cycles) -> okrs
     (any event that names a user)       -> user_activity
 """
 
@@ -24,24 +25,27 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.state"
 USER = "okr.user.defined.v1"
-ABOUT_A_USER = frozenset({USER, "okr.user.deactivated.v1"})  # who is named there did not do it
+DEACTIVATED = "okr.user.deactivated.v1"
+ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # who is named there did not do it
+TEAM = "okr.team.defined.v1"
+CYCLE = "okr.cycle.defined.v1"
 OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
 CHECK_IN = "okr.check_in.recorded.v1"
-FOLLOWED = frozenset(
-    {
-        "okr.organisation.defined.v1",
-        "okr.team.defined.v1",
-        "okr.cycle.defined.v1",
-        USER,
-        OBJECTIVE,
-        KEY_RESULT,
-        CHECK_IN,
-    }
-)
+DEFINITIONS = frozenset({"okr.organisation.defined.v1", TEAM, CYCLE, USER, OBJECTIVE, KEY_RESULT})
+# What archives, closes or deactivates -> the definition of the same noun.
+ENDINGS = {
+    "okr.team.archived.v1": TEAM,
+    "okr.cycle.closed.v1": CYCLE,
+    DEACTIVATED: USER,
+    "okr.objective.archived.v1": OBJECTIVE,
+    "okr.key_result.archived.v1": KEY_RESULT,
+}
+FOLLOWED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}
 # Classes of SQLSTATE that blame what was sent: data, integrity, a limit of the program. All others may pass.
 FAULTS_OF_A_ROW = ("22", "23", "54")
 LOCK_SECONDS = 30
+MISSING_AT_ONCE = 5_000
 
 Connection = psycopg.Connection[tuple[object, ...]]
 Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
@@ -91,6 +95,23 @@ class StateStore:
             raise RetryableError(
                 f"Another okr-state has held the lock for {LOCK_SECONDS} s. Nothing was stored; try again."
             ) from error
+
+    def project_missing(self) -> int:
+        """Project key results that were defined before app.key_result_cycles was there; return how many.
+
+        Raises:
+            RetryableError: another consumer holds the lock for too long.
+            psycopg.Error: the database failed.
+        """
+        projected = 0
+        while True:
+            with self._connection.transaction():
+                self._run("lock_group")
+                missing = self._subjects("unprojected_key_results", limit=MISSING_AT_ONCE)
+                if not missing:
+                    return projected
+                self._project_key_results(missing)
+            projected += len(missing)
 
     def recent(self, since: float) -> Recent:
         """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""
@@ -148,16 +169,22 @@ class StateStore:
 
     def _project(self, changed: Sequence[tuple[str, str]]) -> bool:
         """Project anew what depends on these entities."""
-        ids: dict[str, list[str]] = {each: [] for each in FOLLOWED}
+        ids: dict[str, list[str]] = {each: [] for each in (*DEFINITIONS, CHECK_IN)}
         for event_type, entity_id in changed:
-            ids[event_type].append(entity_id)
-        defined = [each for each in changed if each[0] != CHECK_IN]
+            ids[ENDINGS.get(event_type, event_type)].append(entity_id)
+        defined = [each for each in changed if each[0] in DEFINITIONS]
         if defined:
             event_types, entity_ids = zip(*defined, strict=True)
             self._run("project_definitions", event_types=list(event_types), entity_ids=list(entity_ids))
         checked = self._subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
         self._project_users(ids[USER])
-        return self._project_okrs(users=ids[USER], objectives=ids[OBJECTIVE], key_results=[*ids[KEY_RESULT], *checked])
+        return self._project_okrs(
+            users=ids[USER],
+            teams=ids[TEAM],
+            cycles=ids[CYCLE],
+            objectives=ids[OBJECTIVE],
+            key_results=[*ids[KEY_RESULT], *checked],
+        )
 
     def _project_users(self, defined: Sequence[str]) -> None:
         users = self._subjects("affected_users", users=defined) if defined else []
@@ -169,9 +196,14 @@ class StateStore:
     def _project_okrs(self, **changed: Sequence[str]) -> bool:
         key_results = self._subjects("affected_key_results", **changed) if any(changed.values()) else []
         if key_results:
-            ids = [natural_uuid("key_result", each) for each in key_results]
-            self._run("project_okrs", subjects=key_results, ids=ids)
+            self._project_key_results(key_results)
         return bool(key_results)
+
+    def _project_key_results(self, key_results: Sequence[str]) -> None:
+        ids = [natural_uuid("key_result", each) for each in key_results]
+        self._run("forget_key_result_cycles", subjects=key_results)
+        self._run("project_key_result_cycles", subjects=key_results)
+        self._run("project_okrs", subjects=key_results, ids=ids)
 
     def _subjects(self, query: str, **parameters: Any) -> list[str]:
         return [str(subject) for (subject,) in self._run(query, **parameters).fetchall()]

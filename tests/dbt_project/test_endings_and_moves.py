@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from ingestion.batch import Span
+from ingestion.state.store import StateStore
 from lakehouse.contracts.cycle import CycleClosed, CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
@@ -14,6 +16,7 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.contracts.user import UserDeactivated, UserDefined
+from lakehouse.warehouse import connect
 
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 Q3 = (date(2026, 7, 1), date(2026, 9, 30))
@@ -178,11 +181,16 @@ def _weighed(log: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def marts(dbt: Any, new_log: Callable[[], Any]) -> Any:
+def log(new_log: Callable[[], Any]) -> Any:
     log = new_log()
     for story in (_archived, _carried, _moved, _dissolved, _closed_cycle, _tied, _weighed):
         story(log)
     log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)
+    return log
+
+
+@pytest.fixture(scope="module")
+def marts(dbt: Any, log: Any) -> Any:
     log.load(dbt.settings)
     dbt.run("build", "--exclude-resource-type=unit_test")
     return dbt
@@ -378,3 +386,44 @@ def test_teams_of_one_name_have_labels_of_their_own(marts: Any) -> None:
     assert marts.row("select team_label from mart_team_scorecard where team_id = 'weighed-b'") == {
         "team_label": "weighed team b (weighed-b)"
     }
+
+
+def test_the_primary_database_says_the_same_of_every_key_result_and_cycle(marts: Any, log: Any) -> None:
+    rows = [
+        {
+            "event_type": event.event_type,
+            "subject": event.subject,
+            "event_id": str(event.event_id),
+            "occurred_at": event.occurred_at,
+            "logged_at": event.logged_at,
+            "kafka_partition": event.partition,
+            "kafka_offset": event.offset,
+            "data": event.data.decode(),
+        }
+        for event in log.events
+    ]
+    with connect(marts.settings.require("dsn_loader"), autocommit=True) as loader:
+        StateStore(loader, "cluster", "group").apply("okr_user_events", rows, {0: Span(None, len(rows))})
+        state = loader.execute(
+            """
+            SELECT key_result_id, cycle_id, team_id, objective_id, target, is_current, is_archived, archived_at,
+                is_closed, closed_at, least(greatest(CASE WHEN is_closed THEN progress END, 0), 1)
+            FROM app.key_result_cycles ORDER BY key_result_id, cycle_id
+            """
+        ).fetchall()
+        okrs = dict(loader.execute("SELECT key_result_id, status FROM app.okrs").fetchall())
+        live = StateStore(loader, "cluster", "group").cycle_progress()
+        gone = loader.execute("SELECT deactivated_at FROM app.users WHERE source_user_id = 'gone'").fetchall()
+    marts_say = marts.rows(
+        """
+        select key_result_id, cycle_id, team_id, objective_id, target, is_current_cycle, is_archived, archived_at,
+            is_closed, final_at, case when is_closed then final_score else 0 end as score
+        from int_key_result_cycle order by key_result_id, cycle_id
+        """
+    )
+    assert state == [tuple(row.values()) for row in marts_say]
+    assert (okrs["archived-k2"], okrs["archived-k3"], okrs["archived-k5"]) == ("archived", "archived", "achieved")
+    assert (okrs["carried-k1"], okrs["tied-k1"], okrs["dissolved-k-c"]) == ("in_progress", "in_progress", "archived")
+    assert live["carried-q3"] == pytest.approx((0.8 + 0.5) / 2)
+    assert live["archived-q4"] == pytest.approx(0.8)
+    assert gone == [(_at(11, 6),)]

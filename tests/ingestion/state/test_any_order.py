@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lakehouse.contracts.objective import ObjectiveDefined
-from lakehouse.contracts.user import UserDefined
+from lakehouse.contracts.cycle import CycleClosed, CycleDefined
+from lakehouse.contracts.key_result import KeyResultArchived
+from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
+from lakehouse.contracts.team import TeamArchived, TeamDefined
+from lakehouse.contracts.user import UserDeactivated, UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.ingestion.state.events import LOGGED, Connection, Row, apply, check_in, key_result, placed
+from tests.ingestion.state.events import BEGUN, LOGGED, Connection, Row, apply, check_in, key_result, placed
 
-TABLES = ("users", "okrs", "check_ins", "event", "newest_event", "user_activity", "refused_event")
+TABLES = ("users", "okrs", "key_result_cycles", "check_ins", "event", "newest_event", "user_activity", "refused_event")
 SHOWN = (*TABLES, "objectives", "key_results", "teams", "cycles", "organisations")
 
 few = st.integers(0, 2)
@@ -23,9 +27,21 @@ payloads = st.one_of(
         few, few, few,
     ),
     st.builds(
-        lambda title, cycle: ObjectiveDefined(objective_id="o", team_id="t", cycle_id=f"c{cycle}", title=f"t{title}"),
+        lambda team, cycle: ObjectiveDefined(objective_id="o", team_id=f"t{team}", cycle_id=f"c{cycle}", title="t"),
         few, few,
     ),
+    st.builds(
+        lambda cycle, last_day: CycleDefined(
+            cycle_id=f"c{cycle}", organisation_id="g", name="c", starts_on=date(2026, 1, 1), ends_on=last_day
+        ),
+        few, st.sampled_from((BEGUN.date() - timedelta(days=1), BEGUN.date())),
+    ),
+    few.map(lambda cycle: CycleClosed(cycle_id=f"c{cycle}")),
+    few.map(lambda name: KeyResultArchived(key_result_id=f"kr{name}")),
+    st.just(ObjectiveArchived(objective_id="o")),
+    few.map(lambda user: UserDeactivated(user_id=f"u{user}")),
+    few.map(lambda team: TeamDefined(team_id=f"t{team}", organisation_id="g", name="t")),
+    st.builds(lambda team, next_one: TeamArchived(team_id=f"t{team}", successor_team_id=f"t{next_one}"), few, few),
     st.builds(
         lambda name, target, owner: key_result(100.0 + target, name=f"kr{name}", owner=f"u{owner}"), few, few, few
     ),

@@ -3,14 +3,23 @@
 from decimal import Decimal
 from pathlib import Path
 
+from ingestion.state.store import StateStore
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.ingestion.state.events import Row, apply, check_in, key_result, placed
 
-SQL = Path(__file__).parents[3] / "infra" / "migrations" / "versions" / "0009_state_events.sql"
+VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
+SQL = VERSIONS / "0009_state_events.sql"
+LATER = VERSIONS / "0019_state_of_cycles.sql"
 BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
-DROP TABLE app.event, app.check_ins, app.user_activity, app.refused_event
+DROP VIEW app.team_holders;
+DROP FUNCTION app.endings;
+DROP TABLE app.event, app.check_ins, app.user_activity, app.refused_event, app.key_result_cycles;
+ALTER TABLE app.newest_event DROP COLUMN position, DROP COLUMN logged_at;
+ALTER TABLE app.users DROP COLUMN deactivated_at;
+ALTER TABLE app.okrs DROP COLUMN archived_at;
+DROP TYPE app.log_position
 """
 LOADED = """
 INSERT INTO raw.okr_user_events
@@ -54,7 +63,11 @@ def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_databa
         shown = "SELECT status, last_value, progress, is_closed FROM app.okrs"
         assert owner.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
         assert owner.execute("SELECT count(*) FROM app.consumer_offset").fetchall() == [(0,)]
+        owner.execute(LATER.read_bytes())
     with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
         loader.execute("DELETE FROM app.okrs")  # its id was made up
+        store = StateStore(loader, "cluster", "group")
+        assert (store.project_missing(), store.project_missing()) == (1, 0)
+        assert loader.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
         apply(loader, [*history, placed(6, check_in(3, 60), 4)])
         assert loader.execute(shown).fetchall() == [("in_progress", 60.0, Decimal("0.60"), False)]

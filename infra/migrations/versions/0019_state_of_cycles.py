@@ -1,0 +1,11 @@
+"""Key results by cycle in the primary database, what ended, and one order of the log."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0019"
+down_revision = "0018"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
