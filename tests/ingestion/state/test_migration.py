@@ -10,7 +10,7 @@ from tests.ingestion.state.events import Row, apply, check_in, key_result, place
 
 VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
 SQL = VERSIONS / "0009_state_events.sql"
-LATER = VERSIONS / "0019_state_of_cycles.sql"
+LATER = VERSIONS / "0020_state_of_cycles.sql"
 BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
 DROP VIEW app.team_holders;
