@@ -58,6 +58,10 @@ class Airflow:
             dag, self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         )
 
+    def pause(self, dag: str, *, is_paused: bool = True) -> None:
+        """Let no new run of a DAG start, or let them start again."""
+        self._call("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": is_paused})
+
     def wait_for_dag(self, dag: str, limit_s: float = 90) -> None:
         """Wait until Airflow knows the DAG.
 
