@@ -48,7 +48,7 @@ KILLS = {
     "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",
     "publish: before it begins": "from dags.steps import champion; before(champion, 'champion_version', die)",
     "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
-    "publish: before its COMMIT": "from lakehouse import published_views as views; before(views, 'commit', die)",
+    "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
     "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_outdated', die)",
     "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
 }  # fmt: skip
@@ -99,9 +99,7 @@ def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def etl(pipeline: Settings, dbt_target: Path) -> Settings:
     """An empty pipeline, with all that the steps ask for."""
-    return pipeline.model_copy(
-        update={"dbt_target_dir": dbt_target, "mlflow_store_uri": pipeline.dsn_owner, "state": dbt_target}
-    )
+    return pipeline.model_copy(update={"dbt_target_dir": dbt_target, "state": dbt_target})
 
 
 class Sender:
