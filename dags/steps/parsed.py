@@ -59,7 +59,9 @@ def _parse(settings: Settings) -> "Manifest | None":
     places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", target]
     with environ(dict(dbt_environment(settings))):
         try:
-            result = dbtRunner().invoke(["--quiet", "parse", "--target", "build", "--log-path", target, *places])
+            # dbt's static parser has threads of its own: a forked child that parses would wait for them for ever.
+            command = ["--quiet", "--no-static-parser", "parse", "--target", "build", "--log-path", target, *places]
+            result = dbtRunner().invoke(command)
         finally:
             reset_adapters()  # its locks are this process's
     if not result.success:

@@ -44,14 +44,15 @@ class Ended:
 class Zygote:
     """The process that forks; use it as a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._tries = folder, 0
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        """Keep tries in `folder`; `settings` are those of the process that forks, as the scheduler has some."""
+        self._folder, self._settings, self._tries = folder, settings, 0
 
     def __enter__(self) -> Self:
         with (self._folder / "zygote.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.dags.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                text=True, cwd=Path(__file__).parents[2], env=os.environ | environment_of_airflow(self._folder),
+                text=True, cwd=Path(__file__).parents[2], env=environment_of(self._settings, self._folder) | environment_of_airflow(self._folder),
             )  # fmt: skip
         return self
 

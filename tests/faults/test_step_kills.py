@@ -85,8 +85,10 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    with Zygote(tmp_path_factory.mktemp("zygote")) as zygote:
+def zygote(tmp_path_factory: pytest.TempPathFactory, postgres: Settings, dbt_target: Path) -> Iterator[Zygote]:
+    """What forks has parsed the project, as the scheduler has: what it leaves must not stop a child that parses."""
+    settings = postgres.model_copy(update={"dbt_target_dir": dbt_target})
+    with Zygote(tmp_path_factory.mktemp("zygote"), settings) as zygote:
         yield zygote
 
 
