@@ -84,7 +84,7 @@ def publish(dsn_transform: str, *, dbt_run_id: str, gate: Mapping[str, Any], mod
         if published is None:
             known = {"dbt_run_id": dbt_run_id, "gate": gate, "model_version": model_version}
             published = _publish(connection, _require_build_of(build, dbt_run_id), known)
-    drop_outdated(dsn_transform, KEPT)
+        drop_outdated(connection, KEPT)
     return published
 
 
@@ -120,7 +120,7 @@ def rollback(dsn_transform: str) -> Publication:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
         back = _show(connection, int(str(older[0])))
-    drop_outdated(dsn_transform, KEPT)
+        drop_outdated(connection, KEPT)
     return back
 
 
@@ -132,7 +132,7 @@ def resume(dsn_transform: str) -> list[int]:
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
             "RETURNING publication_id"
         ).fetchall()
-    drop_outdated(dsn_transform, KEPT)
+        drop_outdated(connection, KEPT)
     return sorted(int(str(publication_id)) for (publication_id,) in rejected)
 
 

@@ -17,7 +17,7 @@ from psycopg import sql
 
 from lakehouse.logs import get_logger
 from lakehouse.publishing.views import SCHEMAS, statement
-from lakehouse.warehouse import connect, read_sql
+from lakehouse.warehouse import read_sql
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -29,32 +29,34 @@ LONGEST_WAIT_MS = 200_000  # an analyst's statement is ended after 120 s, a tran
 LONG_S = 0.05  # whoever uses a mart for longer is waited for by nobody
 
 
-def drop_outdated(dsn_transform: str, kept: int) -> None:
-    """Drop versions but the current one, `kept` before it, and what was rolled back until `resume`.
+def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
+    """Commit, and drop versions but the current one, `kept` before it, and what was rolled back until `resume`.
 
+    It is the last that a connection is used for: its limits are others afterwards, and each statement a transaction.
     An error is logged and goes no further: readers have the right version already, and the next call tries again.
     """
+    connection.commit()
     try:
-        with connect(dsn_transform, application="okr-publication", autocommit=True) as connection:
-            _limit(connection, WORK_MS)
-            connection.execute(read_sql("lakehouse.publishing", "record_readers").encode())
-            found = connection.execute(
-                read_sql("lakehouse.publishing", "outdated_versions").encode(), {"kept": kept}
-            ).fetchall()
-            outdated = [int(str(publication_id)) for (publication_id,) in found]
-            if outdated and len(outdated) <= MANY and _is_busy(connection):
-                return
-            _limit(connection, LONGEST_WAIT_MS if len(outdated) > MANY else WAIT_MS)
-            for publication_id in outdated:
-                _detach(connection, publication_id)
-            _limit(connection, WORK_MS)
-            for publication_id in outdated:
-                for schema in SCHEMAS:
-                    name = sql.Identifier(f"{schema}_v{publication_id}")
-                    connection.execute(statement("DROP SCHEMA IF EXISTS {} CASCADE", name))
-            _drop_empty_stores(connection)
-            _analyze_stores(connection)
-            connection.execute(read_sql("lakehouse.publishing", "forget_switches").encode())
+        connection.set_autocommit(True)
+        _limit(connection, WORK_MS)
+        connection.execute(read_sql("lakehouse.publishing", "record_readers").encode())
+        found = connection.execute(
+            read_sql("lakehouse.publishing", "outdated_versions").encode(), {"kept": kept}
+        ).fetchall()
+        outdated = [int(str(publication_id)) for (publication_id,) in found]
+        if outdated and len(outdated) <= MANY and _is_busy(connection):
+            return
+        _limit(connection, LONGEST_WAIT_MS if len(outdated) > MANY else WAIT_MS)
+        for publication_id in outdated:
+            _detach(connection, publication_id)
+        _limit(connection, WORK_MS)
+        for publication_id in outdated:
+            for schema in SCHEMAS:
+                name = sql.Identifier(f"{schema}_v{publication_id}")
+                connection.execute(statement("DROP SCHEMA IF EXISTS {} CASCADE", name))
+        _drop_empty_stores(connection)
+        _analyze_stores(connection)
+        connection.execute(read_sql("lakehouse.publishing", "forget_switches").encode())
     except psycopg.Error as error:
         get_logger(__name__).info("an outdated version is still in use and is dropped later", cause=str(error).strip())
 
