@@ -34,6 +34,7 @@ TABLES = (
     ("host_metric", "fct_system_health_hourly", 0),
     ("pipeline_step", "fct_pipeline_run", 0),
     ("prediction", "fct_prediction", 0),
+    ("reviewed_event", "fct_reviewed_event", 0),
     ("key_result_features", "key_result_features", 0),
     ("key_result_outcome", "key_result_outcome", 0),
 )

@@ -3,7 +3,8 @@
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'cycle_id') AS in_raw
-    FROM raw.okr_user_events WHERE event_type = 'okr.cycle.defined.v1'
+    FROM raw.okr_user_events
+    WHERE event_type = 'okr.cycle.defined.v1' AND event_id NOT IN (SELECT event_id FROM int_withheld_event)
 ) AS r
 CROSS JOIN (SELECT count(*) AS in_mart FROM {batch} WHERE is_current) AS m
 WHERE in_raw <> in_mart

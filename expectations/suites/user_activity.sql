@@ -10,6 +10,8 @@ WHERE of_users <> of_check_ins
 SELECT of_users, in_raw
 FROM (SELECT coalesce(sum(page_view_count), 0) AS of_users FROM {batch}) AS u
 CROSS JOIN (
-    SELECT count(DISTINCT event_id) AS in_raw FROM raw.okr_user_events WHERE event_type = 'okr.page.viewed.v1'
+    SELECT count(DISTINCT event_id) AS in_raw
+    FROM raw.okr_user_events
+    WHERE event_type = 'okr.page.viewed.v1' AND event_id NOT IN (SELECT event_id FROM int_withheld_event)
 ) AS r
 WHERE of_users <> in_raw

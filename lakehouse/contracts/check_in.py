@@ -10,7 +10,8 @@ from lakehouse.contracts.registry import event
 class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
     """A key result's value at the event's `time`, in the key result's unit. `is_final` closes the key result.
 
-    A second event with the same `check_in_id` corrects the first.
+    A second event with the same `check_in_id` corrects the first. `organisation_id` says whose key result is meant
+    where a source has only its own ids for it; in another organisation's the check-in is quarantined (ADR 12).
     """
 
     check_in_id: Id
@@ -20,3 +21,4 @@ class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
     confidence: Ratio | None = None
     note: Note | None = None
     is_final: bool = False
+    organisation_id: Id | None = None

@@ -39,6 +39,9 @@ FAULTS = {
     ("check_in", "confidence_is_a_share"): f"UPDATE fct_check_in SET confidence = 2 WHERE check_in_id = {A_CHECK_IN}",
     ("check_in", "new_progress_is_plausible"): "UPDATE fct_check_in SET progress_ratio = -101",
     ("check_in", "few_orphans"): "UPDATE fct_check_in SET is_key_result_known = false",
+    ("reviewed_event", "withheld_check_ins_do_not_count"):
+        "INSERT INTO fct_reviewed_event SELECT gen_random_uuid(), 'manual', 'r', 't', 's', now(), now(), "
+        "kafka_partition, kafka_offset, NULL, NULL, NULL, NULL, true FROM fct_check_in LIMIT 1",
     ("key_result", "gain_is_not_nothing"): "UPDATE dim_key_result SET target = baseline",
     ("key_result_daily", "day_is_unique"): "INSERT INTO fct_key_result_daily TABLE fct_key_result_daily",
     ("key_result_daily", "key_result_exists"): "UPDATE fct_key_result_daily SET key_result_id = key_result_id || 'x'",

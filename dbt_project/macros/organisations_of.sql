@@ -1,0 +1,20 @@
+{#-
+The organisations that an entity belongs to: the first event in the log that names one fixes it, and an operator may have
+released events that name others. Grain: one row per entity_id.
+-#}
+{% macro organisations_of(claims) -%}
+    select entity_id, array_agg(distinct organisation_id) as organisation_ids
+    from (
+        select
+            claim.entity_id,
+            claim.is_released,
+            organisation_id,
+            dense_rank() over (
+                partition by claim.entity_id order by claim.logged_at, claim.kafka_partition, claim.kafka_offset
+            ) as place
+        from {{ claims }} as claim
+        cross join unnest(claim.organisation_ids) as organisation_id
+    ) as named
+    where place = 1 or is_released
+    group by entity_id
+{%- endmacro %}

@@ -1,0 +1,193 @@
+{{ config(indexes=[{'columns': ['event_id'], 'unique': true}]) }}
+
+-- Where there is one organisation, nothing can belong to another: then no event is read.
+with met as (
+    select count(distinct data ->> 'organisation_id') > 1 as is_more_than_one
+    from {{ source('raw', 'okr_user_events') }}
+    where event_type in ('okr.team.defined.v1', 'okr.cycle.defined.v1')
+),
+
+released as (
+    select event_id from {{ source('ops', 'event_review') }} where decision = 'release'
+),
+
+event as materialized (
+    select distinct on (event_id)
+        event_id,
+        event_type,
+        subject,
+        data ->> 'organisation_id' as organisation_id,
+        data ->> 'team_id' as team_id,
+        data ->> 'cycle_id' as cycle_id,
+        data ->> 'objective_id' as objective_id,
+        data ->> 'key_result_id' as key_result_id,
+        data ->> 'check_in_id' as check_in_id,
+        data ->> 'user_id' as user_id,
+        data ->> 'successor_team_id' as successor_team_id,
+        occurred_at,
+        logged_at,
+        kafka_partition,
+        kafka_offset,
+        event_id in (select event_id from released) as is_released
+    from {{ source('raw', 'okr_user_events') }}
+    where
+        (select is_more_than_one from met)
+        and event_type in (
+            'okr.team.defined.v1', 'okr.cycle.defined.v1', 'okr.objective.defined.v1', 'okr.key_result.defined.v1',
+            'okr.user.defined.v1', 'okr.check_in.recorded.v1', 'okr.comment.posted.v1', 'okr.key_result.archived.v1',
+            'okr.objective.archived.v1', 'okr.cycle.closed.v1', 'okr.team.archived.v1'
+        )
+    order by event_id, logged_at, kafka_partition, kafka_offset
+),
+
+-- Each claim: an event says that an entity belongs to one of these organisations.
+team_claim as (
+    select *, subject as entity_id, array[organisation_id] as organisation_ids
+    from event
+    where event_type = 'okr.team.defined.v1'
+),
+
+team as ({{ organisations_of('team_claim') }}),
+
+cycle_claim as (
+    select *, subject as entity_id, array[organisation_id] as organisation_ids
+    from event
+    where event_type = 'okr.cycle.defined.v1'
+),
+
+cycle as ({{ organisations_of('cycle_claim') }}),
+
+objective_claim as (
+    select
+        event.*,
+        event.subject as entity_id,
+        case
+            when team.organisation_ids && cycle.organisation_ids
+                then array(select unnest(team.organisation_ids) intersect select unnest(cycle.organisation_ids))
+            else coalesce(team.organisation_ids, cycle.organisation_ids)
+        end as organisation_ids,
+        team.organisation_ids as team_organisation_ids,
+        cycle.organisation_ids as cycle_organisation_ids
+    from event
+    left join team on event.team_id = team.entity_id
+    left join cycle on event.cycle_id = cycle.entity_id
+    where event.event_type = 'okr.objective.defined.v1'
+),
+
+objective as ({{ organisations_of('objective_claim') }}),
+
+key_result_claim as (
+    select event.*, event.subject as entity_id, objective.organisation_ids
+    from event
+    left join objective on event.objective_id = objective.entity_id
+    where event.event_type = 'okr.key_result.defined.v1'
+),
+
+key_result as ({{ organisations_of('key_result_claim') }}),
+
+user_claim as (
+    select event.*, event.subject as entity_id, team.organisation_ids
+    from event
+    left join team on event.team_id = team.entity_id
+    where event.event_type = 'okr.user.defined.v1'
+),
+
+user_ as ({{ organisations_of('user_claim') }}),
+
+check_in_claim as (
+    select event.*, event.check_in_id as entity_id, key_result.organisation_ids
+    from event
+    left join key_result on event.key_result_id = key_result.entity_id
+    where event.event_type = 'okr.check_in.recorded.v1'
+),
+
+check_in as ({{ organisations_of('check_in_claim') }}),
+
+-- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
+deed as (
+    select
+        event.*,
+        case
+            when event.event_type in ('okr.objective.archived.v1', 'okr.cycle.closed.v1') then event.subject
+            else event.key_result_id
+        end as entity_id,
+        case when event.organisation_id is not null then array[event.organisation_id] else user_.organisation_ids end
+            as organisation_ids
+    from event
+    left join user_ on event.user_id = user_.entity_id and event.organisation_id is null
+    where
+        event.event_type in (
+            'okr.check_in.recorded.v1', 'okr.comment.posted.v1', 'okr.key_result.archived.v1',
+            'okr.objective.archived.v1', 'okr.cycle.closed.v1'
+        )
+),
+
+claim as (
+    select event_id, 'team' as noun, entity_id, organisation_ids from team_claim
+    union all
+    select event_id, 'cycle', entity_id, organisation_ids from cycle_claim
+    union all
+    select event_id, 'objective', entity_id, organisation_ids from objective_claim
+    union all
+    select event_id, 'key result', entity_id, organisation_ids from key_result_claim
+    union all
+    select event_id, 'user', entity_id, organisation_ids from user_claim
+    union all
+    select event_id, 'check-in', entity_id, organisation_ids from check_in_claim
+    union all
+    select event_id, 'team', subject, team.organisation_ids
+    from event
+    inner join team on event.successor_team_id = team.entity_id
+    where event_type = 'okr.team.archived.v1'
+    union all
+    select
+        event_id,
+        case event_type
+            when 'okr.objective.archived.v1' then 'objective' when 'okr.cycle.closed.v1' then 'cycle' else 'key result'
+        end,
+        entity_id,
+        organisation_ids
+    from deed
+),
+
+fixed as (
+    select 'team' as noun, * from team
+    union all
+    select 'cycle', * from cycle
+    union all
+    select 'objective', * from objective
+    union all
+    select 'key result', * from key_result
+    union all
+    select 'user', * from user_
+    union all
+    select 'check-in', * from check_in
+),
+
+conflict as (
+    select
+        claim.event_id,
+        format(
+            '%s %s belongs to organisation %s, this event says %s.', claim.noun, claim.entity_id,
+            array_to_string(fixed.organisation_ids, ' or '), array_to_string(claim.organisation_ids, ' or ')
+        ) as reason
+    from claim
+    inner join fixed on claim.noun = fixed.noun and claim.entity_id = fixed.entity_id
+    where not claim.organisation_ids && fixed.organisation_ids
+    union all
+    select
+        event_id,
+        format(
+            'objective %s is of team %s in organisation %s and of cycle %s in organisation %s.', entity_id, team_id,
+            array_to_string(team_organisation_ids, ' or '), cycle_id, array_to_string(cycle_organisation_ids, ' or ')
+        )
+    from objective_claim
+    where not team_organisation_ids && cycle_organisation_ids
+)
+
+select
+    event.event_id,
+    string_agg(distinct conflict.reason, ' ' order by conflict.reason) as reason
+from conflict
+inner join event using (event_id)
+group by event.event_id

@@ -1,0 +1,87 @@
+{{ config(materialized='ephemeral') }}
+
+-- What rules found in single events, what operators decided on them, and what came of it.
+with implausible as (
+    select
+        version.event_id,
+        'implausible_progress' as rule,
+        format(
+            'check-in %s of %s is %s times the gain that key result %s aims at.', version.check_in_id, check_in.value,
+            round(check_in.progress_ratio::numeric, 1), version.key_result_id
+        ) as reason
+    from {{ ref('int_check_in') }} as check_in
+    inner join {{ ref('int_check_in_version') }} as version
+        on check_in.check_in_id = version.check_in_id and version.is_current
+    where abs(check_in.progress_ratio) > {{ var('largest_progress') }}
+),
+
+unknown as (
+    select
+        version.event_id,
+        'unknown_key_result' as rule,
+        format('check-in %s is of key result %s, which was never defined.', version.check_in_id, version.key_result_id)
+            as reason
+    from {{ ref('int_check_in_version') }} as version
+    left join {{ ref('int_key_result') }} as key_result using (key_result_id)
+    where version.is_current and key_result.key_result_id is null
+),
+
+early as (
+    select
+        event_id,
+        'implausible_year' as rule,
+        format('check-in %s is of %s.', check_in_id, extract(year from checked_in_at at time zone 'UTC')) as reason
+    from {{ ref('int_check_in_version') }}
+    where is_current and checked_in_at < '1990-01-01 00:00+00'
+),
+
+found as (
+    select event_id, 'other_organisation' as rule, reason, true as is_identity from {{ ref('int_identity_conflict') }}
+    union all
+    select *, false from implausible
+    union all
+    select *, false from unknown
+    union all
+    select *, false from early
+),
+
+reviewed as (
+    select
+        event_id,
+        rule,
+        found.reason,
+        review.decision,
+        review.note,
+        review.decided_by,
+        review.decided_at,
+        coalesce(found.is_identity, false) as is_identity
+    from found
+    full join {{ source('ops', 'event_review') }} as review using (event_id, rule)
+),
+
+logged as (
+    select distinct on (event_id)
+        event_id, event_type, subject, occurred_at, logged_at, kafka_partition, kafka_offset
+    from {{ source('raw', 'okr_user_events') }}
+    where event_id in (select event_id from reviewed)
+    order by event_id, logged_at, kafka_partition, kafka_offset
+)
+
+select
+    reviewed.event_id,
+    reviewed.rule,
+    coalesce(reviewed.reason, 'An operator decided on this event.') as reason,
+    logged.event_type,
+    logged.subject,
+    logged.occurred_at,
+    logged.logged_at,
+    logged.kafka_partition,
+    logged.kafka_offset,
+    reviewed.decision,
+    reviewed.note,
+    reviewed.decided_by,
+    reviewed.decided_at,
+    withheld.event_id is not null as is_withheld
+from reviewed
+inner join logged using (event_id)
+left join {{ ref('int_withheld_event') }} as withheld using (event_id)

@@ -1,0 +1,9 @@
+{{ config(indexes=[{'columns': ['event_id'], 'unique': true}]) }}
+
+select conflict.event_id
+from {{ ref('int_identity_conflict') }} as conflict
+left join {{ source('ops', 'event_review') }} as review
+    on conflict.event_id = review.event_id and review.rule = 'other_organisation' and review.decision = 'release'
+where review.event_id is null
+union
+select event_id from {{ source('ops', 'event_review') }} where decision = 'withhold'
