@@ -13,6 +13,7 @@ from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
 from lakehouse.logs import configure_logging
 from lakehouse.publication_commands import app as publication_app
+from lakehouse.quarantine.commands import app as quarantine_app
 from lakehouse.schemas.commands import app as contracts_app
 from lakehouse.settings import drop_foreign_exports, state_folder
 
@@ -26,6 +27,7 @@ def build() -> typer.Typer:
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.add_typer(entry.load())
     app.add_typer(publication_app)
+    app.add_typer(quarantine_app, name="quarantine")
     app.add_typer(contracts_app, name="contracts")
     return app
 

@@ -8,12 +8,12 @@ released events that name others. Grain: one row per entity_id.
         select
             claim.entity_id,
             claim.is_released,
-            organisation_id,
+            said.organisation_id,
             dense_rank() over (
                 partition by claim.entity_id order by claim.logged_at, claim.kafka_partition, claim.kafka_offset
             ) as place
         from {{ claims }} as claim
-        cross join unnest(claim.organisation_ids) as organisation_id
+        cross join unnest(claim.organisation_ids) as said (organisation_id)
     ) as named
     where place = 1 or is_released
     group by entity_id

@@ -31,7 +31,7 @@ def _numbers(log: Any) -> None:
 
 
 def _texts(log: Any) -> None:
-    log.add(TeamDefined(team_id=LONGEST_ID, organisation_id=LONGEST_ID, name=STRANGE_TITLE), START)
+    log.add(TeamDefined(team_id=LONGEST_ID, organisation_id="org", name=STRANGE_TITLE), START)
     objective = ObjectiveDefined(objective_id=LONGEST_ID, team_id=LONGEST_ID, cycle_id="running", title=STRANGE_TITLE)
     log.add(objective, START)
     log.key_result(LONGEST_ID, objective_id=LONGEST_ID, title=STRANGE_TITLE, owner_user_id=LONGEST_ID)

@@ -106,6 +106,10 @@ class History:
         for data in definitions_of(row):
             encode_fact(data, start)
 
+    def key_result_named(self, key_result_id: str) -> KeyResultRow:
+        """Return the first usable row of a key result; what organisation it says holds for all of them."""
+        return self._of_key_result[key_result_id][0]
+
     def _key_result_of(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str) -> KeyResultRow:
         """Return the key result, in the cycle to which a check-in belongs."""
         rows = self._of_key_result.get(key_result_id)
@@ -128,7 +132,7 @@ class History:
             reason = "duplicate_check_in" if told == row else "conflicting_check_in"
             message = f"A check-in of {at.isoformat()} stands in an earlier row, which is used (value {told.value:g})."
             raise ContractViolation(reason, message)
-        encode_fact(check_in_data(key_result_id, at, row), at)
+        encode_fact(check_in_data(self.key_result_named(key_result_id), at, row), at)
 
 
 def _check_both(row: KeyResultRow, other: KeyResultRow) -> None:
@@ -219,4 +223,4 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
 
 def _check_ins(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
     for (key_result_id, at), row in sorted(history.check_ins.items(), key=lambda item: item[0][1]):
-        yield at, check_in_data(key_result_id, at, row)
+        yield at, check_in_data(history.key_result_named(key_result_id), at, row)

@@ -29,7 +29,7 @@ SOURCE = "okr-files"
 
 def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
     """Yield a key result and everything above it, topmost first."""
-    organisation = name_of("organisation", row.organisation)
+    organisation = organisation_id_of(row)
     team = name_of("team", row.organisation, row.team)
     cycle = name_of("cycle", row.organisation, row.cycle)
     objective = hash_of("objective", row.organisation, row.team, row.cycle, normalised_name(row.objective))
@@ -58,8 +58,17 @@ def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
     )
 
 
-def check_in_data(key_result_id: str, at: datetime, row: CheckInRow) -> CheckInRecorded:
-    """Return what a check-in's event says; who made it is not in the file, so that it names nobody."""
+def organisation_id_of(row: KeyResultRow) -> str:
+    """Return the id of a key result's organisation."""
+    return name_of("organisation", row.organisation)
+
+
+def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> CheckInRecorded:
+    """Return what a check-in's event says; who made it is not in the file, so that it names nobody.
+
+    It says whose key result it means: another organisation's may have the same id in the warehouse.
+    """
+    key_result_id = key_result.key_result_id
     return CheckInRecorded(
         check_in_id=hash_of("check_in", key_result_id, at.isoformat()),
         key_result_id=key_result_id,
@@ -67,6 +76,7 @@ def check_in_data(key_result_id: str, at: datetime, row: CheckInRow) -> CheckInR
         confidence=row.confidence,
         note=row.note or None,
         is_final=row.is_final,
+        organisation_id=organisation_id_of(key_result),
     )
 
 

@@ -135,10 +135,10 @@ claim as (
     union all
     select event_id, 'check-in', entity_id, organisation_ids from check_in_claim
     union all
-    select event_id, 'team', subject, team.organisation_ids
+    select event.event_id, 'team', event.subject, team.organisation_ids
     from event
     inner join team on event.successor_team_id = team.entity_id
-    where event_type = 'okr.team.archived.v1'
+    where event.event_type = 'okr.team.archived.v1'
     union all
     select
         event_id,

@@ -1,0 +1,5 @@
+"""Single events that rules found: listed, released, withheld. What is decided here, the next build follows."""
+
+from lakehouse.quarantine.review import MANUAL, Decision, ReviewedEvent, decide, reviewed_events, withheld_count
+
+__all__ = ["MANUAL", "Decision", "ReviewedEvent", "decide", "reviewed_events", "withheld_count"]

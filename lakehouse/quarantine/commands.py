@@ -1,0 +1,65 @@
+"""`okr quarantine`: events that do not count, or that count and are flagged."""
+
+import getpass
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+if TYPE_CHECKING:
+    from lakehouse.quarantine import Decision
+
+app = typer.Typer(no_args_is_help=True, help="Single events that rules found: list, release, withhold.")
+
+Ids = Annotated[list[UUID], typer.Argument(help="Ids of events, as `okr quarantine list` shows them.")]
+Note = Annotated[str | None, typer.Option(help="Why, for whoever asks later.")]
+Withheld = Annotated[bool, typer.Option("--withheld", help="Only events that count in no mart.")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@app.command("list")
+def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """Show what the last publication found, withheld events first."""
+    from lakehouse import quarantine
+    from lakehouse.settings import load_settings
+
+    events = quarantine.reviewed_events(load_settings().require("dsn_serving"), withheld_only=withheld, limit=limit)
+    for event in events:
+        if as_json:
+            typer.echo(json.dumps(asdict(event), default=str))
+        else:
+            state = "withheld" if event.is_withheld else "counts"
+            decided = f"\t{event.decision}" if event.decision else ""
+            typer.echo(f"{event.event_id}\t{state}\t{event.rule}\t{event.reason}{decided}")
+    if not events and not as_json:
+        typer.echo("No event is withheld." if withheld else "No event was found by a rule.")
+
+
+@app.command()
+def release(ids: Ids, note: Note = None) -> None:
+    """Let events count although a rule withholds them, or take back that they are withheld."""
+    _decide(ids, "release", note)
+
+
+@app.command()
+def withhold(ids: Ids, note: Note = None) -> None:
+    """Let events count no longer, in no mart; their rows stay in raw and in the lake."""
+    _decide(ids, "withhold", note)
+
+
+def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
+    from lakehouse import quarantine
+    from lakehouse.settings import load_settings
+
+    quarantine.decide(load_settings().require("dsn_transform"), ids, decision, by=_who(), note=note)
+    typer.echo(f"{decision}: {len(set(ids))} events. Marts follow with the next run of okr_etl_dag.")
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a uid without an entry in passwd
+        return "unknown"

@@ -1,0 +1,82 @@
+"""Reading what the published marts found, and writing what an operator decides (ops.event_review)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import class_row
+
+from lakehouse.errors import PermanentError
+from lakehouse.warehouse import connect, read_sql
+
+PACKAGE = "lakehouse.quarantine"
+MANUAL = "manual"
+Decision = Literal["release", "withhold"]
+
+
+@dataclass(frozen=True)
+class ReviewedEvent:
+    """One row of marts.fct_reviewed_event."""
+
+    event_id: str
+    rule: str
+    event_type: str
+    subject: str
+    occurred_at: datetime
+    reason: str
+    decision: str | None
+    note: str | None
+    is_withheld: bool
+
+
+def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) -> list[ReviewedEvent]:
+    """Return what the last publication found, withheld events first, then the newest.
+
+    Raises:
+        PermanentError: nothing that holds them was published yet.
+    """
+    asked = {"withheld_only": withheld_only, "limit": limit}
+    try:
+        with connect(dsn, application="okr-quarantine") as connection:
+            cursor = connection.cursor(row_factory=class_row(ReviewedEvent))
+            return cursor.execute(read_sql(PACKAGE, "reviewed_events"), asked).fetchall()
+    except psycopg.errors.UndefinedTable:
+        raise _nothing_published() from None
+
+
+def withheld_count(dsn: str) -> tuple[int, int]:
+    """Return how many events of the last publication are withheld, and how many are flagged and count; 0 before one."""
+    try:
+        with connect(dsn, application="okr-quarantine") as connection:
+            row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return 0, 0
+    return (int(str(row[0])), int(str(row[1]))) if row else (0, 0)
+
+
+def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
+    """Keep a decision on events; it replaces an earlier one, and holds from the next build on.
+
+    Raises:
+        PermanentError: an event is not in the warehouse (then nothing is kept), or nothing was published yet.
+    """
+    named = {str(each) for each in event_ids}
+    with connect(dsn_transform, application="okr-quarantine") as connection:
+        found = connection.execute(read_sql(PACKAGE, "known_events"), {"event_ids": sorted(named)}).fetchall()
+        unknown = sorted(named - {str(event_id) for (event_id,) in found})
+        if unknown:
+            raise PermanentError(
+                f"Not in the warehouse: {', '.join(unknown)}. Expected ids of loaded events (`okr quarantine list`)."
+            )
+        values = {"event_ids": sorted(named), "decision": decision, "note": note, "decided_by": by, "manual": MANUAL}
+        try:
+            connection.execute(read_sql(PACKAGE, "decide"), values)
+        except psycopg.errors.UndefinedTable:
+            raise _nothing_published() from None
+
+
+def _nothing_published() -> PermanentError:
+    return PermanentError("Nothing is published yet that lists reviewed events: start okr_etl_dag (`make demo` does).")
