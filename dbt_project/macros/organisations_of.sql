@@ -9,9 +9,7 @@ released events that name others. Grain: one row per entity_id.
             claim.entity_id,
             claim.is_released,
             said.organisation_id,
-            dense_rank() over (
-                partition by claim.entity_id order by claim.logged_at, claim.kafka_partition, claim.kafka_offset
-            ) as place
+            dense_rank() over (partition by claim.entity_id order by {{ log_order('', 'claim') }}) as place
         from {{ claims }} as claim
         cross join unnest(claim.organisation_ids) as said (organisation_id)
     ) as named

@@ -37,7 +37,7 @@ event as materialized (
             'okr.user.defined.v1', 'okr.check_in.recorded.v1', 'okr.comment.posted.v1', 'okr.key_result.archived.v1',
             'okr.objective.archived.v1', 'okr.cycle.closed.v1', 'okr.team.archived.v1'
         )
-    order by event_id, logged_at, kafka_partition, kafka_offset
+    order by event_id, {{ log_order() }}
 ),
 
 -- Each claim: an event says that an entity belongs to one of these organisations.

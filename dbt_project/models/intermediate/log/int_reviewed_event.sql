@@ -21,9 +21,10 @@ unknown as (
         'unknown_key_result' as rule,
         format('check-in %s is of key result %s, which was never defined.', version.check_in_id, version.key_result_id)
             as reason
-    from {{ ref('int_check_in_version') }} as version
-    left join {{ ref('int_key_result') }} as key_result using (key_result_id)
-    where version.is_current and key_result.key_result_id is null
+    from {{ ref('int_check_in') }} as check_in
+    inner join {{ ref('int_check_in_version') }} as version
+        on check_in.check_in_id = version.check_in_id and version.is_current
+    where not check_in.is_key_result_known
 ),
 
 early as (
@@ -64,7 +65,7 @@ logged as (
         event_id, event_type, subject, occurred_at, logged_at, kafka_partition, kafka_offset
     from {{ source('raw', 'okr_user_events') }}
     where event_id in (select event_id from reviewed)
-    order by event_id, logged_at, kafka_partition, kafka_offset
+    order by event_id, {{ log_order() }}
 )
 
 select
