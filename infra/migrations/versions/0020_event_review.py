@@ -2,8 +2,8 @@
 
 from infra.migrations.sql_revision import run_sql_beside
 
-revision = "0018"
-down_revision = "0017"
+revision = "0020"
+down_revision = "0019"
 
 
 def upgrade() -> None:
