@@ -12,7 +12,8 @@ from lakehouse.errors import ContractViolation
 # float() would also take underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
-_COMMA = re.compile(r"[+-]?[\d.' ]*,\d+", re.ASCII)
+_COMMA = re.compile(r"[+-]?[\d.' \u00a0\u202f\u2019]*,\d+", re.ASCII)
+_MINUS = "\u2212"  # what Numbers and many banks write; it means nothing else
 _FRACTION = re.compile(r"(?<=:\d\d[.,])\d{7,}", re.ASCII)
 LARGEST = 1e15  # as in the contract of a value
 LONGEST_ID = 128  # as in the contract of an id
@@ -67,7 +68,7 @@ def number_of(cells: dict[str, str], column: str) -> float:
     Raises:
         ContractViolation: `missing_value`, `not_finite`, `bad_number`, `decimal_comma` or `out_of_range`.
     """
-    text = text_of(cells, column)
+    text = text_of(cells, column).replace(_MINUS, "-", 1)
     if _NOT_FINITE.fullmatch(text):
         raise ContractViolation("not_finite", f"{column} must be a finite number, found {text!r}.")
     if _COMMA.fullmatch(text):

@@ -25,6 +25,10 @@ class Header:
     columns: tuple[str, ...]
     delimiter: str
 
+    def needed_width(self, file_format: FileFormat) -> int:
+        """Return how many cells a row must have: spreadsheets leave out empty ones at its end, and head more."""
+        return 1 + max(self.columns.index(column) for column in file_format.columns)
+
     def surplus(self, file_format: FileFormat) -> tuple[str, ...]:
         """Return the columns that the format does not ask for, each name once."""
         return tuple(dict.fromkeys(name for name in self.columns if name and name not in file_format.columns))

@@ -1,8 +1,8 @@
 """Records of a CSV file, by Python's `csv` in strict mode. The inside of a quote is never read as a record.
 
 A quote that is closed later is one cell, however many lines it has. Where a quote is not balanced, nobody can tell for
-sure where its cell ends: a fault that is closed within its line costs that line; any other costs every line up to where
-a quote is followed by a delimiter or a line's end, or the rest of the file.
+sure where its cell ends: a fault that is surely closed within its line costs that line; any other costs every line up
+to where it surely is, or the rest of the file.
 """
 
 import csv
@@ -80,26 +80,41 @@ class Records:
         if len(self._taken) == 1 and self._is_local(first):
             message = f"A quote is opened and not closed where it should be: {why}."
             return Record(line, line, [], "unbalanced_quotes", message)
-        is_cut = self._size > LONGEST
-        is_open = is_cut or _is_open_after("".join(self._taken), self._delimiter, is_open=False)
-        if is_cut:
+        if self._size > LONGEST:
             for _ in self._lines:  # to the end, only to know how many lines that are
                 pass
-        while is_open and (text := self._lines.read()) is not None:
-            is_open = _is_open_after(text, self._delimiter, is_open=True)
+            is_open = True
+        else:
+            is_open = self._skip_quote()
         end = f"nothing of lines {line} to {self._lines.number} is read" if self._lines.number > line else ""
         where = "is never closed" if is_open else "is closed by no quote that ends its cell at once"
         message = f"A quote is opened in line {line} and {where}{': ' if end else ''}{end}. Close it, or double it."
         return Record(line, self._lines.number, [], "unclosed_quote", message)
 
+    def _skip_quote(self) -> bool:
+        """Read on to where the quote is surely closed; say whether the file ended before.
+
+        It is where the quotes up to there are even in number, too: `"A "B"` and a line's end may close, or be text.
+        """
+        text = "".join(self._taken)
+        quotes = text.count('"')
+        is_open = _is_open_after(text, self._delimiter, is_open=False)
+        while is_open or quotes % 2:
+            line = self._lines.read()
+            if line is None:
+                return True
+            quotes += line.count('"')
+            is_open = _is_open_after(line, self._delimiter, is_open=True)
+        return False
+
     def _is_local(self, text: str) -> bool:
-        """Say whether a line's fault surely ends with the line: both ways to go on after the wrong quote say so."""
+        """Say whether a line's fault surely ends with the line: each way to go on after the wrong quote says so."""
+        if text.count('"') % 2:
+            return False
         if not _is_open_after(text, self._delimiter, is_open=False):
             return True
-        if text.count('"') % 2 or text.rfind('"') > text.rfind(self._delimiter):
-            return False
         cells = next(csv.reader([text], delimiter=self._delimiter, skipinitialspace=True), [])
-        return len(cells) == self.width
+        return len(cells) == self.width and text.rfind('"') < text.rfind(self._delimiter)
 
 
 def _is_open_after(text: str, delimiter: str, *, is_open: bool) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ingestion.sources.okr_files.format import FileFormat, Rejection
-from ingestion.sources.okr_files.header import DELIMITERS, columns_of, read_header
+from ingestion.sources.okr_files.header import DELIMITERS, Header, columns_of, read_header
 from ingestion.sources.okr_files.lines import Lines, bad_bytes
 from ingestion.sources.okr_files.records import Record, Records
 from lakehouse.contracts.text import strip
@@ -19,7 +19,7 @@ _SUSPICIOUS_LINES = 2
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells by column, stripped; `line` is where the row begins, from 1."""
+    """Cells of the format's columns, stripped; `line` is where the row begins, from 1."""
 
     line: int
     cells: dict[str, str]
@@ -73,26 +73,27 @@ class Table:
     def __iter__(self) -> Iterator[Row | Rejection]:
         records = Records(self._lines, self._header.delimiter, len(self._header.columns))
         has_decimal_commas = self._header.delimiter != "," and self._has_decimal_commas()
-        columns = self._header.columns
+        header = self._header
         for record in records:
             cells = [strip(cell) for cell in record.cells]
             if not (record.reason or any(cells)):
                 self._noted["blank"] += 1
             elif not record.reason and (found := self._header_again(cells)):
-                columns = found
+                header = Header(found, header.delimiter)
                 self._first_header_again = self._first_header_again or record.line
                 self._noted["header"] += 1
-            elif rejection := self._rejection(record, cells, len(columns)):
+            elif rejection := self._rejection(record, cells, header):
                 yield rejection
             else:
-                row = dict(zip(reversed(columns), reversed(cells[: len(columns)]), strict=True))
+                row = {column: cells[header.columns.index(column)] for column in self._format.columns}
                 self._note_long(record)
                 yield Row(record.line, self._with_points(row) if has_decimal_commas else row)
 
-    def _rejection(self, record: Record, cells: list[str], width: int) -> Rejection | None:
+    def _rejection(self, record: Record, cells: list[str], header: Header) -> Rejection | None:
         if record.reason:
             return Rejection(self.file, record.line, record.reason, record.message)
-        if len(cells) < width or any(cells[width:]):
+        width = len(header.columns)
+        if len(cells) < header.needed_width(self._format) or any(cells[width:]):
             lines = f" (lines {record.line} to {record.last_line})" if record.last_line > record.line else ""
             message = f"Expected {width} cells as in the header, found {len(cells)}{lines}."
             return Rejection(self.file, record.line, "wrong_cell_count", message)

@@ -36,8 +36,8 @@ def test_a_quote_that_is_never_closed_costs_the_rest_and_no_row_is_made_of_it(re
     ("note", "lines"),
     [
         ('"one\nsaid "yes" to\n' + FALSE_ROW + 'bye"', 4),
-        ('"one "two\n' + FALSE_ROW + 'three"', 3),
-        ('"open\nkr-1,2026-01-20T10:00:00Z,99,,"fine, ok"', 2),
+        ('"A "B"\n' + FALSE_ROW + 'A"', 3),
+        ('"A "B", C\n' + FALSE_ROW + 'A"', 3),
     ],
 )
 def test_unbalanced_quotes_over_several_lines_cost_those_lines(read: Read, note: str, lines: int) -> None:
@@ -46,6 +46,16 @@ def test_unbalanced_quotes_over_several_lines_cost_those_lines(read: Read, note:
     assert reading.reasons == [("check_ins.csv", 5, "unclosed_quote")]
     assert f"lines 5 to {4 + lines}" in reading.rejected[0].message
     assert _values(reading) == [18, 31, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "note", ['"one "two\n' + FALSE_ROW + 'three"', '"open\nkr-1,2026-01-20T10:00:00Z,99,,"fine, ok"', '"A" B']
+)
+def test_quotes_of_which_nobody_can_tell_where_they_end_cost_the_rest(read: Read, note: str) -> None:
+    reading = read(more_check_ins=f"kr-2,2026-01-20T10:00:00Z,1,,{note}\n{NEXT}")
+
+    assert reading.reasons == [("check_ins.csv", 5, "unclosed_quote")]
+    assert _values(reading) == [18, 31, 6]
 
 
 @pytest.mark.parametrize("cell", ['"a" word', 'say "a word"', '"a "word" of it"', '5" pipe', '"with ""doubled"" ones"'])

@@ -1,0 +1,109 @@
+"""Faults that users of other importers reported, each tried here; the thread stands with its case."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.sources.okr_files.history import read_history
+from lakehouse.errors import ContractViolation
+
+Read = Callable[..., Any]
+HEADER = "key_result_id,checked_in_at,value,confidence,note\n"
+ROW = "kr-1,2026-01-08T10:00:00Z,18,0.5,a note\n"
+
+
+def _said(reading: Any) -> list[tuple[float, str]]:
+    return [(row.value, row.note) for row in reading.history.check_ins.values()]
+
+
+# Each is read, and says (value, note) of each check-in.
+READ = {
+    # github.com/mautic/mautic/issues/1379: a line break within a cell made a second record
+    "a line break in a cell": (HEADER + ROW.replace("a note", '"one\ntwo"'), [(18, "one\ntwo")]),
+    # github.com/molgenis/molgenis/issues/6492, dotCMS/core/issues/36508: the first column was not found behind a mark
+    "a byte-order mark": ("\ufeff" + HEADER + ROW, [(18, "a note")]),
+    # github.com/shridhar-tl/jira-assistant/issues/317: quoted headers were not found
+    "quoted headers": ('"key_result_id","checked_in_at","value","confidence","note"\n' + ROW, [(18, "a note")]),
+    # github.com/NHSDigital/manage-vaccinations-in-schools/pull/3410: Excel's no-break spaces in headers
+    "no-break spaces in headers": (HEADER.replace("value", "\u00a0value\u00a0") + ROW, [(18, "a note")]),
+    # github.com/firefly-iii/firefly-iii/issues/691: rows of commas at the top and after the header
+    "rows of commas": (f",,,,\n{HEADER},,,,\n{ROW},,,,\n", [(18, "a note")]),
+    # github.com/pcreux/csv-importer/issues/54: a blank row above the header, a blank column before the first one
+    "a blank row and a blank column": (f",,,,,\n,{HEADER},{ROW}", [(18, "a note")]),
+    # github.com/streamthoughts/kafka-connect-file-pulse/issues/106: Jira repeats a column for each value
+    "Jira's repeated columns": (
+        HEADER.replace("note", "note,Sprint,Sprint") + ROW.replace("note", "note,S1,"),
+        [(18, "a note")],
+    ),
+    # github.com/bardsoftware/ganttproject/issues/1634, MangoAutomation/ma-core-public/issues/465: headers padded
+    "a padded header": (HEADER.replace("note", "note,,,") + ROW, [(18, "a note")]),
+    # github.com/ddeboer/data-import/pull/33: surplus cells at the end are left out where they are empty
+    "surplus cells left out": (HEADER.replace("note", "note,Mood,Tag") + ROW, [(18, "a note")]),
+    # github.com/linear/linear/issues/624: a space after each comma became part of the value
+    "a space after each comma": (HEADER.replace(",", ", ") + ROW.replace(",", ", "), [(18, "a note")]),
+    # github.com/jasp-stats/jasp-issues/issues/3608: 0,435 was read as 435 (1,286 is then decimal, too)
+    "decimal commas": (
+        HEADER.replace(",", ";") + "kr-1;2026-01-08;0,435;;\nkr-1;2026-01-09;1,286;;\n",
+        [(0.435, ""), (1.286, "")],
+    ),
+    # github.com/actualbudget/actual/issues/6206, pola-rs/polars/issues/28163: the minus sign U+2212 was dropped
+    "a typographic minus": (HEADER + ROW.replace("18", "\u221218"), [(-18, "a note")]),
+    # github.com/actualbudget/actual/issues/1769: semicolons with decimal commas, as a German bank writes them
+    "semicolons and quotes": (
+        HEADER.replace(",", ";") + 'kr-1;2026-01-08;"20,00";"0,5";"a; note"\n',
+        [(20, "a; note")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", READ)
+def test_what_other_importers_misread_is_read(read: Read, case: str) -> None:
+    content, expected = READ[case]
+    reading = read(check_ins=content)
+
+    assert reading.reasons == []
+    assert _said(reading) == expected
+
+
+# Each row is rejected for a reason, and what follows it is not misread.
+REJECTED = {
+    # github.com/BurntSushi/xsv/issues/186: SQL Server writes quotes undoubled, over two lines
+    "quotes undoubled over two lines": ('kr-1,2026-01-08,18,,"A "B"\nA"\n', "unclosed_quote"),
+    # github.com/jexp/batch-import/issues/50: an unmatched quote took in the whole file, without a word
+    "an unmatched quote": ('kr-1,2026-01-08,18,,"open\n' + ROW * 3, "unclosed_quote"),
+    # github.com/harung1993/dollardollar/issues/55: 173,900 is 173.9 for one reader and 173900 for another
+    "a comma of either kind": ('kr-1,2026-01-08,"173,900",,\n', "decimal_comma"),
+    # github.com/dbeaver/dbeaver/issues/7839: 10 237,65 with a space, mostly a no-break one, lost its fraction
+    "a space between thousands": ('kr-1,2026-01-08,"10\u00a0237,65",,\n', "decimal_comma"),
+    # github.com/mautic/mautic/pull/610 fills up rows that are too short; a file that was cut would give value 1 for 18
+    "a row cut within its value": ("kr-1,2026-01-08,1", "wrong_cell_count"),
+    # github.com/LuteOrg/lute-v3/issues/612: zero-width spaces within words, seen by nobody
+    "a zero-width space within an id": ("kr\u200b-1,2026-01-08,18,,\n", "bad_id"),
+}
+
+
+@pytest.mark.parametrize("case", REJECTED)
+def test_what_nobody_can_read_for_sure_is_rejected(read: Read, case: str) -> None:
+    row, reason = REJECTED[case]
+    reading = read(check_ins=HEADER + row)
+
+    assert reading.reasons == [("check_ins.csv", 2, reason)]
+    assert _said(reading) == []
+
+
+def test_a_file_of_nothing_but_a_byte_order_mark_is_no_import_of_nothing(folder: Path, now: datetime) -> None:
+    """As github.com/herrerad85/tallybook/pull/185 tells: it reported success."""
+    (folder / "check_ins.csv").write_bytes("\ufeff".encode())
+    with pytest.raises(ContractViolation, match="found nothing but blank lines"):
+        read_history(folder, now=now, reject=print)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Pacific/Kiritimati"])
+def test_the_reader_s_own_time_zone_moves_no_date(read: Read, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
+    """As github.com/dbeaver/dbeaver/issues/16624 and bcgov/alcs/issues/2820 tell: dates moved by a day."""
+    plain = read().events
+    monkeypatch.setenv("TZ", zone)
+    assert read().events == plain
