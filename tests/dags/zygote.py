@@ -49,10 +49,11 @@ class Zygote:
         self._folder, self._settings, self._tries = folder, settings, 0
 
     def __enter__(self) -> Self:
+        environment = environment_of(self._settings, self._folder) | environment_of_airflow(self._folder)
         with (self._folder / "zygote.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.dags.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                text=True, cwd=Path(__file__).parents[2], env=environment_of(self._settings, self._folder) | environment_of_airflow(self._folder),
+                text=True, cwd=Path(__file__).parents[2], env=environment,
             )  # fmt: skip
         return self
 
