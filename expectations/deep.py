@@ -20,7 +20,7 @@ TABLES = (
     ("publication", "publication", 1),
     ("loaded", "okr_user_events", 1),
     ("check_in_recomputed", "fct_check_in", 0),
-    ("outcome_recomputed", "mart_okr_scorecard", 1),
+    ("outcome_recomputed", "mart_okr_scorecard", 0),
 )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.expectations.conftest import dbt_build, load_log, simulated_log
 from tests.publications import publish_build
 
 Copy = Callable[[], AbstractContextManager[Settings]]
@@ -143,6 +145,16 @@ def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
     assert not report.passed
     assert report.checked_rows == 0
     assert "could not be judged" in report.summary()
+
+
+def test_the_first_seconds_of_a_back_fill_are_incomplete_not_wrong(fresh_database: Settings, tmp_path: Path) -> None:
+    begun = simulated_log()[:20]
+    assert "okr.key_result.defined.v1" not in {event.envelope.type for event in begun}
+    load_log(fresh_database, begun)
+    dbt_build(fresh_database, tmp_path)
+    report = marts.judge_build(fresh_database, "run-1")
+    assert report.passed, report.summary()
+    assert report.checked_rows > 0
 
 
 def test_without_a_build_the_gate_says_so_in_a_line_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
