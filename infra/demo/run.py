@@ -120,7 +120,8 @@ def _history(story: Story, settings: Settings, progress: Progress) -> None:
                 "the message says which file and line to mend" if story.source.data else "`okr status` shows the broker"
             )
             arguments = story.source.produce_arguments()
-            story.produced = json.loads(okr(*arguments, log=story.log, limit_s=300, mend=mend, say=step.say))
+            limit_s = 300 * story.source.patience
+            story.produced = json.loads(okr(*arguments, log=story.log, limit_s=limit_s, mend=mend, say=step.say))
             if story.produced.get("spooled"):
                 raise RetryableError(
                     f"The broker did not take the events; they wait in {settings.spool_dir}. See `okr status`."
@@ -144,9 +145,10 @@ def _sent(produced: dict[str, Any]) -> str:
 
 def _publish(story: Story, settings: Settings, airflow: Airflow, progress: Progress) -> None:
     with progress.step("land it in the lake, exactly once") as step:
-        wanted = lake.wait_landed(DOMAIN, story.log, 180, step.say)
+        wanted = lake.wait_landed(DOMAIN, story.log, 180 * story.source.patience, step.say)
     with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
-        story.publication = warehouse.wait_published(settings, wanted, 420, Watch(airflow, step.say))
+        limit_s = 420 * story.source.patience
+        story.publication = warehouse.wait_published(settings, wanted, limit_s, Watch(airflow, step.say))
         step.say(f"publication {story.publication['publication_id']}")
 
 
@@ -154,7 +156,7 @@ def _train(story: Story, airflow: Airflow, progress: Progress) -> None:
     with progress.step("model_training_dag and data_quality_dag") as step:
         training, quality = (airflow.start(dag) for dag in ("model_training_dag", "data_quality_dag"))
         for each in (training, quality):
-            airflow.wait(each, 400, step.say)
+            airflow.wait(each, 400 * story.source.patience, step.say)
         decided = airflow.result(training, "promote")
         story.is_champion_due = decided in {"promoted", "kept"}
         step.say(f"the new model was {decided}" if decided else "too little has closed to train a model")

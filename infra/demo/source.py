@@ -30,6 +30,11 @@ class Source:
         """Name the source for people and for a folder name."""
         return self.data.name if self.data else "simulation"
 
+    @property
+    def patience(self) -> int:
+        """How many times as long as usual its steps may take."""
+        return 3 if self.scale == "large" and not self.data else 1
+
     def produce_arguments(self) -> list[str]:
         """Return the command that sends the history."""
         if self.data:
