@@ -3,6 +3,8 @@
 import time
 from dataclasses import dataclass, replace
 
+from psycopg import IsolationLevel
+
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -50,6 +52,7 @@ def train_and_register(settings: Settings, base: Recipe | None = None) -> Traini
     """
     begin = time.monotonic()
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # the rows, and the publication that they are of
         history, publication_id = read_history(connection), read_publication_id(connection)
     trained = train(history, base or Recipe())
     version = registry.register(

@@ -27,6 +27,16 @@ def published(copy_of_the_build: Callable[[], AbstractContextManager[Settings]],
         yield settings.model_copy(update={"sites_dir": tmp_path / "sites"})
 
 
+SHOWN_WITHOUT_BEING_CURRENT = """
+WITH other AS (
+    INSERT INTO ops.publication (data_as_of, offsets, dbt_run_id, gate, rows, is_current)
+    SELECT data_as_of, offsets, dbt_run_id, gate, rows, false FROM ops.publication
+    RETURNING publication_id
+)
+INSERT INTO publishing.switch (attachment_id, publication_id) SELECT 1, publication_id FROM other
+"""
+
+
 def change(settings: Settings, role: str, statement: str) -> None:
     with connect(settings.require(role)) as connection:
         assert connection.execute(statement.encode()).rowcount > 0
@@ -73,7 +83,7 @@ def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(publ
             "dsn_loader",
             "UPDATE raw.load_watermark SET next_offset = next_offset + 5, updated_at = now() - interval '2 hours'",
         ),
-        ("is_the_current_one", "dsn_transform", "UPDATE marts.publication SET publication_id = 99"),
+        ("is_the_current_one", "dsn_transform", SHOWN_WITHOUT_BEING_CURRENT),
         ("rows_are_those_published", "dsn_transform", "DELETE FROM marts.fct_check_in WHERE NOT is_final"),
     ],
 )
