@@ -16,8 +16,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, fewest rows. Any mart may be empty: the first seconds of a back-fill hold an organisation's teams and users
-# and no key result yet, and that is data that is incomplete, not wrong. Rules that compare with raw tell what is lost.
+# Noun, table, fewest rows. Any mart may be empty: the first seconds of a back-fill hold teams and users and no key
+# result yet, and that is data that is incomplete, not wrong. Rules that compare with raw tell what is lost.
 TABLES = (
     ("log", "int_data_as_of", 1),
     ("user", "dim_user", 0),
