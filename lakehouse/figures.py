@@ -104,6 +104,11 @@ def score(value: float | None) -> str:
     return f"{whole}.{decimals.ljust(2, '0')}"
 
 
+def tenth(value: float) -> str:
+    """Return a count that is only expected, to a tenth."""
+    return _text(_rounded(_exact(value), 1))
+
+
 def plain(value: float) -> str:
     """Return a number of which nothing else is known, with at most 15 significant digits."""
     exact = _exact(value)

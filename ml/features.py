@@ -35,9 +35,10 @@ NEEDED = (
 
 
 def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return the latest feature row of each key result asked for (None: of all), by key_result_id.
+    """Return the latest feature row of each cycle of each key result asked for (None: of all), by id and cycle.
 
-    `as_of_kind` is `current` for an open one, `check_in` (its last one) for a closed one. Unknown ids have no row.
+    `as_of_kind` is `current` for an open one whose cycle runs, `check_in` (the last one) for what has ended.
+    Unknown ids have no row.
 
     Raises:
         PermanentError: nothing was published yet.

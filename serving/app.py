@@ -20,6 +20,7 @@ from serving.services import Services
 from serving.web.error_pages import presenter
 from serving.web.pages import Pages
 from serving.web.routes import router as web
+from serving.web.routes import sites
 
 
 class Assets(StaticFiles):
@@ -51,7 +52,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=docs.assets()), name="docs-assets")
-    for router in (health.router, auth, predictor, check_ins, data, admin, docs.router, web):
+    for router in (health.router, auth, predictor, check_ins, data, admin, docs.router, web, sites):
         app.include_router(router)
     app.add_middleware(
         RequestGuard, api_url=services.settings.api_url, observe=services.latency_reporter.latencies.observe

@@ -168,7 +168,8 @@ def _of_validation(request: Request, error: RequestValidationError) -> Problem:
 def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
     """RFC 9457's `errors` member: where (a JSON pointer in a body), what was expected, what came."""
     place, *path = (str(part) for part in item["loc"])
-    pointer = "#/" + "/".join(path) if place == "body" else f"{place} {'.'.join(path)}".strip()
+    escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
+    pointer = "#/" + "/".join(escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
     return {"pointer": pointer, "detail": item["msg"], "got": _shown(item.get("input"))}
 
 

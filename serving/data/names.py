@@ -16,10 +16,12 @@ class KeyResultFilter:
     teams: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)
     statuses: list[str] = field(default_factory=list)
+    archived: bool = False
 
     def values(self) -> Row:
         """Return the parameters of the queries."""
-        return {name: getattr(self, name) or None for name in ("teams", "cycles", "statuses")}
+        names = {name: getattr(self, name) or None for name in ("teams", "cycles", "statuses")}
+        return {**names, "archived": self.archived}
 
 
 def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query") -> None:

@@ -39,15 +39,19 @@ def publication(services: Served) -> PublicationAnswer:
 
 @router.get("/key-results/{key_result_id:path}", dependencies=[Reading])
 def key_result(key_result_id: KeyResultId, services: Served) -> KeyResultAnswer:
-    """Return one key result as it stands."""
+    """Return one key result as it stands, and how it stood in its other cycles."""
     found = services.data.key_result(key_result_id)
-    return KeyResultAnswer.model_validate({"key_result": found.value, **stamp(found)})
+    return KeyResultAnswer.model_validate({"key_result": found.value[0], "cycles": found.value, **stamp(found)})
 
 
 @router.get("/key-results", dependencies=[Reading])
 def key_results(query: Annotated[KeyResultsQuery, Query()], services: Served) -> KeyResultsAnswer:
-    """List key results in the order of their ids, a page at a time. An unknown team or cycle is an error."""
-    wanted = KeyResultFilter(query.team, query.cycle, list(query.status))
+    """List key results in the order of their ids, a page at a time.
+
+    Each stands in its current cycle, or in the cycles asked for. Archived ones are left out unless they are asked for.
+    An unknown team or cycle is an error.
+    """
+    wanted = KeyResultFilter(query.team, query.cycle, list(query.status), query.archived)
     found = services.data.key_results(wanted, query.limit, query.cursor)
     page = {"key_results": found.value.rows, "next_cursor": found.value.next_cursor}
     return KeyResultsAnswer.model_validate({**page, **stamp(found)})

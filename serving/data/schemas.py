@@ -35,6 +35,7 @@ class KeyResultsQuery(ProgressQuery):
     """Which key results to list; what is left out does not filter, what is repeated means any of its values."""
 
     status: Annotated[list[Status], Field(max_length=20)] = Field(default_factory=list)
+    archived: bool = Field(False, description="List archived ones, too; status=archived lists them alone.")
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     cursor: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
         None, description="`next_cursor` of the page before."
@@ -42,12 +43,13 @@ class KeyResultsQuery(ProgressQuery):
 
 
 class KeyResult(BaseModel):
-    """A key result as it stands in the publication. Ratios are shares (1 = 100 %)."""
+    """A key result in one of its cycles, as the publication has it. Ratios are shares (1 = 100 %)."""
 
     key_result_id: str
     organisation: str | None
     team_id: str | None
     team_name: str | None
+    team_label: str | None = Field(description="Name that distinguishes the team from others of the same name.")
     cycle_id: str | None
     cycle_name: str | None
     cycle_start: date | None
@@ -71,6 +73,12 @@ class KeyResult(BaseModel):
     pace_ratio: float | None = Field(description="Progress by expected progress; 1 is right on the line.")
     status: Status
     status_since: date | None
+    opened_at: datetime | None = Field(description="When it came into the cycle, UTC.")
+    ended_at: datetime | None = Field(description="When it left it for another one, UTC; null while it is there.")
+    is_current_cycle: bool
+    is_archived: bool = Field(description="Archived ones count nowhere.")
+    archived_at: datetime | None
+    archived_reason: str | None = Field(description="What was archived: key_result, objective or team.")
     is_closed: bool
     final_at: datetime | None
     final_value: float | None
@@ -82,13 +90,14 @@ class KeyResult(BaseModel):
 
 
 class KeyResultAnswer(Answer):
-    """One key result."""
+    """One key result: where it is now, and each cycle that it counts in, the current one first."""
 
     key_result: KeyResult
+    cycles: list[KeyResult]
 
 
 class KeyResultsAnswer(Answer):
-    """A page of key results, in the order of their ids."""
+    """A page of key results, in the order of their ids: each in its current cycle, or in the cycles asked for."""
 
     key_results: list[KeyResult]
     next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
@@ -99,6 +108,7 @@ class TeamProgress(BaseModel):
 
     team_id: str | None
     team_name: str | None
+    team_label: str | None = Field(description="Name that distinguishes the team from others of the same name.")
     organisation: str | None
     cycle_id: str | None
     cycle_name: str | None

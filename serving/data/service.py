@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 from dataclasses import dataclass
 
 from lakehouse.errors import ContractViolation
@@ -41,8 +42,8 @@ class Data:
         """Return the current publication."""
         return self._warehouse.publication()
 
-    def key_result(self, key_result_id: str) -> Published[Row]:
-        """Return one key result.
+    def key_result(self, key_result_id: str) -> Published[list[Row]]:
+        """Return one key result in each of its cycles, the one where it is now first.
 
         Raises:
             NotFound: the publication holds none of that id.
@@ -60,7 +61,7 @@ class Data:
                 "GET /v1/key-results lists them.",
                 nearby(key_result_id, [row["key_result_id"] for row in similar]),
             )
-        return Published(found.publication, with_missing(rows)[0])
+        return Published(found.publication, with_missing(rows))
 
     def key_results(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
         """Return at most `limit` key results behind the cursor.
@@ -69,15 +70,16 @@ class Data:
             ContractViolation: the cursor is not one of ours.
             UnknownName: the publication holds no such team or cycle.
         """
-        after = None if cursor is None else _id_in(cursor)
+        key_result, cycle = (None, None) if cursor is None else _place_in(cursor)
+        after = {"after_key_result": key_result, "after_cycle": cycle}
 
         def read(reader: Reader) -> list[Row]:
             check_names(reader, wanted)
-            return reader.rows(ROOM, "key_results", {**wanted.values(), "limit": limit, "after": after})
+            return reader.rows(ROOM, "key_results", {**wanted.values(), **after, "limit": limit})
 
         found = self._warehouse.read(read)
         rows, more = with_missing(found.value[:limit]), found.value[limit:]
-        return Published(found.publication, Page(rows, _cursor(rows[-1]["key_result_id"]) if more else None))
+        return Published(found.publication, Page(rows, _cursor(rows[-1]) if more else None))
 
     def okr_progress(self, wanted: KeyResultFilter) -> Published[list[Row]]:
         """Return teams' progress by cycle.
@@ -123,15 +125,26 @@ def with_missing(rows: list[Row]) -> list[Row]:
     return [{**row, "missing_to_close": missing_to_close(row)} for row in rows]
 
 
-def _cursor(key_result_id: str) -> str:
-    return base64.urlsafe_b64encode(key_result_id.encode()).decode().rstrip("=")
+def _cursor(last: Row) -> str:
+    place = json.dumps([last["key_result_id"], last["cycle_id"] or ""])
+    return base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
 
 
-def _id_in(cursor: str) -> str:
+def _place_in(cursor: str) -> tuple[str, str]:
+    unknown = ContractViolation("unknown_cursor", "The cursor is not one that GET /v1/key-results gave.")
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
-        raise ContractViolation("unknown_cursor", "The cursor is not one that GET /v1/key-results gave.") from error
-    if "\x00" in text or len(text) > LONGEST_CURSOR:
-        raise ContractViolation("unknown_cursor", "The cursor is not one that GET /v1/key-results gave.")
-    return text
+        place = json.loads(text)
+    except (binascii.Error, ValueError, RecursionError) as error:
+        raise unknown from error
+    match place:
+        case [str(key_result_id), str(cycle_id)] if _is_storable(key_result_id + cycle_id):
+            return key_result_id, cycle_id
+        case _:
+            raise unknown
+
+
+def _is_storable(text: str) -> bool:
+    """Return whether PostgreSQL could hold the text: JSON can say what it cannot."""
+    is_known = "\x00" not in text and len(text) <= LONGEST_CURSOR
+    return is_known and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -42,12 +42,15 @@ class Predicted:
     answers: list[Prediction | NoForecast]
 
 
+Place = tuple[str, str | None]  # key result and cycle
+
+
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecast of every key result of a publication, by its id."""
+    """The latest forecast of every key result of a publication, by id and cycle: of what has ended, the last one."""
 
     model: ModelInUse
-    by_id: dict[str, CachedForecast]
+    by_place: dict[Place, CachedForecast]
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,10 @@ class Predictor:
             return kept, {}, {}
         known = {row["key_result_id"]: row for row in reader.rows(ROOM, "known", {"key_result_ids": absent})}
         running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
-        computed = _forecast(model, read_current(reader.connection, running)) if running else {}
+        rows = read_current(reader.connection, running) if running else []
+        places = {(one, known[one]["cycle_id"]) for one in running}
+        forecasts = _forecast(model, [row for row in rows if (row["key_result_id"], row["cycle_id"]) in places])
+        computed = {key_result_id: forecast for (key_result_id, _), forecast in forecasts.items()}
         return kept, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
     def _tell(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
@@ -172,11 +178,11 @@ class Predictor:
             raise NotKept(f"The forecasts could not be recorded, so they are not given. {error}") from error
 
 
-def _forecast(model: ModelInUse, rows: list[Row]) -> dict[str, CachedForecast]:
+def _forecast(model: ModelInUse, rows: list[Row]) -> dict[Place, CachedForecast]:
     if not rows:
         return {}
     return {
-        row["key_result_id"]: CachedForecast(
+        (row["key_result_id"], row["cycle_id"]): CachedForecast(
             row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons), row["cycle_id"]
         )
         for row, forecast in zip(rows, model.forecaster.forecast(rows), strict=True)

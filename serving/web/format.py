@@ -33,6 +33,11 @@ def defined_of(value: float, row: Mapping[str, Any]) -> str:
     return _typographic(Measure(row["baseline"], row["target"]).defined(value))
 
 
+def about(value: float) -> str:
+    """Say how many, to a tenth, of what is only expected."""
+    return _typographic(figures.tenth(value))
+
+
 def moment(value: datetime | None) -> str:
     """Say a time, UTC, to the minute."""
     return "–" if value is None else f"{_day(value.astimezone(UTC))}, {value.astimezone(UTC):%H:%M} UTC"

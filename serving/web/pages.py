@@ -17,6 +17,7 @@ STATUS_WORDS = {
     "no_cycle": ("Without a cycle", "plain"),
     "achieved": ("Achieved", "good"),
     "missed": ("Missed", "bad"),
+    "archived": ("Archived", "plain"),
 }
 
 
@@ -31,7 +32,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("percent", "chance", "score", "value_of", "defined_of", "moment", "clock", "day"):
+        for name in ("percent", "chance", "score", "value_of", "defined_of", "about", "moment", "clock", "day"):
             self._environment.filters[name] = getattr(formats, name)
         self._environment.globals["status_word"] = {status: word for status, (word, _) in STATUS_WORDS.items()}
         self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}

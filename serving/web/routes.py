@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse
@@ -11,17 +12,22 @@ from serving.auth.access import COOKIE, Visitor, same_origin
 from serving.auth.identity import Identity, Right
 from serving.auth.schemas import LoginForm
 from serving.auth.tokens import LIFE, Audience
+from serving.data.names import KeyResultFilter
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
 from serving.holds import since_because
+from serving.schemas import Id
 from serving.services import Served
+from serving.strict import StrictRoute
 from serving.web.pages import Pages
 from serving.web.scorecard import SHOWN, SHOWN_MOST
 from serving.web.sites import CATALOG_POLICY, QUALITY_POLICY, site_file
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=StrictRoute)
+sites = APIRouter(include_in_schema=False)  # their scripts send parameters of their own
 
 Looking = Annotated[Identity, Depends(Visitor(Right.SEE_PAGES))]
 Shown = Annotated[int, Query(ge=1, le=SHOWN_MOST)]
+Names = Annotated[list[Id] | None, Query(max_length=100)]
 HOME, DOCS = "/", "/docs"
 
 
@@ -34,20 +40,34 @@ Rendered = Annotated[Pages, Depends(_pages)]
 
 
 @router.get(HOME)
-def scorecard(visitor: Looking, services: Served, pages: Rendered, show: Shown = SHOWN) -> Response:
-    """Show what will be missed, how sure that is, and why."""
+def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
+    visitor: Looking,
+    services: Served,
+    pages: Rendered,
+    show: Shown = SHOWN,
+    cycle: Names = None,
+    team: Names = None,
+    archived: bool = False,
+) -> Response:
+    """Show what will be missed, how sure that is, and why: of the cycles that run, or of those asked for."""
+    wanted = KeyResultFilter(teams=team or [], cycles=cycle or [], archived=archived)
     held = since_because(services.holds.now())
     try:
-        page = services.scorecard.page(show)
+        page = services.scorecard.page(wanted, show)
     except NotPublished:
         return pages.render("empty.html", visitor=visitor, path=HOME, held=held)
-    return pages.render("scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST, held=held)
+    return pages.render(
+        "scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST, held=held,
+        filters=urlencode([*(("cycle", one) for one in wanted.cycles), *(("team", one) for one in wanted.teams)]),
+    )  # fmt: skip
 
 
 @router.get("/key-results/{key_result_id:path}")
-def key_result(key_result_id: str, visitor: Looking, services: Served, pages: Rendered) -> Response:
-    """Show a key result's trajectory, forecast and check-ins."""
-    page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""))
+def key_result(
+    key_result_id: str, visitor: Looking, services: Served, pages: Rendered, cycle: Annotated[Id | None, Query()] = None
+) -> Response:
+    """Show a key result's trajectory, forecast and check-ins, in its current cycle or in the one asked for."""
+    page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""), cycle)
     return pages.render("key_result.html", page=page, visitor=visitor)
 
 
@@ -93,13 +113,13 @@ def logout() -> Response:
     return response
 
 
-@router.get("/catalog/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
+@sites.get("/catalog/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
 def catalog(path: str, services: Served) -> Response:
     """Serve a file of dbt's documentation."""
     return _site(services.settings.sites_dir / "catalog", path, CATALOG_POLICY)
 
 
-@router.get("/quality/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
+@sites.get("/quality/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
 def quality(path: str, services: Served) -> Response:
     """Serve a file of Great Expectations' Data Docs."""
     return _site(services.settings.sites_dir / "quality", path, QUALITY_POLICY)

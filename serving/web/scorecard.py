@@ -6,12 +6,14 @@ from datetime import UTC, datetime, time, timedelta
 
 from serving.predictor.champion import ModelInUse
 from serving.predictor.forecast import CachedForecast
+from serving.predictor.service import RUNNING, Place
 from serving.published import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
 EVEN = 0.5  # below it, a miss is the more likely end
 SHOWN, SHOWN_MOST = 12, 500
 UNDECIDED = (0.3, 0.7)
+Forecasts = Mapping[Place, CachedForecast]
 TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
 
 
@@ -49,11 +51,27 @@ class Hindsight:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """How many key results are expected to be achieved, of those that anything is known of.
+
+    Known is the outcome of a closed one, and the forecast of a running one that somebody has checked in on.
+    """
+
+    achieved: float
+    known: int
+
+    @property
+    def share(self) -> float | None:
+        """The share of the known ones; None where nothing is known."""
+        return self.achieved / self.known if self.known else None
+
+
+@dataclass(frozen=True)
 class TeamLine:
     """A team's row of mart_team_scorecard, and how many of its key results are expected to be achieved."""
 
     row: Row
-    expected_achieved: float | None
+    expected: Expected
     tone: str
 
 
@@ -69,10 +87,12 @@ class ScorecardPage:
     at_risk: list[Line]
     at_risk_count: int
     undecided: list[Line]
-    open_count: int
-    expected_achieved: float | None
+    expected: Expected
     surprises: list[Line]
     hindsight: Hindsight | None
+    awaiting_close: list[Row]
+    archived: list[Row]
+    is_filtered: bool
 
     @property
     def by_rule(self) -> bool:
@@ -93,6 +113,8 @@ class KeyResultPage:
     model: ModelInUse
     trouble: str | None
     row: Row
+    cycles: list[Row]
+    missing_to_close: str | None
     forecast: CachedForecast | None
     interval: Interval | None
     chart: Trajectory | None
@@ -116,53 +138,56 @@ def tone(probability: float) -> str:
     return next(name for limit, name in TONES if probability < limit)
 
 
-def riskiest(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
+def place(row: Row) -> Place:
+    """Return what a forecast is of: the key result and its cycle."""
+    return row["key_result_id"], row["cycle_id"]
+
+
+def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
+    """Return the running key results that have a forecast: what is over or archived is forecast no more."""
+    return [row for row in rows if row["status"] in RUNNING and place(row) in forecasts]
+
+
+def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results likelier missed than achieved, worst first; among equals those furthest behind."""
-    open_rows = [row for row in rows if not row["is_closed"] and row["key_result_id"] in forecasts]
-    risky = [row for row in open_rows if forecasts[row["key_result_id"]].probability < EVEN]
-    return sorted(
-        risky, key=lambda row: (forecasts[row["key_result_id"]].probability, _lead(row), row["key_result_id"])
-    )
+    risky = [row for row in forecastable(rows, forecasts) if forecasts[place(row)].probability < EVEN]
+    return sorted(risky, key=lambda row: (forecasts[place(row)].probability, _lead(row), row["key_result_id"]))
 
 
-def undecided(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
+def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results that could go either way, closest to even first."""
     low, high = UNDECIDED
-    open_rows = [row for row in rows if not row["is_closed"] and row["key_result_id"] in forecasts]
-    even = [row for row in open_rows if low <= forecasts[row["key_result_id"]].probability <= high]
-    return sorted(even, key=lambda row: (abs(forecasts[row["key_result_id"]].probability - EVEN), row["key_result_id"]))
+    even = [row for row in forecastable(rows, forecasts) if low <= forecasts[place(row)].probability <= high]
+    return sorted(even, key=lambda row: (abs(forecasts[place(row)].probability - EVEN), row["key_result_id"]))
 
 
-def most_surprising(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> list[Row]:
+def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return ended key results, those first whose last forecast was furthest from what came."""
-    ended = [row for row in rows if row["is_achieved"] is not None and row["key_result_id"] in forecasts]
+    ended = [row for row in rows if row["is_achieved"] is not None and place(row) in forecasts]
     return sorted(ended, key=lambda row: (-_miss(row, forecasts), row["key_result_id"]))
 
 
-def look_back(ended: Sequence[Row], forecasts: Mapping[str, CachedForecast]) -> Hindsight | None:
-    """Judge the last forecasts of ended key results; None where there are none."""
+def look_back(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
+    """Evaluate the last forecasts of ended key results; None where there are none."""
     if not ended:
         return None
     misses = [_miss(row, forecasts) for row in ended]
     within = [
-        forecasts[row["key_result_id"]].low - 1e-9 <= row["final_score"] <= forecasts[row["key_result_id"]].high + 1e-9
-        for row in ended
+        forecasts[place(row)].low - 1e-9 <= row["final_score"] <= forecasts[place(row)].high + 1e-9 for row in ended
     ]
-    right = sum((forecasts[row["key_result_id"]].probability >= EVEN) == row["is_achieved"] for row in ended)
+    right = sum((forecasts[place(row)].probability >= EVEN) == row["is_achieved"] for row in ended)
     return Hindsight(len(ended), right, sum(miss**2 for miss in misses) / len(misses), sum(within))
 
 
-def expected_achieved(rows: Iterable[Row], forecasts: Mapping[str, CachedForecast]) -> float | None:
+def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
     """Return how many key results are expected to be achieved: what is known, and probabilities for the rest.
 
-    None where nothing is known of any of them.
+    One that nobody has checked in on is not known: the forecast of its silence is no news of its team.
     """
-    shares = [
-        float(row["is_achieved"]) if row["is_achieved"] is not None else forecasts[row["key_result_id"]].probability
-        for row in rows
-        if row["is_achieved"] is not None or row["key_result_id"] in forecasts
-    ]
-    return sum(shares) if shares else None
+    outcomes = [float(row["is_achieved"]) for row in rows if row["is_achieved"] is not None]
+    running = [row for row in forecastable(rows, forecasts) if row["check_in_count"]]
+    shares = outcomes + [forecasts[place(row)].probability for row in running]
+    return Expected(sum(shares), len(shares))
 
 
 def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], now: datetime) -> Line:
@@ -181,5 +206,5 @@ def _lead(row: Row) -> float:
     return float((row["progress_ratio"] or 0.0) - (row["expected_progress_ratio"] or 0.0))
 
 
-def _miss(row: Row, forecasts: Mapping[str, CachedForecast]) -> float:
-    return abs(forecasts[row["key_result_id"]].probability - float(row["is_achieved"]))
+def _miss(row: Row, forecasts: Forecasts) -> float:
+    return abs(forecasts[place(row)].probability - float(row["is_achieved"]))

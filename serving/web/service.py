@@ -7,8 +7,12 @@ from datetime import date
 from typing import TypeVar
 
 from lakehouse.errors import RetryableError
+from serving.closing import missing_to_close
+from serving.data.names import KeyResultFilter, check_names
 from serving.errors import NotFound, NotPublished
-from serving.predictor.service import AllForecasts, Predictor
+from serving.nearby import nearby
+from serving.predictor.forecast import CachedForecast
+from serving.predictor.service import RUNNING, AllForecasts, Place, Predictor
 from serving.published import Published, PublishedReader, Row, Warehouse
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
@@ -26,6 +30,8 @@ class _Read:
     organisation: Row
     teams: list[Row]
     key_results: list[Row]
+    archived: list[Row]
+    awaiting_close: list[Row]
 
 
 class Scorecard:
@@ -35,25 +41,27 @@ class Scorecard:
         self._warehouse = warehouse
         self._predictor = predictor
 
-    def page(self, shown: int = scorecard.SHOWN) -> ScorecardPage:
+    def page(self, wanted: KeyResultFilter, shown: int = scorecard.SHOWN) -> ScorecardPage:
         """Return the scorecard of the current publication, with at most `shown` key results at risk.
 
         Raises:
             NotPublished: nothing has been published yet, or nothing whose cycle has begun.
+            NotFound: the teams and cycles asked for have no key result.
+            UnknownName: the publication holds no such team or cycle.
             RetryableError: publications follow each other faster than the page can be put together.
         """
-        return _of_one_publication(lambda: self._page(shown))
+        return _of_one_publication(lambda: self._page(wanted, shown))
 
-    def _page(self, shown: int) -> ScorecardPage | None:
-        rows = self._warehouse.read(_read)
-        of_all = rows.value.organisation
-        forecasts = self._forecasts(None if of_all["open_count"] else of_all["cycle_end"])
+    def _page(self, wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
+        rows = self._warehouse.read(lambda reader: _read(reader, wanted, shown))
+        read, of_all = rows.value, rows.value.organisation
+        forecasts = self._forecasts(None if of_all["running_count"] else of_all["cycle_end"])
         if forecasts.publication != rows.publication:
             return None
-        read, by_id = rows.value, forecasts.value.by_id
-        risky = scorecard.riskiest(read.key_results, by_id)
-        even = [row for row in scorecard.undecided(read.key_results, by_id) if row not in risky[:shown]]
-        ended = [] if read.organisation["open_count"] else scorecard.most_surprising(read.key_results, by_id)
+        by_place = forecasts.value.by_place
+        risky = scorecard.riskiest(read.key_results, by_place)
+        even = [row for row in scorecard.undecided(read.key_results, by_place) if row not in risky[:shown]]
+        ended = [] if of_all["running_count"] else scorecard.most_surprising(read.key_results, by_place)
         lines = self._lines([risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts)
         if lines is None:
             return None
@@ -62,51 +70,48 @@ class Scorecard:
             publication=rows.publication,
             model=forecasts.value.model,
             trouble=self._predictor.trouble(),
-            organisation=read.organisation,
+            organisation=of_all,
             teams=_team_lines(read, forecasts.value),
             at_risk=at_risk,
             at_risk_count=len(risky),
             undecided=undecided,
-            open_count=read.organisation["open_count"],
-            expected_achieved=scorecard.expected_achieved(read.key_results, by_id),
+            expected=scorecard.expected(read.key_results, by_place),
             surprises=surprises,
-            hindsight=scorecard.look_back(ended, by_id),
+            hindsight=scorecard.look_back(ended, by_place),
+            awaiting_close=read.awaiting_close,
+            archived=read.archived if wanted.archived else [],
+            is_filtered=bool(wanted.teams or wanted.cycles),
         )
 
-    def key_result_page(self, key_result_id: str) -> KeyResultPage:
-        """Return the page of one key result.
+    def key_result_page(self, key_result_id: str, cycle: str | None = None) -> KeyResultPage:
+        """Return the page of one key result, in its current cycle or in the one asked for (by id or name).
 
         Raises:
-            NotFound: the publication holds none of that id.
+            NotFound: the publication holds none of that id, or not in that cycle.
             NotPublished: nothing has been published yet.
             RetryableError: publications follow each other faster than the page can be put together.
         """
-        return _of_one_publication(lambda: self._key_result_page(key_result_id))
+        return _of_one_publication(lambda: self._key_result_page(key_result_id, cycle))
 
-    def _key_result_page(self, key_result_id: str) -> KeyResultPage | None:
-        found = self._warehouse.read(
-            lambda reader: (
-                reader.rows("serving.data", "key_result", {"key_result_id": key_result_id}),
-                reader.rows(ROOM, "check_ins", {"key_result_id": key_result_id}),
-            )
-        )
-        rows, check_ins = found.value
-        if not rows:
-            raise NotFound("The current publication holds no such key result.")
-        row = rows[0]
+    def _key_result_page(self, key_result_id: str, cycle: str | None) -> KeyResultPage | None:
+        found = self._warehouse.read(lambda reader: _read_key_result(reader, key_result_id, cycle))
+        row, cycles, check_ins = found.value
         of_all = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
         if of_all.publication != found.publication:
             return None
         forecasts = of_all.value
-        forecast = forecasts.by_id.get(key_result_id)
+        is_told = row["is_closed"] or row["status"] in RUNNING
+        forecast = forecasts.by_place.get(scorecard.place(row)) if is_told else None
         return KeyResultPage(
             publication=found.publication,
             model=forecasts.model,
             trouble=self._predictor.trouble(),
             row=row,
+            cycles=cycles,
+            missing_to_close=missing_to_close(row),
             forecast=forecast,
             interval=interval(forecast.low, forecast.high) if forecast else None,
-            chart=_chart(row, check_ins, found.publication.data_as_of.date(), _span(row, forecasts)),
+            chart=_chart(row, check_ins, found.publication.data_as_of.date(), _span(row, forecast, forecasts)),
             check_ins=check_ins[::-1][:CHECK_INS_SHOWN],
             tone=scorecard.tone(forecast.probability) if forecast else "warn",
             came_true=_came_true(row, forecast.probability if forecast else None),
@@ -120,12 +125,13 @@ class Scorecard:
         found = self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids}))
         if found.publication != forecasts.publication:
             return None
-        trails: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        trails: dict[Place, list[tuple[float, float]]] = defaultdict(list)
         for point in found.value:
-            trails[point["key_result_id"]].append((point["elapsed_ratio"], point["progress_ratio"]))
-        now, by_id = forecasts.publication.data_as_of, forecasts.value.by_id
+            trails[scorecard.place(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
+        now, by_place = forecasts.publication.data_as_of, forecasts.value.by_place
         return [
-            [scorecard.line(row, by_id[i := row["key_result_id"]], trails[i], now) for row in rows] for rows in lists
+            [scorecard.line(row, by_place[at := scorecard.place(row)], trails[at], now) for row in rows]
+            for rows in lists
         ]
 
 
@@ -139,12 +145,40 @@ def _of_one_publication(build: Callable[[], T | None]) -> T:
     )
 
 
-def _read(reader: PublishedReader) -> _Read:
-    organisation = reader.rows(ROOM, "organisation")[0]
+def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int) -> _Read:
+    check_names(reader, wanted)
+    names = wanted.values()
+    organisation = reader.rows(ROOM, "organisation", names)[0]
     if not organisation["cycle_ids"]:
+        if wanted.teams or wanted.cycles:
+            raise NotFound("No key result of the teams asked for counts in the cycles asked for.")
         raise NotPublished("The publication holds no cycle that has begun.")
-    cycles = {"cycle_ids": organisation["cycle_ids"]}
-    return _Read(organisation, reader.rows(ROOM, "teams", cycles), reader.rows(ROOM, "key_results", cycles))
+    values = {**names, "cycle_ids": organisation["cycle_ids"], "limit": shown}
+    key_results = reader.rows(ROOM, "key_results", values)
+    return _Read(
+        organisation,
+        reader.rows(ROOM, "teams", values),
+        [row for row in key_results if not row["is_archived"]],
+        [row for row in key_results if row["is_archived"]],
+        reader.rows(ROOM, "awaiting_close", values),
+    )
+
+
+def _read_key_result(
+    reader: PublishedReader, key_result_id: str, cycle: str | None
+) -> tuple[Row, list[Row], list[Row]]:
+    """Return the row of the cycle asked for, the rows of all cycles, and the check-ins of that cycle."""
+    cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id})
+    if not cycles:
+        similar = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+        alike = nearby(key_result_id, [row["key_result_id"] for row in similar])
+        raise NotFound("The current publication holds no such key result.", alike)
+    row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)
+    if row is None:
+        known = [str(row["cycle_name"] or row["cycle_id"]) for row in cycles]
+        raise NotFound(f"The key result does not count in a cycle {cycle!r}.", known)
+    values = {"key_result_id": key_result_id, "cycle_id": row["cycle_id"]}
+    return row, cycles, reader.rows(ROOM, "check_ins", values)
 
 
 def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
@@ -153,15 +187,13 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
         of_team[row["team_id"], row["cycle_id"]].append(row)
     lines = []
     for team in read.teams:
-        expected = scorecard.expected_achieved(of_team[team["team_id"], team["cycle_id"]], forecasts.by_id)
-        share = (expected or 0) / max(team["key_result_count"], 1)
-        lines.append(TeamLine(team, expected, scorecard.tone(share)))
+        expected = scorecard.expected(of_team[team["team_id"], team["cycle_id"]], forecasts.by_place)
+        lines.append(TeamLine(team, expected, "plain" if expected.share is None else scorecard.tone(expected.share)))
     return lines
 
 
-def _span(row: Row, forecasts: AllForecasts) -> Forecast | None:
+def _span(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
     """Return the interval to draw: none for what has ended, none by the pacing rule, which knows no interval."""
-    forecast = forecasts.by_id.get(row["key_result_id"])
     if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
         return None
     return Forecast(forecast.low, forecast.high)
@@ -175,7 +207,7 @@ def _chart(row: Row, check_ins: list[Row], today: date, span: Forecast | None) -
         [(one["checked_in_on"], one["progress_ratio"]) for one in drawn],
         starts_on=row["cycle_start"],
         ends_on=row["cycle_end"],
-        today=None if row["is_closed"] else today,
+        today=today if row["status"] in RUNNING else None,
         forecast=span,
     )
 

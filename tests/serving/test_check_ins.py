@@ -107,6 +107,9 @@ def test_a_check_in_repeated_after_a_later_one_does_not_overwrite_it(api: Api, a
 
 
 def test_the_same_request_from_many_clients_at_once_is_one_check_in(api: Api, app_headers: dict[str, str]) -> None:
+    """Where the second came before the first was done, both were executed
+    (https://github.com/mastodon/mastodon/pull/37879), or the loser got a 503
+    (https://github.com/idempot-dev/idempot-js/pull/186)."""
     body, key = {"key_result_id": "rtl", "value": 1.25}, word()
     with serving(api.settings) as another, ThreadPoolExecutor(8) as pool:
         apis = [api, another] * 6
@@ -307,6 +310,7 @@ def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
 def test_a_check_in_that_breaks_its_contract_is_refused(
     api: Api, app_headers: dict[str, str], change: dict[str, object]
 ) -> None:
+    """`true` was 1 and "0.5" was 0.5, as in https://github.com/fastapi/fastapi/issues/182."""
     body = {"key_result_id": "rtl", "value": 1.0, **change}
     answer = api.client.post("/v1/check-ins", json=body, headers=app_headers)
     assert answer.status_code == 422, answer.text

@@ -56,6 +56,13 @@ def test_ten_thousand_ids_at_once_are_told_the_limit(api: Api, app_headers: dict
     assert document["errors"][0]["got"] == "an array of 10000"
 
 
+def test_a_field_with_a_slash_in_its_name_has_a_pointer_that_leads_to_it(api: Api, app_headers: dict[str, str]) -> None:
+    """As in https://github.com/xavierjohn/Trellis/pull/717: a name's own slash is no step of the path."""
+    body = {"key_result_ids": ["k"], "a/b~c": 1}
+    document = problem(api.client.post("/predict", json=body, headers=app_headers), 422)
+    assert [each["pointer"] for each in document["errors"]] == ["#/a~1b~0c"]
+
+
 def test_a_body_beyond_the_limit_is_refused_whether_it_announces_its_length_or_not(
     api: Api, app_headers: dict[str, str]
 ) -> None:

@@ -13,7 +13,10 @@ WHERE (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(
       ELSE cycle_id = ANY(%(cycles)s) OR cycle_name = ANY(%(cycles)s)
   END
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
-  AND (NOT is_archived OR 'archived' = ANY(%(statuses)s))
-  AND (%(after)s::text IS NULL OR key_result_id COLLATE "C" > %(after)s)
+  AND (NOT is_archived OR %(archived)s OR 'archived' = ANY(%(statuses)s))
+  AND (
+      %(after_key_result)s::text IS NULL
+      OR (key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C") > (%(after_key_result)s, %(after_cycle)s)
+  )
 ORDER BY key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C"
 LIMIT %(limit)s + 1

@@ -1,6 +1,6 @@
--- Grain: a check-in of one key result, in time order.
-SELECT check_in_id, checked_in_at, checked_in_on, value, confidence, note, is_final, progress_ratio, correction_count,
-       is_in_cycle
+-- Grain: a check-in of one key result in one of its cycles, in time order.
+SELECT check_in_id, checked_in_at, checked_in_on, value, confidence, note, is_final, is_closing, progress_ratio,
+       correction_count, is_in_cycle
 FROM marts.fct_check_in
-WHERE key_result_id = %(key_result_id)s
+WHERE key_result_id = %(key_result_id)s AND cycle_id IS NOT DISTINCT FROM %(cycle_id)s
 ORDER BY checked_in_at, check_in_id

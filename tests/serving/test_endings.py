@@ -1,0 +1,239 @@
+"""What is archived, carried over or never closed, and teams of one name: API and page."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ingestion.events import EncodedEvent, encode
+from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
+from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined
+from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.team import TeamDefined
+from tests.serving.client import Api, serving
+from tests.serving.conftest import NewDatabase
+from tests.serving.marts import AS_OF, publish
+
+Q3, Q4 = date(2026, 7, 1), date(2026, 10, 1)
+
+
+def on(month: int, day: int) -> datetime:
+    return datetime(2026, month, day, 9, tzinfo=UTC)
+
+
+def told(data: msgspec.Struct, at: datetime) -> EncodedEvent:
+    return encode(data, at=at, source="test", recorded_at=at)
+
+
+def objective(objective_id: str, team_id: str, cycle_id: str, at: datetime) -> EncodedEvent:
+    data = ObjectiveDefined(objective_id=objective_id, team_id=team_id, cycle_id=cycle_id, title="Win")
+    return told(data, at)
+
+
+def key_result(key_result_id: str, objective_id: str, at: datetime) -> EncodedEvent:
+    data = KeyResultDefined(
+        key_result_id=key_result_id, objective_id=objective_id, title=f"About {key_result_id}", unit="eur",
+        baseline=0.0, target=99.999, direction="increase",
+    )  # fmt: skip
+    return told(data, at)
+
+
+def check_in(key_result_id: str, at: datetime, value: float, *, is_final: bool = False) -> EncodedEvent:
+    data = CheckInRecorded(
+        check_in_id=f"{key_result_id}-{at:%m%d}", key_result_id=key_result_id, value=value, is_final=is_final
+    )
+    return told(data, at)
+
+
+def story() -> list[EncodedEvent]:
+    """Two teams of one name; key results carried over, archived, never closed, and without a check-in."""
+    begun = on(6, 1)
+    cycles = [
+        CycleDefined(cycle_id=f"c-{name}", organisation_id="g", name=name, starts_on=first, ends_on=last)
+        for name, first, last in (("Q3", Q3, Q4 - timedelta(days=1)), ("Q4", Q4, date(2026, 12, 31)))
+    ]
+    teams = [TeamDefined(team_id=team_id, organisation_id="g", name="Payments") for team_id in ("t-1", "t-2")]
+    silent = TeamDefined(team_id="t-3", organisation_id="g", name="Silent")
+    return [
+        *(told(data, begun) for data in (OrganisationDefined(organisation_id="g", name="G"), *cycles, *teams, silent)),
+        objective("o-carried", "t-1", "c-Q3", on(6, 2)),
+        key_result("carried", "o-carried", on(6, 3)),
+        check_in("carried", on(8, 1), 40.0),
+        check_in("carried", on(9, 29), 80.0, is_final=True),
+        objective("o-carried", "t-1", "c-Q4", on(10, 2)),
+        check_in("carried", on(10, 20), 50.0),
+        objective("o-1", "t-1", "c-Q4", on(6, 2)),
+        key_result("archived", "o-1", on(6, 3)),
+        check_in("archived", on(10, 10), 1.0),
+        told(KeyResultArchived(key_result_id="archived"), on(11, 2)),
+        key_result("close", "o-1", on(6, 3)),
+        check_in("close", on(10, 15), 99.996),
+        objective("o-2", "t-2", "c-Q3", on(6, 2)),
+        key_result("over", "o-2", on(6, 3)),
+        check_in("over", on(9, 1), 99.996),
+        objective("o-3", "t-3", "c-Q4", on(6, 2)),
+        key_result("silent", "o-3", on(6, 3)),
+        objective("o-4", "t-2", "c-Q4", on(6, 2)),
+        key_result("second", "o-4", on(6, 3)),
+        check_in("second", AS_OF - timedelta(days=3), 10.0),
+    ]
+
+
+@pytest.fixture(scope="module")
+def ending(running_api: Api, new_database: NewDatabase, dbt_target: Path) -> Iterator[Api]:
+    with new_database() as database:
+        publish(database, story(), dbt_target)
+        with serving(running_api.settings.model_copy(update={"dsn_serving": database.dsn_serving})) as api:
+            yield api
+
+
+def get(api: Api, path: str) -> dict[str, Any]:
+    answer = api.client.get(path, headers=api.headers())
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def listed(api: Api, query: str = "") -> dict[tuple[str, str], dict[str, Any]]:
+    found = get(api, f"/v1/key-results{query}")["key_results"]
+    return {(one["key_result_id"], one["cycle_name"]): one for one in found}
+
+
+def page(api: Api, path: str = "/") -> str:
+    api.log_in()
+    answer = api.client.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_each_key_result_is_listed_once_and_per_cycle_where_cycles_are_asked_for(ending: Api) -> None:
+    assert set(listed(ending)) == {
+        ("carried", "Q4"), ("close", "Q4"), ("over", "Q3"), ("second", "Q4"), ("silent", "Q4"),
+    }  # fmt: skip
+    in_q3 = listed(ending, "?cycle=Q3")
+    assert {name for name, _ in in_q3} == {"carried", "over"}
+    assert in_q3["carried", "Q3"]["status"] == "achieved"
+    assert in_q3["carried", "Q3"]["final_score"] == pytest.approx(0.8, abs=1e-4)
+    both = listed(ending, "?cycle=Q3&cycle=c-Q4")
+    assert {("carried", "Q3"), ("carried", "Q4")} <= set(both)
+    paged, cursor = [], ""
+    while cursor is not None:
+        body = get(ending, f"/v1/key-results?cycle=Q3&cycle=Q4&limit=1{cursor and f'&cursor={cursor}'}")
+        paged += [(one["key_result_id"], one["cycle_name"]) for one in body["key_results"]]
+        cursor = body["next_cursor"]
+    assert sorted(paged) == sorted(both), "a page may end between two cycles of one key result"
+
+
+def test_archived_ones_are_found_where_they_are_asked_for(ending: Api) -> None:
+    for query in ("?status=archived", "?archived=true&team=t-1"):
+        assert listed(ending, query)["archived", "Q4"]["archived_reason"] == "key_result"
+    (item,) = predict(ending, "archived")
+    assert item["status"] == "archived"
+    home = page(ending)
+    assert "About archived" not in home
+    assert "1 archived key result counts nowhere here" in home
+    assert "About archived" in page(ending, "/?archived=true")
+    assert "It is neither at risk nor forecast" in page(ending, "/key-results/archived")
+
+
+def predict(api: Api, *ids: str) -> list[dict[str, Any]]:
+    answer = api.client.post("/predict", json={"key_result_ids": list(ids)}, headers=api.headers())
+    assert answer.status_code == 200, answer.text
+    items: list[dict[str, Any]] = answer.json()["predictions"]
+    return items
+
+
+def test_what_is_carried_over_keeps_its_outcome_and_is_forecast_in_its_new_cycle(ending: Api) -> None:
+    body = get(ending, "/v1/key-results/carried")
+    assert (body["key_result"]["cycle_name"], body["key_result"]["is_closed"]) == ("Q4", False)
+    assert [(one["cycle_name"], one["status"]) for one in body["cycles"]][1] == ("Q3", "achieved")
+    (item,) = predict(ending, "carried")
+    assert (item["status"], item["cycle_id"]) == ("forecast", "c-Q4")
+    home = page(ending, "/?show=500")
+    assert "Carried over from <bdi>Q3</bdi>, where it ended at 0.80 (achieved)" in home
+    assert "?cycle=c-Q3" in page(ending, "/key-results/carried")
+    before = page(ending, "/key-results/carried?cycle=Q3")
+    assert "Outcome" in before
+    assert "0.80" in before
+
+
+def test_what_is_over_says_what_is_missing_and_is_not_forecast(ending: Api) -> None:
+    missing = get(ending, "/v1/key-results/over")["key_result"]["missing_to_close"]
+    assert missing.startswith("Its cycle ended on 2026-09-30. A closing check-in is missing")
+    assert "99.996 of 99.999 eur" in missing
+    (item,) = predict(ending, "over")
+    assert (item["status"], item["probability"]) == ("awaiting_close", None)
+    assert missing in item["detail"]
+    home = page(ending)
+    assert "Over, not closed yet" in home
+    assert "About over" in home
+    own = page(ending, "/key-results/over")
+    assert "A closing check-in is missing" in own
+    assert "chance that the final score" not in own
+    assert get(ending, "/v1/key-results/close")["key_result"]["missing_to_close"] is None
+
+
+def test_a_value_just_below_its_target_does_not_read_like_it(ending: Api) -> None:
+    own = page(ending, "/key-results/close")
+    assert "<dd>99.999 eur</dd>" in own
+    assert "<dd>99.996 eur</dd>" in own
+    assert "<dt>Progress</dt><dd>100%</dd>" not in own
+
+
+def test_teams_of_one_name_are_distinguished(ending: Api) -> None:
+    teams = {one["team_id"]: one for one in get(ending, "/v1/okr-progress?team=Payments&cycle=Q4")["teams"]}
+    assert set(teams) == {"t-1", "t-2"}
+    labels = {one["team_label"] for one in teams.values()}
+    assert len(labels) == 2
+    home = page(ending)
+    assert all(label in home for label in labels)
+    assert {name for name, _ in listed(ending, "?team=t-2")} == {"over", "second"}
+    only = page(ending, "/?team=t-2&show=500")
+    assert "About second" in only
+    assert "About carried" not in only
+
+
+def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
+    home = page(ending)
+    row = home[home.index(">Silent<") :]
+    assert "nothing known" in row[: row.index("</tr>")]
+    assert "nothing known" not in page(ending, "/?team=t-2")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/?cycle=zz", "knows no cycle of the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
+        ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
+        ("/key-results/carriet", "carried"),
+    ],
+)  # fmt: skip
+def test_a_page_of_what_nobody_knows_says_so_with_known_ones_nearby(ending: Api, path: str, told: str) -> None:
+    ending.log_in()
+    answer = ending.client.get(path, headers={"Accept": "text/html"})
+    assert answer.status_code in {404, 422}
+    assert told in answer.text
+
+
+def test_a_past_cycle_is_shown_where_it_is_asked_for(ending: Api) -> None:
+    past = page(ending, "/?cycle=Q3")
+    assert "How this cycle ended" in past
+    assert "1 Jul 2026 to 30 Sep 2026" in past
+    assert "Likely to be missed" not in past
+
+
+def test_a_check_in_of_what_is_over_says_that_it_should_be_closing(ending: Api) -> None:
+    body = {"key_result_id": "over", "value": 99.0}
+    answer = ending.client.post("/v1/check-ins", json=body, headers=ending.headers())
+    assert [each["code"] for each in answer.json()["warnings"]] == ["cycle_is_over"]
+    closing = ending.client.post("/v1/check-ins", json={**body, "is_final": True}, headers=ending.headers())
+    assert closing.json()["warnings"] == []
+    archived = ending.client.post(
+        "/v1/check-ins", json={"key_result_id": "archived", "value": 1.0}, headers=ending.headers()
+    )
+    assert [each["code"] for each in archived.json()["warnings"]] == ["archived"]
