@@ -118,6 +118,8 @@ def plain(value: float) -> str:
 
 def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
     """Round to `first` digits, or to as many up to `last` as it takes to keep the order with every mark."""
+    if same := [mark for mark in marks if mark.exact == value]:
+        return _text(same[0].shown)
     for digits in range(first, last + 1):
         shown = _rounded(value, digits)
         if all(mark.keeps_order(value, shown) for mark in marks):

@@ -3,8 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from lakehouse.contracts import fields
 from serving.published import Published
 
 LONGEST_ID = 128
@@ -16,9 +18,20 @@ def _storable(text: str) -> str:
     return text
 
 
-# As in lakehouse.contracts.fields: natural keys of sources, free text without blanks at the ends.
+def _natural_key(text: str) -> str:
+    """Check an id by the contracts' own rule, so that every way in agrees on it."""
+    try:
+        return msgspec.convert(text, fields.Id)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
+# Natural keys of sources, and free text without blanks at the ends.
 Id = Annotated[
-    str, StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"), AfterValidator(_storable)
+    str,
+    StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"),
+    AfterValidator(_storable),
+    AfterValidator(_natural_key),
 ]
 Text = Annotated[str, AfterValidator(_storable)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]

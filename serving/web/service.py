@@ -23,6 +23,7 @@ T = TypeVar("T")
 ROOM = "serving.web"
 ATTEMPTS = 3
 CHECK_INS_SHOWN = 200
+EVERYTHING = KeyResultFilter()
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Scorecard:
         self._warehouse = warehouse
         self._predictor = predictor
 
-    def page(self, wanted: KeyResultFilter, shown: int = scorecard.SHOWN) -> ScorecardPage:
+    def page(self, wanted: KeyResultFilter = EVERYTHING, shown: int = scorecard.SHOWN) -> ScorecardPage:
         """Return the scorecard of the current publication, with at most `shown` key results at risk.
 
         Raises:

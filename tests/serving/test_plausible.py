@@ -1,0 +1,61 @@
+"""What is surprising about a check-in that is accepted."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from serving.check_ins.plausible import warnings
+from serving.nearby import nearby
+
+KNOWN: dict[str, Any] = {
+    "baseline": 100.0, "target": 80.0, "unit": "days", "status": "on_track", "cycle_start": date(2026, 10, 1),
+    "cycle_end": date(2026, 12, 31), "final_at": None,
+}  # fmt: skip
+
+
+def codes(value: float, *, is_final: bool = False, **known: Any) -> list[str]:
+    found = warnings(value, is_final=is_final, known={**KNOWN, **known}, key_result_id="k")
+    return [each.code for each in found]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(100.0, []), (80.0, []), (60.0, []), (120.0, []), (59.9, ["implausible_value"]), (121.0, ["implausible_value"])],
+)
+def test_a_falling_metric_is_surprising_on_both_sides(value: float, expected: list[str]) -> None:
+    assert codes(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "is_final", "expected"),
+    [
+        ("awaiting_close", False, ["cycle_is_over"]), ("awaiting_close", True, []),
+        ("not_started", False, ["cycle_has_not_begun"]), ("archived", False, ["archived"]),
+        ("achieved", False, ["closed"]), ("missed", True, ["closed"]), ("no_cycle", False, []),
+    ],
+)  # fmt: skip
+def test_the_state_of_the_key_result_is_told(status: str, is_final: bool, expected: list[str]) -> None:
+    found = codes(90.0, is_final=is_final, status=status, final_at=datetime(2026, 11, 1, tzinfo=UTC))
+    assert found == expected
+
+
+def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -> None:
+    defined = {"baseline": 0.0, "target": 10.0, "unit": ""}
+    (told,) = warnings(-45.0, is_final=False, known=defined, key_result_id="k")
+    assert told.detail.startswith("-45 is -450% of the way from the baseline 0 to the target 10. It counts as it is")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "known", "expected"),
+    [
+        ("2026-Q4", ["2025-Q4", "2026-Q3", "Payments"], ["2026-Q3", "2025-Q4"]),
+        ("PAYMENTS", ["Payments", "Billing"], ["Payments"]),
+        ("pay", ["Payments", "Billing"], ["Payments"]),
+        ("zz", ["b", "a"], ["a", "b"]),
+        ("zz", [], []),
+        ("x" * 128, ["y"] * 10_000, ["y"]),
+    ],
+)
+def test_names_nearby_are_the_most_alike(wanted: str, known: list[str], expected: list[str]) -> None:
+    assert sorted(nearby(wanted, known)) == sorted(expected)
