@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-import msgspec
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from lakehouse.contracts import fields
+from lakehouse.contracts.text import fault_of_id
 from serving.published import Published
 
 LONGEST_ID = 128
@@ -20,10 +19,9 @@ def _storable(text: str) -> str:
 
 def _natural_key(text: str) -> str:
     """Check an id by the contracts' own rule, so that every way in agrees on it."""
-    try:
-        return msgspec.convert(text, fields.Id)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
+    if fault := fault_of_id(text):
+        raise ValueError(f"an id must hold nothing that nobody sees; this one {fault}")
+    return text
 
 
 # Natural keys of sources, and free text without blanks at the ends.
@@ -33,6 +31,7 @@ Id = Annotated[
     AfterValidator(_storable),
     AfterValidator(_natural_key),
 ]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_storable)]
 Text = Annotated[str, AfterValidator(_storable)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 

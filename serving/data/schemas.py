@@ -5,7 +5,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from serving.schemas import Answer, Id, Query
+from serving.schemas import Answer, Name, Query
 
 Status = Literal[
     "on_track",
@@ -21,7 +21,7 @@ Status = Literal[
 ]
 
 
-Names = Annotated[list[Id], Field(max_length=100)]
+Names = Annotated[list[Name], Field(max_length=100)]
 
 
 class ProgressQuery(Query):

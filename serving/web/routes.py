@@ -15,7 +15,7 @@ from serving.auth.tokens import LIFE, Audience
 from serving.data.names import KeyResultFilter
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
 from serving.holds import since_because
-from serving.schemas import Id
+from serving.schemas import Name
 from serving.services import Served
 from serving.strict import StrictRoute
 from serving.web.pages import Pages
@@ -27,7 +27,8 @@ sites = APIRouter(include_in_schema=False)  # their scripts send parameters of t
 
 Looking = Annotated[Identity, Depends(Visitor(Right.SEE_PAGES))]
 Shown = Annotated[int, Query(ge=1, le=SHOWN_MOST)]
-Names = Annotated[list[Id] | None, Query(max_length=100)]
+Names = Annotated[list[Name] | None, Query(max_length=100)]
+OneName = Annotated[Name | None, Query()]
 HOME, DOCS = "/", "/docs"
 
 
@@ -64,7 +65,11 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
 
 @router.get("/key-results/{key_result_id:path}")
 def key_result(
-    key_result_id: str, visitor: Looking, services: Served, pages: Rendered, cycle: Annotated[Id | None, Query()] = None
+    key_result_id: str,
+    visitor: Looking,
+    services: Served,
+    pages: Rendered,
+    cycle: OneName = None,
 ) -> Response:
     """Show a key result's trajectory, forecast and check-ins, in its current cycle or in the one asked for."""
     page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""), cycle)
