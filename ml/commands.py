@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.figures import percent
+
 if TYPE_CHECKING:
     from ml.evaluate import Report
     from ml.promote import Decision
@@ -113,7 +115,7 @@ def _simulation(text: str) -> tuple[str, int]:
 
 def _print_report(report: "Report") -> None:
     typer.echo(
-        f"{report.rows} check-ins of {report.key_results} key results, {report.achieved:.1%} of rows achieved.\n"
+        f"{report.rows} check-ins of {report.key_results} key results, {percent(report.achieved, decimals=1)} of rows achieved.\n"
         f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
     )
     for name, figures in report.figures.items():

@@ -8,6 +8,7 @@ import msgspec
 
 from lakehouse.contracts.text import fault_of_id, fault_of_name, normalised_id, normalised_name
 from lakehouse.errors import ContractViolation
+from lakehouse.figures import plain
 
 # float() would also take underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -81,7 +82,7 @@ def number_of(cells: dict[str, str], column: str) -> float:
         raise ContractViolation("bad_number", f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}.")
     number = float(text)
     if not math.isfinite(number) or abs(number) > LARGEST:
-        raise ContractViolation("out_of_range", f"{column} must lie within ±{LARGEST:g}, found {text[:_SHOWN]!r}.")
+        raise ContractViolation("out_of_range", f"{column} must lie within ±{plain(LARGEST)}, found {text[:_SHOWN]!r}.")
     return number
 
 
@@ -95,7 +96,7 @@ def ratio_of(cells: dict[str, str], column: str) -> float | None:
         return None
     ratio = number_of(cells, column)
     if not 0.0 <= ratio <= 1.0:
-        raise ContractViolation("out_of_range", f"{column} must be empty or lie between 0 and 1, found {ratio:g}.")
+        raise ContractViolation("out_of_range", f"{column} must be empty or lie between 0 and 1, found {plain(ratio)}.")
     return ratio
 
 

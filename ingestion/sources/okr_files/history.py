@@ -21,6 +21,7 @@ from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
 from lakehouse.contracts.text import normalised_name
 from lakehouse.errors import ContractViolation, PermanentError
+from lakehouse.figures import plain
 
 AFTER_CLOSING = timedelta(microseconds=1)  # a key result is carried on when the cycle before was closed
 
@@ -130,7 +131,9 @@ class History:
         told = self.check_ins.get((key_result_id, at))
         if told is not None:
             reason = "duplicate_check_in" if told == row else "conflicting_check_in"
-            message = f"A check-in of {at.isoformat()} stands in an earlier row, which is used (value {told.value:g})."
+            message = (
+                f"A check-in of {at.isoformat()} stands in an earlier row, which is used (value {plain(told.value)})."
+            )
             raise ContractViolation(reason, message)
         encode_fact(check_in_data(self.key_result_named(key_result_id), at, row), at)
 

@@ -8,6 +8,7 @@ from ingestion.sources.okr_files.format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import SMALLEST_GAIN
 from lakehouse.errors import ContractViolation
+from lakehouse.figures import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
         message = f"A cycle ends 1 to {LONGEST_DAYS} days after its start, found {row.cycle_start} to {row.cycle_end}."
         raise ContractViolation("bad_cycle", message)
     if abs(row.target - row.baseline) < SMALLEST_GAIN:
-        message = f"The target must differ from the baseline, found {row.target:g} for both: progress has no meaning."
+        message = (
+            f"The target must differ from the baseline, found {plain(row.target)} for both: progress has no meaning."
+        )
         raise ContractViolation("target_equals_baseline", message)
     return row
 
