@@ -115,7 +115,8 @@ def _simulation(text: str) -> tuple[str, int]:
 
 def _print_report(report: "Report") -> None:
     typer.echo(
-        f"{report.rows} check-ins of {report.key_results} key results, {percent(report.achieved, decimals=1)} of rows achieved.\n"
+        f"{report.rows} check-ins of {report.key_results} key results, "
+        f"{percent(report.achieved, decimals=1)} of rows achieved.\n"
         f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
     )
     for name, figures in report.figures.items():
