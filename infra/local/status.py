@@ -11,7 +11,7 @@ from infra.local.catalogue import SERVICES
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
-from lakehouse import publication, publication_hold
+from lakehouse import publication, publication_hold, quarantine
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
@@ -74,6 +74,7 @@ def publication_lines(settings: Settings) -> list[str]:
     dsn = settings.require("dsn_serving")
     try:
         published, held = publication.current(dsn), publication_hold.holds(dsn)
+        withheld, flagged = quarantine.withheld_count(dsn)
     except (OkrError, psycopg.Error):
         return ["The warehouse does not answer: what is published is not known."]
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
@@ -82,7 +83,8 @@ def publication_lines(settings: Settings) -> list[str]:
     else:
         at, as_of = (f"{each:%Y-%m-%d %H:%M:%S} UTC" for each in (published.published_at, published.data_as_of))
         first = f"Publication {published.publication_id} of {at}, data as of {as_of}."
-    return [first, *map(str, held)]
+    reviewed = f"{withheld} events are withheld, {flagged} flagged: see `okr quarantine list`."
+    return [first, *map(str, held), *([reviewed] if withheld or flagged else [])]
 
 
 def services(stack: Stack) -> list[ServiceStatus]:

@@ -11,7 +11,7 @@ class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
     """A key result's value at the event's `time`, in the key result's unit. `is_final` closes the key result.
 
     A second event with the same `check_in_id` corrects the first. `organisation_id` says whose key result is meant
-    where a source has only its own ids for it; in another organisation's the check-in is quarantined (ADR 12).
+    where a source has only its own ids for it; in another organisation's the check-in is quarantined (ADR 18).
     """
 
     check_in_id: Id

@@ -1,0 +1,85 @@
+"""Decisions on single events, as `okr quarantine` writes them."""
+
+import json
+from uuid import UUID, uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from lakehouse import quarantine
+from lakehouse.errors import PermanentError
+from lakehouse.quarantine.commands import app
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+
+FLAGGED, LOADED = UUID(int=1), UUID(int=2)
+FOUND = """
+CREATE TABLE marts.fct_reviewed_event AS
+SELECT
+    '00000000-0000-0000-0000-000000000001'::uuid AS event_id, 'implausible_progress' AS rule, 'r' AS reason,
+    'okr.check_in.recorded.v1' AS event_type, 'k' AS subject, now() AS occurred_at, now() AS logged_at,
+    NULL::text AS decision, NULL::text AS note, false AS is_withheld
+"""
+
+
+@pytest.fixture
+def warehouse(fresh_database: Settings) -> Settings:
+    """Two loaded events, of which the published marts list one."""
+    with connect(fresh_database.require("dsn_loader")) as connection:
+        for offset, event_id in enumerate((FLAGGED, LOADED)):
+            connection.execute(
+                "INSERT INTO raw.okr_user_events VALUES (0, %s, now(), %s, 'okr.page.viewed.v1', 's', 'u', now(), "
+                "now(), false, '{}')", (offset, event_id)
+            )  # fmt: skip
+    with connect(fresh_database.require("dsn_transform")) as connection:
+        connection.execute(FOUND)
+        connection.execute("GRANT SELECT ON marts.fct_reviewed_event TO okr_serving")
+    return fresh_database
+
+
+def kept(settings: Settings) -> list[tuple[object, ...]]:
+    with connect(settings.require("dsn_transform")) as connection:
+        return connection.execute(
+            "SELECT event_id, rule, decision, note, decided_by FROM ops.event_review ORDER BY 1"
+        ).fetchall()
+
+
+def test_a_decision_is_kept_under_the_rule_that_found_the_event(warehouse: Settings) -> None:
+    dsn = warehouse.require("dsn_transform")
+    quarantine.decide(dsn, [FLAGGED, LOADED], "withhold", by="ada", note="a slip")
+    assert kept(warehouse) == [
+        (FLAGGED, "implausible_progress", "withhold", "a slip", "ada"), (LOADED, "manual", "withhold", "a slip", "ada"),
+    ]  # fmt: skip
+    quarantine.decide(dsn, [FLAGGED], "release", by="bo", note=None)
+    assert kept(warehouse)[0] == (FLAGGED, "implausible_progress", "release", None, "bo")
+
+
+def test_an_id_that_was_never_loaded_is_refused_and_nothing_is_kept(warehouse: Settings) -> None:
+    with pytest.raises(PermanentError, match="Not in the warehouse"):
+        quarantine.decide(warehouse.require("dsn_transform"), [FLAGGED, uuid4()], "release", by="ada", note=None)
+    assert kept(warehouse) == []
+
+
+def test_an_analyst_and_the_api_decide_nothing(warehouse: Settings) -> None:
+    with connect(warehouse.require("dsn_serving")) as connection, pytest.raises(Exception, match="permission denied"):
+        connection.execute("DELETE FROM ops.event_review")
+    with connect(warehouse.require("dsn_analyst")) as connection, pytest.raises(Exception, match="permission denied"):
+        connection.execute("SELECT * FROM ops.event_review")
+
+
+def test_before_a_publication_lists_any_a_line_says_so(fresh_database: Settings) -> None:
+    with pytest.raises(PermanentError, match="Nothing is published yet"):
+        quarantine.reviewed_events(fresh_database.require("dsn_serving"))
+    assert quarantine.withheld_count(fresh_database.require("dsn_serving")) == (0, 0)
+
+
+def test_the_command_lists_and_decides(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.settings.load_settings", lambda: warehouse)
+    runner = CliRunner()
+    assert f"{FLAGGED}\tcounts\timplausible_progress\tr" in runner.invoke(app, ["list"]).stdout
+    assert runner.invoke(app, ["list", "--withheld"]).stdout == "No event is withheld.\n"
+    assert json.loads(runner.invoke(app, ["list", "--json"]).stdout)["rule"] == "implausible_progress"
+    decided = runner.invoke(app, ["withhold", str(FLAGGED), "--note", "wrong unit"])
+    assert decided.stdout == "withhold: 1 events. Marts follow with the next run of okr_etl_dag.\n"
+    assert kept(warehouse)[0][2:4] == ("withhold", "wrong unit")
+    assert runner.invoke(app, ["release", "no-uuid"]).exit_code == 2
