@@ -34,11 +34,10 @@ def isolate(state: Path) -> list[str]:
     `lakehouse.settings` decides which of them count.
     """
     kept = {name: value for name, value in os.environ.items() if _may_stay(name)}
-    remarks = []
-    for name in CERTIFICATES:
-        if name in kept and not Path(kept[name]).exists():
-            remarks.append(f"{name} names {kept[name]}, which does not exist, so it is ignored.")
-            del kept[name]
+    missing = [name for name in CERTIFICATES if name in kept and not Path(kept[name]).exists()]
+    remarks = [f"ignored {', '.join(missing)} from the environment: no such file or folder."] if missing else []
+    for name in missing:
+        del kept[name]
     _use_terminals_encoding(os.environ.get("PYTHONIOENCODING", ""))
     os.environ.clear()
     os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})

@@ -30,6 +30,10 @@ ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
 ALTER ROLE okr_serving SET statement_timeout = '30s';
+-- dbt's sessions, which take no limits from their profile; other clients of ours bring their own (lakehouse/warehouse.py).
+ALTER ROLE okr_transform SET statement_timeout = '30min';
+ALTER ROLE okr_transform SET lock_timeout = '5min';
+ALTER ROLE okr_transform SET idle_in_transaction_session_timeout = '15min';
 
 SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8''', name, owner)
 FROM (VALUES ('okr', 'okr_owner'), ('airflow', 'airflow'), ('mlflow', 'mlflow')) AS wanted (name, owner)

@@ -78,3 +78,9 @@ def test_a_user_id_without_a_name_is_told_before_initdb_runs(monkeypatch):
     monkeypatch.setattr("infra.local.unprivileged.os.geteuid", lambda: 54321)
     with pytest.raises(PermanentError, match=r"user id 54321 has no entry in /etc/passwd\. Add one"):
         unprivileged.require_name()
+
+
+def test_dbts_sessions_have_limits_though_their_profile_has_none(postgres: Settings) -> None:
+    with psycopg.connect(postgres.require("dsn_transform")) as transform:
+        limits = [transform.execute(f"SHOW {name}").fetchone() for name in ("statement_timeout", "lock_timeout")]
+    assert limits == [("30min",), ("5min",)]

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from ingestion import commands
 from ingestion.events import EncodedEvent
 from ingestion.producer import EventProducer
-from lakehouse.errors import RetryableError
+from lakehouse.errors import STOPPED_FOR_GOOD, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 
@@ -85,3 +85,10 @@ def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.Mo
     monkeypatch.setattr(commands.time, "monotonic", lambda: float(next(clock, 100)))
     commands._keep_running(work, drain=False)
     assert pauses == [1.0, 2.0, 4.0, 1.0]
+
+
+def test_an_exception_that_nobody_expected_ends_the_worker_so_that_the_supervisor_starts_it_again():
+    code = "from ingestion.commands import _keep_running; _keep_running(lambda stop: 1 / 0, drain=False)"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode not in (0, STOPPED_FOR_GOOD)
+    assert "ZeroDivisionError" in ended.stderr

@@ -30,6 +30,8 @@ ONE_PLACE = {
 }
 
 
+# po4erk91/thread-keeper issue 114: a daemon thread that ends by a BaseException is dead for good and nobody notices;
+# eHealthAfrica/aether pull 886: the API says it is well while a thread of it is dead.
 class Panic(BaseException):
     """As a library in Rust raises it: no Exception."""
 

@@ -101,6 +101,7 @@ def test_no_libpq_variable_of_the_environment_has_a_say(
     assert not [name for name in os.environ if name.startswith("PG")]
 
 
+# psycopg/psycopg2 issue 561, psycopg/psycopg issue 777: a query hangs for two hours after its connection was lost.
 def test_a_server_that_vanished_is_given_up_by_the_kernel(postgres: Settings) -> None:
     with connect(postgres.require("dsn_loader")) as connection:
         kernel = socket.socket(fileno=os.dup(connection.fileno()))
