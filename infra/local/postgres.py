@@ -32,8 +32,8 @@ SERVER_SETTINGS = {
     "maintenance_work_mem": "128MB",
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
-    # Nobody replicates this server: a table that is filled in the transaction that makes it goes to disk once, not to the
-    # log as well. Every model of a build is one.
+    # Nobody replicates this server: a table that is filled in the transaction that makes it, as every model of a build
+    # is, goes to disk once and not to the log as well.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
