@@ -1,14 +1,17 @@
 """A published organisation, a registry with two models, and the application on top: all real, all small."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 from pydantic import SecretStr
 
 from ingestion.events import EncodedEvent
 from lakehouse.settings import Settings
+from tests.serving.browser import CHROMIUM, FLAGS
 from tests.serving.client import Api, serving
 from tests.serving.marts import publish, register_two_models, simulated, strange
 
@@ -72,3 +75,19 @@ def api(running_api: Api) -> Api:
 def app_headers(api: Api) -> dict[str, str]:
     """The header of an app's token."""
     return api.headers("app")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """Debian's chromium, without a window."""
+    if not CHROMIUM.exists():
+        told = (
+            "Left out: Debian's chromium is missing. Install it by `apt-get install chromium` and run the tests again."
+        )
+        if os.environ.get("CI"):
+            pytest.fail(told)
+        pytest.skip(told)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()

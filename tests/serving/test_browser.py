@@ -1,35 +1,15 @@
 """The pages in a real browser, on a laptop and on a phone. Screenshots stand in SCREENSHOTS, where that is set."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.serving.browser import SCREENS, is_trouble, seen
 from tests.serving.client import Api
 from tests.serving.marts import STRANGE
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-SCREENS = {"laptop": (1280, 800), "phone": (390, 844)}
-
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        told = (
-            "Left out: Debian's chromium is missing. Install it by `apt-get install chromium` and run the tests again."
-        )
-        if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(params=SCREENS)
@@ -52,21 +32,6 @@ def page(request: pytest.FixtureRequest, chromium: Browser, api: Api) -> Iterato
     yield page
     context.close()
     assert not wrong
-
-
-def is_trouble(message: ConsoleMessage) -> bool:
-    """Whether the browser complains of more than a refused login."""
-    return message.type in {"error", "warning"} and "status of 401" not in message.text
-
-
-def seen(page: Page, name: str) -> None:
-    """Nothing is cut off at the side; keep a screenshot where somebody wants one."""
-    size = page.viewport_size
-    assert size is not None
-    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
-    if folder := os.environ.get("SCREENSHOTS"):
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=f"{folder}/{name}-{size['width']}.png", full_page=True)
 
 
 def test_a_lead_sees_the_scorecard_and_opens_a_key_result(page: Page) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from playwright.sync_api import Browser
 
 from ingestion.events import EncodedEvent, encode
 from lakehouse.contracts.check_in import CheckInRecorded
@@ -15,6 +16,7 @@ from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
+from tests.serving.browser import SCREENS, seen
 from tests.serving.client import Api, serving
 from tests.serving.conftest import NewDatabase
 from tests.serving.marts import AS_OF, publish
@@ -237,3 +239,26 @@ def test_a_check_in_of_what_is_over_says_that_it_should_be_closing(ending: Api) 
         "/v1/check-ins", json={"key_result_id": "archived", "value": 1.0}, headers=ending.headers()
     )
     assert [each["code"] for each in archived.json()["warnings"]] == ["archived"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_pages_of_what_ended_fit_the_screen(ending: Api, chromium: Browser, screen: str) -> None:
+    width, height = SCREENS[screen]
+    context = chromium.new_context(viewport={"width": width, "height": height}, base_url=str(ending.client.base_url))
+    tab = context.new_page()
+    tab.goto("/")
+    tab.get_by_label("User name").fill("lead")
+    tab.get_by_label("Password").fill(ending.settings.require("lead_password"))
+    tab.get_by_role("button", name="Log in").click()
+    for path, heading, name in (
+        ("/?show=500&archived=true", "Over, not closed yet", "endings"),
+        ("/?cycle=Q3", "How this cycle ended", "past-cycle"),
+        ("/key-results/carried", "Its cycles", "carried"),
+        ("/key-results/over", "Over, not closed yet", "over"),
+        ("/?cycle=zz", "Unknown name", "unknown"),
+    ):
+        tab.goto(path)
+        tab.get_by_role("heading", name=heading).wait_for()
+        seen(tab, name)
+    context.close()
