@@ -56,7 +56,7 @@ def staged(dbt: Any, new_log: Callable[[], Any]) -> dict[str, dict[str, Any]]:
         data = {name: value for name, value in orjson.loads(event.data).items() if name in given}
         log.replace(event, data=orjson.dumps(data))
     log.load(dbt.settings)
-    dbt.run("run", "--select", "path:models/staging")
+    dbt.run("run", "--select", "+path:models/staging")
     relations = {row["table_name"] for row in dbt.rows(
         "select table_name from information_schema.tables where table_schema = 'staging'"
     )}  # fmt: skip

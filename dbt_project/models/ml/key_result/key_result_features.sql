@@ -6,7 +6,8 @@
 {%- set moments = ref('int_key_result_moment') %}
 
 -- The trajectory as it was known, by days since the cycle's start: the baseline at day 0, then every check-in.
--- Of a check-in the version counts that was known then, not a correction that came later.
+-- Of a check-in the version counts that was known then, not a correction that came later. What was checked in on in a
+-- cycle that the key result had left by then is that cycle's.
 with point as (
     select
         moment.key_result_id,
@@ -22,7 +23,16 @@ with point as (
         and moment.as_of >= check_in.checked_in_at
         and moment.known_at >= check_in.recorded_at
         and (check_in.superseded_at is null or moment.known_at < check_in.superseded_at)
-    where not check_in.is_final
+    where
+        not check_in.is_final
+        and not exists (
+            select from {{ ref('int_key_result_cycle') }} as left_cycle
+            where
+                left_cycle.key_result_id = moment.key_result_id
+                and left_cycle.cycle_id <> moment.cycle_id
+                and left_cycle.ended_at <= moment.as_of
+                and left_cycle.ended_at > check_in.checked_in_at
+        )
     union all
     select key_result_id, as_of, 0.0, '-infinity', baseline, null, 0
     from {{ moments }} as moment
@@ -78,7 +88,12 @@ measured as (
         {%- endfor %}
     from {{ moments }} as moment
     inner join trajectory using (key_result_id, as_of)
-    where moment.as_of_kind = 'current' or trajectory.last_day >= moment.as_of_day
+    -- A forecast needs a check-in: of nothing known there is nothing to expect.
+    where
+        case moment.as_of_kind
+            when 'current' then trajectory.check_ins > 0
+            else trajectory.last_day >= moment.as_of_day
+        end
 ),
 
 logarithmic as (
