@@ -250,13 +250,11 @@ def test_what_is_archived_has_no_forecast_and_teaches_nothing(marts: Any) -> Non
     assert outcomes == [{"key_result_id": "archived-k5"}]
 
 
-def test_without_a_check_in_in_its_cycle_there_is_no_forecast(marts: Any) -> None:
-    rows = marts.rows(
-        "select key_result_id, value, check_ins from ml_build.key_result_features where as_of_kind = 'current'"
-    )
-    current = {row["key_result_id"]: row for row in rows}
-    assert not {"weighed-silent", "carried-unclosed"} & set(current)
-    assert (current["carried-k1"]["value"], current["carried-k1"]["check_ins"]) == (14.0, 2)
+def test_a_forecast_rests_on_the_check_ins_of_its_own_cycle(marts: Any) -> None:
+    query = "select key_result_id, cycle_id, value, check_ins from ml_build.key_result_features where as_of_kind = 'current'"
+    current = {row.pop("key_result_id"): row for row in marts.rows(query)}
+    assert current["carried-k1"] == {"cycle_id": "carried-q4", "value": 14.0, "check_ins": 2}
+    assert current["carried-unclosed"] == {"cycle_id": "carried-q4", "value": 0.0, "check_ins": 0}
 
 
 def test_a_key_result_carried_into_the_next_cycle_keeps_its_outcome_and_is_open_again(marts: Any) -> None:

@@ -88,12 +88,7 @@ measured as (
         {%- endfor %}
     from {{ moments }} as moment
     inner join trajectory using (key_result_id, as_of)
-    -- A forecast needs a check-in: of nothing known there is nothing to expect.
-    where
-        case moment.as_of_kind
-            when 'current' then trajectory.check_ins > 0
-            else trajectory.last_day >= moment.as_of_day
-        end
+    where moment.as_of_kind = 'current' or trajectory.last_day >= moment.as_of_day
 ),
 
 logarithmic as (
