@@ -251,7 +251,8 @@ def test_what_is_archived_has_no_forecast_and_teaches_nothing(marts: Any) -> Non
 
 
 def test_a_forecast_rests_on_the_check_ins_of_its_own_cycle(marts: Any) -> None:
-    query = "select key_result_id, cycle_id, value, check_ins from ml_build.key_result_features where as_of_kind = 'current'"
+    query = "select key_result_id, cycle_id, value, check_ins from ml_build.key_result_features "
+    query += "where as_of_kind = 'current'"
     current = {row.pop("key_result_id"): row for row in marts.rows(query)}
     assert current["carried-k1"] == {"cycle_id": "carried-q4", "value": 14.0, "check_ins": 2}
     assert current["carried-unclosed"] == {"cycle_id": "carried-q4", "value": 0.0, "check_ins": 0}
