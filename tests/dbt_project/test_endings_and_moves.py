@@ -1,191 +1,21 @@
-"""What ended, moved or came twice at one moment: each test has an organisation of its own in one log."""
+"""What ended, moved or came twice at one moment: the marts and the primary database say the same of the stories."""
 
 from collections.abc import Callable
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from ingestion.batch import Span
 from ingestion.state.store import StateStore
-from lakehouse.contracts.cycle import CycleClosed, CycleDefined
-from lakehouse.contracts.key_result import KeyResultArchived
-from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
-from lakehouse.contracts.organisation import OrganisationDefined
-from lakehouse.contracts.page import PageViewed
-from lakehouse.contracts.team import TeamArchived, TeamDefined
-from lakehouse.contracts.user import UserDeactivated, UserDefined
 from lakehouse.warehouse import connect
-
-AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
-Q3 = (date(2026, 7, 1), date(2026, 9, 30))
-Q4 = (date(2026, 10, 1), date(2026, 12, 31))
-BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
-
-
-def _at(month: int, day: int, hour: int = 9) -> datetime:
-    return datetime(2026, month, day, hour, tzinfo=UTC)
-
-
-class Organisation:
-    """One organisation of the log: teams a and b, cycles q3 and q4; every id begins with its name."""
-
-    def __init__(self, log: Any, name: str) -> None:
-        self.log, self.name = log, name
-        log.add(OrganisationDefined(organisation_id=name, name=f"Org {name}"), BEGUN)
-        self.team("a")
-        self.team("b")
-        self.cycle("q3", *Q3)
-        self.cycle("q4", *Q4)
-
-    def __call__(self, short: str) -> str:
-        return f"{self.name}-{short}"
-
-    def team(self, team: str, name: str | None = None, at: datetime = BEGUN) -> None:
-        name = name or f"{self.name} team {team}"
-        self.log.add(TeamDefined(team_id=self(team), organisation_id=self.name, name=name), at)
-
-    def cycle(self, cycle: str, start: date, end: date, at: datetime = BEGUN) -> None:
-        defined = CycleDefined(
-            cycle_id=self(cycle), organisation_id=self.name, name=self(cycle), starts_on=start, ends_on=end
-        )
-        self.log.add(defined, at)
-
-    def objective(self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN) -> None:
-        defined = ObjectiveDefined(
-            objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=f"{objective} of {team}"
-        )
-        self.log.add(defined, at)
-
-    def key_result(self, key_result: str, objective: str, at: datetime = BEGUN, **fields: Any) -> Any:
-        fields = {"baseline": 0.0, "target": 10.0} | fields
-        return self.log.key_result(self(key_result), objective_id=self(objective), at=at, **fields)
-
-    def check_in(self, key_result: str, value: float, at: datetime, **fields: Any) -> None:
-        self.log.check_in(self(key_result), value, at, **fields)
-
-
-def _archived(log: Any) -> None:
-    org = Organisation(log, "archived")
-    for objective in ("kept", "given-up", "revived"):
-        org.objective(objective)
-    for number, objective in enumerate(("kept", "kept", "given-up", "revived", "kept", "kept"), start=1):
-        org.key_result(f"k{number}", objective)
-    org.check_in("k1", 8.0, _at(11, 10))
-    org.check_in("k2", 0.5, _at(11, 10))
-    org.check_in("k4", 8.0, _at(11, 10))
-    log.add(KeyResultArchived(key_result_id=org("k2"), reason="entered by mistake"), _at(11, 20))
-    log.add(ObjectiveArchived(objective_id=org("given-up"), reason="given up"), _at(11, 20))
-    log.add(ObjectiveArchived(objective_id=org("revived")), _at(11, 12))
-    org.objective("revived", at=_at(11, 15))
-    org.check_in("k5", 8.0, _at(11, 10), is_final=True)
-    log.add(KeyResultArchived(key_result_id=org("k5")), _at(11, 12))  # after its closing
-    log.add(KeyResultArchived(key_result_id=org("k6")), _at(11, 12))
-    org.check_in("k6", 8.0, _at(11, 14), is_final=True)  # closed after it was archived
-
-
-def _carried(log: Any) -> None:
-    org = Organisation(log, "carried")
-    org.objective("o3", "q3")
-    org.objective("o4", "q4")
-    org.key_result("k1", "o3")
-    org.check_in("k1", 4.0, _at(8, 10), confidence=0.6)
-    org.check_in("k1", 8.0, _at(10, 2), is_final=True)
-    org.key_result("k1", "o4", _at(10, 3), baseline=8.0, target=20.0, title="carried over")
-    org.check_in("k1", 9.0, _at(10, 20))
-    org.check_in("k1", 14.0, _at(11, 20))
-    # Never closed: over in the third quarter, open in the fourth. Planned by mistake in the third: there it is nowhere.
-    for name in ("unclosed", "mistaken"):
-        org.key_result(name, "o3")
-    org.check_in("unclosed", 5.0, _at(9, 1))
-    org.key_result("unclosed", "o4", _at(10, 4))
-    org.check_in("mistaken", 5.0, _at(8, 1))
-    org.key_result("mistaken", "o4", _at(8, 15))
-
-
-def _moved(log: Any) -> None:
-    org = Organisation(log, "moved")
-    org.objective("o1")
-    org.key_result("k1", "o1", owner_user_id="moved-ada")
-    for user_team, at in (("a", BEGUN), ("b", _at(11, 2, 8))):
-        ada = UserDefined(user_id="moved-ada", name="Ada", email="moved@example.org", team_id=org(user_team))
-        log.add(ada, at)
-    for number, day in enumerate((6, 13, 20, 27)):
-        org.check_in("k1", 0.6 + 0.7 * number, _at(10, day), user_id="moved-ada")
-    org.objective("o1", team="b", at=_at(11, 2, 8))
-    for number, day in enumerate((3, 10, 17, 24)):
-        org.check_in("k1", 3.3 + 0.7 * number, _at(11, day), user_id="moved-ada")
-    org.team("a", "renamed", at=_at(10, 20, 8))
-
-
-def _dissolved(log: Any) -> None:
-    org = Organisation(log, "dissolved")
-    for team in ("a", "b", "c"):
-        org.team(team)
-        org.objective(f"of-{team}", team=team)
-        org.key_result(f"k-{team}", f"of-{team}")
-    org.objective("past-of-a", "q3")
-    org.key_result("past", "past-of-a")
-    org.check_in("past", 8.0, _at(9, 30), is_final=True)
-    log.add(TeamArchived(team_id=org("a"), successor_team_id=org("b")), _at(11, 1))
-    log.add(TeamArchived(team_id=org("c")), _at(11, 1))
-    log.add(UserDefined(user_id="gone", name="Gone", email="gone@example.org", team_id=org("a")), BEGUN)
-    log.add(PageViewed(user_id="gone", page="home"), _at(11, 5))
-    log.add(UserDeactivated(user_id="gone"), _at(11, 6))
-
-
-def _closed_cycle(log: Any) -> None:
-    org = Organisation(log, "closed")
-    org.objective("o3", "q3")
-    for name in ("unclosed", "silent", "final", "corrected", "late"):
-        org.key_result(name, "o3")
-    org.check_in("unclosed", 8.0, _at(9, 20))
-    org.check_in("final", 9.0, _at(9, 30), is_final=True)
-    org.check_in("final", 1.0, _at(10, 2))  # after its closing, before the cycle's: changes nothing
-    org.check_in("corrected", 2.0, _at(9, 30), is_final=True)
-    org.check_in("late", 2.0, _at(9, 10))
-    org.check_in("late", 8.0, _at(9, 20), log={"logged_at": _at(10, 20)})  # happened before, came after
-    log.add(CycleClosed(cycle_id=org("q3")), _at(10, 10))
-    org.check_in("corrected", 7.5, _at(10, 12))
-
-
-def _tied(log: Any) -> None:
-    org = Organisation(log, "tied")
-    org.objective("o1")
-    for number in range(6):
-        org.key_result(f"f{number}", "o1")
-    moment = _at(10, 5)
-    first = org.key_result("k1", "o1", moment, target=20.0)
-    second = log.key_result(
-        org("k1"), at=moment, objective_id=org("o1"), target=30.0, baseline=0.0, title="sent a second later"
-    )
-    # Another partition, a lower offset, a lower id: only the time of the log says that it came later.
-    for event, partition, offset, seconds, low in ((first, 0, 10**6, 1, "f"), (second, 3, 10**6 - 1, 2, "0")):
-        place = {"partition": partition, "offset": offset, "logged_at": moment + timedelta(seconds=seconds)}
-        identity = {"event_id": UUID(f"01a10b13-a800-7{low * 3}-8000-000000000000")}
-        log.replace(event, **place, **identity)
-    org.check_in("k1", 15.0, _at(11, 10))
-
-
-def _weighed(log: Any) -> None:
-    org = Organisation(log, "weighed")
-    org.objective("o1")
-    for name, value in (("k1", 10.0), ("k2", 0.0)):
-        org.key_result(name, "o1")
-        org.check_in(name, value, _at(11, 10), is_final=True)
-    log.without(org("k1"), "weight")
-    org.objective("o-b", team="b")
-    org.key_result("silent", "o-b")
-    org.team("c", "weighed team b")
+from tests.dbt_project.stories import Q3, moment, tell_all
 
 
 @pytest.fixture(scope="module")
 def log(new_log: Callable[[], Any]) -> Any:
     log = new_log()
-    for story in (_archived, _carried, _moved, _dissolved, _closed_cycle, _tied, _weighed):
-        story(log)
-    log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)
+    tell_all(log)
     return log
 
 
@@ -262,9 +92,9 @@ def test_a_key_result_carried_into_the_next_cycle_keeps_its_outcome_and_is_open_
     past, present = _scorecard(marts, "carried-k1")
     assert (past["cycle_id"], past["status"], past["final_score"]) == ("carried-q3", "achieved", 0.8)
     assert (past["baseline"], past["target"], past["check_in_count"]) == (0.0, 10.0, 2)
-    assert (past["is_current_cycle"], past["ended_at"]) == (False, _at(10, 3))
+    assert (past["is_current_cycle"], past["ended_at"]) == (False, moment(10, 3))
     assert (present["cycle_id"], present["is_closed"], present["progress_ratio"]) == ("carried-q4", False, 0.5)
-    assert (present["title"], present["status"], present["opened_at"]) == ("carried over", "on_track", _at(10, 3))
+    assert (present["title"], present["status"], present["opened_at"]) == ("carried over", "on_track", moment(10, 3))
     assert marts.row("select attainment_ratio from mart_team_scorecard where cycle_id = 'carried-q3'") == {
         "attainment_ratio": 0.8
     }
@@ -341,11 +171,11 @@ def test_a_dissolved_team_hands_on_what_is_open_and_keeps_what_it_closed(marts: 
     )
     assert marts.rows(october) == [{"team_id": "dissolved-a"}]
     team = marts.row("select archived_at, successor_team_id from dim_team where team_id = 'dissolved-a'")
-    assert team == {"archived_at": _at(11, 1), "successor_team_id": "dissolved-b"}
+    assert team == {"archived_at": moment(11, 1), "successor_team_id": "dissolved-b"}
 
 
 def test_a_deactivated_user_is_marked_and_what_they_did_stays(marts: Any) -> None:
-    assert marts.row("select deactivated_at from dim_user where user_id = 'gone'") == {"deactivated_at": _at(11, 6)}
+    assert marts.row("select deactivated_at from dim_user where user_id = 'gone'") == {"deactivated_at": moment(11, 6)}
     assert marts.row("select team_id, page_view_count from fct_user_activity_daily where user_id = 'gone'") == {
         "team_id": "dissolved-b",
         "page_view_count": 1,
@@ -362,11 +192,11 @@ def test_a_closed_cycle_closes_what_is_in_it_and_later_check_ins_correct_it(mart
         "corrected": ("achieved", 7.5),
         "late": ("achieved", 8.0),
     }
-    assert found["unclosed"]["final_at"] == _at(10, 10)
-    assert found["corrected"]["final_at"] == _at(10, 12)
+    assert found["unclosed"]["final_at"] == moment(10, 10)
+    assert found["corrected"]["final_at"] == moment(10, 12)
     known = marts.row("select known_at from ml_build.key_result_outcome where key_result_id = 'closed-late'")
-    assert known == {"known_at": _at(10, 20)}
-    assert marts.row("select closed_at from dim_cycle where cycle_id = 'closed-q3'") == {"closed_at": _at(10, 10)}
+    assert known == {"known_at": moment(10, 20)}
+    assert marts.row("select closed_at from dim_cycle where cycle_id = 'closed-q3'") == {"closed_at": moment(10, 10)}
 
 
 def test_of_two_definitions_of_one_moment_the_one_that_was_logged_later_holds(marts: Any) -> None:
@@ -434,4 +264,4 @@ def test_the_primary_database_says_the_same_of_every_key_result_and_cycle(marts:
     assert (okrs["carried-k1"], okrs["tied-k1"], okrs["dissolved-k-c"]) == ("in_progress", "in_progress", "archived")
     assert live["carried-q3"] == pytest.approx((0.8 + 0.5) / 2)
     assert live["archived-q4"] == pytest.approx(0.8)
-    assert gone == [(_at(11, 6),)]
+    assert gone == [(moment(11, 6),)]

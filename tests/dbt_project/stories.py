@@ -1,0 +1,182 @@
+"""Stories of what ends, moves or comes twice at one moment; each has an organisation of its own in one log."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from lakehouse.contracts.cycle import CycleClosed, CycleDefined
+from lakehouse.contracts.key_result import KeyResultArchived
+from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
+from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.page import PageViewed
+from lakehouse.contracts.team import TeamArchived, TeamDefined
+from lakehouse.contracts.user import UserDeactivated, UserDefined
+
+AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
+Q3 = (date(2026, 7, 1), date(2026, 9, 30))
+Q4 = (date(2026, 10, 1), date(2026, 12, 31))
+BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
+
+
+def moment(month: int, day: int, hour: int = 9) -> datetime:
+    """Return a moment of 2026, UTC."""
+    return datetime(2026, month, day, hour, tzinfo=UTC)
+
+
+class Organisation:
+    """One organisation of the log: teams a and b, cycles q3 and q4; every id begins with its name."""
+
+    def __init__(self, log: Any, name: str) -> None:
+        self.log, self.name = log, name
+        log.add(OrganisationDefined(organisation_id=name, name=f"Org {name}"), BEGUN)
+        self.team("a")
+        self.team("b")
+        self.cycle("q3", *Q3)
+        self.cycle("q4", *Q4)
+
+    def __call__(self, short: str) -> str:
+        return f"{self.name}-{short}"
+
+    def team(self, team: str, name: str | None = None, at: datetime = BEGUN) -> None:
+        name = name or f"{self.name} team {team}"
+        self.log.add(TeamDefined(team_id=self(team), organisation_id=self.name, name=name), at)
+
+    def cycle(self, cycle: str, start: date, end: date, at: datetime = BEGUN) -> None:
+        defined = CycleDefined(
+            cycle_id=self(cycle), organisation_id=self.name, name=self(cycle), starts_on=start, ends_on=end
+        )
+        self.log.add(defined, at)
+
+    def objective(self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN) -> None:
+        defined = ObjectiveDefined(
+            objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=f"{objective} of {team}"
+        )
+        self.log.add(defined, at)
+
+    def key_result(self, key_result: str, objective: str, at: datetime = BEGUN, **fields: Any) -> Any:
+        fields = {"baseline": 0.0, "target": 10.0} | fields
+        return self.log.key_result(self(key_result), objective_id=self(objective), at=at, **fields)
+
+    def check_in(self, key_result: str, value: float, at: datetime, **fields: Any) -> None:
+        self.log.check_in(self(key_result), value, at, **fields)
+
+
+def archived(log: Any) -> None:
+    org = Organisation(log, "archived")
+    for objective in ("kept", "given-up", "revived"):
+        org.objective(objective)
+    for number, objective in enumerate(("kept", "kept", "given-up", "revived", "kept", "kept"), start=1):
+        org.key_result(f"k{number}", objective)
+    org.check_in("k1", 8.0, moment(11, 10))
+    org.check_in("k2", 0.5, moment(11, 10))
+    org.check_in("k4", 8.0, moment(11, 10))
+    log.add(KeyResultArchived(key_result_id=org("k2"), reason="entered by mistake"), moment(11, 20))
+    log.add(ObjectiveArchived(objective_id=org("given-up"), reason="given up"), moment(11, 20))
+    log.add(ObjectiveArchived(objective_id=org("revived")), moment(11, 12))
+    org.objective("revived", at=moment(11, 15))
+    org.check_in("k5", 8.0, moment(11, 10), is_final=True)
+    log.add(KeyResultArchived(key_result_id=org("k5")), moment(11, 12))  # after its closing
+    log.add(KeyResultArchived(key_result_id=org("k6")), moment(11, 12))
+    org.check_in("k6", 8.0, moment(11, 14), is_final=True)  # closed after it was archived
+
+
+def carried(log: Any) -> None:
+    org = Organisation(log, "carried")
+    org.objective("o3", "q3")
+    org.objective("o4", "q4")
+    org.key_result("k1", "o3")
+    org.check_in("k1", 4.0, moment(8, 10), confidence=0.6)
+    org.check_in("k1", 8.0, moment(10, 2), is_final=True)
+    org.key_result("k1", "o4", moment(10, 3), baseline=8.0, target=20.0, title="carried over")
+    org.check_in("k1", 9.0, moment(10, 20))
+    org.check_in("k1", 14.0, moment(11, 20))
+    # Never closed: over in the third quarter, open in the fourth. Planned by mistake in the third: there it is nowhere.
+    for name in ("unclosed", "mistaken"):
+        org.key_result(name, "o3")
+    org.check_in("unclosed", 5.0, moment(9, 1))
+    org.key_result("unclosed", "o4", moment(10, 4))
+    org.check_in("mistaken", 5.0, moment(8, 1))
+    org.key_result("mistaken", "o4", moment(8, 15))
+
+
+def moved(log: Any) -> None:
+    org = Organisation(log, "moved")
+    org.objective("o1")
+    org.key_result("k1", "o1", owner_user_id="moved-ada")
+    for user_team, at in (("a", BEGUN), ("b", moment(11, 2, 8))):
+        ada = UserDefined(user_id="moved-ada", name="Ada", email="moved@example.org", team_id=org(user_team))
+        log.add(ada, at)
+    for number, day in enumerate((6, 13, 20, 27)):
+        org.check_in("k1", 0.6 + 0.7 * number, moment(10, day), user_id="moved-ada")
+    org.objective("o1", team="b", at=moment(11, 2, 8))
+    for number, day in enumerate((3, 10, 17, 24)):
+        org.check_in("k1", 3.3 + 0.7 * number, moment(11, day), user_id="moved-ada")
+    org.team("a", "renamed", at=moment(10, 20, 8))
+
+
+def dissolved(log: Any) -> None:
+    org = Organisation(log, "dissolved")
+    for team in ("a", "b", "c"):
+        org.team(team)
+        org.objective(f"of-{team}", team=team)
+        org.key_result(f"k-{team}", f"of-{team}")
+    org.objective("past-of-a", "q3")
+    org.key_result("past", "past-of-a")
+    org.check_in("past", 8.0, moment(9, 30), is_final=True)
+    log.add(TeamArchived(team_id=org("a"), successor_team_id=org("b")), moment(11, 1))
+    log.add(TeamArchived(team_id=org("c")), moment(11, 1))
+    log.add(UserDefined(user_id="gone", name="Gone", email="gone@example.org", team_id=org("a")), BEGUN)
+    log.add(PageViewed(user_id="gone", page="home"), moment(11, 5))
+    log.add(UserDeactivated(user_id="gone"), moment(11, 6))
+
+
+def closed_cycle(log: Any) -> None:
+    org = Organisation(log, "closed")
+    org.objective("o3", "q3")
+    for name in ("unclosed", "silent", "final", "corrected", "late"):
+        org.key_result(name, "o3")
+    org.check_in("unclosed", 8.0, moment(9, 20))
+    org.check_in("final", 9.0, moment(9, 30), is_final=True)
+    org.check_in("final", 1.0, moment(10, 2))  # after its closing, before the cycle's: changes nothing
+    org.check_in("corrected", 2.0, moment(9, 30), is_final=True)
+    org.check_in("late", 2.0, moment(9, 10))
+    org.check_in("late", 8.0, moment(9, 20), log={"logged_at": moment(10, 20)})  # happened before, came after
+    log.add(CycleClosed(cycle_id=org("q3")), moment(10, 10))
+    org.check_in("corrected", 7.5, moment(10, 12))
+
+
+def tied(log: Any) -> None:
+    org = Organisation(log, "tied")
+    org.objective("o1")
+    for number in range(6):
+        org.key_result(f"f{number}", "o1")
+    tie = moment(10, 5)
+    first = org.key_result("k1", "o1", tie, target=20.0)
+    second = log.key_result(
+        org("k1"), at=tie, objective_id=org("o1"), target=30.0, baseline=0.0, title="sent a second later"
+    )
+    # Another partition, a lower offset, a lower id: only the time of the log says that it came later.
+    for event, partition, offset, seconds, low in ((first, 0, 10**6, 1, "f"), (second, 3, 10**6 - 1, 2, "0")):
+        place = {"partition": partition, "offset": offset, "logged_at": tie + timedelta(seconds=seconds)}
+        identity = {"event_id": UUID(f"01a10b13-a800-7{low * 3}-8000-000000000000")}
+        log.replace(event, **place, **identity)
+    org.check_in("k1", 15.0, moment(11, 10))
+
+
+def weighed(log: Any) -> None:
+    org = Organisation(log, "weighed")
+    org.objective("o1")
+    for name, value in (("k1", 10.0), ("k2", 0.0)):
+        org.key_result(name, "o1")
+        org.check_in(name, value, moment(11, 10), is_final=True)
+    log.without(org("k1"), "weight")
+    org.objective("o-b", team="b")
+    org.key_result("silent", "o-b")
+    org.team("c", "weighed team b")
+
+
+def tell_all(log: Any) -> None:
+    """Append all stories, and the moment that the data is of."""
+    for story in (archived, carried, moved, dissolved, closed_cycle, tied, weighed):
+        story(log)
+    log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)
