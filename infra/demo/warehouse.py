@@ -16,12 +16,24 @@ Offsets = Mapping[str, Mapping[str, int]]
 
 
 def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return the rows of `<query>.sql` beside this module."""
+    """Return the rows of `<query>.sql` beside this module.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+        StepFailed: it refuses the query.
+    """
     with (
         connect(dsn, application="okr-demo", autocommit=True) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
-        return cursor.execute(read_sql("infra.demo", query).encode(), values).fetchall()
+        try:
+            return cursor.execute(read_sql("infra.demo", query).encode(), values).fetchall()
+        except psycopg.Error as error:
+            what = str(error).strip().splitlines()[0]
+            raise StepFailed(
+                f"the warehouse refused the demo's {query}.sql: {what}", log="<state>/logs/postgres.log",
+                mend="a stack that was started by another version of the project: `okr down`, then the same command.",
+            ) from error  # fmt: skip
 
 
 def covers(published: Offsets, wanted: Mapping[str, int]) -> bool:
@@ -62,12 +74,8 @@ def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log:
     """
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        try:
-            if rows(settings.require("dsn_analyst"), "check_in", {"check_in_id": check_in_id}):
-                return time.monotonic()
-        except psycopg.Error:
-            if time.monotonic() > deadline:
-                raise
+        if rows(settings.require("dsn_analyst"), "check_in", {"check_in_id": check_in_id}):
+            return time.monotonic()
         time.sleep(0.5)
     raise StepFailed(
         f"the check-in {check_in_id} was not in marts.fct_check_in after {limit_s:.0f} s", log=log,
