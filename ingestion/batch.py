@@ -32,7 +32,7 @@ class Limits:
     rows: int = 80_000
     megabytes: float = 64.0
     seconds: float = 1.0
-    idle_seconds: float = 1.0
+    idle_seconds: float = 0.2  # a lone event need not wait for the rest of the second
 
 
 class Batch:

@@ -47,7 +47,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "API__SECRET_KEY": stack.env["OKR_AIRFLOW_API_SECRET"],
         "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],
         # By default one second passes between two looks at what may run next: most of the wait between two tasks.
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
         # A killed scheduler's tasks are taken up again once its last heartbeat is 30 s old. The scheduler that replaces
         # it looks at its start, which is too early, and by default then only every five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
