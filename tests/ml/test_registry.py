@@ -1,3 +1,4 @@
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,7 +8,7 @@ from pydantic import SecretStr
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
-from ml import registry
+from ml import promote, registry
 from ml.model import ForecastModel, IncompatibleModel, load_model
 from ml.recipe import Recipe
 from ml.registry_store import client
@@ -176,3 +177,12 @@ def test_two_first_trainings_at_once_both_register(
 def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) -> None:
     with pytest.raises(PermanentError, match=r"MLflow refuses: .*`okr forecast models`"), client(settings) as mlflow:
         mlflow.set_registered_model_alias("nothing", "champion", "1")
+
+
+def test_a_champion_whose_files_are_gone_hinders_no_promotion(settings: Settings, model: ForecastModel) -> None:
+    registry.set_champion(settings, register(settings, model))
+    shutil.rmtree(settings.mlflow_artifacts)
+    assert registry.resolve(settings, "champion") == "1"
+    assert promote._champion(settings) is None
+    with pytest.raises(PermanentError, match=r"The files of version 1 .* are gone"):
+        registry.load(settings)
