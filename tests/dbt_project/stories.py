@@ -1,9 +1,11 @@
 """Stories of what ends, moves or comes twice at one moment; each has an organisation of its own in one log."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from ingestion.sources.okr_files.history import history_facts, read_history
 from lakehouse.contracts.cycle import CycleClosed, CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
@@ -173,6 +175,25 @@ def weighed(log: Any) -> None:
     org.objective("o-b", team="b")
     org.key_result("silent", "o-b")
     org.team("c", "weighed team b")
+
+
+def imported(log: Any, folder: Path) -> None:
+    """Tell the story of cases/case-02: a CSV with one key result in two cycles, closed after the first of them."""
+    header = "key_result_id,organisation,team,owner_email,cycle,cycle_start,cycle_end,objective,key_result,unit"
+    team = "imported-k1,imported,Payments,,"
+    (folder / "key_results.csv").write_text(
+        f"{header},baseline,target\n{team}q4,2026-10-01,2026-12-31,Be reliable,Raise the NPS further,points,18,30\n"
+        f"{team}q3,2026-07-01,2026-09-30,Be reliable,Raise the NPS,points,10,20\n"
+    )
+    (folder / "check_ins.csv").write_text(
+        "key_result_id,checked_in_at,value,confidence,note\nimported-k1,2026-08-03T09:00:00Z,14,0.6,\n"
+        "imported-k1,2026-10-02T09:00:00Z,18,,final value\nimported-k1,2026-10-20T09:00:00Z,19,0.5,\n"
+        "imported-k1,2026-11-20T09:00:00Z,21,0.5,\n"
+    )
+    rejected: list[Any] = []
+    for at, fact in history_facts(read_history(folder, now=AS_OF, reject=rejected.append)):
+        log.add(fact, at, logged_at=AS_OF - timedelta(hours=1), recorded_at=at, assumed=True)
+    assert rejected == []
 
 
 def tell_all(log: Any) -> None:

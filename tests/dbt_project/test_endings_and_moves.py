@@ -9,13 +9,14 @@ import pytest
 from ingestion.batch import Span
 from ingestion.state.store import StateStore
 from lakehouse.warehouse import connect
-from tests.dbt_project.stories import Q3, moment, tell_all
+from tests.dbt_project.stories import Q3, imported, moment, tell_all
 
 
 @pytest.fixture(scope="module")
-def log(new_log: Callable[[], Any]) -> Any:
+def log(new_log: Callable[[], Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
     log = new_log()
     tell_all(log)
+    imported(log, tmp_path_factory.mktemp("imported"))
     return log
 
 
@@ -105,6 +106,14 @@ def test_a_key_result_carried_into_the_next_cycle_keeps_its_outcome_and_is_open_
         ("carried-q3", *Q3),
         ("carried-q4", date(2026, 10, 3), date(2026, 11, 24)),
     ]
+
+
+def test_a_file_that_carries_a_key_result_on_closes_it_in_the_cycle_before(marts: Any) -> None:
+    past, present = _scorecard(marts, "imported-k1")
+    assert (past["cycle_id"], past["status"], past["final_score"]) == ("imported/q3", "achieved", 0.8)
+    assert (past["baseline"], past["target"], past["check_in_count"]) == (10.0, 20.0, 2)
+    assert (present["cycle_id"], present["is_closed"], present["progress_ratio"]) == ("imported/q4", False, 0.25)
+    assert (present["title"], present["check_in_count"]) == ("Raise the NPS further", 2)
 
 
 def test_an_unclosed_key_result_awaits_its_closing_in_the_cycle_that_it_was_in_at_the_end(marts: Any) -> None:
