@@ -22,9 +22,9 @@ objective AS (
         AND EXISTS (SELECT FROM dissolved AS changed WHERE changed.entity_id = any(%(teams)s::text []))
 )
 
-SELECT subject
-FROM app.newest_event
-WHERE event_type = 'okr.key_result.defined.v1' AND subject = any(%(key_results)s::text [])
+SELECT entity_id
+FROM app.event
+WHERE event_type = 'okr.key_result.defined.v1' AND entity_id = any(%(key_results)s::text [])
 UNION
 SELECT subject
 FROM app.newest_event

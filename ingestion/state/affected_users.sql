@@ -1,12 +1,19 @@
--- Users whose row may change: those defined anew, and all who share an e-mail address with them, now or before.
+-- Users whose row may change: those defined, those of a team, and all who share an e-mail address with them, now or
+-- before.
 WITH addresses AS (
     SELECT data ->> 'email' AS email
     FROM app.newest_event
-    WHERE event_type = 'okr.user.defined.v1' AND subject = any(%(users)s)
+    WHERE event_type = 'okr.user.defined.v1' AND subject = any(%(users)s::text [])
     UNION
     SELECT email
     FROM app.users
-    WHERE source_user_id = any(%(users)s)
+    WHERE source_user_id = any(%(users)s::text [])
+    UNION
+    SELECT kept.data ->> 'email'
+    FROM app.event AS defined
+    INNER JOIN app.newest_event AS kept
+        ON defined.entity_id = kept.subject AND kept.event_type = 'okr.user.defined.v1'
+    WHERE defined.event_type = 'okr.user.defined.v1' AND defined.data ->> 'team_id' = any(%(teams)s)
 )
 
 SELECT subject

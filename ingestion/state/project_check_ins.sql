@@ -24,7 +24,7 @@ kept AS (
         event.kafka_partition,
         event.kafka_offset
     FROM unnest(%(ids)s::text []) AS named (entity_id)
-    INNER JOIN app.event AS event
+    INNER JOIN app.counted_event AS event
         ON named.entity_id = event.entity_id AND event.event_type = 'okr.check_in.recorded.v1'
     ORDER BY event.entity_id, event.position DESC
     ON CONFLICT (check_in_id) DO UPDATE

@@ -12,7 +12,7 @@ SELECT DISTINCT ON (event.event_type, event.entity_id)
     event.data,
     min(event.occurred_at) OVER (PARTITION BY event.event_type, event.entity_id)
 FROM unnest(%(event_types)s::text [], %(entity_ids)s::text []) AS named (event_type, entity_id)
-INNER JOIN app.event AS event USING (event_type, entity_id)
+INNER JOIN app.counted_event AS event USING (event_type, entity_id)
 ORDER BY event.event_type, event.entity_id, event.occurred_at DESC, event.position DESC
 ON CONFLICT (event_type, subject) DO UPDATE
 SET

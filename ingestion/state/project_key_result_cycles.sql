@@ -19,7 +19,7 @@ key_result AS (
             event.occurred_at,
             event.data
         FROM named
-        INNER JOIN app.event AS event
+        INNER JOIN app.counted_event AS event
             ON named.key_result_id = event.entity_id AND event.event_type = 'okr.key_result.defined.v1'
         ORDER BY event.entity_id, event.occurred_at, event.position DESC
     ) AS defined
@@ -39,7 +39,7 @@ objective AS (
             event.occurred_at,
             event.data
         FROM (SELECT DISTINCT data ->> 'objective_id' AS objective_id FROM key_result) AS named
-        INNER JOIN app.event AS event
+        INNER JOIN app.counted_event AS event
             ON named.objective_id = event.entity_id AND event.event_type = 'okr.objective.defined.v1'
         ORDER BY event.entity_id, event.occurred_at, event.position DESC
     ) AS defined

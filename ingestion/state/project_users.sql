@@ -1,25 +1,51 @@
--- An e-mail address belongs to one user at a time: the newest definition has it. Whoever had it before keeps a place
--- holder under .invalid, a domain that never exists (RFC 2606), until the address is theirs again.
-WITH ranked AS (
+-- An e-mail address belongs to one user at a time: to one of the organisation that used it first, there to the newest
+-- definition. Whoever else has it keeps a place holder under .invalid, a domain that never exists (RFC 2606), until the
+-- address is theirs again.
+WITH named AS (
     SELECT
+        named.subject,
         named.user_id,
-        kept.subject,
         kept.data,
         kept.occurred_at,
+        kept.position,
         kept.kafka_offset,
         kept.first_occurred_at,
-        ending.ended_at AS deactivated_at,
-        row_number() OVER (PARTITION BY kept.data ->> 'email' ORDER BY
-            kept.occurred_at DESC, kept.position DESC
-        ) AS email_claim,
-        row_number() OVER (PARTITION BY named.user_id ORDER BY
-            kept.occurred_at DESC, kept.position DESC
-        ) AS id_claim
+        team.data ->> 'organisation_id' AS organisation_id,
+        first_value(team.data ->> 'organisation_id') OVER (
+            PARTITION BY kept.data ->> 'email'
+            ORDER BY team.data ->> 'organisation_id' IS NULL, first_use.position
+        ) AS first_organisation_id
     FROM unnest(%(subjects)s::text [], %(ids)s::uuid []) AS named (subject, user_id)
     INNER JOIN app.newest_event AS kept
         ON named.subject = kept.subject AND kept.event_type = 'okr.user.defined.v1'
+    LEFT JOIN app.newest_event AS team
+        ON kept.data ->> 'team_id' = team.subject AND team.event_type = 'okr.team.defined.v1'
+    CROSS JOIN LATERAL (
+        SELECT event.position
+        FROM app.counted_event AS event
+        WHERE
+            event.event_type = 'okr.user.defined.v1'
+            AND event.entity_id = named.subject
+            AND event.data ->> 'email' = kept.data ->> 'email'
+        ORDER BY event.position
+        LIMIT 1
+    ) AS first_use
+),
+
+ranked AS (
+    SELECT
+        named.*,
+        ending.ended_at AS deactivated_at,
+        row_number() OVER (PARTITION BY named.data ->> 'email' ORDER BY
+            coalesce(named.organisation_id <> named.first_organisation_id, false),
+            named.occurred_at DESC, named.position DESC
+        ) AS email_claim,
+        row_number() OVER (PARTITION BY named.user_id ORDER BY
+            named.occurred_at DESC, named.position DESC
+        ) AS id_claim
+    FROM named
     LEFT JOIN app.endings('okr.user.deactivated.v1', %(subjects)s::text []) AS ending
-        ON kept.subject = ending.id AND ending.revived_at IS NULL
+        ON named.subject = ending.id AND ending.revived_at IS NULL
 )
 
 INSERT INTO app.users (

@@ -4,7 +4,8 @@ Every event is first kept once (app.event), which nothing can hinder: a key resu
 owner, a correction before what it corrects. What depends on it is then projected anew from there, so that the tables
 are the same in whatever order and however often events came:
 
-    event -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
+    event -> withheld_because (what would move an entity to another organisation counts nowhere: ADR 18)
+          -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
           -> check_ins
           -> key_result_cycles (definitions, endings, check-ins; each key result in each of its cycles) -> okrs
     (any event that names a user)       -> user_activity
@@ -27,12 +28,13 @@ PACKAGE = "ingestion.state"
 USER = "okr.user.defined.v1"
 DEACTIVATED = "okr.user.deactivated.v1"
 ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # who is named there did not do it
+ORGANISATION = "okr.organisation.defined.v1"
 TEAM = "okr.team.defined.v1"
 CYCLE = "okr.cycle.defined.v1"
 OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
 CHECK_IN = "okr.check_in.recorded.v1"
-DEFINITIONS = frozenset({"okr.organisation.defined.v1", TEAM, CYCLE, USER, OBJECTIVE, KEY_RESULT})
+DEFINITIONS = frozenset({ORGANISATION, TEAM, CYCLE, USER, OBJECTIVE, KEY_RESULT})
 # What archives, closes or deactivates -> the definition of the same noun.
 ENDINGS = {
     "okr.team.archived.v1": TEAM,
@@ -41,6 +43,17 @@ ENDINGS = {
     "okr.objective.archived.v1": OBJECTIVE,
     "okr.key_result.archived.v1": KEY_RESULT,
 }
+ROOTS = frozenset({TEAM, CYCLE})  # they say their organisation, all else stands on them
+# What the queries call the ids of each.
+NAMES = {
+    ORGANISATION: "organisations",
+    TEAM: "teams",
+    CYCLE: "cycles",
+    USER: "users",
+    OBJECTIVE: "objectives",
+    KEY_RESULT: "key_results",
+    CHECK_IN: "check_ins",
+}
 FOLLOWED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}
 # Classes of SQLSTATE that blame what was sent: data, integrity, a limit of the program. All others may pass.
 FAULTS_OF_A_ROW = ("22", "23", "54")
@@ -48,6 +61,7 @@ LOCK_SECONDS = 30
 MISSING_AT_ONCE = 5_000
 
 Connection = psycopg.Connection[tuple[object, ...]]
+Entity = tuple[str, str]  # the type of an event of it, and its id
 Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
 
 
@@ -60,6 +74,13 @@ class Recent(NamedTuple):
 
     users: Mapping[str, float]
     check_ins: Mapping[str, float]
+
+
+class Met(NamedTuple):
+    """Whether anything has to be compared before it counts: there is another organisation, or a decision on an event."""
+
+    is_more_than_one: bool
+    is_reviewed: bool
 
 
 class StateStore:
@@ -164,20 +185,36 @@ class StateStore:
         followed = [row for row in rows if row["event_type"] in FOLLOWED]
         if not followed:
             return False
-        changed = self._run("keep_events", **_columns(followed, EVENT_FIELDS)).fetchall()
-        return self._project([(str(event_type), str(entity_id)) for event_type, entity_id in changed])
+        roots = any(row["event_type"] in ROOTS for row in followed)
+        was_more_than_one = roots and self._met().is_more_than_one
+        changed = self._entities("keep_events", **_columns(followed, EVENT_FIELDS))
+        met = self._met()
+        if not met.is_more_than_one and not met.is_reviewed:
+            return self._project(changed)
+        changed += self._entities("apply_reviews")
+        if roots and met.is_more_than_one and not was_more_than_one:
+            changed += self._entities("roots")  # nothing was compared before
+        named = {NAMES[event_type]: ids for event_type, ids in _ids_by_definition(changed).items()}
+        withheld = self._entities("withhold_events", is_more_than_one=met.is_more_than_one, **named)
+        return self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
 
-    def _project(self, changed: Sequence[tuple[str, str]]) -> bool:
-        """Project anew what depends on these entities."""
-        ids: dict[str, list[str]] = {each: [] for each in (*DEFINITIONS, CHECK_IN)}
-        for event_type, entity_id in changed:
-            ids[ENDINGS.get(event_type, event_type)].append(entity_id)
+    def _project(
+        self, changed: Sequence[Entity], withheld: Sequence[Entity] = (), *, is_more_than_one: bool = False
+    ) -> bool:
+        """Project what depends on these entities; of those `withheld` nothing may be left that counts."""
+        ids, lost = _ids_by_definition(changed), _ids_by_definition(withheld)
         defined = [each for each in changed if each[0] in DEFINITIONS]
         if defined:
-            event_types, entity_ids = zip(*defined, strict=True)
-            self._run("project_definitions", event_types=list(event_types), entity_ids=list(entity_ids))
+            event_types, entity_ids = (list(each) for each in zip(*defined, strict=True))
+            self._run("project_definitions", event_types=event_types, entity_ids=entity_ids)
+            if withheld:
+                self._run("forget_definitions", event_types=event_types, entity_ids=entity_ids)
         checked = self._subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
-        self._project_users(ids[USER])
+        if lost[CHECK_IN]:
+            checked += self._subjects("forget_check_ins", ids=lost[CHECK_IN])
+        self._project_users(ids[USER], teams=ids[TEAM] if is_more_than_one else [])
+        if lost[KEY_RESULT]:
+            self._run("forget_okrs", subjects=lost[KEY_RESULT])
         return self._project_okrs(
             users=ids[USER],
             teams=ids[TEAM],
@@ -186,8 +223,11 @@ class StateStore:
             key_results=[*ids[KEY_RESULT], *checked],
         )
 
-    def _project_users(self, defined: Sequence[str]) -> None:
-        users = self._subjects("affected_users", users=defined) if defined else []
+    def _project_users(self, defined: Sequence[str], teams: Sequence[str]) -> None:
+        if not defined and not teams:
+            return
+        users = self._subjects("affected_users", users=defined, teams=teams)
+        self._run("forget_users", users=defined)
         if users:
             ids = [natural_uuid("user", each) for each in users]
             self._run("release_emails", ids=ids)
@@ -204,6 +244,14 @@ class StateStore:
         self._run("forget_key_result_cycles", subjects=key_results)
         self._run("project_key_result_cycles", subjects=key_results)
         self._run("project_okrs", subjects=key_results, ids=ids)
+
+    def _met(self) -> Met:
+        is_more_than_one, is_reviewed = self._run("organisations_met").fetchone() or (False, False)
+        return Met(bool(is_more_than_one), bool(is_reviewed))
+
+    def _entities(self, query: str, **parameters: Any) -> list[Entity]:
+        rows = self._run(query, **parameters).fetchall()
+        return [(str(event_type), str(entity_id)) for event_type, entity_id in rows]
 
     def _subjects(self, query: str, **parameters: Any) -> list[str]:
         return [str(subject) for (subject,) in self._run(query, **parameters).fetchall()]
@@ -222,6 +270,14 @@ EVENT_FIELDS = (
     "kafka_offset",
     "data",
 )
+
+
+def _ids_by_definition(entities: Iterable[Entity]) -> dict[str, list[str]]:
+    """Return the ids by the event type that defines (or records) their noun."""
+    ids: dict[str, list[str]] = {each: [] for each in NAMES}
+    for event_type, entity_id in entities:
+        ids[ENDINGS.get(event_type, event_type)].append(entity_id)
+    return ids
 
 
 def _reason(error: psycopg.Error) -> str:

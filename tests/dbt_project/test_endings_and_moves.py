@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.batch import Span
-from ingestion.state.store import StateStore
 from lakehouse.warehouse import connect
+from tests.dbt_project.state import apply_log, assert_state_says_what_marts_say
 from tests.dbt_project.stories import Q3, imported, moment, tell_all
 
 
@@ -236,39 +235,12 @@ def test_teams_of_one_name_have_labels_of_their_own(marts: Any) -> None:
 
 
 def test_the_primary_database_says_the_same_of_every_key_result_and_cycle(marts: Any, log: Any) -> None:
-    rows = [
-        {
-            "event_type": event.event_type,
-            "subject": event.subject,
-            "event_id": str(event.event_id),
-            "occurred_at": event.occurred_at,
-            "logged_at": event.logged_at,
-            "kafka_partition": event.partition,
-            "kafka_offset": event.offset,
-            "data": event.data.decode(),
-        }
-        for event in log.events
-    ]
     with connect(marts.settings.require("dsn_loader"), autocommit=True) as loader:
-        StateStore(loader, "cluster", "group").apply("okr_user_events", rows, {0: Span(None, len(rows))})
-        state = loader.execute(
-            """
-            SELECT key_result_id, cycle_id, team_id, objective_id, target, is_current, is_archived, archived_at,
-                is_closed, closed_at, least(greatest(CASE WHEN is_closed THEN progress END, 0), 1)
-            FROM app.key_result_cycles ORDER BY key_result_id, cycle_id
-            """
-        ).fetchall()
+        store = apply_log(loader, log.events)
+        assert_state_says_what_marts_say(loader, marts)
         okrs = dict(loader.execute("SELECT key_result_id, status FROM app.okrs").fetchall())
-        live = StateStore(loader, "cluster", "group").cycle_progress()
+        live = store.cycle_progress()
         gone = loader.execute("SELECT deactivated_at FROM app.users WHERE source_user_id = 'gone'").fetchall()
-    marts_say = marts.rows(
-        """
-        select key_result_id, cycle_id, team_id, objective_id, target, is_current_cycle, is_archived, archived_at,
-            is_closed, final_at, case when is_closed then final_score else 0 end as score
-        from int_key_result_cycle order by key_result_id, cycle_id
-        """
-    )
-    assert state == [tuple(row.values()) for row in marts_say]
     assert (okrs["archived-k2"], okrs["archived-k3"], okrs["archived-k5"]) == ("archived", "archived", "achieved")
     assert (okrs["carried-k1"], okrs["tied-k1"], okrs["dissolved-k-c"]) == ("in_progress", "in_progress", "archived")
     assert live["carried-q3"] == pytest.approx((0.8 + 0.5) / 2)

@@ -1,10 +1,11 @@
 """Two organisations whose ids coincide, and single events that are flagged, withheld or released."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from lakehouse.contracts.cycle import CycleDefined
@@ -14,6 +15,7 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.warehouse import connect
+from tests.dbt_project.state import apply_log, assert_state_says_what_marts_say
 
 REVIEWED = "SELECT rule, event_type, subject, reason, decision, is_withheld FROM fct_reviewed_event WHERE event_id = %s"
 
@@ -49,12 +51,16 @@ def second_organisation(log: Any, start: Any) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def built(dbt: Any, new_log: Callable[[], Any]) -> dict[str, Any]:
+def log(new_log: Callable[[], Any]) -> Any:
+    return new_log()
+
+
+@pytest.fixture(scope="module")
+def built(dbt: Any, log: Any) -> dict[str, Any]:
     """Organisation A with KR-1 and an implausible, an orphan and an early check-in, organisation B beside it."""
     from tests.dbt_project.conftest import midnight
 
     start = midnight(2026, 1, 1)
-    log = new_log()
     log.organisation()
     log.key_result("KR-1")
     events = {
@@ -122,6 +128,28 @@ def test_each_organisation_keeps_its_own(built: Any, dbt: Any) -> None:
     ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def loader(dbt: Any) -> Iterator[psycopg.Connection[Any]]:
+    with connect(dbt.settings.require("dsn_loader"), autocommit=True) as connection:
+        yield connection
+
+
+def test_the_primary_database_leaves_out_the_same_events(built: Any, dbt: Any, log: Any, loader: Any) -> None:
+    ours, theirs = log.events[::2], log.events[1::2]
+    apply_log(loader, reversed(ours))
+    apply_log(loader, theirs)
+    assert_state_says_what_marts_say(loader, dbt)
+    reasons = dict(loader.execute("SELECT event_id, withheld_because FROM app.event").fetchall())
+    assert {name: reasons[built[name].event_id] for name in WITHHELD} == WITHHELD
+    okrs = "SELECT key_result_id, key_result, target, last_value FROM app.okrs ORDER BY 1"
+    assert loader.execute(okrs).fetchall() == [
+        ("KR-1", "KR-1", 100.0, 50.0), ("KR-2", "KR-2", 100.0, 50.0),
+    ]  # fmt: skip
+    emails = dict(loader.execute("SELECT source_user_id, email FROM app.users").fetchall())
+    assert emails["ada"] == "ada@example.org"
+    assert emails["bo"].endswith("@superseded.invalid")
+
+
 def test_every_event_is_in_a_mart_or_listed_as_withheld(built: Any, dbt: Any) -> None:
     counted = dbt.row(
         "SELECT (SELECT count(*) FROM raw.okr_user_events WHERE event_type = 'okr.check_in.recorded.v1') AS loaded, "
@@ -145,6 +173,22 @@ def test_decisions_hold_from_the_next_build_on(built: Any, dbt: Any) -> None:
     # Who released that the key result is B's, too, has no longer anything against B's check-ins of it.
     assert dbt.rows(REVIEWED, built["check-in by the user"].event_id) == []
     assert dbt.rows("SELECT value FROM fct_check_in WHERE value = 20000") == []
+
+
+def test_the_primary_database_follows_the_decisions_with_its_next_event(
+    built: Any, dbt: Any, log: Any, loader: Any
+) -> None:
+    apply_log(loader, log.events[:1])
+    assert_state_says_what_marts_say(loader, dbt)
+    assert loader.execute("SELECT key_result, target FROM app.okrs WHERE key_result_id = 'KR-1'").fetchall() == [
+        ("Theirs", 7.0)
+    ]
+    with connect(dbt.settings.require("dsn_owner")) as owner:
+        owner.execute("DELETE FROM ops.event_review")
+    apply_log(loader, log.events[:1])
+    assert loader.execute("SELECT key_result, target FROM app.okrs WHERE key_result_id = 'KR-1'").fetchall() == [
+        ("KR-1", 100.0)
+    ]
 
 
 def decide(dbt: Any, event_id: UUID, rule: str, decision: str) -> None:

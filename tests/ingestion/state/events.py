@@ -44,9 +44,18 @@ def key_result(target: float = 100, name: str = "kr", objective: str = "o", owne
 
 
 def check_in(
-    number: int, value: float, *, final: bool = False, of: str = "kr", user: str | None = None
+    number: int,
+    value: float,
+    *,
+    final: bool = False,
+    of: str = "kr",
+    user: str | None = None,
+    organisation: str | None = None,
 ) -> CheckInRecorded:
-    return CheckInRecorded(check_in_id=f"c{number}", key_result_id=of, value=value, is_final=final, user_id=user)
+    return CheckInRecorded(
+        check_in_id=f"c{number}", key_result_id=of, value=value, is_final=final, user_id=user,
+        organisation_id=organisation,
+    )  # fmt: skip
 
 
 def apply(loader: Connection, events: list[Row], position: int = 0) -> int:

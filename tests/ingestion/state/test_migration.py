@@ -10,11 +10,15 @@ from tests.ingestion.state.events import Row, apply, check_in, key_result, place
 
 VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
 SQL = VERSIONS / "0009_state_events.sql"
-LATER = VERSIONS / "0020_state_of_cycles.sql"
+LATER = (VERSIONS / "0020_state_of_cycles.sql", VERSIONS / "0022_state_identity.sql")
 BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
 DROP VIEW app.team_holders;
 DROP FUNCTION app.endings;
+DROP VIEW app.counted_event;
+DROP AGGREGATE app.organisations_of(text [], boolean);
+DROP FUNCTION app.organisations_so_far;
+DROP TABLE app.applied_review;
 DROP TABLE app.event, app.check_ins, app.user_activity, app.refused_event, app.key_result_cycles;
 ALTER TABLE app.newest_event DROP COLUMN position, DROP COLUMN logged_at;
 ALTER TABLE app.users DROP COLUMN deactivated_at;
@@ -63,7 +67,8 @@ def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_databa
         shown = "SELECT status, last_value, progress, is_closed FROM app.okrs"
         assert owner.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
         assert owner.execute("SELECT count(*) FROM app.consumer_offset").fetchall() == [(0,)]
-        owner.execute(LATER.read_bytes())
+        for later in LATER:
+            owner.execute(later.read_bytes())
     with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
         loader.execute("DELETE FROM app.okrs")  # its id was made up
         store = StateStore(loader, "cluster", "group")

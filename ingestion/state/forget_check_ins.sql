@@ -1,0 +1,9 @@
+-- Check-ins no version of which counts any more; returned are the key results that lose one.
+DELETE FROM app.check_ins AS kept
+WHERE
+    kept.check_in_id = any(%(ids)s)
+    AND NOT EXISTS (
+        SELECT FROM app.counted_event AS event
+        WHERE event.event_type = 'okr.check_in.recorded.v1' AND event.entity_id = kept.check_in_id
+    )
+RETURNING kept.key_result_id

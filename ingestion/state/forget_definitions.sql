@@ -1,0 +1,10 @@
+-- Definitions none of which counts any more.
+DELETE FROM app.newest_event AS kept
+USING unnest(%(event_types)s::text [], %(entity_ids)s::text []) AS named (event_type, subject)
+WHERE
+    kept.event_type = named.event_type
+    AND kept.subject = named.subject
+    AND NOT EXISTS (
+        SELECT FROM app.counted_event AS event
+        WHERE event.event_type = named.event_type AND event.entity_id = named.subject
+    )

@@ -1,0 +1,7 @@
+DELETE FROM app.okrs AS kept
+WHERE
+    kept.key_result_id = any(%(subjects)s)
+    AND NOT EXISTS (
+        SELECT FROM app.newest_event AS defined
+        WHERE defined.event_type = 'okr.key_result.defined.v1' AND defined.subject = kept.key_result_id
+    )

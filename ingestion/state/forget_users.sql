@@ -1,0 +1,18 @@
+-- Users no definition of which counts any more; what they owned has no owner then.
+WITH gone AS (
+    SELECT user_id
+    FROM app.users
+    WHERE
+        source_user_id = any(%(users)s::text [])
+        AND NOT EXISTS (
+            SELECT FROM app.newest_event AS kept
+            WHERE kept.event_type = 'okr.user.defined.v1' AND kept.subject = users.source_user_id
+        )
+),
+
+disowned AS (
+    UPDATE app.okrs SET user_id = NULL WHERE user_id IN (SELECT user_id FROM gone) RETURNING okr_id
+)
+
+DELETE FROM app.users
+WHERE user_id IN (SELECT user_id FROM gone) AND (SELECT count(*) FROM disowned) >= 0

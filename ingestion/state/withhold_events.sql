@@ -1,0 +1,319 @@
+-- Decides of each event that the named entities bear on whether it counts, as intermediate.int_withheld_event does:
+-- an entity belongs to the organisation that the first event in the log says; what would move it is withheld, unless an
+-- operator released it. Returned are the entities of which an event counts from now on, or no longer.
+
+-- Down: what stands on the named entities, so that its organisation may be another now.
+WITH moved_objective AS (
+    SELECT unnest(%(objectives)s::text []) AS id
+    UNION
+    SELECT entity_id FROM app.event
+    WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'team_id' = any(%(teams)s::text [])
+    UNION
+    SELECT entity_id FROM app.event
+    WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'cycle_id' = any(%(cycles)s::text [])
+),
+
+moved_key_result AS (
+    SELECT unnest(%(key_results)s::text []) AS id
+    UNION
+    SELECT event.entity_id
+    FROM moved_objective
+    INNER JOIN app.event AS event
+        ON moved_objective.id = event.data ->> 'objective_id' AND event.event_type = 'okr.key_result.defined.v1'
+),
+
+moved_user AS (
+    SELECT unnest(%(users)s::text []) AS id
+    UNION
+    SELECT entity_id FROM app.event
+    WHERE event_type = 'okr.user.defined.v1' AND data ->> 'team_id' = any(%(teams)s::text [])
+),
+
+named AS (
+    SELECT split_part(event.event_type, '.', 2) AS noun, event.entity_id AS id
+    FROM moved_user
+    INNER JOIN app.event AS event ON moved_user.id = event.data ->> 'user_id'
+    WHERE
+        event.event_type IN (
+            'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
+            'okr.cycle.closed.v1'
+        )
+    UNION
+    SELECT 'check_in', event.entity_id
+    FROM moved_key_result
+    INNER JOIN app.event AS event
+        ON moved_key_result.id = event.data ->> 'key_result_id' AND event.event_type = 'okr.check_in.recorded.v1'
+    UNION
+    SELECT 'team', entity_id FROM app.event
+    WHERE event_type = 'okr.team.archived.v1' AND data ->> 'successor_team_id' = any(%(teams)s::text [])
+    UNION
+    SELECT 'objective', id FROM moved_objective
+    UNION
+    SELECT 'key_result', id FROM moved_key_result
+    UNION
+    SELECT 'user', id FROM moved_user
+    UNION
+    SELECT 'organisation', unnest(%(organisations)s::text [])
+    UNION
+    SELECT 'team', unnest(%(teams)s::text [])
+    UNION
+    SELECT 'cycle', unnest(%(cycles)s::text [])
+    UNION
+    SELECT 'check_in', unnest(%(check_ins)s::text [])
+),
+
+named_event AS MATERIALIZED (
+    SELECT named.noun, event.*
+    FROM named
+    CROSS JOIN LATERAL unnest(ARRAY[
+        'okr.' || named.noun || '.defined.v1', 'okr.' || named.noun || '.archived.v1',
+        'okr.' || named.noun || '.closed.v1', 'okr.' || named.noun || '.deactivated.v1',
+        'okr.' || named.noun || '.recorded.v1'
+    ]) AS kind (event_type)
+    INNER JOIN app.event AS event ON kind.event_type = event.event_type AND named.id = event.entity_id
+),
+
+-- Up: what these stand on, with everything that says to whom it belongs.
+needed_key_result AS (
+    SELECT id FROM named WHERE noun = 'key_result'
+    UNION
+    SELECT data ->> 'key_result_id' FROM named_event WHERE noun = 'check_in'
+),
+
+key_result_event AS MATERIALIZED (
+    SELECT event.*
+    FROM needed_key_result
+    INNER JOIN app.event AS event
+        ON needed_key_result.id = event.entity_id AND event.event_type = 'okr.key_result.defined.v1'
+),
+
+needed_objective AS (
+    SELECT id FROM named WHERE noun = 'objective'
+    UNION
+    SELECT data ->> 'objective_id' FROM key_result_event
+),
+
+objective_event AS MATERIALIZED (
+    SELECT event.*
+    FROM needed_objective
+    INNER JOIN app.event AS event
+        ON needed_objective.id = event.entity_id AND event.event_type = 'okr.objective.defined.v1'
+),
+
+needed_user AS (
+    SELECT id FROM named WHERE noun = 'user'
+    UNION
+    SELECT data ->> 'user_id' FROM named_event WHERE noun <> 'user' AND data ? 'user_id'
+),
+
+user_event AS MATERIALIZED (
+    SELECT event.*
+    FROM needed_user
+    INNER JOIN app.event AS event ON needed_user.id = event.entity_id AND event.event_type = 'okr.user.defined.v1'
+),
+
+needed_root AS (
+    SELECT 'okr.team.defined.v1' AS event_type, id FROM named WHERE noun = 'team'
+    UNION
+    SELECT 'okr.cycle.defined.v1', id FROM named WHERE noun = 'cycle'
+    UNION
+    SELECT 'okr.team.defined.v1', data ->> 'successor_team_id' FROM named_event
+    WHERE event_type = 'okr.team.archived.v1'
+    UNION
+    SELECT 'okr.team.defined.v1', data ->> 'team_id' FROM objective_event
+    UNION
+    SELECT 'okr.team.defined.v1', data ->> 'team_id' FROM user_event
+    UNION
+    SELECT 'okr.cycle.defined.v1', data ->> 'cycle_id' FROM objective_event
+),
+
+released AS (
+    SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'release'
+),
+
+-- Each claim: an event says that an entity belongs to one of these organisations.
+root_claim AS (
+    SELECT
+        split_part(event.event_type, '.', 2) AS noun,
+        event.entity_id,
+        event.event_id,
+        event.position,
+        ARRAY[event.data ->> 'organisation_id'] AS organisation_ids
+    FROM needed_root
+    INNER JOIN app.event AS event ON needed_root.id = event.entity_id AND needed_root.event_type = event.event_type
+),
+
+root AS MATERIALIZED (
+    SELECT
+        noun,
+        entity_id,
+        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
+            AS organisation_ids
+    FROM root_claim
+    GROUP BY noun, entity_id
+),
+
+objective_claim AS MATERIALIZED (
+    SELECT
+        'objective' AS noun,
+        event.entity_id,
+        event.event_id,
+        event.position,
+        CASE
+            WHEN team.organisation_ids && cycle.organisation_ids
+                THEN ARRAY(SELECT unnest(team.organisation_ids) INTERSECT SELECT unnest(cycle.organisation_ids))
+            ELSE coalesce(team.organisation_ids, cycle.organisation_ids)
+        END AS organisation_ids,
+        event.data ->> 'team_id' AS team_id,
+        event.data ->> 'cycle_id' AS cycle_id,
+        team.organisation_ids AS team_organisation_ids,
+        cycle.organisation_ids AS cycle_organisation_ids
+    FROM objective_event AS event
+    LEFT JOIN root AS team ON team.noun = 'team' AND event.data ->> 'team_id' = team.entity_id
+    LEFT JOIN root AS cycle ON cycle.noun = 'cycle' AND event.data ->> 'cycle_id' = cycle.entity_id
+),
+
+objective AS MATERIALIZED (
+    SELECT
+        noun,
+        entity_id,
+        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
+            AS organisation_ids
+    FROM objective_claim
+    GROUP BY noun, entity_id
+),
+
+held_claim AS MATERIALIZED (
+    SELECT 'key_result' AS noun, event.entity_id, event.event_id, event.position, objective.organisation_ids
+    FROM key_result_event AS event
+    LEFT JOIN objective ON event.data ->> 'objective_id' = objective.entity_id
+    UNION ALL
+    SELECT 'user', event.entity_id, event.event_id, event.position, root.organisation_ids
+    FROM user_event AS event
+    LEFT JOIN root ON root.noun = 'team' AND event.data ->> 'team_id' = root.entity_id
+),
+
+held AS MATERIALIZED (
+    SELECT
+        noun,
+        entity_id,
+        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
+            AS organisation_ids
+    FROM held_claim
+    GROUP BY noun, entity_id
+),
+
+check_in_claim AS MATERIALIZED (
+    SELECT 'check_in' AS noun, event.entity_id, event.event_id, event.position, held.organisation_ids
+    FROM named_event AS event
+    LEFT JOIN held ON held.noun = 'key_result' AND event.data ->> 'key_result_id' = held.entity_id
+    WHERE event.noun = 'check_in'
+),
+
+check_in AS MATERIALIZED (
+    SELECT
+        noun,
+        entity_id,
+        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
+            AS organisation_ids
+    FROM check_in_claim
+    GROUP BY noun, entity_id
+),
+
+-- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
+deed AS (
+    SELECT
+        CASE event.noun WHEN 'check_in' THEN 'key_result' ELSE event.noun END AS noun,
+        coalesce(event.data ->> 'key_result_id', event.entity_id) AS entity_id,
+        event.event_id,
+        CASE
+            WHEN event.data ->> 'organisation_id' IS NOT NULL THEN ARRAY[event.data ->> 'organisation_id']
+            ELSE held.organisation_ids
+        END AS organisation_ids
+    FROM named_event AS event
+    LEFT JOIN held ON held.noun = 'user' AND event.data ->> 'user_id' = held.entity_id
+    WHERE
+        event.event_type IN (
+            'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
+            'okr.cycle.closed.v1'
+        )
+),
+
+claim AS (
+    SELECT noun, entity_id, event_id, organisation_ids FROM root_claim
+    UNION ALL
+    SELECT noun, entity_id, event_id, organisation_ids FROM objective_claim
+    UNION ALL
+    SELECT noun, entity_id, event_id, organisation_ids FROM held_claim
+    UNION ALL
+    SELECT noun, entity_id, event_id, organisation_ids FROM check_in_claim
+    UNION ALL
+    SELECT noun, entity_id, event_id, organisation_ids FROM deed
+    UNION ALL
+    SELECT 'team', event.entity_id, event.event_id, root.organisation_ids
+    FROM named_event AS event
+    INNER JOIN root ON root.noun = 'team' AND event.data ->> 'successor_team_id' = root.entity_id
+    WHERE event.event_type = 'okr.team.archived.v1'
+),
+
+fixed AS (
+    SELECT * FROM root
+    UNION ALL
+    SELECT * FROM objective
+    UNION ALL
+    SELECT * FROM held
+    UNION ALL
+    SELECT * FROM check_in
+),
+
+reason AS (
+    SELECT
+        claim.event_id,
+        format(
+            '%%s %%s belongs to organisation %%s, this event says %%s.',
+            CASE claim.noun WHEN 'key_result' THEN 'key result' WHEN 'check_in' THEN 'check-in' ELSE claim.noun END,
+            claim.entity_id, array_to_string(fixed.organisation_ids, ' or '),
+            array_to_string(claim.organisation_ids, ' or ')
+        ) AS reason
+    FROM claim
+    INNER JOIN fixed USING (noun, entity_id)
+    WHERE NOT claim.organisation_ids && fixed.organisation_ids
+    UNION ALL
+    SELECT
+        event_id,
+        format(
+            'objective %%s is of team %%s in organisation %%s and of cycle %%s in organisation %%s.', entity_id, team_id,
+            array_to_string(team_organisation_ids, ' or '), cycle_id, array_to_string(cycle_organisation_ids, ' or ')
+        )
+    FROM objective_claim
+    WHERE NOT team_organisation_ids && cycle_organisation_ids
+),
+
+found AS (
+    SELECT event_id, string_agg(DISTINCT reason, ' ' ORDER BY reason) AS withheld_because
+    FROM (
+        SELECT event_id, reason
+        FROM reason
+        WHERE
+            %(is_more_than_one)s
+            AND event_id NOT IN (
+                SELECT event_id FROM ops.event_review WHERE rule = 'other_organisation' AND decision = 'release'
+            )
+        UNION ALL
+        SELECT event_id, 'An operator withheld it.'
+        FROM ops.event_review
+        WHERE decision = 'withhold'
+    ) AS withheld
+    GROUP BY event_id
+)
+
+UPDATE app.event AS kept
+SET withheld_because = found.withheld_because
+FROM named_event
+LEFT JOIN found USING (event_id)
+WHERE
+    kept.event_type = named_event.event_type
+    AND kept.entity_id = named_event.entity_id
+    AND kept.event_id = named_event.event_id
+    AND kept.withheld_because IS DISTINCT FROM found.withheld_because
+RETURNING kept.event_type, kept.entity_id
