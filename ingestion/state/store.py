@@ -77,7 +77,7 @@ class Recent(NamedTuple):
 
 
 class Met(NamedTuple):
-    """Whether anything has to be compared before it counts: there is another organisation, or a decision on an event."""
+    """Whether events are compared before they count: there are two organisations, or decisions on single events."""
 
     is_more_than_one: bool
     is_reviewed: bool

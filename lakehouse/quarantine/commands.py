@@ -54,8 +54,13 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
     from lakehouse import quarantine
     from lakehouse.settings import load_settings
 
-    quarantine.decide(load_settings().require("dsn_transform"), ids, decision, by=_who(), note=note)
-    typer.echo(f"{decision}: {len(set(ids))} events. Marts follow with the next run of okr_etl_dag.")
+    settings = load_settings()
+    quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
+    started_by = f"new events start one, and so do you at {settings.airflow_url}" if settings.airflow_url else ""
+    typer.echo(
+        f"{decision}: {len(set(ids))} events. The next run of okr_etl_dag publishes it"
+        f"{f' ({started_by})' if started_by else ''}; state tables follow with the next event."
+    )
 
 
 def _who() -> str:

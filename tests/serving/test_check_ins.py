@@ -215,6 +215,21 @@ def test_what_cannot_be_corrected_is_told(api: Api, app_headers: dict[str, str])
     assert put(api, app_headers, check_in_id, {"value": 1.0, "score": 1}).status_code == 422
 
 
+def test_a_check_in_by_the_api_names_neither_organisation_nor_user_so_that_nothing_contradicts_its_key_result(
+    api: Api, app_headers: dict[str, str]
+) -> None:
+    refused = post(api, app_headers, {"key_result_id": "rtl", "value": 1.0, "organisation_id": "another"})
+    assert refused.status_code == 422
+    assert "organisation_id" in refused.json()["detail"]
+    check_in_id = accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 1.25}))["check_in_id"]
+    ((_, _, told),) = events_of(api.settings, check_in_id)
+    assert (told.organisation_id, told.user_id) == (None, None)
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_loader")) as connection:
+        kept = "SELECT key_result_id FROM app.check_ins WHERE check_in_id = %s"
+        assert connection.execute(kept, [check_in_id]).fetchall() == [("rtl",)]
+
+
 def test_a_check_in_of_another_source_is_known_by_its_id(api: Api, app_headers: dict[str, str]) -> None:
     check_in_id, at = word(), datetime(2026, 11, 2, 8, tzinfo=UTC)
     data = CheckInRecorded(check_in_id=check_in_id, key_result_id="rtl", value=0.7, user_id="u")
