@@ -62,27 +62,27 @@ def test_nothing_waiting_is_nothing_to_judge_and_passes(settings: Settings) -> N
 def test_exactly_what_was_judged_is_loaded(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), ci(), ci())
     verdict = judge_waiting(settings, "run")
-    land(ci(), *[ci(1e12)] * 9)  # after the gate looked
+    land(ci(), *[ci(1e12)] * 59)  # after the gate looked
     assert (verdict.waiting[TOPIC], verdict.upto[TOPIC]) == (3, {0: 3})
     assert load(settings, verdict.upto)[TOPIC] == 3
     assert not judge_waiting(settings, "next").report.passed
-    assert kept(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 10, 1)]
+    assert kept(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 60, 1)]
 
 
 def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
     settings: Settings, land: Any, kr: Any, ci: Any
 ) -> None:
-    land(kr(), *[ci()] * 20, *[ci(1e12)] * 20)
+    land(kr(), *[ci()] * 40, *[ci(1e12)] * 40)
     verdict = judge_waiting(settings, "run")
     with pytest.raises(GateFailed, match="accept_raw_batch") as failure:
         require_passed(verdict.report)
-    assert "20 at fault, e.g. 100000000000.0" in str(failure.value)
+    assert "40 at fault, e.g. 100000000000.0" in str(failure.value)
     assert loaded(settings) == 0
     require_passed(judge_waiting(settings, "run", accepted=True).report)
 
 
 def test_what_was_accepted_and_loaded_is_not_judged_again(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
-    land(kr(), *[ci(1e12)] * 20)
+    land(kr(), *[ci(1e12)] * 60)
     load(settings, judge_waiting(settings, "run", accepted=True).upto)
     land(ci())
     assert judge_waiting(settings, "next").report.passed
