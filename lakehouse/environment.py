@@ -21,7 +21,7 @@ TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# For downloads alone: a child gets none of them, and no client of ours reads them.
+# For downloads alone: of the children the `okr` command alone gets them, and no client of ours reads them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OURS = "OKR_"
 LIBPQ = "PG"
@@ -56,6 +56,12 @@ def for_children(state: Path) -> dict[str, str]:
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
     }  # fmt: skip
+
+
+def for_own_commands(state: Path) -> dict[str, str]:
+    """Return the environment of a child that is the `okr` command itself: it isolates itself, and it may download."""
+    passed_on = {name: value for name, value in os.environ.items() if name in DOWNLOADS or name.startswith(OURS)}
+    return for_children(state) | passed_on
 
 
 def forget_libpq_variables() -> None:

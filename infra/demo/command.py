@@ -1,6 +1,5 @@
 """Run one of our own commands as a user would, its output kept in the demo's log."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from infra.demo.errors import StepFailed
 from lakehouse.background import BackgroundThread
-from lakehouse.environment import OURS, for_children
+from lakehouse.environment import for_own_commands
 from lakehouse.settings import foreign_exports, state_folder
 
 
@@ -22,8 +21,7 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
     """
     program = Path(sys.executable).parent / "okr"
     state = state_folder()
-    ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
-    environment = for_children(state) | ours | {"OKR_STATE": str(state), "NO_COLOR": "1"}
+    environment = for_own_commands(state) | {"OKR_STATE": str(state), "NO_COLOR": "1"}
     for name in foreign_exports(state):  # of another stack, which this process was told when it began
         del environment[name]
     with subprocess.Popen(

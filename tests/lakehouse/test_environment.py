@@ -11,7 +11,7 @@ import pytest
 
 import lakehouse
 from infra.local.stack import prepare_stack
-from lakehouse.environment import exported, for_children, forget_libpq_variables, isolate
+from lakehouse.environment import exported, for_children, for_own_commands, forget_libpq_variables, isolate
 from tests import hostile
 
 ROOT = Path(lakehouse.__file__).parents[1]
@@ -121,6 +121,7 @@ def test_a_download_keeps_its_proxy_and_a_lake_in_a_bucket_its_credentials(tmp_p
     assert os.environ["AWS_ACCESS_KEY_ID"] == "key"
     assert "PGHOST" not in os.environ
     assert "HTTPS_PROXY" not in for_children(tmp_path)
+    assert for_own_commands(tmp_path)["HTTPS_PROXY"] == "http://proxy:3128"
 
 
 @pytest.mark.usefixtures("_own_environment")

@@ -17,3 +17,11 @@ def test_a_command_that_takes_too_long_is_ended_and_said(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     with pytest.raises(StepFailed, match=r"did not end within 0 s"):
         okr("--help", log=tmp_path / "demo.log", limit_s=0.01, mend="-")
+
+
+def test_a_download_of_a_command_goes_through_the_callers_proxy(tmp_path, monkeypatch):
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # the discard port, where nobody listens
+    with pytest.raises(StepFailed, match=r"could not be fetched \(ProxyError\)"):
+        okr("fetch", log=tmp_path / "demo.log", limit_s=60, mend="-")
