@@ -15,7 +15,8 @@ SELECT
     data,
     position
 FROM app.event
-WHERE withheld_because IS NULL;
+-- IS NULL, but planned as true of nearly all rows: before statistics are there, PostgreSQL takes IS NULL for 0.5 %.
+WHERE num_nonnulls(withheld_because) <> 1;
 COMMENT ON VIEW app.counted_event IS 'The events that the state tables stand on.';
 
 -- Grain: one decision of ops.event_review that the state tables follow.
