@@ -130,3 +130,13 @@ def decide(settings: Settings, event: Row, decision: str) -> None:
             "ON CONFLICT (event_id, rule) DO UPDATE SET decision = excluded.decision",
             (event["event_id"], decision),
         )
+
+
+def test_events_that_count_are_planned_as_nearly_all_before_there_are_statistics(loader: Connection) -> None:
+    """As 0.5 % of them, which PostgreSQL takes IS NULL for, a back-fill took nine times as long."""
+    apply(loader, [placed(each, check_in(each, each), each) for each in range(500)])
+    planned = {}
+    for relation in ("event", "counted_event"):
+        (answer,) = loader.execute(f"EXPLAIN (FORMAT JSON) SELECT * FROM app.{relation}".encode()).fetchall()
+        planned[relation] = answer[0][0]["Plan"]["Plan Rows"]  # type: ignore[index]
+    assert planned["counted_event"] > 0.9 * planned["event"]
