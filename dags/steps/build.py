@@ -10,7 +10,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-LOCK = 7_405_002  # advisory lock of the session that builds; PostgreSQL lets it go when the process dies
+LOCK = 7_405_003  # advisory lock of the session that builds, not the migrations'; it goes when the process dies
 LONGEST_WAIT_S = 60.0
 
 
