@@ -117,6 +117,8 @@ def comment(connection: "Connection[Any]", publication_id: int) -> None:
 def switch(connection: "Connection[Any]", publication_id: int) -> None:
     """Name the version that views show from the commit on."""
     values = {"shown": publication_id}
+    # Cached plans end with it: a rollback attaches nothing that would end them, and they know no newer switch.
+    connection.execute("ALTER TABLE publishing.switch SET (fillfactor = 100)")
     connection.execute(read_sql("lakehouse.publishing", "planner_statistics").encode(), values)
     connection.execute(read_sql("lakehouse.publishing", "switch").encode(), values)
 
