@@ -57,8 +57,10 @@ def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
         _drop_empty_stores(connection)
         _analyze_stores(connection)
         connection.execute(read_sql("lakehouse.publishing", "forget_switches").encode())
-    except psycopg.Error as error:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
         get_logger(__name__).info("an outdated version is still in use and is dropped later", cause=str(error).strip())
+    except psycopg.Error as error:
+        get_logger(__name__).warning("outdated versions were not dropped, they gather", cause=str(error).strip())
 
 
 def _limit(connection: "Connection[Any]", wait_ms: int) -> None:
