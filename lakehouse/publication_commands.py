@@ -5,7 +5,7 @@ import typer
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="What readers see: list, current, rollback.")
+group = typer.Typer(no_args_is_help=True, help="What readers see: list, current, rollback, resume.")
 app.add_typer(group, name="publication")
 
 
@@ -55,9 +55,9 @@ def rollback() -> None:
 
 @group.command()
 def resume() -> None:
-    """Let runs publish again after a rollback, once its cause is mended."""
+    """Let runs publish again after a rollback, once its cause is fixed."""
     from lakehouse import publication
 
-    dropped = publication.resume(load_settings().require("dsn_transform"))
-    rolled_back = f"; what was rolled back is gone: {', '.join(map(str, dropped))}" if dropped else ""
+    rejected = publication.resume(load_settings().require("dsn_transform"))
+    rolled_back = f"; what was rolled back is not published again: {', '.join(map(str, rejected))}" if rejected else ""
     typer.echo(f"Publishing goes on{rolled_back}.")
