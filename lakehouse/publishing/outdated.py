@@ -6,7 +6,7 @@ of them runs any more, what was current before it is free.
 
 To detach a partition PostgreSQL waits for everybody who uses the mart, whichever version. While a long query does, what
 is free is left to the next publication, but for the case that more than MANY versions have gathered: then it waits for
-the queries that run now, LONGEST_WAIT_MS at most. Readers see what was published long before that.
+the queries that run now, LONGEST_WAIT_MS at most for each mart. Readers see what was published long before that.
 """
 
 import time
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MANY = 20
 WAIT_MS = 300
 WORK_MS = 30_000  # for what waits for nobody
-LONGEST_WAIT_MS = 200_000  # an analyst's statement is ended after 120 s, a transaction that idles after 60 s
+LONGEST_WAIT_MS = 200_000  # for one lock; most statements of analysts end after 120 s, all after 600 s (guard)
 LONG_S = 0.05  # whoever uses a mart for longer is waited for by nobody
 
 
