@@ -47,7 +47,7 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         with only_build(dsn):
             prepare_build(dsn, build)
             super().execute(context, **kwargs)
-        _report(target / "run_results.json")
+            _report(target / "run_results.json")
         return build
 
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **kwargs: Any) -> Any:
