@@ -162,7 +162,7 @@ def limit_answers(engine: "Engine", limits: Limits) -> None:
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, arguments: list[str], values: dict[str, str]) -> Connection[object]:
         connection: Connection[object] = Connection.connect(*arguments, **values)  # type: ignore[arg-type]
-        connection.answer_s = limits.statement_s + GRACE_S
+        connection.answer_s = limits.statement_s + GRACE_S if limits.statement_s else None
         return connection
 
 
