@@ -1,5 +1,6 @@
--- An event that came before changes nothing, and one that is read again (after a reset) is projected again; of several copies the first in the log is kept, as staging does. Its time
--- tells the first, for with more partitions a later copy may stand in a lower one.
+-- Of several copies the first in the log is kept, as staging does; its time tells which one that is, for with more
+-- partitions a later copy may stand in a lower one. A later copy changes nothing. One that is read again (after a reset)
+-- is returned, and so projected again.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )
