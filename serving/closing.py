@@ -12,13 +12,21 @@ NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", 
 def missing_to_close(row: Row) -> str | None:
     """Say what is missing to close a key result of a cycle that is over; None where nothing is.
 
-    `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at.
+    `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at; and
+    is_current_cycle, unless it is the current one. A check-in of now closes a key result in the cycle where it is now;
+    in a cycle that it has left, only a check-in of that time does.
     """
     if row["status"] != "awaiting_close":
         return None
     over = f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: the final value"
     how = 'with "is_final": true (POST /v1/check-ins), or closed in the OKR tool'
-    if row["latest_value"] is None:
+    if not row.get("is_current_cycle", True):
+        over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
+        if row["latest_value"] is None:
+            return f"{over}; nobody has ever checked in."
+        over += ". To close it there"
+        how = 'correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})'
+    elif row["latest_value"] is None:
         return f"{over}, {how}; nobody has ever checked in."
     measure = Measure(row["baseline"], row["target"])
     latest, target = measure.value(row["latest_value"]), measure.defined(row["target"])

@@ -30,6 +30,13 @@ def test_what_was_never_checked_in_says_so() -> None:
     assert told.endswith("nobody has ever checked in.")
 
 
+def test_what_was_carried_over_is_not_told_to_close_the_cycle_where_it_is_now() -> None:
+    told = missing_to_close({**ROW, "is_current_cycle": False})
+    assert told is not None
+    assert "PUT /v1/check-ins/" in told
+    assert "POST" not in told
+
+
 @pytest.mark.parametrize("status", ["on_track", "achieved", "archived", "no_cycle", "not_started", "no_check_in"])
 def test_nothing_is_missing_of_what_is_not_over(status: str) -> None:
     assert missing_to_close({**ROW, "status": status}) is None
