@@ -76,7 +76,7 @@ def _sentence(theme: str, row: Mapping[str, float]) -> str:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
             return f"Score {ACHIEVED_SCORE} is reached already, {percent(row['progress_ratio'])} of the way is done"
         case "recent_pace":
-            return f"{_weekly(row, 'log_pace_ratio_7d')} in the last 7 days, {_needed(row)}"
+            return f"{_weekly(row, 'log_pace_ratio_7d')} in the 7 days before the last check-in, {_needed(row)}"
         case "cycle_pace":
             return f"{_weekly(row, 'log_pace_ratio_cycle')} since the cycle's start{_needed_if_open(row)}"
         case "time_left":

@@ -145,7 +145,11 @@ class CheckIns:
         return _accepted(before, is_in_log=is_in_log, is_repeat=True)
 
     def _deliver(self, asked: Requested, identity: Identity, *, is_repeat: bool) -> Accepted:
-        data = CheckInRecorded(check_in_id=asked.check_in_id, key_result_id=asked.key_result_id, **asked.content)
+        # A correction says nothing of who checked in: that stays.
+        author = self._requests.author(asked.check_in_id)
+        data = CheckInRecorded(
+            check_in_id=asked.check_in_id, key_result_id=asked.key_result_id, **asked.content, **author
+        )
         event = encode(data, at=asked.occurred_at, source=f"okr-api/{identity.username}", event_id=asked.event_id)
         try:
             is_in_log = self._outbox.deliver(event)

@@ -73,6 +73,12 @@ class Requests:
             rows = Reader(connection).rows(PACKAGE, "original", {"check_in_id": check_in_id})
         return rows[0] if rows else None
 
+    def author(self, check_in_id: str) -> Row:
+        """Return user_id and organisation_id of a check-in as the log last said; no name where it knows none."""
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "author", {"check_in_id": check_in_id})
+        return rows[0] if rows else {}
+
     def insert(self, operation: str, who: dict[str, str | None], asked: Requested) -> Requested | None:
         """Write a request before its event is kept; None where the same was asked for meanwhile."""
         values = {

@@ -101,6 +101,21 @@ def carried(log: Any) -> None:
     org.key_result("mistaken", "o4", moment(8, 15))
 
 
+def left_behind(log: Any) -> None:
+    """Tell of what belongs to the cycle that was left, although it came after: a new target, a late check-in."""
+    org = Organisation(log, "left")
+    org.objective("o3", "q3")
+    org.objective("o4", "q4")
+    for name in ("retargeted", "heard-late"):
+        org.key_result(name, "o3")
+    org.check_in("retargeted", 7.0, moment(9, 20), is_final=True)
+    org.key_result("retargeted", "o3", moment(9, 22), target=16.0)
+    org.check_in("heard-late", 4.0, moment(9, 30), log={"logged_at": moment(10, 3)})
+    for name in ("retargeted", "heard-late"):
+        org.key_result(name, "o4", moment(10, 2), target=16.0)
+    org.check_in("heard-late", 6.0, moment(10, 20))
+
+
 def moved(log: Any) -> None:
     org = Organisation(log, "moved")
     org.objective("o1")
@@ -198,6 +213,6 @@ def imported(log: Any, folder: Path) -> None:
 
 def tell_all(log: Any) -> None:
     """Append all stories, and the moment that the data is of."""
-    for story in (archived, carried, moved, dissolved, closed_cycle, tied, weighed):
+    for story in (archived, carried, left_behind, moved, dissolved, closed_cycle, tied, weighed):
         story(log)
     log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)

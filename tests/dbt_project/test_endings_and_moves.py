@@ -115,6 +115,25 @@ def test_a_file_that_carries_a_key_result_on_closes_it_in_the_cycle_before(marts
     assert (present["title"], present["check_in_count"]) == ("Raise the NPS further", 2)
 
 
+def test_a_target_set_after_the_closing_changes_no_day_of_the_closed_cycle(marts: Any) -> None:
+    query = """
+        select distinct day >= '2026-09-20' as is_closed_by_then, status, target from fct_key_result_daily
+        where key_result_id = 'left-retargeted' and cycle_id = 'left-q3' order by 1, 2
+    """
+    rows = [(row["is_closed_by_then"], row["status"], row["target"]) for row in marts.rows(query)]
+    assert rows == [(False, "no_check_in", 10.0), (True, "achieved", 10.0)]
+    assert _statuses(marts, "left")["retargeted"][0] == "achieved"
+
+
+def test_a_check_in_recorded_after_the_move_is_no_moment_of_the_new_cycle(marts: Any) -> None:
+    query = """
+        select as_of_kind, cycle_id, value, check_ins from ml_build.key_result_features
+        where key_result_id = 'left-heard-late' order by as_of
+    """
+    rows = [(row["as_of_kind"], row["cycle_id"], row["value"], row["check_ins"]) for row in marts.rows(query)]
+    assert rows == [("check_in", "left-q4", 6.0, 1), ("current", "left-q4", 6.0, 1)]
+
+
 def test_an_unclosed_key_result_awaits_its_closing_in_the_cycle_that_it_was_in_at_the_end(marts: Any) -> None:
     past, present = _scorecard(marts, "carried-unclosed")
     assert (past["status"], past["latest_value"]) == ("awaiting_close", 5.0)

@@ -64,6 +64,17 @@ def test_a_prepared_statement_in_a_transaction_never_loses_its_rows_to_a_publica
     assert analyst.execute(BOTH, prepare=True).fetchone() == (6, 6)
 
 
+def test_a_prepared_statement_sees_a_rollback(warehouse: Settings, analyst: Connection) -> None:
+    publish(warehouse, 1)
+    publish(warehouse, 2)
+    analyst.autocommit = True
+    for _ in range(8):
+        assert analyst.execute(BOTH, prepare=True).fetchone() == (2, 2)
+    publication.rollback(warehouse.require("dsn_transform"))
+    assert analyst.execute(BOTH).fetchone() == (1, 1)
+    assert analyst.execute(BOTH, prepare=True).fetchone() == (1, 1)
+
+
 def test_a_transaction_is_of_one_publication_even_for_marts_that_it_reads_last(
     warehouse: Settings, analyst: Connection
 ) -> None:

@@ -247,7 +247,8 @@ def test_a_check_in_of_another_source_is_known_by_its_id(api: Api, app_headers: 
     assert repeated.headers["idempotent-replayed"] == "true"
     assert post(api, app_headers, {**body, "key_result_id": "long"}).status_code == 409
     assert accepted(put(api, app_headers, check_in_id, {"value": 0.8}))["occurred_at"] == "2026-11-02T08:00:00Z"
-    assert [payload.value for _, _, payload in events_of(api.settings, check_in_id)] == [0.7, 0.8]
+    told = [(payload.value, payload.user_id) for _, _, payload in events_of(api.settings, check_in_id)]
+    assert told == [(0.7, "u"), (0.8, "u")]
 
 
 def test_an_unknown_key_result_is_told_with_known_ones_nearby(api: Api, app_headers: dict[str, str]) -> None:

@@ -54,7 +54,8 @@ placed as (
     where cycle.starts_on is not null and cycle.ends_on is not null
 ),
 
--- What is closed in a cycle is not described any more in that cycle, and what has ended is not forecast.
+-- What is closed in a cycle is not described any more in that cycle, and what has ended is not forecast. A check-in that
+-- was recorded only after the key result had moved on tells of the cycle that was left.
 moment as (
     select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
     from placed
@@ -66,6 +67,14 @@ moment as (
             when 'check_in' then outcome.final_at is null or placed.as_of < outcome.final_at
             else placed.cycle_end >= {{ utc_date('log.data_as_of') }}
         end
+        and not exists (
+            select from {{ ref('int_key_result_cycle') }} as left_cycle
+            where
+                left_cycle.key_result_id = placed.key_result_id
+                and left_cycle.cycle_id <> placed.cycle_id
+                and left_cycle.ended_at > placed.as_of
+                and left_cycle.ended_at <= placed.heard_at
+        )
 )
 
 -- The target that held: of the definitions known by then the newest, and before all of them the first.

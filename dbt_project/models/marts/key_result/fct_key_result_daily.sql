@@ -1,4 +1,5 @@
--- Who held it, in which cycle and by which definition when a day ended; what was archived by then has no day.
+-- Who held it, in which cycle and by which definition when a day ended; what was archived by then has no day. A target
+-- that is set after the closing is the next cycle's: it does not change how this one ended.
 with placed as (
     select
         placement.key_result_id,
@@ -6,8 +7,8 @@ with placed as (
         placement.team_id,
         placement.team_name,
         placement.cycle_id,
-        definition.baseline,
-        definition.target,
+        case when placement.from_at > key_result.final_at then key_result.baseline else definition.baseline end as baseline,
+        case when placement.from_at > key_result.final_at then key_result.target else definition.target end as target,
         cycle.cycle_start,
         cycle.cycle_end,
         {{ utc_date('key_result.final_at') }} as closed_on,
