@@ -79,9 +79,20 @@ class Warehouse:
             max_size=CONNECTIONS,
             timeout=WAIT_S,
             open=False,
-            check=ConnectionPool.check_connection,
+            check=self._check,
             name="warehouse",
         )
+
+    def _check(self, connection: Connection) -> None:
+        """Raise where a connection is dead, and replace all that were made before: a server that restarts drops all.
+
+        The pool itself waits longer before each further dead one, so a few of them made a request wait until it failed.
+        """
+        try:
+            ConnectionPool.check_connection(connection)
+        except psycopg.Error:
+            self._pool.drain()
+            raise
 
     def open(self) -> None:
         """Start the pool; it keeps trying in the background while PostgreSQL is away."""

@@ -135,7 +135,7 @@ def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole
     with pytest.raises(StepFailed, match=r"(?s)gate_raw of okr_etl_dag failed.*progress.*expected that .*e\.g\."):
         Watch(airflow, lambda _detail: None, now)()
     assert "Held since" in (status := " ".join(running.okr("status").split()))
-    assert "gate raw: event: " in status
+    assert "gate raw: okr_user_events: " in status
     assert run_okr(running.stack.state, "gate", "raw").returncode == 1
     assert current(running) == before
     assert analyst(running, MARTS) == rows

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 from serving.errors import NotKept
 from serving.outbox import Outbox
+from serving.published import Warehouse
 from tests.faults.waiting import until
 from tests.serving.client import Api, serving
 from tests.serving.topic import read_until
@@ -204,6 +205,26 @@ def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeyp
         assert champion.thread.is_alive
         monkeypatch.undo()
         until(lambda: threads()["status"] == "ok", "the thread goes on")
+
+
+def test_however_many_connections_postgresql_dropped_the_next_request_gets_one(
+    postgres: Settings, test_stack: Stack
+) -> None:
+    warehouse = Warehouse(postgres.require("dsn_serving"))
+    warehouse.open()
+    try:
+        with ExitStack() as lent:
+            for _ in range(6):
+                lent.enter_context(warehouse.connection())
+        with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"]) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'okr-serving'"
+            )
+        for _ in range(6):
+            with warehouse.connection() as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        warehouse.close()
 
 
 def test_after_postgresql_dropped_every_connection_the_next_answer_is_good(api: Api, test_stack: Stack) -> None:
