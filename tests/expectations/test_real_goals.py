@@ -115,7 +115,8 @@ def test_every_row_is_published_and_the_implausible_ones_are_listed(
         name: sum(each.envelope.type == "okr.check_in.recorded.v1" for each in events)
         for name, events in imported.items()
     }
-    assert dict(rows) == counted
+    # The file of us_states spells its organisation with a hyphen.
+    assert dict(rows) == {("us-states" if name == "us_states" else name): count for name, count in counted.items()}
     assert {row[:3]: row[3] for row in flags} == {
         (name, "implausible_progress", False): count for name, count in FLAGGED.items()
     }
