@@ -159,7 +159,8 @@ def test_every_event_is_in_a_mart_or_listed_as_withheld(built: Any, dbt: Any) ->
     assert counted["loaded"] == counted["versions"] + counted["withheld"]
 
 
-def test_decisions_hold_from_the_next_build_on(built: Any, dbt: Any) -> None:
+def test_decisions_hold_from_the_next_build_and_event_on(built: Any, dbt: Any, log: Any, loader: Any) -> None:
+    apply_log(loader, log.events)
     decide(dbt, built["same key result"].event_id, "other_organisation", "release")
     decide(dbt, built["implausible"].event_id, "implausible_progress", "withhold")
     dbt.build()
@@ -173,11 +174,6 @@ def test_decisions_hold_from_the_next_build_on(built: Any, dbt: Any) -> None:
     # Who released that the key result is B's, too, has no longer anything against B's check-ins of it.
     assert dbt.rows(REVIEWED, built["check-in by the user"].event_id) == []
     assert dbt.rows("SELECT value FROM fct_check_in WHERE value = 20000") == []
-
-
-def test_the_primary_database_follows_the_decisions_with_its_next_event(
-    built: Any, dbt: Any, log: Any, loader: Any
-) -> None:
     apply_log(loader, log.events[:1])
     assert_state_says_what_marts_say(loader, dbt)
     assert loader.execute("SELECT key_result, target FROM app.okrs WHERE key_result_id = 'KR-1'").fetchall() == [
