@@ -1,0 +1,177 @@
+"""What a step leaves behind when it ends: an event of the pipeline's topic, and its failure where somebody waits."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import psycopg
+import pytest
+
+from dags.steps.edge import step
+from dags.steps.record import SOURCE, record_failure, record_success
+from ingestion.spool import Spool
+from lakehouse import step_failure
+from lakehouse.errors import GateFailed, PermanentError
+from lakehouse.publication_hold import holds
+from lakehouse.settings import Settings
+from tests.ingestion.spool.log import values_by_key
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+STARTED = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def told_to_airflow(error: Exception, cause: Exception | None = None) -> Exception:
+    """Return what Airflow gets of an error that ends a task."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    @step
+    def body() -> None:
+        raise error from cause
+
+    with pytest.raises(AirflowFailException) as failed:
+        body()
+    return failed.value
+
+
+@pytest.fixture
+def ended_step() -> dict[str, Any]:
+    """What Airflow hands to a callback."""
+    ti = SimpleNamespace(
+        dag_id="okr_etl_dag", task_id="load", run_id="run", start_date=STARTED, end_date=STARTED, try_number=1,
+        xcom_pull=lambda task_ids, key: 7,
+    )  # fmt: skip
+    return {"ti": ti, "exception": None}
+
+
+def newest(settings: Settings, topic: str) -> dict[str, Any]:
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer(
+        {"bootstrap.servers": settings.kafka_bootstrap, "group.id": "test", "enable.auto.commit": False}
+    )
+    try:
+        places = [TopicPartition(topic, p) for p in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+        for place in places:
+            place.offset = max(consumer.get_watermark_offsets(place, timeout=10)[1] - 1, 0)
+        consumer.assign(places)
+        found = [message for message in consumer.consume(len(places), timeout=5) if not message.error()]
+        return msgspec.json.decode(max(found, key=lambda message: message.timestamp()[1]).value())
+    finally:
+        consumer.close()
+
+
+def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    record_success(ended_step)
+    event = newest(kafka, "okr_data_pipeline")
+    assert event["type"] == "okr.pipeline_step.finished.v1"
+    assert {k: event["data"][k] for k in ("pipeline", "step", "run_id", "state", "rows", "message")} == {
+        "pipeline": "okr_etl_dag", "step": "load", "run_id": "run", "state": "success", "rows": 7, "message": None,
+    }  # fmt: skip
+    record_failure(ended_step | {"exception": GateFailed("three rules broke")})
+    event = newest(kafka, "okr_data_pipeline")
+    assert (event["data"]["state"], event["data"]["message"]) == ("failed", "three rules broke")
+
+
+@pytest.fixture
+def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """A database and a broker to which the callbacks' own settings lead."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
+    monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
+    return fresh_database
+
+
+def test_whoever_waits_for_a_run_finds_its_failed_step_until_it_has_succeeded(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    dsn = warehouse.require("dsn_serving")
+    record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
+    (failure,) = step_failure.of_run(dsn, "okr_etl_dag", "run")
+    assert (failure.step, failure.message, failure.failed_at) == ("load", "the lake is damaged", STARTED)
+    (hold,) = holds(dsn)
+    assert (hold.kind, hold.run_id) == ("step", "run")
+    assert "step load failed: the lake is damaged" in str(hold)
+    ended_step["ti"].try_number = 3
+    record_success(ended_step)
+    assert step_failure.of_run(dsn, "okr_etl_dag", "run") == []
+    assert holds(dsn) == []
+
+
+def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_killed_says_that(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
+    for error, message in ((told_to_airflow(GateFailed(said)), said), (None, "It ended without a word")):
+        record_failure(ended_step | {"exception": error})
+        (failure,) = step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
+        assert failure.message.startswith(message)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_record_of_a_failed_step_holds_no_row_of_the_database(
+    kafka: Settings,
+    postgres: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    ended_step: dict[str, Any],
+    *,
+    wrapped: bool,
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    with psycopg.connect(postgres.require("dsn_owner")) as connection:
+        connection.execute("CREATE TEMPORARY TABLE people (email text CONSTRAINT one_each UNIQUE)")
+        with pytest.raises(psycopg.Error) as caught:
+            connection.execute("INSERT INTO people VALUES ('ann@example.com'), ('ann@example.com')")
+    error: Exception = caught.value
+    assert "ann@example.com" in str(error)
+    if wrapped:
+        error = told_to_airflow(PermanentError(f"It was not loaded: {error}"), error)
+    record_failure(ended_step | {"exception": error})
+    message = newest(kafka, "okr_data_pipeline")["data"]["message"]
+    assert message == 'duplicate key value violates unique constraint "one_each"'
+
+
+def test_of_an_error_without_a_database_the_first_line_is_recorded(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(kafka.state))
+    for error, told in (
+        (PermanentError("mend the settings\nDETAIL: ann@example.com"), "mend the settings"),
+        (KeyError(), "KeyError"),
+    ):
+        record_failure(ended_step | {"exception": error})
+        assert newest(kafka, "okr_data_pipeline")["data"]["message"] == told
+
+
+def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next_step_sends_its_event(
+    kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    begun = time.monotonic()
+    record_success(ended_step)
+    assert time.monotonic() - begun < 20
+    spool = Spool(tmp_path / "spool", SOURCE)
+    (waiting,) = spool.oldest(10)
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
+    record_success(ended_step)
+    assert spool.state().waiting == 0
+    assert newest(kafka, "okr_data_pipeline")["data"]["run_id"] == "run"
+    assert waiting.value in values_by_key(kafka, "okr_data_pipeline")[b"run"]
+
+
+def test_a_state_folder_that_cannot_be_used_breaks_no_step(
+    monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("OKR_STATE", str(tmp_path / "file"))
+    monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    record_success(ended_step)
+    told = "".join(capfd.readouterr())
+    assert "step not recorded yet" in told
+    assert "May this user write there?" in told
