@@ -9,8 +9,8 @@ no run is queued or running. It looks again every minute, so it needs no memory 
 **When it fails** new events are still published as they are announced; only what was missed waits for the next one.
 
 - `start_what_was_missed`: lake, warehouse or Airflow could not be asked; the next minute tries again. It is skipped
-  while all is published, while a run is on its way, for ten minutes after a failed run, and while publishing is held
-  (`okr publication resume`).
+  while all is published, while a run is on its way, while okr_etl_dag is paused (Airflow forgets what is announced to
+  a paused DAG), for ten minutes after a failed run, and while publishing is held (`okr publication resume`).
 """
 
 from datetime import timedelta

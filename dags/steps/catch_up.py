@@ -6,7 +6,7 @@ run at a time is allowed (#56050); a run may load and then fail. So what is, is 
 
 from datetime import UTC, datetime, timedelta
 
-from dags.steps.edge import report_rows, say, skip, step, unfinished_runs
+from dags.steps.edge import is_paused, report_rows, say, skip, step, unfinished_runs
 from lakehouse.settings import Settings, load_settings
 
 ETL = "okr_etl_dag"
@@ -19,7 +19,7 @@ def start_what_was_missed() -> int:
     """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
 
     Raises:
-        AirflowSkipException: nothing is missing, a run is on its way, or publishing is held.
+        AirflowSkipException: nothing is missing, a run is on its way, okr_etl_dag is paused, or publishing is held.
     """
     from lakehouse.publication_hold import holds
 
@@ -29,6 +29,8 @@ def start_what_was_missed() -> int:
         skip("All that has landed is published.")
     if unfinished_runs(ETL):
         skip("A run of okr_etl_dag is on its way.")
+    if is_paused(ETL):
+        skip(f"{rows} landed rows wait: okr_etl_dag is paused. It is started within a minute of its resumption.")
     for hold in holds(settings.require("dsn_transform")):
         if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
             skip(f"Not started. {hold}")

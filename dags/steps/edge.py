@@ -61,6 +61,13 @@ def unfinished_runs(dag_id: str) -> int:
     return int(get_current_context()["ti"].get_dr_count(dag_id, states=["queued", "running"]))
 
 
+def is_paused(dag_id: str) -> bool:
+    """Tell whether a DAG is paused: Airflow then forgets what is announced to it."""
+    from airflow.sdk import get_current_context
+
+    return bool(get_current_context()["ti"].get_dag(dag_id).is_paused)
+
+
 def skip(message: str) -> NoReturn:
     """End the step, and with it what follows, as skipped.
 

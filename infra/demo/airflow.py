@@ -10,6 +10,7 @@ from typing import Any, Self
 import httpx
 
 from infra.demo.errors import StepFailed
+from infra.demo.http import Endpoint
 from lakehouse import step_failure
 from lakehouse.errors import OkrError
 from lakehouse.http_client import http_client
@@ -34,11 +35,12 @@ class Airflow:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._url = settings.require("airflow_url").rstrip("/")
         self._logs = settings.state / "logs" / "airflow"
-        self._http = http_client(self._url, timeout_s=20, transport=httpx.HTTPTransport(retries=3, trust_env=False))
+        self._http = http_client(settings.require("airflow_url").rstrip("/"), timeout_s=20)
+        self.api = Endpoint(self._http, "Airflow", self._logs)
         login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
-        self._http.headers["Authorization"] = f"Bearer {self._call('POST', '/auth/token', json=login)['access_token']}"
+        token = self.api.json("POST", "/auth/token", may_repeat=True, json=login)["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def __enter__(self) -> Self:
         return self
@@ -48,19 +50,19 @@ class Airflow:
 
     def runs(self, dag: str, limit: int = 20) -> list[Run]:
         """Return the newest runs of a DAG, newest first."""
-        found = self._call("GET", f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after", "limit": limit})
+        found = self.api.json("GET", f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after", "limit": limit})
         return [_run(dag, each) for each in found["dag_runs"]]
 
     def start(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
         """Start a run by hand, once the DAG has been read by the dag processor."""
         self.wait_for_dag(dag)
         return _run(
-            dag, self._call("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
+            dag, self.api.json("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         )
 
     def pause(self, dag: str, *, is_paused: bool = True) -> None:
         """Let no new run of a DAG start, or let them start again."""
-        self._call("PATCH", f"/api/v2/dags/{dag}", json={"is_paused": is_paused})
+        self.api.json("PATCH", f"/api/v2/dags/{dag}", may_repeat=True, json={"is_paused": is_paused})
 
     def wait_for_dag(self, dag: str, limit_s: float = 90) -> None:
         """Wait until Airflow knows the DAG.
@@ -69,7 +71,7 @@ class Airflow:
             StepFailed: it does not within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
-        while self._http.get(f"{self._url}/api/v2/dags/{dag}").status_code != httpx.codes.OK:
+        while self.api.ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"Airflow does not know {dag} after {limit_s:.0f} s", log=self._logs,
@@ -85,7 +87,7 @@ class Airflow:
         """
         deadline = time.monotonic() + limit_s
         while True:
-            now = _run(run.dag, self._call("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}"))
+            now = _run(run.dag, self.api.json("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}"))
             if now.state == "success":
                 return now
             say(f"{run.dag} {now.state}: {self.tasks(now)}")
@@ -114,27 +116,17 @@ class Airflow:
     def result(self, run: Run, task: str) -> Any:
         """Return what a task of a run returned; None where it was skipped."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task}/xcomEntries/return_value"
-        response = self._http.get(self._url + path, params={"deserialize": True})
-        return response.json()["value"] if response.status_code == httpx.codes.OK else None
+        response = self.api.ask("GET", path, params={"deserialize": True})
+        return self.api.read(response)["value"] if response.status_code == httpx.codes.OK else None
 
     def tasks(self, run: Run) -> str:
         """Return which tasks run or failed, else how many are done, in words."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances"
-        tasks = self._call("GET", path, params={"limit": 200})["task_instances"]
+        tasks = self.api.json("GET", path, params={"limit": 200})["task_instances"]
         for state in ("failed", "running"):
             if names := sorted({task["task_id"].split(".")[0] for task in tasks if task["state"] == state}):
                 return f"{', '.join(names)} {state}"
         return f"{sum(task['state'] == 'success' for task in tasks)} of {len(tasks)} tasks done"
-
-    def _call(self, method: str, path: str, **parts: Any) -> dict[str, Any]:
-        response = self._http.request(method, self._url + path, **parts)
-        if response.is_error:
-            raise StepFailed(
-                f"Airflow answered {method} {path} with {response.status_code}: {response.text[:300]}", log=self._logs,
-                mend="`okr status` shows whether its api-server runs.",
-            )  # fmt: skip
-        answer: dict[str, Any] = response.json()
-        return answer
 
 
 def _run(dag: str, found: dict[str, Any]) -> Run:

@@ -4,9 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
-from infra.demo.errors import StepFailed
+from infra.demo.http import Endpoint
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
@@ -15,8 +13,8 @@ class App:
     """A logged-in client of the API; use it as a context manager."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        self._log = log
         self._http = http_client(settings.require("api_url"), timeout_s=30)
+        self._api = Endpoint(self._http, "The API", log)
         form = {"username": "app", "password": settings.require("app_password")}
         token = self.call("POST", "/auth/token", data=form)["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -33,21 +31,7 @@ class App:
         Raises:
             StepFailed: the API cannot be reached or answers with an error.
         """
-        try:
-            response = self._http.request(method, path, **parts)
-        except httpx.HTTPError as error:
-            raise StepFailed(
-                f"{method} {path} got no answer: {error}",
-                log=self._log,
-                mend="`okr status` shows whether the API runs.",
-            ) from error
-        if response.is_error:
-            raise StepFailed(
-                f"{method} {path} was answered with {response.status_code}: {response.text[:400]}", log=self._log,
-                mend="the answer says what was expected; the API's documentation is at /docs.",
-            )  # fmt: skip
-        answer: dict[str, Any] = response.json()
-        return answer
+        return self._api.json(method, path, **parts)
 
     def predict(self, key_result_ids: list[str]) -> list[dict[str, Any]]:
         """Ask for the forecasts of some key results, in their order."""

@@ -1,5 +1,6 @@
 """One GET on loopback, past every proxy."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -22,7 +23,7 @@ def get_text(url: str) -> str:
             return str(answer.read(1_000_000).decode("utf-8", errors="replace"))
     except urllib.error.HTTPError as error:
         raise RetryableError(f"{url} answers with status {error.code}") from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:  # the latter: half an answer, or one that is no HTTP
         raise RetryableError(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
 
 

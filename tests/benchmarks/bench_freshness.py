@@ -118,8 +118,8 @@ def moments(settings: Settings, airflow: Airflow, posted: float) -> tuple[float,
         ).fetchone() or (None, None)
     assert isinstance(published_at, datetime)
     path = f"/api/v2/dags/{ETL}/dagRuns/{str(run_id).partition('~')[0]}/taskInstances"
-    tasks = {task["task_id"]: task for task in airflow._call("GET", path)["task_instances"]}
-    events = airflow._call("GET", "/api/v2/assets/events", params={"order_by": "-timestamp", "limit": 20})
+    tasks = {task["task_id"]: task for task in airflow.api.json("GET", path)["task_instances"]}
+    events = airflow.api.json("GET", "/api/v2/assets/events", params={"order_by": "-timestamp", "limit": 20})
     announced = min(at for at in (moment(event["timestamp"]) for event in events["asset_events"]) if at >= landed - 0.1)
     first, last = models(settings)
     ended = {name: moment(task["end_date"]) for name, task in tasks.items() if task["end_date"]}

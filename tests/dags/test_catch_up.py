@@ -34,12 +34,15 @@ def settings(fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Say how many runs of okr_etl_dag are queued or running."""
+def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say how many runs of okr_etl_dag are queued or running, and whether it is paused."""
     import airflow.sdk
 
-    def set_runs(count: int) -> None:
-        ti = SimpleNamespace(get_dr_count=lambda dag_id, states: count, xcom_push=lambda **_: None)
+    def set_runs(count: int, *, is_paused: bool = False) -> None:
+        dag = SimpleNamespace(is_paused=is_paused)
+        ti = SimpleNamespace(
+            get_dr_count=lambda dag_id, states: count, get_dag=lambda dag_id: dag, xcom_push=lambda **_: None
+        )
         monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: {"ti": ti})
 
     set_runs(0)
@@ -87,7 +90,7 @@ def test_rows_count_as_unpublished_until_the_publication_covers_them_rejected_on
     assert unpublished_rows(settings) == 0
 
 
-def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, runs: Callable[[int], None]) -> None:
+def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, runs: Callable[..., None]) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="All that has landed is published"):
@@ -99,8 +102,23 @@ def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, 
         start_what_was_missed()
 
 
+def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resumption_starts_it(
+    settings: Settings, runs: Callable[..., None]
+) -> None:
+    """Airflow forgets what is announced while a DAG is paused: each minute would only add an event to its tables."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    land(settings, range(3))
+    runs(0, is_paused=True)
+    for _ in range(2):
+        with pytest.raises(AirflowSkipException, match="3 landed rows wait: okr_etl_dag is paused"):
+            start_what_was_missed()
+    runs(0)
+    assert start_what_was_missed() == 3
+
+
 def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_operator(
-    settings: Settings, runs: Callable[[int], None]
+    settings: Settings, runs: Callable[..., None]
 ) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 

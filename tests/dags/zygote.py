@@ -150,6 +150,7 @@ def _context(order: dict[str, Any], name: str) -> dict[str, Any]:
         try_number=order.get("try_number", 1), run_id=order["run_id"], dag_id="okr_etl_dag", task_id=name,
         start_date=datetime.now(UTC), end_date=None, xcom_push=lambda **_: None, xcom_pull=lambda **_: None,
         get_dr_count=lambda *_, **__: order.get("unfinished_runs", 0),
+        get_dag=lambda _dag_id: SimpleNamespace(is_paused=False),
     )  # fmt: skip
     params = {"accept_raw_batch": False, "accept_marts_build": False} | order.get("params", {})
     run = SimpleNamespace(run_type=order.get("run_type", "asset_triggered"))
