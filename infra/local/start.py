@@ -46,7 +46,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
 
 def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
-    """Return the stack, and what to start: the named services, and those that ran when all had to move."""
+    """Return the stack, and what to start: the named services, and those that ran when all have to restart."""
     stack = open_stack(state)
     if stack is None:
         return prepare_stack(state), names
@@ -56,10 +56,14 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         states = supervisor.states()
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
-        if not blocked:
+        if states.keys() != set(NAMES):
+            # It cannot be told of a service: it reads its settings once, when it starts.
+            say("The stack was started by another version, which has other services: all of it restarts.")
+        elif blocked:
+            # Every service knows the others' ports from its start.
+            say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
+        else:
             return prepare_stack(state, keep_port=lambda port: True), names
-        # Every service knows the others' ports from its start.
-        say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
     stop_everything(stack, say)
     return prepare_stack(state), tuple(name for name in NAMES if name in running.union(names))
 

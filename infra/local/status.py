@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
-from infra.local.catalogue import SERVICES
+from infra.local.catalogue import NAMES
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
@@ -88,10 +88,14 @@ def publication_lines(settings: Settings) -> list[str]:
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
-    """Return the state of every service, DOWN where no supervisor runs."""
+    """Return the state of every service, DOWN where no supervisor runs, or one that does not know the service.
+
+    A supervisor that another version started may have services that are not ours any more: they come last.
+    """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
-    return [_service(stack, kind.name, states.get(kind.name, {})) for kind in SERVICES]
+    names = [*NAMES, *sorted(states.keys() - set(NAMES))]
+    return [_service(stack, name, states.get(name, {})) for name in names]
 
 
 def total_memory_bytes(stack: Stack) -> int:

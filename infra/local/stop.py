@@ -74,7 +74,8 @@ def stop_everything(stack: Stack, say: Say) -> None:
     supervisor = Supervisor(stack)
     if supervisor.is_running():
         later = {name for wave in LAST_WAVES for name in wave}
-        for wave in ([name for name in NAMES if name not in later], *LAST_WAVES):
+        # A supervisor that another version started may lack services of ours, and have others.
+        for wave in ([name for name in supervisor.states() if name not in later], *LAST_WAVES):
             _stop_wave(stack, supervisor, wave, say)
         itself = supervisor.process()
         supervisor.shut_down()
@@ -86,14 +87,14 @@ def stop_everything(stack: Stack, say: Say) -> None:
 def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say: Say) -> None:
     def busy() -> list[str]:
         states = supervisor.states()
-        return [name for name in names if states[name]["statename"] not in STOPPED]
+        return [name for name in names if name in states and states[name]["statename"] not in STOPPED]
 
     running = [name for name, info in supervisor.states().items() if name in names and info["statename"] != "STOPPED"]
     if running:
         say(f"Stopping {', '.join(running)} ...")
     for name in running:
         supervisor.stop(name)
-    limit = max(service(name, stack).stop_limit_seconds for name in names)
+    limit = max((service(name, stack).stop_limit_seconds for name in names if name in NAMES), default=TERMINATE_SECONDS)
     _wait_gone(lambda: bool(busy()), limit + 5)  # the supervisor kills what is not gone at its limit
 
 

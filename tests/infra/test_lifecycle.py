@@ -14,14 +14,14 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from infra.local import ports
-from infra.local.catalogue import select
+from infra.local import ports, supervisor
+from infra.local.catalogue import NAMES, select
 from infra.local.lock import locked
 from infra.local.postgres import Postgres, remove_stale_lock
 from infra.local.processes import stack_processes
 from infra.local.redis import Redis
 from infra.local.short_paths import private_folder
-from infra.local.stack import Stack, open_stack
+from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.start import up
 from infra.local.status import services
 from infra.local.stop import clean, down
@@ -131,6 +131,42 @@ def test_up_on_a_taken_port_moves_and_tells(state: Path) -> None:
         moved = up(state, ("postgres",), said.append)
     assert _is_healthy(moved)  # Redis too, which ran before and had to move along
     assert "Another program took the port of postgres: the stack restarts on other ports." in said
+
+
+def _started_by_another_version(state: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """Start Redis under a supervisor that lacks one service of ours, and has one that we do not."""
+
+    class Retired(Redis):
+        name = "retired"
+
+    with monkeypatch.context() as older:
+        older.setattr(supervisor, "SERVICES", (Redis, Retired))
+        stack = prepare_stack(state)
+        Supervisor(stack).launch()
+    Supervisor(stack).start("redis")
+    _wait_until(lambda: Supervisor(stack).states()["redis"]["statename"] == "RUNNING")
+    return stack
+
+
+def test_up_restarts_a_stack_that_a_version_with_other_services_started(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = _started_by_another_version(state, monkeypatch)
+    said: list[str] = []
+    up(state, select("redis"), said.append)
+    assert any("another version" in line for line in said)
+    assert Supervisor(stack).states().keys() == set(NAMES)
+    Redis(stack).check()
+
+
+def test_status_and_down_work_on_a_stack_that_a_version_with_other_services_started(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = _started_by_another_version(state, monkeypatch)
+    found = {each.name: each.state for each in services(stack)}
+    assert (found["redis"], found["guard"], found["retired"]) == ("RUNNING", "DOWN", "STOPPED")
+    down(state, print)
+    assert stack_processes(stack) == []
 
 
 def test_the_lock_file_of_a_server_before_a_reboot_does_not_stop_the_next(state: Path) -> None:
