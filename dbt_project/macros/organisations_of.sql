@@ -1,8 +1,9 @@
 {#-
 The organisations that an entity belongs to: the first event in the log that names one fixes it, and an operator may have
-released events that name others. Grain: one row per entity_id.
+released events that name others. An event that does not count fixes nothing, so that its repair may: what an operator
+withheld, and what `contradicts` (a condition) something else, unless it was released. Grain: one row per entity_id.
 -#}
-{% macro organisations_of(claims) -%}
+{% macro organisations_of(claims, contradicts='false') -%}
     select entity_id, array_agg(distinct organisation_id) as organisation_ids
     from (
         select
@@ -12,6 +13,7 @@ released events that name others. Grain: one row per entity_id.
             dense_rank() over (partition by claim.entity_id order by {{ log_order('', 'claim') }}) as place
         from {{ claims }} as claim
         cross join unnest(claim.organisation_ids) as said (organisation_id)
+        where not claim.is_withheld and (claim.is_released or ({{ contradicts }}) is not true)
     ) as named
     where place = 1 or is_released
     group by entity_id

@@ -195,8 +195,14 @@ class StateStore:
         if roots and met.is_more_than_one and not was_more_than_one:
             changed += self._entities("roots")  # nothing was compared before
         named = {NAMES[event_type]: ids for event_type, ids in _ids_by_definition(changed).items()}
-        withheld = self._entities("withhold_events", is_more_than_one=met.is_more_than_one, **named)
+        withheld = self._withhold(named, is_more_than_one=met.is_more_than_one)
         return self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
+
+    def _withhold(self, named: Mapping[str, Sequence[str]], *, is_more_than_one: bool) -> list[Entity]:
+        """Decide whether the events that these entities bear on count; return what that changes."""
+        compared = self._entities("compared_entities", **named)
+        nouns, ids = zip(*compared, strict=True) if compared else ((), ())
+        return self._entities("withhold_events", nouns=list(nouns), ids=list(ids), is_more_than_one=is_more_than_one)
 
     def _project(
         self, changed: Sequence[Entity], withheld: Sequence[Entity] = (), *, is_more_than_one: bool = False

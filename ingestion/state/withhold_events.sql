@@ -1,65 +1,8 @@
--- Decides of each event that the named entities bear on whether it counts, as intermediate.int_withheld_event does:
--- an entity belongs to the organisation that the first event in the log says; what would move it is withheld, unless an
--- operator released it. Returned are the entities of which an event counts from now on, or no longer.
-
--- Down: what stands on the named entities, so that its organisation may be another now.
-WITH moved_objective AS (
-    SELECT unnest(%(objectives)s::text []) AS id
-    UNION
-    SELECT entity_id FROM app.event
-    WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'team_id' = any(%(teams)s::text [])
-    UNION
-    SELECT entity_id FROM app.event
-    WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'cycle_id' = any(%(cycles)s::text [])
-),
-
-moved_key_result AS (
-    SELECT unnest(%(key_results)s::text []) AS id
-    UNION
-    SELECT event.entity_id
-    FROM moved_objective
-    INNER JOIN app.event AS event
-        ON moved_objective.id = event.data ->> 'objective_id' AND event.event_type = 'okr.key_result.defined.v1'
-),
-
-moved_user AS (
-    SELECT unnest(%(users)s::text []) AS id
-    UNION
-    SELECT entity_id FROM app.event
-    WHERE event_type = 'okr.user.defined.v1' AND data ->> 'team_id' = any(%(teams)s::text [])
-),
-
-named AS (
-    SELECT split_part(event.event_type, '.', 2) AS noun, event.entity_id AS id
-    FROM moved_user
-    INNER JOIN app.event AS event ON moved_user.id = event.data ->> 'user_id'
-    WHERE
-        event.event_type IN (
-            'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
-            'okr.cycle.closed.v1'
-        )
-    UNION
-    SELECT 'check_in', event.entity_id
-    FROM moved_key_result
-    INNER JOIN app.event AS event
-        ON moved_key_result.id = event.data ->> 'key_result_id' AND event.event_type = 'okr.check_in.recorded.v1'
-    UNION
-    SELECT 'team', entity_id FROM app.event
-    WHERE event_type = 'okr.team.archived.v1' AND data ->> 'successor_team_id' = any(%(teams)s::text [])
-    UNION
-    SELECT 'objective', id FROM moved_objective
-    UNION
-    SELECT 'key_result', id FROM moved_key_result
-    UNION
-    SELECT 'user', id FROM moved_user
-    UNION
-    SELECT 'organisation', unnest(%(organisations)s::text [])
-    UNION
-    SELECT 'team', unnest(%(teams)s::text [])
-    UNION
-    SELECT 'cycle', unnest(%(cycles)s::text [])
-    UNION
-    SELECT 'check_in', unnest(%(check_ins)s::text [])
+-- Decides of each event of these entities whether it counts, as intermediate.int_withheld_event does: an entity belongs to
+-- the organisation that the first event in the log says; what would move it is withheld, unless an operator released it.
+-- Returned are the entities of which an event counts from now on, or no longer.
+WITH named AS (
+    SELECT noun, id FROM unnest(%(nouns)s::text [], %(ids)s::text []) AS named (noun, id)
 ),
 
 named_event AS MATERIALIZED (
@@ -73,7 +16,7 @@ named_event AS MATERIALIZED (
     INNER JOIN app.event AS event ON kind.event_type = event.event_type AND named.id = event.entity_id
 ),
 
--- Up: what these stand on, with everything that says to whom it belongs.
+-- What these stand on, with everything that says to whom it belongs.
 needed_key_result AS (
     SELECT id FROM named WHERE noun = 'key_result'
     UNION
@@ -131,7 +74,12 @@ released AS (
     SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'release'
 ),
 
--- Each claim: an event says that an entity belongs to one of these organisations.
+withheld AS (
+    SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'withhold'
+),
+
+-- Each claim: an event says that an entity belongs to one of these organisations. One that does not count fixes nothing,
+-- so that its repair may: what an operator withheld, and what contradicts something else, unless it was released.
 root_claim AS (
     SELECT
         split_part(event.event_type, '.', 2) AS noun,
@@ -150,6 +98,7 @@ root AS MATERIALIZED (
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
     FROM root_claim
+    WHERE event_id NOT IN (SELECT event_id FROM withheld)
     GROUP BY noun, entity_id
 ),
 
@@ -180,6 +129,12 @@ objective AS MATERIALIZED (
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
     FROM objective_claim
+    WHERE
+        event_id NOT IN (SELECT event_id FROM withheld)
+        AND (
+            (NOT team_organisation_ids && cycle_organisation_ids) IS NOT TRUE
+            OR event_id IN (SELECT event_id FROM released)
+        )
     GROUP BY noun, entity_id
 ),
 
@@ -200,28 +155,12 @@ held AS MATERIALIZED (
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
     FROM held_claim
-    GROUP BY noun, entity_id
-),
-
-check_in_claim AS MATERIALIZED (
-    SELECT 'check_in' AS noun, event.entity_id, event.event_id, event.position, held.organisation_ids
-    FROM named_event AS event
-    LEFT JOIN held ON held.noun = 'key_result' AND event.data ->> 'key_result_id' = held.entity_id
-    WHERE event.noun = 'check_in'
-),
-
-check_in AS MATERIALIZED (
-    SELECT
-        noun,
-        entity_id,
-        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
-            AS organisation_ids
-    FROM check_in_claim
+    WHERE event_id NOT IN (SELECT event_id FROM withheld)
     GROUP BY noun, entity_id
 ),
 
 -- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
-deed AS (
+deed AS MATERIALIZED (
     SELECT
         CASE event.noun WHEN 'check_in' THEN 'key_result' ELSE event.noun END AS noun,
         coalesce(event.data ->> 'key_result_id', event.entity_id) AS entity_id,
@@ -237,6 +176,37 @@ deed AS (
             'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
             'okr.cycle.closed.v1'
         )
+),
+
+-- One that its author may not make does not say what a check-in is of.
+check_in_claim AS MATERIALIZED (
+    SELECT
+        'check_in' AS noun,
+        event.entity_id,
+        event.event_id,
+        event.position,
+        held.organisation_ids,
+        deed.organisation_ids AS deed_organisation_ids
+    FROM named_event AS event
+    LEFT JOIN deed ON event.event_id = deed.event_id
+    LEFT JOIN held ON held.noun = 'key_result' AND event.data ->> 'key_result_id' = held.entity_id
+    WHERE event.noun = 'check_in'
+),
+
+check_in AS MATERIALIZED (
+    SELECT
+        noun,
+        entity_id,
+        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
+            AS organisation_ids
+    FROM check_in_claim
+    WHERE
+        event_id NOT IN (SELECT event_id FROM withheld)
+        AND (
+            (NOT organisation_ids && deed_organisation_ids) IS NOT TRUE
+            OR event_id IN (SELECT event_id FROM released)
+        )
+    GROUP BY noun, entity_id
 ),
 
 claim AS (

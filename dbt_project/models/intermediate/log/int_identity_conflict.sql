@@ -7,13 +7,18 @@ with met as (
     where event_type in ('okr.team.defined.v1', 'okr.cycle.defined.v1')
 ),
 
-released as (
-    select event_id from {{ source('ops', 'event_review') }} where decision = 'release'
+review as (
+    select
+        event_id,
+        bool_or(decision = 'withhold') as is_withheld,
+        bool_or(decision = 'release') as is_released
+    from {{ source('ops', 'event_review') }}
+    group by event_id
 ),
 
 event as materialized (
-    select distinct on (event_id)
-        event_id,
+    select distinct on (logged.event_id)
+        logged.event_id,
         event_type,
         subject,
         data ->> 'organisation_id' as organisation_id,
@@ -28,8 +33,10 @@ event as materialized (
         logged_at,
         kafka_partition,
         kafka_offset,
-        event_id in (select event_id from released) as is_released
-    from {{ source('raw', 'okr_user_events') }}
+        coalesce(review.is_withheld, false) as is_withheld,
+        coalesce(review.is_released, false) as is_released
+    from {{ source('raw', 'okr_user_events') }} as logged
+    left join review on logged.event_id = review.event_id
     where
         (select is_more_than_one from met)
         and event_type in (
@@ -37,7 +44,7 @@ event as materialized (
             'okr.user.defined.v1', 'okr.check_in.recorded.v1', 'okr.comment.posted.v1', 'okr.key_result.archived.v1',
             'okr.objective.archived.v1', 'okr.cycle.closed.v1', 'okr.team.archived.v1'
         )
-    order by event_id, {{ log_order() }}
+    order by logged.event_id, {{ log_order() }}
 ),
 
 -- Each claim: an event says that an entity belongs to one of these organisations.
@@ -74,7 +81,7 @@ objective_claim as (
     where event.event_type = 'okr.objective.defined.v1'
 ),
 
-objective as ({{ organisations_of('objective_claim') }}),
+objective as ({{ organisations_of('objective_claim', 'not claim.team_organisation_ids && claim.cycle_organisation_ids') }}),
 
 key_result_claim as (
     select event.*, event.subject as entity_id, objective.organisation_ids
@@ -94,15 +101,6 @@ user_claim as (
 
 user_ as ({{ organisations_of('user_claim') }}),
 
-check_in_claim as (
-    select event.*, event.check_in_id as entity_id, key_result.organisation_ids
-    from event
-    left join key_result on event.key_result_id = key_result.entity_id
-    where event.event_type = 'okr.check_in.recorded.v1'
-),
-
-check_in as ({{ organisations_of('check_in_claim') }}),
-
 -- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
 deed as (
     select
@@ -121,6 +119,21 @@ deed as (
             'okr.objective.archived.v1', 'okr.cycle.closed.v1'
         )
 ),
+
+-- One that its author may not make does not say what a check-in is of.
+check_in_claim as (
+    select
+        event.*,
+        event.check_in_id as entity_id,
+        key_result.organisation_ids,
+        deed.organisation_ids as deed_organisation_ids
+    from event
+    left join key_result on event.key_result_id = key_result.entity_id
+    left join deed on event.event_id = deed.event_id
+    where event.event_type = 'okr.check_in.recorded.v1'
+),
+
+check_in as ({{ organisations_of('check_in_claim', 'not claim.organisation_ids && claim.deed_organisation_ids') }}),
 
 claim as (
     select event_id, 'team' as noun, entity_id, organisation_ids from team_claim
