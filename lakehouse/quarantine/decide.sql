@@ -1,8 +1,20 @@
--- Each named event under the rules that found it, or as a decision of the operator's own where none did.
+-- Each named event under every rule that found it or that an operator decided on. What is withheld and was never found is
+-- a decision of the operator's own; a release that finds nothing to release returns no row.
+WITH named AS (
+    SELECT DISTINCT unnest(%(event_ids)s::uuid []) AS event_id
+),
+
+found AS (
+    SELECT event_id, rule FROM marts.fct_reviewed_event
+    UNION
+    SELECT event_id, rule FROM ops.event_review
+)
+
 INSERT INTO ops.event_review AS kept (event_id, rule, decision, note, decided_by)
 SELECT named.event_id, coalesce(found.rule, %(manual)s), %(decision)s, %(note)s, %(decided_by)s
-FROM (SELECT DISTINCT unnest(%(event_ids)s::uuid []) AS event_id) AS named
-LEFT JOIN marts.fct_reviewed_event AS found USING (event_id)
+FROM named
+LEFT JOIN found USING (event_id)
+WHERE found.rule IS NOT NULL OR %(decision)s = 'withhold'
 ON CONFLICT (event_id, rule) DO UPDATE
 SET
     decision = excluded.decision,

@@ -58,10 +58,11 @@ def withheld_count(dsn: str) -> tuple[int, int]:
 
 
 def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
-    """Keep a decision on events; it replaces an earlier one, and holds from the next build on.
+    """Keep a decision on events; it replaces all earlier ones on them, and holds from the next build on.
 
     Raises:
-        PermanentError: an event is not in the warehouse (then nothing is kept), or nothing was published yet.
+        PermanentError: an event is not in the warehouse, or is to be released and nothing withholds or flags it (then
+            nothing is kept); or nothing was published yet.
     """
     named = {str(each) for each in event_ids}
     with connect(dsn_transform, application="okr-quarantine") as connection:
@@ -73,9 +74,16 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
             )
         values = {"event_ids": sorted(named), "decision": decision, "note": note, "decided_by": by, "manual": MANUAL}
         try:
-            connection.execute(read_sql(PACKAGE, "decide"), values)
+            decided = connection.execute(read_sql(PACKAGE, "decide"), values).fetchall()
         except psycopg.errors.UndefinedTable:
             raise _nothing_published() from None
+        unmatched = sorted(named - {str(event_id) for (event_id,) in decided})
+        if unmatched:
+            raise PermanentError(
+                f"Nothing to release: {', '.join(unmatched)}. Looked for a rule that found them in the last "
+                "publication (`okr quarantine list`) and for an earlier decision on them, and there is none: they "
+                "count, or no publication has read them yet."
+            )
 
 
 def _nothing_published() -> PermanentError:

@@ -54,6 +54,31 @@ def test_a_decision_is_kept_under_the_rule_that_found_the_event(warehouse: Setti
     assert kept(warehouse)[0] == (FLAGGED, "implausible_progress", "release", None, "bo")
 
 
+def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> None:
+    """One withheld by hand, and found by a rule since: released under that rule alone it stayed withheld."""
+    dsn = warehouse.require("dsn_transform")
+    with connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO ops.event_review (event_id, rule, decision, decided_by) "
+            "VALUES (%s, 'manual', 'withhold', 'x')",
+            (FLAGGED,),
+        )
+    quarantine.decide(dsn, [FLAGGED], "release", by="ada", note=None)
+    assert sorted(row[1:3] for row in kept(warehouse)) == [  # type: ignore[type-var]
+        ("implausible_progress", "release"), ("manual", "release"),
+    ]  # fmt: skip
+
+
+def test_a_release_of_what_nothing_withholds_is_refused_and_says_what_was_looked_for(warehouse: Settings) -> None:
+    dsn = warehouse.require("dsn_transform")
+    with pytest.raises(PermanentError, match=rf"Nothing to release: {LOADED}. Looked for a rule that found them"):
+        quarantine.decide(dsn, [FLAGGED, LOADED], "release", by="ada", note=None)
+    assert kept(warehouse) == []
+    quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
+    quarantine.decide(dsn, [LOADED], "release", by="ada", note=None)
+    assert [row[1:3] for row in kept(warehouse)] == [("manual", "release")]
+
+
 def test_an_id_that_was_never_loaded_is_refused_and_nothing_is_kept(warehouse: Settings) -> None:
     with pytest.raises(PermanentError, match="Not in the warehouse"):
         quarantine.decide(warehouse.require("dsn_transform"), [FLAGGED, uuid4()], "release", by="ada", note=None)
