@@ -31,23 +31,29 @@ from tests.topics import empty_topics
 # write into what the next one reads.
 structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
-SHARED_FIXTURES = {"dbt_project", "e2e", "expectations", "ml", "serving"}  # folders whose fixtures take long to make
+SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # their fixtures take long; longest first
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups: after it a mark changes nothing
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `make test`'s two workers: what shares costly fixtures stays together, and the longest comes first."""
+    """For `make test`'s workers: what shares costly fixtures stays together, and the longest comes first."""
+    order = {name: number for number, name in enumerate(SHARED_FIXTURES)}
     for item in items:
-        path = item.path.relative_to(Path(__file__).parent)
-        group = path.parts[0] if path.parts[0] in SHARED_FIXTURES else str(path)
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.path.parent.name != "e2e")
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: order.get(_group(item), len(order)))
+
+
+def _group(item: pytest.Item) -> str:
+    path = item.path.relative_to(Path(__file__).parent)
+    return path.parts[0] if path.parts[0] in SHARED_FIXTURES else str(path)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_settings_of_the_users_shell() -> None:
-    """A developer's OKR_DSN_OWNER must not lead a test into their database."""
+def _no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Neither a developer's OKR_DSN_OWNER nor the state folder of their own stack must lead a test into their data."""
     for name in [name for name in os.environ if name.startswith(("OKR_", "PG")) and name != "OKR_FAULT_TABLE"]:
         del os.environ[name]
+    os.environ["OKR_STATE"] = str(tmp_path_factory.mktemp("no-stack"))
     for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but no test talks to its servers through one
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 

@@ -14,6 +14,7 @@ import psycopg
 from infra.analysts.logins import Connection, restore
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
+from lakehouse.readiness import report_ready
 from lakehouse.warehouse import connect, read_sql
 
 log = get_logger(__name__)
@@ -46,9 +47,10 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
     while not stop.is_set():
         try:
             with connect(superuser_dsn, application="okr-guard", autocommit=True) as connection:
-                while not stop.is_set():
+                enforce(connection, limits or Limits())
+                report_ready()
+                while not stop.wait(PERIOD_SECONDS):
                     enforce(connection, limits or Limits())
-                    stop.wait(PERIOD_SECONDS)
         except (psycopg.Error, OkrError) as error:
             log.warning("analysts are not guarded, trying again", reason=str(error))
             stop.wait(RETRY_SECONDS)

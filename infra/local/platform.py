@@ -1,17 +1,18 @@
 """The platform's own services: each is an `okr` command, kept running."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from infra.local.http_check import get_text
 from infra.local.project import program
 from infra.local.service import Service, platform_environment
+from lakehouse.readiness import READY_FILE, is_ready
 
 
 class PlatformService(Service):
-    """An `okr` command. One without an address counts as healthy when it has outlived its imports and connections."""
+    """An `okr` command."""
 
     arguments: ClassVar[tuple[str, ...]]
-    settle_seconds: ClassVar[int] = 6
 
     def command(self) -> list[str]:
         """Return the command line."""
@@ -21,9 +22,6 @@ class PlatformService(Service):
         """Return the platform's environment, with logs as JSON lines."""
         return platform_environment(self.stack) | {"OKR_LOG_JSON": "true"}
 
-    def check(self) -> None:
-        """Return at once: the supervisor sees to it that the process runs."""
-
 
 class Api(PlatformService):
     """FastAPI: predictions, data, administration, and the scorecard page."""
@@ -32,14 +30,32 @@ class Api(PlatformService):
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
     start_limit_seconds: ClassVar[int] = 120
-    settle_seconds: ClassVar[int] = 0
 
     def check(self) -> None:
         """Return when the API answers."""
         get_text(f"{self.stack.env['OKR_API_URL']}/health")
 
 
-class LandingWorker(PlatformService):
+class Worker(PlatformService):
+    """A command without an address: it is healthy when it has reported that it is at work."""
+
+    def environment(self) -> dict[str, str]:
+        """Return the platform's environment, and the file to report in."""
+        return super().environment() | {READY_FILE: str(self._ready_file)}
+
+    def check(self) -> None:
+        """Return at once: `has_reported` tells."""
+
+    def has_reported(self, pid: int) -> bool:
+        """Tell whether the process has its connections and is at work."""
+        return is_ready(self._ready_file, pid)
+
+    @property
+    def _ready_file(self) -> Path:
+        return self.working_folder() / "ready"
+
+
+class LandingWorker(Worker):
     """Kafka to the lake."""
 
     name: ClassVar[str] = "land"
@@ -47,7 +63,7 @@ class LandingWorker(PlatformService):
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
-class StateWorker(PlatformService):
+class StateWorker(Worker):
     """Kafka to the primary database and Redis."""
 
     name: ClassVar[str] = "state"
@@ -55,7 +71,7 @@ class StateWorker(PlatformService):
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
 
 
-class Metrics(PlatformService):
+class Metrics(Worker):
     """The load of this machine, lags and spools, as events."""
 
     name: ClassVar[str] = "metrics"
@@ -63,10 +79,9 @@ class Metrics(PlatformService):
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
-class Guard(PlatformService):
+class Guard(Worker):
     """The limits of analysts' sessions, and their logins as they must be."""
 
     name: ClassVar[str] = "guard"
     arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
     needs: ClassVar[tuple[str, ...]] = ("postgres",)
-    settle_seconds: ClassVar[int] = 2

@@ -30,7 +30,6 @@ class Service(ABC):
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
-    settle_seconds: ClassVar[int] = 0  # how long a service without a check of its own must have run to count as healthy
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -53,6 +52,10 @@ class Service(ABC):
         Raises:
             RetryableError: it does not, or not yet; the message says what was seen.
         """
+
+    def has_reported(self, pid: int) -> bool:
+        """Tell whether the process has said that it is ready, where `check` cannot ask it."""
+        return True
 
     def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
         """Make what the service holds for others (roles, topics), now that it is healthy; may be repeated."""

@@ -151,7 +151,7 @@ class _Startup:
                 why = str(error)
             else:
                 why = f"{info['statename']} {info['spawnerr']}".strip()
-                if info["statename"] == "RUNNING" and info["now"] - info["start"] >= step.settle_seconds:
+                if info["statename"] == "RUNNING" and step.has_reported(info["pid"]):
                     step.after_start()
                     return
             if now > deadline:

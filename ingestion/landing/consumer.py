@@ -12,6 +12,7 @@ from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.reader import PartitionReader
 from lakehouse.contracts import TOPICS
 from lakehouse.logs import get_logger
+from lakehouse.readiness import report_ready
 from lakehouse.settings import Settings
 
 log = get_logger(__name__)
@@ -38,6 +39,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     lander = Lander(reader, tables, announcer)
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
+        report_ready()
         while not stop.is_set():
             batch = reader.poll(limits)
             lander.settle()

@@ -16,6 +16,7 @@ from ingestion.state.store import OvertakenError, Row, StateStore
 from lakehouse.errors import RetryableError
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
+from lakehouse.readiness import report_ready
 from lakehouse.settings import Settings
 from lakehouse.warehouse import CONSUMER, connect
 
@@ -44,6 +45,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
             store.project_missing()
             figures = RealtimeFigures(redis, STATE_GROUP, store)
             reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
+            report_ready()
             while not stop.is_set():
                 batch = reader.poll(limits)
                 for topic, sifted in batch.sifted.items():

@@ -12,11 +12,17 @@ from infra.local.direct import running
 from infra.local.kafka import Kafka
 from infra.local.stack import prepare_stack
 from ingestion.events import MAX_VALUE_BYTES, EncodedEvent
-from ingestion.producer import EventProducer
+from ingestion.producer import RETRIES, EventProducer
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 
 Events = Callable[[int], EncodedEvent]
+
+
+@pytest.fixture
+def _a_topic_is_soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka waits half a minute for a topic that nobody has heard of."""
+    monkeypatch.setitem(RETRIES, "topic.metadata.propagation.max.ms", 1_000)
 
 
 def test_what_the_broker_took_is_counted_by_topic(pipeline: Settings, check_in: Events) -> None:
@@ -34,6 +40,7 @@ def test_a_broker_that_is_away_is_named_within_the_limit() -> None:
     assert time.monotonic() - begun < 10
 
 
+@pytest.mark.usefixtures("_a_topic_is_soon_given_up")
 def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Settings, check_in: Events) -> None:
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send(check_in(1))
@@ -52,6 +59,7 @@ def test_the_largest_value_that_landing_takes_is_sent_and_a_larger_message_refus
     assert dict(producer.delivered) == {"okr_user_events": 1}
 
 
+@pytest.mark.usefixtures("_a_topic_is_soon_given_up")
 def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -> None:
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send_raw("no_such_topic", b"k", b"v")

@@ -106,7 +106,7 @@ def test_a_certificate_file_that_is_missing_is_named_and_ignored(tmp_path: Path,
 
 def test_a_removed_folder_is_said_in_a_line(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
-    shell = f"cd {tmp_path}/gone && rmdir ../gone && exec {OKR} status"
+    shell = f"unset OKR_STATE; cd {tmp_path}/gone && rmdir ../gone && exec {OKR} status"
     answer = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[-1].startswith("okr: The current folder was removed. Change to one that exists")

@@ -21,6 +21,7 @@ from ingestion.spool import Drainer, Spool, spooled_sources
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
+from lakehouse.readiness import report_ready
 from lakehouse.settings import Settings
 
 log = get_logger(__name__)
@@ -56,6 +57,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     spool = Spool.of(settings, SOURCE)
     for each in measurements(settings):
         _Measuring(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
+    report_ready()
     sent = 0
     drainer, backoff = Drainer(spool, bootstrap), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():

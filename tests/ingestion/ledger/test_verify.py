@@ -30,6 +30,12 @@ from lakehouse.settings import Settings
 TOPIC = "okr_user_events"
 
 
+@pytest.fixture(autouse=True)
+def _a_broker_is_soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is there answers within milliseconds."""
+    monkeypatch.setattr("ingestion.ledger.broker.ANSWER_SECONDS", 2.0)
+
+
 @pytest.fixture
 def filled(pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]) -> Settings:
     """A pipeline with 200 events in the lake and in raw, one sent twice."""
