@@ -1,15 +1,14 @@
 """Data Docs made fit to be served behind a login: nothing is fetched from elsewhere, and one page lists the suites."""
 
 import re
-import shutil
 from collections.abc import Callable
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from tempfile import mkdtemp
 
 from expectations.report import GateReport, SuiteResult
+from lakehouse.replacing import replace_folder
 
 STYLE = "quality.css"
 # The tool's pages fetch style, scripts, fonts and a logo from five other hosts; their text needs none of it.
@@ -21,21 +20,16 @@ FOREIGN = re.compile(
 
 
 def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
-    """Let `build` write Data Docs into a new folder, clean them, and put the folder in the place of `site`.
+    """Let `build` write Data Docs into a new folder, clean them, and show that folder as `site`, in one step."""
 
-    A reader of the site sees the old one or the new one, but for the moment between two renames.
-    """
-    site.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(mkdtemp(prefix=f"{site.name}-", dir=site.parent))
-    try:
+    def fill(draft: Path) -> GateReport:
         report = build(draft)
         clean(draft)
         (draft / STYLE).write_text(_text(STYLE), encoding="utf-8")
         (draft / "index.html").write_text(index_page(draft, report), encoding="utf-8")
-        _replace(site, draft)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return report
+        return report
+
+    return replace_folder(site, fill)
 
 
 def clean(folder: Path) -> None:
@@ -69,13 +63,3 @@ def _row(folder: Path, suite: SuiteResult) -> str:
 
 def _text(name: str) -> str:
     return files("expectations").joinpath(name).read_text(encoding="utf-8")
-
-
-def _replace(site: Path, draft: Path) -> None:
-    draft.chmod(0o755)
-    retired = site.with_name(f"{site.name}.retired")
-    shutil.rmtree(retired, ignore_errors=True)
-    if site.exists():
-        site.rename(retired)
-    draft.rename(site)
-    shutil.rmtree(retired, ignore_errors=True)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lakehouse.logs import get_logger
+from lakehouse.replacing import replace_file
 
 log = get_logger(__name__)
 
@@ -112,9 +113,7 @@ class BackgroundThread:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                draft = self._file.with_suffix(".draft")
-                draft.write_text(json.dumps(asdict(self.trouble)), encoding="utf-8")
-                draft.replace(self._file)
+                replace_file(self._file, json.dumps(asdict(self.trouble)))
 
     def _forget(self) -> None:
         if self._file is not None:

@@ -5,9 +5,9 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from lakehouse.errors import PermanentError
+from lakehouse.replacing import replace_folder
 
 SITE_FILES = ("index.html", "manifest.json", "catalog.json")
 FINGERPRINT = "project.sha256"
@@ -29,28 +29,26 @@ def fingerprint(project: Path) -> str:
 
 
 def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
-    """Run `dbt docs generate` and put its files in place; readers of the site never see half of it.
+    """Run `dbt docs generate` and put its files in place in one step: readers see the old site or the new one.
 
     Raises:
         PermanentError: dbt failed.
     """
     from dbt.cli.main import dbtRunner
 
-    os.environ |= login
-    site.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory() as target:
-        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", target]
-        result = dbtRunner().invoke(["docs", "generate", "--target", "published", "--log-path", target, *places])
+    def fill(folder: Path) -> None:
+        made_of, target = fingerprint(project), folder / "target"
+        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
+        command = ["docs", "generate", "--target", "published", "--log-path", str(target), *places]
+        result = dbtRunner().invoke(command)
         if not result.success:
             raise PermanentError(
                 f"`dbt docs generate` failed: {result.exception or result.result}. See the task's log."
             )
         for name in SITE_FILES:
-            _replace(Path(target) / name, site / name)
-    (site / FINGERPRINT).write_text(fingerprint(project), encoding="ascii")
+            (target / name).rename(folder / name)
+        shutil.rmtree(target)
+        (folder / FINGERPRINT).write_text(made_of, encoding="ascii")
 
-
-def _replace(source: Path, place: Path) -> None:
-    draft = place.with_suffix(".draft")
-    shutil.copyfile(source, draft)
-    draft.replace(place)
+    os.environ |= login
+    replace_folder(site, fill)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import PermanentError
+from lakehouse.replacing import replace_file
 
 RECORD = "demo.json"
 FILES = ("key_results.csv", "check_ins.csv")
@@ -81,9 +82,7 @@ def read_record(state: Path) -> dict[str, Any] | None:
 def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -> None:
     """Remember the source of this state folder; `produced` once its history was sent whole."""
     record = {"source": source.key, "fingerprint": fingerprint(source), "produced": produced}
-    temporary = state / f"{RECORD}.new"
-    temporary.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    temporary.replace(state / RECORD)
+    replace_file(state / RECORD, json.dumps(record, indent=2))
 
 
 def move_aside(state: Path, record: dict[str, Any]) -> Path:

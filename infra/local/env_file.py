@@ -1,10 +1,10 @@
 """Reading and writing stack.env: one `NAME='value'` a line, readable by its owner alone, replaced as a whole."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from lakehouse.errors import PermanentError
+from lakehouse.replacing import replace_file
 
 HEADER = "# Written by the local stack. Secrets: keep it readable by its owner alone.\n"
 
@@ -30,17 +30,8 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
     """Replace the file in one step, so that an interrupted start never leaves half of it."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    replace_file(path, text, mode=0o600)
 
 
 def _quote(value: str) -> str:

@@ -3,7 +3,6 @@
 The file is in Prometheus' text format, for a node exporter's textfile collector or any scraper; it is replaced whole.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
 from lakehouse.logs import get_logger
+from lakehouse.replacing import replace_file
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -58,11 +58,9 @@ def _insert(
 
 def write_metrics(path: Path, ledger: Ledger) -> None:
     """Replace the metrics file; where it cannot be written that is logged, for the ledger itself matters more."""
-    unfinished = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text("\n".join(as_metrics(ledger)) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        replace_file(path, "\n".join(as_metrics(ledger)) + "\n")
     except OSError as error:
         log.warning("the ledger's metrics could not be written", path=str(path), error=str(error))
 

@@ -1,12 +1,12 @@
 """What an upkeep did: for people, for programs, and kept in the lake for `okr lake status`."""
 
 import json
-import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from lakehouse.replacing import replace_file
 
 REPORT_FILE = "_upkeep.json"
 
@@ -55,9 +55,7 @@ def keep(lake_uri: str, tables: Sequence[TableUpkeep]) -> None:
         return
     last = read_last(lake_uri) | {each.topic: asdict(each) for each in tables}
     place = Path(lake_uri) / REPORT_FILE
-    draft = place.with_suffix(f".{os.getpid()}.{uuid.uuid4().hex}")
-    draft.write_text(json.dumps(last, indent=2), encoding="utf-8")
-    draft.replace(place)
+    replace_file(place, json.dumps(last, indent=2))
 
 
 def read_last(lake_uri: str) -> dict[str, dict[str, Any]]:
