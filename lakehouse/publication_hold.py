@@ -1,11 +1,15 @@
-"""Why readers do not get a newer publication: a gate refused it, or an operator rolled back."""
+"""Why readers do not get a newer publication: a gate refused it, a step failed, or an operator rolled back."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import class_row
 
 from lakehouse.warehouse import connect, read_sql
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 
 @dataclass(frozen=True)
@@ -35,5 +39,10 @@ def holds(dsn: str) -> list[Hold]:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn, application="okr-publication") as connection:
-        cursor = connection.cursor(row_factory=class_row(Hold))
+        return holds_now(connection)
+
+
+def holds_now(connection: "Connection[Any]") -> list[Hold]:
+    """Return the same as `holds` by a connection that is open."""
+    with connection.cursor(row_factory=class_row(Hold)) as cursor:
         return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()

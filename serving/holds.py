@@ -3,11 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
-from lakehouse.publication_hold import Hold
-from lakehouse.warehouse import read_sql
-from serving.published import Connection, Warehouse
+from lakehouse.publication_hold import Hold, holds_now
+from serving.published import Warehouse
 
 
 @dataclass(frozen=True)
@@ -23,13 +20,7 @@ class Holds:
             RetryableError: PostgreSQL is away.
         """
         with self.warehouse.connection() as connection:
-            return holds(connection)
-
-
-def holds(connection: Connection) -> list[Hold]:
-    """Return every reason why nothing newer is published, the oldest first."""
-    with connection.cursor(row_factory=class_row(Hold)) as cursor:
-        return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()
+            return holds_now(connection)
 
 
 def since_because(held: list[Hold]) -> tuple[datetime, str] | None:

@@ -7,10 +7,11 @@ from typer.testing import CliRunner
 
 from expectations.record import record
 from expectations.report import GateReport, RuleResult, SuiteResult
-from lakehouse import publication
+from lakehouse import publication, step_failure
 from lakehouse.publication_commands import app
 from lakehouse.publication_hold import Hold, holds
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 from tests.lakehouse.marts import publish
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -67,6 +68,42 @@ def test_each_gate_holds_by_itself_and_one_by_hand_holds_and_releases_nothing(fr
 def test_a_gate_that_checked_nothing_says_so(fresh_database: Settings) -> None:
     empty = GateReport("marts", "run-1", NOON, ())
     assert "checked nothing" in held(fresh_database, empty)[0].because
+
+
+def failed(run_id: str, step: str, at: datetime) -> step_failure.StepFailure:
+    return step_failure.StepFailure("okr_etl_dag", run_id, step, at, "why")
+
+
+def test_a_refusal_of_a_runs_second_build_is_told_once_and_names_the_run(fresh_database: Settings) -> None:
+    step_failure.record(fresh_database.require("dsn_transform"), failed("run-1", "gate_marts", NOON))
+    found = held(fresh_database, *(report(0, UNIQUE, gate="marts", run_id=build) for build in ("run-1", "run-1~2")))
+    assert [(hold.kind, hold.run_id, hold.runs_held) for hold in found] == [("gate", "run-1", 1)]
+
+
+def test_a_publication_names_the_run_whose_second_build_it_is(warehouse: Settings) -> None:
+    publish(warehouse, 1)
+    dsn = warehouse.require("dsn_transform")
+    with connect(dsn) as connection:
+        connection.execute("UPDATE ops.publication SET dbt_run_id = 'run-1~2'")
+        assert connection.execute("SELECT dbt_run_id FROM marts.publication").fetchone() == ("run-1",)
+    publish(warehouse, 2)
+    publication.rollback(dsn)
+    publication.resume(dsn)
+    with connect(dsn) as connection:
+        connection.execute("UPDATE ops.publication SET resumed_at = NULL, dbt_run_id = 'run-2~3' WHERE NOT is_current")
+    assert [hold.run_id for hold in holds(dsn)] == ["run-2"]
+
+
+def test_failures_from_before_a_resume_hold_nothing(published_twice: Settings) -> None:
+    dsn = published_twice.require("dsn_transform")
+    step_failure.record(dsn, failed("run-3", "dbt", datetime.now(UTC)))
+    assert [hold.kind for hold in holds(dsn)] == ["step"]
+    publication.rollback(dsn)
+    publication.resume(dsn)
+    assert holds(dsn) == []
+    step_failure.record(dsn, failed("run-4", "dbt", datetime.now(UTC)))
+    step_failure.record(dsn, failed("run-4", "load", datetime.now(UTC)))
+    assert [(hold.kind, hold.run_id, hold.runs_held) for hold in holds(dsn)] == [("step", "run-4", 1)]
 
 
 def test_a_rollback_holds_until_resume(published_twice: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

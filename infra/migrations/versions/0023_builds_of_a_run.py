@@ -1,0 +1,11 @@
+"""What holds publications back names the run, whichever build it is; failures before a resume hold nothing."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0023"
+down_revision = "0022"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
