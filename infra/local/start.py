@@ -126,7 +126,7 @@ class _Startup:
                 self._start(step)
             self._say(f"  {step.name:<22} ready after {time.monotonic() - began:4.1f} s")
             outcome.set_result(None)
-        except Exception as error:  # every step must come to an end, or the others wait for ever
+        except BaseException as error:  # every step must come to an end, or the others wait for ever
             outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
             if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C reaches our child processes a moment before us
                 self._say(f"  {step.name:<22} FAILED: {error}")

@@ -5,16 +5,23 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
 
 import lakehouse
+from infra.demo import command
+from infra.demo.errors import StepFailed
+from infra.demo.memory import PeakMemory
+from infra.local import start
+from infra.local.stack import Stack
+from infra.local.supervisor import Supervisor
 from ingestion.landing.announce import Announcer
 from ingestion.sources.metrics import collector
 from ingestion.spool import Spool
 from lakehouse.background import BackgroundThread, troubles
+from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
@@ -25,6 +32,7 @@ PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "
 # Who alone may make what: everything else uses these modules.
 ONE_PLACE = {
     "threading.Thread": "lakehouse/background.py",
+    "threading.Timer": "infra/demo/command.py",  # it kills a child and ends
     "httpx.Client": "lakehouse/http_client.py",
     "psycopg.connect": "infra/local/postgres.py",  # whether the superuser is let in, with three seconds to say so
 }
@@ -199,6 +207,61 @@ def test_measuring_goes_on_after_anything(
     assert not caller.is_alive()
 
 
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_the_memory_of_a_demo_is_sampled_after_anything(
+    test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr("infra.demo.memory.EVERY_S", 0.01)
+    monkeypatch.setattr("infra.demo.memory.proportional_bytes", Thrower(lambda _processes: 7, error))
+    with PeakMemory(test_stack) as memory:
+        until(lambda: memory.peak_bytes == 7, "a sample was taken")
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_command_of_a_demo_is_followed_to_its_end_after_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Nobody else reads its standard error: a thread that died would let it wait for ever once the pipe is full."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setattr(command, "_follow", Thrower(command._follow, error))
+    with pytest.raises(StepFailed, match="OKR_DSN_SERVING"):
+        command.okr("publication", "current", log=tmp_path / "demo.log", limit_s=60, mend="-")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_start_of_the_stack_ends_whatever_one_of_its_threads_throws(
+    test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """These threads end with the start; one that died without an outcome would let the others wait for ever."""
+    startup = start._Startup(test_stack, cast("Supervisor", None), ("redis",), print)
+    monkeypatch.setattr(startup, "_start", Thrower(print, error))
+    with pytest.raises(PermanentError, match="The stack did not start"):
+        startup.run()
+
+
+# Where each thread of ours begins, and the test that throws into it.
+THROWN_INTO = {
+    "ingestion/landing/announce.py": test_announcing_goes_on_after_anything,
+    "ingestion/sources/metrics/collector.py": test_measuring_goes_on_after_anything,
+    "serving/latency.py": test_latencies_are_reported_after_anything,
+    "serving/outbox.py": test_sending_goes_on_after_anything,
+    "serving/predictor/champion.py": test_the_registry_is_looked_at_after_anything,
+    "infra/demo/memory.py": test_the_memory_of_a_demo_is_sampled_after_anything,
+    "infra/demo/command.py": test_a_command_of_a_demo_is_followed_to_its_end_after_anything,
+}
+
+
+def test_no_thread_is_without_a_test_that_throws_into_it() -> None:
+    found = set()
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            calls = (node.func for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call))
+            if any(ast.unparse(function).rpartition(".")[2] == "BackgroundThread" for function in calls):
+                found.add(str(file.relative_to(ROOT)))
+    assert found == set(THROWN_INTO)
+
+
 @pytest.mark.parametrize(("maker", "place"), ONE_PLACE.items())
 def test_threads_clients_and_connections_are_made_in_one_place(maker: str, place: str) -> None:
     module, _, name = maker.partition(".")
@@ -206,6 +269,9 @@ def test_threads_clients_and_connections_are_made_in_one_place(maker: str, place
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"{module}.{name}"}:
+                by_name = isinstance(node, ast.ImportFrom) and node.module == module
+                if (isinstance(node, ast.Call) and ast.unparse(node.func) == maker) or (
+                    by_name and name in {each.name for each in node.names}
+                ):
                     found.append(str(file.relative_to(ROOT)))
     assert set(found) == {place}, f"use {place} instead of {maker}"
