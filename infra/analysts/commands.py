@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from infra.analysts.logins import Login
     from infra.local.stack import Stack
 
 group = typer.Typer(no_args_is_help=True, help="Logins of analysts: add, remove, list. Each reads marts, nothing else.")
@@ -44,7 +45,15 @@ def list_() -> None:
         for login in logins(connection):
             since = f"{login.created_at:%Y-%m-%d}" if login.created_at else "unknown"
             changed = f"\tchanged={login.changed}" if login.changed else ""
-            typer.echo(f"{login.role}\tsince={since}\tsessions={login.sessions} of {login.connections}{changed}")
+            typer.echo(
+                f"{login.role}\tsince={since}\tsessions={login.sessions} of {login.connections}{changed}{_hint(login)}"
+            )
+
+
+def _hint(login: "Login") -> str:
+    if not login.is_ours:
+        return f"\tnot made by `okr analyst add`: REVOKE okr_analyst FROM {login.role} unless it is meant"
+    return "" if login.can_log_in else f"\thalf removed: `okr analyst remove {login.role}` finishes it"
 
 
 @group.command(hidden=True)

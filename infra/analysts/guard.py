@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from infra.analysts.logins import Connection, restore
+from infra.analysts.logins import Connection, logins, restore
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
@@ -44,26 +44,42 @@ class Ended:
 
 def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = None) -> None:
     """Enforce until `stop` is set; a server that is away is waited for."""
+    told: set[str] = set()
     while not stop.is_set():
         try:
             with connect(superuser_dsn, application="okr-guard", autocommit=True) as connection:
-                enforce(connection, limits or Limits())
+                enforce(connection, limits or Limits(), told)
                 report_ready()
                 while not stop.wait(PERIOD_SECONDS):
-                    enforce(connection, limits or Limits())
+                    enforce(connection, limits or Limits(), told)
         except (psycopg.Error, OkrError) as error:
             log.warning("analysts are not guarded, trying again", reason=str(error))
             stop.wait(RETRY_SECONDS)
 
 
-def enforce(connection: Connection, limits: Limits) -> list[Ended]:
-    """End sessions beyond their limits and set changed logins back, once; return the sessions that were ended."""
+def enforce(connection: Connection, limits: Limits, told: set[str] | None = None) -> list[Ended]:
+    """End sessions beyond their limits and set changed logins back, once; return the sessions that were ended.
+
+    Roles in `told` were reported already; those that are reported now are added.
+    """
     for login in restore(connection):
         log.warning("an analyst changed their own login, it was set back", role=login.role, changed=login.changed)
+    _report_strangers(connection, set() if told is None else told)
     ended = list(_end(connection, limits))
     for each in ended:
         log.warning("an analyst's session was ended", role=each.role, pid=each.pid, reason=each.reason)
     return ended
+
+
+def _report_strangers(connection: Connection, told: set[str]) -> None:
+    strangers = {login.role for login in logins(connection) if not login.is_ours}
+    for role in sorted(strangers - told):
+        log.warning(
+            "a role that `okr analyst add` did not make is a member of okr_analyst: its sessions are limited as any "
+            "analyst's, its password and settings are left alone",
+            role=role,
+        )
+    told |= strangers
 
 
 def _end(connection: Connection, limits: Limits) -> Iterator[Ended]:

@@ -17,7 +17,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect, read_sql
 
 GROUP = "okr_analyst"
@@ -42,19 +42,32 @@ SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
+NOT_LOGGED = {
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_transaction_sample_rate": "0",
+    "log_min_error_statement": "panic",
+}
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
 @dataclass(frozen=True)
 class Login:
-    """One analyst's login. `changed` says what the role set itself and `restore` sets back, None where nothing."""
+    """One member of the group. `changed` says what the role set itself and `restore` sets back, None where nothing."""
 
     role: str
     connections: int
     created_at: datetime | None
     sessions: int
     changed: str | None
+    can_log_in: bool
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether `add` made it; a superuser may have granted the group to any other role."""
+        return self.created_at is not None
 
 
 def add(superuser_dsn: str, role: str) -> str:
@@ -70,40 +83,62 @@ def add(superuser_dsn: str, role: str) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with connect(superuser_dsn, application="okr-analyst") as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        if exists and role not in {login.role for login in logins(connection)}:
+        if exists and role not in _ours(connection):
             raise PermanentError(f"{role!r} is a role of the platform already: choose another name for the analyst.")
         keep(connection, role, password)
     return password
 
 
 def remove(superuser_dsn: str, role: str) -> None:
-    """End a login's sessions and drop it.
+    """End a login's sessions and drop it; may be repeated when it did not come to its end.
 
     Raises:
         PermanentError: there is no such analyst, or it is the local stack's own login.
+        RetryableError: it can no longer log in, but the role is not dropped yet.
     """
     if role == LOCAL_LOGIN:
         raise PermanentError(f"{role!r} is the local stack's own login, which the next start would make again.")
     with connect(superuser_dsn, application="okr-analyst") as connection:
-        known = [login.role for login in logins(connection)]
+        known = _ours(connection)
         if role not in known:
             raise PermanentError(f"There is no analyst {role!r}. Known: {', '.join(known)}.")
-        name = sql.Identifier(role)
-        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(name))
+        connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
         connection.commit()  # so that no session begins any more
-        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
-        # Default privileges that the role set itself are the one thing that it can own.
-        with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
-            warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
-        connection.execute(sql.SQL("DROP ROLE {}").format(name))
-        connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))
+        try:
+            _drop(connection, superuser_dsn, role)
+        except psycopg.Error as error:
+            why = " ".join(str(error).split())
+            raise RetryableError(
+                f"{role} can no longer log in, but the role is not dropped yet: {why}. Once that is fixed, say "
+                f"`okr analyst remove {role}` again."
+            ) from error
+
+
+def _drop(connection: Connection, superuser_dsn: str, role: str) -> None:
+    name = sql.Identifier(role)
+    connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
+    # Default privileges that the role set itself are the one thing that it can own.
+    with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
+        warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
+    connection.execute(sql.SQL("DROP ROLE {}").format(name))
+    connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))
+
+
+def _ours(connection: Connection) -> list[str]:
+    return [login.role for login in logins(connection) if login.is_ours]
 
 
 def logins(connection: Connection) -> list[Login]:
-    """Return every analyst's login, by name."""
+    """Return every member of the analysts' group, by name: also one that is half removed, or that we did not make."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(read_sql("infra.analysts", "logins")).fetchall()
-    return [Login(row["role"], row["connections"], row["created_at"], row["sessions"], _changed(row)) for row in rows]
+    return [
+        Login(
+            row["role"], row["connections"], row["created_at"], row["sessions"],
+            _changed(row) if row["created_at"] else None, row["can_log_in"],
+        )
+        for row in rows
+    ]  # fmt: skip
 
 
 def keep(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
@@ -135,7 +170,13 @@ def restore(connection: Connection) -> list[Login]:
 def _set(connection: Connection, role: str, verifier: str) -> None:
     """Set the password and the settings, and no others."""
     name = sql.Identifier(role)
-    _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
+    with connection.transaction():
+        # Whatever the server logs, it is not this: who has a verifier can try passwords against it without being seen.
+        for setting, value in NOT_LOGGED.items():
+            connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
+        _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
+        for setting in NOT_LOGGED:
+            connection.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(setting)))
     for (database,) in connection.execute(
         "SELECT datname FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE setrole = %s::regrole",
         (_quoted(role),),

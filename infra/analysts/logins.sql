@@ -1,6 +1,8 @@
--- Grain: one login of an analyst: a member of the group. `setting_lists` are those of every database, then of single ones.
+-- Grain: one member of the group: a login of an analyst's, also one whose removal was interrupted, or another role.
+-- `setting_lists` are those of every database, then of single ones.
 SELECT
     login.rolname AS role,
+    login.rolcanlogin AS can_log_in,
     login.rolconnlimit AS connections,
     kept.created_at,
     auth.rolpassword IS DISTINCT FROM kept.verifier AS is_password_changed,
@@ -22,5 +24,4 @@ INNER JOIN pg_authid AS auth ON login.oid = auth.oid
 INNER JOIN pg_auth_members AS membership ON login.oid = membership.member
 INNER JOIN pg_roles AS held ON membership.roleid = held.oid AND held.rolname = 'okr_analyst'
 LEFT JOIN okr_admin.analyst_login AS kept ON login.rolname = kept.role
-WHERE login.rolcanlogin
 ORDER BY login.rolname

@@ -1,9 +1,10 @@
 -- Databases, roles and what they may do to databases; run by psql as the superuser at each start, so it can be repeated.
 -- Schemas, tables and their grants belong to infra/migrations.
 
--- A failing statement here, or one that takes more than 5 s, would write a password into the server's log.
+-- A failing statement here, or one that takes long, would write a password into the server's log.
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
+SET log_statement = none;
 
 \getenv owner_password OKR_PG_OWNER_PASSWORD
 \getenv loader_password OKR_PG_LOADER_PASSWORD

@@ -12,10 +12,12 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
+from infra.analysts.guard import Limits, enforce
 from infra.local.postgres import Postgres
 from infra.local.stack import Stack
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 
 OKR = Path(sys.executable).with_name("okr")
 
@@ -68,6 +70,65 @@ def test_a_password_is_neither_kept_nor_logged(test_stack: Stack, postgres: Sett
                 assert password.encode() not in path.read_bytes(), path
     finally:
         logins.remove(test_stack.env["OKR_PG_SUPERUSER_DSN"], "lin")
+
+
+def test_no_verifier_is_logged_whatever_the_server_logs(test_stack: Stack, postgres: Settings) -> None:
+    superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
+    log = Path(test_stack.state) / "logs" / "postgres.log"
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        for setting in ("log_statement = 'all'", "log_min_duration_statement = 0"):
+            connection.execute(f"ALTER ROLE postgres SET {setting}".encode())
+        before = log.stat().st_size
+        try:
+            logins.add(superuser, "uma")
+            with connect(superuser, autocommit=True) as guard:
+                guard.execute("ALTER ROLE uma RESET statement_timeout")
+                assert [login.role for login in logins.restore(guard)] == ["uma"]
+            Postgres(test_stack).after_start()
+        finally:
+            for setting in ("log_statement", "log_min_duration_statement"):
+                connection.execute(f"ALTER ROLE postgres RESET {setting}".encode())
+            logins.remove(superuser, "uma")
+    logged = log.read_bytes()[before:].decode()
+    assert 'ALTER ROLE "uma" SET' in logged, "the server logs all statements meanwhile"
+    assert "SCRAM-SHA-256" not in logged
+    assert test_stack.env["OKR_PG_LOADER_PASSWORD"] not in logged
+
+
+def test_a_removal_that_was_interrupted_is_shown_and_finished(test_stack: Stack, postgres: Settings) -> None:
+    superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
+    logins.add(superuser, "ada")
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA hers AUTHORIZATION ada")
+        try:
+            with pytest.raises(RetryableError, match=r"ada can no longer log in.*okr analyst remove ada` again"):
+                logins.remove(superuser, "ada")
+            assert "half removed: `okr analyst remove ada` finishes it" in okr(test_stack, "list").stdout
+        finally:
+            connection.execute("DROP SCHEMA hers")
+    logins.remove(superuser, "ada")
+    assert "ada" not in okr(test_stack, "list").stdout
+
+
+def test_a_member_that_nobody_added_is_reported_once_and_left_alone(
+    test_stack: Stack, postgres: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
+    with connect(superuser, autocommit=True) as connection:
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'x' IN ROLE okr_analyst")
+        try:
+            told: set[str] = set()
+            for _ in range(3):
+                enforce(connection, Limits(), told)
+            assert told == {"stranger"}
+            assert capsys.readouterr().err.count("stranger") == 1
+            with pytest.raises(PermanentError, match="is a role of the platform already"):
+                logins.add(superuser, "stranger")
+            with pytest.raises(PermanentError, match="There is no analyst 'stranger'"):
+                logins.remove(superuser, "stranger")
+            assert "not made by `okr analyst add`" in okr(test_stack, "list").stdout
+        finally:
+            connection.execute("DROP ROLE stranger")
 
 
 def test_a_platforms_role_is_refused_in_a_line(test_stack: Stack, postgres: Settings) -> None:
