@@ -1,4 +1,5 @@
-{{ config(indexes=[{'columns': ['event_id'], 'unique': true}]) }}
+-- Every staging view reads it: made again, it would take all of them with it.
+{{ config(indexes=[{'columns': ['event_id'], 'unique': true}], keeps_identity=true) }}
 
 select conflict.event_id
 from {{ ref('int_identity_conflict') }} as conflict

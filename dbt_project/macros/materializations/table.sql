@@ -1,0 +1,66 @@
+{#-
+A table that is filled first and finished afterwards: constraints and indexes of a whole table cost less than half of
+what they cost row by row. All of it is one transaction of few statements, for dbt's own work for each of them is felt
+in a build of seconds. Takes the place of dbt's own `table`, which builds beside the old table and renames twice.
+
+With `keeps_identity` the table is refilled instead of made again, so that views on it stay.
+-#}
+{% materialization table, default %}
+    {%- set target = this.incorporate(type='table') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set is_refilled = existing is not none and existing.is_table and config.get('keeps_identity', false) -%}
+    {{ run_hooks(pre_hooks) }}
+    {%- if config.get('contract').enforced %} {% do assert_columns_equivalent(sql) %} {% endif -%}
+
+    {% call statement('main') -%}
+        {%- if is_refilled %}
+            truncate {{ target }};
+            insert into {{ target }} {{ sql }}
+        {%- else %}
+            {%- if existing is not none %} drop {{ existing.type }} if exists {{ existing }} cascade; {% endif %}
+            create table {{ target }} as {{ sql }}
+        {%- endif %}
+    {%- endcall %}
+    {%- if existing is not none and not is_refilled %} {% do adapter.cache_dropped(existing) %} {% endif -%}
+
+    {% call statement('finish') -%}
+        {%- if not is_refilled %} {{ constraints(target) }} {{ indexes(target) }} {{ comments(target) }} {% endif -%}
+        analyze {{ target }}
+    {%- endcall %}
+    {{ run_hooks(post_hooks) }}
+    {{ adapter.commit() }}
+    {{ return({'relations': [target]}) }}
+{% endmaterialization %}
+
+{#- The constraints of a contract, as one statement: one scan of the table proves all checks. -#}
+{% macro constraints(table) -%}
+    {%- if config.get('contract').enforced -%}
+        {%- set changes, of_table = [], [] -%}
+        {%- for column in model.columns.values() -%}
+            {%- for constraint in column.constraints -%}
+                {%- if constraint.type == 'not_null' -%}
+                    {%- do changes.append('alter column ' ~ column.name ~ ' set not null') -%}
+                {%- else -%}
+                    {%- do of_table.append(dict(constraint, columns=[column.name])) -%}
+                {%- endif -%}
+            {%- endfor -%}
+        {%- endfor -%}
+        {%- for constraint in adapter.render_raw_model_constraints(raw_constraints=of_table + model.constraints) -%}
+            {%- do changes.append('add ' ~ constraint) -%}
+        {%- endfor -%}
+        {%- if changes %} alter table {{ table }} {{ changes | join(', ') }}; {% endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro indexes(table) -%}
+    {%- for index in config.get('indexes', []) %} {{ get_create_index_sql(table, index) }}; {% endfor -%}
+{%- endmacro %}
+
+{% macro comments(table) -%}
+    {%- if config.persist_relation_docs() and model.description %} {{ alter_relation_comment(table, model.description) }} {% endif -%}
+    {%- if config.persist_column_docs() -%}
+        {%- for column in model.columns.values() if column.description -%}
+            comment on column {{ table }}.{{ column.name }} is {{ postgres_escape_comment(column.description) }};
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
