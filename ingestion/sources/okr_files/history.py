@@ -16,10 +16,12 @@ import msgspec
 
 from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import CHECK_INS, DAYS_TO_CLOSE, KEY_RESULTS, Rejection
+from ingestion.sources.okr_files.owners import OwnerMoves
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
 from lakehouse.contracts.text import normalised_name
+from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.figures import plain
 
@@ -211,13 +213,15 @@ def _tried(table: Table, row: Row | Rejection, add: Callable[[dict[str, str]], N
 
 def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
     told: set[tuple[str, str]] = set()
+    moves = OwnerMoves(history.key_results.values())
     timed: list[tuple[datetime, msgspec.Struct]] = []
     for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
         *parents, key_result = definitions_of(row)
         for data in parents:
-            # The first word on something holds: a team or an owner is the same in each of its rows.
+            # The first word on something holds: a team or cycle is the same in each of its rows. An owner may move.
             name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
-            if name not in told:
+            is_new = moves.is_told(data, row) if isinstance(data, UserDefined) else name not in told
+            if is_new:
                 told.add(name)
                 timed.append((start_of(row.cycle_start), data))
         timed += history.key_result_facts(row, key_result)

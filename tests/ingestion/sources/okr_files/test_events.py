@@ -111,3 +111,29 @@ def test_an_import_without_a_usable_key_result_fails_and_lists_why(folder: Path,
         check_usable(report)
     assert any("line 2" in line and "must differ" in line for line in report.as_lines())
     assert (tmp_path / "state" / "rejected_rows.csv").read_text().count("target_equals_baseline") == 1
+
+
+ROWS = """\
+key_result_id,organisation,team,owner_email,cycle,cycle_start,cycle_end,objective,key_result,unit,baseline,target
+a1,{first},A,ann@example.org,Q1,2026-01-01,2026-03-31,o,k,days,20,5
+b1,{first},{beside},ann@example.org,Q1,2026-01-01,2026-03-31,o,k,days,20,5
+b2,{second},B,ann@example.org,Q2,2026-04-01,2026-06-30,o,k,days,20,5
+a2,{second},{then},ann@example.org,Q2,2026-04-01,2026-06-30,o,k,days,20,5
+"""
+STAYED = [("2026-01-01T00:00:00Z", "acme/A")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ({"beside": "A", "then": "B"}, [*STAYED, ("2026-04-01T00:00:00Z", "acme/B")]),
+        ({"beside": "B", "then": "A"}, STAYED),  # in both teams all the time
+        ({"beside": "A", "then": "B", "second": "other"}, STAYED),
+    ],
+)
+def test_an_owner_moves_with_their_key_results(read: Read, rows: dict[str, str], told: list[tuple[str, str]]) -> None:
+    text = ROWS.format(**{"first": "acme", "second": "acme", **rows})
+    reading = read(key_results=text, check_ins="key_result_id,checked_in_at,value,confidence,note\n")
+    assert reading.reasons == []
+    users = [f for f in _frames(reading.events) if f["type"] == "okr.user.defined.v1"]
+    assert [(f["time"], f["data"]["team_id"]) for f in users] == told
