@@ -1,8 +1,9 @@
 """The feature mart: what was known at a moment, and nothing of later."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,35 @@ def test_what_is_archived_or_over_is_not_forecast_and_teaches_nothing(dbt: Any, 
     assert {name for (name, _), row in rows.items() if row["as_of_kind"] == "current"} == {"open", "end"}
     assert {name for name, _ in rows} >= {"archived", "given-up", "over"}  # what was known then stays known
     assert dbt.rows("select * from ml_build.key_result_outcome") == []
+
+
+def test_a_key_result_of_many_check_ins_is_read_once(dbt: Any, new_log: Callable[[], Any]) -> None:
+    """No step of a plan handles as many rows as there are pairs of check-ins, late and corrected ones included."""
+    count, step = 1200, timedelta(hours=1)
+    log = new_log()
+    log.organisation()
+    log.key_result("busy")
+    for number in range(count):
+        log.check_in("busy", number / 20, day(0) + number * step, confidence=0.5 if number % 3 else None)
+    log.check_in("busy", 50.0, day(20.01), log={"logged_at": day(49)})
+    log.check_in("busy", 20.0, day(30), check_in_id=f"busy@{day(30):%m-%dT%H:%M}", log={"logged_at": day(30.2)})
+    log.key_result("end", at=day(0))
+    log.check_in("end", 1.0, day(60))
+    rows = build(dbt, log)
+    assert len(rows) == count + 4
+    last = rows["busy", day(0) + (count - 1) * step]
+    assert last["check_ins"] == count + 1
+    assert last["log_pace_ratio_7d"] + last["log_required_pace"] == pytest.approx(signed_log(0.012 * CYCLE_DAYS))
+    compiled = Path(dbt.target) / "compiled" / "okr_lakehouse" / "models"
+    for model in ("intermediate/key_result/int_key_result_moment", "ml/key_result/key_result_features"):
+        query = (compiled / f"{model}.sql").read_text(encoding="utf-8").replace("%", "%%")
+        (plan,) = dbt.rows(f"explain (analyze, format json) {query}")
+        assert max(handled(plan["QUERY PLAN"][0]["Plan"])) < 20 * count, model
+
+
+def handled(plan: dict[str, Any]) -> Iterator[float]:
+    """Give how many rows each node of a plan returned and threw away."""
+    rows = sum(value for name, value in plan.items() if name == "Actual Rows" or name.startswith("Rows Removed"))
+    yield rows * plan["Actual Loops"]
+    for child in plan.get("Plans", ()):
+        yield from handled(child)

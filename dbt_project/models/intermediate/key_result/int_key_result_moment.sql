@@ -75,17 +75,63 @@ moment as (
                 and left_cycle.ended_at > placed.as_of
                 and left_cycle.ended_at <= placed.heard_at
         )
+),
+
+-- What was checked in on in a cycle that the key result had left by then is that cycle's.
+left_before as (
+    select moment.key_result_id, moment.as_of, moment.as_of_kind, max(left_cycle.ended_at) as counts_from
+    from moment
+    inner join {{ ref('int_key_result_cycle') }} as left_cycle
+        on moment.key_result_id = left_cycle.key_result_id
+        and moment.cycle_id <> left_cycle.cycle_id
+        and moment.as_of >= left_cycle.ended_at
+    group by moment.key_result_id, moment.as_of, moment.as_of_kind
+),
+
+-- When versions of check-ins came to count, or ceased to, though a moment after the check-in had been known by then.
+late as (
+    select key_result_id, array_agg(distinct late_at order by late_at) as late_at
+    from (
+        select key_result_id, late_at, min(known_at) over (partition by key_result_id order by as_of desc) as first_known_at
+        from (
+            select key_result_id, as_of, known_at, null::timestamptz as late_at from moment
+            union all
+            select key_result_id, checked_in_at, null, recorded_at from {{ ref('int_check_in_version') }} where not is_final
+            union all
+            select key_result_id, checked_in_at, null, superseded_at from {{ ref('int_check_in_version') }}
+            where not is_final and superseded_at is not null
+        ) as event
+    ) as compared
+    where late_at > first_known_at
+    group by key_result_id
+),
+
+-- Moments of one number see the beginnings of one trajectory: nothing late came between.
+described as (
+    select
+        moment.*,
+        coalesce(left_before.counts_from, '-infinity') as counts_from,
+        coalesce(width_bucket(moment.known_at, late.late_at), 0) as edition_number
+    from moment
+    left join left_before
+        on moment.key_result_id = left_before.key_result_id
+        and moment.as_of = left_before.as_of
+        and moment.as_of_kind = left_before.as_of_kind
+    left join late on moment.key_result_id = late.key_result_id
 )
 
 -- The target that held: of the definitions known by then the newest, and before all of them the first.
 -- A check-in at the very end of the log stands for the current row.
 select distinct on (moment.key_result_id, moment.as_of)
     moment.*,
+    dense_rank() over (
+        order by moment.key_result_id, moment.starts_at, moment.counts_from, moment.edition_number
+    ) as trajectory_number,
     {{ days_between('moment.starts_at', 'moment.as_of') }} as as_of_day,
     {{ days_between('moment.starts_at', 'moment.ends_at') }} as cycle_days,
     definition.baseline,
     definition.target
-from moment
+from described as moment
 inner join {{ ref('int_key_result_version') }} as definition
     on moment.key_result_id = definition.key_result_id
     and definition.recorded_at <= moment.known_at

@@ -3,92 +3,139 @@
 {#- Days over which recent pace is measured. -#}
 {% set windows = [7, 14, 28] %}
 
-{%- set moments = ref('int_key_result_moment') %}
+{%- set by_time = 'day, checked_in_at, recorded_at, ' ~ log_order() -%}
 
--- The trajectory as it was known, by days since the cycle's start: the baseline at day 0, then every check-in.
--- Of a check-in the version counts that was known then, not a correction that came later. What was checked in on in a
--- cycle that the key result had left by then is that cycle's.
-with point as (
+-- Each trajectory once, however many moments see a beginning of it.
+with path as (
     select
-        moment.key_result_id,
-        moment.as_of,
-        greatest({{ days_between('moment.starts_at', 'check_in.checked_in_at') }}, 0.0) as day,
-        check_in.recorded_at,
-        check_in.value,
-        check_in.confidence,
-        1 as check_ins
-    from {{ moments }} as moment
-    inner join {{ ref('int_check_in_version') }} as check_in
-        on moment.key_result_id = check_in.key_result_id
-        and moment.as_of >= check_in.checked_in_at
-        and moment.known_at >= check_in.recorded_at
-        and (check_in.superseded_at is null or moment.known_at < check_in.superseded_at)
-    where
-        not check_in.is_final
-        and not exists (
-            select from {{ ref('int_key_result_cycle') }} as left_cycle
-            where
-                left_cycle.key_result_id = moment.key_result_id
-                and left_cycle.cycle_id <> moment.cycle_id
-                and left_cycle.ended_at <= moment.as_of
-                and left_cycle.ended_at > check_in.checked_in_at
-        )
-    union all
-    select key_result_id, as_of, 0.0, '-infinity', baseline, null, 0
-    from {{ moments }} as moment
+        trajectory_number,
+        key_result_id,
+        starts_at,
+        counts_from,
+        max(as_of) as last_as_of,
+        max(known_at) as known_at
+    from {{ ref('int_key_result_moment') }}
+    group by trajectory_number, key_result_id, starts_at, counts_from
 ),
 
+-- Its points by days since the cycle's start: the baseline at day 0, then every check-in. Of a check-in the version counts
+-- that was known then, not a correction that came later.
+point as (
+    select
+        path.trajectory_number,
+        check_in.checked_in_at,
+        greatest({{ days_between('path.starts_at', 'check_in.checked_in_at') }}, 0.0) as day,
+        check_in.recorded_at,
+        {{ log_order('', 'check_in') }},
+        check_in.value,
+        check_in.confidence
+    from path
+    inner join {{ ref('int_check_in_version') }} as check_in
+        on path.key_result_id = check_in.key_result_id
+        and path.counts_from <= check_in.checked_in_at
+        and path.last_as_of >= check_in.checked_in_at
+        and path.known_at >= check_in.recorded_at
+        and (check_in.superseded_at is null or path.known_at < check_in.superseded_at)
+    where not check_in.is_final
+    union all
+    select trajectory_number, '-infinity', 0.0, null, null, null, null, null, null from path
+),
+
+-- place_7d and the like: the place of the last point so many days before the check-in, or of the last one at day 0.
 segment as (
     select
         *,
-        lead(day) over by_time as next_day,
-        lead(value) over by_time as next_value,
         row_number() over by_time as place,
-        count(*) over (partition by key_result_id, as_of) as points,
-        max(day) over (partition by key_result_id, as_of) as last_day
+        lag(day) over by_time as previous_day,
+        lead(day) over by_time as next_day,
+        lead(value) over by_time as next_value
+        {%- for days in windows %},
+        greatest(
+            count(*) over (
+                partition by trajectory_number order by day range between unbounded preceding and {{ days }} preceding
+            ),
+            count(*) filter (where day = 0.0) over (partition by trajectory_number order by day)
+        )::integer as place_{{ days }}d
+        {%- endfor %}
     from point
-    window by_time as (partition by key_result_id, as_of order by day, check_ins, recorded_at)
+    window by_time as (partition by trajectory_number order by {{ by_time }})
+),
+
+-- What is known at a point, as numbers: those of the first line below, then the segment in which each window begins.
+known as (
+    select
+        trajectory_number,
+        checked_in_at,
+        array[
+            row_number() over (order by trajectory_number, {{ by_time }}), place, day, coalesce(previous_day, 0.0), value,
+            (max(array[place, confidence]) filter (where confidence is not null) over so_far)[2]
+        ]
+        {%- for days in windows %}
+        || nth_value(array[day, value, next_day, next_value], place_{{ days }}d) over so_far
+        {%- endfor %} as known
+    from segment
+    window so_far as (partition by trajectory_number order by {{ by_time }} rows unbounded preceding)
+),
+
+-- A moment knows what its last point does, the one of the largest number.
+seen as (
+    select key_result_id, as_of, max(known) over (order by trajectory_number, as_of) as known
+    from (
+        select key_result_id, as_of, trajectory_number, null::double precision[] as known
+        from {{ ref('int_key_result_moment') }}
+        union all
+        select null, checked_in_at, trajectory_number, known from known
+    ) as event
+),
+
+latest as (
+    select
+        moment.*,
+        seen.known[2] - 1 as check_ins,
+        seen.known[3] as last_day,
+        seen.known[4] as previous_day,
+        coalesce(seen.known[5], moment.baseline) as value,
+        seen.known[6] as confidence
+        {%- for days in windows %},
+        {%- set first = 3 + 4 * loop.index %}
+        seen.known[{{ first }}] as day_before_{{ days }}d,
+        coalesce(seen.known[{{ first + 1 }}], moment.baseline) as value_before_{{ days }}d,
+        seen.known[{{ first + 2 }}] as day_after_{{ days }}d,
+        seen.known[{{ first + 3 }}] as value_after_{{ days }}d
+        {%- endfor %}
+    from {{ ref('int_key_result_moment') }} as moment
+    inner join seen using (key_result_id, as_of)
+    where moment.as_of_kind = 'current' or seen.known[3] >= moment.as_of_day
 ),
 
 -- Values between two points lie on the line between them.
-trajectory as (
+recalled as (
     select
-        key_result_id,
-        as_of,
-        max(last_day) as last_day,
-        coalesce(max(day) filter (where place = points - 1), 0.0) as previous_day,
-        sum(check_ins) as check_ins,
-        max(value) filter (where place = points) as value,
-        (max(array[place, confidence]) filter (where confidence is not null))[2] as confidence
+        *
         {%- for days in windows %},
-        max(value + (next_value - value) * (greatest(last_day - {{ days }}, 0.0) - day) / (next_day - day))
-            filter (where greatest(last_day - {{ days }}, 0.0) >= day and greatest(last_day - {{ days }}, 0.0) < next_day)
-            as value_{{ days }}d
+        case
+            when last_day > 0.0 then
+                value_before_{{ days }}d + (value_after_{{ days }}d - value_before_{{ days }}d)
+                * (greatest(last_day - {{ days }}, 0.0) - day_before_{{ days }}d)
+                / (day_after_{{ days }}d - day_before_{{ days }}d)
+        end as value_{{ days }}d
         {%- endfor %}
-    from segment
-    group by key_result_id, as_of
+    from latest
 ),
 
 -- A pace counts whole ways from baseline to target by cycle; less than a day says too little, and counts as one.
 measured as (
     select
-        moment.*,
-        trajectory.value,
-        trajectory.confidence,
-        trajectory.check_ins,
-        trajectory.last_day,
-        trajectory.last_day - trajectory.previous_day as days_between_check_ins,
-        {{ progress_ratio('trajectory.value', 'moment.baseline', 'moment.target') }} as progress_ratio,
-        greatest(moment.cycle_days - trajectory.last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
-        (trajectory.value - moment.baseline) / (moment.target - moment.baseline)
-        / greatest(trajectory.last_day, 1.0) * moment.cycle_days as pace
+        *,
+        last_day - previous_day as days_between_check_ins,
+        {{ progress_ratio('value', 'baseline', 'target') }} as progress_ratio,
+        greatest(cycle_days - last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
+        (value - baseline) / (target - baseline) / greatest(last_day, 1.0) * cycle_days as pace
         {%- for days in windows %},
-        coalesce(trajectory.value - trajectory.value_{{ days }}d, 0.0) / (moment.target - moment.baseline)
-        / greatest(least(trajectory.last_day, {{ days }}), 1.0) * moment.cycle_days as pace_{{ days }}d
+        coalesce(value - value_{{ days }}d, 0.0) / (target - baseline)
+        / greatest(least(last_day, {{ days }}), 1.0) * cycle_days as pace_{{ days }}d
         {%- endfor %}
-    from {{ moments }} as moment
-    inner join trajectory using (key_result_id, as_of)
-    where moment.as_of_kind = 'current' or trajectory.last_day >= moment.as_of_day
+    from recalled
 ),
 
 logarithmic as (
