@@ -7,17 +7,17 @@ the next run would bring the same data back.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import views
+from lakehouse.errors import PermanentError
+from lakehouse.publishing import locks, views
 from lakehouse.publishing.outdated import drop_outdated
 from lakehouse.publishing.show import show
 from lakehouse.warehouse import connect, read_sql
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 KEPT = 2  # publications kept beside the current one
-LOCK_LIMIT_S = 60  # for another publication, or the preparation of a build, to end
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,10 @@ class Publication:
     dbt_run_id: str
     model_version: str | None
     is_current: bool
+    rolled_back_at: datetime | None = None
 
 
-COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current"
+COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current, rolled_back_at"
 
 
 @dataclass(frozen=True)
@@ -59,31 +59,30 @@ def prepare_build(dsn_transform: str, run_id: str) -> None:
 
     Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment.
     """
-    with connect(dsn_transform, application="okr-publication") as connection:
-        _lock(connection)
+    with _publisher(dsn_transform) as connection:
         build = json.dumps({"run_id": run_id, "offsets": _loaded_offsets(connection)})
         _run(connection, "prepare_build", build=sql.Literal(build))
 
 
-def publish(dsn_transform: str, *, dbt_run_id: str, gate: Mapping[str, Any], model_version: str | None) -> Publication:
-    """Let readers see the built marts, in one transaction, and record the publication.
+def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str | None) -> Publication:
+    """Let readers see the build that a gate's report is of, in one transaction, and record the publication.
 
     It may be repeated: a build that is published already is not published twice, its publication is returned.
 
     Raises:
-        PermanentError: the build is not this run's, its gate did not pass or checked nothing, or publishing is held.
+        PermanentError: the report's build is not there any more or was rolled back, its gate did not pass or checked
+            nothing, or publishing is held.
         RetryableError: the warehouse is away, another publication does not end, or a mart whose columns changed was
             in use all the time.
     """
-    _require_passed(gate, dbt_run_id)
-    with connect(dsn_transform, application="okr-publication") as connection:
-        _lock(connection)
+    run_id = _require_passed(gate)
+    with _publisher(dsn_transform) as connection:
         _require_not_held(connection)
         build = _build(connection)
-        published = _published(connection, build, dbt_run_id)
+        published = _published(connection, build, run_id)
         if published is None:
-            known = {"dbt_run_id": dbt_run_id, "gate": gate, "model_version": model_version}
-            published = _publish(connection, _require_build_of(build, dbt_run_id), known)
+            known = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
+            published = _publish(connection, _require_build_of(build, run_id), known)
         drop_outdated(connection, KEPT)
     return published
 
@@ -113,8 +112,7 @@ def rollback(dsn_transform: str) -> Publication:
     Raises:
         PermanentError: no older publication is kept.
     """
-    with connect(dsn_transform, application="okr-publication") as connection:
-        _lock(connection)
+    with _publisher(dsn_transform) as connection:
         older = connection.execute(read_sql("lakehouse", "publication_before").encode()).fetchone()
         if older is None:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
@@ -126,8 +124,7 @@ def rollback(dsn_transform: str) -> Publication:
 
 def resume(dsn_transform: str) -> list[int]:
     """Let publishing go on after a rollback; return what was rolled back and is dropped once nobody reads it."""
-    with connect(dsn_transform, application="okr-publication") as connection:
-        _lock(connection)
+    with _publisher(dsn_transform) as connection:
         rejected = connection.execute(
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
             "RETURNING publication_id"
@@ -136,14 +133,16 @@ def resume(dsn_transform: str) -> list[int]:
     return sorted(int(str(publication_id)) for (publication_id,) in rejected)
 
 
-def _require_passed(gate: Mapping[str, Any], run_id: str) -> None:
-    """Ask the report for everything that makes it the judgement of this run's marts."""
-    if not gate.get("passed") or gate.get("gate") != "marts" or gate.get("run_id") != run_id:
+def _require_passed(gate: Mapping[str, Any]) -> str:
+    """Return whose build the report of a marts gate lets pass."""
+    run_id = gate.get("run_id")
+    if not run_id or not gate.get("passed") or gate.get("gate") != "marts":
         raise PermanentError(
             f"Run {run_id} may not be published: its marts gate did not pass. The publication before it stays."
         )
     if not gate.get("checked_rows"):
         raise PermanentError(f"Run {run_id} may not be published: its gate checked no row. The publication stays.")
+    return str(run_id)
 
 
 def _require_not_held(connection: "Connection[Any]") -> None:
@@ -169,7 +168,13 @@ def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publ
         return None
     query = "SELECT {} FROM ops.publication WHERE dbt_run_id = %s ORDER BY publication_id DESC LIMIT 1"
     with connection.cursor(row_factory=class_row(Publication)) as cursor:
-        return cursor.execute(sql.SQL(query).format(sql.SQL(COLUMNS)), (run_id,)).fetchone()
+        published = cursor.execute(sql.SQL(query).format(sql.SQL(COLUMNS)), (run_id,)).fetchone()
+    if published is not None and published.rolled_back_at is not None:
+        raise PermanentError(
+            f"Run {run_id} was published as {published.publication_id}, which was rolled back and is not shown again: "
+            "start okr_etl_dag, or clear this run from its task dbt on."
+        )
+    return published
 
 
 def _require_build_of(build: Build, run_id: str) -> Build:
@@ -211,13 +216,20 @@ def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
     return offsets
 
 
-def _lock(connection: "Connection[Any]") -> None:
-    """Wait for whoever prepares a build or publishes, in a lock that no reader can take."""
-    try:
-        connection.execute(sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(LOCK_LIMIT_S * 1000)))
-        connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
-    except psycopg.errors.LockNotAvailable as error:
-        raise RetryableError(f"Another publication has not ended within {LOCK_LIMIT_S} s. Try again.") from error
+@contextmanager
+def _publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
+    """Give a connection beside which nobody else prepares or publishes, by a lock that no reader can take.
+
+    Raises:
+        RetryableError: a lock was not to be had: another publication does not end, or somebody uses what is built.
+    """
+    with connect(dsn_transform, application="okr-publication") as connection:
+        limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))
+        with locks.explained(connection, "Another publication has not ended", locks.PUBLISHER):
+            connection.execute(limit)
+            connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
+        with locks.explained(connection, "What is built or published was not free", locks.BUILT_OR_PUBLISHED):
+            yield connection
 
 
 def _current(connection: "Connection[Any]") -> Publication | None:

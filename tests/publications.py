@@ -26,4 +26,4 @@ def publish_build(settings: Settings, run_id: str = "run") -> publication.Public
         build = sql.Literal(json.dumps({"run_id": run_id, "offsets": offsets}))
         connection.execute(sql.SQL("COMMENT ON SCHEMA marts_build IS {}").format(build))
     dsn = settings.require("dsn_transform")
-    return publication.publish(dsn, dbt_run_id=run_id, gate=passed(run_id), model_version=None)
+    return publication.publish(dsn, gate=passed(run_id), model_version=None)

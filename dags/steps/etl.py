@@ -76,8 +76,6 @@ def publish(gate: Mapping[str, Any]) -> int:
     settings = load_settings()
 
     champion = champion_version(settings)
-    published = publication.publish(
-        settings.require("dsn_transform"), dbt_run_id=gate["run_id"], gate=gate, model_version=champion
-    )
+    published = publication.publish(settings.require("dsn_transform"), gate=gate, model_version=champion)
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
     return published.publication_id

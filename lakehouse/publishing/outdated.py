@@ -6,9 +6,10 @@ of them runs any more, what was current before it is free.
 
 To detach a partition PostgreSQL waits for everybody who uses the mart, whichever version. While a long query does, what
 is free is left to the next publication, but for the case that more than MANY versions have gathered: then it waits for
-the queries that run now, LONGEST_WAIT_MS at most for each mart. Readers see what was published long before that.
+the queries that run now, `locks.READERS_S` at most for all marts together. Readers see what was published long before.
 """
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import psycopg
 from psycopg import sql
 
 from lakehouse.logs import get_logger
+from lakehouse.publishing import locks
 from lakehouse.publishing.views import SCHEMAS, statement
 from lakehouse.warehouse import read_sql
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
 MANY = 20
 WAIT_MS = 300
-WORK_MS = 30_000  # for what waits for nobody
-LONGEST_WAIT_MS = 200_000  # for one lock; most statements of analysts end after 120 s, all after 600 s (guard)
+WORK_S = 30.0  # for all that waits for nobody
 LONG_S = 0.05  # whoever uses a mart for longer is waited for by nobody
 
 
@@ -36,9 +37,10 @@ def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
     An error is logged and goes no further: readers have the right version already, and the next call tries again.
     """
     connection.commit()
+    began = time.monotonic()
     try:
         connection.set_autocommit(True)
-        _limit(connection, WORK_MS)
+        _limit(connection, began + WORK_S)
         connection.execute(read_sql("lakehouse.publishing", "record_readers").encode())
         found = connection.execute(
             read_sql("lakehouse.publishing", "outdated_versions").encode(), {"kept": kept}
@@ -46,26 +48,38 @@ def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
         outdated = [int(str(publication_id)) for (publication_id,) in found]
         if outdated and len(outdated) <= MANY and _is_busy(connection):
             return
-        _limit(connection, LONGEST_WAIT_MS if len(outdated) > MANY else WAIT_MS)
+        detached_by, wait_ms = (began + locks.READERS_S, None) if len(outdated) > MANY else (began + WORK_S, WAIT_MS)
         for publication_id in outdated:
-            _detach(connection, publication_id)
-        _limit(connection, WORK_MS)
+            _detach(connection, publication_id, detached_by, wait_ms)
+        dropped_by = time.monotonic() + WORK_S
         for publication_id in outdated:
             for schema in SCHEMAS:
+                _limit(connection, dropped_by)
                 name = sql.Identifier(f"{schema}_v{publication_id}")
                 connection.execute(statement("DROP SCHEMA IF EXISTS {} CASCADE", name))
+        _limit(connection, dropped_by)
         _drop_empty_stores(connection)
         _analyze_stores(connection)
         connection.execute(read_sql("lakehouse.publishing", "forget_switches").encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
         get_logger(__name__).info("an outdated version is still in use and is dropped later", cause=str(error).strip())
+    except TimeoutError:
+        get_logger(__name__).info("outdated versions are left to the next publication: no time is left for them")
     except psycopg.Error as error:
         get_logger(__name__).warning("outdated versions were not dropped, they gather", cause=str(error).strip())
 
 
-def _limit(connection: "Connection[Any]", wait_ms: int) -> None:
+def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None = None) -> None:
+    """Let each statement from now on take what is left until a deadline, `wait_ms` at most.
+
+    Raises:
+        TimeoutError: nothing is left.
+    """
+    left_ms = int(min((deadline - time.monotonic()) * 1000, wait_ms or math.inf))
+    if left_ms <= 0:
+        raise TimeoutError
     # Nothing here has to survive a power cut: what is not dropped is dropped by the next publication.
-    connection.execute(f"SET synchronous_commit = off; SET lock_timeout = {wait_ms}; SET statement_timeout = {wait_ms}")
+    connection.execute(f"SET synchronous_commit = off; SET lock_timeout = {left_ms}; SET statement_timeout = {left_ms}")
 
 
 def _is_busy(connection: "Connection[Any]") -> bool:
@@ -77,7 +91,7 @@ def _is_busy(connection: "Connection[Any]") -> bool:
     return bool(users & set(connection.execute(query).fetchall()))
 
 
-def _detach(connection: "Connection[Any]", publication_id: int) -> None:
+def _detach(connection: "Connection[Any]", publication_id: int, deadline: float, wait_ms: float | None) -> None:
     names = [f"{schema}_v{publication_id}" for schema in SCHEMAS]
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
@@ -85,6 +99,7 @@ def _detach(connection: "Connection[Any]", publication_id: int) -> None:
     # A detachment that was interrupted is pending, and no other of the same mart may begin before it has ended.
     for _, store, store_schema, version_schema, partition, is_pending in sorted(rows, key=lambda row: not row[5]):
         if is_pending or version_schema in names:
+            _limit(connection, deadline, wait_ms)
             how = "FINALIZE" if is_pending else "CONCURRENTLY"
             place, table = sql.Identifier(store_schema, store), sql.Identifier(version_schema, partition)
             connection.execute(statement(f"ALTER TABLE {{}} DETACH PARTITION {{}} {how}", place, table))

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.publishing import locks
 from lakehouse.publishing.views import KEY, Columns, Mart, attach, attached, create_store, create_view, statement
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 LOCK_ATTEMPT_MS = 20
 IN_MEMORY_BYTES = 64 << 20
 BLOCK_BYTES = 1 << 20
-LIMIT_S = 150.0  # most statements of analysts end after 120 s; the guard ends all after 600 s
 
 
 def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publication_id: int) -> None:
@@ -61,10 +61,10 @@ def replace(
     """Drop the views of marts that are gone, and replace those whose columns changed; rights stay.
 
     Raises:
-        RetryableError: they were read all the time for LIMIT_S.
+        RetryableError: they were read all the time for `locks.READERS_S`.
         PermanentError: somebody's view depends on one of them.
     """
-    deadline = time.monotonic() + LIMIT_S
+    deadline = time.monotonic() + locks.READERS_S
     while changed or gone:
         try:
             with connection.transaction():
@@ -81,9 +81,12 @@ def replace(
             ) from error
         except psycopg.errors.LockNotAvailable as error:
             if time.monotonic() > deadline:
+                views = "|".join(f"{mart.schema}.{mart.name}" for mart in (*changed, *gone))
+                who = locks.holders(connection, f"^({views})$")
                 raise RetryableError(
-                    f"The columns of a mart changed, and its view was in use for {LIMIT_S:.0f} s without a pause. What "
-                    "is published stays. Try again when no long query of an analyst runs."
+                    f"The columns of a mart changed, and its view was in use for {locks.READERS_S:.0f} s without a "
+                    f"pause{who}. Nobody is waited for longer, though an analyst's transaction may last 1,800 s. "
+                    "What is published stays. Try again when it has ended."
                 ) from error
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 -- jitter, not a secret
         else:

@@ -63,7 +63,7 @@ def publish_many(dsn: str, count: int) -> Iterator[float]:
             publication.prepare_build(dsn, run_id)
             fill(connection, number)
             begun = time.perf_counter()
-            publication.publish(dsn, dbt_run_id=run_id, gate=passed(run_id), model_version=None)
+            publication.publish(dsn, gate=passed(run_id), model_version=None)
             yield time.perf_counter() - begun
 
 

@@ -132,7 +132,7 @@ def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build:
     with pytest.raises(GateFailed, match="okr gate marts"):
         marts.require_passed(report)
     with pytest.raises(PermanentError, match="may not be published"):
-        publish(build.require("dsn_transform"), dbt_run_id="run-2", gate=report.as_dict(), model_version=None)
+        publish(build.require("dsn_transform"), gate=report.as_dict(), model_version=None)
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT passed, failed > 0 FROM ops.gate_result").fetchall() == [(False, True)]
 

@@ -66,7 +66,7 @@ def published(
         publication.prepare_build(dsn, "run")
         dbt_build(settings, tmp_path_factory.mktemp("dbt"))
         reports["marts"] = judge_build(settings, "run")
-        publication.publish(dsn, dbt_run_id="run", gate=reports["marts"].as_dict(), model_version=None)
+        publication.publish(dsn, gate=reports["marts"].as_dict(), model_version=None)
         yield settings, reports
 
 

@@ -37,9 +37,9 @@ def build(settings: Settings, value: int) -> None:
 def publish(settings: Settings, value: int) -> Publication:
     """Build and publish, as run `run-<value>`."""
     build(settings, value)
-    return swap(settings, f"run-{value}", passed(f"run-{value}"))
+    return swap(settings, passed(f"run-{value}"))
 
 
-def swap(settings: Settings, run_id: str, gate: Mapping[str, Any]) -> Publication:
+def swap(settings: Settings, gate: Mapping[str, Any]) -> Publication:
     """Publish what was built."""
-    return publication.publish(settings.require("dsn_transform"), dbt_run_id=run_id, gate=gate, model_version=None)
+    return publication.publish(settings.require("dsn_transform"), gate=gate, model_version=None)

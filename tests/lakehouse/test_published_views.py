@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -10,7 +10,7 @@ import pytest
 
 from lakehouse import publication
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import outdated, replace, views
+from lakehouse.publishing import locks, outdated, views
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import build, publish, swap
@@ -38,7 +38,7 @@ def publish_with(settings: Settings, value: int, *statements: str) -> publicatio
     with connect(settings.require("dsn_transform")) as connection:
         for statement in statements:
             connection.execute(statement.encode())
-    return swap(settings, f"run-{value}", passed(f"run-{value}"))
+    return swap(settings, passed(f"run-{value}"))
 
 
 def versions(connection: Connection) -> list[str]:
@@ -196,7 +196,7 @@ def test_changed_columns_wait_for_a_long_query_without_holding_up_others(
 ) -> None:
     publish(warehouse, 1)
     analyst.execute("SELECT 1 FROM marts.one")
-    monkeypatch.setattr(replace, "LIMIT_S", 1.0)
+    monkeypatch.setattr(locks, "READERS_S", 1.0)
     refused: list[Exception] = []
 
     def change() -> None:
@@ -213,8 +213,9 @@ def test_changed_columns_wait_for_a_long_query_without_holding_up_others(
             time.sleep(0.005)
     publisher.join()
     assert len(refused) == 1
+    assert f"analyst (pid {analyst.info.backend_pid}, okr) holds marts.one" in str(refused[0])
     analyst.rollback()
-    assert swap(warehouse, "run-2", passed("run-2")).publication_id > 1  # the build is there still
+    assert swap(warehouse, passed("run-2")).publication_id > 1  # the build is there still
 
 
 def test_a_view_of_somebody_elses_is_never_dropped(warehouse: Settings, owner: Connection) -> None:
@@ -242,12 +243,12 @@ def test_a_mart_that_is_gone_is_gone_and_a_rollback_brings_it_back(warehouse: Se
 
 def test_publishing_again_after_the_commit_returns_the_same_publication(warehouse: Settings) -> None:
     first = publish(warehouse, 1)
-    assert swap(warehouse, "run-1", passed("run-1")) == first
+    assert swap(warehouse, passed("run-1")) == first
     build(warehouse, 2)
-    again = swap(warehouse, "run-1", passed("run-1"))
+    again = swap(warehouse, passed("run-1"))
     assert again == first
-    second = swap(warehouse, "run-2", passed("run-2"))
-    assert swap(warehouse, "run-1", passed("run-1")).is_current is False
+    second = swap(warehouse, passed("run-2"))
+    assert swap(warehouse, passed("run-1")).is_current is False
     assert publication.current(warehouse.require("dsn_serving")) == second
 
 
@@ -267,10 +268,10 @@ def test_a_publisher_that_dies_before_its_commit_leaves_everything_as_it_was(
             lambda connection: connection.execute("SELECT pg_terminate_backend(pg_backend_pid())"),
         )
         with pytest.raises(psycopg.OperationalError):
-            swap(warehouse, "run-2", passed("run-2"))
+            swap(warehouse, passed("run-2"))
     analyst.autocommit = True
     assert analyst.execute(BOTH).fetchone() == (1, 1)
-    assert swap(warehouse, "run-2", passed("run-2")).is_current
+    assert swap(warehouse, passed("run-2")).is_current
     assert analyst.execute(BOTH).fetchone() == (2, 2)
 
 
@@ -280,7 +281,7 @@ def test_marts_build_says_what_it_holds(warehouse: Settings) -> None:
     build(warehouse, 1)
     assert publication.build_state(dsn).run_id == "run-1"
     assert publication.build_state(dsn).published_as is None
-    published = swap(warehouse, "run-1", passed("run-1"))
+    published = swap(warehouse, passed("run-1"))
     assert publication.build_state(dsn).published_as == published.publication_id
 
 
@@ -312,11 +313,63 @@ def test_a_reader_cannot_take_a_lock_that_a_publisher_needs_nor_look_behind_the_
 def test_a_publisher_waits_for_another_no_longer_than_said(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publication, "LOCK_LIMIT_S", 1)
+    monkeypatch.setattr(locks, "PUBLISHER_S", 1)
     with owner.transaction():
         owner.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
-        with pytest.raises(RetryableError, match="Another publication"):
+        with pytest.raises(
+            RetryableError, match=rf"Another publication.*pid {owner.info.backend_pid}.*holds publishing\.pub"
+        ):
             publication.prepare_build(warehouse.require("dsn_transform"), "run-1")
+
+
+@pytest.mark.parametrize("step", ["publish", "prepare", "rollback"])
+def test_who_uses_what_a_publisher_needs_for_itself_is_named(
+    warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    publish(warehouse, 1), publish(warehouse, 2)
+    build(warehouse, 3)
+    monkeypatch.setattr(locks, "PUBLISHER_S", 1)
+    steps: dict[str, tuple[str, Callable[[], object]]] = {
+        "publish": ("marts_build.one", lambda: swap(warehouse, passed("run-3"))),
+        "prepare": ("marts_build.one", lambda: publication.prepare_build(warehouse.require("dsn_transform"), "run-4")),
+        "rollback": ("publishing.switch", lambda: publication.rollback(warehouse.require("dsn_transform"))),
+    }
+    table, act = steps[step]
+    with owner.transaction():
+        owner.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        with pytest.raises(RetryableError, match=rf"okr_transform \(pid {owner.info.backend_pid}.* holds {table}"):
+            act()
+    act()
+
+
+def test_a_run_that_was_rolled_back_is_not_said_to_be_published(warehouse: Settings) -> None:
+    publish(warehouse, 1), publish(warehouse, 2)
+    publication.rollback(warehouse.require("dsn_transform"))
+    publication.resume(warehouse.require("dsn_transform"))
+    with pytest.raises(PermanentError, match="was rolled back and is not shown again"):
+        swap(warehouse, passed("run-2"))
+    assert swap(warehouse, passed("run-1")).is_current
+
+
+def test_dropping_what_is_outdated_has_one_limit_for_all_marts_together(
+    warehouse: Settings, analyst: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in range(1, 5):
+        publish(warehouse, value)
+    monkeypatch.setattr(outdated, "MANY", 0)
+    monkeypatch.setattr(locks, "READERS_S", 3.0)
+    dsns = warehouse.require("dsn_analyst"), warehouse.require("dsn_transform")
+    with connect(dsns[0]) as another, connect(dsns[1]) as publisher:
+        analyst.execute("SELECT 1 FROM marts.one")
+        another.execute("SELECT 1 FROM marts.two")
+        release = threading.Timer(0.5, analyst.rollback)
+        release.start()
+        outdated.drop_outdated(publisher, 1)
+        release.join()
+        assert versions(owner) == ["marts_v2", "marts_v3", "marts_v4"]
+        left = publisher.execute("SELECT setting::int FROM pg_settings WHERE name = 'lock_timeout'").fetchone()
+    assert left is not None
+    assert int(str(left[0])) < 2600, "what the first mart was waited for is left to no other"
 
 
 def test_the_planner_expects_the_rows_of_one_version_though_three_are_kept(

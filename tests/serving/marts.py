@@ -123,7 +123,7 @@ def build_and_publish(settings: Settings, target: Path) -> None:
 
 def republish(settings: Settings) -> publication.Publication:
     """Publish what was built."""
-    return publication.publish(settings.require("dsn_transform"), dbt_run_id=RUN, gate=passed(RUN), model_version=None)
+    return publication.publish(settings.require("dsn_transform"), gate=passed(RUN), model_version=None)
 
 
 def register_two_models(settings: Settings) -> None:
