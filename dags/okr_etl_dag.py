@@ -13,7 +13,8 @@ it says what was expected, what came and what to do.
 
 - `gate_raw`: the waiting batch is not plausible and nothing was loaded. `okr gate raw` judges it again. If the batch is
   right after all, start the DAG with `{"accept_raw_batch": true}`.
-- `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`.
+- `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`. Skipped
+  while a back-fill lands: the next run, which what has landed meanwhile has started, builds.
 - `dbt`: a model or a constraint broke; the log names it. Fix it, then clear the task: it begins with empty schemas.
 - `gate_marts`: the built marts break a rule. `okr gate marts` judges them again. If only plausibility rules broke and
   the data is right, start the DAG with `{"accept_marts_build": true}`.

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dags.steps.build import published_gate
-from dags.steps.catch_up import unpublished_rows
+from dags.steps.catch_up import TOPIC, unpublished_rows
 from dags.steps.edge import is_set, report_rows, run_id, say, skip, started_by_asset, step
-from lakehouse.settings import load_settings
+from lakehouse.settings import Settings, load_settings
 
+FEWEST_BACKFILLED = 10_000
+BACKFILLED_SHARE = 0.05
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text, for an XCom is JSON
 
 
@@ -35,12 +37,35 @@ def gate_raw() -> Offsets:
 
 @step
 def load(upto: Offsets) -> dict[str, int]:
-    """Load exactly what was judged from the lake into raw; return the rows loaded by topic."""
+    """Load exactly what was judged from the lake into raw; return the rows loaded by topic.
+
+    Raises:
+        AirflowSkipException: so much has landed meanwhile that the next run builds, which that has started.
+    """
     from ingestion import loading
 
-    loaded = loading.load(load_settings(), upto)
+    settings = load_settings()
+    loaded = loading.load(settings, upto)
     report_rows(sum(loaded.values()))
+    if started_by_asset() and (behind := backfill_rows(settings, upto)):
+        skip(f"Loaded. {behind} rows have landed meanwhile: a back-fill. The next run loads them, and builds.")
     return loaded
+
+
+def backfill_rows(settings: Settings, upto: Offsets) -> int:
+    """Return how many user events have landed beyond `upto` if they are a back-fill's, else 0.
+
+    Marts of a part would be out of date before they are built, and would delay those of the whole. A back-fill is more
+    than a share of all that is loaded, so that publishing waits only while the log grows by that share each time.
+
+    Raises:
+        RetryableError: the lake cannot be read.
+    """
+    from ingestion.loading import rows_beyond
+
+    covered = {int(partition): offset for partition, offset in upto.get(TOPIC, {}).items()}
+    behind = rows_beyond(settings, TOPIC, covered)
+    return behind if behind > max(FEWEST_BACKFILLED, BACKFILLED_SHARE * sum(covered.values())) else 0
 
 
 @step

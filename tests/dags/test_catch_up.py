@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from dags.steps import etl
 from dags.steps.catch_up import start_what_was_missed, unpublished_rows
 from lakehouse import step_failure
 from lakehouse.lake import landing_schema, table_uri
@@ -137,3 +138,26 @@ def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_op
         connection.execute("UPDATE ops.publication SET rolled_back_at = now() - interval '1 hour'")
     with pytest.raises(AirflowSkipException, match="okr publication resume"):
         start_what_was_missed()
+
+
+def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marts of a part are out of date before they are built, and delay those of the whole."""
+    import airflow.sdk
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    run = SimpleNamespace(run_type="asset_triggered")
+    ti = SimpleNamespace(xcom_push=lambda **_: None)
+    monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: {"ti": ti, "dag_run": run})
+    monkeypatch.setenv("OKR_DSN_LOADER", settings.require("dsn_loader"))
+    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
+    land(settings, range(200), reason="not json")
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 190}}) == 10
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 191}}) == 0  # 9 are less than a twentieth of 191
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 197}}) == 0
+    with pytest.raises(AirflowSkipException, match="10 rows have landed meanwhile: a back-fill"):
+        etl.load({TOPIC: {"0": 190}})
+    assert etl.load({TOPIC: {"0": 200}})[TOPIC] == 0
+    run.run_type = "manual"
+    assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication
