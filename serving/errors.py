@@ -5,24 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.errors import PermanentError, RetryableError
+from serving.nearby import told
 
 
 class NotFound(PermanentError):
     """The thing asked for does not exist in the current publication or in the registry.
 
-    `nearby`: known names that look like it, where there are such.
+    `nearby`: known names that look like it; None where it has none.
     """
 
-    def __init__(self, message: str, nearby: Sequence[str] = ()) -> None:
-        super().__init__(f"{message} Nearby: {', '.join(map(repr, nearby))}." if nearby else message)
-        self.nearby = list(nearby)
+    def __init__(self, message: str, nearby: Sequence[str] | None = None) -> None:
+        super().__init__(message if nearby is None else f"{message} {told(nearby)}")
+        self.nearby = list(nearby or ())
 
 
 class UnknownName(PermanentError):
     """A request names something that nobody knows. `nearby`: known names that look like it."""
 
     def __init__(self, message: str, *, pointer: str, nearby: Sequence[str]) -> None:
-        super().__init__(message)
+        super().__init__(f"{message} {told(nearby)}")
         self.pointer = pointer
         self.nearby = list(nearby)
 

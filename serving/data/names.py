@@ -38,9 +38,8 @@ def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query")
         for name in names:
             if name not in words:
                 alike = nearby(name, words)
-                told = f"; nearby: {', '.join(map(repr, alike))}" if alike else ""
                 raise UnknownName(
-                    f"The current publication knows no {noun} of the id or name {name!r}{told}.",
+                    f"The current publication knows no {noun} of the id or name {name!r}.",
                     pointer=f"{pointer} {noun}",
                     nearby=alike,
                 )

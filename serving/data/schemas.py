@@ -124,6 +124,7 @@ class TeamProgress(BaseModel):
     no_check_in_count: int
     awaiting_close_count: int
     not_started_count: int
+    no_cycle_count: int = Field(description="Key results whose objective or cycle is not defined.")
     attainment_ratio: float | None = Field(description="Weighted mean final score of the closed key results.")
     achieved_ratio: float | None = Field(description="Share of the closed key results that were achieved.")
     on_track_ratio: float | None = Field(description="Share of the running key results that are on track.")

@@ -177,7 +177,7 @@ def _read_key_result(
     row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)
     if row is None:
         known = [str(row["cycle_name"] or row["cycle_id"]) for row in cycles]
-        raise NotFound(f"The key result does not count in a cycle {cycle!r}.", known)
+        raise NotFound(f"The key result does not count in a cycle {cycle!r}, only in {', '.join(map(repr, known))}.")
     values = {"key_result_id": key_result_id, "cycle_id": row["cycle_id"]}
     return row, cycles, reader.rows(ROOM, "check_ins", values)
 

@@ -78,6 +78,10 @@ def story() -> list[EncodedEvent]:
         objective("o-2", "t-2", "c-Q3", on(6, 2)),
         key_result("over", "o-2", on(6, 3)),
         check_in("over", on(9, 1), 99.996),
+        objective("o-unclosed", "t-2", "c-Q3", on(6, 2)),
+        key_result("unclosed", "o-unclosed", on(6, 3)),
+        check_in("unclosed", on(8, 1), 40.0),
+        objective("o-unclosed", "t-2", "c-Q4", on(10, 2)),
         objective("o-3", "t-3", "c-Q4", on(6, 2)),
         key_result("silent", "o-3", on(6, 3)),
         objective("o-4", "t-2", "c-Q4", on(6, 2)),
@@ -116,9 +120,10 @@ def page(api: Api, path: str = "/") -> str:
 def test_each_key_result_is_listed_once_and_per_cycle_where_cycles_are_asked_for(ending: Api) -> None:
     assert set(listed(ending)) == {
         ("carried", "Q4"), ("close", "Q4"), ("over", "Q3"), ("second", "Q4"), ("silent", "Q4"),
+        ("unclosed", "Q4"),
     }  # fmt: skip
     in_q3 = listed(ending, "?cycle=Q3")
-    assert {name for name, _ in in_q3} == {"carried", "over"}
+    assert {name for name, _ in in_q3} == {"carried", "over", "unclosed"}
     assert in_q3["carried", "Q3"]["status"] == "achieved"
     assert in_q3["carried", "Q3"]["final_score"] == pytest.approx(0.8, abs=1e-4)
     both = listed(ending, "?cycle=Q3&cycle=c-Q4")
@@ -180,6 +185,26 @@ def test_what_is_over_says_what_is_missing_and_is_not_forecast(ending: Api) -> N
     assert get(ending, "/v1/key-results/close")["key_result"]["missing_to_close"] is None
 
 
+def test_what_was_carried_over_unclosed_is_counted_and_listed_in_the_cycle_that_it_left(ending: Api) -> None:
+    teams = get(ending, "/v1/okr-progress?cycle=Q3")["teams"]
+    assert sum(team["awaiting_close_count"] for team in teams) == 2
+    assert len(listed(ending, "?cycle=Q3&status=awaiting_close")) == 2
+    home = page(ending)
+    assert "2 key results wait for a closing check-in" in home
+    assert 'href="/key-results/unclosed?cycle=c-Q3"' in home
+    assert 'href="/key-results/over"' in home
+    there = page(ending, "/key-results/unclosed?cycle=c-Q3")
+    assert "carried over without a closing check-in" in there
+
+
+def test_the_counts_of_a_team_add_up_to_its_key_results(ending: Api) -> None:
+    for team in get(ending, "/v1/okr-progress")["teams"]:
+        counts = [
+            team[name] for name in team if name.endswith("_count") and name not in {"key_result_count", "closed_count"}
+        ]
+        assert sum(counts) == team["key_result_count"]
+
+
 def test_a_value_just_below_its_target_does_not_read_like_it(ending: Api) -> None:
     own = page(ending, "/key-results/close")
     assert "<dd>99.999 eur</dd>" in own
@@ -194,7 +219,7 @@ def test_teams_of_one_name_are_distinguished(ending: Api) -> None:
     assert len(labels) == 2
     home = page(ending)
     assert all(label in home for label in labels)
-    assert {name for name, _ in listed(ending, "?team=t-2")} == {"over", "second"}
+    assert {name for name, _ in listed(ending, "?team=t-2")} == {"over", "second", "unclosed"}
     only = page(ending, "/?team=t-2&show=500")
     assert "About second" in only
     assert "About carried" not in only
@@ -212,7 +237,7 @@ def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
     [
         ("/?cycle=zz", "knows no cycle of the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
         ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
-        ("/key-results/carriet", "carried"),
+        ("/key-results/carriet", "carried"), ("/?team=zz", "None is similar."), ("/key-results/zz", "None is similar."),
     ],
 )  # fmt: skip
 def test_a_page_of_what_nobody_knows_says_so_with_known_ones_nearby(ending: Api, path: str, told: str) -> None:

@@ -52,9 +52,10 @@ def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -
         ("2026-Q4", ["2025-Q4", "2026-Q3", "Payments"], ["2026-Q3", "2025-Q4"]),
         ("PAYMENTS", ["Payments", "Billing"], ["Payments"]),
         ("pay", ["Payments", "Billing"], ["Payments"]),
-        ("zz", ["b", "a"], ["a", "b"]),
+        ("zz", ["b", "a"], []),
+        ("Payments", ["Platform", "Analytics", "a", "Pay"], ["Pay"]),
         ("zz", [], []),
-        ("x" * 128, ["y"] * 10_000, ["y"]),
+        ("x" * 128, ["y"] * 10_000, []),
     ],
 )
 def test_names_nearby_are_the_most_alike(wanted: str, known: list[str], expected: list[str]) -> None:

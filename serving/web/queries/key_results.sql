@@ -4,7 +4,7 @@ SELECT scorecard.key_result_id, scorecard.title, scorecard.unit, scorecard.basel
        scorecard.cycle_name, scorecard.cycle_start, scorecard.cycle_end, scorecard.latest_value,
        scorecard.latest_check_in_at, scorecard.days_since_check_in, scorecard.check_in_count, scorecard.progress_ratio,
        scorecard.expected_progress_ratio, scorecard.status, scorecard.status_since, scorecard.is_closed,
-       scorecard.is_archived, scorecard.archived_reason, scorecard.final_score, scorecard.is_achieved,
+       scorecard.is_current_cycle, scorecard.is_archived, scorecard.archived_reason, scorecard.final_score, scorecard.is_achieved,
        before.cycle_name AS before_cycle_name, before.status AS before_status, before.final_score AS before_final_score
 FROM marts.mart_okr_scorecard AS scorecard
 LEFT JOIN LATERAL (

@@ -44,7 +44,6 @@ SELECT
     count(*) FILTER (WHERE NOT is_archived) AS key_result_count,
     count(*) FILTER (WHERE NOT is_archived AND NOT is_closed) AS open_count,
     count(*) FILTER (WHERE status IN ('on_track', 'at_risk', 'off_track', 'no_check_in')) AS running_count,
-    count(*) FILTER (WHERE status = 'awaiting_close') AS awaiting_close_count,
     count(*) FILTER (WHERE is_archived) AS archived_count,
     count(*) FILTER (WHERE NOT is_archived AND NOT is_closed AND days_since_check_in <= 14) AS fresh_count,
     sum(weight * coalesce(score_ratio, 0)) FILTER (WHERE NOT is_archived)
