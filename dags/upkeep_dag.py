@@ -1,7 +1,8 @@
-"""The upkeep of the lake, every ten minutes.
+"""The upkeep of the lake and of remembered requests, every ten minutes.
 
 **Purpose**: join the small files of a trickle, shorten the Delta log, and delete what no version of the retention
-needs (OKR_LAKE_RETENTION_DAYS). It runs beside landing, loading and readers; nobody waits for it.
+needs (OKR_LAKE_RETENTION_DAYS); forget what the API was asked more than 90 days ago. It runs beside landing, loading
+and readers; nobody waits for it.
 
 **Owner**: data-platform
 
@@ -9,6 +10,7 @@ needs (OKR_LAKE_RETENTION_DAYS). It runs beside landing, loading and readers; no
 
 - `keep_lake`: the log names the table and the error. Disk full: docs/runbooks/lake-full.md. Log or checkpoint damaged:
   docs/runbooks/lake-repair.md. It is skipped while `okr lake upkeep` is at work elsewhere.
+- `forget_requests`: PostgreSQL is away, or busy; the next run does it.
 """
 
 from datetime import timedelta
@@ -36,3 +38,4 @@ with DAG(
     },
 ):
     task(upkeep.keep_lake)()
+    task(upkeep.forget_requests)()

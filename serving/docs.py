@@ -25,7 +25,8 @@ Will a key result be achieved by its deadline, how sure is that, and why?
 1. Get a token: `POST /auth/token` with user name and password (button *Authorize*). It holds for 15 minutes.
 2. Ask for forecasts: `POST /predict`. Read what was published: `GET /v1/...`.
 3. Record a value: `POST /v1/check-ins`. The same `check_in_id` or `Idempotency-Key` again gets the first answer and
-   changes nothing; `PUT /v1/check-ins/{check_in_id}` corrects it. Both are remembered without a limit of time.
+   changes nothing; `PUT /v1/check-ins/{check_in_id}` corrects it. A key is
+   remembered for 90 days, a `check_in_id` without a limit of time.
 
 Every answer from the marts names its `publication_id` and `data_as_of`; two answers of one publication never contradict
 each other. Every error is a problem document (RFC 9457, `application/problem+json`).

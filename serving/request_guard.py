@@ -74,6 +74,10 @@ class RequestGuard:
         if not length.isdecimal() or int(length) > LARGEST_BODY_BYTES:
             await Problem(413, _too_large(), "body-too-large").response()(scope, receive, send)
             return
+        if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
+            told = "A request with a Content-Encoding is not understood here. Send the body as it is, uncompressed."
+            await Problem(415, told, "unknown-encoding").response()(scope, receive, send)
+            return
         await self._app(scope, _bounded(receive), send)
 
 

@@ -14,6 +14,8 @@ LONGEST_ID = 128
 def _storable(text: str) -> str:
     if "\x00" in text:
         raise ValueError("text must not hold the character NUL")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("text must not hold half of a surrogate pair, which is no character")
     return text
 
 

@@ -1,8 +1,10 @@
 """Routes that take what they know and nothing else: a misspelt parameter is an error, not silence."""
 
+import json
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_dependant, get_parameterless_sub_dependant
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +37,38 @@ class StrictRoute(APIRoute):
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the route's handler, which reads the body strictly."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+class StrictRequest(Request):
+    """A request whose JSON names everything once: of two values the last would count, without a word."""
+
+    async def json(self) -> Any:
+        """Return the body's JSON.
+
+        Raises:
+            JSONDecodeError: it is none, or a name stands twice in one object.
+        """
+        if not hasattr(self, "_json"):
+            self._json = json.loads(await self.body(), object_pairs_hook=_each_once)
+        return self._json
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise json.JSONDecodeError(f"{twice!r} stands twice in one object", "", 0)
+    return found
 
 
 def _parameters(dependant: Dependant) -> dict[str, bool]:

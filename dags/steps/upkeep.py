@@ -1,4 +1,4 @@
-"""The step of upkeep_dag."""
+"""The steps of upkeep_dag."""
 
 from dags.steps.edge import say, skip, step
 from lakehouse.settings import load_settings
@@ -18,3 +18,11 @@ def keep_lake() -> None:
     if not tables:
         skip("Another upkeep is at work." if tables is None else "Nothing has landed yet.")
     say(as_lines(tables))
+
+
+@step
+def forget_requests() -> None:
+    """Delete what the API remembers of requests that are older than the retention."""
+    from ingestion.upkeep.requests import DAYS_KEPT, forget_requests
+
+    say(f"{forget_requests(load_settings())} requests older than {DAYS_KEPT} days are forgotten.")

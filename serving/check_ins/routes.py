@@ -22,7 +22,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]([ -~]*[!-~])?$",
-        description="Your own word for this request, e.g. a UUID. Sent again, it gets the first answer.",
+        description="Your own word for this request, e.g. a UUID. Sent again within 90 days, it gets the first answer.",
     ),
 ]
 REPEATED = {

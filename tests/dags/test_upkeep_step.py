@@ -1,10 +1,10 @@
-"""The step of upkeep_dag: it keeps the lake, or says why there was nothing to do."""
+"""The steps of upkeep_dag: they keep the lake, or say why there was nothing to do, and forget old requests."""
 
 from pathlib import Path
 
 import pytest
 
-from dags.steps.upkeep import keep_lake
+from dags.steps.upkeep import forget_requests, keep_lake
 from ingestion.upkeep.report import read_last
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
@@ -38,3 +38,32 @@ def test_it_keeps_the_lake(lake: Settings) -> None:
     fill(lake, 3)
     keep_lake()
     assert read_last(lake.lake_uri)[TOPIC]["files_after"] == 1
+
+
+ASKED = """
+INSERT INTO api.check_in_request (
+    operation, username, idempotency_key, check_in_id, key_result_id, body, event_id, occurred_at, warnings,
+    received_at, kept_at
+)
+SELECT
+    'record', 'app', name, name, 'k', '{}', md5(name)::uuid, now(), '[]', now() - make_interval(days => days),
+    CASE WHEN is_kept THEN now() END
+FROM (VALUES ('old', 91, true), ('old and on its way', 91, true), ('never kept', 91, false), ('young', 89, true))
+    AS asked (name, days, is_kept)
+"""
+LOGGED = """
+INSERT INTO app.event (
+    event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
+)
+SELECT 'okr.check_in.recorded.v1', name, md5(name)::uuid, now(), now(), 0, 0, '{}'
+FROM unnest(ARRAY['old', 'young']) AS name
+"""
+
+
+def test_requests_are_forgotten_after_90_days_but_none_whose_event_is_still_on_its_way(lake: Settings) -> None:
+    with connect(lake.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute(ASKED)
+        owner.execute(LOGGED)
+        forget_requests()
+        left = owner.execute("SELECT check_in_id FROM api.check_in_request ORDER BY 1").fetchall()
+    assert left == [("old and on its way",), ("young",)]

@@ -4,8 +4,8 @@ SELECT check_in.check_in_id, check_in.key_result_id, check_in.value, check_in.co
 FROM app.check_ins AS check_in
 CROSS JOIN LATERAL (
     SELECT event_id
-    FROM app.event
-    WHERE event_type = 'okr.check_in.recorded.v1' AND entity_id = check_in.check_in_id
+    FROM api.logged_check_in AS logged
+    WHERE logged.check_in_id = check_in.check_in_id
     ORDER BY logged_at, kafka_partition, kafka_offset
     LIMIT 1
 ) AS first_event

@@ -1,0 +1,11 @@
+"""The API reads of the log what it needs of check-ins alone; what it remembers of requests may be deleted."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0024"
+down_revision = "0023"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)

@@ -1,0 +1,14 @@
+-- Requests of which nothing is lost: their event was never kept, or the state tables have it and answer a repeat from there.
+DELETE FROM api.check_in_request AS request
+WHERE
+    request.received_at < now() - make_interval(days => %(days)s)
+    AND (
+        request.kept_at IS NULL
+        OR EXISTS (
+            SELECT FROM app.event AS logged
+            WHERE
+                logged.event_type = 'okr.check_in.recorded.v1'
+                AND request.check_in_id = logged.entity_id
+                AND request.event_id = logged.event_id
+        )
+    )

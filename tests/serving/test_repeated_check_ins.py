@@ -1,0 +1,155 @@
+"""A check-in sent again, by its id or an idempotency key: recorded once, whatever failed in between."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lakehouse.errors import RetryableError
+from lakehouse.warehouse import connect
+from serving.check_ins.store import Requests
+from tests.serving.check_ins import accepted, events_of, post, read_state, word
+from tests.serving.client import Api, serving
+
+
+def test_a_repeated_request_gets_the_first_answer_in_any_process_and_after_a_restart(
+    api: Api, app_headers: dict[str, str]
+) -> None:
+    body, key = {"key_result_id": "rtl", "value": 1.5, "confidence": 0.4, "note": word()}, word()
+    first = post(api, app_headers, body, key)
+    again = post(api, app_headers, body, key)
+    with serving(api.settings) as another:
+        elsewhere = post(another, another.headers(), body, key)
+    assert accepted(first) == accepted(again) == accepted(elsewhere)
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == elsewhere.headers["idempotent-replayed"] == "true"
+    told = events_of(api.settings, accepted(first)["check_in_id"])
+    assert [event_id for event_id, _, _ in told] == [accepted(first)["event_id"]]
+
+
+def test_a_check_in_repeated_after_a_later_one_does_not_overwrite_it(api: Api, app_headers: dict[str, str]) -> None:
+    one, two = word(), word()
+    first = accepted(post(api, app_headers, {"key_result_id": "long", "value": 1.0, "check_in_id": one}))
+    later = accepted(post(api, app_headers, {"key_result_id": "long", "value": 2.0, "check_in_id": two}))
+    again = accepted(post(api, app_headers, {"key_result_id": "long", "value": 1.0, "check_in_id": one}))
+    assert again == first
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_loader")) as connection:
+        rows = connection.execute(
+            "SELECT check_in_id, event_count FROM (SELECT check_in_id, checked_in_at, "
+            "(SELECT count(*) FROM app.event WHERE entity_id = check_in_id) AS event_count "
+            "FROM app.check_ins WHERE check_in_id = ANY(%s)) AS found ORDER BY checked_in_at",
+            [[one, two]],
+        ).fetchall()
+    assert rows == [(one, 1), (two, 1)], "the later one is still the later one"
+    assert later["occurred_at"] > first["occurred_at"]
+
+
+def test_the_same_request_from_many_clients_at_once_is_one_check_in(api: Api, app_headers: dict[str, str]) -> None:
+    """Where the second came before the first was done, both were executed
+    (https://github.com/mastodon/mastodon/pull/37879), or the loser got a 503
+    (https://github.com/idempot-dev/idempot-js/pull/186)."""
+    body, key = {"key_result_id": "rtl", "value": 1.25}, word()
+    with serving(api.settings) as another, ThreadPoolExecutor(8) as pool:
+        apis = [api, another] * 6
+        answers = list(pool.map(lambda each: accepted(post(each, app_headers, body, key)), apis))
+    assert len({(each["event_id"], each["check_in_id"], each["occurred_at"]) for each in answers}) == 1
+    told = events_of(api.settings, answers[0]["check_in_id"])
+    assert {event_id for event_id, _, _ in told} == {answers[0]["event_id"]}, "copies of one event count once"
+
+
+@pytest.mark.parametrize("by", ["key", "check_in_id"])
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"value": 2.0}, "value"), ({"confidence": 0.5}, "confidence"), ({"note": "x"}, "note"),
+        ({"is_final": True}, "is_final"), ({"key_result_id": "long"}, "key_result_id"),
+    ],
+)  # fmt: skip
+def test_the_same_key_or_id_with_other_words_is_a_conflict_that_says_what_differs(
+    api: Api, app_headers: dict[str, str], by: str, change: dict[str, Any], field: str
+) -> None:
+    """A key that was not bound to its request gave the second one the first one's answer
+    (https://github.com/nensii21/devlink/pull/1200); a check-in's id used again moved the check-in."""
+    body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
+    key = word() if by == "key" else None
+    first = accepted(post(api, app_headers, body, key))
+    answer = post(api, app_headers, {**body, **change}, key)
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert problem["type"] == "urn:okr:problem:conflict"
+    assert [each["field"] for each in problem["differs"]] == [field]
+    assert f"PUT /v1/check-ins/{first['check_in_id']}" in problem["detail"]
+    assert len(events_of(api.settings, first["check_in_id"])) == 1
+
+
+def test_a_key_belongs_to_one_account(api: Api, app_headers: dict[str, str]) -> None:
+    key, body = word(), {"key_result_id": "rtl", "value": 1.0}
+    mine = accepted(post(api, app_headers, body, key))
+    theirs = accepted(post(api, api.headers("admin"), {**body, "value": 2.0}, key))
+    assert mine["check_in_id"] != theirs["check_in_id"]
+
+
+def test_a_request_that_was_refused_may_be_sent_again_under_its_key(api: Api, app_headers: dict[str, str]) -> None:
+    """A cached refusal blocked the legitimate retry (https://github.com/KanishJebaMathewM/Truxify/pull/2885)."""
+    key = word()
+    assert post(api, app_headers, {"key_result_id": "rtl", "value": "1"}, key).status_code == 422
+    assert post(api, app_headers, {"key_result_id": "unknown", "value": 1.0}, key).status_code == 422
+    accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 1.0}, key))
+
+
+@pytest.mark.parametrize("key", ["", "a\tb", "x" * 256, "ü"])
+def test_a_key_that_is_no_word_is_refused(api: Api, app_headers: dict[str, str], key: str) -> None:
+    headers = {**app_headers, "Idempotency-Key": key.encode("latin-1")}
+    answer = api.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 422
+    assert "Idempotency-Key" in answer.json()["detail"]
+
+
+def test_two_keys_in_one_request_are_refused(api: Api, app_headers: dict[str, str]) -> None:
+    headers = [*app_headers.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
+    answer = api.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
+    assert answer.status_code == 422
+    assert "idempotency-key: Expected at most once" in answer.json()["detail"]
+
+
+def test_what_could_not_be_kept_is_recorded_once_when_it_is_sent_again(
+    api: Api, tmp_path: Path, app_headers: dict[str, str]
+) -> None:
+    full = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1})
+    body, key = {"key_result_id": "rtl", "value": 1.0}, word()
+    with serving(full) as cut_off:
+        accepted(post(cut_off, app_headers, body))  # fills it
+        refused = post(cut_off, app_headers, body, key)
+        assert refused.status_code == 503
+    check_in_id = refused.json()["detail"].partition('"check_in_id": "')[2].partition('"')[0]
+    one = accepted(post(api, app_headers, {**body, "check_in_id": check_in_id}))
+    assert accepted(post(api, app_headers, body, key)) == one
+    assert [event_id for event_id, _, _ in events_of(api.settings, check_in_id)] == [one["event_id"]]
+
+
+def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
+    api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, key = {"key_result_id": "rtl", "value": 1.0}, word()
+
+    def dies(*_: object, **__: object) -> None:
+        raise RetryableError("as if the process had ended here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Requests, "kept", dies)
+        first = accepted(post(api, app_headers, body, key))
+    again = accepted(post(api, app_headers, body, key))
+    assert again["event_id"] == first["event_id"]
+    assert {event_id for event_id, _, _ in events_of(api.settings, first["check_in_id"])} == {first["event_id"]}
+
+
+def test_a_request_that_is_forgotten_is_answered_from_the_log(api: Api, app_headers: dict[str, str]) -> None:
+    body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
+    first = accepted(post(api, app_headers, body, word()))
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_owner")) as connection:
+        connection.execute("DELETE FROM api.check_in_request WHERE check_in_id = %s", [body["check_in_id"]])
+    assert accepted(post(api, app_headers, body)) == {**first, "in_log": True}
+    assert len(events_of(api.settings, first["check_in_id"])) == 1
