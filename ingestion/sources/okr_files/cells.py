@@ -139,6 +139,7 @@ def _date_of(text: str) -> date:
 
 def _moment_of(text: str) -> datetime:
     """Read a time. More than microseconds are rounded as in a message: there, too, msgspec reads them."""
+    text = text[:-1] + "Z" if text.endswith("z") else text  # RFC 3339 allows both
     found = _FRACTION.search(text)
     if not found:
         return datetime.fromisoformat(text)

@@ -45,7 +45,7 @@ class CheckInRow:
     @property
     def is_final(self) -> bool:
         """Whether it closes its key result."""
-        return self.note.casefold() == FINAL_NOTE
+        return " ".join(self.note.split()).casefold() == FINAL_NOTE
 
 
 def key_result_of(cells: dict[str, str]) -> KeyResultRow:

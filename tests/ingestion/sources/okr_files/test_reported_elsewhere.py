@@ -51,6 +51,8 @@ READ = {
     ),
     # github.com/actualbudget/actual/issues/6206, pola-rs/polars/issues/28163: the minus sign U+2212 was dropped
     "a typographic minus": (HEADER + ROW.replace("18", "\u221218"), [(-18, "a note")]),
+    # github.com/chansen/p5-time-moment/issues/46, moment/luxon/issues/1610: RFC 3339 allows t and z in lower case
+    "t and z in lower case": (HEADER + ROW.replace("T10:00:00Z", "t10:00:00z"), [(18, "a note")]),
     # github.com/actualbudget/actual/issues/1769: semicolons with decimal commas, as a German bank writes them
     "semicolons and quotes": (
         HEADER.replace(",", ";") + 'kr-1;2026-01-08;"20,00";"0,5";"a; note"\n',
@@ -66,6 +68,14 @@ def test_what_other_importers_misread_is_read(read: Read, case: str) -> None:
 
     assert reading.reasons == []
     assert _said(reading) == expected
+
+
+@pytest.mark.parametrize("note", ["Final\u00a0value", "final  value", "final\tvalue"])
+def test_a_word_with_a_space_that_excel_made_another_one_is_still_that_word(read: Read, note: str) -> None:
+    """As github.com/NHSDigital/manage-vaccinations-in-schools/pull/3410 and art-from-the-machine/Mantella/pull/56 tell:
+    with no-break spaces it was another word, here an ordinary note, and the key result was never closed."""
+    (row,) = read(check_ins=HEADER + ROW.replace("a note", note)).history.check_ins.values()
+    assert row.is_final
 
 
 # Each row is rejected for a reason, and what follows it is not misread.
