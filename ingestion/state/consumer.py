@@ -52,14 +52,14 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
                     rows = good_rows(topic, sifted)
                     spans = batch.spans(topic)
                     try:
-                        progressed = store.apply(topic, rows, spans)
+                        stored = store.apply(topic, rows, spans)
                     except OvertakenError as overtaken:
                         log.warning("overtaken, the batch is thrown away", reason=str(overtaken))
                         reader.rewind()
                         break
                     reader.landed(topic, spans)
                     applied += len(rows)
-                    figures.note(rows, progressed=progressed)
+                    figures.note(rows, progressed=stored.has_progressed, recounted=stored.is_recounted)
                 figures.write(reader.lag())
                 if drain and batch.rows == 0 and reader.is_at_end():
                     break

@@ -19,7 +19,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.state.store import ABOUT_A_USER, CHECK_IN, DEACTIVATED, Recent, Row
+from ingestion.state.entities import ABOUT_A_USER, CHECK_IN, DEACTIVATED
+from ingestion.state.store import Recent, Row
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -74,17 +75,20 @@ class RealtimeFigures:
         self._is_away = False
         self._recent = Recent({}, {})
         self._has_progressed = True
-        self._has_deactivated = False  # then the active users are asked of the database again
+        self._is_recounted = False  # then what is recent is asked of the database again
         self._progress_at = 0.0
 
-    def note(self, rows: Sequence[Row], *, progressed: bool) -> None:
-        """Take note of a batch that was stored; `write` then writes it."""
+    def note(self, rows: Sequence[Row], *, progressed: bool, recounted: bool = False) -> None:
+        """Take note of a batch that was stored; `write` then writes it.
+
+        `recounted`: an event counts now that did not, or no longer; then the database is asked what is recent.
+        """
         recent = _recent(rows, time.time() - KEPT_SECONDS)
         users = dict(self._recent.users)
         for user, at in recent.users.items():
             users[user] = max(at, users.get(user, at))
         self._recent = Recent(users, {**self._recent.check_ins, **recent.check_ins})
-        self._has_deactivated |= any(row["event_type"] == DEACTIVATED for row in rows)
+        self._is_recounted |= recounted or any(row["event_type"] == DEACTIVATED for row in rows)
         self._has_progressed |= progressed
 
     def write(self, lag: Lag) -> None:
@@ -96,9 +100,9 @@ class RealtimeFigures:
         from redis import RedisError
 
         try:
-            if self._is_whole and not self._has_deactivated:
+            if self._is_whole and not self._is_recounted:
                 self._is_whole = self._write_unhindered(lag)
-            self._is_whole &= not self._has_deactivated
+            self._is_whole &= not self._is_recounted
             if not self._is_whole:
                 log.info("real-time figures are made again from the primary database")
                 self._has_progressed, self._progress_at = True, 0.0
@@ -108,7 +112,7 @@ class RealtimeFigures:
                 log.warning("real-time figures are not kept while Redis is away", error=str(error))
             self._is_away, self._is_whole = True, False
         else:
-            self._is_away, self._has_deactivated = False, False
+            self._is_away, self._is_recounted = False, False
         self._recent = Recent({}, {})  # written, or in the primary database for when Redis is back
 
     def _write_unhindered(self, lag: Lag, *, anew: bool = False) -> bool:

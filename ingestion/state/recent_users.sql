@@ -1,7 +1,23 @@
--- Who was deactivated is active no more, whatever they did before.
+-- Who did what does not count was not active by that, as in fct_user_activity_daily. Who was deactivated is active no
+-- more, whatever they did before.
+WITH active AS (
+    SELECT user_id, last_active_at AS at FROM app.user_activity WHERE last_active_at > to_timestamp(%(since)s)
+    UNION ALL
+    SELECT data ->> 'user_id', occurred_at
+    FROM app.counted_event
+    WHERE
+        event_type IN (
+            'okr.check_in.recorded.v1', 'okr.cycle.closed.v1', 'okr.objective.archived.v1',
+            'okr.key_result.archived.v1'
+        )
+        AND occurred_at > to_timestamp(%(since)s)
+        AND data ->> 'user_id' IS NOT NULL
+)
+
 SELECT
-    activity.user_id,
-    extract(EPOCH FROM activity.last_active_at)::float8 AS at
-FROM app.user_activity AS activity
-LEFT JOIN app.users AS known ON activity.user_id = known.source_user_id
-WHERE activity.last_active_at > to_timestamp(%(since)s) AND known.deactivated_at IS NULL
+    active.user_id,
+    extract(EPOCH FROM max(active.at))::float8 AS at
+FROM active
+LEFT JOIN app.users AS known ON active.user_id = known.source_user_id
+WHERE known.deactivated_at IS NULL
+GROUP BY active.user_id

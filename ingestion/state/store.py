@@ -8,7 +8,7 @@ are the same in whatever order and however often events came:
           -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
           -> check_ins
           -> key_result_cycles (definitions, endings, check-ins; each key result in each of its cycles) -> okrs
-    (any event that names a user)       -> user_activity
+    (any other event that names a user) -> user_activity
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +17,21 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ingestion.batch import Span
+from ingestion.state.entities import (
+    CHECK_IN,
+    CYCLE,
+    DEFINITIONS,
+    FOLLOWED,
+    KEY_RESULT,
+    NAMES,
+    NO_ACTIVITY,
+    OBJECTIVE,
+    ROOTS,
+    TEAM,
+    USER,
+    Entity,
+    ids_by_definition,
+)
 from lakehouse.errors import RetryableError
 from lakehouse.ids import natural_uuid
 from lakehouse.logs import get_logger
@@ -25,43 +40,12 @@ from lakehouse.warehouse import read_sql
 log = get_logger(__name__)
 
 PACKAGE = "ingestion.state"
-USER = "okr.user.defined.v1"
-DEACTIVATED = "okr.user.deactivated.v1"
-ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # who is named there did not do it
-ORGANISATION = "okr.organisation.defined.v1"
-TEAM = "okr.team.defined.v1"
-CYCLE = "okr.cycle.defined.v1"
-OBJECTIVE = "okr.objective.defined.v1"
-KEY_RESULT = "okr.key_result.defined.v1"
-CHECK_IN = "okr.check_in.recorded.v1"
-DEFINITIONS = frozenset({ORGANISATION, TEAM, CYCLE, USER, OBJECTIVE, KEY_RESULT})
-# What archives, closes or deactivates -> the definition of the same noun.
-ENDINGS = {
-    "okr.team.archived.v1": TEAM,
-    "okr.cycle.closed.v1": CYCLE,
-    DEACTIVATED: USER,
-    "okr.objective.archived.v1": OBJECTIVE,
-    "okr.key_result.archived.v1": KEY_RESULT,
-}
-ROOTS = frozenset({TEAM, CYCLE})  # they say their organisation, all else stands on them
-# What the queries call the ids of each.
-NAMES = {
-    ORGANISATION: "organisations",
-    TEAM: "teams",
-    CYCLE: "cycles",
-    USER: "users",
-    OBJECTIVE: "objectives",
-    KEY_RESULT: "key_results",
-    CHECK_IN: "check_ins",
-}
-FOLLOWED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}
 # Classes of SQLSTATE that blame what was sent: data, integrity, a limit of the program. All others may pass.
 FAULTS_OF_A_ROW = ("22", "23", "54")
 LOCK_SECONDS = 30
 MISSING_AT_ONCE = 5_000
 
 Connection = psycopg.Connection[tuple[object, ...]]
-Entity = tuple[str, str]  # the type of an event of it, and its id
 Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
 
 
@@ -83,6 +67,16 @@ class Met(NamedTuple):
     is_reviewed: bool
 
 
+class Applied(NamedTuple):
+    """What a batch changed: app.okrs, perhaps; and whether an event counts now that did not, or no longer."""
+
+    has_progressed: bool
+    is_recounted: bool
+
+
+NOTHING = Applied(has_progressed=False, is_recounted=False)
+
+
 class StateStore:
     """What one consumer group has stored of one Kafka cluster."""
 
@@ -96,8 +90,8 @@ class StateStore:
             row = self._run("next_offset", topic=topic, partition=partition).fetchone()
         return None if row is None else int(str(row[0]))
 
-    def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> bool:
-        """Store the events and that `spans` were read, or nothing; return whether app.okrs may have changed.
+    def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> Applied:
+        """Store the events and that `spans` were read, or nothing; return what may have changed.
 
         An event that PostgreSQL refuses is set aside in app.refused_event and hinders no other.
 
@@ -157,7 +151,7 @@ class StateStore:
                     f"{topic}/{partition}: expected {span.start} as the stored offset, but another consumer moved it."
                 )
 
-    def _keep(self, topic: str, rows: Sequence[Row]) -> bool:
+    def _keep(self, topic: str, rows: Sequence[Row]) -> Applied:
         """Keep the rows and project what they change; halve them where one is refused, down to that one."""
         try:
             with self._connection.transaction():  # a savepoint
@@ -167,10 +161,10 @@ class StateStore:
                 raise
             if len(rows) == 1:
                 self._refuse(topic, rows[0], error)
-                return False
+                return NOTHING
         middle = len(rows) // 2
-        progressed = [self._keep(topic, half) for half in (rows[:middle], rows[middle:])]
-        return any(progressed)
+        halves = [self._keep(topic, half) for half in (rows[:middle], rows[middle:])]
+        return Applied(*(any(either) for either in zip(*halves, strict=True)))
 
     def _refuse(self, topic: str, row: Row, error: psycopg.Error) -> None:
         place = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
@@ -178,25 +172,28 @@ class StateStore:
         log.error("PostgreSQL refused an event, it is set aside", topic=topic, reason=reason, **place)
         self._run("refuse_event", topic=topic, reason=reason, **place)
 
-    def _keep_all(self, rows: Sequence[Row]) -> bool:
-        active = [row for row in rows if row["event_type"] not in ABOUT_A_USER and '"user_id"' in row["data"]]
+    def _keep_all(self, rows: Sequence[Row]) -> Applied:
+        # Who did what is kept is found there, as long as it counts.
+        active = [row for row in rows if row["event_type"] not in NO_ACTIVITY and '"user_id"' in row["data"]]
         if active:
             self._run("keep_activity", **_columns(active, ("occurred_at", "data")))
         followed = [row for row in rows if row["event_type"] in FOLLOWED]
-        if not followed:
-            return False
-        roots = any(row["event_type"] in ROOTS for row in followed)
+        return self._keep_followed(followed) if followed else NOTHING
+
+    def _keep_followed(self, rows: Sequence[Row]) -> Applied:
+        roots = any(row["event_type"] in ROOTS for row in rows)
         was_more_than_one = roots and self._met().is_more_than_one
-        changed = self._entities("keep_events", **_columns(followed, EVENT_FIELDS))
+        changed = self._entities("keep_events", **_columns(rows, EVENT_FIELDS))
         met = self._met()
         if not met.is_more_than_one and not met.is_reviewed:
-            return self._project(changed)
+            return Applied(self._project(changed), is_recounted=False)
         changed += self._entities("apply_reviews")
         if roots and met.is_more_than_one and not was_more_than_one:
             changed += self._entities("roots")  # nothing was compared before
-        named = {NAMES[event_type]: ids for event_type, ids in _ids_by_definition(changed).items()}
+        named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(changed).items()}
         withheld = self._withhold(named, is_more_than_one=met.is_more_than_one)
-        return self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
+        progressed = self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
+        return Applied(progressed, is_recounted=bool(withheld))
 
     def _withhold(self, named: Mapping[str, Sequence[str]], *, is_more_than_one: bool) -> list[Entity]:
         """Decide whether the events that these entities bear on count; return what that changes."""
@@ -208,7 +205,7 @@ class StateStore:
         self, changed: Sequence[Entity], withheld: Sequence[Entity] = (), *, is_more_than_one: bool = False
     ) -> bool:
         """Project what depends on these entities; of those `withheld` nothing may be left that counts."""
-        ids, lost = _ids_by_definition(changed), _ids_by_definition(withheld)
+        ids, lost = ids_by_definition(changed), ids_by_definition(withheld)
         defined = [each for each in changed if each[0] in DEFINITIONS]
         if defined:
             event_types, entity_ids = (list(each) for each in zip(*defined, strict=True))
@@ -276,14 +273,6 @@ EVENT_FIELDS = (
     "kafka_offset",
     "data",
 )
-
-
-def _ids_by_definition(entities: Iterable[Entity]) -> dict[str, list[str]]:
-    """Return the ids by the event type that defines (or records) their noun."""
-    ids: dict[str, list[str]] = {each: [] for each in NAMES}
-    for event_type, entity_id in entities:
-        ids[ENDINGS.get(event_type, event_type)].append(entity_id)
-    return ids
 
 
 def _reason(error: psycopg.Error) -> str:

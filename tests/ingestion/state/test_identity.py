@@ -6,6 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from ingestion.batch import Span
+from ingestion.state.store import StateStore
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
@@ -13,7 +15,7 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.ingestion.state.events import BEGUN, LOGGED, Connection, Row, apply, check_in, key_result, placed
+from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, Row, apply, check_in, key_result, placed
 
 WITHHELD = "SELECT withheld_because FROM app.event WHERE withheld_because IS NOT NULL ORDER BY 1"
 
@@ -92,6 +94,17 @@ def test_an_address_stays_with_the_organisation_that_used_it_first(order: tuple[
     apply(loader, [placed(99, later, 60)], position)
     assert emails(loader)["u-g"] == "shared@x.org"
     assert emails(loader)["u-h"].endswith("@superseded.invalid")
+
+
+def test_who_did_what_does_not_count_was_not_active_by_that(loader: Connection) -> None:
+    """Activity counted what the marts and the state tables leave out; Redis is asked to forget it."""
+    position = apply(loader, [*organisation("g", 0), *organisation("h", 20)])
+    store = StateStore(loader, "cluster", "group")
+    by_another = placed(40, check_in(40, 90, of="kr-g", user="u-h"), 40)
+    assert store.apply(TOPIC, [by_another], {0: Span(position, position + 1)}).is_recounted
+    recent = store.recent(0)
+    assert by_another["event_id"] not in recent.check_ins
+    assert recent.users == {f"u-{name}": (BEGUN + timedelta(minutes=5)).timestamp() for name in "gh"}
 
 
 def state(loader: Connection) -> list[list[tuple[object, ...]]]:

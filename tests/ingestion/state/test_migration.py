@@ -15,6 +15,7 @@ BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
 DROP VIEW app.team_holders;
 DROP FUNCTION app.endings;
+DROP VIEW api.logged_check_in;
 DROP VIEW app.counted_event;
 DROP AGGREGATE app.organisations_of(text [], boolean);
 DROP FUNCTION app.organisations_so_far;

@@ -281,7 +281,7 @@ def test_an_unknown_field_called_user_id_is_nobodys_activity(loader: Connection)
     for event, user in zip(events, ("5", '{"a":1}', f'"{"x" * 3000}"'), strict=True):
         event["data"] = event["data"][:-1] + f',"user_id":{user}}}'
     apply(loader, [*events, placed(4, check_in(1, 1, user="u"), 4)])
-    assert loader.execute("SELECT user_id, last_active_at FROM app.user_activity").fetchall() == [
-        ("u", BEGUN + timedelta(minutes=4))
-    ]
+    assert loader.execute("SELECT user_id FROM app.user_activity").fetchall() == []
+    recent = StateStore(loader, "cluster", "group").recent(0)
+    assert recent.users == {"u": (BEGUN + timedelta(minutes=4)).timestamp()}
     assert loader.execute("SELECT count(*) FROM app.refused_event").fetchall() == [(0,)]
