@@ -44,8 +44,12 @@ class TrainingResult:
     seconds: float
 
 
-def train_and_register(settings: Settings, base: Recipe | None = None) -> TrainingResult:
+def train_and_register(
+    settings: Settings, base: Recipe | None = None, *, training: str | None = None
+) -> TrainingResult:
     """Train on the published feature mart and register the model as challenger; the same rows give the same model.
+
+    A `training` that is named may be tried again after it was killed: what it has registered is not registered twice.
 
     Raises:
         NothingToLearn: fewer than two closed cycles, too few key results, or one outcome only: the pacing rule answers.
@@ -65,6 +69,7 @@ def train_and_register(settings: Settings, base: Recipe | None = None) -> Traini
             "held_out": str(trained.held_out),
             "publication_id": str(publication_id),
         },
+        training=training,
     )
     return TrainingResult(
         version=version,

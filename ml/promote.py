@@ -36,13 +36,18 @@ class Decision:
 def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) -> Decision:
     """Judge a version on the last closed cycle, point `champion` at it when it is better, and tell why or why not.
 
+    It may be tried again after it was killed: a version that a try before has made champion stays champion.
+
     Raises:
         PermanentError: there is no such version, or it (or the champion) learned from the cycle that judges it.
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
     candidate = registry.load(settings, reference, "judged")
-    decision = judge(candidate, _champion(settings), history)
+    champion = _champion(settings)
+    decision = judge(candidate, champion, history)
+    if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
+        return replace(decision, reason=f"It is champion already, and stays. {_figures(decision)}")
     if decision.outcome == "promoted" and registry.was_rolled_back(settings, candidate.version):
         reason = f"Somebody rolled this very model back, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
@@ -103,6 +108,10 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
             "What answers now stays. Check in before closing key results, then run this again."
         )
     return periods[-1], test
+
+
+def _figures(decision: Decision) -> str:
+    return f"Brier {decision.candidate_brier:.4f}; pacing rule {decision.pacing_brier:.4f}."
 
 
 def _verdict(

@@ -5,6 +5,7 @@ without the held-out cycle: it is what the gate compares).
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any, Literal
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml.model import ForecastModel, load_model
+from ml.registry_run import begin_run, log_figures, version_of_run
 from ml.registry_store import (
     active_experiment,
     artifacts,
@@ -45,37 +47,46 @@ class Version:
     metrics: Mapping[str, float]
 
 
-def register(
+def register(  # noqa: PLR0913 -- the models, and what is told of them by name
     settings: Settings,
     models: Mapping[str, ForecastModel],
     *,
     parameters: Mapping[str, object],
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
+    training: str | None = None,
 ) -> str:
-    """Register the models of the folders `model` and `judged` as one new version, the challenger; return its number."""
+    """Register the models of the folders `model` and `judged` as one new version, the challenger; return its number.
+
+    `training` names a training that may be tried again, after it was killed: a run and a version that a try before has
+    made of the same models are completed and not made twice. What it made of others stays, its run as killed.
+    """
+    kept = {**tags, DIGEST: digest(models[SERVED])}
+    mark = _mark(models, parameters, tags)
     with client(settings) as mlflow, tempfile.TemporaryDirectory() as folder:
         for name, model in models.items():
             model.save(Path(folder) / name)
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
         experiment = active_experiment(mlflow, MODEL_NAME, settings.require("mlflow_artifacts"))
-        run = mlflow.create_run(experiment, run_name=f"forecast until {tags['trained_until']}")
-        for name, value in parameters.items():
-            mlflow.log_param(run.info.run_id, name, value)
-        for name, number in metrics.items():
-            mlflow.log_metric(run.info.run_id, name, number)
+        run = begin_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, mark)
+        log_figures(mlflow, run, parameters, metrics)
         mlflow.log_artifacts(run.info.run_id, folder)
         mlflow.set_terminated(run.info.run_id)
         make_registered_model(mlflow, MODEL_NAME, DESCRIPTION)
-        version = mlflow.create_model_version(
-            MODEL_NAME,
-            source=f"{run.info.artifact_uri}/{SERVED}",
-            run_id=run.info.run_id,
-            tags={**tags, DIGEST: digest(models[SERVED])},
-        )
-        mlflow.set_registered_model_alias(MODEL_NAME, CHALLENGER, version.version)
-    return str(version.version)
+        version = version_of_run(mlflow, MODEL_NAME, run.info.run_id)
+        if version is None:
+            source = f"{run.info.artifact_uri}/{SERVED}"
+            version = mlflow.create_model_version(MODEL_NAME, source=source, run_id=run.info.run_id, tags=kept).version
+        mlflow.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+    return str(version)
+
+
+def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
+    """Return what tells one training's result from another's."""
+    files = {name: digest(model) for name, model in models.items()}
+    text = json.dumps([files, {name: str(value) for name, value in parameters.items()}, dict(tags)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "judged"] = "model") -> ForecastModel:

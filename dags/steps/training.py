@@ -1,12 +1,14 @@
 """The steps of model_training_dag: ml does the work, these say what it did."""
 
-from dags.steps.edge import report_rows, say, skip, skip_unless_published, step
+from dags.steps.edge import report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
 
 
 @step
 def train() -> str:
     """Tune, train, judge on the last closed cycle and register as challenger; return the version's number.
+
+    Tried again after it was killed, it completes what the try before has registered.
 
     Raises:
         AirflowSkipException: too little has closed to learn from; the pacing rule goes on answering.
@@ -16,7 +18,7 @@ def train() -> str:
 
     skip_unless_published()
     try:
-        result = train_and_register(load_settings())
+        result = train_and_register(load_settings(), training=run_id())
     except NothingToLearn as nothing:
         skip(str(nothing))
     report_rows(result.report.rows)

@@ -87,6 +87,9 @@ def test_training_promoting_and_training_again(settings: Settings, recipe: Recip
     assert registry.resolve(settings, "champion") is None
     assert promote_if_better(settings).outcome == "promoted"
     assert registry.load(settings).version == "1"
+    cleared = promote_if_better(settings, "1")
+    assert (cleared.outcome, cleared.answers) == ("kept", "model")
+    assert "It is champion already" in cleared.reason
 
     again = train_and_register(settings, recipe)
     assert (again.version, again.sha256) == ("2", first.sha256)

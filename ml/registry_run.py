@@ -1,0 +1,48 @@
+"""The run in MLflow that a version is made of: begun once for a training, however often that is tried."""
+
+from collections.abc import Mapping
+from typing import Any
+
+TRAINING, MARK = "okr.training", "okr.mark"
+UNFINISHED = {"RUNNING", "SCHEDULED"}
+
+
+def begin_run(mlflow: Any, experiment: str, name: str, training: str | None, mark: str) -> Any:
+    """Return the run of this training with this mark, begun by a try before or now.
+
+    Unfinished runs of the same training with another mark are of killed tries that saw other data: they end as killed.
+    """
+    if training is None:
+        return mlflow.create_run(experiment, run_name=name)
+    found = [run for run in _runs(mlflow, experiment, training) if run.data.tags.get(MARK) == mark]
+    for run in _runs(mlflow, experiment, training):
+        if run.info.status in UNFINISHED and run.data.tags.get(MARK) != mark:
+            mlflow.set_terminated(run.info.run_id, status="KILLED")
+    if found:
+        return found[0]
+    return mlflow.create_run(experiment, run_name=name, tags={TRAINING: training, MARK: mark})
+
+
+def _runs(mlflow: Any, experiment: str, training: str) -> list[Any]:
+    """Return the runs of a training that nobody deleted, the oldest first."""
+    # Looked for by the tag's name: an id that somebody gave to a run by hand may hold quotes.
+    found = mlflow.search_runs([experiment], f"tags.`{TRAINING}` != ''", order_by=["attributes.start_time ASC"])
+    return [run for run in found if run.data.tags[TRAINING] == training]
+
+
+def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics: Mapping[str, float]) -> None:
+    """Log parameters and metrics in one request; figures that a try before has logged are not repeated."""
+    from mlflow.entities import Metric, Param
+
+    at_ms = run.info.start_time  # the same at each try: MLflow then knows them again
+    mlflow.log_batch(
+        run.info.run_id,
+        metrics=[Metric(name, number, at_ms, 0) for name, number in metrics.items()],
+        params=[Param(name, str(value)) for name, value in parameters.items()],
+    )
+
+
+def version_of_run(mlflow: Any, model: str, run_id: str) -> str | None:
+    """Return the version that was made of a run, or None."""
+    found = mlflow.search_model_versions(f"name='{model}' AND run_id='{run_id}'")
+    return str(found[0].version) if found else None
