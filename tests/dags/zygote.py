@@ -45,12 +45,15 @@ class Zygote:
     """The process that forks; use it as a context manager."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        """Keep tries in `folder`; `settings` are those of the process that forks, as the scheduler has some."""
-        self._folder, self._settings, self._tries = folder, settings, 0
+        """Keep tries in `folder`, which is also their state folder.
+
+        `settings` are those of the process that forks, as the scheduler has some.
+        """
+        self.folder, self._settings, self._tries = folder, settings, 0
 
     def __enter__(self) -> Self:
-        environment = environment_of(self._settings, self._folder) | environment_of_airflow(self._folder)
-        with (self._folder / "zygote.log").open("wb") as log:
+        environment = environment_of(self._settings, self.folder) | environment_of_airflow(self.folder)
+        with (self.folder / "zygote.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.dags.zygote"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 text=True, cwd=Path(__file__).parents[2], env=environment,
@@ -66,11 +69,11 @@ class Zygote:
     def start(self, settings: Settings, step: str, *arguments: Any, **order: Any) -> Path:
         """Begin a try of `step` (module:function below dags.steps) and return where its result and log will be.
 
-        `order` holds run_id, try_number, params, run_type, and `arm`: Python that plants a fault before the step runs.
+        `order` holds run_id, dag, try_number, params, run_type, and `arm`: Python that plants a fault before the step.
         """
         self._tries += 1
-        place = self._folder / f"try-{self._tries}"
-        environment = {k: v for k, v in environment_of(settings, self._folder).items() if k.startswith("OKR_")}
+        place = self.folder / f"try-{self._tries}"
+        environment = {k: v for k, v in environment_of(settings, self.folder).items() if k.startswith("OKR_")}
         order |= {"step": step, "arguments": arguments, "environment": environment, "place": str(place)}
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
@@ -147,7 +150,8 @@ def _body(order: dict[str, Any]) -> Any:
 
 def _context(order: dict[str, Any], name: str) -> dict[str, Any]:
     ti = SimpleNamespace(
-        try_number=order.get("try_number", 1), run_id=order["run_id"], dag_id="okr_etl_dag", task_id=name,
+        try_number=order.get("try_number", 1), run_id=order["run_id"], task_id=name,
+        dag_id=order.get("dag", "okr_etl_dag"),
         start_date=datetime.now(UTC), end_date=None, xcom_push=lambda **_: None, xcom_pull=lambda **_: None,
         get_dr_count=lambda *_, **__: order.get("unfinished_runs", 0),
         get_dag=lambda _dag_id: SimpleNamespace(is_paused=False),

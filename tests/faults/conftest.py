@@ -7,6 +7,7 @@ import pytest
 
 from ingestion.reader import CONSUMER_SETTINGS
 from lakehouse.settings import Settings
+from tests.dags.zygote import Zygote
 from tests.faults.broker import OwnBroker
 from tests.faults.topics import Topics
 from tests.faults.worker import Worker
@@ -63,3 +64,17 @@ def own(
     """An empty pipeline on the module's own broker."""
     others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
     return own_broker.at(others, tmp_path / "lake")
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory, postgres: Settings, dbt_target: Path) -> Iterator[Zygote]:
+    """What forks has parsed the project, as the scheduler has: what it leaves must not stop a child that parses."""
+    settings = postgres.model_copy(update={"dbt_target_dir": dbt_target})
+    with Zygote(tmp_path_factory.mktemp("zygote"), settings) as zygote:
+        yield zygote
+
+
+@pytest.fixture(scope="session")
+def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What dbt parsed is kept between the tests, as on a stack."""
+    return tmp_path_factory.mktemp("dbt")

@@ -6,7 +6,6 @@ XCom is gone), #19968; astronomer/astronomer-cosmos #2584, #3001 (a retry of dbt
 
 import signal
 import threading
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,20 +81,6 @@ class Run:
         for step in ORDER[ORDER.index(first) : ORDER.index(last) + 1]:
             ended = self.step(step)
             assert ended.status == 0, f"{step} of {self.run_id}: {ended.log}"
-
-
-@pytest.fixture(scope="module")
-def zygote(tmp_path_factory: pytest.TempPathFactory, postgres: Settings, dbt_target: Path) -> Iterator[Zygote]:
-    """What forks has parsed the project, as the scheduler has: what it leaves must not stop a child that parses."""
-    settings = postgres.model_copy(update={"dbt_target_dir": dbt_target})
-    with Zygote(tmp_path_factory.mktemp("zygote"), settings) as zygote:
-        yield zygote
-
-
-@pytest.fixture(scope="module")
-def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What dbt parsed is kept between the tests, as on a stack."""
-    return tmp_path_factory.mktemp("dbt")
 
 
 @pytest.fixture

@@ -1,0 +1,96 @@
+"""The steps of upkeep_dag and catch_up_dag, and the daily ledger, killed at each of their points and tried again."""
+
+from pathlib import Path
+
+import psycopg
+from deltalake import DeltaTable
+
+from ingestion.delta.log import DeltaLog
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from lakehouse.contracts import TOPICS
+from lakehouse.settings import Settings
+from tests.dags.test_catch_up import publish
+from tests.dags.zygote import Zygote
+from tests.faults.kills import killed_at_each
+from tests.faults.lake import Events, committed, data_files, drain, landed_rows, send, uri
+from tests.faults.proof import prove
+from tests.faults.test_upkeep_faults import IMPORTS, UPKEEP_KILLED_AT
+
+UPKEEP = ("upkeep_dag", "upkeep:keep_lake")
+REPORT = "from pathlib import Path; from ingestion.upkeep import report"
+OF_UPKEEP = {f"keep_lake: {point}": f"{IMPORTS}\n{kill}" for point, kill in UPKEEP_KILLED_AT.items()} | {
+    "keep_lake: before it keeps its report": f"{REPORT}; before(report, 'keep', die)",
+    "keep_lake: in the middle of its report": f"{REPORT}; before(Path, 'replace', die)",
+    "keep_lake: with its report kept": f"{REPORT}; after(report, 'keep', die)",
+}
+CATCH_UP = ("catch_up_dag", "catch_up:start_what_was_missed")
+LOOK = "from dags.steps import catch_up"
+OF_CATCH_UP = {
+    "start_what_was_missed: before it compares": f"{LOOK}; before(catch_up, 'unpublished_rows', die)",
+    "start_what_was_missed: with what is missing": f"{LOOK}; before(catch_up, 'report_rows', die)",
+}
+VERIFY = ("data_quality_dag", "quality:verify_lake")
+LEDGER = (
+    "import sys; from pathlib import Path; import ingestion.ledger; record = sys.modules['ingestion.ledger.record']"
+)
+OF_VERIFY = {
+    "verify_lake: before its ledger is kept": f"{LEDGER}; before(record, 'write_metrics', die)",
+    "verify_lake: in the middle of its metrics": f"{LEDGER}; before(Path, 'replace', die)",
+    "verify_lake: in the ledger's transaction": f"{LEDGER}; after(record, '_insert', die, times=5)",
+}
+KEPT = {"verify_lake: with its ledger kept": "from ingestion import ledger; after(ledger, 'record', die)"}
+
+
+def test_upkeep_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock(
+    zygote: Zygote, pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    """Before each try some more events land, so that there is something to merge."""
+    sent, offsets = 0, {}
+
+    def more() -> None:
+        nonlocal sent, offsets
+        if offsets:
+            assert committed(pipeline) == offsets
+        send(producer, check_in, range(sent, sent + 60))
+        drain(pipeline, rows=15)
+        sent, offsets = sent + 60, committed(pipeline)
+
+    more()
+    ended = killed_at_each(zygote, pipeline, UPKEEP, OF_UPKEEP, run_id="run", meanwhile=more)
+    assert ended.status == 0, f"skipped where a lock was left: {ended.log}"
+    assert committed(pipeline) == offsets
+    assert landed_rows(pipeline) == sent
+    assert DeltaLog(uri(pipeline)).checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
+    days = {file.parent for file in data_files(pipeline)}
+    assert DeltaTable(uri(pipeline)).get_add_actions().num_rows == len(days), "each day is one file again"
+    assert {each.name for each in Path(pipeline.lake_uri).iterdir()} - set(TOPICS) == {"_upkeep.json"}
+    prove(pipeline, fault="keep_lake of upkeep_dag killed at each of its points and tried again", sent=sent)
+
+
+def test_what_was_missed_is_found_again_by_a_look_that_was_killed_and_the_ledger_is_kept_whole_or_not(
+    zygote: Zygote, pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    send(producer, check_in, range(100))
+    drain(pipeline)
+    ended = killed_at_each(zygote, pipeline, CATCH_UP, OF_CATCH_UP, run_id="run")
+    assert (ended.status, ended.result) == (0, 100), ended.log
+
+    load(pipeline)
+    publish(pipeline, **{f"p{number}": offset for number, offset in committed(pipeline).items() if offset})
+    metrics = zygote.folder / "metrics" / "ledger.prom"
+    ended = killed_at_each(zygote, pipeline, VERIFY, OF_VERIFY, run_id="run")
+    assert ended.status == 0, ended.log
+    assert ledgers(pipeline) == [len(TOPICS)], "only the one that was kept whole"
+    assert [each.name for each in metrics.parent.iterdir()] == [metrics.name]
+    ended = killed_at_each(zygote, pipeline, VERIFY, KEPT, run_id="again")
+    assert ended.status == 0, ended.log
+    assert ledgers(pipeline) == [len(TOPICS)] * 3, "each proof that ended is kept, each whole"
+    assert "okr_ledger_passed 1" in metrics.read_text()
+
+
+def ledgers(settings: Settings) -> list[int]:
+    """Return how many topics each ledger holds."""
+    with psycopg.connect(settings.require("dsn_loader")) as connection:
+        found = connection.execute("SELECT count(*) FROM ops.ledger GROUP BY verified_at ORDER BY verified_at")
+        return [int(topics) for (topics,) in found]
