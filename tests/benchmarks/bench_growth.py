@@ -1,7 +1,8 @@
-"""The warehouse at 1, 3 and 10 times the demo's organisation: seconds per model, and the exponent of their growth.
+"""The warehouse at 1, 3 and 10 times the demo's organisation: CPU seconds per model, and the exponent of their growth.
 
-An exponent of 1 is linear; it is the slope of the seconds over the rows, both as logarithms. One model is built at a
-time, so that a model's seconds do not depend on its neighbours.
+An exponent of 1 is linear; it is the slope of the seconds over the rows, both as logarithms. Seconds are those of CPU
+that PostgreSQL spends, which what else runs hardly changes; one model is built at a time, and of two builds of a size
+the cheaper counts. About five minutes where nothing else runs.
 """
 
 import json
@@ -13,63 +14,72 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 
-import psutil
-import psycopg
 import pytest
 
 from expectations.gate import Place, judge
 from expectations.marts import BUILT, GATE, suites
 from lakehouse.settings import Settings
 from lakehouse.warehouse import dbt_environment
-from tests.benchmarks.bench_load import backend_seconds
 from tests.benchmarks.organisations import fill
+from tests.benchmarks.server_cpu import ServerCpu
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SIZES = [int(size) for size in os.environ.get("OKR_BENCH_SIZES", "1,3,10").split(",")]
+BUILDS = int(os.environ.get("OKR_BENCH_ROUNDS", "2"))
 STEEPEST = 1.1
-NOTICEABLE_S = 1.0  # at the largest size; what takes less is mostly dbt's own work for a model
+# Of CPU at the largest size. What takes less is at the smallest a few of the kernel's ticks (10 ms), planning included.
+NOTICEABLE_S = 2.0
+
+WHOLE, MARTS_GATE = "= all models and data tests", "= marts gate"
 
 NewDatabase = Callable[[], AbstractContextManager[Settings]]
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """Return the slope of log(seconds) over log(size), by least squares."""
-    x, y = [math.log(each) for each in sizes], [math.log(max(each, 1e-3)) for each in seconds]
+    x, y = [math.log(each) for each in sizes], [math.log(max(each, 1e-2)) for each in seconds]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
     covariance = sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True))
     return covariance / sum((a - mean_x) ** 2 for a in x)
 
 
 def build(settings: Settings, target: Path) -> dict[str, float]:
-    """Build everything from nothing, one model at a time; return the seconds by model and data test."""
+    """Build everything from nothing, one model at a time; return the CPU seconds by model and data test."""
     paths = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
     paths += [f"--target-path={target}", f"--log-path={target / 'logs'}"]
     command = [str(Path(sys.executable).with_name("dbt")), "build", "--exclude-resource-type=unit_test", "--threads=1"]
     environment = os.environ | dbt_environment(settings)
-    done = subprocess.run([*command, *paths], env=environment, capture_output=True, text=True, check=False)
+    with ServerCpu(settings) as cpu:
+        done = subprocess.run([*command, *paths], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:]
     results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
-    return {each["unique_id"].split(".")[2]: each["execution_time"] for each in results}
+    seconds = {}
+    for each in results:
+        execute = next(timing for timing in each["timing"] if timing["name"] == "execute")
+        begun, ended = (datetime.fromisoformat(execute[end]).timestamp() for end in ("started_at", "completed_at"))
+        seconds[each["unique_id"].split(".")[2]] = cpu.between(begun, ended)
+    return seconds | {WHOLE: sum(seconds.values())}
 
 
-def gate_seconds(settings: Settings) -> float:
-    """Judge the marts that were built; return the seconds without the import of the tool."""
+def gate(settings: Settings) -> float:
+    """Judge the marts that were built; return the CPU seconds."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own imports
         import great_expectations  # noqa: F401
-    begun = time.perf_counter()
-    report = judge(GATE, "bench", suites(), place=Place(settings.require("dsn_transform"), BUILT))
+    begun = time.time()
+    with ServerCpu(settings) as cpu:
+        report = judge(GATE, "bench", suites(), place=Place(settings.require("dsn_transform"), BUILT))
     assert report.passed, report.summary()
-    return time.perf_counter() - begun
+    return cpu.between(begun, time.time())
 
 
-def server_cpu_seconds(settings: Settings) -> float:
-    """CPU seconds of the server's backends that have ended."""
-    with psycopg.connect(settings.require("dsn_owner")) as connection:
-        postmaster = psutil.Process(connection.info.backend_pid).parent()
-    return backend_seconds(postmaster)
+def cheapest(settings: Settings, target: Path) -> dict[str, float]:
+    """Build and judge several times; return the least CPU seconds of each model, of all, and of the gate."""
+    rounds = [build(settings, target) | {MARTS_GATE: gate(settings)} for _ in range(BUILDS)]
+    return {name: min(each[name] for each in rounds) for name in rounds[0]}
 
 
 @pytest.mark.timeout(3600)
@@ -79,19 +89,12 @@ def test_every_model_that_matters_grows_linearly(new_database: NewDatabase, tmp_
     for size in SIZES:
         with new_database() as settings:
             events.append(sum(fill(settings, size).values()))
-            cpu = server_cpu_seconds(settings)
-            by_model = build(settings, tmp_path)
-            by_model |= {
-                "= all models and data tests": sum(by_model.values()),
-                "= CPU of PostgreSQL": server_cpu_seconds(settings) - cpu,
-            }
-            seconds.append(by_model | {"= marts gate": gate_seconds(settings)})
-    table = {
-        name: ([each.get(name, 0.0) for each in seconds], exponent(SIZES, [each.get(name, 0.0) for each in seconds]))
-        for name in seconds[-1]
-    }
+            seconds.append(cheapest(settings, tmp_path))
+    names = seconds[-1]
+    table = {name: [each.get(name, 0.0) for each in seconds] for name in names}
+    slopes = {name: exponent(SIZES, taken) for name, taken in table.items()}
     print(f"\n{'events':<42}", *(f"{count:>9,.0f}" for count in events), " exponent")
-    for name, (taken, slope) in sorted(table.items(), key=lambda item: item[1][0][-1]):
-        print(f"{name:<42}", *(f"{each:>9.2f}" for each in taken), f"{slope:>9.2f}")
-    steep = {name: slope for name, (taken, slope) in table.items() if taken[-1] >= NOTICEABLE_S and slope > STEEPEST}
+    for name in sorted(names, key=lambda name: table[name][-1]):
+        print(f"{name:<42}", *(f"{each:>9.2f}" for each in table[name]), f"{slopes[name]:>9.2f}")
+    steep = {name: slope for name, slope in slopes.items() if table[name][-1] >= NOTICEABLE_S and slope > STEEPEST}
     assert not steep, f"These grow faster than their rows: {steep}"

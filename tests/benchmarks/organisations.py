@@ -34,6 +34,7 @@ def fill(settings: Settings, times: int, as_of: datetime = AS_OF) -> dict[str, i
             with cursor.copy(f"COPY raw.{topic} ({', '.join(COLUMNS)}) FROM STDIN") as copy:
                 for line in lines:
                     copy.write_row(line)
+            cursor.execute(f"ANALYZE raw.{topic}")  # as the loader does
         cursor.executemany(
             "INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset) VALUES (%s, %s, %s)",
             [(topic, partition, offset) for (topic, partition), offset in places.items()],
