@@ -8,8 +8,8 @@ from dags.steps.catch_up import TOPIC, unpublished_rows
 from dags.steps.edge import is_set, report_rows, run_id, say, skip, started_by_asset, step
 from lakehouse.settings import Settings, load_settings
 
-FEWEST_BACKFILLED = 10_000
-BACKFILLED_SHARE = 0.05
+FEWEST_BACKFILLED = 1_000
+BACKFILLED_SHARE = 0.02
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text, for an XCom is JSON
 
 

@@ -152,12 +152,12 @@ def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next
     monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: {"ti": ti, "dag_run": run})
     monkeypatch.setenv("OKR_DSN_LOADER", settings.require("dsn_loader"))
     monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
-    land(settings, range(200), reason="not json")
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 190}}) == 10
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 191}}) == 0  # 9 are less than a twentieth of 191
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 197}}) == 0
+    land(settings, range(500), reason="not json")
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 490}}) == 10
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 are less than a fiftieth of 491
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 497}}) == 0
     with pytest.raises(AirflowSkipException, match="10 rows have landed meanwhile: a back-fill"):
-        etl.load({TOPIC: {"0": 190}})
-    assert etl.load({TOPIC: {"0": 200}})[TOPIC] == 0
+        etl.load({TOPIC: {"0": 490}})
+    assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
     run.run_type = "manual"
     assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication
