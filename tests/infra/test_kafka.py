@@ -1,6 +1,8 @@
+import time
 import uuid
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Producer
+import pytest
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from infra.local.kafka import PARTITIONS
@@ -14,22 +16,29 @@ def test_every_topic_of_the_contracts_exists_with_its_partitions(kafka: Settings
     assert {name: len(topics[name].partitions) for name in TOPICS} == PARTITIONS
 
 
-def test_the_broker_dates_an_event_whatever_its_producer_says(kafka: Settings) -> None:
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_broker_dates_an_event_whatever_its_producer_says(kafka: Settings, topic: str) -> None:
+    delivered: list[Message] = []
     producer = Producer({"bootstrap.servers": kafka.kafka_bootstrap, "enable.idempotence": True})
-    producer.produce("okr_data_pipeline", b"probe", timestamp=1_000)
-    assert producer.flush(30) == 0
-    consumer = Consumer(
-        {"bootstrap.servers": kafka.kafka_bootstrap, "group.id": uuid.uuid4().hex, "auto.offset.reset": "earliest"}
-    )
-    consumer.subscribe(["okr_data_pipeline"])
+    begun_ms = time.time_ns() // 1_000_000
+    for at_ms in (1_000, begun_ms + 86_400_000):
+        producer.produce(topic, b"probe", timestamp=at_ms, on_delivery=lambda _error, sent: delivered.append(sent))
+        assert producer.flush(30) == 0
+    ended_ms = time.time_ns() // 1_000_000
+    consumer = Consumer({"bootstrap.servers": kafka.kafka_bootstrap, "group.id": uuid.uuid4().hex})
     try:
-        message = consumer.poll(30)
-        assert message is not None
-        kind, at_ms = message.timestamp()
-        assert kind == TIMESTAMP_LOG_APPEND_TIME
-        assert at_ms > 1_000
+        for sent in delivered:
+            consumer.assign([TopicPartition(topic, sent.partition(), sent.offset())])
+            message = consumer.poll(30)
+            assert message is not None
+            assert message.error() is None
+            assert (message.offset(), message.value()) == (sent.offset(), b"probe")
+            kind, at_ms = message.timestamp()
+            assert kind == TIMESTAMP_LOG_APPEND_TIME
+            assert begun_ms <= at_ms <= ended_ms
     finally:
         consumer.close()
+    assert len(delivered) == 2
 
 
 def test_a_mistyped_topic_is_not_created(kafka: Settings) -> None:

@@ -1,58 +1,47 @@
 """What the client does between two reads, when no broker can be made to do it at that moment."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ingestion.batch import Limits
-from ingestion.reader import PartitionReader
+from ingestion.events import EncodedEvent
+from ingestion.producer import EventProducer
 from lakehouse.settings import Settings
-from tests.ingestion.decoding.test_decoding import Message, check_in_bytes
+from tests.ingestion.by_hand import GivenByHand, reader_by_hand
 
 TOPIC = "okr_user_events"
+LIMITS = Limits(seconds=30, idle_seconds=0.5)
 
 
-class Read(Message):
-    """A message as the client gives it."""
+class TakenWhileWaiting(GivenByHand):
+    """Gives messages, then loses its partitions while it waits for more: once."""
 
-    def topic(self) -> str:
-        return TOPIC
+    has_given = was_taken = False
 
-    def error(self) -> None:
-        return None
-
-    def __len__(self) -> int:
-        return len(self.value() or b"")
-
-
-class Client:
-    """A client that gives one message, then serves a rebalance while it waits for the next."""
-
-    def __init__(self, reader: PartitionReader, real: Any) -> None:
-        self._reader, self._real, self._messages = reader, real, [Read(check_in_bytes(), b"k1", 6)]
-
-    def consume(self, _size: int, timeout: float) -> Sequence[Read]:
-        given, self._messages = self._messages, []
-        if not given and timeout > 0:
-            self._reader._on_revoke(self, [])  # type: ignore[arg-type]
-        return given
-
-    def assign(self, _partitions: object) -> None:
-        pass
-
-    def unassign(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self._real.close()
+    def consume(self, size: int, timeout: float) -> list[Any]:
+        if self.has_given and not self.was_taken:
+            self.was_taken = True
+            self.take(TOPIC, range(4))
+            return []
+        messages: list[Any] = super().consume(size, timeout)
+        self.has_given |= any(message.error() is None for message in messages)
+        return messages
 
 
-def test_what_was_read_before_a_rebalance_is_thrown_away(kafka: Settings) -> None:
-    reader = PartitionReader(kafka.require("kafka_bootstrap"), "test-reader", [TOPIC])
-    reader._stored_offsets = lambda _assigned: {}
-    reader._positions = {(TOPIC, 0): 5}
-    reader._consumer = Client(reader, reader._consumer)  # type: ignore[assignment]
+def test_what_was_read_before_a_rebalance_is_thrown_away_and_read_again_by_who_is_given_it(
+    pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]
+) -> None:
+    producer.send(check_in(1))
+    producer.flush()
+    reader, client = reader_by_hand(TakenWhileWaiting, pipeline.require("kafka_bootstrap"), "test-reader", [TOPIC])
     try:
-        assert reader.poll(Limits(seconds=30, idle_seconds=0.1)).rows == 0
-        assert reader._positions == {}
+        reader.start(dict.fromkeys)
+        client.give(TOPIC, range(4))
+        reader.rewind()
+        assert reader.poll(LIMITS).rows == 0
+        assert client.was_taken, "after it had given the message"
+        client.give(TOPIC, range(4))
+        reader.rewind()
+        assert reader.poll(LIMITS).rows == 1
     finally:
         reader.close()

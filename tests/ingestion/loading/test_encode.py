@@ -21,17 +21,28 @@ def test_ids_become_their_sixteen_bytes_in_whatever_form_they_are_written() -> N
     assert uuid_bytes(pa.array([], pa.string())).to_pylist() == []
 
 
-def test_items_come_in_their_order_and_not_too_far_ahead() -> None:
+def test_items_come_in_their_order() -> None:
+    assert list(read_ahead(iter(range(20)))) == list(range(20))
+
+
+def test_items_are_read_before_they_are_asked_for_and_only_so_many() -> None:
     begun: list[int] = []
+    beyond = threading.Event()
 
     def items() -> Iterator[int]:
         for number in range(20):
             begun.append(number)
+            if number > AHEAD:
+                beyond.set()
             yield number
 
-    for number in read_ahead(items()):
-        assert begun[-1] <= number + AHEAD + 1
-    assert begun == list(range(20))
+    ahead = read_ahead(items())
+    assert next(ahead) == 0
+    assert not beyond.wait(0.3), "item 0 alone was taken"
+    assert begun == list(range(1 + AHEAD)), "those that follow it are ready"
+    assert next(ahead) == 1
+    assert beyond.wait(10), "and one more for each that is taken"
+    ahead.close()
 
 
 def test_an_error_of_the_reader_reaches_who_reads() -> None:
