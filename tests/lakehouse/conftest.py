@@ -1,7 +1,10 @@
+from collections.abc import Iterator
+
 import pytest
 
 from lakehouse.settings import Settings
-from tests.lakehouse.marts import load_one_event
+from lakehouse.warehouse import connect
+from tests.lakehouse.marts import Connection, load_one_event
 
 
 @pytest.fixture
@@ -9,3 +12,15 @@ def warehouse(fresh_database: Settings) -> Settings:
     """A database whose raw schema holds one event, so that there is a data_as_of."""
     load_one_event(fresh_database)
     return fresh_database
+
+
+@pytest.fixture
+def analyst(warehouse: Settings) -> Iterator[Connection]:
+    with connect(warehouse.require("dsn_analyst")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def owner(warehouse: Settings) -> Iterator[Connection]:
+    with connect(warehouse.require("dsn_transform"), autocommit=True) as connection:
+        yield connection

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import psycopg
+
 from lakehouse import publication
 from lakehouse.publication import Publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.publications import passed
 
+Connection = psycopg.Connection[Any]
+BOTH = "SELECT one.value, two.value FROM marts.one, marts.two"
 DATA_AS_OF = (
     "CREATE TABLE IF NOT EXISTS intermediate.int_data_as_of AS "
     "SELECT max(recorded_at) AS data_as_of FROM raw.okr_user_events"
@@ -43,3 +47,17 @@ def publish(settings: Settings, value: int) -> Publication:
 def swap(settings: Settings, gate: Mapping[str, Any]) -> Publication:
     """Publish what was built."""
     return publication.publish(settings.require("dsn_transform"), gate=gate, model_version=None)
+
+
+def publish_with(settings: Settings, value: int, *statements: str) -> Publication:
+    """Build as ever, then change what was built."""
+    build(settings, value)
+    with connect(settings.require("dsn_transform")) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+    return swap(settings, passed(f"run-{value}"))
+
+
+def versions(connection: Connection) -> list[str]:
+    rows = connection.execute("SELECT nspname FROM pg_namespace WHERE nspname ~ '^marts_v' ORDER BY oid").fetchall()
+    return [name for (name,) in rows]
