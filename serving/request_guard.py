@@ -78,7 +78,10 @@ class RequestGuard:
             told = "A request with a Content-Encoding is not understood here. Send the body as it is, uncompressed."
             await Problem(415, told, "unknown-encoding").response()(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive), send)
+        # Whoever may GET an address may ask for its headers alone: the server leaves the body out.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        await self._app(asked, _bounded(receive), send)
+        scope.update({name: asked[name] for name in ("route",) if name in asked})
 
 
 def _too_large() -> str:

@@ -113,6 +113,16 @@ def test_a_fault_of_ours_gives_an_id_and_no_inside(api: Api, monkeypatch: pytest
     assert document["error_id"] in "".join(capsys.readouterr())
 
 
+@pytest.mark.parametrize("path", ["/health", "/login", "/v1/publication", "/docs", "/nowhere"])
+def test_the_headers_of_an_address_may_be_asked_for_alone(api: Api, path: str) -> None:
+    """Monitors do, and took a 405 for an outage: https://github.com/Kludex/fastapi-health/issues/18,
+    https://github.com/mozilla-it/ctms-api/issues/165, https://github.com/passbolt/passbolt_api/issues/507."""
+    api.log_in()
+    whole, head = api.client.get(path), api.client.head(path)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+
+
 def test_every_answer_has_the_strict_headers(api: Api) -> None:
     for path in ("/health", "/login", "/v1/publication", "/static/okr.css", "/nowhere"):
         headers = api.client.get(path).headers
