@@ -1,12 +1,13 @@
 """Rows to facts: what one row of each file says, judged by itself."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from ingestion.sources.okr_files.cells import date_of, id_of, moment_of, name_in, number_of, ratio_of, text_of
 from ingestion.sources.okr_files.format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
-from lakehouse.contracts.fields import SMALLEST_GAIN
+from lakehouse.contracts.fields import ADDRESS, SMALLEST_GAIN
 from lakehouse.errors import ContractViolation
 from lakehouse.figures import plain
 
@@ -58,7 +59,7 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
         key_result_id=id_of(cells, "key_result_id"),
         organisation=name_in(cells, "organisation"),
         team=name_in(cells, "team"),
-        owner_email=name_in(cells, "owner_email").lower() if cells["owner_email"] else None,
+        owner_email=_email_in(cells, "owner_email") if cells["owner_email"] else None,
         cycle=name_in(cells, "cycle"),
         cycle_start=date_of(cells, "cycle_start"),
         cycle_end=date_of(cells, "cycle_end"),
@@ -78,6 +79,13 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
         )
         raise ContractViolation("target_equals_baseline", message)
     return row
+
+
+def _email_in(cells: dict[str, str], column: str) -> str:
+    address = name_in(cells, column).lower()
+    if not re.fullmatch(ADDRESS, address):
+        raise ContractViolation("bad_data", f"{column} must be one e-mail address or empty, found {address[:80]!r}.")
+    return address
 
 
 def check_in_of(cells: dict[str, str]) -> tuple[str, datetime, CheckInRow]:

@@ -104,6 +104,17 @@ def test_what_nobody_can_read_for_sure_is_rejected(read: Read, case: str) -> Non
     assert _said(reading) == []
 
 
+@pytest.mark.parametrize("cell", ["ann@x.org; bo@x.org", "ann@x.org\nbo@x.org", "Ann <ann@x.org>"])
+def test_an_owner_that_is_no_one_address_is_told_in_words(read: Read, cell: str) -> None:
+    """As github.com/KingdomFirst/Excavator/issues/112 and mysociety/alaveteli/issues/7652 tell: two addresses in one
+    cell were taken, or refused by a rule that nobody could read; ours named a regular expression and no column."""
+    row = f'kr-3,acme,Search,"{cell}",2026-Q1,2026-01-01,2026-03-31,Be found,Reach it,percent,30,50\n'
+    (rejected,) = read(more_key_results=row).rejected
+    assert rejected.reason in {"bad_data", "bad_name"}
+    assert "owner_email" in rejected.message
+    assert "regex" not in rejected.message
+
+
 def test_a_file_of_nothing_but_a_byte_order_mark_is_no_import_of_nothing(folder: Path, now: datetime) -> None:
     """As github.com/herrerad85/tallybook/pull/185 tells: it reported success."""
     (folder / "check_ins.csv").write_bytes("\ufeff".encode())
