@@ -57,6 +57,15 @@ def test_every_task_leaves_a_record_whether_it_succeeds_or_fails(dag_bag: "DagBa
             assert record_failure in as_list(task.on_failure_callback), task.task_id
 
 
+def test_every_task_is_killed_at_each_of_its_points_by_a_fault_test(dag_bag: "DagBag") -> None:
+    """Whoever adds a task names the points where a kill leaves something half done, and what must come of it."""
+    from tests.faults import test_lake_step_kills, test_model_step_kills, test_step_kills
+
+    points = (*test_step_kills.KILLS, *test_lake_step_kills.KILLS, *test_model_step_kills.KILLS)
+    tasks = {task.task_id for dag in dag_bag.dags.values() for task in dag.tasks}
+    assert {point.partition(":")[0] for point in points} == tasks
+
+
 def test_only_landed_user_events_and_the_clock_start_the_etl(dag_bag: "DagBag") -> None:
     landed = dag_bag.dags["okr_etl_dag"].timetable.asset_condition.objects
     assert [(asset.name, asset.uri) for asset in landed] == [("okr_user_events_landed", "okr://lake/okr_user_events")]

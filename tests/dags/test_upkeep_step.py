@@ -51,6 +51,7 @@ SELECT
 FROM (VALUES ('old', 91, true), ('old and on its way', 91, true), ('never kept', 91, false), ('young', 89, true))
     AS asked (name, days, is_kept)
 """
+LEFT = [("old and on its way",), ("young",)]
 LOGGED = """
 INSERT INTO app.event (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
@@ -66,4 +67,4 @@ def test_requests_are_forgotten_after_90_days_but_none_whose_event_is_still_on_i
         owner.execute(LOGGED)
         forget_requests()
         left = owner.execute("SELECT check_in_id FROM api.check_in_request ORDER BY 1").fetchall()
-    assert left == [("old and on its way",), ("young",)]
+    assert left == LEFT

@@ -11,6 +11,7 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings
 from tests.dags.test_catch_up import publish
+from tests.dags.test_upkeep_step import ASKED, LEFT, LOGGED
 from tests.dags.zygote import Zygote
 from tests.faults.kills import killed_at_each
 from tests.faults.lake import Events, committed, data_files, drain, landed_rows, send, uri
@@ -23,6 +24,11 @@ OF_UPKEEP = {f"keep_lake: {point}": f"{IMPORTS}\n{kill}" for point, kill in UPKE
     "keep_lake: before it keeps its report": f"{REPORT}; before(report, 'keep', die)",
     "keep_lake: in the middle of its report": f"{REPORT}; before(Path, 'replace', die)",
     "keep_lake: with its report kept": f"{REPORT}; after(report, 'keep', die)",
+}
+FORGET = ("upkeep_dag", "upkeep:forget_requests")
+OF_FORGET = {
+    "forget_requests: before its COMMIT": "import psycopg; before(psycopg.Connection, 'commit', die)",
+    "forget_requests: after it": "from ingestion.upkeep import requests; after(requests, 'forget_requests', die)",
 }
 CATCH_UP = ("catch_up_dag", "catch_up:start_what_was_missed")
 LOOK = "from dags.steps import catch_up"
@@ -40,6 +46,8 @@ OF_VERIFY = {
     "verify_lake: in the ledger's transaction": f"{LEDGER}; after(record, '_insert', die, times=5)",
 }
 KEPT = {"verify_lake: with its ledger kept": "from ingestion import ledger; after(ledger, 'record', die)"}
+
+KILLS = OF_UPKEEP | OF_FORGET | OF_CATCH_UP | OF_VERIFY | KEPT
 
 
 def test_upkeep_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock(
@@ -87,6 +95,17 @@ def test_what_was_missed_is_found_again_by_a_look_that_was_killed_and_the_ledger
     assert ended.status == 0, ended.log
     assert ledgers(pipeline) == [len(TOPICS)] * 3, "each proof that ended is kept, each whole"
     assert "okr_ledger_passed 1" in metrics.read_text()
+
+
+def test_requests_are_forgotten_by_the_next_try_of_a_step_that_was_killed(
+    zygote: Zygote, fresh_database: Settings
+) -> None:
+    with psycopg.connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute(ASKED)
+        owner.execute(LOGGED)
+        ended = killed_at_each(zygote, fresh_database, FORGET, OF_FORGET, run_id="run")
+        assert ended.status == 0, ended.log
+        assert owner.execute("SELECT check_in_id FROM api.check_in_request ORDER BY 1").fetchall() == LEFT
 
 
 def ledgers(settings: Settings) -> list[int]:

@@ -57,6 +57,8 @@ OF_CATALOG = {
     "document: with the site shown": "from dags.steps import catalog; after(catalog, 'renew', die)",
 }
 
+KILLS = OF_TRAIN | OF_PROMOTION | OF_WITHDRAWAL | OF_DOCS | OF_CATALOG
+
 
 @pytest.fixture(scope="module")
 def organisation(
