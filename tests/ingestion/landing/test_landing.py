@@ -73,26 +73,38 @@ def test_a_second_start_goes_on_where_the_lake_stands(
     assert_landed_once(pipeline, 301)
 
 
+# What a worker does outside of its process, in the order of its protocol; how many files and rows it then leaves.
 KILLED_AT = {
-    "before the lake is written": "import ingestion.landing.commit as c; c.write_files = die",
-    "with half of the files written": """
-import ingestion.landing.files as f
-write, written = f._write, []
-f._write = lambda *arguments: die() if written else written.append(1) or write(*arguments)
+    "before a file is written": ("import pyarrow.parquet as p; p.write_table = die", 0, 0),
+    "with one of several files written": (
+        """
+import pyarrow.parquet as p
+write, written = p.write_table, []
+p.write_table = lambda *given, **named: die() if written else written.append(1) or write(*given, **named)
 """,
-    "between the files and the Delta commit": "import deltalake; deltalake.DeltaTable.create_write_transaction = die",
-    "between the Delta commit and Kafka's": "import ingestion.reader as r; r.PartitionReader.landed = die",
-}
+        1,
+        0,
+    ),
+    "between the files and the Delta commit": (
+        "import deltalake; deltalake.DeltaTable.create_write_transaction = die", 2, 0,
+    ),
+    "between the Delta commit and Kafka's": (
+        "import confluent_kafka as k; k.Consumer = type('Client', (k.Consumer,), {'commit': die})", 2, 500,
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("step", KILLED_AT)
 def test_a_worker_killed_leaves_every_event_landed_once(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
 ) -> None:
+    arm, files, rows = KILLED_AT[step]
     for number in range(500):
         producer.send(check_in(number * 300))  # over several days, so that a batch is several files
     producer.flush()
-    run_until_killed(pipeline, KILLED_AT[step], DRAIN, tmp_path)
+    run_until_killed(pipeline, arm, DRAIN, tmp_path)
+    written = [each for each in Path(pipeline.lake_uri, TOPIC).glob("*/*.parquet") if each.stat().st_size]
+    assert (min(len(written), 2), lake_rows(pipeline).num_rows) == (files, rows), f"it was not killed {step}"
     for number in range(100):
         producer.send(check_in(1 + number * 300))
     producer.flush()

@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -33,9 +33,12 @@ def groups(settings: Settings) -> list[Group]:
     return [Group.landing(settings), Group.state(settings)]
 
 
-def waiting(samples: list[AppMetricSampled], app: str) -> float:
-    (value,) = [each.value for each in samples if each.app == app and each.labels.get("topic") == TOPIC]
-    return value
+def waiting(samples: Iterable[AppMetricSampled], metric: str) -> dict[str, float]:
+    """What waits of the topic by who it waits for, as the one metric that was measured says it."""
+    of_topic = [each for each in samples if each.labels == {"topic": TOPIC}]
+    assert {(each.metric, each.unit, each.instance) for each in of_topic} == {(metric, "events", "h")}
+    assert len({each.app for each in of_topic}) == len(of_topic), "each is told once"
+    return {each.app: each.value for each in of_topic}
 
 
 def test_what_waits_for_each_group_and_for_raw_is_counted(
@@ -49,19 +52,18 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     }
     Drainer(spool, settings.kafka_bootstrap).drain(60)
     before = list(consumer_lag(groups, "h"))
-    assert {waiting(before, group) for group in (LANDING, STATE)} == {30.0}
+    assert waiting(before, "consumer_lag") == {LANDING: 30.0, STATE: 30.0}
     read = {group: {each.labels["topic"] for each in before if each.app == group} for group in (LANDING, STATE)}
     assert read == {LANDING: set(TOPICS), STATE: {TOPIC}}, "what a group never reads does not wait for it"
     land(settings, threading.Event(), drain=True)
-    after = list(consumer_lag(groups, "h"))
-    assert (waiting(after, LANDING), waiting(after, STATE)) == (0.0, 30.0)
-    assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 30.0
+    assert waiting(consumer_lag(groups, "h"), "consumer_lag") == {LANDING: 0.0, STATE: 30.0}
+    assert waiting(waiting_for_raw(settings, groups[0], "h"), "waiting_for_raw") == {"okr-load": 30.0}
     moved = settings.model_copy(update={"lake_uri": f"{settings.lake_uri}-moved"})
     shutil.copytree(settings.lake_uri, moved.lake_uri)
     land(moved, threading.Event(), drain=True)
-    assert waiting(list(consumer_lag([Group.landing(moved)], "h")), LANDING) == 0.0  # though its group is new
+    assert waiting(consumer_lag([Group.landing(moved)], "h"), "consumer_lag") == {LANDING: 0.0}  # its group is new
     load(settings)
-    assert waiting(list(waiting_for_raw(settings, groups[0], "h")), "okr-load") == 0.0
+    assert waiting(waiting_for_raw(settings, groups[0], "h"), "waiting_for_raw") == {"okr-load": 0.0}
     assert next(iter(spool_depth(settings, "h"))).value == 0.0
 
 
