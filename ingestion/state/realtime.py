@@ -225,19 +225,6 @@ def read_live(redis: "Redis") -> tuple[dict[str, Figure], dict[str, Figure]]:
     return figures, _lags(redis, times, now)
 
 
-def read_figures(redis: "Redis") -> dict[str, Any]:
-    """Return the values that `read_live` does, without their times; those of the lags as consumer_lag, by group.
-
-    Raises:
-        redis.RedisError: Redis is away.
-    """
-    figures, lags = read_live(redis)
-    return {
-        **{name: figure.value for name, figure in figures.items()},
-        "consumer_lag": {group: figure.value for group, figure in lags.items()},
-    }
-
-
 def _figure(value: Any, at: float | None, now: float) -> Figure:
     return Figure(value if at is not None and now - at <= STALE_SECONDS else None, at)
 

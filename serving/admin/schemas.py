@@ -18,7 +18,7 @@ class PublicationRecord(BaseModel):
 
 
 class GateResult(BaseModel):
-    """A judgement of a quality gate and how much it checked."""
+    """A result of a quality gate and how much it checked."""
 
     gate_result_id: int
     gate: str

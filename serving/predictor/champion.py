@@ -35,13 +35,13 @@ class ModelInUse:
     forecaster: Forecaster
     trained_until: str | None = None
     outcomes_known_until: datetime | None = None
-    is_judged: bool = False
-    """Whether it is the version's twin that the gate judged: the same recipe, without the held-out cycle."""
+    is_twin: bool = False
+    """Whether it is the version's twin that the promotion gate evaluated: same recipe, without the held-out cycle."""
 
     @property
     def key(self) -> str:
         """What distinguishes its forecasts from another model's, for caches."""
-        return f"{self.name}/{self.version}{'/judged' if self.is_judged else ''}"
+        return f"{self.name}/{self.version}{'/twin' if self.is_twin else ''}"
 
     def learned_from(self, cycle_end: date) -> bool:
         """Whether it has learned from the outcomes of cycles that ended on a day."""
@@ -70,7 +70,7 @@ class Champion:
         self._look_every_s = look_every_s
         self._wanted = registry.CHAMPION
         self._in_use = PACING_RULE
-        self._judged: ModelInUse | None = None
+        self._twin: ModelInUse | None = None
         self._looked = threading.Event()
         self._stopping = threading.Event()
         self._looking = threading.Lock()
@@ -96,23 +96,23 @@ class Champion:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
 
-    def judged(self) -> ModelInUse | None:
+    def twin(self) -> ModelInUse | None:
         """Return the twin of the model that answers which never saw the held-out cycle; None where there is none."""
         with self._looking:
             now = self._in_use
             if now.role == "pacing_rule":
                 return None
-            if self._judged is None or self._judged.version != now.version:
+            if self._twin is None or self._twin.version != now.version:
                 try:
                     twin = registry.load(self.settings, now.version, "judged")
                 except OkrError as error:
-                    self._log.warning("the judged model is not loaded", version=now.version, error=str(error))
+                    self._log.warning("the twin of the model is not loaded", version=now.version, error=str(error))
                     return None
-                self._judged = replace(
+                self._twin = replace(
                     now, forecaster=twin, trained_until=twin.trained_until,
-                    outcomes_known_until=_known_until(twin), is_judged=True,
+                    outcomes_known_until=_known_until(twin), is_twin=True,
                 )  # fmt: skip
-            return self._judged
+            return self._twin
 
     def load(self, reference: str) -> None:
         """Load an alias or a version now and keep to it.

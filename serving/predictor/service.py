@@ -109,8 +109,8 @@ class Predictor:
         """
         model = self._champion.answering()
         if model.learned_from(cycle_end):
-            judged = self._champion.judged()
-            model = judged if judged is not None and not judged.learned_from(cycle_end) else model
+            twin = self._champion.twin()
+            model = twin if twin is not None and not twin.learned_from(cycle_end) else model
         return self._all_by(model)
 
     def _all_by(self, model: ModelInUse) -> Published[AllForecasts]:

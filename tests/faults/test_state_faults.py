@@ -15,7 +15,7 @@ from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import follow
-from ingestion.state.realtime import open_redis, read_figures
+from ingestion.state.realtime import open_redis
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
@@ -24,6 +24,7 @@ from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
 from tests.faults.proof import prove
 from tests.faults.services import OwnPostgres, OwnRedis
+from tests.figures import read_figures
 
 IMPORTS = """
 from ingestion.batch import Limits

@@ -1,4 +1,4 @@
--- Grain: a judgement of a quality gate, newest first.
+-- Grain: a result of a quality gate, newest first.
 SELECT gate_result_id, gate, run_id, judged_at, passed, checked_rows, expectations, failed
 FROM ops.gate_result
 ORDER BY gate_result_id DESC

@@ -12,13 +12,14 @@ from ingestion.events import encode
 from ingestion.groups import STATE_GROUP
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import follow
-from ingestion.state.realtime import RealtimeFigures, open_redis, read_figures
+from ingestion.state.realtime import RealtimeFigures, open_redis
 from ingestion.state.store import Recent, StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.figures import read_figures
 from tests.ingestion.state.events import TOPIC, key_result
 
 
