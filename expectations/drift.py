@@ -1,22 +1,22 @@
 """How far the newest cycle's features lie from those of the cycles before it, feature by feature."""
 
+from typing import TYPE_CHECKING
+
 from expectations.suites.drift import FEWEST_ROWS
-from lakehouse.warehouse import connect, read_sql
+from lakehouse.warehouse import read_sql
+
+if TYPE_CHECKING:
+    from psycopg import Connection
 
 
-def feature_distances(dsn_transform: str) -> dict[str, float]:
-    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows on a side are left out.
-
-    Raises:
-        RetryableError: the warehouse cannot be reached.
-    """
+def feature_distances(connection: "Connection[tuple[object, ...]]") -> dict[str, float]:
+    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows on a side are left out."""
     import numpy as np
     from scipy.stats import ks_2samp
 
-    with connect(dsn_transform, application="okr-drift") as connection:
-        cursor = connection.execute(read_sql("expectations", "drift_features"))
-        names = [column.name for column in cursor.description or ()]
-        rows = cursor.fetchall()
+    cursor = connection.execute(read_sql("expectations", "drift_features"))
+    names = [column.name for column in cursor.description or ()]
+    rows = cursor.fetchall()
     values = np.array(rows, dtype=float).reshape(len(rows), len(names))
     is_newest = values[:, 0] == 1
     found = {}

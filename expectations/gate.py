@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
+from expectations.snapshot import read_at
 from lakehouse.warehouse import Limits, connect, limit_answers, sqlalchemy_url
 
 EXAMPLES_SHOWN = 3
@@ -26,10 +27,14 @@ COUNTED = "counted_rows_expectation"
 
 @dataclass(frozen=True)
 class Place:
-    """Where suites find their tables: a login, and the schemas in which unqualified names are looked up."""
+    """Where suites find their tables: a login, and the schemas in which unqualified names are looked up.
+
+    With the name of a `snapshot` they read that, else what is there when each statement begins.
+    """
 
     dsn: str
     schemas: tuple[str, ...]
+    snapshot: str | None = None
 
     def url(self) -> str:
         """Return the login as SQLAlchemy reads it."""
@@ -87,11 +92,17 @@ def _context(place: Place | None, site: Path | None) -> Iterator[tuple[Any, dict
         return
     connect(place.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
     warehouse = context.data_sources.add_postgres("warehouse", connection_string=place.url())
-    limit_answers(warehouse.get_engine(), LIMITS)
+    # One looks for tables, the other runs the rules.
+    engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
+    for engine in engines:
+        limit_answers(engine, LIMITS)
+        if place.snapshot is not None:
+            read_at(engine, place.snapshot)
     try:
         yield context, sources | {"table": warehouse}
     finally:
-        warehouse.get_engine().dispose()
+        for engine in engines:
+            engine.dispose()
 
 
 def _site_config(folder: Path) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 -- name: loaded_is_published
--- expect: what was loaded more than an hour ago is published
+-- expect: what was loaded more than an hour ago is published, unless publishing is held
 SELECT m.kafka_partition, m.next_offset, m.updated_at, p.published_offset
 FROM raw.load_watermark AS m
 LEFT JOIN (
@@ -9,6 +9,8 @@ LEFT JOIN (
 WHERE
     m.topic = 'okr_user_events' AND m.updated_at < now() - interval '1 hour'
     AND m.next_offset > coalesce(p.published_offset, 0)
+    -- Why it is held, and since when, is said there.
+    AND NOT EXISTS (SELECT FROM ops.publication_hold)
 
 -- name: is_the_current_one
 -- expect: the publication inside the schema is the one that ops.publication calls current

@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from expectations.deep import judge_published, require_passed
+from expectations.deep import PLACES, judge_published, require_passed
+from expectations.gate import Place, judge
+from expectations.rules import Suite
+from expectations.snapshot import snapshot
 from expectations.suites import drift
 from lakehouse.errors import GateFailed, PermanentError
+from lakehouse.publication import prepare_build
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.publications import publish_build
@@ -93,6 +97,54 @@ def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str, ro
     assert rule in {broken.name for _, broken in report.broken()}, report.summary()
     with pytest.raises(GateFailed, match="okr publication rollback"):
         require_passed(report)
+
+
+ONE_MORE_CHECK_IN = """
+WITH loaded AS (
+    INSERT INTO raw.okr_user_events
+    SELECT kafka_partition, (SELECT max(kafka_offset) + 1 FROM raw.okr_user_events), logged_at, gen_random_uuid(),
+        event_type, source, subject, occurred_at, recorded_at + interval '1 day', recorded_at_assumed,
+        data || jsonb_build_object('check_in_id', 'another')
+    FROM raw.okr_user_events WHERE event_type = 'okr.check_in.recorded.v1' LIMIT 1
+    RETURNING kafka_offset
+)
+UPDATE raw.load_watermark SET next_offset = kafka_offset + 1, updated_at = %s FROM loaded
+"""
+AGO = "now() - interval '2 hours'"
+ROLLED_BACK = "UPDATE ops.publication SET rolled_back_at = now() - interval '3 hours'"
+
+
+def test_what_is_loaded_and_not_published_yet_breaks_no_rule(published: Settings) -> None:
+    change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", "now()"))
+    report = judge_published(published, "run")
+    assert report.passed, report.summary()
+    assert "holds_what_is_published" in {rule.name for _, rule in report.advice()}
+    change(published, "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1")
+    broken = {rule.name for _, rule in judge_published(published, "run").broken()}
+    assert {"value_is_the_source_s", "progress_is_that_of_its_definition"} <= broken
+
+
+def test_what_waits_while_publishing_is_held_breaks_no_rule(published: Settings) -> None:
+    change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
+    change(published, "dsn_transform", ROLLED_BACK)
+    report = judge_published(published, "run")
+    assert report.passed, report.summary()
+
+
+def test_a_publication_while_rules_run_mixes_nothing_in(published: Settings) -> None:
+    dsn = published.require("dsn_transform")
+    with snapshot(dsn) as seen:
+        prepare_build(dsn, "next")
+        with connect(dsn) as connection:
+            for table in ("mart_okr_scorecard", "fct_check_in"):
+                connection.execute(
+                    f"CREATE TABLE marts_build.{table} AS SELECT * FROM marts.{table} WITH NO DATA".encode()
+                )
+        publish_build(published, "next")
+        suites = (Suite("check_in", "fct_check_in", (), 1), Suite("publication", "publication", (), 1))
+        report = judge("published", "run", suites, place=Place(dsn, PLACES, seen.name))
+        assert report.passed, report.summary()
+    assert not judge("published", "run", suites, place=Place(dsn, PLACES)).passed
 
 
 def test_advice_is_reported_and_stops_nothing(published: Settings) -> None:

@@ -1,0 +1,65 @@
+"""One moment of the warehouse for many statements: what is published, loaded or built meanwhile does not mix in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakehouse.warehouse import Limits, connect, read_sql
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from sqlalchemy import Engine
+
+# The connection waits while others read by its snapshot, as long as a task of data_quality_dag may take.
+LIMITS = Limits(statement_s=120, lock_s=60, idle_s=1800)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A transaction that is held open, and the name by which other connections read what it sees."""
+
+    connection: "Connection[tuple[object, ...]]"
+    name: str
+
+    def live_publication(self) -> int | None:
+        """Return the current publication if raw and intermediate hold what it was built from, else None."""
+        return _live_publication(self.connection)
+
+
+@contextmanager
+def snapshot(dsn: str) -> Iterator[Snapshot]:
+    """Hold a snapshot of the warehouse. The marts of its publication stay for as long.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn, application="okr-snapshot", limits=LIMITS) as connection:
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        exported = connection.execute("SELECT pg_export_snapshot()").fetchone()
+        yield Snapshot(connection, str(exported[0]))  # type: ignore[index]
+
+
+def read_at(engine: "Engine", name: str) -> None:
+    """Let every transaction of a SQLAlchemy engine read by an exported snapshot."""
+    from sqlalchemy import Connection, event
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{name}'")
+
+
+def live_publication(dsn: str) -> int | None:
+    """Return the current publication if raw and intermediate hold what it was built from, else None.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn, application="okr-snapshot") as connection:
+        return _live_publication(connection)
+
+
+def _live_publication(connection: "Connection[tuple[object, ...]]") -> int | None:
+    row = connection.execute(read_sql("expectations", "live_publication")).fetchone()
+    return int(str(row[0])) if row else None
