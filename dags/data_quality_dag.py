@@ -9,10 +9,10 @@ recomputation, for freshness and for drift; renew the Data Docs site (`/quality/
 
 - `verify_lake`: an offset is missing or there twice. Stop the writers and follow docs/runbooks/lake-verify.md;
   `okr lake verify` proves it again.
-- `judge_published`: a rule broke in the published marts, all of one publication. The log and `/quality/` name it. If the
-  data is wrong, `okr publication rollback` goes back at once; then mend the cause and start okr_etl_dag. Rules that compare
-  with `raw` or `intermediate` are left out, and the report says so, while these are ahead of what is published: a run
-  builds, or publishing is held.
+- `judge_published`: a rule broke in the published marts, all of one publication. The log and `/quality/` name it. If
+  the data is wrong, `okr publication rollback` goes back at once; then mend the cause and start okr_etl_dag. Rules that
+  compare with `raw` or `intermediate` are left out, and the report says so, while these are ahead of what is published:
+  a run builds, or publishing is held.
 """
 
 from datetime import timedelta
