@@ -12,7 +12,7 @@ WITH defined AS (
 key_results AS (
     SELECT * FROM defined
     UNION ALL
-    SELECT * FROM known WHERE key_result_id NOT IN (SELECT key_result_id FROM defined)
+    SELECT * FROM known ANTI JOIN defined USING (key_result_id)
 ),
 
 good AS (
@@ -48,6 +48,7 @@ SELECT
     END AS interval_width,
     NULL::varchar AS rejection_reason
 FROM good
-LEFT JOIN key_results ON good.is_check_in AND good.subject = key_results.key_result_id
+-- By the id alone: with a condition beside it all events of one subject meet in the join.
+LEFT JOIN key_results ON CASE WHEN good.is_check_in THEN good.subject END = key_results.key_result_id
 UNION ALL BY NAME
 SELECT rejection_reason FROM waiting WHERE rejection_reason IS NOT NULL

@@ -11,7 +11,9 @@ from expectations.gate import judge
 from expectations.raw import questions
 from expectations.report import GateReport
 from expectations.suites import event
+from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings
+from lakehouse.warehouse import read_sql
 
 Judge = Callable[..., GateReport]
 
@@ -162,3 +164,17 @@ def test_a_rule_that_cannot_be_judged_fails(batch: Callable[..., pa.Table], kr: 
     )
     assert not report.passed
     assert "could not be judged" in report.summary()
+
+
+def test_a_back_fill_is_judged_without_comparing_rows_pairwise() -> None:
+    """A condition beside the join's id made DuckDB meet all events of all subjects: 38 s of CPU for 1.3 M rows."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        connection.register("waiting", landing_schema().empty_table())
+        connection.execute("CREATE TABLE known (key_result_id varchar, baseline double, target double)")
+        query = f"EXPLAIN {read_sql('expectations', 'raw_waiting')}"
+        ((_, plan),) = connection.execute(query, [["okr.check_in.recorded.v1"]]).fetchall()
+    assert "HASH_JOIN" in plan
+    assert "NL_JOIN" not in plan
+    assert "NESTED_LOOP" not in plan
