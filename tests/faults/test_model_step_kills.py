@@ -172,14 +172,14 @@ def test_sites_killed_while_they_are_renewed_are_never_seen_half_written_and_lea
     def look() -> None:
         for site in (quality, catalog):
             if found := shown(site):
-                whole.add(frozenset(found))
+                whole.add((site.name, len(found)))  # names of Data Docs hold the time at which they were made
 
     for task, kills in ((JUDGE, OF_DOCS), (DOCUMENT, OF_CATALOG)):
         ended = killed_at_each(zygote, organisation, task, kills, run_id="run", meanwhile=look)
         assert ended.status == 0, ended.log
         look()
     assert ended.result is False, "the docs were shown by the try before and are those of the project"
-    assert len(whole) == 2, "of each site every reader saw the same files"
+    assert len(whole) == 2, "of each site every reader saw all files"
     assert gate_results(organisation) == 1
     drafts = {each.name for each in sites.iterdir()} - {"quality", "catalog"}
     assert not {name for name in drafts if name.endswith((".lock", ".link"))}
