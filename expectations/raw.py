@@ -66,11 +66,12 @@ def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) ->
     rows: dict[str, int] = {}
     suites: list[Suite] = []
     dsn = settings.require("dsn_transform")
-    for topic in TOPICS:
-        waiting, offsets = read_waiting(settings, topic)
-        rows[topic], upto[topic] = waiting.num_rows, offsets
-        if waiting.num_rows:
-            suites.append(event.suite(topic, questions(waiting, topic, dsn)))
+    with connect(settings.require("dsn_loader"), application="okr-waiting", autocommit=True) as loader:
+        for topic in TOPICS:
+            waiting, offsets = read_waiting(settings, topic, loader)
+            rows[topic], upto[topic] = waiting.num_rows, offsets
+            if waiting.num_rows:
+                suites.append(event.suite(topic, questions(waiting, topic, dsn)))
     report = judge(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
     record(dsn, report)
     return RawVerdict(report, rows, upto)
@@ -100,9 +101,11 @@ def _known_key_results(waiting: "pa.Table", dsn: str) -> "pa.Table":
     import pyarrow.compute as pc
 
     check_ins = waiting.filter(pc.equal(waiting["event_type"], "okr.check_in.recorded.v1"))
-    asked = pc.unique(check_ins["subject"]).to_pylist()
-    with connect(dsn, application="okr-gate") as connection:
-        rows = connection.execute(read_sql("expectations", "known_key_results"), {"key_result_ids": asked}).fetchall()
+    rows: list[tuple[object, ...]] = []
+    if asked := pc.unique(check_ins["subject"]).to_pylist():
+        with connect(dsn, application="okr-gate") as connection:
+            values = {"key_result_ids": asked}
+            rows = connection.execute(read_sql("expectations", "known_key_results"), values).fetchall()
     schema = pa.schema([("key_result_id", pa.string()), ("baseline", pa.float64()), ("target", pa.float64())])
     columns = zip(*rows, strict=True) if rows else ([], [], [])
     return pa.table([list(column) for column in columns], schema=schema)

@@ -4,6 +4,7 @@ Airflow forgets asset events of a paused DAG (apache/airflow #38891, #49857) and
 run at a time is allowed (#56050); a run may load and then fail. So what is, is compared with what should be.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from dags.steps.edge import is_paused, report_rows, say, skip, step, unfinished_runs
@@ -46,8 +47,23 @@ def unpublished_rows(settings: Settings) -> int:
         RetryableError: lake or warehouse cannot be reached.
     """
     from ingestion.loading import rows_beyond
+
+    return rows_beyond(settings, TOPIC, _published_offsets(settings))
+
+
+def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
+    """Tell whether the current publication covers the user events up to the offsets that a gate has looked at.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    published = _published_offsets(settings)
+    return all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
+
+
+def _published_offsets(settings: Settings) -> dict[int, int]:
     from lakehouse.publication import current
 
     published = current(settings.require("dsn_transform"))
     covered = published.offsets.get(TOPIC, {}) if published else {}
-    return rows_beyond(settings, TOPIC, {int(partition): offset for partition, offset in covered.items()})
+    return {int(partition): offset for partition, offset in covered.items()}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dags.steps.build import published_gate
-from dags.steps.catch_up import TOPIC, unpublished_rows
+from dags.steps.catch_up import TOPIC, is_published
 from dags.steps.edge import is_set, report_rows, run_id, say, skip, started_by_asset, step
 from lakehouse.settings import Settings, load_settings
 
@@ -30,7 +30,7 @@ def gate_raw() -> Offsets:
     require_passed(verdict.report)
     if not any(verdict.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
-    if started_by_asset() and not unpublished_rows(settings):
+    if started_by_asset() and is_published(settings, verdict.upto):
         skip("What was announced is published already, by the run before.")
     return {topic: {str(p): offset for p, offset in offsets.items()} for topic, offsets in verdict.upto.items()}
 

@@ -70,10 +70,13 @@ def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic:
     return Watermarks(offsets, next((str(cluster_id) for *_, cluster_id in rows if cluster_id is not None), None))
 
 
-def read_waiting(settings: Settings, topic: str) -> "tuple[pa.Table, Offsets]":
+def read_waiting(
+    settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
+) -> "tuple[pa.Table, Offsets]":
     """Return what `okr load` would take of a topic now, and the offsets up to which that is (`load`'s `upto`).
 
-    The table has the landing schema and the order of the log, rejected rows included: a gate judges them too.
+    The table has the landing schema and the order of the log, rejected rows included: a gate judges them too. Whoever
+    reads several topics brings a connection of the loader's role.
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
@@ -81,8 +84,10 @@ def read_waiting(settings: Settings, topic: str) -> "tuple[pa.Table, Offsets]":
     """
     import pyarrow as pa
 
-    with connect(settings.require("dsn_loader"), application="okr-waiting", autocommit=True) as connection:
-        watermarks = read_watermarks(connection, topic)
+    if connection is None:
+        with connect(settings.require("dsn_loader"), application="okr-waiting", autocommit=True) as own:
+            return read_waiting(settings, topic, own)
+    watermarks = read_watermarks(connection, topic)
     waiting = find_waiting(settings.require("lake_uri"), topic, watermarks)
     schema = landing_schema()
     rows = pa.Table.from_batches(waiting.batches(schema.names), schema)
@@ -100,6 +105,8 @@ def find_waiting(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
         PermanentError: the lake and `raw` hold events of different Kafka clusters.
     """
     wanted = Wanted(watermarks.offsets, upto)
+    if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
+        return Waiting(wanted, (), watermarks.cluster_id)  # loaded already, or never landed: the lake is not asked
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
     if table is None and not watermarks.offsets:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -110,7 +111,8 @@ def _preload() -> None:
     from infra.local.airflow_config import airflow_local_settings as preloading
 
     preloading.preload("scheduler")
-    assert not {"deltalake", "polars", "mlflow"} & set(sys.modules), "their threads do not survive a fork"
+    assert not {"deltalake", "duckdb", "polars", "mlflow"} & set(sys.modules), "their threads do not survive a fork"
+    assert threading.active_count() == 1, f"not in the forked process: {threading.enumerate()[1:]}"
 
 
 def _try(order: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Imported by Airflow at start. In the scheduler it loads what our tasks use before they are forked from it.
 
-A task then begins in half a second instead of six. Never load deltalake, polars or mlflow here: their threads do not
-survive a fork, and a forked child that touches them hangs or panics.
+A task then begins in half a second instead of six. Never load deltalake, duckdb, polars or mlflow here: their threads
+do not survive a fork, and a forked child that touches them hangs or panics.
 """
 
 import importlib
@@ -12,13 +12,27 @@ PRELOADED = {
         "cosmos",
         "cosmos.airflow.task_group",
         "cosmos.operators.local",
+        "confluent_kafka",
+        "dags.steps.champion",
         "dags.steps.etl",
         "dags.steps.models",
+        "dags.steps.record",
         "dbt.cli.main",
         "dbt.adapters.postgres",
+        "dbt.task.build",
+        "expectations.marts",
+        "expectations.raw",
         "great_expectations",
+        "httpx",
+        "ingestion.events",
+        "ingestion.loading",
+        "ingestion.spool",
+        "lakehouse.publication",
+        "ml.registry",
         "pandas",
+        "pgpq",
         "psycopg",
+        "pyarrow.parquet",
     ),
     "dag-processor": ("cosmos", "cosmos.airflow.task_group"),
 }
@@ -30,7 +44,9 @@ def preload(component: str) -> None:
         importlib.import_module(module)
     if component == "scheduler":
         from dags.steps import parsed
+        from expectations import gate
 
+        gate.warm_up()
         parsed.parse()
 
 
