@@ -20,7 +20,8 @@ it says what was expected, what came and what to do.
   the data is right, start the DAG with `{"accept_marts_build": true}`.
 - `publish`: it was refused: another run has built since (start the DAG again), or a publication was rolled back
   (`okr publication resume` once its cause is fixed). `okr publication list` shows what readers see.
-- `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task.
+- `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task. It is skipped where
+  the site shows the project as it is.
 """
 
 from datetime import timedelta

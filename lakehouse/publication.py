@@ -87,6 +87,16 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
     return published
 
 
+def name_model(dsn_transform: str, publication_id: int, version: str | None) -> None:
+    """Record which forecast model answers while a publication is the current one, unless that is known."""
+    with connect(dsn_transform, application="okr-publication") as connection:
+        connection.execute(
+            "UPDATE ops.publication SET model_version = %s "
+            "WHERE publication_id = %s AND is_current AND model_version IS NULL",
+            (version, publication_id),
+        )
+
+
 def build_state(dsn: str) -> Build:
     """Return what marts_build holds."""
     with connect(dsn, application="okr-publication") as connection:

@@ -80,6 +80,19 @@ def skip(message: str) -> NoReturn:
     raise AirflowSkipException(message)
 
 
+def leave_out(task_id: str, *, result: object) -> NoReturn:
+    """End the step as done, with its result, and a task after it as skipped, which then takes no time.
+
+    Raises:
+        DownstreamTasksSkipped: always.
+    """
+    from airflow.sdk import get_current_context
+    from airflow.sdk.exceptions import DownstreamTasksSkipped
+
+    get_current_context()["ti"].xcom_push(key="return_value", value=result)
+    raise DownstreamTasksSkipped(tasks=[task_id])
+
+
 def skip_unless_published() -> None:
     """End the step as skipped on a stack that has published nothing yet: its first scheduled runs come before the data.
 

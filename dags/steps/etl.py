@@ -5,7 +5,8 @@ from typing import Any
 
 from dags.steps.build import published_gate
 from dags.steps.catch_up import TOPIC, is_published
-from dags.steps.edge import is_set, report_rows, run_id, say, skip, started_by_asset, step
+from dags.steps.edge import is_set, leave_out, report_rows, run_id, say, skip, started_by_asset, step
+from dags.steps.parsed import PROJECT
 from lakehouse.settings import Settings, load_settings
 
 FEWEST_BACKFILLED = 1_000
@@ -94,13 +95,22 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 
 @step
 def publish(gate: Mapping[str, Any]) -> int:
-    """Publish the judged marts, in one transaction; return the publication's id, the same one however often it runs."""
+    """Publish the judged marts, in one transaction; return the publication's id, the same one however often it runs.
+
+    MLflow takes a quarter of a second to check a password: it is asked for the champion when readers have the marts.
+
+    Raises:
+        DownstreamTasksSkipped: published, and the dbt docs site is as it should be: no task need look after it.
+    """
+    from dags.steps.catalog import is_current
     from dags.steps.champion import champion_version
     from lakehouse import publication
 
     settings = load_settings()
-
-    champion = champion_version(settings)
-    published = publication.publish(settings.require("dsn_transform"), gate=gate, model_version=champion)
+    dsn = settings.require("dsn_transform")
+    published = publication.publish(dsn, gate=gate, model_version=None)
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
+    publication.name_model(dsn, published.publication_id, champion_version(settings))
+    if is_current(PROJECT, settings.sites_dir.absolute() / "catalog"):
+        leave_out("document", result=published.publication_id)
     return published.publication_id

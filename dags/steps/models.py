@@ -102,7 +102,10 @@ def _report(run_results: Path) -> None:
 
 @step
 def document() -> bool:
-    """Renew the dbt docs site when the project changed since it was made; return whether it did."""
+    """Renew the dbt docs site when the project changed since it was made; return whether it did.
+
+    `publish` leaves this step out where it is current; whoever clears the step alone may find it so, too.
+    """
     from dags.steps.catalog import is_current, renew
 
     settings = load_settings()

@@ -124,14 +124,20 @@ def _try(order: dict[str, Any]) -> None:
     os.environ |= order["environment"]
     try:
         result = _body(order)
-        place.with_suffix(".json").write_text(json.dumps(result))
-        status = 0
+        status = _ended(place, result)
     except BaseException as error:
         traceback.print_exc()
+        if type(error).__name__ == "DownstreamTasksSkipped":  # the step is done
+            os._exit(_ended(place, {"left_out": error.tasks}))  # type: ignore[attr-defined]
         status = SKIPPED if type(error).__name__ == "AirflowSkipException" else FAILED
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _ended(place: Path, result: Any) -> int:
+    place.with_suffix(".json").write_text(json.dumps(result))
+    return 0
 
 
 def _body(order: dict[str, Any]) -> Any:

@@ -15,6 +15,8 @@ import psycopg
 import pytest
 
 from dags.steps import build
+from dags.steps.catalog import fingerprint
+from dags.steps.parsed import PROJECT
 from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
@@ -45,11 +47,13 @@ KILLS = {
     "dbt: with all models built": "from dags.steps import models; before(models, '_report', die)",
     "gate_marts: before it keeps its report": "import expectations.marts as marts; before(marts, 'record', die)",
     "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",
-    "publish: before it begins": "from dags.steps import champion; before(champion, 'champion_version', die)",
+    "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",
     "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
     "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_outdated', die)",
     "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
+    "publish: before it names the model": "from dags.steps import champion; before(champion, 'champion_version', die)",
+    "publish: with the model named": "from lakehouse import publication; after(publication, 'name_model', die)",
 }  # fmt: skip
 
 
@@ -84,9 +88,9 @@ class Run:
 
 
 @pytest.fixture
-def etl(pipeline: Settings, dbt_target: Path) -> Settings:
+def etl(pipeline: Settings, dbt_target: Path, tmp_path: Path) -> Settings:
     """An empty pipeline, with all that the steps ask for."""
-    return pipeline.model_copy(update={"dbt_target_dir": dbt_target, "state": dbt_target})
+    return pipeline.model_copy(update={"dbt_target_dir": dbt_target, "sites_dir": tmp_path, "state": dbt_target})
 
 
 class Sender:
@@ -179,6 +183,21 @@ def test_every_step_of_a_run_that_has_published_may_be_cleared_alone_or_with_wha
     assert publications(etl) == ["run", "run~2"]
     assert run.step("gate_raw").status == SKIPPED
     assert check_ins(etl) == 1
+
+
+@pytest.mark.timeout(300)
+def test_nothing_runs_after_a_publication_where_the_docs_site_is_current(
+    zygote: Zygote, etl: Settings, sender: Sender
+) -> None:
+    sender.check_in()
+    run = Run(zygote, etl, "run")
+    run.go_on()
+    assert run.results["publish"] == published(etl).publication_id  # there is no site yet, and a task makes it
+    site = etl.sites_dir / "catalog"
+    site.mkdir(parents=True)
+    (site / "project.sha256").write_text(fingerprint(PROJECT), encoding="ascii")
+    run.go_on(first="publish")
+    assert run.results["publish"] == {"left_out": ["document"]}
 
 
 @pytest.mark.timeout(300)

@@ -34,6 +34,19 @@ def test_a_publication_says_what_it_covers(warehouse):
         )
 
 
+def test_the_current_publication_is_given_its_model_once(warehouse):
+    dsn = warehouse.require("dsn_transform")
+    first = publish(warehouse, 1)
+    publication.name_model(dsn, first.publication_id, None)
+    assert publication.current(dsn).model_version is None
+    publication.name_model(dsn, first.publication_id, "3")
+    publication.name_model(dsn, first.publication_id, "4")  # of a step that runs again, after a promotion
+    second = publish(warehouse, 2)
+    publication.name_model(dsn, second.publication_id, "4")
+    publication.name_model(dsn, first.publication_id, "4")
+    assert [found.model_version for found in publication.history(dsn)] == ["4", "3"]
+
+
 def test_all_marts_change_at_once_while_analysts_query(warehouse):
     publish(warehouse, 0)
     pairs, stop = set(), threading.Event()
