@@ -34,6 +34,13 @@ def test_a_publication_says_what_it_covers(warehouse):
         )
 
 
+def test_rows_that_the_gate_counted_are_not_counted_again(warehouse):
+    build(warehouse, 1)
+    swap(warehouse, passed("run-1", suites=[{"table": "one", "rows": 7}, {"table": "features", "rows": 1}]))
+    with connect(warehouse.require("dsn_serving")) as connection:
+        assert connection.execute("SELECT rows FROM ops.publication").fetchone()[0] == {"one": 7, "two": 1}
+
+
 def test_the_current_publication_is_given_its_model_once(warehouse):
     dsn = warehouse.require("dsn_transform")
     first = publish(warehouse, 1)
