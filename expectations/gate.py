@@ -63,9 +63,8 @@ def judge(  # noqa: PLR0913 -- what, for whom, and three options by name
         RetryableError: the warehouse cannot be reached.
     """
     asked, context = tuple(suites), _context(site)
-    by_counts = site is None and (
-        place is None or place.snapshot is None
-    )  # docs show each rule; a snapshot is one's own
+    # Data Docs show every rule, and counts are read by connections of their own, not at a snapshot.
+    by_counts = site is None and (place is None or place.snapshot is None)
     good = _judge_counts(context, _counts(asked, place)) if by_counts else {}
     with _sources(context, place if len(good) < len(asked) else None) as sources:
         results = tuple(good.get(suite.noun) or _judge_suite(context, sources, gate, suite) for suite in asked)
