@@ -12,9 +12,6 @@ import typer
 from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
 from lakehouse.logs import configure_logging
-from lakehouse.publication_commands import app as publication_app
-from lakehouse.quarantine.commands import app as quarantine_app
-from lakehouse.schemas.commands import app as contracts_app
 from lakehouse.settings import drop_foreign_exports, state_folder
 
 GROUP = "okr_lakehouse.commands"
@@ -22,6 +19,11 @@ GROUP = "okr_lakehouse.commands"
 
 def build() -> typer.Typer:
     """Return the whole command line, packages in a fixed order."""
+    # Here, not above: psycopg reads the environment when it is imported, and only `main` has cleaned it by now.
+    from lakehouse.publication_commands import app as publication_app
+    from lakehouse.quarantine.commands import app as quarantine_app
+    from lakehouse.schemas.commands import app as contracts_app
+
     about = "OKR analytics: run the stack, move events from Kafka to the marts, forecast key results."
     app = typer.Typer(no_args_is_help=True, help=about, pretty_exceptions_enable=False, add_completion=False)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):

@@ -48,16 +48,29 @@ class Bands:
 def agree(
     low: "NDArray[float64]", high: "NDArray[float64]", probability: "NDArray[float64]", level: float
 ) -> "tuple[NDArray[float64], NDArray[float64]]":
-    """Return bounds that say what the probability says: one below a tail's share, (1 - level) / 2, ends them at 0.7.
+    """Return bounds that agree with the probability of a final score of at least 0.7.
 
-    The bands know the paces alone, the probability the owner's confidence too: side by side, "1 %" and "0.10 to 1.00"
-    would contradict each other.
+    The bands know the pace alone, the probability knows the owner's confidence too. Side by side, "1 %" and "0.10 to
+    1.00" would contradict each other, and so would "17 %" and "0.71 to 1.00". A probability beyond a tail's share,
+    (1 - level) / 2, puts the whole interval on its side of 0.7. Any other puts 0.7 inside: where it is not, the bound
+    next to 0.7 moves as far as it must for scores spread evenly between the bounds to give that probability.
     """
     import numpy as np
 
     tail = (1.0 - level) / 2.0
-    ceiling = np.where(probability < tail, ACHIEVED_SCORE, 1.0)
-    floor = np.where(probability > 1.0 - tail, ACHIEVED_SCORE, 0.0)
+    is_missed, is_achieved = probability < tail, probability > 1.0 - tail
+    ceiling = np.where(is_missed, ACHIEVED_SCORE, 1.0)
+    floor = np.where(is_achieved, ACHIEVED_SCORE, 0.0)
+    is_open = ~is_missed & ~is_achieved
+    smallest = np.finfo(np.float64).tiny
+    share_above = np.clip((probability - tail) / level, smallest, 1.0)
+    share_below = np.clip(1.0 - share_above, smallest, 1.0)
+    wide_low = high - np.maximum(high - ACHIEVED_SCORE, 0.0) / share_above
+    wide_high = low + np.maximum(ACHIEVED_SCORE - low, 0.0) / share_below
+    low, high = (
+        np.where(is_open & (low > ACHIEVED_SCORE), wide_low, low),
+        np.where(is_open & (high < ACHIEVED_SCORE), wide_high, high),
+    )
     return np.clip(low, floor, ceiling), np.clip(high, floor, ceiling)
 
 

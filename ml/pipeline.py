@@ -16,7 +16,7 @@ from ml.model import ForecastModel
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.search import choose
-from ml.split import Period, closed_periods, everything_closed, labelled, split_at
+from ml.split import Period, closed_periods, evaluable_periods, everything_closed, labelled, split_at
 from ml.train import NothingToLearn, check_outcomes, fit
 
 
@@ -103,19 +103,23 @@ def train(history: Rows, base: Recipe) -> Trained:
 
 
 def check_learnable(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, of which there are enough, the last one with something to evaluate on.
+    """Return the closed periods, oldest first, of which there are enough, up to the one to evaluate on.
 
     Raises:
-        NothingToLearn: fewer than two closed cycles, too few key results, or no check-in of the last cycle.
+        NothingToLearn: fewer than two closed cycles, or none to learn from before one with check-ins to evaluate on.
     """
-    periods = closed_periods(history)
-    if len(periods) < 2:
+    closed, periods = closed_periods(history), evaluable_periods(history)
+    if len(closed) < 2:
         raise NothingToLearn(
-            f"Training needs two closed cycles, one to learn from and one to be judged on; found {len(periods)}. "
+            f"Training needs two closed cycles, one to learn from and one to evaluate on; found {len(closed)}. "
             "The pacing rule answers until a second one has closed."
         )
-    if not (split_at(history, periods[-1]).test & labelled(history)).any():
-        raise NothingToLearn(f"The cycle {periods[-1]} has no check-in before a closing one, so nothing can be judged.")
+    if len(periods) < 2:
+        raise NothingToLearn(
+            f"Training needs a closed cycle to learn from and a later one to evaluate on; of the {len(closed)} closed "
+            f"cycles, to {closed[-1]}, none after the first has a check-in before a closing one. The pacing rule "
+            "answers until there is one."
+        )
     return periods
 
 

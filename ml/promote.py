@@ -13,7 +13,7 @@ from ml.features import read_history
 from ml.model import ForecastModel
 from ml.pacing import pacing
 from ml.rows import Rows
-from ml.split import Period, closed_periods, labelled, split_at
+from ml.split import Period, closed_periods, evaluable_periods, labelled, split_at
 from ml.train import NothingToLearn
 
 SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better
@@ -92,22 +92,21 @@ def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Row
 
 
 def held_out(history: Rows) -> tuple[Period, Rows]:
-    """Return the last closed period and its labelled rows of check-ins.
+    """Return the newest closed period that a model can be evaluated on, and its labelled rows of check-ins.
 
     Raises:
-        NothingToLearn: no cycle has closed, or the last one has no labelled check-in: nothing is evaluated on no rows.
+        NothingToLearn: no cycle has closed, or none has a labelled check-in: nothing is evaluated on no rows.
     """
-    periods = closed_periods(history)
+    closed, periods = closed_periods(history), evaluable_periods(history)
+    if not closed:
+        raise NothingToLearn("No cycle has closed, so no forecast can be evaluated. The pacing rule answers.")
     if not periods:
-        raise NothingToLearn("No cycle has closed, so that no forecast can be judged. The pacing rule answers.")
-    split = split_at(history, periods[-1])
-    test = history.take(split.test & labelled(history))
-    if not len(test):
         raise NothingToLearn(
-            f"The last closed cycle ({periods[-1]}) has no labelled check-in, nothing can be judged. "
-            "What answers now stays. Check in before closing key results, then run this again."
+            f"No closed cycle, to {closed[-1]}, has a labelled check-in, so nothing can be evaluated. "
+            "The active model stays. Check in before closing key results, then run this again."
         )
-    return periods[-1], test
+    split = split_at(history, periods[-1])
+    return periods[-1], history.take(split.test & labelled(history))
 
 
 def _figures(decision: Decision) -> str:

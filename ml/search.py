@@ -5,7 +5,7 @@ from dataclasses import replace
 from ml.evaluate import log_loss
 from ml.recipe import Recipe
 from ml.rows import Rows
-from ml.split import closed_periods, labelled, split_at
+from ml.split import evaluable_periods, labelled, split_at
 from ml.train import NothingToLearn, fit
 
 
@@ -19,7 +19,7 @@ def choose(history: Rows, base: Recipe) -> Recipe:
 
     The first of equals wins, so that the same history gives the same recipe.
     """
-    periods = closed_periods(history)
+    periods = evaluable_periods(history)
     if len(periods) < 3:
         return base
     split = split_at(history, periods[-2])

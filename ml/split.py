@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+FEWEST_KEY_RESULTS = 20  # of a period, to evaluate a model on it
+
+
 @dataclass(frozen=True, order=True)
 class Period:
     """First and last day of a cycle; cycles of several organisations with the same days are one period."""
@@ -48,7 +51,8 @@ def periods_of(history: Rows) -> "NDArray[Any]":
 def closed_periods(history: Rows) -> list[Period]:
     """Return the periods that are over, oldest first: past their last day at the end of the log, or all closed.
 
-    Early closers of a running cycle are no fair sample of it, so a period counts only as a whole.
+    Early closers of a running cycle are no fair sample of it, so a period counts only as a whole. One that has not
+    begun is not over, even if all of its few key results are closed already.
     """
     if not len(history):
         return []
@@ -57,7 +61,26 @@ def closed_periods(history: Rows) -> list[Period]:
     last_day = max(moment for moment in moments if moment is not None).date()
     is_closed = labelled(history)
     still_open, ended = set(periods[~is_closed]), set(periods[is_closed])
-    return sorted(period for period in ended if period not in still_open or last_day > period.end)
+    return sorted(
+        period for period in ended if last_day > period.end or (period not in still_open and last_day >= period.start)
+    )
+
+
+def evaluable_periods(history: Rows) -> list[Period]:
+    """Return the closed periods, oldest first, up to the newest one that a model can be evaluated on.
+
+    That one has labelled check-ins of at least 20 key results; where no period has so many, of any. A tiny cycle of
+    one team, or one without check-ins, would otherwise decide for every organisation's model.
+    """
+    periods = closed_periods(history)
+    counts = [_evaluable_key_results(history, period) for period in periods]
+    fewest = FEWEST_KEY_RESULTS if max(counts, default=0) >= FEWEST_KEY_RESULTS else 1
+    newest = max((place for place, count in enumerate(counts) if count >= fewest), default=-1)
+    return periods[: newest + 1]
+
+
+def _evaluable_key_results(history: Rows, period: Period) -> int:
+    return len(set(history["key_result"][split_at(history, period).test & labelled(history)]))
 
 
 def split_at(history: Rows, period: Period) -> Split:

@@ -43,6 +43,7 @@ def environment(folder: Path) -> dict[str, str]:
         "JAVA_TOOL_OPTIONS": "-Xmx1k", "_JAVA_OPTIONS": "-Xmx1k", "JDK_JAVA_OPTIONS": "-Xmx1k", "JAVA_HOME": "/nowhere",
         "CLASSPATH": "/nowhere", "REDIS_URL": "redis://192.0.2.1", "DATABASE_URL": "postgresql://192.0.2.1/nowhere",
         "DBT_PROFILES_DIR": "/nowhere", "DBT_TARGET": "nowhere", "DBT_WARN_ERROR": "true", "DBT_FULL_REFRESH": "true",
+        "PSYCOPG_IMPL": "nothing", "POLARS_MAX_THREADS": "nothing", "ARROW_IO_THREADS": "nothing",  # read at import
         "DBT_TARGET_PATH": "/nowhere", "GX_HOME": "/nowhere", "TMPDIR": str(folder / "missing"), "TZ": "Asia/Tokyo",
         # Another stack's addresses, as `eval "$(okr env)"` and a hand-made env file leave them.
         "OKR_LAKE_URI": str(folder / "another" / "lake"), "OKR_KAFKA_BOOTSTRAP": "192.0.2.1:9092",

@@ -80,7 +80,9 @@ class CheckIns:
             before = self._requests.recorded(identity.username, idempotency_key, check_in_id)
             if before is not None:
                 _check_same(before, check_in_id or before.check_in_id, key_result_id, content)
-                return self._repeat(before, identity)
+                if idempotency_key is None or before.is_bound or self._requests.bind(who, before):
+                    return self._repeat(before, identity)
+                continue  # another request bound the key meanwhile
             asked = self._asked(key_result_id, content, check_in_id, allow_unknown=allow_unknown)
             written = self._requests.insert("record", who, asked)
             if written is not None:

@@ -20,7 +20,8 @@ CONTENT = ("value", "confidence", "note", "is_final")
 class Requested:
     """A check-in or correction that was asked for, and what its first answer said.
 
-    `request_id` is None where another source than this API recorded it.
+    `request_id` is None where another source than this API recorded it. `is_bound`: the request's idempotency key
+    stands for it.
     """
 
     request_id: int | None
@@ -32,6 +33,7 @@ class Requested:
     warnings: list[dict[str, str]]
     is_kept: bool
     is_in_log: bool
+    is_bound: bool = False
 
 
 class Requests:
@@ -78,6 +80,13 @@ class Requests:
         with self._warehouse.connection() as connection:
             rows = Reader(connection).rows(PACKAGE, "author", {"check_in_id": check_in_id})
         return rows[0] if rows else {}
+
+    def bind(self, who: dict[str, str | None], before: Requested) -> bool:
+        """Make an idempotency key stand for a check-in that was recorded before; False where it stands for another."""
+        row = self.insert("repeat", who, before)
+        if row is not None and row.request_id is not None and before.is_kept:
+            self.kept(row.request_id, is_in_log=before.is_in_log)
+        return row is not None
 
     def insert(self, operation: str, who: dict[str, str | None], asked: Requested) -> Requested | None:
         """Write a request before its event is kept; None where the same was asked for meanwhile."""
@@ -134,6 +143,7 @@ def _requested(row: Row) -> Requested:
         warnings=row["warnings"],
         is_kept=row["kept_at"] is not None,
         is_in_log=row["is_in_log"],
+        is_bound=row.get("is_bound", True),
     )
 
 

@@ -48,3 +48,16 @@ def test_an_interval_never_contradicts_its_probability():
     agreed = agree(low, high, probability, 0.9)
     assert agreed[0].tolist() == [0.1, 0.1, 0.9, 0.7, 0.7]
     assert agreed[1].tolist() == [0.7, 1.0, 1.0, 0.7, 0.7]
+
+
+def test_a_chance_that_is_neither_slight_nor_near_certain_has_the_threshold_inside_its_interval():
+    low, high = np.array([0.71, 1.0, 0.0, 0.0, 0.8, 0.9]), np.array([1.0, 1.0, 0.35, 0.0, 1.0, 0.95])
+    probability = np.array([0.17, 0.81, 0.39, 0.85, 0.05, 0.95])
+    agreed = agree(low, high, probability, 0.9)
+    assert (agreed[0] <= 0.7).all()
+    assert (agreed[1] >= 0.7).all()
+    assert (agreed[0] >= 0).all()
+    assert (agreed[1] <= 1).all()
+    # A good chance lies mostly above the threshold, a poor one mostly below.
+    assert agreed[0][1] > 0.6
+    assert agreed[0][0] < 0.1

@@ -67,11 +67,20 @@ def test_a_model_that_saw_the_judging_cycle_is_not_judged_on_it(trained: Trained
 
 
 def test_without_a_check_in_to_judge_by_nobody_is_withdrawn(trained: Trained, history: Rows) -> None:
+    kinds = np.full(len(history), None, dtype=object)  # as of key results that closed without any check-in
+    with pytest.raises(NothingToLearn, match=r"No closed cycle.*has a labelled check-in, so nothing can be evaluated"):
+        judge(trained.judged, trained.judged, Rows({**history.columns, "as_of_kind": kinds}))
+
+
+def test_where_the_newest_cycle_has_no_check_in_no_model_is_evaluated_on_what_it_learned_from(
+    trained: Trained, history: Rows
+) -> None:
     period, _ = held_out(history)
     kinds = history["as_of_kind"].copy()
-    kinds[periods_of(history) == period] = None  # as of key results that closed without any check-in
+    kinds[periods_of(history) == period] = None
     silent = Rows({**history.columns, "as_of_kind": kinds})
-    with pytest.raises(NothingToLearn, match="no labelled check-in, nothing can be judged"):
+    assert held_out(silent)[0] < period
+    with pytest.raises(PermanentError, match="learned from cycles until"):
         judge(trained.judged, trained.judged, silent)
 
 

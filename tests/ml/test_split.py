@@ -3,7 +3,15 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 
 from ml.rows import Rows
-from ml.split import Period, closed_periods, everything_closed, labelled, periods_of, split_at
+from ml.split import (
+    Period,
+    closed_periods,
+    evaluable_periods,
+    everything_closed,
+    labelled,
+    periods_of,
+    split_at,
+)
 
 
 def test_closed_periods_leave_out_the_running_one(history: Rows) -> None:
@@ -57,3 +65,45 @@ def test_a_served_model_learns_from_every_closed_period(history: Rows) -> None:
     rows = history.take(everything_closed(history))
     assert set(periods_of(rows)) == set(closed_periods(history))
     assert labelled(rows).all()
+
+
+def one_more_cycle(history: Rows, days: tuple[date, date], moment: datetime, key_results: int) -> Rows:
+    """The history, and a cycle of which `key_results` key results checked in at a moment and closed a day later."""
+    rows = min(key_results, len(history))
+    few = history.take(np.arange(len(history)) < rows)
+    added = {
+        **few.columns,
+        "key_result": np.array([f"new-{number}" for number in range(rows)], dtype=object),
+        "period_start": np.array([days[0]] * rows, dtype=object),
+        "period_end": np.array([days[1]] * rows, dtype=object),
+        "known_at": np.array([moment] * rows, dtype=object),
+        "outcome_known_at": np.array([moment + timedelta(days=1)] * rows, dtype=object),
+        "is_achieved": np.array([True] * rows, dtype=object),
+        "as_of_kind": np.array(["check_in"] * rows, dtype=object),
+    }
+    return Rows({name: np.concatenate([column, added[name]]) for name, column in history.columns.items()})
+
+
+def test_a_cycle_that_has_not_begun_is_not_closed_whatever_was_closed_in_it(history: Rows) -> None:
+    moment = max(history["known_at"])
+    days = (moment.date() + timedelta(days=30), moment.date() + timedelta(days=120))
+    assert closed_periods(one_more_cycle(history, days, moment, 1)) == closed_periods(history)
+
+
+def test_a_tiny_cycle_does_not_decide_on_the_model_of_all(history: Rows) -> None:
+    before = evaluable_periods(history)
+    assert before == closed_periods(history)
+    moment = max(history["known_at"])
+    days = (moment.date() - timedelta(days=1), moment.date() + timedelta(days=1))
+    tiny = one_more_cycle(history, days, moment, 19)
+    assert closed_periods(tiny)[-1] == Period(*days)
+    assert evaluable_periods(tiny) == before
+    assert evaluable_periods(one_more_cycle(history, days, moment, 20))[-1] == Period(*days)
+
+
+def test_where_every_cycle_is_tiny_the_newest_with_a_check_in_counts(history: Rows) -> None:
+    small = history.take(
+        np.isin(history["key_result"].astype(str), sorted(set(history["key_result"].astype(str)))[:15])
+    )
+    assert evaluable_periods(small)
+    assert set(evaluable_periods(small)) <= set(closed_periods(small))

@@ -9,7 +9,7 @@ import pytest
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect
 from serving.check_ins.store import Requests
-from tests.serving.check_ins import accepted, events_of, post, read_state, word
+from tests.serving.check_ins import accepted, events_of, post, put, read_state, word
 from tests.serving.client import Api, serving
 
 
@@ -44,6 +44,40 @@ def test_a_check_in_repeated_after_a_later_one_does_not_overwrite_it(api: Api, a
         ).fetchall()
     assert rows == [(one, 1), (two, 1)], "the later one is still the later one"
     assert later["occurred_at"] > first["occurred_at"]
+
+
+@pytest.mark.parametrize("first_key", [None, "another"])
+def test_a_key_sent_with_a_repeat_stands_for_that_check_in_from_then_on(
+    api: Api, app_headers: dict[str, str], first_key: str | None
+) -> None:
+    body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word()
+    first = accepted(post(api, app_headers, body, first_key and word()))
+    assert accepted(post(api, app_headers, body, key)) == first
+    assert accepted(post(api, app_headers, body, key)) == first
+    assert accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 1.5}, key)) == first
+    other = post(api, app_headers, {**body, "check_in_id": word()}, key)
+    assert other.status_code == 409, other.text
+    assert [each["field"] for each in other.json()["differs"]] == ["check_in_id"]
+
+
+def test_a_key_stands_for_a_check_in_that_another_source_recorded(api: Api, app_headers: dict[str, str]) -> None:
+    body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word()
+    first = accepted(post(api, app_headers, body))
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_owner"), autocommit=True) as connection:
+        connection.execute("DELETE FROM api.check_in_request WHERE check_in_id = %s", [body["check_in_id"]])
+    assert accepted(post(api, app_headers, body, key))["event_id"] == first["event_id"]
+    assert post(api, app_headers, {**body, "check_in_id": word()}, key).status_code == 409
+    assert accepted(post(api, app_headers, body))["event_id"] == first["event_id"]
+    assert len(events_of(api.settings, str(body["check_in_id"]))) == 1
+
+
+def test_a_repeat_under_a_key_undoes_no_correction(api: Api, app_headers: dict[str, str]) -> None:
+    body = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}
+    accepted(post(api, app_headers, body))
+    corrected = accepted(put(api, app_headers, str(body["check_in_id"]), {"value": 2.5}))
+    accepted(post(api, app_headers, body, word()))
+    assert accepted(put(api, app_headers, str(body["check_in_id"]), {"value": 2.5})) == corrected
 
 
 def test_the_same_request_from_many_clients_at_once_is_one_check_in(api: Api, app_headers: dict[str, str]) -> None:

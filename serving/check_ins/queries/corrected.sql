@@ -10,7 +10,7 @@ UNION ALL
 (
     SELECT request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log
     FROM api.check_in_request
-    WHERE check_in_id = %(check_in_id)s AND %(idempotency_key)s::text IS NULL
+    WHERE check_in_id = %(check_in_id)s AND operation <> 'repeat' AND %(idempotency_key)s::text IS NULL
     ORDER BY request_id DESC
     LIMIT 1
 )

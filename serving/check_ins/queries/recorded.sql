@@ -1,11 +1,21 @@
--- Grain: at most one row, the request that first recorded a check-in, by its idempotency key or else by the check-in.
-SELECT request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log
+-- Grain: at most one row, the request that first recorded a check-in, by an idempotency key or else by the check-in's id.
+-- `is_bound`: the key belongs to it already.
+WITH bound AS (
+    SELECT check_in_id
+    FROM api.check_in_request
+    WHERE
+        operation IN ('record', 'repeat')
+        AND username = %(username)s
+        AND idempotency_key = %(idempotency_key)s::text
+    ORDER BY request_id
+    LIMIT 1
+)
+SELECT
+    request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log,
+    EXISTS (SELECT 1 FROM bound) AS is_bound
 FROM api.check_in_request
 WHERE
-    operation = 'record'
-    AND (
-        (username = %(username)s AND idempotency_key = %(idempotency_key)s::text)
-        OR check_in_id = %(check_in_id)s::text
-    )
-ORDER BY idempotency_key = %(idempotency_key)s::text DESC NULLS LAST
+    operation IN ('record', 'repeat')
+    AND check_in_id = coalesce((SELECT check_in_id FROM bound), %(check_in_id)s::text)
+ORDER BY operation = 'record' DESC, request_id
 LIMIT 1

@@ -1,0 +1,11 @@
+"""An idempotency key that comes with a repeated check-in stands for it from then on."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0025"
+down_revision = "0024"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
