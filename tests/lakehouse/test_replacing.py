@@ -89,6 +89,13 @@ def test_a_folder_of_an_earlier_release_becomes_a_link_and_what_it_left_is_remov
     assert len(list(tmp_path.iterdir())) == 3, "the link, its folder, and the one before"
 
 
+def test_what_cannot_be_swept_away_stops_no_replacement(tmp_path: Path) -> None:
+    place = tmp_path / "site"
+    (tmp_path / ".site-notes").write_text("no folder")
+    replace_folder(place, site("new"))
+    assert shown(place) == {"new"}
+
+
 def test_a_build_that_fails_changes_nothing(tmp_path: Path) -> None:
     place = tmp_path / "site"
     replace_folder(place, site("old"))

@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,18 @@ def test_reasons_name_the_numbers_they_rest_on(model: ForecastModel, current: li
     assert len(forecast.reasons) <= 4
 
 
+def test_the_pace_that_is_needed_is_what_is_missing_by_the_weeks_since_the_last_check_in_and_to_come(
+    model: ForecastModel, current: list[dict[str, Any]]
+) -> None:
+    told = []
+    for row, forecast in zip(current, model.forecast(current), strict=True):
+        weeks = (row["days_since_check_in"] + row["days_remaining"]) / 7
+        for shown in re.findall(r"([\d.]+)% needed for score 0\.7", " ".join(forecast.reasons)):
+            assert float(shown) == pytest.approx(100 * (0.7 - row["progress_ratio"]) / weeks, abs=0.1, rel=0.01)
+            told.append(row["days_since_check_in"])
+    assert max(told) > 1, "no reason of a check-in some days ago: this test proves little"
+
+
 def test_a_key_result_without_check_in_is_told_by_those_silent_as_long(
     model: ForecastModel, current: list[dict[str, Any]]
 ) -> None:
@@ -86,4 +99,4 @@ def test_current_rows_are_the_latest_of_each_key_result(published: Settings, his
         assert read_current(connection, []) == []
     for row in rows:
         assert row["as_of"] == max(history["as_of"][history["key_result_id"] == row["key_result_id"]])
-    assert {row["key_result_id"] for row in rows} <= set(asked)
+    assert {row["key_result_id"] for row in rows} == set(asked)

@@ -95,6 +95,18 @@ def test_what_is_wanted_is_read_whatever_files_it_lies_in(
     assert places(lake, watermarks, upto) == wanted_places(watermarks, upto)
 
 
+def test_a_file_whose_statistics_nobody_wrote_is_read_for_what_is_wanted(lake: str) -> None:
+    table = DeltaTable(table_uri(lake, TOPIC))
+    table.alter.set_table_properties({"delta.dataSkippingStatsColumns": "event_type"})
+    in_one_file(lake)
+    (action,) = pa.table(DeltaTable(table_uri(lake, TOPIC)).get_add_actions(flatten=True)).to_pylist()
+    assert action.get("max.kafka_offset") is None
+    assert places(lake, {0: 35}, {0: 60, 1: 100}) == wanted_places({0: 35}, {0: 60, 1: 100})
+    path = Path(table_uri(lake, TOPIC), action["path"])
+    pq.write_table(pq.read_table(path, partitioning=None), path, write_statistics=False)
+    assert places(lake, {0: 35}, {0: 60, 1: 100}) == wanted_places({0: 35}, {0: 60, 1: 100})
+
+
 def test_only_files_that_may_hold_something_new_are_opened(lake: str) -> None:
     uri = table_uri(lake, TOPIC)
     table = DeltaTable(uri)
