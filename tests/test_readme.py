@@ -26,7 +26,8 @@ def test_every_okr_command_of_the_readme_exists(command):
         subprocess.run([okr, *words[:count], "--help"], capture_output=True, text=True, check=False).returncode
         for count in range(1, len(words) + 1)
     ]
-    assert 0 in answers, command
+    group = subprocess.run([okr, words[0], "--help"], capture_output=True, text=True, check=False).stdout
+    assert answers[-1] == 0 or (answers[0] == 0 and "Commands" not in group), command
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -37,15 +38,20 @@ def test_every_link_leads_to_a_file(page):
 
 def test_every_file_that_the_data_path_names_is_there():
     table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:lakehouse|serving|ingestion|expectations|ml|dbt_project|tests)/[^`*]+)`", table):
+    paths = re.findall(r"`((?:lakehouse|serving|ingestion|expectations|ml|dbt_project|tests)/[^`*]+)`", table)
+    assert len(paths) > 40, "Few files were found: this test reads the table wrongly."
+    for path in paths:
         assert (ROOT / path).exists(), path
 
 
 def test_the_data_path_follows_functions_that_exist():
     table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
+    checked = 0
     for row in [line.split("|") for line in table.splitlines() if line.startswith("|")][2:]:
         file, names = row[2], re.findall(r"`([A-Za-z_]+)[.`]", row[3])
         source = re.search(r"`([a-z_/]+\.py)`", file)
         room = "".join(each.read_text() for each in (ROOT / source[1]).parent.glob("*.py")) if source else ""
+        checked += bool(names and source)
         for name in names if source else ():
             assert re.search(rf"(def|class) {name}\b", room), f"{file}: {name}"
+    assert checked > 15, "Few functions were found: this test reads the table wrongly."

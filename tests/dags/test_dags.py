@@ -1,5 +1,6 @@
 """The DAG files: Airflow reads them without error, and each is short, says what it is for, and holds no logic."""
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ DAGS = Path(__file__).parents[2] / "dags"
 FILES = sorted(DAGS.glob("*_dag.py"))
 LONGEST = 100
 LOGIC = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE)\s|\bpandas\b|\bpolars\b|\bpyarrow\b|\bpsycopg\b|DataFrame", re.IGNORECASE
+    r"\b(?:SELECT|INSERT|UPDATE|DELETE)\s|\bpandas\b|\bpolars\b|\bpyarrow\b|\bpsycopg\b|DataFrame", re.IGNORECASE
 )
 
 
@@ -22,11 +23,15 @@ def dag_bag(airflow_home: Path) -> "DagBag":
     """All DAGs, as the DAG processor reads them."""
     from airflow.dag_processing.dagbag import DagBag
 
-    return DagBag(DAGS)
+    found = DagBag(DAGS)
+    assert all(dag.tasks for dag in found.dags.values())
+    assert len(found.dags) > 3
+    return found
 
 
 def test_airflow_reads_every_dag_without_error(dag_bag: "DagBag") -> None:
     assert dag_bag.import_errors == {}
+    assert FILES, "No DAG file was found: this test looks in the wrong place."
     assert set(dag_bag.dags) == {file.stem for file in FILES}
 
 
@@ -84,13 +89,30 @@ def test_marts_are_published_only_after_their_gate(dag_bag: "DagBag") -> None:
 def test_a_dag_file_is_short_and_holds_no_logic(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
-    code = text.rpartition('"""')[2]
-    assert not LOGIC.search(code), f"{file.name}: SQL, data frames and rules belong into the packages"
+    assert not logic_in(text), f"{file.name}: SQL, data frames and rules belong into the packages"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ['rows = ask("select 1")', 'SQL = """\nDELETE FROM t\n"""', "import polars as pl", "from pandas import DataFrame"],
+)
+def test_logic_is_seen(code: str) -> None:
+    assert not logic_in('"""Where somebody may select a row by hand."""\n')
+    assert logic_in(f'"""What it is for."""\n\n{code}\n')
+
+
+def logic_in(text: str) -> list[str]:
+    """Return what looks like logic in a module, its docstring aside."""
+    module = ast.parse(text)
+    docstring = ast.get_docstring(module, clean=False) or ""
+    return LOGIC.findall(text.replace(docstring, "", 1))
 
 
 def test_nothing_in_the_dags_folder_shadows_a_package() -> None:
     names = {path.stem for path in DAGS.iterdir() if path.suffix == ".py" or path.is_dir()} - {"__pycache__"}
     packages = {path.parent.name for path in DAGS.parent.glob("*/__init__.py")} - {"dags"}
+    assert {"steps", "okr_etl_dag"} <= names
+    assert {"ingestion", "lakehouse"} <= packages
     assert not names & (packages | {"cosmos", "dbt", "airflow", "great_expectations"})
 
 

@@ -49,13 +49,22 @@ def test_a_bug_is_no_verdict_and_keeps_its_own_face() -> None:
         raising(ZeroDivisionError())()
 
 
-def test_a_step_keeps_its_name_and_its_parameters() -> None:
-    import inspect
+def test_airflow_takes_a_step_for_the_function_that_it_is() -> None:
+    from airflow.sdk import DAG, task
 
-    from dags.steps import etl
+    @step
+    def load(upto: int, limit: int = 2) -> int:
+        """Load."""
+        return upto + limit
 
-    assert etl.load.__name__ == "load"
-    assert list(inspect.signature(etl.load).parameters) == ["upto"]
+    assert load(1) == 3
+    assert load(upto=1, limit=5) == 6
+    with DAG("test_dag"):
+        made = task(load)(7).operator
+        with pytest.raises(TypeError, match="upto"):
+            task(load)()
+    assert made.task_id == "load"
+    assert made.python_callable(*made.op_args, **made.op_kwargs) == 9
 
 
 @pytest.fixture
