@@ -7,7 +7,7 @@ the next run would bring the same data back.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from psycopg.rows import class_row
 
 from lakehouse.errors import PermanentError
 from lakehouse.publishing import locks, views
+from lakehouse.publishing.carried import Basis, basis, carry, inputs, objects
 from lakehouse.publishing.outdated import drop_outdated
 from lakehouse.publishing.show import show
 from lakehouse.warehouse import connect, read_sql
@@ -54,14 +55,33 @@ class Build:
     published_as: int | None
 
 
-def prepare_build(dsn_transform: str, run_id: str) -> None:
+def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
     """Empty the build schemas for one run, once everything that it builds from is loaded.
 
-    Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment.
+    Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment. Returned is
+    what the build may begin with, if it is of the same dbt project (a hash) as the one before.
     """
     with _publisher(dsn_transform) as connection:
-        build = json.dumps({"run_id": run_id, "offsets": _loaded_offsets(connection)})
-        _run(connection, "prepare_build", build=sql.Literal(build))
+        now = inputs(connection, project)
+        build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": now}
+        found = basis(connection, _comment(connection), now)
+        _run(connection, "prepare_build", build=sql.Literal(json.dumps(build)))
+    return found
+
+
+def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
+    """Put the marts of a publication into the build schemas, but for those that are built again."""
+    with _publisher(dsn_transform) as connection:
+        carry(connection, publication_id, rebuilt)
+
+
+def finish_build(dsn_transform: str, run_id: str) -> None:
+    """Record that every model of a build was built, so that the next build may begin with what it publishes."""
+    with _publisher(dsn_transform) as connection:
+        build = _comment(connection)
+        _require_build_of(_build(connection), run_id)
+        text = json.dumps(build | {"objects": objects(connection)})
+        connection.execute(sql.SQL("COMMENT ON SCHEMA marts_build IS {}").format(sql.Literal(text)))
 
 
 def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str | None) -> Publication:
@@ -166,9 +186,15 @@ def _require_not_held(connection: "Connection[Any]") -> None:
         )
 
 
-def _build(connection: "Connection[Any]") -> Build:
+def _comment(connection: "Connection[Any]") -> dict[str, Any]:
+    """Return what is known of the build that marts_build holds, or held until it was published."""
     row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
     build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
+    return build
+
+
+def _build(connection: "Connection[Any]") -> Build:
+    build = _comment(connection)
     return Build(build.get("run_id"), build.get("offsets", {}), build.get("published_as"))
 
 
@@ -201,7 +227,7 @@ def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, An
     if not rows:
         raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
     publication_id = _record(connection, {**known, "rows": rows, "offsets": build.offsets})
-    empty = json.dumps({"run_id": build.run_id, "offsets": build.offsets, "published_as": publication_id})
+    empty = json.dumps(_comment(connection) | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
     _run(connection, "take_build", build=sql.Literal(empty), **names)
     return _show(connection, publication_id)

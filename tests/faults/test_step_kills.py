@@ -43,7 +43,7 @@ KILLS = {
     "load: after it loaded all": "import ingestion.loading as loading; after(loading, 'load', die)",
     "dbt: before the schemas are emptied": "from dags.steps import models; before(models, 'prepare_build', die)",
     "dbt: with empty schemas": "from dags.steps import models; after(models, 'prepare_build', die)",
-    "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=120)",
+    "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=40)",
     "dbt: with all models built": "from dags.steps import models; before(models, '_report', die)",
     "gate_marts: before it keeps its report": "import expectations.marts as marts; before(marts, 'record', die)",
     "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",

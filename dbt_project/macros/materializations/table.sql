@@ -24,6 +24,8 @@ With `keeps_identity` the table is refilled instead of made again, so that views
     {%- if existing is not none and not is_refilled %} {% do adapter.cache_dropped(existing) %} {% endif -%}
 
     {% call statement('finish') -%}
+        {#- A sample of 9,000 rows: with PostgreSQL's 30,000 statistics took a quarter of its time. #}
+        set local default_statistics_target = 30;
         {%- if not is_refilled %} {{ constraints(target) }} {{ indexes(target) }} {{ comments(target) }} {% endif -%}
         analyze {{ target }}
     {%- endcall %}

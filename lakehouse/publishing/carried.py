@@ -1,0 +1,70 @@
+"""What a build takes over from the publication before it, where nothing that it is made of has changed.
+
+A build is a function of the log, of operators' decisions and of the dbt project. Of two builds in a row of the same
+project and the same decisions, only what depends on the kinds of events that were loaded in between can differ. What
+marts are built from (`staging`, `intermediate`) is left as the build before made it. ADR 21 tells what must hold.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg import sql
+
+from lakehouse.publishing import views
+from lakehouse.warehouse import read_sql
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The publication of the build before, and the kinds of events that were loaded since that began."""
+
+    publication_id: int
+    changed: frozenset[str]
+
+
+def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
+    """Return a hash of what a build depends on beside the log; None where no later build may take anything over."""
+    if project is None:
+        return None
+    row = connection.execute(read_sql("lakehouse.publishing", "build_inputs").encode(), {"project": project}).fetchone()
+    return str(row[0]) if row else None
+
+
+def objects(connection: "Connection[Any]") -> str:
+    """Return a hash that tells whether anybody has built since."""
+    row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
+    return str(row[0]) if row else ""
+
+
+def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
+    """Return what a build may begin with, from what is known of the build before; None where it builds everything."""
+    publication_id = before.get("published_as")
+    if now is None or publication_id is None or before.get("inputs") != now:
+        return None
+    if before.get("objects") != objects(connection) or not views.built(connection, publication_id):
+        return None
+    query = read_sql("lakehouse.publishing", "changed_event_types").encode()
+    rows = connection.execute(query, {"offsets": json.dumps(before["offsets"])}).fetchall()
+    return Basis(publication_id, frozenset(str(event_type) for (event_type,) in rows))
+
+
+def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
+    """Copy the marts of a publication that are not built again to where the build puts the others."""
+    for mart, columns in sorted(views.built(connection, publication_id).items()):
+        if mart.name in rebuilt:
+            continue
+        copy = sql.Identifier(f"{mart.schema}_build", mart.name)
+        version = mart.partition(publication_id)
+        names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
+        for text, parts in (
+            ("CREATE TABLE {} (LIKE {} INCLUDING ALL)", (copy, version)),
+            ("ALTER TABLE {} DROP COLUMN {}", (copy, sql.Identifier(views.KEY))),
+            ("INSERT INTO {} ({}) SELECT {} FROM {}", (copy, names, names, version)),
+            ("ANALYZE {}", (copy,)),
+        ):
+            connection.execute(views.statement(text, *parts))

@@ -1,0 +1,28 @@
+-- Which kinds of events were loaded since a build began: read by the primary key, behind the offsets of that time.
+WITH since AS (
+    SELECT
+        watermark.topic,
+        watermark.kafka_partition,
+        coalesce((%(offsets)s::jsonb -> watermark.topic ->> watermark.kafka_partition::text)::bigint, 0) AS kafka_offset
+    FROM raw.load_watermark AS watermark
+)
+
+SELECT event.event_type
+FROM since
+INNER JOIN raw.okr_user_events AS event USING (kafka_partition)
+WHERE since.topic = 'okr_user_events' AND event.kafka_offset >= since.kafka_offset
+UNION
+SELECT event.event_type
+FROM since
+INNER JOIN raw.okr_system_metrics AS event USING (kafka_partition)
+WHERE since.topic = 'okr_system_metrics' AND event.kafka_offset >= since.kafka_offset
+UNION
+SELECT event.event_type
+FROM since
+INNER JOIN raw.okr_ai_predictions AS event USING (kafka_partition)
+WHERE since.topic = 'okr_ai_predictions' AND event.kafka_offset >= since.kafka_offset
+UNION
+SELECT event.event_type
+FROM since
+INNER JOIN raw.okr_data_pipeline AS event USING (kafka_partition)
+WHERE since.topic = 'okr_data_pipeline' AND event.kafka_offset >= since.kafka_offset;

@@ -1,0 +1,149 @@
+"""A build that begins with the publication before it gives what a build from nothing gives."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt.contracts.graph.manifest import Manifest
+
+from dags.steps.rebuilt import rebuilt
+from lakehouse import publication
+from lakehouse.publishing.carried import basis, inputs
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.dbt_project.conftest import Dbt, Log, NewDatabase
+from tests.dbt_project.random_log import random_log
+from tests.publications import passed
+
+FREQUENT = {"okr.check_in.recorded.v1", "okr.host_metric.sampled.v1", "okr.page.viewed.v1"}
+OFTEN_THE_SAME = {"dim_cycle", "dim_key_result", "dim_objective", "dim_team", "dim_user"}
+
+
+class Runs:
+    """Runs of the pipeline on one database: each loads some more of a log, builds and publishes."""
+
+    def __init__(self, dbt: Dbt, log: Log) -> None:
+        self.dbt, self.log, self.number = dbt, log, 0
+        self.dsn = dbt.settings.require("dsn_transform")
+
+    def run(self, project: str = "project", whole: tuple[str, ...] = ()) -> set[str]:
+        """Build as the ETL does, `whole` for everything; return the models that were built, nothing for all of them."""
+        self.number += 1
+        build = f"run-{self.number}"
+        self.log.load(self.dbt.settings)
+        _set_watermarks(self.dbt.settings, self.log)
+        basis = publication.prepare_build(self.dsn, build, project=project)
+        names = rebuilt(self.manifest(), basis.changed) if basis else []
+        if basis:
+            publication.begin_with(self.dsn, basis.publication_id, names)
+        self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))
+        publication.finish_build(self.dsn, build)
+        return set(names)
+
+    def manifest(self) -> Manifest:
+        """Return the project as the run before parsed it."""
+        return Manifest.from_msgpack((self.dbt.target / "partial_parse.msgpack").read_bytes())
+
+    def publish(self) -> dict[str, list[str]]:
+        """Publish what was built; return the content of all marts."""
+        content = {
+            f"{schema}.{name}": sorted(map(repr, self.dbt.rows(f"select * from {schema}_build.{name}")))
+            for schema, name in (tuple(row.values()) for row in self.dbt.rows(TABLES))
+        }
+        build = f"run-{self.number}"
+        publication.publish(self.dsn, gate=passed(build), model_version=None)
+        return content
+
+
+TABLES = (
+    "select replace(schemaname, '_build', '') as schema, tablename from pg_tables "
+    "where schemaname in ('marts_build', 'ml_build') order by 1, 2"
+)
+
+
+def _set_watermarks(settings: Settings, log: Log) -> None:
+    with connect(settings.require("dsn_loader")) as connection:
+        connection.execute("DELETE FROM raw.load_watermark")
+        for place in {(event.topic, event.partition) for event in log.events}:
+            offset = 1 + max(event.offset for event in log.events if (event.topic, event.partition) == place)
+            connection.execute("INSERT INTO raw.load_watermark VALUES (%s, %s, %s)", (*place, offset))
+
+
+@pytest.fixture
+def runs(new_database: NewDatabase, dbt_target: Path) -> Any:
+    with new_database() as settings:
+        yield Runs(Dbt(settings, dbt_target), Log())
+
+
+def test_builds_on_builds_equal_one_from_nothing_row_by_row(runs: Any, new_log: Callable[[], Any]) -> None:
+    whole, dice = random_log(new_log(), seed=3), random.Random(4)
+    often = [event for event in whole.events if event.event_type in FREQUENT]
+    late = {id(event) for event in dice.sample(often, len(often) // 4)}
+    seldom = [event for event in whole.events if event.event_type not in FREQUENT]
+    latest = {id(event) for event in dice.sample(seldom, len(seldom) // 4)}
+    runs.log.merge([event for event in whole.events if id(event) not in late | latest])
+    assert not runs.run()
+    runs.publish()
+
+    runs.log.merge([event for event in whole.events if id(event) in late])
+    few = runs.run()
+    assert few
+    assert not few & OFTEN_THE_SAME
+    assert not {name for name in few if name.startswith("stg_")}
+    runs.publish()
+
+    runs.log.merge([event for event in whole.events if id(event) in latest])
+    assert runs.run() & OFTEN_THE_SAME
+    built_on = runs.publish()
+
+    assert not runs.run(project="another project")
+    assert built_on == runs.publish()
+
+
+# What else a build depends on, and how it is undone.
+CHANGES = {
+    "dsn_owner": (
+        "INSERT INTO ops.event_review VALUES (gen_random_uuid(), 'manual', 'withhold', 'n', 'me', now())",
+        "DELETE FROM ops.event_review",
+    ),
+    "dsn_loader": (
+        "INSERT INTO raw.okr_user_events SELECT 9, 0, logged_at, gen_random_uuid(), event_type, source, subject, "
+        'occurred_at, recorded_at, recorded_at_assumed, data || \'{"organisation_id": "other"}\' '
+        "FROM raw.okr_user_events WHERE event_type = 'okr.team.defined.v1'",
+        "DELETE FROM raw.okr_user_events WHERE kafka_partition = 9",
+    ),
+    "dsn_transform": (  # somebody builds by hand
+        "ALTER TABLE intermediate.int_team RENAME TO old; CREATE TABLE intermediate.int_team AS TABLE intermediate.old",
+        "DROP TABLE intermediate.int_team; ALTER TABLE intermediate.old RENAME TO int_team",
+    ),
+}
+
+
+def test_a_build_begins_with_nothing_where_something_else_changed(runs: Any) -> None:
+    runs.log.organisation()
+    runs.log.check_in("unknown", 5.0, datetime(2026, 1, 5, tzinfo=UTC))
+    runs.run(whole=("--indirect-selection=cautious", "--select", "+dim_team", "int_data_as_of"))
+    assert _basis(runs) is None, "what was not published is nothing to begin with"
+    runs.publish()
+    assert _basis(runs).changed == set()
+    assert _basis(runs, "another project") is None
+    for role, (change, undo) in CHANGES.items():
+        _execute(runs, role, change)
+        assert _basis(runs) is None, change
+        _execute(runs, role, undo)
+        assert _basis(runs) is not None, undo
+
+
+def _basis(runs: Any, project: str = "project") -> Any:
+    """Ask as a build does, and leave what is known of the build before."""
+    with connect(runs.dsn) as connection:
+        before, now = publication._comment(connection), inputs(connection, project)
+        return basis(connection, before, now)
+
+
+def _execute(runs: Any, role: str, statement: str) -> None:
+    with connect(runs.dbt.settings.require(role)) as connection:
+        connection.execute(statement.encode())
