@@ -1,10 +1,13 @@
 {#-
 When entities of a noun were archived, closed or deactivated, and when they were revived. Grain: one row per id and
-ending. A definition that occurs after the ending revives the entity, for a full-state event says that it is there; of
-two events of one moment the later one in the log holds. An ending of what has ended already changes nothing.
+ending. A definition that occurs after the ending revives the entity, if it says anything else than the one before it:
+a source that sends all its definitions again every night revives nothing. Of two events of one moment the later one in
+the log holds. An ending of what has ended already changes nothing. ingestion/state has the same as app.endings.
 -#}
 {% macro endings(noun, defined, ended, reason='null::text', successor='null::text') -%}
     {%- set id = noun ~ '_id' -%}
+    {%- set by_time = 'over (partition by ' ~ id ~ ' order by occurred_at, ' ~ log_order() ~ ')' -%}
+    {%- set content = definition_columns(noun) -%}
     select
         '{{ noun }}' as noun, id, occurred_at as ended_at, revived_at, recorded_at, reason, successor_id
     from (
@@ -18,8 +21,17 @@ two events of one moment the later one in the log holds. An ending of what has e
                 from {{ ended }}
                 union all
                 select {{ id }}, false, occurred_at, recorded_at, {{ log_order() }}, null, null
-                from {{ defined }}
-                where {{ id }} in (select {{ id }} from {{ ended }})
+                from (
+                    select
+                        *,
+                        row_number() {{ by_time }} = 1
+                        or row({{ content | join(', ') }}) is distinct from row(
+                            {%- for column in content %}lag({{ column }}) {{ by_time }}{{ ', ' if not loop.last }}{% endfor -%}
+                        ) as is_change
+                    from {{ defined }}
+                    where {{ id }} in (select {{ id }} from {{ ended }})
+                ) as definition
+                where is_change
             ) as event
             window by_time as (partition by id order by occurred_at, {{ log_order() }})
         ) as compared

@@ -12,7 +12,9 @@ first version was valid, the first one answers that was ever valid. They are equ
 known_from and known_to say when a version was the newest one known. Before anything was recorded the version counts that
 was recorded first; recorded_at then tells that it was not known yet.
 -#}
-{% macro versions(events, id, columns) -%}
+{% macro versions(events, noun) -%}
+    {%- set id = noun ~ '_id' -%}
+    {%- set columns = definition_columns(noun) -%}
     {%- set content = columns | join(', ') -%}
     with ordered as (
         select

@@ -1,5 +1,6 @@
 """Stories of what ends, moves or comes twice at one moment; each has an organisation of its own in one log."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.contracts.user import UserDeactivated, UserDefined
+from lakehouse.ids import uuid7_of
 
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 Q3 = (date(2026, 7, 1), date(2026, 9, 30))
@@ -49,10 +51,11 @@ class Organisation:
         )
         self.log.add(defined, at)
 
-    def objective(self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN) -> None:
-        defined = ObjectiveDefined(
-            objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=f"{objective} of {team}"
-        )
+    def objective(
+        self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN, title: str | None = None
+    ) -> None:
+        title = title or f"{objective} of {team}"
+        defined = ObjectiveDefined(objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=title)
         self.log.add(defined, at)
 
     def key_result(self, key_result: str, objective: str, at: datetime = BEGUN, **fields: Any) -> Any:
@@ -75,7 +78,7 @@ def archived(log: Any) -> None:
     log.add(KeyResultArchived(key_result_id=org("k2"), reason="entered by mistake"), moment(11, 20))
     log.add(ObjectiveArchived(objective_id=org("given-up"), reason="given up"), moment(11, 20))
     log.add(ObjectiveArchived(objective_id=org("revived")), moment(11, 12))
-    org.objective("revived", at=moment(11, 15))
+    org.objective("revived", at=moment(11, 15), title="revived by another title")
     org.check_in("k5", 8.0, moment(11, 10), is_final=True)
     log.add(KeyResultArchived(key_result_id=org("k5")), moment(11, 12))  # after its closing
     log.add(KeyResultArchived(key_result_id=org("k6")), moment(11, 12))
@@ -211,8 +214,21 @@ def imported(log: Any, folder: Path) -> None:
     assert rejected == []
 
 
+def sent_again(log: Any) -> None:
+    """Send the newest definition of everything once more, as a source's nightly full sync does: it changes nothing."""
+    night = moment(11, 23, 22)
+    newest: dict[tuple[str, str], Any] = {}
+    for event in sorted(log.events, key=lambda each: (each.occurred_at, each.logged_at, each.partition, each.offset)):
+        if event.event_type.endswith(".defined.v1"):
+            newest[event.event_type, event.subject] = event
+    for event in newest.values():
+        identity = uuid7_of(night, event.event_type, event.subject)
+        times = {"occurred_at": night, "recorded_at": night, "logged_at": night}
+        log.merge([replace(event, event_id=identity, **times)])
+
+
 def tell_all(log: Any) -> None:
     """Append all stories, and the moment that the data is of."""
-    for story in (archived, carried, left_behind, moved, dissolved, closed_cycle, tied, weighed):
+    for story in (archived, carried, left_behind, moved, dissolved, closed_cycle, tied, weighed, sent_again):
         story(log)
     log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)

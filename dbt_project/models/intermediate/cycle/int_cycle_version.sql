@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['cycle_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_cycle'), 'cycle_id', ['organisation_id', 'name', 'starts_on', 'ends_on']) }}
+{{ versions(ref('stg_cycle'), 'cycle') }}

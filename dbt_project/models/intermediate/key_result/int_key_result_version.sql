@@ -1,7 +1,3 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(
-    ref('stg_key_result'),
-    'key_result_id',
-    ['objective_id', 'title', 'unit', 'baseline', 'target', 'direction', 'weight', 'owner_user_id']
-) }}
+{{ versions(ref('stg_key_result'), 'key_result') }}

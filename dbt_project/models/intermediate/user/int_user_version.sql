@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['user_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_user'), 'user_id', ['name', 'email', 'team_id']) }}
+{{ versions(ref('stg_user'), 'user') }}

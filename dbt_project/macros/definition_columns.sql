@@ -1,0 +1,13 @@
+{#- What the definition of a noun says of it: one that says the same as the one before it changes nothing. -#}
+{% macro definition_columns(noun) -%}
+    {{ return({
+        'organisation': ['name'],
+        'team': ['organisation_id', 'name'],
+        'user': ['name', 'email', 'team_id'],
+        'cycle': ['organisation_id', 'name', 'starts_on', 'ends_on'],
+        'objective': ['team_id', 'cycle_id', 'title', 'parent_objective_id', 'owner_user_id'],
+        'key_result': [
+            'objective_id', 'title', 'unit', 'baseline', 'target', 'direction', 'weight', 'owner_user_id'
+        ],
+    }[noun]) }}
+{%- endmacro %}
