@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from expectations.deep import PLACES, judge_published, require_passed
+from expectations.deep import PLACES, TABLES, judge_published, require_passed
 from expectations.gate import Place, judge
-from expectations.rules import Suite
+from expectations.rules import Suite, sql_rules
 from expectations.snapshot import snapshot
 from expectations.suites import drift
 from lakehouse.errors import GateFailed, PermanentError
@@ -62,41 +62,39 @@ def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(publ
     assert "check_in_recomputed" in index
 
 
-@pytest.mark.parametrize(
-    ("rule", "role", "fault"),
-    [
-        ("value_is_the_source_s", "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
-        ("progress_is_that_of_its_definition", "dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
-        (
-            "final_score_is_that_of_the_closing_check_in",
-            "dsn_transform",
-            "UPDATE marts.mart_okr_scorecard SET final_score = 0.5",
-        ),
-        (
-            "scorecard_is_the_last_day",
-            "dsn_transform",
-            "UPDATE marts.mart_okr_scorecard SET progress_ratio = progress_ratio + 0.01",
-        ),
-        (
-            "nothing_beyond_the_watermark",
-            "dsn_loader",
-            "UPDATE raw.load_watermark SET next_offset = 1, updated_at = now()",
-        ),
-        (
-            "loaded_is_published",
-            "dsn_loader",
-            "UPDATE raw.load_watermark SET next_offset = next_offset + 5, updated_at = now() - interval '2 hours'",
-        ),
-        ("is_the_current_one", "dsn_transform", SHOWN_WITHOUT_BEING_CURRENT),
-        ("rows_are_those_published", "dsn_transform", "DELETE FROM marts.fct_check_in WHERE NOT is_final"),
-    ],
-)
-def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str, role: str, fault: str) -> None:
-    change(published, role, fault)
+FAULTS = {
+    "value_is_the_source_s": ("dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
+    "progress_is_that_of_its_definition": ("dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
+    "final_score_is_that_of_the_closing_check_in":
+        ("dsn_transform", "UPDATE marts.mart_okr_scorecard SET final_score = 0.5"),
+    "scorecard_is_the_last_day":
+        ("dsn_transform", "UPDATE marts.mart_okr_scorecard SET progress_ratio = progress_ratio + 0.01"),
+    "nothing_beyond_the_watermark":
+        ("dsn_loader", "UPDATE raw.load_watermark SET next_offset = 1, updated_at = now()"),
+    "loaded_is_published": (
+        "dsn_loader",
+        "UPDATE raw.load_watermark SET next_offset = next_offset + 5, updated_at = now() - interval '2 hours'",
+    ),
+    "is_the_current_one": ("dsn_transform", SHOWN_WITHOUT_BEING_CURRENT),
+    "rows_are_those_published": ("dsn_transform", "DELETE FROM marts.fct_check_in WHERE NOT is_final"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", FAULTS)
+def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str) -> None:
+    change(published, *FAULTS[rule])
     report = judge_published(published, "run")
-    assert rule in {broken.name for _, broken in report.broken()}, report.summary()
+    found = {broken.name: broken for _, broken in report.broken()}
+    assert rule in found, report.summary()
+    assert found[rule].error is None
+    assert found[rule].unexpected
     with pytest.raises(GateFailed, match="okr publication rollback"):
         require_passed(report)
+
+
+def test_every_rule_that_the_daily_look_adds_has_a_fault_planted_for_it() -> None:
+    added = [rule.name for noun, _, _ in TABLES for rule in sql_rules(noun) if not rule.advice]
+    assert sorted(added) == sorted(FAULTS)
 
 
 ONE_MORE_CHECK_IN = """

@@ -6,14 +6,13 @@ there for real is in test_landing_kills.)
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from itertools import count
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from confluent_kafka import TopicPartition
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -36,13 +35,13 @@ from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer
-from ingestion.reader import PartitionReader
 from ingestion.upkeep import upkeep
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
+from tests.ingestion.by_hand import GivenByHand, reader_by_hand
 
 Database = Callable[[], AbstractContextManager[Settings]]
 
@@ -58,15 +57,14 @@ class LandingWorker:
     """One worker, step by step: it reads batches and lands them later, in the order in which it read them."""
 
     def __init__(self, pipeline: Settings, log_id: str) -> None:
-        self.reader = PartitionReader(pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
+        self.reader, self.client = reader_by_hand(GivenByHand, pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
         self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, LANDING_GROUP)
         self.batches: list[Batch] = []
-        self.reader._stored_offsets = self._stored_offsets  # the partitions are given by hand: no group is joined
+        self.reader.start(self._where_the_lake_stands)
 
     def assign(self, partitions: set[int]) -> None:
         """Take these partitions; what was read before is still in hand, as with a worker that hung meanwhile."""
-        places = [TopicPartition(TOPIC, partition) for partition in sorted(partitions)]
-        self.reader._on_assign(self.reader._consumer, places)
+        self.client.give(TOPIC, partitions)
         self.reader.rewind()
 
     def read(self, rows: int) -> None:
@@ -82,10 +80,11 @@ class LandingWorker:
         rows = decode_batch(TOPIC, batch.sifted[TOPIC])
         if crash == "after decoding":
             raise CrashError
-        if crash == "with the files written":
-            self.table._try_commit = self._crash  # type: ignore[method-assign, assignment]
         try:
-            self.table.append(rows, spans)
+            with pytest.MonkeyPatch.context() as patch:
+                if crash == "with the files written":
+                    patch.setattr(DeltaTable, "create_write_transaction", self._crash)
+                self.table.append(rows, spans)
         except FencedError:
             self.batches.clear()
             self.reader.rewind()
@@ -98,12 +97,12 @@ class LandingWorker:
         """Let go of the connection."""
         self.reader.close()
 
-    def _crash(self, *_arguments: object) -> None:
+    def _crash(self, *_arguments: object, **_options: object) -> None:
         raise CrashError
 
-    def _stored_offsets(self, assigned: object) -> dict[tuple[str, int], int | None]:
+    def _where_the_lake_stands(self, assigned: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int | None]:
         self.table.refresh()
-        return {(topic, partition): self.table.next_offset(partition) for topic, partition in assigned}  # type: ignore[attr-defined]
+        return {(topic, partition): self.table.next_offset(partition) for topic, partition in assigned}
 
 
 class AnyOrder(RuleBasedStateMachine):

@@ -122,7 +122,7 @@ def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, ch
     half(merge)
     log.checkpoint(log.checkpoints()[-1]).unlink()
     log.last_checkpoint().unlink()
-    with pytest.raises(RetryableError):
+    with pytest.raises(RetryableError, match=f"commit {int(merge.stem)} is torn"):
         drain(landed, rows=50)
     (done,) = repair(landed)
     assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)

@@ -21,6 +21,7 @@ def coordinates(path: str) -> list[tuple[float, float]]:
 )
 def test_no_progress_leaves_the_drawing(progress: list[float]) -> None:
     spark = sparkline([(index / 500, value) for index, value in enumerate(progress)])
+    assert len(coordinates(spark.line)) == len(progress)
     for x, y in coordinates(spark.line):
         assert 0 <= x <= spark.width
         assert 0 <= y <= spark.height
@@ -28,6 +29,7 @@ def test_no_progress_leaves_the_drawing(progress: list[float]) -> None:
         [(START, value) for value in progress], starts_on=START, ends_on=END, today=date(2026, 2, 1),
         forecast=Forecast(0.0, 1.0),
     )  # fmt: skip
+    assert bool(coordinates(chart.line)) == bool(progress)
     for x, y in coordinates(chart.line):
         assert 0 <= x <= CHART_WIDTH
         assert 0 <= y <= CHART_HEIGHT

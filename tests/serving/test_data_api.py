@@ -1,6 +1,8 @@
 """The data API tells what the published marts say, and of which publication that is."""
 
+import re
 import time
+import uuid
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +16,7 @@ from psycopg.types.json import Jsonb
 from ingestion.events import EncodedEvent, decode
 from ingestion.state.realtime import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
+from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
@@ -158,10 +161,26 @@ def test_activity_is_counts_of_a_user_and_no_score(
 
 def test_no_answer_scores_a_person(api: Api) -> None:
     described = api.client.get("/openapi.json", headers=api.headers("app")).json()
-    activity = described["components"]["schemas"]["ActivityDay"]["properties"]
-    assert not [name for name in activity if "score" in name or "ratio" in name or "probability" in name]
-    per_person = [path for path in described["paths"] if "user" in path]
-    assert per_person == ["/v1/users/{user_id}/activity"]
+    per_person = {
+        path: operation["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+        for path, operation in described["paths"].items()
+        if re.search("user|owner|person|employee", path)
+    }
+    assert list(per_person) == ["/v1/users/{user_id}/activity"]
+    schemas = described["components"]["schemas"]
+    answer = schemas[per_person["/v1/users/{user_id}/activity"].rpartition("/")[2]]["properties"]
+    assert set(answer) == {"publication_id", "data_as_of", "user_id", "days"}
+    assert set(schemas["ActivityDay"]["properties"]) == {
+        "day", "page_view_count", "check_in_count", "key_result_count",
+    }  # fmt: skip
+    score = re.compile("score|probability|ratio|rank|rating|confident|forecast|achieved")
+    about_people = [
+        name for name, schema in schemas.items() if {"user_id", "owner_user_id"} & set(schema.get("properties", ()))
+    ]
+    assert "ActivityAnswer" in about_people
+    for name in about_people:
+        is_of_a_key_result = "key_result_id" in schemas[name]["properties"]
+        assert is_of_a_key_result or not [each for each in schemas[name]["properties"] if score.search(each)], name
 
 
 def test_system_health_tells_hosts_by_the_hour(api: Api, app_headers: dict[str, str]) -> None:
@@ -171,21 +190,28 @@ def test_system_health_tells_hosts_by_the_hour(api: Api, app_headers: dict[str, 
 
 
 def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_headers: dict[str, str]) -> None:
-    row = {
-        "event_type": "okr.page.viewed.v1", "event_id": "e", "occurred_at": datetime.now(UTC),
-        "data": msgspec.json.encode(PageViewed(user_id="looks", page="p")).decode(),
-    }  # fmt: skip
+    happened = {
+        "okr.page.viewed.v1": [PageViewed(user_id=user, page="p") for user in ("looks", "looks too")],
+        "okr.check_in.recorded.v1": [CheckInRecorded(check_in_id="c", key_result_id="k", value=1.0)] * 10,
+    }
+    rows = [
+        {"event_type": event_type, "event_id": uuid.uuid4().hex, "occurred_at": datetime.now(UTC),
+         "data": msgspec.json.encode(each).decode()}
+        for event_type, payloads in happened.items()
+        for each in payloads
+    ]  # fmt: skip
     with (
         closing(open_redis(api.settings.require("redis_url"))) as redis,
         connect(api.settings.require("dsn_loader")) as connection,
     ):
         figures = RealtimeFigures(redis, "test-group", StateStore(connection, "cluster", "test-group"))
         figures.write({})  # the first one makes everything anew
-        figures.note([row], progressed=False)
+        before = get(api, app_headers, "/v1/system-health")["live"]
+        figures.note(rows, progressed=False)
         figures.write({("topic", 0): 7})
     live = get(api, app_headers, "/v1/system-health")["live"]
-    assert live["active_users"]["value"] >= 1
-    assert live["check_ins_per_minute"]["value"] >= 0
+    assert live["active_users"]["value"] == before["active_users"]["value"] + 2
+    assert live["check_ins_per_minute"]["value"] == pytest.approx(before["check_ins_per_minute"]["value"] + 10 / 5)
     assert live["consumer_lag"]["test-group"]["value"] == 7
     assert live["progress_by_cycle"]["value"] == {}
     ages = [

@@ -81,6 +81,17 @@ def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterat
         yield figures
 
 
+def test_an_event_that_comes_late_makes_nobody_less_active(figures: RealtimeFigures, redis: Redis) -> None:
+    for minutes in (1, 40):
+        row = {
+            "event_type": "okr.page.viewed.v1", "event_id": f"e{minutes}", "data": '{"user_id":"looks","page":"p"}',
+            "occurred_at": datetime.now(UTC) - timedelta(minutes=minutes),
+        }  # fmt: skip
+        figures.note([row], progressed=False)
+        figures.write({(TOPIC, 0): 0})
+        assert read_figures(redis)["active_users"] == 2, f"of {minutes} minutes ago"
+
+
 def test_figures_heal_with_the_next_write_after_a_flush(figures: RealtimeFigures, redis: Redis) -> None:
     before = read_figures(redis)
     assert before["check_ins_per_minute"] == 10.0
