@@ -110,6 +110,33 @@ def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, noun: str, rul
     assert found[rule].unexpected
 
 
+WITHHELD = """
+INSERT INTO raw.okr_user_events
+SELECT DISTINCT ON (event_type)
+    kafka_partition, (SELECT max(kafka_offset) FROM raw.okr_user_events) + row_number() OVER (), logged_at,
+    gen_random_uuid(), event_type, source, subject, occurred_at, recorded_at, recorded_at_assumed,
+    data || jsonb_build_object(split_part(event_type, '.', 2) || '_id', 'withheld')
+FROM raw.okr_user_events WHERE event_type LIKE 'okr.%.defined.v1' OR event_type = 'okr.check_in.recorded.v1'
+"""
+
+
+def test_what_is_withheld_is_missed_in_no_mart(build: Settings) -> None:
+    with connect(build.require("dsn_loader")) as connection:
+        connection.execute(WITHHELD.encode())
+    nouns = {*DIMENSIONS, "check_in"}
+    suites = [suite for suite in marts.suites() if suite.noun in nouns]
+    place = Place(build.require("dsn_transform"), marts.BUILT)
+    missed = {rule.name for _, rule in judge("marts", "test", suites, place=place).broken()}
+    assert missed == {f"every_{noun}_arrived" for noun in nouns}, "so far they are not withheld"
+    plant(
+        build,
+        "INSERT INTO int_withheld_event SELECT event_id FROM raw.okr_user_events "
+        "WHERE 'withheld' = data ->> (split_part(event_type, '.', 2) || '_id')",
+    )
+    report = judge("marts", "test", suites, place=place)
+    assert report.passed, report.summary()
+
+
 def test_every_rule_has_a_fault_planted_for_it() -> None:
     assert {(suite.noun, rule.name) for suite in marts.suites() for rule in suite.rules} == set(FAULTS)
 

@@ -252,6 +252,7 @@ def test_a_past_cycle_is_shown_where_it_is_asked_for(ending: Api) -> None:
     assert "How this cycle ended" in past
     assert "1 Jul 2026 to 30 Sep 2026" in past
     assert "Likely to be missed" not in past
+    assert "1 Jul 2026 to 31 Dec 2026" in page(ending, "/?cycle=Q3&cycle=Q4")
 
 
 def test_a_check_in_of_what_is_over_says_that_it_should_be_closing(ending: Api) -> None:
