@@ -18,7 +18,7 @@ from psycopg.rows import class_row
 
 from lakehouse.errors import PermanentError
 from lakehouse.publishing import locks, views
-from lakehouse.publishing.carried import Basis, basis, carry, inputs, objects
+from lakehouse.publishing.carried import Basis, basis, carry, inputs, objects, withheld
 from lakehouse.publishing.outdated import drop_outdated
 from lakehouse.publishing.show import show
 from lakehouse.warehouse import connect, read_sql
@@ -64,7 +64,10 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
     with _publisher(dsn_transform) as connection:
         now = inputs(connection, project)
         build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": now}
-        found = basis(connection, _comment(connection), now)
+        before = _comment(connection)
+        found = basis(connection, before, now)
+        if found is not None:
+            build["withheld_before"] = before.get("withheld")
         _run(connection, "prepare_build", build=sql.Literal(json.dumps(build)))
     return found
 
@@ -75,12 +78,18 @@ def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]
         carry(connection, publication_id, rebuilt)
 
 
+def counts_other_events(dsn_transform: str) -> bool:
+    """Tell whether other events are withheld now than when the build before ended, so that any mart may differ."""
+    with _publisher(dsn_transform) as connection:
+        return _comment(connection).get("withheld_before") != withheld(connection)
+
+
 def finish_build(dsn_transform: str, run_id: str) -> None:
     """Record that every model of a build was built, so that the next build may begin with what it publishes."""
     with _publisher(dsn_transform) as connection:
         build = _comment(connection)
         _require_build_of(_build(connection), run_id)
-        text = json.dumps(build | {"objects": objects(connection)})
+        text = json.dumps(build | {"objects": objects(connection), "withheld": withheld(connection)})
         connection.execute(sql.SQL("COMMENT ON SCHEMA marts_build IS {}").format(sql.Literal(text)))
 
 

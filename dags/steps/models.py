@@ -16,7 +16,7 @@ from dags.steps.catalog import fingerprint
 from dags.steps.edge import report_rows, say, started_by_asset, step
 from dags.steps.parsed import PROJECT, manifest
 from dags.steps.rebuilt import rebuilt
-from lakehouse.publication import begin_with, finish_build, prepare_build
+from lakehouse.publication import begin_with, counts_other_events, finish_build, prepare_build
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import dbt_environment
 
@@ -50,6 +50,10 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         with only_build(dsn):
             self._selection = _begin(settings, build)
             super().execute(context, **kwargs)
+            if self._selection and counts_other_events(dsn):
+                say("The new events change which events count: everything is built.")
+                self._selection = _begin_with_nothing(settings, build)
+                super().execute(context, **kwargs)
             finish_build(dsn, build)
             _report(target / RESULTS)
         return build
@@ -88,11 +92,16 @@ def _begin(settings: Settings, build: str) -> list[str]:
     dsn, parsed = settings.require("dsn_transform"), manifest(settings)
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
     if basis is None or parsed is None or not started_by_asset():
-        return []
+        return []  # all
     names = rebuilt(parsed, basis.changed)
     begin_with(dsn, basis.publication_id, names)
     say(f"Of publication {basis.publication_id} what no new event changes is kept; {len(names)} models are built.")
     return ["--select", *names]
+
+
+def _begin_with_nothing(settings: Settings, build: str) -> list[str]:
+    prepare_build(settings.require("dsn_transform"), build, project=fingerprint(PROJECT))
+    return []
 
 
 def build() -> DbtBuild:

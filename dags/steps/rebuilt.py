@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# They read the whole log, but find something only where there are several organisations or an operator has decided:
-# then a build has no basis (lakehouse.publishing.carried).
-SAME_FOR_ONE_ORGANISATION = frozenset({"int_identity_conflict", "int_withheld_event"})
+# Every staging view leaves out the events that it names. It is made again each time and mostly says the same; where it
+# does not, everything is built (lakehouse.publication.counts_other_events).
+WITHHELD = "int_withheld_event"
 
 
 def rebuilt(manifest: "Manifest", changed: Collection[str]) -> list[str]:
     """Return the names of these models, without the views of the staging layer: they say the same of more events."""
     models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
     staging = {key for key, node in models.items() if node.fqn[1] == "staging"}
-    kept = {key for key, node in models.items() if node.name in SAME_FOR_ONE_ORGANISATION}
+    withheld = {key for key, node in models.items() if node.name == WITHHELD}
     read = {key for key in staging if any(f"'{event_type}'" in models[key].raw_code for event_type in changed)}
-    parents = {key: set(models[key].depends_on_nodes) for key in models.keys() - staging - kept}
+    parents = {key: set(models[key].depends_on_nodes) for key in models.keys() - staging}
     found = read | {key for key, of in parents.items() if any(parent.startswith("source.") for parent in of)}
-    while grown := {key for key, of in parents.items() if of & found} - found:
+    while grown := {key for key, of in parents.items() if of & (found - withheld)} - found:
         found |= grown
     return sorted(models[key].name for key in found - staging if not models[key].is_ephemeral)

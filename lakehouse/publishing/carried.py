@@ -28,7 +28,7 @@ class Basis:
 
 
 def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
-    """Return a hash of what a build depends on beside the log; None where no later build may take anything over."""
+    """Return a hash of what a build depends on beside the log; None where that is not known."""
     if project is None:
         return None
     row = connection.execute(read_sql("lakehouse.publishing", "build_inputs").encode(), {"project": project}).fetchone()
@@ -38,6 +38,12 @@ def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
 def objects(connection: "Connection[Any]") -> str:
     """Return a hash that tells whether anybody has built since."""
     row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
+    return str(row[0]) if row else ""
+
+
+def withheld(connection: "Connection[Any]") -> str:
+    """Return a hash of which events count for nothing, once a build has told them."""
+    row = connection.execute(read_sql("lakehouse.publishing", "withheld_events").encode()).fetchone()
     return str(row[0]) if row else ""
 
 

@@ -11,6 +11,7 @@ from dbt.contracts.graph.manifest import Manifest
 
 from dags.steps.rebuilt import rebuilt
 from lakehouse import publication
+from lakehouse.contracts.team import TeamDefined
 from lakehouse.publishing.carried import basis, inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -40,6 +41,10 @@ class Runs:
         if basis:
             publication.begin_with(self.dsn, basis.publication_id, names)
         self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))
+        if names and publication.counts_other_events(self.dsn):
+            names = []
+            publication.prepare_build(self.dsn, build, project=project)
+            self.dbt.run("build", "--exclude-resource-type=unit_test")
         publication.finish_build(self.dsn, build)
         return set(names)
 
@@ -103,17 +108,29 @@ def test_builds_on_builds_equal_one_from_nothing_row_by_row(runs: Any, new_log: 
     assert built_on == runs.publish()
 
 
+def test_an_event_that_changes_whether_others_count_makes_everything_be_built(runs: Any) -> None:
+    """Here a team is defined again, for another organisation."""
+    runs.log.organisation()
+    runs.log.key_result("kr")
+    runs.log.check_in("kr", 5.0, datetime(2026, 1, 5, tzinfo=UTC))
+    runs.run()
+    runs.publish()
+    runs.log.check_in("kr", 6.0, datetime(2026, 1, 6, tzinfo=UTC))
+    assert runs.run(), "an ordinary check-in changes what depends on it alone"
+    runs.publish()
+    runs.log.add(TeamDefined(team_id="team", organisation_id="another", name="Taken"), datetime(2026, 1, 7, tzinfo=UTC))
+    assert not runs.run(), "it is withheld, and so everything is built"
+    assert [row["rule"] for row in runs.dbt.rows("select rule from marts_build.fct_reviewed_event")]
+    built_on = runs.publish()
+    assert not runs.run(project="another project")
+    assert built_on == runs.publish()
+
+
 # What else a build depends on, and how it is undone.
 CHANGES = {
     "dsn_owner": (
         "INSERT INTO ops.event_review VALUES (gen_random_uuid(), 'manual', 'withhold', 'n', 'me', now())",
         "DELETE FROM ops.event_review",
-    ),
-    "dsn_loader": (
-        "INSERT INTO raw.okr_user_events SELECT 9, 0, logged_at, gen_random_uuid(), event_type, source, subject, "
-        'occurred_at, recorded_at, recorded_at_assumed, data || \'{"organisation_id": "other"}\' '
-        "FROM raw.okr_user_events WHERE event_type = 'okr.team.defined.v1'",
-        "DELETE FROM raw.okr_user_events WHERE kafka_partition = 9",
     ),
     "dsn_transform": (  # somebody builds by hand
         "ALTER TABLE intermediate.int_team RENAME TO old; CREATE TABLE intermediate.int_team AS TABLE intermediate.old",
