@@ -1,0 +1,59 @@
+"""The ledger's step of data_quality_dag: it passes on a lake that is whole, and says what is not."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dags.steps.quality import verify_lake
+from ingestion.events import EncodedEvent
+from ingestion.landing.consumer import land
+from ingestion.loading import load
+from ingestion.producer import EventProducer
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+
+pytestmark = pytest.mark.usefixtures("airflow_home")
+
+PUBLISHED = """
+INSERT INTO ops.publication (data_as_of, offsets, dbt_run_id, gate, rows, is_current)
+VALUES (now(), '{}', 'run', '{}', '{}', true)
+"""
+
+
+@pytest.fixture
+def loaded(
+    pipeline: Settings,
+    producer: EventProducer,
+    check_in: Callable[[int], EncodedEvent],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    """Ten events, landed and loaded, to which the step's own settings lead."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    for name in ("kafka_bootstrap", "lake_uri", "dsn_loader", "dsn_transform"):
+        monkeypatch.setenv(f"OKR_{name.upper()}", pipeline.require(name))
+    for number in range(10):
+        producer.send(check_in(number))
+    producer.flush()
+    land(pipeline, threading.Event(), drain=True)
+    load(pipeline)
+    return pipeline
+
+
+def test_a_whole_lake_passes_and_a_row_that_is_missing_ends_the_step(loaded: Settings) -> None:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match="Nothing is published yet"):
+        verify_lake()
+    with connect(loaded.require("dsn_transform")) as connection:
+        connection.execute(PUBLISHED)
+    verify_lake()
+    with connect(loaded.require("dsn_loader")) as connection:
+        connection.execute("DELETE FROM raw.okr_user_events WHERE subject = 'k3'")
+    with pytest.raises(AirflowFailException, match="lake-verify"):
+        verify_lake()
+    with connect(loaded.require("dsn_loader")) as connection:
+        kept = connection.execute("SELECT count(DISTINCT verified_at) FROM ops.ledger").fetchone()
+    assert kept == (2,), "each ledger is kept, the broken one too"
