@@ -185,15 +185,23 @@ class StateStore:
         was_more_than_one = roots and self._met().is_more_than_one
         changed = self._entities("keep_events", **_columns(rows, EVENT_FIELDS))
         met = self._met()
+        compared = changed
         if not met.is_more_than_one and not met.is_reviewed:
-            return Applied(self._project(changed), is_recounted=False)
+            compared = self._reused(changed)
+            if not compared:
+                return Applied(self._project(changed), is_recounted=False)
         changed += self._entities("apply_reviews")
         if roots and met.is_more_than_one and not was_more_than_one:
             changed += self._entities("roots")  # nothing was compared before
-        named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(changed).items()}
+        named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(compared).items()}
         withheld = self._withhold(named, is_more_than_one=met.is_more_than_one)
         progressed = self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
         return Applied(progressed, is_recounted=bool(withheld))
+
+    def _reused(self, changed: Sequence[Entity]) -> list[Entity]:
+        """Return the check-ins whose id stands for several key results: all that one organisation has to compare."""
+        ids = [entity_id for event_type, entity_id in changed if event_type == CHECK_IN]
+        return [(CHECK_IN, each) for each in self._subjects("reused_check_ins", ids=ids)] if ids else []
 
     def _withhold(self, named: Mapping[str, Sequence[str]], *, is_more_than_one: bool) -> list[Entity]:
         """Decide whether the events that these entities bear on count; return what that changes."""

@@ -1,5 +1,6 @@
 -- Decides of each event of these entities whether it counts, as intermediate.int_withheld_event does: an entity belongs to
--- the organisation that the first event in the log says; what would move it is withheld, unless an operator released it.
+-- the organisation that the first event in the log says, and a check-in to the key result; what would move it is withheld,
+-- unless an operator released it.
 -- Returned are the entities of which an event counts from now on, or no longer.
 WITH named AS (
     SELECT noun, id FROM unnest(%(nouns)s::text [], %(ids)s::text []) AS named (noun, id)
@@ -178,45 +179,12 @@ deed AS MATERIALIZED (
         )
 ),
 
--- One that its author may not make does not say what a check-in is of.
-check_in_claim AS MATERIALIZED (
-    SELECT
-        'check_in' AS noun,
-        event.entity_id,
-        event.event_id,
-        event.position,
-        held.organisation_ids,
-        deed.organisation_ids AS deed_organisation_ids
-    FROM named_event AS event
-    LEFT JOIN deed ON event.event_id = deed.event_id
-    LEFT JOIN held ON held.noun = 'key_result' AND event.data ->> 'key_result_id' = held.entity_id
-    WHERE event.noun = 'check_in'
-),
-
-check_in AS MATERIALIZED (
-    SELECT
-        noun,
-        entity_id,
-        app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
-            AS organisation_ids
-    FROM check_in_claim
-    WHERE
-        event_id NOT IN (SELECT event_id FROM withheld)
-        AND (
-            (NOT organisation_ids && deed_organisation_ids) IS NOT TRUE
-            OR event_id IN (SELECT event_id FROM released)
-        )
-    GROUP BY noun, entity_id
-),
-
 claim AS (
     SELECT noun, entity_id, event_id, organisation_ids FROM root_claim
     UNION ALL
     SELECT noun, entity_id, event_id, organisation_ids FROM objective_claim
     UNION ALL
     SELECT noun, entity_id, event_id, organisation_ids FROM held_claim
-    UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM check_in_claim
     UNION ALL
     SELECT noun, entity_id, event_id, organisation_ids FROM deed
     UNION ALL
@@ -232,8 +200,6 @@ fixed AS (
     SELECT * FROM objective
     UNION ALL
     SELECT * FROM held
-    UNION ALL
-    SELECT * FROM check_in
 ),
 
 reason AS (
@@ -241,7 +207,7 @@ reason AS (
         claim.event_id,
         format(
             '%%s %%s belongs to organisation %%s, this event says %%s.',
-            CASE claim.noun WHEN 'key_result' THEN 'key result' WHEN 'check_in' THEN 'check-in' ELSE claim.noun END,
+            CASE claim.noun WHEN 'key_result' THEN 'key result' ELSE claim.noun END,
             claim.entity_id, array_to_string(fixed.organisation_ids, ' or '),
             array_to_string(claim.organisation_ids, ' or ')
         ) AS reason
@@ -259,16 +225,56 @@ reason AS (
     WHERE NOT team_organisation_ids && cycle_organisation_ids
 ),
 
+misplaced AS MATERIALIZED (
+    SELECT event_id, reason
+    FROM reason
+    WHERE
+        %(is_more_than_one)s
+        AND event_id NOT IN (
+            SELECT event_id FROM ops.event_review WHERE rule = 'other_organisation' AND decision = 'release'
+        )
+),
+
+-- A check-in is of one key result, the one that the first event in the log says that counts.
+key_result_said AS MATERIALIZED (
+    SELECT
+        entity_id,
+        event_id,
+        position,
+        data ->> 'key_result_id' AS key_result_id,
+        event_id IN (
+            SELECT event_id FROM ops.event_review WHERE rule = 'other_key_result' AND decision = 'release'
+        ) AS is_released
+    FROM named_event
+    WHERE event_type = 'okr.check_in.recorded.v1'
+),
+
+key_result_of AS (
+    SELECT
+        entity_id,
+        app.organisations_of(ARRAY[key_result_id], is_released ORDER BY position) AS key_result_ids
+    FROM key_result_said
+    WHERE
+        event_id NOT IN (SELECT event_id FROM withheld)
+        AND event_id NOT IN (SELECT event_id FROM misplaced)
+    GROUP BY entity_id
+),
+
 found AS (
     SELECT event_id, string_agg(DISTINCT reason, ' ' ORDER BY reason) AS withheld_because
     FROM (
         SELECT event_id, reason
-        FROM reason
-        WHERE
-            %(is_more_than_one)s
-            AND event_id NOT IN (
-                SELECT event_id FROM ops.event_review WHERE rule = 'other_organisation' AND decision = 'release'
+        FROM misplaced
+        UNION ALL
+        SELECT
+            said.event_id,
+            format(
+                'check-in %%s is of key result %%s, this event says %%s.', said.entity_id,
+                array_to_string(key_result_of.key_result_ids, ' or '), said.key_result_id
             )
+        FROM key_result_said AS said
+        INNER JOIN key_result_of USING (entity_id)
+        WHERE said.key_result_id <> ALL(key_result_of.key_result_ids)
         UNION ALL
         SELECT event_id, 'An operator withheld it.'
         FROM ops.event_review

@@ -52,6 +52,6 @@ def assert_state_says_what_marts_say(loader: psycopg.Connection[Any], marts: Any
         tuple(row.values()) for row in marts.rows(check_ins.format("fct_check_in"))
     ]
     withheld = "SELECT event_id FROM app.event WHERE withheld_because IS NOT NULL ORDER BY 1"
-    assert loader.execute(withheld).fetchall() == [
-        tuple(row.values()) for row in marts.rows("select event_id from int_withheld_event order by 1")
-    ]
+    followed = "select event_id from int_withheld_event where event_id not in "
+    followed += "(select event_id from raw.okr_user_events where event_type = 'okr.comment.posted.v1') order by 1"
+    assert loader.execute(withheld).fetchall() == [tuple(row.values()) for row in marts.rows(followed)]

@@ -131,6 +131,28 @@ def test_what_an_operator_withholds_leaves_no_row_and_comes_back_when_it_is_rele
     assert state(loader) == before
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_check_in_id_is_of_the_key_result_that_used_it_first(
+    order: tuple[int, ...], batch: int, fresh_database: Settings, loader: Connection
+) -> None:
+    """Sources that number within a key result took their check-ins away from the key results before it."""
+    facts = [key_result(name="a"), key_result(name="b"), check_in(1, 40, of="a"), check_in(1, 70, of="b"),
+             check_in(1, 50, of="a")]  # fmt: skip
+    events = [placed(each, fact, each) for each, fact in enumerate(facts)]
+    position = 0
+    for start in range(0, len(order), batch):
+        position = apply(loader, [events[each] for each in order[start : start + batch]], position)
+    shown = "SELECT key_result_id, last_value FROM app.okrs ORDER BY 1"
+    assert loader.execute(shown).fetchall() == [("a", 50.0), ("b", None)]
+    assert loader.execute(WITHHELD).fetchall() == [("check-in c1 is of key result a, this event says b.",)]
+    # It was b's, after all: what an operator withholds says nothing of its id.
+    for event in (events[2], events[4]):
+        decide(fresh_database, event, "withhold")
+    apply(loader, next_event(position), position)
+    assert loader.execute(shown).fetchall() == [("a", None), ("b", 70.0)]
+
+
 def next_event(offset: int) -> list[Row]:
     """Return an event with which decisions are applied, and that changes nothing by itself."""
     return [placed(0, OrganisationDefined(organisation_id="g", name="G"), offset)]

@@ -173,13 +173,6 @@ def test_a_check_in_corrected_to_an_earlier_moment_leaves_nothing_where_it_was(
     ]
 
 
-def test_a_correction_that_names_another_key_result_moves_the_check_in(loader: Connection) -> None:
-    apply(loader, [placed(0, key_result(), 0), placed(0, key_result(name="other"), 1), placed(1, check_in(1, 40), 2)])
-    apply(loader, [placed(1, check_in(1, 40, of="other"), 3)], 3)
-    shown = "SELECT key_result_id, status, last_value FROM app.okrs ORDER BY key_result_id"
-    assert loader.execute(shown).fetchall() == [("kr", "not_started", None), ("other", "in_progress", 40.0)]
-
-
 def test_a_second_copy_of_an_event_is_no_correction_of_what_came_between(loader: Connection) -> None:
     first, correction = placed(1, check_in(1, 10), 1), placed(1, check_in(1, 20), 2)
     again = first | {"kafka_offset": 3, "logged_at": LOGGED + timedelta(seconds=3)}

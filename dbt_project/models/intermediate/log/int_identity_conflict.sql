@@ -1,6 +1,6 @@
-{{ config(indexes=[{'columns': ['event_id'], 'unique': true}]) }}
+{{ config(indexes=[{'columns': ['event_id', 'rule'], 'unique': true}]) }}
 
--- Where there is one organisation, nothing can belong to another: then no event is read.
+-- Where there is one organisation, nothing can belong to another: then no event is compared.
 with met as (
     select count(distinct data ->> 'organisation_id') > 1 as is_more_than_one
     from {{ source('raw', 'okr_user_events') }}
@@ -11,7 +11,9 @@ review as (
     select
         event_id,
         bool_or(decision = 'withhold') as is_withheld,
-        bool_or(decision = 'release') as is_released
+        bool_or(decision = 'release') as is_released,
+        bool_or(decision = 'release' and rule = 'other_organisation') as is_organisation_released,
+        bool_or(decision = 'release' and rule = 'other_key_result') as is_key_result_released
     from {{ source('ops', 'event_review') }}
     group by event_id
 ),
@@ -120,21 +122,6 @@ deed as (
         )
 ),
 
--- One that its author may not make does not say what a check-in is of.
-check_in_claim as (
-    select
-        event.*,
-        event.check_in_id as entity_id,
-        key_result.organisation_ids,
-        deed.organisation_ids as deed_organisation_ids
-    from event
-    left join key_result on event.key_result_id = key_result.entity_id
-    left join deed on event.event_id = deed.event_id
-    where event.event_type = 'okr.check_in.recorded.v1'
-),
-
-check_in as ({{ organisations_of('check_in_claim', 'not claim.organisation_ids && claim.deed_organisation_ids') }}),
-
 claim as (
     select event_id, 'team' as noun, entity_id, organisation_ids from team_claim
     union all
@@ -145,8 +132,6 @@ claim as (
     select event_id, 'key result', entity_id, organisation_ids from key_result_claim
     union all
     select event_id, 'user', entity_id, organisation_ids from user_claim
-    union all
-    select event_id, 'check-in', entity_id, organisation_ids from check_in_claim
     union all
     select event.event_id, 'team', event.subject, team.organisation_ids
     from event
@@ -173,11 +158,9 @@ fixed as (
     select 'key result', * from key_result
     union all
     select 'user', * from user_
-    union all
-    select 'check-in', * from check_in
 ),
 
-conflict as (
+organisation_conflict as (
     select
         claim.event_id,
         format(
@@ -196,11 +179,75 @@ conflict as (
         )
     from objective_claim
     where not team_organisation_ids && cycle_organisation_ids
+),
+
+-- An id of a check-in or a comment is of one key result, the one that the first event in the log says; one that does not
+-- count says nothing of its id. Sources that number within a key result use an id again and again.
+reused as (
+    select event_type, data ->> 'check_in_id' as id
+    from {{ source('raw', 'okr_user_events') }}
+    where event_type = 'okr.check_in.recorded.v1'
+    group by event_type, data ->> 'check_in_id'
+    having min(data ->> 'key_result_id') <> max(data ->> 'key_result_id')
+    union all
+    select event_type, data ->> 'comment_id'
+    from {{ source('raw', 'okr_user_events') }}
+    where event_type = 'okr.comment.posted.v1'
+    group by event_type, data ->> 'comment_id'
+    having min(data ->> 'key_result_id') <> max(data ->> 'key_result_id')
+),
+
+said as (
+    select distinct on (logged.event_id)
+        logged.event_id,
+        reused.event_type,
+        reused.id,
+        logged.data ->> 'key_result_id' as key_result_id,
+        logged.logged_at,
+        logged.kafka_partition,
+        logged.kafka_offset,
+        coalesce(review.is_withheld, false)
+        or coalesce(not review.is_organisation_released, true)
+        and logged.event_id in (select event_id from organisation_conflict) as is_withheld,
+        coalesce(review.is_key_result_released, false) as is_released
+    from reused
+    inner join {{ source('raw', 'okr_user_events') }} as logged
+        on reused.event_type = logged.event_type
+        and reused.id = coalesce(logged.data ->> 'check_in_id', logged.data ->> 'comment_id')
+    left join review on logged.event_id = review.event_id
+    order by logged.event_id, {{ log_order('', 'logged') }}
+),
+
+owner as (
+    select event_type, id, array_agg(distinct key_result_id order by key_result_id) as key_result_ids
+    from (
+        select *, row_number() over (partition by event_type, id order by {{ log_order() }}) as place
+        from said
+        where not is_withheld
+    ) as ordered
+    where place = 1 or is_released
+    group by event_type, id
+),
+
+conflict as (
+    select event_id, 'other_organisation' as rule, reason from organisation_conflict
+    union all
+    select
+        said.event_id,
+        'other_key_result',
+        format(
+            '%s %s is of key result %s, this event says %s.',
+            case said.event_type when 'okr.check_in.recorded.v1' then 'check-in' else 'comment' end, said.id,
+            array_to_string(owner.key_result_ids, ' or '), said.key_result_id
+        )
+    from said
+    inner join owner using (event_type, id)
+    where said.key_result_id <> all(owner.key_result_ids)
 )
 
 select
-    event.event_id,
-    string_agg(distinct conflict.reason, ' ' order by conflict.reason) as reason
+    event_id,
+    rule,
+    string_agg(distinct reason, ' ' order by reason) as reason
 from conflict
-inner join event using (event_id)
-group by event.event_id
+group by event_id, rule

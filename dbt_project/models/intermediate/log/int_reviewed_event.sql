@@ -37,7 +37,7 @@ early as (
 ),
 
 found as (
-    select event_id, 'other_organisation' as rule, reason, true as is_identity from {{ ref('int_identity_conflict') }}
+    select event_id, rule, reason, true as is_identity from {{ ref('int_identity_conflict') }}
     union all
     select *, false from implausible
     union all
