@@ -1,5 +1,6 @@
 """Events to bytes and back: the one place where a message is judged against its contract."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,6 +21,8 @@ MAX_VALUE_BYTES = 1_000_000  # the broker's own default limit of a message is 1,
 CLOCK_TOLERANCE = timedelta(minutes=10)  # a source's clock may run ahead of the broker's by this much
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+_FINER_THAN_MICROSECONDS = re.compile(r"(?<=[.,]\d{6})\d+")
+_MAY_BE_FINER = re.compile(rb"\d[.,]\d{7}|\\u")  # a digit may be written as an escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +133,27 @@ def extensions_of(value: bytes) -> str | None:
 
 def _decode_envelope(value: bytes) -> Envelope:
     try:
-        return _envelope_decoder().decode(value)
+        envelope = _envelope_decoder().decode(value)
+        return _cut_to_microseconds(envelope, value) if _MAY_BE_FINER.search(value) else envelope
     except msgspec.ValidationError as error:
         raise ContractViolation("bad_envelope", f"Not the envelope of an event: {error}.") from error
     except RecursionError as error:
         raise ContractViolation("too_deep", "JSON is nested too deeply.") from error
     except msgspec.DecodeError as error:
         raise ContractViolation("not_json", f"Expected JSON: {error}.") from error
+
+
+def _cut_to_microseconds(envelope: Envelope, value: bytes) -> Envelope:
+    """Cut off what is finer: msgspec rounds, which moves a time over the edge of its day or cycle."""
+    members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
+    times = {name: members[name] for name in ("time", "recordedtime") if name in members}
+    texts = {name: msgspec.json.decode(raw) for name, raw in times.items()}
+    cut = {
+        name: msgspec.convert(_FINER_THAN_MICROSECONDS.sub("", text), datetime)
+        for name, text in texts.items()
+        if isinstance(text, str)
+    }
+    return msgspec.structs.replace(envelope, **cut)
 
 
 def _decode_payload(contract: Contract, envelope: Envelope) -> Any:

@@ -34,7 +34,8 @@ ScaleName = Annotated[
 def produce_files(
     folder: Annotated[Path, typer.Argument(help="Holds key_results.csv and check_ins.csv.")],
     check: Annotated[
-        bool, typer.Option("--check", help="Read the files and list what is wrong; send nothing.")
+        bool,
+        typer.Option("--check", help="Read the files and list what is wrong; send nothing. Fails where sending would."),
     ] = False,
     accept_rejects: Annotated[
         bool, typer.Option("--accept-rejects", help="Send what can be used, however many rows were rejected.")
@@ -46,7 +47,13 @@ def produce_files(
     Where more than 10 % of a file's rows are rejected, or a quote, a decimal comma or an encoding makes doubtful what
     was read, nothing is sent: a terminal is asked, anything else needs --accept-rejects.
     """
-    from ingestion.sources.okr_files.importer import ImportReport, check_usable, deliver, read_folder
+    from ingestion.sources.okr_files.importer import (
+        ImportReport,
+        check_usable,
+        check_would_be_sent,
+        deliver,
+        read_folder,
+    )
 
     settings = load_settings()
     if not check:
@@ -57,6 +64,7 @@ def produce_files(
     if check or not history.key_results or obstacle:
         _print(report.as_json(), report.as_lines(), as_json=as_json)
     if check:
+        check_would_be_sent(report, obstacle)
         return
     check_usable(report)
     if obstacle and not (_is_terminal() and not as_json and typer.confirm(f"{obstacle}. Send the rest?")):

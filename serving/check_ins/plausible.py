@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lakehouse.figures import Measure, percent
+from serving.check_ins.outcome import Effect, Sent, effect_on_outcome
 from serving.published import Row
 
 LOWEST_PROGRESS, HIGHEST_PROGRESS = -1.0, 2.0
@@ -17,14 +18,14 @@ class Warned:
     detail: str
 
 
-def warnings(value: float, *, is_final: bool, known: Row | None, key_result_id: str) -> list[Warned]:
+def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[Warned]:
     """Return what the caller should look at again; `known` is the key result as far as it is known."""
     if known is None:
         told = (
             f"No key result {key_result_id!r} is known. The check-in shows in the marts once one is defined by that id."
         )
         return [Warned("unknown_key_result", told)]
-    return [*_of_value(value, known), *_of_state(known, is_final=is_final)]
+    return [*_of_value(value, known), *_of_state(value, sent, known)]
 
 
 def _of_value(value: float, known: Row) -> Iterator[Warned]:
@@ -40,17 +41,39 @@ def _of_value(value: float, known: Row) -> Iterator[Warned]:
     yield Warned("implausible_value", f"{told}. It counts as it is; PUT /v1/check-ins/{{check_in_id}} corrects it.")
 
 
-def _of_state(known: Row, *, is_final: bool) -> Iterator[Warned]:
-    match known.get("status"):
+def _of_state(value: float, sent: Sent, known: Row) -> Iterator[Warned]:
+    status = known.get("status")
+    if status is None:  # not published yet
+        return
+    effect = None if status == "archived" else effect_on_outcome(sent, known)
+    if effect is not None:
+        yield Warned(effect.value, _of_outcome(effect, value, known))
+        return
+    match status:
         case "archived":
             yield Warned("archived", "The key result is archived: it counts nowhere, whatever its value is.")
-        case "achieved" | "missed":
-            told = f"The key result was closed on {known['final_at']:%Y-%m-%d}: its outcome stays what it was"
-            yield Warned("closed", f"{told}, unless its closing check-in is corrected.")
-        case "awaiting_close" if not is_final:
+        case "awaiting_close" if not sent.is_final:
             told = f"Its cycle ended on {known['cycle_end']}: what is missing is a closing check-in"
             yield Warned("cycle_is_over", f'{told} ("is_final": true).')
         case "not_started":
             yield Warned("cycle_has_not_begun", f"Its cycle starts on {known['cycle_start']}.")
         case _:
             return
+
+
+def _of_outcome(effect: Effect, value: float, known: Row) -> str:
+    shown = Measure(known["baseline"], known["target"]).value(value)
+    this = f"{shown} {known['unit']}".rstrip()
+    if effect is Effect.CLOSES:
+        return f"Its cycle was closed on {known['cycle_closed_at']:%Y-%m-%d}: this check-in closes it, with {this}."
+    closed = f"The key result was closed on {known['final_at']:%Y-%m-%d}"
+    match effect:
+        case Effect.BECOMES_THIS:
+            return f"{closed}. This check-in counts as a closing one: its outcome is then {this}."
+        case Effect.BECOMES_OTHER:
+            return f"{closed}. Its outcome is then what the check-in of {known['other_at']:%Y-%m-%d} says."
+        case Effect.REOPENS:
+            return f"{closed} by this check-in, which then closes it no longer: it is open again."
+        case _:
+            told = f'{closed}: its outcome stays what it was. A check-in with "is_final": true closes it anew'
+            return f"{told}; PUT /v1/check-ins/{{check_in_id}} corrects its closing check-in."

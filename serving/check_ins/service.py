@@ -15,10 +15,12 @@ from lakehouse.errors import RetryableError
 from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from serving.auth.identity import Identity
+from serving.check_ins.outcome import Sent
 from serving.check_ins.plausible import warnings
 from serving.check_ins.store import Requested, Requests
 from serving.errors import Conflict, Difference, NotFound, NotKept, UnknownName
 from serving.outbox import Outbox
+from serving.published import Row
 
 ATTEMPTS = 3
 
@@ -116,10 +118,8 @@ class CheckIns:
             if before is not None and (key is not None or before.content == asdict(content)):
                 _check_same(before, check_in_id, owner, content)
                 return self._repeat(before, identity)
-            known = self._requests.key_result(owner)
-            told = warnings(content.value, is_final=content.is_final, known=known, key_result_id=owner)
-            asked = _new(check_in_id, owner, content, [asdict(each) for each in told])
-            asked = replace(asked, occurred_at=original["occurred_at"])
+            asked = replace(_new(check_in_id, owner, content), occurred_at=original["occurred_at"])
+            asked = _warned(asked, content, self._requests.key_result(owner, check_in_id))
             written = self._requests.insert("correct", {"username": identity.username, "idempotency_key": key}, asked)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
@@ -128,7 +128,8 @@ class CheckIns:
     def _asked(
         self, key_result_id: str, content: Content, check_in_id: str | None, *, allow_unknown: bool
     ) -> Requested:
-        known = self._requests.key_result(key_result_id)
+        asked = _new(check_in_id, key_result_id, content)
+        known = self._requests.key_result(key_result_id, asked.check_in_id)
         if known is None and not allow_unknown:
             raise UnknownName(
                 f"No key result {key_result_id!r} is known, neither to the current publication nor to the state that "
@@ -136,8 +137,7 @@ class CheckIns:
                 pointer="#/key_result_id",
                 nearby=self._requests.nearby(key_result_id),
             )
-        told = warnings(content.value, is_final=content.is_final, known=known, key_result_id=key_result_id)
-        return _new(check_in_id, key_result_id, content, [asdict(each) for each in told])
+        return _warned(asked, content, known)
 
     def _repeat(self, before: Requested, identity: Identity) -> Accepted:
         """Give the first answer again; send the event again only where it may never have been kept."""
@@ -171,7 +171,7 @@ class CheckIns:
             self._log.warning("a kept check-in is not noted as kept", request_id=request_id, error=str(error))
 
 
-def _new(check_in_id: str | None, key_result_id: str, content: Content, told: list[dict[str, str]]) -> Requested:
+def _new(check_in_id: str | None, key_result_id: str, content: Content) -> Requested:
     event_id = uuid7()
     return Requested(
         request_id=None,
@@ -180,10 +180,16 @@ def _new(check_in_id: str | None, key_result_id: str, content: Content, told: li
         content=asdict(content),
         event_id=event_id,
         occurred_at=datetime.now(UTC),
-        warnings=told,
+        warnings=[],
         is_kept=False,
         is_in_log=False,
     )
+
+
+def _warned(asked: Requested, content: Content, known: Row | None) -> Requested:
+    sent = Sent(asked.check_in_id, asked.occurred_at, content.is_final)
+    told = warnings(content.value, sent, known=known, key_result_id=asked.key_result_id)
+    return replace(asked, warnings=[asdict(each) for each in told])
 
 
 def _accepted(asked: Requested, *, is_in_log: bool, is_repeat: bool) -> Accepted:

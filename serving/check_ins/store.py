@@ -56,7 +56,8 @@ class Requests:
     def corrected(self, username: str, idempotency_key: str | None, check_in_id: str) -> Requested | None:
         """Return what was corrected under an idempotency key, or without one what a check-in was last set to here.
 
-        None, too, where the log has something newer, for then the same words are a new correction.
+        None, too, where the log has something newer, for then the same words are a new correction. A request whose own
+        event the state consumer has not read yet is the newest: what the log says of the check-in is from before it.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
@@ -66,8 +67,9 @@ class Requests:
         if not rows:
             return None
         found = _requested(rows[0])
-        is_newest = not logged or _from_log(logged[0]).content == found.content
-        return found if idempotency_key is not None or is_newest else None
+        if idempotency_key is not None or not logged or _from_log(logged[0]).content == found.content:
+            return found
+        return None if self.is_in_log(found) else found
 
     def original(self, check_in_id: str) -> Row | None:
         """Return key_result_id and occurred_at of a check-in as it was first recorded; None for an unknown one."""
@@ -110,15 +112,20 @@ class Requests:
         with self._warehouse.connection() as connection:
             return bool(Reader(connection).rows(PACKAGE, "is_in_log", values))
 
-    def key_result(self, key_result_id: str) -> Row | None:
-        """Return a key result by its newest definition, with what was published of it; None for an unknown one."""
-        wanted = {"key_result_id": key_result_id}
+    def key_result(self, key_result_id: str, check_in_id: str) -> Row | None:
+        """Return a key result, with what was published of it in the cycle of a check-in; None for an unknown one.
+
+        Where that is its current cycle, unit, baseline and target are of its newest definition.
+        """
+        wanted = {"key_result_id": key_result_id, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
             defined = Reader(connection).rows(PACKAGE, "defined", wanted)
         try:
             published = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published", wanted)).value
         except NotPublished:
             published = []
+        if published and not published[0]["is_current_cycle"]:
+            return published[0]
         return {**(published[0] if published else {}), **(defined[0] if defined else {})} or None
 
     def nearby(self, key_result_id: str) -> list[str]:

@@ -69,7 +69,7 @@ def built(dbt: Any, log: Any) -> dict[str, Any]:
     log.key_result("KR-1")
     events = {
         "ours": log.check_in("KR-1", 40.0, start + timedelta(days=10), check_in_id="ours"),
-        "implausible": log.check_in("KR-1", 20_000.0, start + timedelta(days=11)),
+        "implausible": log.check_in("KR-1", -1e15, start + timedelta(days=11)),
         "orphan": log.check_in("KR-9", 1.0, start + timedelta(days=12)),
         "early": log.check_in("KR-1", 1.0, midnight(1971, 1, 1)),
         "last": log.check_in("KR-1", 50.0, start + timedelta(days=60)),
@@ -95,7 +95,7 @@ WITHHELD = {
 }
 OF_ONE_KEY_RESULT = ("same check-in", "same comment")
 FLAGGED = {
-    "implausible": ("implausible_progress", "is 200.0 times the gain that key result KR-1 aims at."),
+    "implausible": ("implausible_progress", "of -1000000000000000 is -10000000000000 times the gain that key result KR-1 aims at."),
     "orphan": ("unknown_key_result", "is of key result KR-9, which was never defined."),
     "early": ("implausible_year", "is of 1971."),
 }

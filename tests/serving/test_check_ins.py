@@ -37,6 +37,24 @@ def test_a_correction_replaces_what_was_said_at_its_own_moment(api: Api, app_hea
     assert back["event_id"] not in {event_id for event_id, _, _ in told}, "changed back is a change"
 
 
+def test_a_correction_repeated_before_the_log_has_caught_up_is_one(api: Api, app_headers: dict[str, str]) -> None:
+    check_in_id = word()
+    accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 3.0, "check_in_id": check_in_id}))
+    read_state(api.settings)
+    first = accepted(put(api, app_headers, check_in_id, {"value": 4.0}))
+    again = put(api, app_headers, check_in_id, {"value": 4.0})
+    assert accepted(again) == first
+    assert again.headers["idempotent-replayed"] == "true"
+    other = CheckInRecorded(check_in_id=check_in_id, key_result_id="rtl", value=5.0)
+    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+        producer.send(encode(other, at=datetime.fromisoformat(first["occurred_at"]), source="file"))
+    read_state(api.settings)
+    changed_back = accepted(put(api, app_headers, check_in_id, {"value": 4.0}))
+    assert changed_back["event_id"] != first["event_id"], "the log had something newer"
+    told = [payload.value for _, _, payload in events_of(api.settings, check_in_id)]
+    assert told == [3.0, 4.0, 5.0, 4.0]
+
+
 def test_a_correction_under_a_key_is_repeated_safely_even_after_another(api: Api, app_headers: dict[str, str]) -> None:
     check_in_id, key = word(), word()
     accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 1.0, "check_in_id": check_in_id}, key))
@@ -118,11 +136,13 @@ def test_a_key_result_that_is_defined_but_not_published_yet_is_known(api: Api, a
     assert "-45 is -450% of the way from the baseline 0 to the target 10 eur" in told["detail"]
 
 
-def test_a_check_in_of_what_is_closed_says_that_it_changes_no_outcome(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_check_in_of_what_is_closed_says_what_it_does_to_the_outcome(api: Api, app_headers: dict[str, str]) -> None:
     found = api.client.get("/v1/key-results?status=achieved&status=missed&limit=1", headers=app_headers).json()
     (closed,) = found["key_results"]
     body = {"key_result_id": closed["key_result_id"], "value": closed["final_value"]}
     assert "closed" in [each["code"] for each in accepted(post(api, app_headers, body))["warnings"]]
+    again = accepted(post(api, app_headers, {**body, "is_final": True}))
+    assert "closes_again" in [each["code"] for each in again["warnings"]]
 
 
 @pytest.mark.parametrize(

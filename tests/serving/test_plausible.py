@@ -5,17 +5,20 @@ from typing import Any
 
 import pytest
 
+from serving.check_ins.outcome import Sent
 from serving.check_ins.plausible import warnings
 from serving.nearby import nearby
 
 KNOWN: dict[str, Any] = {
     "baseline": 100.0, "target": 80.0, "unit": "days", "status": "on_track", "cycle_start": date(2026, 10, 1),
-    "cycle_end": date(2026, 12, 31), "final_at": None,
+    "cycle_end": date(2026, 12, 31), "final_at": None, "cycle_closed_at": None, "archived_at": None,
+    "deciding_id": "a", "other_id": "a", "other_at": datetime(2026, 10, 30, tzinfo=UTC), "is_other_closing": True,
 }  # fmt: skip
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 
 def codes(value: float, *, is_final: bool = False, **known: Any) -> list[str]:
-    found = warnings(value, is_final=is_final, known={**KNOWN, **known}, key_result_id="k")
+    found = warnings(value, Sent("n", NOW, is_final), known={**KNOWN, **known}, key_result_id="k")
     return [each.code for each in found]
 
 
@@ -32,7 +35,7 @@ def test_a_falling_metric_is_surprising_on_both_sides(value: float, expected: li
     [
         ("awaiting_close", False, ["cycle_is_over"]), ("awaiting_close", True, []),
         ("not_started", False, ["cycle_has_not_begun"]), ("archived", False, ["archived"]),
-        ("achieved", False, ["closed"]), ("missed", True, ["closed"]), ("no_cycle", False, []),
+        ("achieved", False, ["closed"]), ("missed", True, ["closes_again"]), ("no_cycle", False, []),
     ],
 )  # fmt: skip
 def test_the_state_of_the_key_result_is_told(status: str, is_final: bool, expected: list[str]) -> None:
@@ -42,7 +45,7 @@ def test_the_state_of_the_key_result_is_told(status: str, is_final: bool, expect
 
 def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -> None:
     defined = {"baseline": 0.0, "target": 10.0, "unit": ""}
-    (told,) = warnings(-45.0, is_final=False, known=defined, key_result_id="k")
+    (told,) = warnings(-45.0, Sent("n", NOW, is_final=False), known=defined, key_result_id="k")
     assert told.detail.startswith("-45 is -450% of the way from the baseline 0 to the target 10. It counts as it is")
 
 

@@ -2,9 +2,7 @@
 
 import math
 import re
-from datetime import UTC, date, datetime, time, timedelta
-
-import msgspec
+from datetime import UTC, date, datetime, time
 
 from lakehouse.contracts.text import fault_of_id, fault_of_name, normalised_id, normalised_name
 from lakehouse.errors import ContractViolation
@@ -15,7 +13,6 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[\d.' \u00a0\u202f\u2019]*,\d+", re.ASCII)
 _MINUS = "\u2212"  # what Numbers and many banks write; it means nothing else
-_FRACTION = re.compile(r"(?<=:\d\d[.,])\d{7,}", re.ASCII)
 LARGEST = 1e15  # as in the contract of a value
 LONGEST_ID = 128  # as in the contract of an id
 _SHOWN = 80
@@ -138,15 +135,6 @@ def _date_of(text: str) -> date:
 
 
 def _moment_of(text: str) -> datetime:
-    """Read a time. More than microseconds are rounded as in a message: there, too, msgspec reads them."""
+    """Read a time. More than microseconds are cut off, as in a message: no time is moved over the edge of its cycle."""
     text = text[:-1] + "Z" if text.endswith("z") else text  # RFC 3339 allows both
-    found = _FRACTION.search(text)
-    if not found:
-        return datetime.fromisoformat(text)
-    moment = datetime.fromisoformat(text[: found.start() - 1] + text[found.end() :])
-    return moment.replace(microsecond=0) + _rounded(found[0])
-
-
-def _rounded(digits: str) -> timedelta:
-    whole = msgspec.convert(f"2000-01-01T00:00:00.{digits}Z", datetime)
-    return whole - datetime(2000, 1, 1, tzinfo=UTC)
+    return datetime.fromisoformat(text)

@@ -70,7 +70,7 @@ class History:
         """
         key_result_id, at, row = check_in_of(cells)
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
-        self._check_check_in(key_result_id, at, row, now)
+        self._check_check_in(key_result_id, at, row, cells["checked_in_at"], now)
         self.check_ins[key_result.key_result_id, at] = row  # that text is held already, once
         if row.is_final:
             place = key_result.key_result_id, key_result.cycle_start
@@ -124,20 +124,24 @@ class History:
             if each.cycle_start <= at.date() <= each.cycle_end + late:
                 return each
         expected = " or ".join(f"{each.cycle_start} to {each.cycle_end + late}" for each in rows)
-        message = f"Expected a day of its cycle in UTC ({expected}), found {cell!r}, which is {at:%Y-%m-%dT%H:%M:%SZ}."
+        message = f"Expected a day of its cycle in UTC ({expected}), found {cell!r}, which is {_utc(at)}."
         raise ContractViolation("outside_cycle", message)
 
-    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, now: datetime) -> None:
+    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str, now: datetime) -> None:
         if at > now:
-            raise ContractViolation("time_in_future", f"The check-in is of {at.isoformat()}, which is yet to come.")
+            message = f"The check-in is of {cell!r}, which is {_utc(at)} and yet to come."
+            raise ContractViolation("time_in_future", message)
         told = self.check_ins.get((key_result_id, at))
         if told is not None:
             reason = "duplicate_check_in" if told == row else "conflicting_check_in"
-            message = (
-                f"A check-in of {at.isoformat()} stands in an earlier row, which is used (value {plain(told.value)})."
-            )
+            message = f"A check-in of {_utc(at)} stands in an earlier row, which is used (value {plain(told.value)})."
             raise ContractViolation(reason, message)
         encode_fact(check_in_data(self.key_result_named(key_result_id), at, row), at)
+
+
+def _utc(at: datetime) -> str:
+    """Return a moment of UTC as RFC 3339 writes it; strftime would leave out zeros of a year."""
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _check_both(row: KeyResultRow, other: KeyResultRow) -> None:

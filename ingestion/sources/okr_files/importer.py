@@ -131,6 +131,19 @@ def check_usable(report: ImportReport) -> None:
         )
 
 
+def check_would_be_sent(report: ImportReport, obstacle: str | None) -> None:
+    """Check that sending would not stop.
+
+    Raises:
+        PermanentError: it would, for the same reason.
+    """
+    check_usable(report)
+    if obstacle:
+        raise PermanentError(
+            f"{obstacle}. Sending would stop here: correct the files, or send what can be used: --accept-rejects."
+        )
+
+
 def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter[str]]:
     """Send a history, or where that cannot be done now keep all of it in the spool; returns events sent and spooled.
 

@@ -15,6 +15,7 @@ from lakehouse.contracts.text import strip
 
 DECIMAL_COMMA = re.compile(r"[+-]?(\d*),(\d+)", re.ASCII)
 _SUSPICIOUS_LINES = 2
+_SHOWN = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class Table:
         self._noted: Counter[str] = Counter()
         self._first_header_again = 0
         self._long_cells: list[str] = []
+        self._doubtful = ""
 
     def __enter__(self) -> "Table":
         return self
@@ -68,6 +70,8 @@ class Table:
             notes.append(
                 f"{self._noted['header']} repeated header rows skipped, the first in line {self._first_header_again}"
             )
+        if self._doubtful:
+            notes.append(self._doubtful)
         return notes + self._long_cells[:5]
 
     def __iter__(self) -> Iterator[Row | Rejection]:
@@ -129,17 +133,20 @@ class Table:
 
     def _has_decimal_commas(self) -> bool:
         """Say whether all numbers of the file that have a comma are surely decimal, and none has a point."""
-        is_sure = False
+        is_sure, pointed = False, ""
         with Lines(self._path) as lines:
             header = read_header(self._path, lines, self._format)
             places = [header.columns.index(column) for column in self._format.numbers]
             for record in Records(lines, header.delimiter, len(header.columns)):
                 for place in places:
                     number = strip(record.cells[place]) if place < len(record.cells) else ""
-                    if "." in number:
-                        return False
+                    if "." in number and not pointed:
+                        pointed = f"{header.columns[place]} in line {record.line} is {number[:_SHOWN]!r}"
                     is_sure = is_sure or _is_surely_decimal(number)
-        return is_sure
+                if is_sure and pointed:
+                    self._doubtful = f"{pointed}, with a point: so it cannot be known what the file's commas mean"
+                    return False
+        return is_sure and not pointed
 
     def _with_points(self, row: dict[str, str]) -> dict[str, str]:
         for column in self._format.numbers:

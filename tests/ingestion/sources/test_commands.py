@@ -230,4 +230,13 @@ def test_a_quote_that_is_never_closed_stops_an_import_however_few_rows_it_costs(
         file.write('\nkr-1,2026-01-20T10:00:00Z,1,,"open\n')
     with pytest.raises(OkrError, match="unclosed_quote"):
         _run("produce", "files", str(folder))
-    assert "unclosed_quote" in _run("produce", "files", str(folder), "--check")
+    with pytest.raises(OkrError, match=r"unclosed_quote.*Sending would stop"):
+        _run("produce", "files", str(folder), "--check")
+    _run("produce", "files", str(folder), "--check", "--accept-rejects")
+
+
+@pytest.mark.parametrize("used", [0, 3])
+def test_a_check_fails_where_sending_would(environment: Path, used: int) -> None:
+    folder = _folder_with_rejects(environment / "out", rejected=59, used=used)
+    with pytest.raises(OkrError, match=r"Sending would stop|nothing to import"):
+        _run("produce", "files", str(folder), "--check")

@@ -6,8 +6,8 @@ with implausible as (
         version.event_id,
         'implausible_progress' as rule,
         format(
-            'check-in %s of %s is %s times the gain that key result %s aims at.', version.check_in_id, check_in.value,
-            round(check_in.progress_ratio::numeric, 1), version.key_result_id
+            'check-in %s of %s is %s times the gain that key result %s aims at.', version.check_in_id,
+            trim_scale(check_in.value::numeric), round(check_in.progress_ratio::numeric), version.key_result_id
         ) as reason
     from {{ ref('int_check_in') }} as check_in
     inner join {{ ref('int_check_in_version') }} as version

@@ -86,9 +86,10 @@ def test_check_ins_of_a_rejected_key_result_say_that_its_row_was_rejected(read: 
 
 def test_a_check_in_of_tomorrow_in_an_open_cycle_is_rejected(read: Read) -> None:
     row = KR.format("1", "2").replace("2026-Q1,2026-01-01,2026-03-31", "2026-Q4,2026-10-01,2026-12-31")
-    reading = read(more_key_results=row, more_check_ins="kr-9,2026-11-25T10:00:00Z,3,,\n")
+    reading = read(more_key_results=row, more_check_ins="kr-9,2026-11-25T10:00:00-02:00,3,,\n")
 
     assert reading.reasons == [("check_ins.csv", 5, "time_in_future")]
+    assert "of '2026-11-25T10:00:00-02:00', which is 2026-11-25T12:00:00Z" in reading.rejected[0].message
 
 
 def test_a_final_value_up_to_fourteen_days_after_the_cycle_closes_its_key_result(read: Read) -> None:

@@ -46,6 +46,15 @@ def test_a_comma_that_may_separate_thousands_is_never_guessed_at(read: Read, val
     assert repr(value) in reading.rejected[0].message
 
 
+def test_the_cell_that_makes_decimal_commas_doubtful_is_named(read: Read) -> None:
+    """One 1.234,5 beside numbers with plain decimal commas: each of those was refused, and none was the reason."""
+    rows = "kr-1;2026-01-08;18,5;0,7;\nkr-1;2026-01-09;1.234,5;0,7;\n"
+    reading = read(check_ins=HEADER.replace(",", ";") + rows)
+
+    told = "value in line 3 is '1.234,5', with a point: so it cannot be known what the file's commas mean"
+    assert told in reading.history.notes["check_ins.csv"]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_an_encoding_that_a_byte_order_mark_names_is_read(read: Read, encoding: str) -> None:
     text = CHECK_INS.replace("slow start", "café, naïve".replace(",", ""))

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import pytest
+
+from ingestion.events import decode, encode
+from lakehouse.contracts.check_in import CheckInRecorded
 
 Read = Callable[..., Any]
 KR = "{},acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,1,2\n"
@@ -94,8 +96,23 @@ def test_a_moment_beyond_its_cycle_in_utc_is_told_with_the_cell_as_it_stands(rea
 def test_fractions_of_a_second_are_the_moment_that_a_message_would_have(read: Read, digits: str) -> None:
     text = f"2026-01-20T10:00:00.{digits}Z"
     reading = read(more_check_ins=f"kr-1,{text},7,,\n")
+    (found,) = [at for name, at in reading.history.check_ins if at.day == 20]
 
-    assert max(at for name, at in reading.history.check_ins if at.day == 20) == msgspec.convert(text, datetime)
+    assert found == datetime.fromisoformat(f"2026-01-20T10:00:00.{digits[:6]}Z")
+    data = CheckInRecorded(check_in_id="c", key_result_id="kr-1", value=7.0)
+    sent = encode(data, at=datetime(2026, 1, 20, 10, tzinfo=UTC), source="test")
+    message = sent.value.replace(b"2026-01-20T10:00:00Z", text.encode())
+    assert decode(sent.topic, message).envelope.time == found
+
+
+def test_a_moment_finer_than_microseconds_stays_in_its_cycle(read: Read) -> None:
+    """It was rounded up to the first moment of the next one."""
+    assert read(more_check_ins="kr-1,2026-03-31T23:59:59.9999999Z,7,,\n").reasons == []
+
+
+def test_a_moment_of_a_year_of_few_digits_is_told_whole(read: Read) -> None:
+    reading = read(more_check_ins="kr-1,0001-01-01,7,,\n")
+    assert "found '0001-01-01', which is 0001-01-01T00:00:00Z" in reading.rejected[0].message
 
 
 @pytest.mark.parametrize("written", ["2026-01-01 00:00:00", "2026-01-01T00:00", "20260101"])
