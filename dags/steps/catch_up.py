@@ -1,4 +1,4 @@
-"""What has landed or is loaded and yet is not published, and no run is about to: the announcement of it was lost.
+"""What has landed, is loaded or was decided and yet is not published, and no run is about to: nothing announced it.
 
 Airflow forgets asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones where one
 run at a time is allowed (#56050); a run may load and then fail. So what is, is compared with what should be.
@@ -17,27 +17,34 @@ TRY_AGAIN_AFTER = timedelta(minutes=10)  # a run that failed fails again unless 
 
 @step
 def start_what_was_missed() -> int:
-    """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
+    """Let the task's outlet start okr_etl_dag; return how many landed rows and decisions are not published.
 
     Raises:
         AirflowSkipException: nothing is missing, a run is on its way, okr_etl_dag is paused, or publishing is held.
     """
+    from lakehouse import pause
     from lakehouse.publication_hold import holds
 
     settings = load_settings()
-    rows = unpublished_rows(settings)
-    if not rows:
+    dsn = settings.require("dsn_transform")
+    rows, decisions = unpublished_rows(settings), unpublished_decisions(settings)
+    waiting = " and ".join(
+        [f"{rows} landed rows"] * bool(rows) + [f"{decisions} decisions on events"] * bool(decisions)
+    )
+    is_on_hold = bool(waiting) and is_paused(ETL)
+    pause.record(dsn, ETL, waiting if is_on_hold else None)
+    if not waiting:
         skip("All that has landed is published.")
+    if is_on_hold:
+        skip(f"{waiting} wait: okr_etl_dag is paused. It is started within a minute of its resumption.")
     if unfinished_runs(ETL):
         skip("A run of okr_etl_dag is on its way.")
-    if is_paused(ETL):
-        skip(f"{rows} landed rows wait: okr_etl_dag is paused. It is started within a minute of its resumption.")
-    for hold in holds(settings.require("dsn_transform")):
+    for hold in holds(dsn):
         if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
             skip(f"Not started. {hold}")
-    report_rows(rows)
-    say(f"{rows} landed rows are not published and no run is on its way: okr_etl_dag is started.")
-    return rows
+    report_rows(rows + decisions)
+    say(f"{waiting} are not published and no run is on its way: okr_etl_dag is started.")
+    return rows + decisions
 
 
 def unpublished_rows(settings: Settings) -> int:
@@ -51,14 +58,28 @@ def unpublished_rows(settings: Settings) -> int:
     return rows_beyond(settings, TOPIC, _published_offsets(settings))
 
 
+def unpublished_decisions(settings: Settings) -> int:
+    """Return how many decisions on single events (`okr quarantine`) the current publication does not follow.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    from lakehouse.quarantine import pending_decisions
+
+    return len(pending_decisions(settings.require("dsn_transform")))
+
+
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
     """Tell whether the current publication covers the user events up to the offsets that a gate has looked at.
+
+    It follows all decisions on single events, too.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     published = _published_offsets(settings)
-    return all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
+    is_covered = all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
+    return is_covered and not unpublished_decisions(settings)
 
 
 def _published_offsets(settings: Settings) -> dict[int, int]:

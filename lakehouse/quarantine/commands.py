@@ -26,7 +26,8 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
     from lakehouse import quarantine
     from lakehouse.settings import load_settings
 
-    events = quarantine.reviewed_events(load_settings().require("dsn_serving"), withheld_only=withheld, limit=limit)
+    dsn = load_settings().require("dsn_serving")
+    events = quarantine.reviewed_events(dsn, withheld_only=withheld, limit=limit)
     for event in events:
         if as_json:
             typer.echo(json.dumps(asdict(event), default=str))
@@ -34,7 +35,10 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
             state = "withheld" if event.is_withheld else "counts"
             decided = f"\t{event.decision}" if event.decision else ""
             typer.echo(f"{event.event_id}\t{state}\t{event.rule}\t{event.reason}{decided}")
-    if not events and not as_json:
+    pending = [] if as_json else quarantine.pending_decisions(dsn)
+    for each in pending:
+        typer.echo(f"{each.event_id}\tpending\t{each.rule}\t{each.decision}: not published yet")
+    if not events and not pending and not as_json:
         typer.echo("No event is withheld." if withheld else "No event was found by a rule.")
 
 
@@ -56,10 +60,9 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
 
     settings = load_settings()
     quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
-    started_by = f"new events start one, and so do you at {settings.airflow_url}" if settings.airflow_url else ""
     typer.echo(
-        f"{decision}: {len(set(ids))} events. The next run of okr_etl_dag publishes it"
-        f"{f' ({started_by})' if started_by else ''}; state tables follow with the next event."
+        f"{decision}: {len(set(ids))} events. A run of okr_etl_dag starts within a minute and publishes it; state "
+        "tables follow with the next event."
     )
 
 

@@ -47,6 +47,25 @@ def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) 
         raise _nothing_published() from None
 
 
+@dataclass(frozen=True)
+class PendingDecision:
+    """A decision that the current publication does not follow yet."""
+
+    event_id: str
+    rule: str
+    decision: Decision
+
+
+def pending_decisions(dsn: str) -> list[PendingDecision]:
+    """Return the decisions that the current publication does not follow yet, the oldest first; none before one."""
+    try:
+        with connect(dsn, application="okr-quarantine") as connection:
+            cursor = connection.cursor(row_factory=class_row(PendingDecision))
+            return cursor.execute(read_sql(PACKAGE, "pending")).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return []
+
+
 def withheld_count(dsn: str) -> tuple[int, int]:
     """Return how many events of the last publication are withheld, and how many are flagged and count; 0 before one."""
     try:

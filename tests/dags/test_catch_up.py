@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 
 from dags.steps import etl
-from dags.steps.catch_up import start_what_was_missed, unpublished_rows
+from dags.steps.catch_up import is_published, start_what_was_missed, unpublished_rows
 from lakehouse import step_failure
 from lakehouse.lake import landing_schema, table_uri
+from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
@@ -114,8 +115,34 @@ def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resum
     for _ in range(2):
         with pytest.raises(AirflowSkipException, match="3 landed rows wait: okr_etl_dag is paused"):
             start_what_was_missed()
+    dsn = settings.require("dsn_serving")
+    assert [hold.because for hold in holds(dsn)] == ["okr_etl_dag is paused, and 3 landed rows wait for it"]
     runs(0)
     assert start_what_was_missed() == 3
+    assert holds(dsn) == [], "the pause is over"
+
+
+def test_a_decision_on_an_event_starts_a_run_until_a_publication_follows_it(
+    settings: Settings, runs: Callable[..., None]
+) -> None:
+    """`okr quarantine withhold` published nothing until the next event came."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    land(settings, range(1))
+    publish(settings, p0=1)
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute("CREATE TABLE marts.fct_reviewed_event (event_id uuid, rule text, decision text)")
+        connection.execute(
+            "INSERT INTO ops.event_review (event_id, rule, decision, decided_by) "
+            "VALUES ('00000000-0000-0000-0000-000000000001', 'manual', 'withhold', 'ada')"
+        )
+    assert not is_published(settings, {TOPIC: {0: 1}})
+    assert start_what_was_missed() == 1
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute("INSERT INTO marts.fct_reviewed_event SELECT event_id, rule, decision FROM ops.event_review")
+    assert is_published(settings, {TOPIC: {0: 1}})
+    with pytest.raises(AirflowSkipException, match="All that has landed is published"):
+        start_what_was_missed()
 
 
 def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_operator(

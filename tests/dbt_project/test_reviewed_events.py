@@ -95,7 +95,10 @@ WITHHELD = {
 }
 OF_ONE_KEY_RESULT = ("same check-in", "same comment")
 FLAGGED = {
-    "implausible": ("implausible_progress", "of -1000000000000000 is -10000000000000 times the gain that key result KR-1 aims at."),
+    "implausible": (
+        "implausible_progress",
+        "-1000000000000000 is -10000000000000 times the gain that key result KR-1 aims at.",
+    ),
     "orphan": ("unknown_key_result", "is of key result KR-9, which was never defined."),
     "early": ("implausible_year", "is of 1971."),
 }

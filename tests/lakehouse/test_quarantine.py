@@ -105,7 +105,10 @@ def test_the_command_lists_and_decides(warehouse: Settings, monkeypatch: pytest.
     assert runner.invoke(app, ["list", "--withheld"]).stdout == "No event is withheld.\n"
     assert json.loads(runner.invoke(app, ["list", "--json"]).stdout)["rule"] == "implausible_progress"
     decided = runner.invoke(app, ["withhold", str(FLAGGED), "--note", "wrong unit"])
-    assert decided.stdout.startswith("withhold: 1 events. The next run of okr_etl_dag publishes it")
+    assert decided.stdout.startswith("withhold: 1 events. A run of okr_etl_dag starts within a minute")
     assert decided.stdout.endswith("state tables follow with the next event.\n")
     assert kept(warehouse)[0][2:4] == ("withhold", "wrong unit")
+    assert (
+        f"{FLAGGED}\tpending\timplausible_progress\twithhold: not published yet" in runner.invoke(app, ["list"]).stdout
+    )
     assert runner.invoke(app, ["release", "no-uuid"]).exit_code == 2
