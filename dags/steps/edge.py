@@ -44,7 +44,8 @@ def started_by_asset() -> bool:
     """Tell whether landed events started the run, not the clock or a person."""
     from airflow.sdk import get_current_context
 
-    return str(get_current_context()["dag_run"].run_type) == "asset_triggered"
+    # Airflow's type is an enum of strings: it equals its value, but str() of it is "DagRunType.ASSET_TRIGGERED".
+    return bool(get_current_context()["dag_run"].run_type == "asset_triggered")
 
 
 def try_number() -> int:

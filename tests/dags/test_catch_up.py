@@ -172,9 +172,10 @@ def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next
 ) -> None:
     """Marts of a part are out of date before they are built, and delay those of the whole."""
     import airflow.sdk
+    from airflow.sdk.api.datamodels._generated import DagRunType
     from airflow.sdk.exceptions import AirflowSkipException
 
-    run = SimpleNamespace(run_type="asset_triggered")
+    run = SimpleNamespace(run_type=DagRunType.ASSET_TRIGGERED)
     ti = SimpleNamespace(xcom_push=lambda **_: None)
     monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: {"ti": ti, "dag_run": run})
     monkeypatch.setenv("OKR_DSN_LOADER", settings.require("dsn_loader"))
@@ -186,5 +187,5 @@ def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next
     with pytest.raises(AirflowSkipException, match="10 rows have landed meanwhile: a back-fill"):
         etl.load({TOPIC: {"0": 490}})
     assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
-    run.run_type = "manual"
+    run.run_type = DagRunType.MANUAL
     assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication

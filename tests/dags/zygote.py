@@ -165,7 +165,10 @@ def _context(order: dict[str, Any], name: str) -> dict[str, Any]:
         get_dag=lambda _dag_id: SimpleNamespace(is_paused=False),
     )  # fmt: skip
     params = {"accept_raw_batch": False, "accept_marts_build": False} | order.get("params", {})
-    run = SimpleNamespace(run_type=order.get("run_type", "asset_triggered"))
+    # Its own enum: what compares it as text must find it (str() of it is no value).
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    run = SimpleNamespace(run_type=DagRunType(order.get("run_type", "asset_triggered")))
     return {"ti": ti, "run_id": order["run_id"], "params": params, "dag_run": run, "task_instance": ti}
 
 
