@@ -10,15 +10,18 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dags.steps import parsed
+from dags.steps import etl, parsed
 from dags.steps.catalog import fingerprint, is_current
 from dags.steps.champion import champion_version
 from dags.steps.edge import step
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
+from lakehouse.publication import current
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
 from ml.registry import CHAMPION, MODEL_NAME
 from ml.registry_store import client
+from tests.lakehouse.marts import build, load_one_event
+from tests.publications import passed
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
@@ -124,6 +127,21 @@ def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_no
     with answering(status, body) as url:
         assert champion_version(Settings(mlflow_url=url)) == expected
     assert champion_version(Settings(mlflow_url=url)) == "store"
+
+
+def test_a_step_that_publishes_twice_gives_the_same_publication_with_the_champion_s_version(
+    fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
+    load_one_event(fresh_database)
+    build(fresh_database, 1)
+    with answering(200, {"model_version": {"version": "7"}}) as url:
+        monkeypatch.setenv("OKR_MLFLOW_URL", url)
+        assert [etl.publish(passed("run-1")) for _ in range(2)] == [1, 1]
+    published = current(fresh_database.require("dsn_transform"))
+    assert published is not None
+    assert (published.publication_id, published.model_version) == (1, "7")
 
 
 def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: Path) -> None:
