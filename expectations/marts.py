@@ -50,11 +50,13 @@ def judge_build(settings: Settings, run_id: str, *, accepted: bool = False) -> G
 
     Raises:
         RetryableError: the warehouse cannot be reached.
-        PermanentError: nothing is built: the newest build is published, or none was ever made.
+        PermanentError: nothing is built (the newest build is published, or none was ever made), or not all of it yet.
     """
     dsn = settings.require("dsn_transform")
     require_build(dsn)
     report = judge(GATE, run_id, suites(), place=Place(dsn, BUILT), accepted=accepted)
+    if any(rule.error for suite in report.suites for rule in suite.rules):
+        require_build(dsn)  # a run may have begun to build meanwhile
     record(dsn, report)
     return report
 
@@ -63,11 +65,19 @@ def require_build(dsn: str) -> None:
     """Ask for something to judge; tables that are not there are no broken rules.
 
     Raises:
-        PermanentError: nothing is built: the newest build is published, or none was ever made.
+        PermanentError: nothing is built (the newest build is published, or none was ever made), or not all of it yet.
     """
+    wanted = {"tables": [table for _, table, _ in TABLES], "schemas": list(BUILT)}
     with connect(dsn, application="okr-gate") as connection:
-        if connection.execute(read_sql("expectations", "built_tables")).fetchone():
-            return
+        is_begun = connection.execute(read_sql("expectations", "built_tables")).fetchone()
+        missing = connection.execute(read_sql("expectations", "missing_tables"), wanted).fetchall()
+    if is_begun and not missing:
+        return
+    if is_begun:
+        raise PermanentError(
+            f"A run is building the marts now, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are not "
+            f"there, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
+        )
     published = current(dsn)
     where = f"the newest one is publication {published.publication_id}" if published else "nothing was built yet"
     raise PermanentError(

@@ -105,8 +105,10 @@ def score(value: float | None) -> str:
 
 
 def tenth(value: float) -> str:
-    """Return a count that is only expected, to a tenth."""
-    return _text(_rounded(_exact(value), 1))
+    """Return a count that is only expected, to a tenth; it reads as a whole number only where it is one."""
+    whole = float(round(value))
+    counted = whole if abs(value - whole) <= TOLERANCE else value  # as floats ten times 0.1 is less than 1
+    return _ordered(_exact(counted), [Mark.at(whole)], 1, 4)
 
 
 def plain(value: float) -> str:

@@ -170,7 +170,10 @@ def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
     place, *path = (str(part) for part in item["loc"])
     escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
     pointer = "#/" + "/".join(escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
-    return {"pointer": pointer, "detail": item["msg"], "got": _shown(item.get("input"))}
+    detail = str(item["msg"])
+    if isinstance(item.get("input"), str):  # pydantic counts a text that is checked further in items
+        detail = detail.replace(" items after validation", " characters").replace(" item after", " character after")
+    return {"pointer": pointer, "detail": detail, "got": _shown(item.get("input"))}
 
 
 def _shown(value: object) -> str:

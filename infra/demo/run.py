@@ -201,7 +201,7 @@ def _live(story: Story, settings: Settings, app: App, key_results: list[str], st
         step.say(f"{len(posted)} posted")
     for check_in, at in posted.items():
         story.latencies_s.append(warehouse.wait_for_check_in(settings, check_in, 180, story.log) - at)
-        step.say(f"{len(story.latencies_s)} of {len(posted)} seen, the last after {story.latencies_s[-1]:.0f} s")
+        step.say(f"{len(story.latencies_s)} of {len(posted)} seen, {max(story.latencies_s):.0f} s at most")
 
 
 def _check_arrived(story: Story, settings: Settings, step: Step, limit_s: float) -> None:

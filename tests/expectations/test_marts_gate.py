@@ -167,11 +167,23 @@ def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build:
 def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
-        connection.execute("CREATE TABLE marts_build.something ()")
+        for _, table, _ in marts.TABLES:
+            connection.execute(f"CREATE TABLE marts_build.{table} ()")
     report = marts.judge_build(fresh_database, "run-3")
     assert not report.passed
     assert report.checked_rows == 0
     assert "could not be judged" in report.summary()
+
+
+def test_a_build_that_a_run_is_making_is_waited_for(fresh_database: Settings) -> None:
+    """The gate by hand said of each table that is not there yet that its rules could not be judged."""
+    with connect(fresh_database.require("dsn_transform")) as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
+        connection.execute("CREATE TABLE marts_build.dim_user ()")
+    with pytest.raises(PermanentError, match=r"A run is building the marts now.*dim_cycle.*Wait for the run"):
+        marts.judge_build(fresh_database, "manual-1")
+    with connect(fresh_database.require("dsn_serving")) as connection:
+        assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
 
 def test_the_first_seconds_of_a_back_fill_are_incomplete_not_wrong(fresh_database: Settings, tmp_path: Path) -> None:

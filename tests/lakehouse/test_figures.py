@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lakehouse.contracts.fields import SMALLEST_GAIN
-from lakehouse.figures import ACHIEVED_SCORE, TOLERANCE, Measure, chance, percent, plain, score
+from lakehouse.figures import ACHIEVED_SCORE, TOLERANCE, Measure, chance, percent, plain, score, tenth
 
 VALUES = st.floats(-1e15, 1e15) | st.floats(-1e-6, 1e-6) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e15, 99.999])
 SHARES = st.floats(-20, 20) | st.floats(0, 1) | st.floats(-1e15, 1e15)
@@ -144,3 +144,15 @@ def test_a_score_just_below_the_threshold_does_not_read_as_achieved() -> None:
     assert [score(value) for value in (0.8, 0.6996, 0.69999, 0.7, 0.70001, None)] == [
         "0.80", "0.6996", "<0.70", "0.70", ">0.70", "-",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0.97, "0.97"), (0.5, "0.5"), (1.0, "1"), (2.96, "2.96"), (3.14, "3.1"), (0.99999, "<1"), (0.0, "0"),
+        (sum([0.1] * 10), "1"),
+    ],
+)  # fmt: skip
+def test_an_expected_count_reads_as_a_whole_number_only_where_it_is_one(count: float, text: str) -> None:
+    """A team with one key result and a chance of 97% read "expected achieved 1 / 1"."""
+    assert tenth(count) == text

@@ -163,6 +163,7 @@ def test_a_check_in_that_breaks_its_contract_is_refused(
     answer = api.client.post("/v1/check-ins", json=body, headers=app_headers)
     assert answer.status_code == 422, answer.text
     assert next(iter(change)) in answer.json()["detail"]
+    assert " items" not in answer.json()["detail"], "a text has characters"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e400"])

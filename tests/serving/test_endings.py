@@ -57,7 +57,11 @@ def story() -> list[EncodedEvent]:
     begun = on(6, 1)
     cycles = [
         CycleDefined(cycle_id=f"c-{name}", organisation_id="g", name=name, starts_on=first, ends_on=last)
-        for name, first, last in (("Q3", Q3, Q4 - timedelta(days=1)), ("Q4", Q4, date(2026, 12, 31)))
+        for name, first, last in (
+            ("Q3", Q3, Q4 - timedelta(days=1)),
+            ("Q4", Q4, date(2026, 12, 31)),
+            ("Q1", date(2027, 1, 1), date(2027, 3, 31)),
+        )
     ]
     teams = [TeamDefined(team_id=team_id, organisation_id="g", name="Payments") for team_id in ("t-1", "t-2")]
     silent = TeamDefined(team_id="t-3", organisation_id="g", name="Silent")
@@ -87,6 +91,8 @@ def story() -> list[EncodedEvent]:
         objective("o-4", "t-2", "c-Q4", on(6, 2)),
         key_result("second", "o-4", on(6, 3)),
         check_in("second", AS_OF - timedelta(days=3), 10.0),
+        objective("o-next", "t-3", "c-Q1", on(6, 2)),
+        key_result("next", "o-next", on(6, 3)),
     ]
 
 
@@ -120,7 +126,7 @@ def page(api: Api, path: str = "/") -> str:
 def test_each_key_result_is_listed_once_and_per_cycle_where_cycles_are_asked_for(ending: Api) -> None:
     assert set(listed(ending)) == {
         ("carried", "Q4"), ("close", "Q4"), ("over", "Q3"), ("second", "Q4"), ("silent", "Q4"),
-        ("unclosed", "Q4"),
+        ("unclosed", "Q4"), ("next", "Q1"),
     }  # fmt: skip
     in_q3 = listed(ending, "?cycle=Q3")
     assert {name for name, _ in in_q3} == {"carried", "over", "unclosed"}
@@ -195,6 +201,14 @@ def test_what_was_carried_over_unclosed_is_counted_and_listed_in_the_cycle_that_
     assert 'href="/key-results/over"' in home
     there = page(ending, "/key-results/unclosed?cycle=c-Q3")
     assert "carried over without a closing check-in" in there
+
+
+def test_a_cycle_that_is_still_to_begin_is_shown_as_such_and_lists_no_other_cycle(ending: Api) -> None:
+    ahead = page(ending, "/?cycle=Q1")
+    assert "A cycle that is still to begin" in ahead
+    assert "Over, not closed yet" not in ahead
+    assert "mean final score" not in ahead
+    assert "Over, not closed yet" in page(ending, "/?cycle=Q3")
 
 
 def test_the_counts_of_a_team_add_up_to_its_key_results(ending: Api) -> None:

@@ -1,10 +1,11 @@
--- Grain: a key result in a cycle that is over and in which nobody has closed it, of all cycles, as mart_team_scorecard
--- counts them: with those carried over since. Those that wait longest first.
+-- Grain: a key result in a cycle that is over and in which nobody has closed it, of the cycles asked for, else of all
+-- cycles, as mart_team_scorecard counts them: with those carried over since. Those that wait longest first.
 SELECT key_result_id, title, unit, baseline, target, team_id, team_name, team_label, cycle_id, cycle_name, cycle_end,
        latest_value, latest_check_in_at, progress_ratio, status, is_current_cycle,
        count(*) OVER () AS awaiting_close_count
 FROM marts.mart_okr_scorecard
 WHERE status = 'awaiting_close'
+  AND (%(cycles)s::text[] IS NULL OR cycle_id = ANY(%(cycles)s) OR cycle_name = ANY(%(cycles)s))
   AND (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
 ORDER BY cycle_end, team_label, key_result_id
 LIMIT %(limit)s
