@@ -116,7 +116,7 @@ def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resum
         with pytest.raises(AirflowSkipException, match="3 landed rows wait: okr_etl_dag is paused"):
             start_what_was_missed()
     dsn = settings.require("dsn_serving")
-    assert [hold.because for hold in holds(dsn)] == ["okr_etl_dag is paused, and 3 landed rows wait for it"]
+    assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]
     runs(0)
     assert start_what_was_missed() == 3
     assert holds(dsn) == [], "the pause is over"

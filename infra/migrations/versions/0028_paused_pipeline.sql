@@ -106,7 +106,7 @@ WHERE age = 1
 UNION ALL
 SELECT
     paused_since, 'paused', NULL, NULL, '{}', pipeline, NULL, 0, seen_at,
-    format('%s is paused, and %s wait for it', pipeline, waiting)
+    format('the DAG %s is paused, and %s wait for it', pipeline, waiting)
 FROM ops.pipeline_pause;
 
 COMMENT ON COLUMN ops.publication_hold.kind IS 'gate: a quality gate refused a run. rollback: an operator rolled back. step: another step of okr_etl_dag failed. paused: okr_etl_dag is paused.';
