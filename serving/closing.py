@@ -14,7 +14,7 @@ def missing_to_close(row: Row) -> str | None:
 
     `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at; and
     is_current_cycle, unless it is the current one. A check-in of now closes a key result in the cycle where it is now;
-    in a cycle that it has left, only a check-in of that time does.
+    in a cycle that it has left, a check-in of that time does, and the first closing one soon after its end (ADR 19).
     """
     if row["status"] != "awaiting_close":
         return None
@@ -24,14 +24,15 @@ def missing_to_close(row: Row) -> str | None:
         over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
         if row["latest_value"] is None:
             return f"{over}; nobody has ever checked in."
-        over += ". To close it there"
+        over += ". To close it there, check in with its final value within 31 days of that end, or"
         how = 'correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})'
     elif row["latest_value"] is None:
         return f"{over}, {how}; nobody has ever checked in."
     measure = Measure(row["baseline"], row["target"])
     latest, target = measure.value(row["latest_value"]), measure.defined(row["target"])
     unit = f" {row['unit']}" if row["unit"] else ""
-    return f"{over}, {how}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
+    joined = f"{over} {how}" if over.endswith(" or") else f"{over}, {how}"
+    return f"{joined}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
 
 
 def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:

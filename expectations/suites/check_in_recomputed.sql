@@ -8,10 +8,14 @@ CROSS JOIN LATERAL (SELECT (e.data ->> 'value')::float8 AS value) AS r
 WHERE e.data ->> 'check_in_id' IS DISTINCT FROM c.check_in_id OR abs(r.value - c.value) > 1e-9 * greatest(1, abs(c.value))
 
 -- name: progress_is_that_of_its_definition
--- expect: progress is (value - baseline) / (target - baseline) by the definition that held at the time
-SELECT c.check_in_id, c.progress_ratio, d.baseline, d.target
+-- expect: progress is (value - baseline) / (target - baseline) by a definition that held then or before
+SELECT c.check_in_id, c.progress_ratio, d.baselines, d.targets
 FROM {batch} AS c
-INNER JOIN dim_key_result AS d
-    ON c.key_result_id = d.key_result_id AND c.checked_in_at >= d.valid_from
-    AND (d.valid_to IS NULL OR c.checked_in_at < d.valid_to)
-WHERE abs(c.progress_ratio - (c.value - d.baseline) / (d.target - d.baseline)) > 1e-9 * greatest(1, abs(c.progress_ratio))
+INNER JOIN LATERAL (
+    SELECT
+        array_agg(baseline) AS baselines,
+        array_agg(target) AS targets,
+        min(abs(c.progress_ratio - (c.value - baseline) / (target - baseline))) AS difference
+    FROM dim_key_result
+    WHERE key_result_id = c.key_result_id AND valid_from <= c.checked_in_at
+) AS d ON d.difference > 1e-9 * greatest(1, abs(c.progress_ratio))

@@ -20,7 +20,7 @@ FROM {batch} WHERE is_closed AND is_achieved IS DISTINCT FROM (final_score >= 0.
 -- expect: with a closing check-in in its cycle a key result is closed, without one only where its cycle is closed
 SELECT s.key_result_id, s.cycle_id, s.is_closed
 FROM {batch} AS s
-LEFT JOIN (SELECT DISTINCT key_result_id, cycle_id FROM fct_check_in WHERE is_closing) AS c
+LEFT JOIN (SELECT DISTINCT key_result_id, counted_cycle_id AS cycle_id FROM fct_check_in WHERE is_closing) AS c
     ON s.key_result_id = c.key_result_id AND s.cycle_id IS NOT DISTINCT FROM c.cycle_id
 LEFT JOIN dim_cycle AS d ON s.cycle_id = d.cycle_id AND d.is_current
 WHERE

@@ -3,9 +3,9 @@
 SELECT s.key_result_id, s.cycle_id, s.final_score, f.progress
 FROM {batch} AS s
 INNER JOIN (
-    SELECT DISTINCT ON (key_result_id, cycle_id) key_result_id, cycle_id, value
+    SELECT DISTINCT ON (key_result_id, counted_cycle_id) key_result_id, counted_cycle_id AS cycle_id, value
     FROM fct_check_in WHERE is_closing
-    ORDER BY key_result_id, cycle_id, checked_in_at DESC, logged_at DESC, kafka_partition DESC, kafka_offset DESC
+    ORDER BY key_result_id, counted_cycle_id, checked_in_at DESC, logged_at DESC, kafka_partition DESC, kafka_offset DESC
 ) AS closing ON s.key_result_id = closing.key_result_id AND s.cycle_id IS NOT DISTINCT FROM closing.cycle_id
 CROSS JOIN LATERAL (SELECT (closing.value - s.baseline) / (s.target - s.baseline) AS progress) AS f
 WHERE abs(s.final_score - least(greatest(f.progress, 0), 1)) > 1e-9

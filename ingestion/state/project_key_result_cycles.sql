@@ -1,5 +1,6 @@
 -- Key results in each cycle that they count in, as intermediate.int_key_result_cycle has them: where they are now, were
--- closed, or still were when the cycle ended. Check-ins count where the key result was when they happened.
+-- closed, or still were when the cycle ended. Check-ins count where the key result was when they happened, but for one that
+-- closes the cycle that was left.
 WITH named AS (
     SELECT subject AS key_result_id FROM unnest(%(subjects)s::text []) AS named (subject)
 ),
@@ -46,26 +47,113 @@ objective AS (
     WINDOW by_time AS (PARTITION BY defined.objective_id ORDER BY defined.occurred_at)
 ),
 
-placed AS (
+defined AS (
     SELECT
         key_result.key_result_id,
         key_result.data,
         key_result.defined_at,
         key_result.data ->> 'objective_id' AS objective_id,
-        coalesce(holder.holder_id, objective.data ->> 'team_id') AS team_id,
+        objective.data ->> 'team_id' AS defined_team_id,
         objective.data ->> 'cycle_id' AS cycle_id,
-        holder.team_id IS NOT NULL AND holder.holder_id IS NULL AS is_team_dissolved,
-        tstzrange(key_result.from_at, key_result.to_at)
-        * coalesce(tstzrange(objective.from_at, objective.to_at), tstzrange('-infinity', 'infinity'))
-        * coalesce(holder.span, tstzrange('-infinity', 'infinity')) AS span
+        greatest(key_result.from_at, coalesce(objective.from_at, '-infinity')) AS from_at,
+        least(key_result.to_at, coalesce(objective.to_at, 'infinity')) AS to_at
     FROM key_result
     LEFT JOIN objective
         ON key_result.data ->> 'objective_id' = objective.objective_id
         AND key_result.from_at < objective.to_at AND objective.from_at < key_result.to_at
+),
+
+cycle AS (
+    SELECT
+        defined.subject AS cycle_id,
+        (defined.data ->> 'starts_on')::date AS cycle_start,
+        (defined.data ->> 'ends_on')::date AS cycle_end,
+        closing.ended_at AS closed_at,
+        least(
+            ((defined.data ->> 'ends_on')::date + 1)::timestamp AT TIME ZONE 'UTC', closing.ended_at
+        ) AS ended_at
+    FROM (SELECT DISTINCT cycle_id FROM defined) AS named
+    INNER JOIN app.newest_event AS defined
+        ON named.cycle_id = defined.subject AND defined.event_type = 'okr.cycle.defined.v1'
+    LEFT JOIN app.endings(
+        'okr.cycle.closed.v1', (SELECT array_agg(DISTINCT cycle_id) FROM defined)
+    ) AS closing
+        ON defined.subject = closing.id AND closing.revived_at IS NULL
+),
+
+-- A move out of a cycle that has begun into one that has not takes effect when that one begins.
+moved AS (
+    SELECT
+        compared.*,
+        CASE
+            WHEN
+                is_move AND begins_at > from_at
+                AND min(begins_at) OVER (
+                    PARTITION BY key_result_id ORDER BY from_at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) <= from_at
+                THEN begins_at
+            ELSE from_at
+        END AS effective_at,
+        count(*) FILTER (WHERE is_move) OVER (PARTITION BY key_result_id ORDER BY from_at) AS move_number
+    FROM (
+        SELECT
+            defined.*,
+            cycle.cycle_start::timestamp AT TIME ZONE 'UTC' AS begins_at,
+            defined.cycle_id IS DISTINCT FROM lag(defined.cycle_id) OVER by_time
+            AND lag(defined.from_at) OVER by_time IS NOT NULL AS is_move
+        FROM defined
+        LEFT JOIN cycle USING (cycle_id)
+        WINDOW by_time AS (PARTITION BY defined.key_result_id ORDER BY defined.from_at)
+    ) AS compared
+),
+
+by_objective AS (
+    SELECT *
+    FROM (
+        SELECT
+            key_result_id,
+            data,
+            defined_at,
+            objective_id,
+            defined_team_id,
+            cycle_id,
+            greatest(
+                from_at, first_value(effective_at) OVER (PARTITION BY key_result_id, move_number ORDER BY from_at)
+            ) AS from_at,
+            CASE
+                WHEN lead(move_number) OVER by_time = move_number THEN least(to_at, until_at) ELSE until_at
+            END AS to_at
+        FROM (
+            SELECT
+                moved.*,
+                coalesce(
+                    min(effective_at) FILTER (WHERE is_move) OVER (
+                        PARTITION BY key_result_id ORDER BY from_at ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING
+                    ),
+                    'infinity'
+                ) AS until_at
+            FROM moved
+        ) AS followed
+        WINDOW by_time AS (PARTITION BY key_result_id ORDER BY from_at)
+    ) AS piece
+    WHERE from_at < to_at
+),
+
+placed AS (
+    SELECT
+        by_objective.key_result_id,
+        by_objective.data,
+        by_objective.defined_at,
+        by_objective.objective_id,
+        coalesce(holder.holder_id, by_objective.defined_team_id) AS team_id,
+        by_objective.cycle_id,
+        holder.team_id IS NOT NULL AND holder.holder_id IS NULL AS is_team_dissolved,
+        tstzrange(by_objective.from_at, by_objective.to_at)
+        * coalesce(holder.span, tstzrange('-infinity', 'infinity')) AS span
+    FROM by_objective
     LEFT JOIN app.team_holders AS holder
-        ON objective.data ->> 'team_id' = holder.team_id
-        AND tstzrange(key_result.from_at, key_result.to_at) * tstzrange(objective.from_at, objective.to_at)
-        && holder.span
+        ON by_objective.defined_team_id = holder.team_id
+        AND tstzrange(by_objective.from_at, by_objective.to_at) && holder.span
 ),
 
 archived AS (
@@ -123,70 +211,93 @@ numbered AS (
     WINDOW by_time AS (PARTITION BY key_result_id ORDER BY from_at)
 ),
 
-cycle AS (
+-- What holds of a whole stay, the unbroken time in one cycle, beside each of its pieces.
+stay_piece AS (
     SELECT
-        defined.subject AS cycle_id,
-        closing.ended_at AS closed_at,
-        least(
-            ((defined.data ->> 'ends_on')::date + 1)::timestamp AT TIME ZONE 'UTC', closing.ended_at
-        ) AS ended_at
-    FROM (SELECT DISTINCT cycle_id FROM placed) AS named
-    INNER JOIN app.newest_event AS defined
-        ON named.cycle_id = defined.subject AND defined.event_type = 'okr.cycle.defined.v1'
-    LEFT JOIN app.endings(
-        'okr.cycle.closed.v1', (SELECT array_agg(DISTINCT cycle_id) FROM placed)
-    ) AS closing
-        ON defined.subject = closing.id AND closing.revived_at IS NULL
-),
-
-stay_span AS (
-    SELECT
-        key_result_id,
-        stay_number,
-        cycle_id,
-        min(from_at) AS from_at,
-        max(to_at) AS to_at,
-        max(defined_at) AS defined_at
-    FROM numbered
-    GROUP BY key_result_id, stay_number, cycle_id
-),
-
-stay AS (
-    SELECT
-        stay_span.*,
-        stay_span.to_at = 'infinity'
-        OR coalesce(
-            greatest(stay_span.from_at, stay_span.defined_at) < cycle.ended_at AND cycle.ended_at <= stay_span.to_at,
+        numbered.*,
+        cycle.cycle_start,
+        cycle.cycle_end,
+        min(numbered.from_at) OVER by_stay AS stay_from_at,
+        max(numbered.to_at) OVER by_stay AS stay_to_at,
+        coalesce(
+            greatest(min(numbered.from_at) OVER by_stay, numbered.defined_at) < cycle.ended_at
+            AND cycle.ended_at <= max(numbered.to_at) OVER by_stay,
             false
-        )
-        OR EXISTS (
-            SELECT FROM app.check_ins AS closing
-            WHERE
-                closing.key_result_id = stay_span.key_result_id AND closing.is_final
-                AND closing.checked_in_at >= stay_span.from_at AND closing.checked_in_at < stay_span.to_at
-        ) AS is_counted
-    FROM stay_span
+        ) AS is_at_end
+    FROM numbered
     LEFT JOIN cycle USING (cycle_id)
+    WINDOW by_stay AS (PARTITION BY numbered.key_result_id, numbered.stay_number)
 ),
 
-counting AS (
-    SELECT
-        *,
-        min(stay_number) FILTER (WHERE is_counted) OVER (
-            PARTITION BY key_result_id ORDER BY stay_number ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
-        ) AS counted_stay_number
-    FROM stay
+-- The first piece of a stay, after one that was unclosed when its cycle ended.
+carried_on AS (
+    SELECT *
+    FROM (
+        SELECT
+            *,
+            lag(stay_number) OVER by_time AS past_stay_number,
+            lag(cycle_id) OVER by_time AS past_cycle_id,
+            lag(cycle_end) OVER by_time AS past_cycle_end,
+            lag(stay_from_at) OVER by_time AS past_from_at,
+            lag(is_at_end AND NOT is_archived) OVER by_time AS is_carried_on
+        FROM stay_piece
+        WINDOW by_time AS (PARTITION BY key_result_id ORDER BY from_at)
+    ) AS present
+    WHERE
+        past_stay_number < stay_number
+        AND is_carried_on
+        AND NOT EXISTS (
+            SELECT FROM app.check_ins AS earlier
+            WHERE
+                earlier.key_result_id = present.key_result_id AND earlier.is_final
+                AND earlier.checked_in_at >= present.past_from_at AND earlier.checked_in_at < present.from_at
+        )
+),
+
+-- The first closing check-in after it was carried on unclosed closes the cycle that was left, if it comes within 31 days
+-- of its end and within half of the new cycle.
+late_closing AS (
+    SELECT DISTINCT ON (carried_on.key_result_id, carried_on.stay_number)
+        carried_on.key_result_id,
+        carried_on.past_cycle_id,
+        closing.check_in_id
+    FROM carried_on
+    INNER JOIN app.check_ins AS closing
+        ON carried_on.key_result_id = closing.key_result_id AND closing.is_final
+        AND closing.checked_in_at >= carried_on.stay_from_at AND closing.checked_in_at < carried_on.stay_to_at
+    WHERE
+        (closing.checked_in_at AT TIME ZONE 'UTC')::date
+        <= carried_on.past_cycle_end + least(31, (carried_on.cycle_end - carried_on.cycle_start + 1) / 2)
+        AND NOT EXISTS (
+            SELECT FROM numbered AS piece
+            WHERE
+                piece.key_result_id = closing.key_result_id AND piece.is_archived
+                AND closing.checked_in_at >= piece.from_at AND closing.checked_in_at < piece.to_at
+        )
+    ORDER BY carried_on.key_result_id, carried_on.stay_number, closing.checked_in_at, closing.position
 ),
 
 counted_span AS (
     SELECT
-        numbered.*,
-        counting.counted_stay_number,
-        target.cycle_id AS counted_cycle_id
-    FROM numbered
-    INNER JOIN counting USING (key_result_id, stay_number)
-    INNER JOIN counting AS target
-        ON numbered.key_result_id = target.key_result_id AND counting.counted_stay_number = target.stay_number
+        *,
+        min(stay_number) FILTER (WHERE is_counted) OVER following AS counted_stay_number,
+        (array_agg(cycle_id) FILTER (WHERE is_counted) OVER following)[1] AS counted_cycle_id
+    FROM (
+        SELECT
+            stay_piece.*,
+            stay_to_at = 'infinity'
+            OR is_at_end
+            OR EXISTS (
+                SELECT FROM app.check_ins AS closing
+                WHERE
+                    closing.key_result_id = stay_piece.key_result_id AND closing.is_final
+                    AND closing.checked_in_at >= stay_piece.stay_from_at
+                    AND closing.checked_in_at < stay_piece.stay_to_at
+                    AND closing.check_in_id NOT IN (SELECT check_in_id FROM late_closing)
+            ) AS is_counted
+        FROM stay_piece
+    ) AS piece
+    WINDOW following AS (PARTITION BY key_result_id ORDER BY from_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 ),
 
 counted AS (
@@ -201,9 +312,9 @@ counted AS (
 
 -- The latest closing check-in, else the latest one; after its cycle was closed each one is a correction that closes.
 answer AS (
-    SELECT DISTINCT ON (counted_span.key_result_id, counted_span.counted_cycle_id)
+    SELECT DISTINCT ON (counted_span.key_result_id, check_in_cycle.cycle_id)
         counted_span.key_result_id,
-        counted_span.counted_cycle_id AS cycle_id,
+        check_in_cycle.cycle_id,
         check_in.value,
         check_in.checked_in_at,
         check_in.kafka_offset,
@@ -212,14 +323,21 @@ answer AS (
     INNER JOIN counted_span
         ON check_in.key_result_id = counted_span.key_result_id
         AND check_in.checked_in_at >= counted_span.from_at AND check_in.checked_in_at < counted_span.to_at
-    LEFT JOIN cycle ON counted_span.counted_cycle_id = cycle.cycle_id
+    LEFT JOIN late_closing ON check_in.check_in_id = late_closing.check_in_id
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE
+                WHEN late_closing.key_result_id IS NULL THEN counted_span.counted_cycle_id ELSE late_closing.past_cycle_id
+            END AS cycle_id
+    ) AS check_in_cycle
+    LEFT JOIN cycle ON check_in_cycle.cycle_id = cycle.cycle_id
     CROSS JOIN LATERAL (
         SELECT
             (check_in.is_final OR coalesce(check_in.checked_in_at > cycle.closed_at, false))
             AND NOT counted_span.is_archived AS is_closing
     ) AS closing
     ORDER BY
-        counted_span.key_result_id, counted_span.counted_cycle_id, closing.is_closing DESC,
+        counted_span.key_result_id, check_in_cycle.cycle_id, closing.is_closing DESC,
         check_in.checked_in_at DESC, check_in.position DESC
 ),
 
@@ -227,6 +345,7 @@ closed AS (
     SELECT
         counted.key_result_id,
         counted.cycle_id,
+        counted.opened_at,
         counted.to_at,
         cycle.ended_at AS cycle_ended_at,
         answer.value,
@@ -269,8 +388,8 @@ held AS (
 )
 
 INSERT INTO app.key_result_cycles (
-    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, is_current,
-    is_archived, archived_at, is_closed, closed_at, last_value, last_check_in_at, last_check_in_offset, progress
+    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, opened_at, is_current,
+    is_archived, archived_at, is_closed, is_closed_by_check_in, closed_at, last_value, last_check_in_at, last_check_in_offset, progress
 )
 SELECT
     key_result_id,
@@ -282,10 +401,12 @@ SELECT
     baseline,
     target,
     coalesce((data ->> 'weight')::float8, 1.0),
+    opened_at,
     to_at = 'infinity',
     is_archived,
     CASE WHEN is_archived THEN archived_at END,
     is_closed,
+    is_closed AND is_closed_by_check_in,
     CASE WHEN is_closed THEN closed_at END,
     value,
     checked_in_at,

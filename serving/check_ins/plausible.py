@@ -25,7 +25,9 @@ def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str)
             f"No key result {key_result_id!r} is known. The check-in shows in the marts once one is defined by that id."
         )
         return [Warned("unknown_key_result", told)]
-    return [*_of_value(value, known), *_of_state(value, sent, known)]
+    closing = _of_closing(known) if sent.is_final and known.get("closes_cycle") else []
+    state = [] if closing and known["closes_before"] else _of_state(value, sent, known)
+    return [*_of_value(value, known), *closing, *state]
 
 
 def _of_value(value: float, known: Row) -> Iterator[Warned]:
@@ -39,6 +41,15 @@ def _of_value(value: float, known: Row) -> Iterator[Warned]:
         f"{known['unit']}".rstrip()
     )
     yield Warned("implausible_value", f"{told}. It counts as it is; PUT /v1/check-ins/{{check_in_id}} corrects it.")
+
+
+def _of_closing(known: Row) -> list[Warned]:
+    closes, other = known["closes_cycle"], known["other_cycle"]
+    if known["closes_before"]:
+        told = f"It closes the key result in {closes!r}, which it was carried on from; in {other!r} it stays open."
+    else:
+        told = f"It closes the key result in {closes!r}, not in {other!r}, which it was carried on from."
+    return [Warned("closes_cycle", told)]
 
 
 def _of_state(value: float, sent: Sent, known: Row) -> Iterator[Warned]:

@@ -119,7 +119,7 @@ class CheckIns:
                 _check_same(before, check_in_id, owner, content)
                 return self._repeat(before, identity)
             asked = replace(_new(check_in_id, owner, content), occurred_at=original["occurred_at"])
-            asked = _warned(asked, content, self._requests.key_result(owner, check_in_id))
+            asked = _warned(asked, content, self._requests.key_result(owner, check_in_id, asked.occurred_at))
             written = self._requests.insert("correct", {"username": identity.username, "idempotency_key": key}, asked)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
@@ -129,7 +129,7 @@ class CheckIns:
         self, key_result_id: str, content: Content, check_in_id: str | None, *, allow_unknown: bool
     ) -> Requested:
         asked = _new(check_in_id, key_result_id, content)
-        known = self._requests.key_result(key_result_id, asked.check_in_id)
+        known = self._requests.key_result(key_result_id, asked.check_in_id, asked.occurred_at)
         if known is None and not allow_unknown:
             raise UnknownName(
                 f"No key result {key_result_id!r} is known, neither to the current publication nor to the state that "

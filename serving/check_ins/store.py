@@ -112,21 +112,25 @@ class Requests:
         with self._warehouse.connection() as connection:
             return bool(Reader(connection).rows(PACKAGE, "is_in_log", values))
 
-    def key_result(self, key_result_id: str, check_in_id: str) -> Row | None:
+    def key_result(self, key_result_id: str, check_in_id: str, at: datetime) -> Row | None:
         """Return a key result, with what was published of it in the cycle of a check-in; None for an unknown one.
 
-        Where that is its current cycle, unit, baseline and target are of its newest definition.
+        Where that is its current cycle, unit, baseline and target are of its newest definition. Where it counts in
+        several cycles, `closes_cycle` is the one that a closing check-in of the moment `at` closes.
         """
         wanted = {"key_result_id": key_result_id, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
-            defined = Reader(connection).rows(PACKAGE, "defined", wanted)
+            reader = Reader(connection)
+            defined = reader.rows(PACKAGE, "defined", wanted)
+            closes = reader.rows(PACKAGE, "closes", {"key_result_id": key_result_id, "at": at})
         try:
             published = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published", wanted)).value
         except NotPublished:
             published = []
         if published and not published[0]["is_current_cycle"]:
-            return published[0]
-        return {**(published[0] if published else {}), **(defined[0] if defined else {})} or None
+            defined = []
+        parts = [rows[0] for rows in (published, defined, closes) if rows]
+        return {name: value for part in parts for name, value in part.items()} or None
 
     def nearby(self, key_result_id: str) -> list[str]:
         """Return ids of published key results that look like one that is not known."""

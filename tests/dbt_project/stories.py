@@ -95,13 +95,55 @@ def carried(log: Any) -> None:
     org.key_result("k1", "o4", moment(10, 3), baseline=8.0, target=20.0, title="carried over")
     org.check_in("k1", 9.0, moment(10, 20))
     org.check_in("k1", 14.0, moment(11, 20))
-    # Never closed: over in the third quarter, open in the fourth. Planned by mistake in the third: there it is nowhere.
-    for name in ("unclosed", "mistaken"):
-        org.key_result(name, "o3")
+    # Never closed: over in the third quarter, open in the fourth. Planned for the third, and before that began for the
+    # fourth instead: in the third it is nowhere.
+    org.key_result("unclosed", "o3")
     org.check_in("unclosed", 5.0, moment(9, 1))
     org.key_result("unclosed", "o4", moment(10, 4))
+    org.key_result("mistaken", "o3", moment(6, 20))
+    org.key_result("mistaken", "o4", moment(6, 25))
     org.check_in("mistaken", 5.0, moment(8, 1))
-    org.key_result("mistaken", "o4", moment(8, 15))
+
+
+def planned(log: Any) -> None:
+    """Tell of key results that were carried on before their cycle ended, or closed after they were carried on."""
+    org = Organisation(log, "planned")
+    for objective, cycle in (("o3", "q3"), ("o4", "q4"), ("own", "q3")):
+        org.objective(objective, cycle)
+    further = {"baseline": 8.0, "target": 20.0}
+    for name in ("early", "after", "closed", "twice", "too-late", "given-up"):
+        org.key_result(name, "o3")
+        org.check_in(name, 4.0, moment(8, 10))
+    for name in ("early", "closed", "twice", "given-up"):
+        org.key_result(name, "o4", moment(9, 25), **further)
+    for name in ("after", "too-late"):
+        org.key_result(name, "o4", moment(10, 5), **further)
+    org.check_in("closed", 8.0, moment(9, 24), is_final=True)
+    org.check_in("early", 8.0, moment(9, 27))  # it is still in the third quarter
+    for name, value, at in (("early", 9.0, (10, 2)), ("twice", 9.0, (10, 2)), ("after", 8.5, (10, 6))):
+        org.check_in(name, value, moment(*at), is_final=True)
+    org.check_in("twice", 20.0, moment(10, 20), is_final=True)
+    org.check_in("too-late", 20.0, moment(11, 15), is_final=True)
+    for name in ("early", "after", "closed"):
+        org.check_in(name, 14.0, moment(11, 20))
+    log.add(KeyResultArchived(key_result_id=org("given-up")), moment(9, 28))
+    # Its objective is carried on, not itself.
+    org.key_result("of-own", "own")
+    org.objective("own", "q4", at=moment(9, 25))
+    org.check_in("of-own", 9.0, moment(10, 2), is_final=True)
+
+
+def planned_and_closed(log: Any) -> None:
+    """Tell of a cycle that was closed after what was in it had been carried on."""
+    org = Organisation(log, "agreed")
+    org.objective("o3", "q3")
+    org.objective("o4", "q4")
+    for name in ("silent", "told"):
+        org.key_result(name, "o3")
+        org.check_in(name, 4.0, moment(8, 10))
+        org.key_result(name, "o4", moment(9, 25))
+    log.add(CycleClosed(cycle_id=org("q3")), moment(10, 5))
+    org.check_in("told", 8.0, moment(10, 6), is_final=True)
 
 
 def left_behind(log: Any) -> None:
@@ -229,6 +271,18 @@ def sent_again(log: Any) -> None:
 
 def tell_all(log: Any) -> None:
     """Append all stories, and the moment that the data is of."""
-    for story in (archived, carried, left_behind, moved, dissolved, closed_cycle, tied, weighed, sent_again):
+    stories = (
+        archived,
+        carried,
+        planned,
+        planned_and_closed,
+        left_behind,
+        moved,
+        dissolved,
+        closed_cycle,
+        tied,
+        weighed,
+    )
+    for story in (*stories, sent_again):
         story(log)
     log.add(PageViewed(user_id="moved-ada", page="home"), AS_OF - timedelta(minutes=1), logged_at=AS_OF)

@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse.warehouse import connect
 from tests.dbt_project.state import apply_log, assert_state_says_what_marts_say
-from tests.dbt_project.stories import Q3, imported, moment, tell_all
+from tests.dbt_project.stories import Q3, Q4, imported, moment, tell_all
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,74 @@ def test_an_unclosed_key_result_awaits_its_closing_in_the_cycle_that_it_was_in_a
 def test_what_was_planned_in_one_cycle_and_done_in_another_counts_in_the_other(marts: Any) -> None:
     (row,) = _scorecard(marts, "carried-mistaken")
     assert (row["cycle_id"], row["latest_value"], row["check_in_count"]) == ("carried-q4", 5.0, 1)
-    # Its days stay where they were.
-    august = "select count(*)::int as n from fct_key_result_daily where key_result_id = 'carried-mistaken' and day < %s"
-    assert marts.row(august, date(2026, 8, 15))["n"] == 45
+
+
+def test_a_key_result_that_is_planned_on_before_its_cycle_ends_stays_in_it_until_then(marts: Any) -> None:
+    days = marts.rows(
+        "select cycle_id, min(day), max(day), count(*)::int as n from fct_key_result_daily "
+        "where key_result_id = 'planned-early' group by 1"
+    )
+    assert sorted(tuple(row.values()) for row in days) == [
+        ("planned-q3", *Q3, 92),
+        ("planned-q4", Q4[0], date(2026, 11, 24), 55),
+    ]
+    past, present = _scorecard(marts, "planned-early")
+    assert (past["baseline"], past["target"], past["check_in_count"]) == (0.0, 10.0, 3)
+    assert (present["baseline"], present["progress_ratio"], present["check_in_count"]) == (8.0, 0.5, 1)
+    assert past["ended_at"] == present["opened_at"] == moment(10, 1, 0)
+
+
+def test_a_closing_check_in_soon_after_the_end_closes_the_cycle_that_was_left(marts: Any) -> None:
+    rows = marts.rows(
+        "select key_result_id, cycle_id, status, final_value, final_score from mart_okr_scorecard "
+        "where key_result_id like 'planned-%%' or key_result_id like 'agreed-%%' order by 1, 2"
+    )
+    found = {(row["key_result_id"].split("-", 1)[1], row["cycle_id"][-2:]): row for row in rows}
+    outcomes = {place: (row["status"], row["final_value"]) for place, row in found.items()}
+    assert outcomes == {
+        ("early", "q3"): ("achieved", 9.0), ("early", "q4"): ("on_track", None),
+        ("after", "q3"): ("achieved", 8.5), ("after", "q4"): ("on_track", None),
+        ("closed", "q3"): ("achieved", 8.0), ("closed", "q4"): ("on_track", None),
+        ("twice", "q3"): ("achieved", 9.0), ("twice", "q4"): ("achieved", 20.0),
+        ("too-late", "q3"): ("awaiting_close", None), ("too-late", "q4"): ("achieved", 20.0),
+        ("given-up", "q3"): ("archived", None), ("given-up", "q4"): ("archived", None),
+        ("of-own", "q3"): ("achieved", 9.0), ("of-own", "q4"): ("no_check_in", None),
+        ("silent", "q3"): ("missed", 4.0), ("silent", "q4"): ("no_check_in", None),
+        ("told", "q3"): ("achieved", 8.0), ("told", "q4"): ("no_check_in", None),
+    }  # fmt: skip
+    assert found["early", "q3"]["final_score"] == 0.9
+    outcomes = marts.rows(
+        "select cycle_id, final_score from ml_build.key_result_outcome where key_result_id = 'planned-early'"
+    )
+    assert outcomes == [{"cycle_id": "planned-q3", "final_score": 0.9}]
+
+
+def test_a_check_in_is_in_the_cycle_of_its_day_and_counts_where_it_closes(marts: Any) -> None:
+    other = marts.rows(
+        "select * from fct_check_in as check_in inner join fct_key_result_daily as daily "
+        "on check_in.key_result_id = daily.key_result_id and check_in.checked_in_on = daily.day "
+        "where check_in.cycle_id <> daily.cycle_id"
+    )
+    assert other == []
+    rows = marts.rows(
+        "select cycle_id, counted_cycle_id, progress_ratio from fct_check_in where key_result_id = 'planned-early' "
+        "order by checked_in_at"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("planned-q3", "planned-q3", 0.4), ("planned-q3", "planned-q3", 0.8), ("planned-q4", "planned-q3", 0.9),
+        ("planned-q4", "planned-q4", 0.5),
+    ]  # fmt: skip
+
+
+def test_what_is_planned_on_early_teaches_by_its_own_cycle(marts: Any) -> None:
+    rows = marts.rows(
+        "select cycle_id, as_of::date, value from ml_build.key_result_features where key_result_id = 'planned-early' "
+        "order by as_of"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("planned-q3", date(2026, 8, 10), 4.0), ("planned-q4", date(2026, 11, 20), 14.0),
+        ("planned-q4", date(2026, 11, 24), 14.0),
+    ]  # fmt: skip
 
 
 def test_days_and_weeks_belong_to_the_team_that_held_them(marts: Any) -> None:

@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from psycopg.errors import InsufficientPrivilege
@@ -10,7 +11,9 @@ from psycopg.errors import InsufficientPrivilege
 from ingestion.events import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
+from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.warehouse import connect
 from tests.serving.check_ins import accepted, events_of, post, put, read_state, word
 from tests.serving.client import Api
@@ -134,6 +137,42 @@ def test_a_key_result_that_is_defined_but_not_published_yet_is_known(api: Api, a
     (told,) = answer["warnings"]
     assert told["code"] == "implausible_value"
     assert "-45 is -450% of the way from the baseline 0 to the target 10 eur" in told["detail"]
+
+
+def test_a_closing_check_in_says_which_cycle_it_closes(api: Api, app_headers: dict[str, str]) -> None:
+    now, name = datetime.now(UTC), word()
+    cycles = {"past": (now - timedelta(100), now - timedelta(5)), "present": (now - timedelta(4), now + timedelta(90))}
+    facts: list[tuple[datetime, Any]] = []
+    for cycle, (start, end) in cycles.items():
+        of = f"{name}-{cycle}"
+        defined = CycleDefined(
+            cycle_id=of, organisation_id="o", name=f"The {cycle} one", starts_on=start.date(), ends_on=end.date()
+        )
+        key_result = KeyResultDefined(
+            key_result_id=name, objective_id=of, title="Planned", unit="eur", baseline=0.0, target=10.0,
+            direction="increase",
+        )  # fmt: skip
+        facts += [
+            (start, defined),
+            (start, ObjectiveDefined(objective_id=of, team_id="t", cycle_id=of, title="O")),
+            (now - timedelta(90 if cycle == "past" else 8), key_result),
+        ]
+    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+        for at, fact in facts:
+            producer.send(encode(fact, at=at, source="test"))
+    closed = []
+    for value in (9.0, 10.0):
+        read_state(api.settings)
+        body = {"key_result_id": name, "value": value, "is_final": True}
+        (told,) = accepted(post(api, app_headers, body))["warnings"]
+        assert told["code"] == "closes_cycle"
+        closed.append(told["detail"].split(",")[0])
+    assert closed == ["It closes the key result in 'The past one'", "It closes the key result in 'The present one'"]
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_loader")) as connection:
+        query = "SELECT cycle_id, last_value FROM app.key_result_cycles WHERE key_result_id = %s ORDER BY opened_at"
+        outcomes = connection.execute(query, [name]).fetchall()
+    assert outcomes == [(f"{name}-past", 9.0), (f"{name}-present", 10.0)]
 
 
 def test_a_check_in_of_what_is_closed_says_what_it_does_to_the_outcome(api: Api, app_headers: dict[str, str]) -> None:

@@ -107,7 +107,10 @@ def told_and_published(new_database: Callable[[], AbstractContextManager[Setting
         before = final_values(settings)
         warehouse = Warehouse(settings.require("dsn_serving"))
         warehouse.open()
-        known = {case.name: Requests(warehouse).key_result(case.name, f"{case.name}-{case.sent[0]}") for case in CASES}
+        requests = Requests(warehouse)
+        known = {
+            case.name: requests.key_result(case.name, f"{case.name}-{case.sent[0]}", case.sent[1]) for case in CASES
+        }
         warehouse.close()
         publish(settings, story() + [check_in(case, case.sent) for case in CASES], dbt_target)
         yield known, before, final_values(settings)

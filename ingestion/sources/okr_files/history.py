@@ -2,7 +2,7 @@
 
 A check-in must lie in a cycle of its key result (first to last day, UTC). Only the one noted "final value" may come up
 to `DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over. A key result may be carried on into
-later cycles, one row for each; a final value closes the oldest of them that it can close.
+later cycles, one row for each; which of them a final value closes is decided where check-ins are counted (ADR 19).
 """
 
 import heapq
@@ -25,8 +25,6 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.figures import plain
 
-AFTER_CLOSING = timedelta(microseconds=1)  # a key result is carried on when the cycle before was closed
-
 Reject = Callable[[Rejection], None]
 
 
@@ -39,7 +37,6 @@ class History:
     rows_read: Counter[str] = field(default_factory=Counter)
     ignored_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
-    closings: dict[tuple[str, date], datetime] = field(default_factory=dict)
     _cycles: dict[tuple[str, str], tuple[date, date]] = field(default_factory=dict)
     _of_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
     _unusable: set[str] = field(default_factory=set)
@@ -72,26 +69,6 @@ class History:
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
         self._check_check_in(key_result_id, at, row, cells["checked_in_at"], now)
         self.check_ins[key_result.key_result_id, at] = row  # that text is held already, once
-        if row.is_final:
-            place = key_result.key_result_id, key_result.cycle_start
-            self.closings[place] = max(at, self.closings.get(place, at))
-
-    def key_result_facts(
-        self, row: KeyResultRow, definition: msgspec.Struct
-    ) -> Iterator[tuple[datetime, msgspec.Struct]]:
-        """Yield when a key result's row counts as made: at its cycle's start, but after what closes the cycle before.
-
-        A check-in belongs to the cycle in which its key result then was, so the late closing one to the cycle that it
-        closes. Until then the row before holds, which is said again: an earlier import may not have known the closing.
-        """
-        start = start_of(row.cycle_start)
-        rows = [each for each in self._of_key_result[row.key_result_id] if each.cycle_start < row.cycle_start]
-        closings = [self.closings.get((each.key_result_id, each.cycle_start)) for each in rows]
-        made = max([start, *(at + AFTER_CLOSING for at in closings if at is not None)])
-        if made > start:
-            *_, before = definitions_of(rows[-1])
-            yield start, before
-        yield made, definition
 
     def _check_key_result(self, row: KeyResultRow, now: datetime) -> None:
         start = start_of(row.cycle_start)
@@ -228,7 +205,7 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
             if is_new:
                 told.add(name)
                 timed.append((start_of(row.cycle_start), data))
-        timed += history.key_result_facts(row, key_result)
+        timed.append((start_of(row.cycle_start), key_result))
     return iter(sorted(timed, key=lambda pair: pair[0]))
 
 

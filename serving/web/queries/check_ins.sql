@@ -2,5 +2,5 @@
 SELECT check_in_id, checked_in_at, checked_in_on, value, confidence, note, is_final, is_closing, progress_ratio,
        correction_count, is_in_cycle
 FROM marts.fct_check_in
-WHERE key_result_id = %(key_result_id)s AND cycle_id IS NOT DISTINCT FROM %(cycle_id)s
+WHERE key_result_id = %(key_result_id)s AND counted_cycle_id IS NOT DISTINCT FROM %(cycle_id)s
 ORDER BY checked_in_at, check_in_id

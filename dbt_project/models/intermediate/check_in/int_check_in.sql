@@ -7,12 +7,15 @@ with latest as (
     select * from {{ ref('int_check_in_version') }} where is_current
 ),
 
--- Where the key result was when it was checked in on; progress is measured against the definition of that moment.
+-- Where the key result was when it was checked in on; progress is measured against the definition of that moment. A check-in
+-- that closes the cycle that was left counts there, as the key result was there at last.
 placed as (
     select
         latest.*,
-        placement.team_id,
-        placement.counted_cycle_id as cycle_id,
+        case when closed.key_result_id is null then placement.team_id else closed.team_id end as team_id,
+        placement.cycle_id as placed_cycle_id,
+        case when closed.key_result_id is null then placement.counted_cycle_id else closed.counted_cycle_id end
+            as cycle_id,
         placement.key_result_id is not null as is_key_result_known,
         coalesce(placement.is_archived, false) as is_archived,
         {{ progress_ratio('latest.value', 'definition.baseline', 'definition.target') }} as progress_ratio
@@ -20,9 +23,11 @@ placed as (
     left join {{ ref('int_key_result_placement') }} as placement
         on latest.key_result_id = placement.key_result_id
         and latest.checked_in_at >= placement.from_at and latest.checked_in_at < placement.to_at
+    left join {{ ref('int_key_result_placement') }} as closed
+        on latest.key_result_id = closed.key_result_id and latest.check_in_id = closed.late_closing_id
     left join {{ ref('int_key_result_version') }} as definition
         on placement.key_result_id = definition.key_result_id
-        and placement.version_number = definition.version_number
+        and coalesce(closed.version_number, placement.version_number) = definition.version_number
 )
 
 select
@@ -32,6 +37,7 @@ select
     placed.user_id,
     placed.team_id,
     placed.cycle_id,
+    placed.placed_cycle_id,
     cycle.cycle_start,
     cycle.cycle_end,
     placed.checked_in_at,

@@ -55,7 +55,8 @@ placed as (
 ),
 
 -- What is closed in a cycle is not described any more in that cycle, and what has ended is not forecast. A check-in that
--- was recorded only after the key result had moved on tells of the cycle that was left.
+-- was recorded only after the key result had moved on tells of the cycle that was left, as does one that came when the
+-- next cycle was planned already.
 moment as (
     select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
     from placed
@@ -73,7 +74,7 @@ moment as (
                 left_cycle.key_result_id = placed.key_result_id
                 and left_cycle.cycle_id <> placed.cycle_id
                 and left_cycle.ended_at > placed.as_of
-                and left_cycle.ended_at <= placed.heard_at
+                and (left_cycle.ended_at <= placed.heard_at or placed.starts_at > placed.as_of)
         )
 ),
 

@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
 -- Each join below is by an id, and an id has few versions: work grows with key results, not with their product.
-with by_objective as (
+with defined as (
     select
         key_result.key_result_id,
         key_result.version_number,
@@ -17,6 +17,65 @@ with by_objective as (
         and key_result.holds_from < objective.holds_to and objective.holds_from < key_result.holds_to
         and objective.holds_from < objective.holds_to
     where key_result.holds_from < key_result.holds_to
+),
+
+-- The next cycle is planned before this one ends: a move out of a cycle that has begun, into one that has not, takes
+-- effect when that one begins. Until then the key result stays as it was.
+moved as (
+    select
+        compared.*,
+        case
+            when
+                is_move and begins_at > from_at
+                and min(begins_at) over (
+                    partition by key_result_id order by from_at rows between unbounded preceding and 1 preceding
+                ) <= from_at
+                then begins_at
+            else from_at
+        end as effective_at,
+        count(*) filter (where is_move) over (partition by key_result_id order by from_at) as move_number
+    from (
+        select
+            defined.*,
+            cycle.cycle_start::timestamp at time zone 'UTC' as begins_at,
+            defined.cycle_id is distinct from lag(defined.cycle_id) over by_time
+            and lag(defined.from_at) over by_time is not null as is_move
+        from defined
+        left join {{ ref('int_cycle') }} as cycle using (cycle_id)
+        window by_time as (partition by defined.key_result_id order by defined.from_at)
+    ) as compared
+),
+
+by_objective as (
+    select *
+    from (
+        select
+            key_result_id,
+            version_number,
+            objective_id,
+            objective_title,
+            defined_team_id,
+            cycle_id,
+            greatest(
+                from_at, first_value(effective_at) over (partition by key_result_id, move_number order by from_at)
+            ) as from_at,
+            case
+                when lead(move_number) over by_time = move_number then least(to_at, until_at) else until_at
+            end as to_at
+        from (
+            select
+                moved.*,
+                coalesce(
+                    min(effective_at) filter (where is_move) over (
+                        partition by key_result_id order by from_at rows between 1 following and unbounded following
+                    ),
+                    'infinity'
+                ) as until_at
+            from moved
+        ) as followed
+        window by_time as (partition by key_result_id order by from_at)
+    ) as piece
+    where from_at < to_at
 ),
 
 -- A dissolved team's successor holds its objectives; without one they are archived by their team.
@@ -118,74 +177,134 @@ first_defined as (
     where version_number = 1
 ),
 
-stay as (
-    select key_result_id, stay_number, cycle_id, min(from_at) as from_at, max(to_at) as to_at
-    from numbered
-    group by key_result_id, stay_number, cycle_id
-),
-
-closed_stay as (
-    select distinct stay.key_result_id, stay.stay_number
-    from stay
+closing as (
+    select
+        piece.key_result_id,
+        piece.from_at,
+        piece.stay_number,
+        piece.is_archived,
+        check_in.check_in_id,
+        check_in.checked_in_at,
+        {{ log_order('', 'check_in') }}
+    from numbered as piece
     inner join {{ ref('int_check_in_version') }} as check_in
-        on stay.key_result_id = check_in.key_result_id
-        and check_in.checked_in_at >= stay.from_at and check_in.checked_in_at < stay.to_at
+        on piece.key_result_id = check_in.key_result_id
+        and check_in.checked_in_at >= piece.from_at and check_in.checked_in_at < piece.to_at
     where check_in.is_current and check_in.is_final
 ),
 
--- It counts in the cycle where it is now, where it was closed, and where it still was when the cycle ended.
-counted as (
+-- What holds of a whole stay beside each of its pieces: windows, for a join of what was grouped is planned for one row.
+stay_piece as (
     select
-        stay.key_result_id,
-        stay.stay_number,
-        stay.cycle_id,
-        stay.to_at = 'infinity'
-        or closed_stay.stay_number is not null
-        or coalesce(
-            greatest(stay.from_at, first_defined.defined_at) < cycle.ended_at and cycle.ended_at <= stay.to_at, false
-        ) as is_counted
-    from stay
+        numbered.*,
+        cycle.cycle_start,
+        cycle.cycle_end,
+        max(numbered.to_at) over by_stay as stay_to_at,
+        coalesce(
+            greatest(min(numbered.from_at) over by_stay, first_defined.defined_at) < cycle.ended_at
+            and cycle.ended_at <= max(numbered.to_at) over by_stay,
+            false
+        ) as is_at_end,
+        bool_or(told.key_result_id is not null) over by_stay as has_closing
+    from numbered
     inner join first_defined using (key_result_id)
-    left join closed_stay using (key_result_id, stay_number)
     left join {{ ref('int_cycle') }} as cycle using (cycle_id)
+    left join (
+        select distinct key_result_id, from_at from closing
+    ) as told
+        on numbered.key_result_id = told.key_result_id and numbered.from_at = told.from_at
+    window by_stay as (partition by numbered.key_result_id, numbered.stay_number)
 ),
 
--- What was only planned in one cycle and done in another counts, with its check-ins, in the other.
-counting as (
+-- The first piece of a stay, after one that was unclosed when its cycle ended.
+carried_on as (
+    select *
+    from (
+        select
+            key_result_id,
+            stay_number,
+            cycle_start,
+            cycle_end,
+            lag(stay_number) over by_time as past_stay_number,
+            lag(cycle_end) over by_time as past_cycle_end,
+            lag(is_at_end and not has_closing and not is_archived) over by_time as is_carried_on
+        from stay_piece
+        window by_time as (partition by key_result_id order by from_at)
+    ) as present
+    where past_stay_number < stay_number and is_carried_on
+),
+
+-- The first closing check-in after it was carried on unclosed closes the cycle that was left, if it comes soon.
+late_closing as (
+    select distinct on (closing.key_result_id, closing.stay_number)
+        closing.key_result_id,
+        carried_on.past_stay_number,
+        closing.check_in_id
+    from closing
+    inner join carried_on using (key_result_id, stay_number)
+    where
+        not closing.is_archived
+        and {{ utc_date('closing.checked_in_at') }} <= carried_on.past_cycle_end + least(
+            {{ var('days_to_close') }}, (carried_on.cycle_end - carried_on.cycle_start + 1) / 2
+        )
+    order by closing.key_result_id, closing.stay_number, closing.checked_in_at, {{ log_order('', 'closing') }}
+),
+
+closed_stay as (
+    select distinct key_result_id, stay_number
+    from closing
+    where check_in_id not in (select check_in_id from late_closing)
+),
+
+-- It counts in the cycle where it is now, where it was closed, and where it still was when the cycle ended. What was only
+-- planned in one cycle and done in another counts, with its check-ins, in the other.
+counted as (
     select
         *,
-        min(stay_number) filter (where is_counted) over (
-            partition by key_result_id order by stay_number rows between current row and unbounded following
-        ) as counted_stay_number
-    from counted
+        min(stay_number) filter (where is_counted) over following as counted_stay_number,
+        (array_agg(cycle_id) filter (where is_counted) over following)[1] as counted_cycle_id
+    from (
+        select
+            stay_piece.*,
+            stay_piece.stay_to_at = 'infinity'
+            or stay_piece.is_at_end
+            or closed_stay.stay_number is not null as is_counted
+        from stay_piece
+        left join closed_stay using (key_result_id, stay_number)
+    ) as piece
+    window following as (partition by key_result_id order by from_at rows between current row and unbounded following)
 )
 
 select
-    numbered.key_result_id,
-    numbered.from_at,
-    numbered.to_at,
-    {{ utc_date('numbered.from_at') }} as from_day,
-    {{ utc_date('numbered.to_at') }} - 1 as to_day,
-    numbered.version_number,
-    numbered.objective_id,
-    numbered.objective_title,
-    numbered.team_id,
-    numbered.team_name,
-    numbered.team_organisation_id,
-    numbered.cycle_id,
-    numbered.stay_number,
-    counting.counted_stay_number,
-    target.cycle_id as counted_cycle_id,
-    numbered.is_archived,
-    case when numbered.is_archived then numbered.archived_at end as archived_at,
+    counted.key_result_id,
+    counted.from_at,
+    counted.to_at,
+    {{ utc_date('counted.from_at') }} as from_day,
+    {{ utc_date('counted.to_at') }} - 1 as to_day,
+    counted.version_number,
+    counted.objective_id,
+    counted.objective_title,
+    counted.team_id,
+    counted.team_name,
+    counted.team_organisation_id,
+    counted.cycle_id,
+    counted.stay_number,
+    counted.counted_stay_number,
+    counted.counted_cycle_id,
+    counted.is_archived,
+    case when counted.is_archived then counted.archived_at end as archived_at,
     case
-        when not numbered.is_archived then null
-        when numbered.own_spans @> numbered.from_at then 'key_result'
-        when numbered.is_team_dissolved then 'team'
+        when not counted.is_archived then null
+        when counted.own_spans @> counted.from_at then 'key_result'
+        when counted.is_team_dissolved then 'team'
         else 'objective'
-    end as archived_reason
-from numbered
-inner join counting
-    on numbered.key_result_id = counting.key_result_id and numbered.stay_number = counting.stay_number
-inner join counting as target
-    on counting.key_result_id = target.key_result_id and counting.counted_stay_number = target.stay_number
+    end as archived_reason,
+    case
+        when
+            lead(counted.stay_number) over (partition by counted.key_result_id order by counted.from_at)
+            is distinct from counted.stay_number
+            then late_closing.check_in_id
+    end as late_closing_id
+from counted
+left join late_closing
+    on counted.key_result_id = late_closing.key_result_id and counted.stay_number = late_closing.past_stay_number

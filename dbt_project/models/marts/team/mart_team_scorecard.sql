@@ -1,8 +1,8 @@
 with confidence as (
-    select key_result_id, cycle_id, {{ exact_mean('confidence') }} as mean_confidence
+    select key_result_id, counted_cycle_id as cycle_id, {{ exact_mean('confidence') }} as mean_confidence
     from {{ ref('fct_check_in') }}
     where not is_final and confidence is not null
-    group by key_result_id, cycle_id
+    group by key_result_id, counted_cycle_id
 ),
 
 key_result as (

@@ -62,7 +62,7 @@ def test_a_key_result_that_cannot_be_used_costs_only_its_own_row(read: Read, row
         ("kr-2,,1,,\n", "missing_value"),
         ("kr-2,2025-12-31T23:59:59Z,1,,\n", "outside_cycle"),
         ("kr-2,2026-04-01T00:00:00Z,1,,\n", "outside_cycle"),
-        ("kr-2,2026-04-15T00:00:00Z,1,,final value\n", "outside_cycle"),
+        ("kr-2,2026-05-02T00:00:00Z,1,,final value\n", "outside_cycle"),
         ("kr-2,2026-01-09T10:00:00Z,31,,slow start\n", "duplicate_check_in"),
         ("kr-2,2026-01-09T12:00:00+02:00,32,,slow start\n", "conflicting_check_in"),
         ('kr-2,2026-01-20T10:00:00Z,1,,"a "word" of it"\n', "unbalanced_quotes"),
@@ -93,7 +93,7 @@ def test_a_check_in_of_tomorrow_in_an_open_cycle_is_rejected(read: Read) -> None
 
 
 def test_a_final_value_up_to_fourteen_days_after_the_cycle_closes_its_key_result(read: Read) -> None:
-    reading = read(more_check_ins="kr-2,2026-04-14T23:59:59Z,49,,Final value \n")
+    reading = read(more_check_ins="kr-2,2026-05-01T23:59:59Z,49,,Final value \n")
 
     assert reading.reasons == []
     assert list(reading.history.check_ins.values())[-1].is_final

@@ -30,7 +30,7 @@ def _told(events: list[EncodedEvent]) -> list[tuple[str, str, Any, Any]]:
     ]
 
 
-def test_a_key_result_of_two_cycles_is_defined_for_each_and_closed_before_it_is_carried_on(read: Read) -> None:
+def test_a_key_result_of_two_cycles_is_defined_for_each_when_it_begins(read: Read) -> None:
     check_ins = (
         "key_result_id,checked_in_at,value,confidence,note\n"
         "kr-nps,2026-07-20T09:00:00Z,19,0.5,\nkr-nps,2026-07-02T09:00:00Z,18,,final value\n"
@@ -42,25 +42,12 @@ def test_a_key_result_of_two_cycles_is_defined_for_each_and_closed_before_it_is_
     assert _told(reading.events) == [
         ("key_result", "2026-04-01T00:00:00Z", 20, None),
         ("check_in", "2026-05-03T09:00:00Z", None, 14),
-        ("key_result", "2026-07-01T00:00:00Z", 20, None),  # still the row before: it is closed on the day after
+        ("key_result", "2026-07-01T00:00:00Z", 30, None),
         ("check_in", "2026-07-02T09:00:00Z", None, 18),
-        ("key_result", "2026-07-02T09:00:00.000001Z", 30, None),
         ("check_in", "2026-07-20T09:00:00Z", None, 19),
     ]
     finals = [json.loads(e.value)["data"] for e in reading.events if b'"is_final":true' in e.value]
     assert [final["value"] for final in finals] == [18]
-
-
-def test_a_final_value_long_after_one_cycle_closes_the_next(read: Read) -> None:
-    check_ins = "key_result_id,checked_in_at,value,confidence,note\n"
-    check_ins += "kr-nps,2026-06-30T09:00:00Z,18,,final value\nkr-nps,2026-10-01T09:00:00Z,25,,final value\n"
-    reading = read(key_results=f"{HEADER}\n{Q2}{Q3}", check_ins=check_ins)
-
-    assert reading.reasons == []
-    assert {day.isoformat(): at.isoformat() for (_, day), at in reading.history.closings.items()} == {
-        "2026-04-01": "2026-06-30T09:00:00+00:00",
-        "2026-07-01": "2026-10-01T09:00:00+00:00",
-    }
 
 
 @pytest.mark.parametrize(
