@@ -5,6 +5,7 @@ files do not pay for it, and of suites without a row at fault it judges the coun
 """
 
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from expectations.counts import Counts, count
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
 from expectations.snapshot import read_at
+from lakehouse.figures import plain
 from lakehouse.logs import get_logger
 from lakehouse.warehouse import Limits, connect, limit_answers, sqlalchemy_url
 
@@ -224,13 +226,20 @@ def _rule_result(rule: Rule, result: Any) -> RuleResult:
 
 def _examples(found: Mapping[str, Any]) -> tuple[str, ...]:
     rows = found.get("details", {}).get("unexpected_rows") or found.get("partial_unexpected_list") or []
-    return tuple(_example(row) for row in list(rows)[:EXAMPLES_SHOWN])
+    return tuple(example(row) for row in list(rows)[:EXAMPLES_SHOWN])
 
 
-def _example(row: Any) -> str:
+def example(row: Any) -> str:
+    """Return a row at fault as a log shows it."""
     if isinstance(row, Mapping):
-        return ", ".join(f"{name}={value}" for name, value in row.items())
-    return str(row)
+        return ", ".join(f"{name}={_figure(value)}" for name, value in row.items())
+    return _figure(row)
+
+
+def _figure(value: Any) -> str:
+    """Return a value as text; a number that Python writes with an exponent is written out."""
+    text = str(value)
+    return plain(value) if isinstance(value, float) and math.isfinite(value) and "e" in text else text
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:

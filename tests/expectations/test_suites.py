@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from expectations import deep, marts
+from expectations.gate import example
 from expectations.report import RuleResult
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import PermanentError
@@ -38,3 +39,9 @@ def test_a_query_without_a_sentence_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("expectations.rules.read_sql", lambda *_: "-- name: nameless\nSELECT 1 FROM {batch}\n")
     with pytest.raises(PermanentError, match="-- expect:"):
         sql_rules("broken")
+
+
+def test_a_row_at_fault_is_shown_without_exponents() -> None:
+    row = {"check_in_id": "c", "value": -1e16, "progress_ratio": 101.5, "gain": 1e-7}
+    told = "check_in_id=c, value=-10,000,000,000,000,000, progress_ratio=101.5, gain=0.0000001"
+    assert (example(row), example(1e16)) == (told, "10,000,000,000,000,000")
