@@ -25,7 +25,9 @@ def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str)
             f"No key result {key_result_id!r} is known. The check-in shows in the marts once one is defined by that id."
         )
         return [Warned("unknown_key_result", told)]
-    closing = _of_closing(known) if sent.is_final and known.get("closes_cycle") else []
+    # Of a correction of the closing check-in itself it is known which cycle it closes: the one that is told of below.
+    is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id
+    closing = _of_closing(known) if is_closing_new and known.get("closes_cycle") else []
     state = [] if closing and known["closes_before"] else _of_state(value, sent, known)
     return [*_of_value(value, known), *closing, *state]
 

@@ -43,6 +43,15 @@ def test_the_state_of_the_key_result_is_told(status: str, is_final: bool, expect
     assert found == expected
 
 
+@pytest.mark.parametrize(("sent", "expected"), [("n", ["closes_cycle", "closes_again"]), ("a", ["closes_again"])])
+def test_a_correction_of_a_closing_check_in_is_told_of_the_cycle_that_it_closed(sent: str, expected: list[str]) -> None:
+    """The one that closed the cycle before was told to close the next one."""
+    carried = {"closes_cycle": "Q4", "other_cycle": "Q3", "closes_before": False, "deciding_id": "a", "other_id": None}
+    known = {**KNOWN, "status": "missed", "final_at": NOW, **carried}
+    found = warnings(90.0, Sent(sent, NOW, is_final=True), known=known, key_result_id="k")
+    assert [each.code for each in found] == expected
+
+
 def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -> None:
     defined = {"baseline": 0.0, "target": 10.0, "unit": ""}
     (told,) = warnings(-45.0, Sent("n", NOW, is_final=False), known=defined, key_result_id="k")
