@@ -242,3 +242,26 @@ def test_the_ledger_holds_in_whatever_order_things_happen(
             print_blob=True,
         ),
     )
+
+
+def test_a_worker_that_wakes_up_lands_nothing_that_another_landed_meanwhile(
+    kafka: Settings, new_database: Database, check_in: Events, tmp_path: Path
+) -> None:
+    """One order that must not depend on chance."""
+
+    class Here(AnyOrder):
+        pass
+
+    Here.kafka, Here.new_database, Here.check_in = kafka, staticmethod(new_database), staticmethod(check_in)
+    Here.folder, Here.examples = tmp_path, count()
+    order = Here()
+    try:
+        order.produce(40, 0)
+        order.read(0, 40)
+        order.rebalance(set(), is_known_to_both=False)
+        order.read(1, 40)
+        order.land(1, "nowhere")
+        order.land(0, "nowhere")
+        order.the_ledger_holds()
+    finally:
+        order.teardown()
