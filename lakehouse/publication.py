@@ -7,8 +7,7 @@ the next run would bring the same data back.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,8 +16,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from lakehouse.errors import PermanentError
-from lakehouse.publishing import locks, views
-from lakehouse.publishing.carried import Basis, basis, carry, inputs, objects, withheld
+from lakehouse.marts_build import Build, build_of, comment, publisher, require_build_of, run_file
+from lakehouse.publishing import views
 from lakehouse.publishing.outdated import drop_outdated
 from lakehouse.publishing.show import show
 from lakehouse.warehouse import connect, read_sql
@@ -46,53 +45,6 @@ class Publication:
 COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current, rolled_back_at"
 
 
-@dataclass(frozen=True)
-class Build:
-    """What marts_build holds: the build of a run, or nothing any more since that was published."""
-
-    run_id: str | None
-    offsets: dict[str, dict[str, int]]
-    published_as: int | None
-
-
-def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
-    """Empty the build schemas for one run, once everything that it builds from is loaded.
-
-    Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment. Returned is
-    what the build may begin with, if it is of the same dbt project (a hash) as the one before.
-    """
-    with _publisher(dsn_transform) as connection:
-        now = inputs(connection, project)
-        build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": now}
-        before = _comment(connection)
-        found = basis(connection, before, now)
-        if found is not None:
-            build["withheld_before"] = before.get("withheld")
-        _run(connection, "prepare_build", build=sql.Literal(json.dumps(build)))
-    return found
-
-
-def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
-    """Put the marts of a publication into the build schemas, but for those that are built again."""
-    with _publisher(dsn_transform) as connection:
-        carry(connection, publication_id, rebuilt)
-
-
-def counts_other_events(dsn_transform: str) -> bool:
-    """Tell whether other events are withheld now than when the build before ended, so that any mart may differ."""
-    with _publisher(dsn_transform) as connection:
-        return _comment(connection).get("withheld_before") != withheld(connection)
-
-
-def finish_build(dsn_transform: str, run_id: str) -> None:
-    """Record that every model of a build was built, so that the next build may begin with what it publishes."""
-    with _publisher(dsn_transform) as connection:
-        build = _comment(connection)
-        _require_build_of(_build(connection), run_id)
-        text = json.dumps(build | {"objects": objects(connection), "withheld": withheld(connection)})
-        connection.execute(sql.SQL("COMMENT ON SCHEMA marts_build IS {}").format(sql.Literal(text)))
-
-
 def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str | None) -> Publication:
     """Let readers see the build that a gate's report is of, in one transaction, and record the publication.
 
@@ -105,13 +57,13 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
             in use all the time.
     """
     run_id = _require_passed(gate)
-    with _publisher(dsn_transform) as connection:
+    with publisher(dsn_transform) as connection:
         _require_not_held(connection)
-        build = _build(connection)
+        build = build_of(connection)
         published = _published(connection, build, run_id)
         if published is None:
             known = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
-            published = _publish(connection, _require_build_of(build, run_id), known)
+            published = _publish(connection, require_build_of(build, run_id), known)
         drop_outdated(connection, KEPT)
     return published
 
@@ -124,12 +76,6 @@ def name_model(dsn_transform: str, publication_id: int, version: str | None) -> 
             "WHERE publication_id = %s AND is_current AND model_version IS NULL",
             (version, publication_id),
         )
-
-
-def build_state(dsn: str) -> Build:
-    """Return what marts_build holds."""
-    with connect(dsn, application="okr-publication") as connection:
-        return _build(connection)
 
 
 def current(dsn: str) -> Publication | None:
@@ -151,7 +97,7 @@ def rollback(dsn_transform: str) -> Publication:
     Raises:
         PermanentError: no older publication is kept.
     """
-    with _publisher(dsn_transform) as connection:
+    with publisher(dsn_transform) as connection:
         older = connection.execute(read_sql("lakehouse", "publication_before").encode()).fetchone()
         if older is None:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
@@ -163,7 +109,7 @@ def rollback(dsn_transform: str) -> Publication:
 
 def resume(dsn_transform: str) -> list[int]:
     """Let publishing go on after a rollback; return what was rolled back and is dropped once nobody reads it."""
-    with _publisher(dsn_transform) as connection:
+    with publisher(dsn_transform) as connection:
         rejected = connection.execute(
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
             "RETURNING publication_id"
@@ -195,18 +141,6 @@ def _require_not_held(connection: "Connection[Any]") -> None:
         )
 
 
-def _comment(connection: "Connection[Any]") -> dict[str, Any]:
-    """Return what is known of the build that marts_build holds, or held until it was published."""
-    row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
-    build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
-    return build
-
-
-def _build(connection: "Connection[Any]") -> Build:
-    build = _comment(connection)
-    return Build(build.get("run_id"), build.get("offsets", {}), build.get("published_as"))
-
-
 def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publication | None:
     """Return this run's publication if its build is published already, whoever builds now."""
     if build.run_id == run_id and build.published_as is None:
@@ -222,23 +156,14 @@ def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publ
     return published
 
 
-def _require_build_of(build: Build, run_id: str) -> Build:
-    if build.run_id != run_id or build.published_as is not None:
-        raise PermanentError(
-            f"marts_build holds the build of run {build.run_id}, not of {run_id}. A later run has begun since: "
-            "start okr_etl_dag again instead of clearing this run's tasks."
-        )
-    return build
-
-
 def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, Any]) -> Publication:
     rows = _rows_built(connection, {suite["table"]: suite["rows"] for suite in known["gate"].get("suites", ())})
     if not rows:
         raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
     publication_id = _record(connection, {**known, "rows": rows, "offsets": build.offsets})
-    empty = json.dumps(_comment(connection) | {"published_as": publication_id})
+    empty = json.dumps(comment(connection) | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
-    _run(connection, "take_build", build=sql.Literal(empty), **names)
+    run_file(connection, "take_build", build=sql.Literal(empty), **names)
     return _show(connection, publication_id)
 
 
@@ -251,30 +176,6 @@ def _show(connection: "Connection[Any]", publication_id: int) -> Publication:
     assert shown is not None  # noqa: S101 -- written above, in the same transaction
     views.commit(connection)
     return shown
-
-
-def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
-    offsets: dict[str, dict[str, int]] = {}
-    watermarks = connection.execute("SELECT topic, kafka_partition, next_offset FROM raw.load_watermark")
-    for topic, partition, offset in watermarks:
-        offsets.setdefault(topic, {})[str(partition)] = offset
-    return offsets
-
-
-@contextmanager
-def _publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
-    """Give a connection beside which nobody else prepares or publishes, by a lock that no reader can take.
-
-    Raises:
-        RetryableError: a lock was not to be had: another publication does not end, or somebody uses what is built.
-    """
-    with connect(dsn_transform, application="okr-publication") as connection:
-        limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))
-        with locks.explained(connection, "Another publication has not ended", locks.PUBLISHER):
-            connection.execute(limit)
-            connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
-        with locks.explained(connection, "What is built or published was not free", locks.BUILT_OR_PUBLISHED):
-            yield connection
 
 
 def _current(connection: "Connection[Any]") -> Publication | None:
@@ -305,7 +206,3 @@ def _record(connection: "Connection[Any]", values: Mapping[str, Any]) -> int:
         read_sql("lakehouse", "record_publication").encode(), {**values, **documents, **times}
     ).fetchone()
     return int(row[0])  # type: ignore[index]
-
-
-def _run(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
-    connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))

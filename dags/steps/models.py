@@ -16,7 +16,7 @@ from dags.steps.catalog import fingerprint
 from dags.steps.edge import report_rows, say, started_by_asset, step
 from dags.steps.parsed import PROJECT, manifest
 from dags.steps.rebuilt import rebuilt
-from lakehouse.publication import begin_with, counts_other_events, finish_build, prepare_build
+from lakehouse.marts_build import begin_with, counts_other_events, finish_build, prepare_build
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import dbt_environment
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 # Every staging view leaves out the events that it names. It is made again each time and mostly says the same; where it
-# does not, everything is built (lakehouse.publication.counts_other_events).
+# does not, everything is built (lakehouse.marts_build.counts_other_events).
 WITHHELD = "int_withheld_event"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.published import PublishedReader, Warehouse
@@ -60,7 +60,7 @@ def publish_many(dsn: str, count: int) -> Iterator[float]:
         assert row is not None
         for number in range(int(str(row[0])) + 1, int(str(row[0])) + 1 + count):
             run_id = f"run-{number}"
-            publication.prepare_build(dsn, run_id)
+            marts_build.prepare_build(dsn, run_id)
             fill(connection, number)
             begun = time.perf_counter()
             publication.publish(dsn, gate=passed(run_id), model_version=None)

@@ -10,7 +10,7 @@ import pytest
 from dbt.contracts.graph.manifest import Manifest
 
 from dags.steps.rebuilt import rebuilt
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.publishing.carried import basis, inputs
 from lakehouse.settings import Settings
@@ -36,16 +36,16 @@ class Runs:
         build = f"run-{self.number}"
         self.log.load(self.dbt.settings)
         _set_watermarks(self.dbt.settings, self.log)
-        basis = publication.prepare_build(self.dsn, build, project=project)
+        basis = marts_build.prepare_build(self.dsn, build, project=project)
         names = rebuilt(self.manifest(), basis.changed) if basis else []
         if basis:
-            publication.begin_with(self.dsn, basis.publication_id, names)
+            marts_build.begin_with(self.dsn, basis.publication_id, names)
         self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))
-        if names and publication.counts_other_events(self.dsn):
+        if names and marts_build.counts_other_events(self.dsn):
             names = []
-            publication.prepare_build(self.dsn, build, project=project)
+            marts_build.prepare_build(self.dsn, build, project=project)
             self.dbt.run("build", "--exclude-resource-type=unit_test")
-        publication.finish_build(self.dsn, build)
+        marts_build.finish_build(self.dsn, build)
         return set(names)
 
     def manifest(self) -> Manifest:
@@ -157,7 +157,7 @@ def test_a_build_begins_with_nothing_where_something_else_changed(runs: Any) -> 
 def _basis(runs: Any, project: str = "project") -> Any:
     """Ask as a build does, and leave what is known of the build before."""
     with connect(runs.dsn) as connection:
-        before, now = publication._comment(connection), inputs(connection, project)
+        before, now = marts_build.comment(connection), inputs(connection, project)
         return basis(connection, before, now)
 
 

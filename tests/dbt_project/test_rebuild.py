@@ -11,7 +11,7 @@ import pytest
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.publication import prepare_build
+from lakehouse.marts_build import prepare_build
 from tests.dbt_project.random_log import random_log
 
 PLACE = {"kafka_partition", "kafka_offset"}  # where an event stands in the log, and nothing else, may differ

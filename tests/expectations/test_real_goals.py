@@ -17,7 +17,7 @@ from expectations.report import GateReport
 from expectations.suites import event
 from ingestion.events import DecodedEvent
 from ingestion.sources.okr_files.history import history_events, read_history
-from lakehouse import publication, quarantine
+from lakehouse import marts_build, publication, quarantine
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -63,7 +63,7 @@ def published(
         load_log(settings, [each for events in imported.values() for each in events])
         with connect(settings.require("dsn_loader"), autocommit=True) as loader:
             loader.execute("ANALYZE raw.okr_user_events")  # as a large load does
-        publication.prepare_build(dsn, "run")
+        marts_build.prepare_build(dsn, "run")
         dbt_build(settings, tmp_path_factory.mktemp("dbt"))
         reports["marts"] = judge_build(settings, "run")
         publication.publish(dsn, gate=reports["marts"].as_dict(), model_version=None)

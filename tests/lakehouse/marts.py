@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.publication import Publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -31,7 +31,7 @@ def load_one_event(settings: Settings) -> None:
 
 def build(settings: Settings, value: int) -> None:
     """Do what dbt does: fill marts_build and ml_build."""
-    publication.prepare_build(settings.require("dsn_transform"), f"run-{value}")
+    marts_build.prepare_build(settings.require("dsn_transform"), f"run-{value}")
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute(DATA_AS_OF.encode())
         for table in ("marts_build.one", "marts_build.two", "ml_build.features"):

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import build, publish, swap
@@ -175,7 +175,7 @@ def test_what_is_loaded_after_the_build_began_is_not_claimed(warehouse):
 
 def test_an_empty_build_is_never_published(warehouse):
     publish(warehouse, 1)
-    publication.prepare_build(warehouse.require("dsn_transform"), "run-2")
+    marts_build.prepare_build(warehouse.require("dsn_transform"), "run-2")
     with pytest.raises(PermanentError, match="marts_build holds no table"):
         swap(warehouse, passed("run-2"))
     assert seen(warehouse) == (1, 1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.publishing import locks, outdated, views
 from lakehouse.settings import Settings
@@ -51,12 +51,12 @@ def test_a_publisher_that_dies_before_its_commit_leaves_everything_as_it_was(
 
 def test_marts_build_says_what_it_holds(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
-    assert publication.build_state(dsn) == publication.Build(None, {}, None)
+    assert marts_build.build_state(dsn) == marts_build.Build(None, {}, None)
     build(warehouse, 1)
-    assert publication.build_state(dsn).run_id == "run-1"
-    assert publication.build_state(dsn).published_as is None
+    assert marts_build.build_state(dsn).run_id == "run-1"
+    assert marts_build.build_state(dsn).published_as is None
     published = swap(warehouse, passed("run-1"))
-    assert publication.build_state(dsn).published_as == published.publication_id
+    assert marts_build.build_state(dsn).published_as == published.publication_id
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_publisher_waits_for_another_no_longer_than_said(
         with pytest.raises(
             RetryableError, match=rf"Another publication.*pid {owner.info.backend_pid}.*holds publishing\.pub"
         ):
-            publication.prepare_build(warehouse.require("dsn_transform"), "run-1")
+            marts_build.prepare_build(warehouse.require("dsn_transform"), "run-1")
 
 
 @pytest.mark.parametrize("step", ["publish", "prepare", "rollback"])
@@ -105,7 +105,7 @@ def test_who_uses_what_a_publisher_needs_for_itself_is_named(
     monkeypatch.setattr(locks, "PUBLISHER_S", 1)
     steps: dict[str, tuple[str, Callable[[], object]]] = {
         "publish": ("marts_build.one", lambda: swap(warehouse, passed("run-3"))),
-        "prepare": ("marts_build.one", lambda: publication.prepare_build(warehouse.require("dsn_transform"), "run-4")),
+        "prepare": ("marts_build.one", lambda: marts_build.prepare_build(warehouse.require("dsn_transform"), "run-4")),
         "rollback": ("publishing.switch", lambda: publication.rollback(warehouse.require("dsn_transform"))),
     }
     table, act = steps[step]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestion.events import DecodedEvent, EncodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
@@ -107,7 +107,7 @@ DATA_AS_OF = (
 
 def build_and_publish(settings: Settings, target: Path) -> None:
     """Build all models with dbt from what raw holds, and publish them."""
-    publication.prepare_build(settings.require("dsn_transform"), RUN)
+    marts_build.prepare_build(settings.require("dsn_transform"), RUN)
     folders = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
     done = subprocess.run(
         [Path(sys.executable).with_name("dbt"), "run", *folders, f"--target-path={target}", f"--log-path={target}"],

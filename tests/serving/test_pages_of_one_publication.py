@@ -8,7 +8,7 @@ import redis
 from psycopg import sql
 
 from ingestion.events import EncodedEvent
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -24,7 +24,7 @@ from tests.serving.marts import RUN, publish, republish
 def publish_the_same_again(settings: Settings) -> None:
     """Publish a copy of the current marts."""
     dsn = settings.require("dsn_transform")
-    publication.prepare_build(dsn, RUN)
+    marts_build.prepare_build(dsn, RUN)
     with connect(dsn) as connection:
         tables = connection.execute(
             "SELECT schemaname, viewname FROM pg_views "

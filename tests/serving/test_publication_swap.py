@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lakehouse import publication
+from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.errors import NotPublished
@@ -15,7 +15,7 @@ from tests.serving.marts import DATA_AS_OF, RUN, republish
 
 def build(settings: Settings, number: int) -> None:
     """Build two marts that hold the same number, as a publication's tables belong together."""
-    publication.prepare_build(settings.require("dsn_transform"), RUN)
+    marts_build.prepare_build(settings.require("dsn_transform"), RUN)
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute(DATA_AS_OF.encode())
         for table in ("one", "other"):
