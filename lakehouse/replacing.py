@@ -71,10 +71,11 @@ def _link(place: Path, folder: Path) -> None:
 
 def _sweep(place: Path) -> None:
     """Remove every folder of this place but the one that it links to."""
-    current = place.resolve() if place.is_symlink() else place
+    # Names are compared: resolved, a place below another link would differ from what is found beside it.
+    current = place.readlink().name if place.is_symlink() else ""
     for pattern in (f".{place.name}-*", f"{place.name}.retired"):
         for folder in place.parent.glob(pattern):
-            if folder != current:
+            if folder.name != current:
                 shutil.rmtree(folder, ignore_errors=True)
 
 

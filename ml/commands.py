@@ -40,7 +40,7 @@ def evaluate(
         str, typer.Option(help="SCALE/SEED of a simulated history, e.g. default/1: adds the best possible forecast.")
     ] = "",
 ) -> None:
-    """Judge the champion on the last closed cycle, beside the rules that OKR tools use."""
+    """Evaluate the champion on the held-out cycle, beside the rules that OKR tools use."""
     from lakehouse.settings import load_settings
     from ml.pipeline import evaluate_champion
 

@@ -117,14 +117,14 @@ def check_learnable(history: Rows) -> list[Period]:
     if len(periods) < 2:
         raise NothingToLearn(
             f"Training needs a closed cycle to learn from and a later one to evaluate on; of the {len(closed)} closed "
-            f"cycles, to {closed[-1]}, none after the first has a check-in before a closing one. The pacing rule "
+            f"cycles, the last {closed[-1]}, none after the first has a check-in before a closing one. The pacing rule "
             "answers until there is one."
         )
     return periods
 
 
 def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = None) -> Report:
-    """Judge the champion's judged model on the last closed cycle again, from the mart as it is now.
+    """Judge the champion's judged model on the held-out cycle again, from the mart as it is now.
 
     `simulation` (scale, seed) adds `best_possible`: the probabilities that the simulator of this history knows.
 

@@ -34,7 +34,7 @@ class Decision:
 
 
 def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) -> Decision:
-    """Judge a version on the last closed cycle, point `champion` at it when it is better, and tell why or why not.
+    """Judge a version on the held-out cycle, point `champion` at it when it is better, and tell why or why not.
 
     It may be tried again after it was killed: a version that a try before has made champion stays champion.
 
@@ -70,18 +70,22 @@ def _champion(settings: Settings) -> ForecastModel | None:
 
 
 def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
-    """Compare a candidate with the champion and the pacing rule on the check-ins of the last closed cycle.
+    """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
+
+    A champion that learned from that cycle, which a late check-in may have made the one to evaluate on, is no rival.
 
     Raises:
-        PermanentError: no cycle has closed with a check-in, or a model learned from the cycle that judges it.
+        PermanentError: no cycle has closed with a check-in, or the candidate learned from the held-out cycle.
     """
     period, test = held_out(history)
-    for model in (candidate, champion):
-        if model is not None and model.trained_until > str(period.start):
-            raise PermanentError(
-                f"Model version {model.version} learned from cycles until {model.trained_until} and cannot be judged "
-                f"on {period}. Train again: `okr forecast train`."
-            )
+    if candidate.trained_until > str(period.start):
+        raise PermanentError(
+            f"Model version {candidate.version} learned from cycles until {candidate.trained_until} and cannot be "
+            f"evaluated on {period}. Train again: `okr forecast train`."
+        )
+    if champion is not None and champion.trained_until > str(period.start):
+        get_logger(__name__).warning("the champion learned from the held-out cycle", version=champion.version)
+        champion = None
     outcome = test.outcomes()
     rule = brier_score(outcome, pacing(test))
     own = brier_score(outcome, candidate.probabilities(test))

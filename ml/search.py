@@ -5,7 +5,7 @@ from dataclasses import replace
 from ml.evaluate import log_loss
 from ml.recipe import Recipe
 from ml.rows import Rows
-from ml.split import evaluable_periods, labelled, split_at
+from ml.split import labelled, split_at, tuning_period
 from ml.train import NothingToLearn, fit
 
 
@@ -15,14 +15,14 @@ def candidates(base: Recipe) -> tuple[Recipe, ...]:
 
 
 def choose(history: Rows, base: Recipe) -> Recipe:
-    """Return the recipe with the lowest log loss on the last but one closed cycle; the base where there is none.
+    """Return the recipe with the lowest log loss on a large cycle before the held-out one; the base without one.
 
     The first of equals wins, so that the same history gives the same recipe.
     """
-    periods = evaluable_periods(history)
-    if len(periods) < 3:
+    period = tuning_period(history)
+    if period is None:
         return base
-    split = split_at(history, periods[-2])
+    split = split_at(history, period)
     train, test = history.take(split.train), history.take(split.test & labelled(history))
     try:
         losses = [log_loss(test.outcomes(), fit(train, recipe).probabilities(test)) for recipe in candidates(base)]

@@ -1,5 +1,6 @@
 """Splits follow cycles: a forecast of a cycle may learn only from what had ended when the cycle could first be read."""
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 
 FEWEST_KEY_RESULTS = 20  # of a period, to evaluate a model on it
+RECENT = 3  # closed periods among which a large one is looked for
 
 
 @dataclass(frozen=True, order=True)
@@ -67,20 +69,34 @@ def closed_periods(history: Rows) -> list[Period]:
 
 
 def evaluable_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the newest one that a model can be evaluated on.
+    """Return the closed periods, oldest first, up to the one to evaluate on; none where there is none.
 
-    That one has labelled check-ins of at least 20 key results; where no period has so many, of any. A tiny cycle of
-    one team, or one without check-ins, would otherwise decide for every organisation's model.
+    That is the newest of the last three with labelled check-ins of at least 20 key results: a tiny cycle of one team
+    would otherwise decide for every organisation's model. Where none has so many, it is the newest with any. It is
+    never the first of several: there must be something to learn from.
     """
-    periods = closed_periods(history)
-    counts = [_evaluable_key_results(history, period) for period in periods]
-    fewest = FEWEST_KEY_RESULTS if max(counts, default=0) >= FEWEST_KEY_RESULTS else 1
-    newest = max((place for place, count in enumerate(counts) if count >= fewest), default=-1)
-    return periods[: newest + 1]
+    closed = closed_periods(history)
+    counts = _evaluable_key_results(history)
+    candidates = closed[1:] or closed
+    large = [period for period in candidates[-RECENT:] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
+    found = large or [period for period in candidates if counts.get(period, 0)]
+    return closed[: closed.index(found[-1]) + 1] if found else []
 
 
-def _evaluable_key_results(history: Rows, period: Period) -> int:
-    return len(set(history["key_result"][split_at(history, period).test & labelled(history)]))
+def tuning_period(history: Rows) -> Period | None:
+    """Return the period to choose a recipe on: the newest large one before that to evaluate on, but not the first."""
+    counts = _evaluable_key_results(history)
+    large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
+    return large[-1] if large else None
+
+
+def _evaluable_key_results(history: Rows) -> dict[Period, int]:
+    """Return how many key results of each period have a check-in and an outcome."""
+    import numpy as np
+
+    is_evaluable = labelled(history) & np.asarray(history["as_of_kind"] == "check_in", dtype=bool)
+    pairs = set(zip(periods_of(history)[is_evaluable], history["key_result"][is_evaluable], strict=True))
+    return Counter(period for period, _ in pairs)
 
 
 def split_at(history: Rows, period: Period) -> Split:

@@ -1,6 +1,7 @@
 """Routes that take what they know and nothing else: a misspelt parameter is an error, not silence."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -65,8 +66,7 @@ class StrictRequest(Request):
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)  # linear: anybody may send a long one
         raise json.JSONDecodeError(f"{twice!r} stands twice in one object", "", 0)
     return found
 

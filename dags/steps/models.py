@@ -13,7 +13,7 @@ from cosmos.operators.local import DbtBuildLocalOperator
 
 from dags.steps.build import build_id, only_build
 from dags.steps.catalog import fingerprint
-from dags.steps.edge import report_rows, say, started_by_asset, step
+from dags.steps.edge import report_rows, say, started_by_asset, step, try_number
 from dags.steps.parsed import PROJECT, manifest
 from dags.steps.rebuilt import rebuilt
 from lakehouse.marts_build import begin_with, counts_other_events, finish_build, prepare_build
@@ -87,11 +87,12 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
 def _begin(settings: Settings, build: str) -> list[str]:
     """Prepare the build schemas; return how dbt is told what is built: everything, or what may differ from before.
 
-    A run that landed events did not start builds everything, so that no day's marts rest on those of the day before.
+    A run that no landing started builds everything, so that no day's marts rest on those of the day before, and so does
+    a task that is tried again.
     """
     dsn, parsed = settings.require("dsn_transform"), manifest(settings)
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
-    if basis is None or parsed is None or not started_by_asset():
+    if basis is None or parsed is None or not started_by_asset() or try_number() > 1:
         return []  # all
     names = rebuilt(parsed, basis.changed)
     begin_with(dsn, basis.publication_id, names)

@@ -6,7 +6,7 @@ from lakehouse.settings import load_settings
 
 @step
 def train() -> str:
-    """Tune, train, judge on the last closed cycle and register as challenger; return the version's number.
+    """Tune, train, evaluate on a held-out cycle and register as challenger; return the version's number.
 
     Tried again after it was killed, it completes what the try before has registered.
 

@@ -39,6 +39,10 @@ class Api(PlatformService):
 class Worker(PlatformService):
     """A command without an address: it is healthy when it has reported that it is at work."""
 
+    def prepare(self) -> None:
+        """Forget what an earlier life reported: process ids come again."""
+        self._ready_file.unlink(missing_ok=True)
+
     def environment(self) -> dict[str, str]:
         """Return the platform's environment, and the file to report in."""
         return super().environment() | {READY_FILE: str(self._ready_file)}
@@ -69,6 +73,7 @@ class StateWorker(Worker):
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
+    start_limit_seconds: ClassVar[int] = 600  # after some migrations it makes all state again before it reports
 
 
 class Metrics(Worker):

@@ -22,6 +22,7 @@ POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
 # A service that ends is tried again by the supervisor; so often in one start is not a matter of order any more.
 MOST_LIVES = 4
+REPORTS_WITHIN_S = 60  # of its start, a worker that runs well
 Say = Callable[[str], None]
 
 
@@ -132,6 +133,10 @@ class _Startup:
                 self._say(f"  {step.name:<22} FAILED: {error}")
 
     def _start(self, step: Service) -> None:
+        before = self._supervisor.states()[step.name]
+        runs_s = before["now"] - before["start"]
+        if before["statename"] == "RUNNING" and runs_s > REPORTS_WITHIN_S and not step.has_reported(before["pid"]):
+            self._restart(step)  # of a release that did not report, or its file is gone
         self._supervisor.start(step.name)
         began = time.monotonic()
         deadline = began + step.start_limit_seconds
@@ -159,6 +164,13 @@ class _Startup:
                     f"{step.name} is not healthy after {step.start_limit_seconds} s ({why}): {self._last_words(step)}"
                 )
         raise PermanentError(f"{step.name}: interrupted")
+
+    def _restart(self, step: Service) -> None:
+        self._say(f"  {step.name:<22} restarts: it never reported that it is at work")
+        self._supervisor.stop(step.name)
+        deadline = time.monotonic() + step.stop_limit_seconds + 5
+        while self._supervisor.states()[step.name]["statename"] == "STOPPING" and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
 
     def _last_words(self, step: Service) -> str:
         log = self._logs / f"{step.name}.log"

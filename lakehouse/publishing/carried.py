@@ -52,11 +52,19 @@ def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | N
     publication_id = before.get("published_as")
     if now is None or publication_id is None or before.get("inputs") != now:
         return None
-    if before.get("objects") != objects(connection) or not views.built(connection, publication_id):
+    if before.get("objects") != objects(connection) or not _is_current(connection, publication_id):
         return None
     query = read_sql("lakehouse.publishing", "changed_event_types").encode()
     rows = connection.execute(query, {"offsets": json.dumps(before["offsets"])}).fetchall()
     return Basis(publication_id, frozenset(str(event_type) for (event_type,) in rows))
+
+
+def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
+    """Tell whether readers see a publication: one that was rolled back is nothing to begin with."""
+    row = connection.execute(
+        "SELECT is_current FROM ops.publication WHERE publication_id = %s", (publication_id,)
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
@@ -74,3 +82,12 @@ def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collectio
             ("ANALYZE {}", (copy,)),
         ):
             connection.execute(views.statement(text, *parts))
+        _copy_comment(connection, version, copy)
+
+
+def _copy_comment(connection: "Connection[Any]", source: sql.Identifier, target: sql.Identifier) -> None:
+    """Say of a table what is said of another; LIKE copies the comments of columns alone."""
+    row = connection.execute(
+        views.statement("SELECT obj_description({}::regclass)", sql.Literal(source.as_string(connection)))
+    ).fetchone()
+    connection.execute(views.statement("COMMENT ON TABLE {} IS {}", target, sql.Literal(row[0] if row else None)))

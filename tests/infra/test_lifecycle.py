@@ -264,6 +264,20 @@ def test_down_without_a_stack_does_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
+def test_a_worker_that_runs_and_never_reported_is_restarted(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of an earlier release report nothing: `okr up` waited for them in vain, each time."""
+    up(state, select("guard"), print)
+    stack = open_stack(state)
+    assert stack is not None
+    before = _pid(stack, "guard")
+    up(state, select("guard"), print)
+    assert _pid(stack, "guard") == before
+    (state / "run" / "guard" / "ready").unlink()
+    monkeypatch.setattr("infra.local.start.REPORTS_WITHIN_S", -1)
+    up(state, select("guard"), print)
+    assert _pid(stack, "guard") != before
+
+
 def test_a_worker_that_nothing_but_somebody_can_help_is_left_stopped(state: Path) -> None:
     """Landing refuses a lake of another log: to start it again and again would only fill its log."""
     lake = state / "lake" / "okr_user_events"

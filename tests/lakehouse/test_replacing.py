@@ -89,6 +89,15 @@ def test_a_folder_of_an_earlier_release_becomes_a_link_and_what_it_left_is_remov
     assert len(list(tmp_path.iterdir())) == 3, "the link, its folder, and the one before"
 
 
+def test_a_folder_below_a_link_stays_while_the_next_one_is_built(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "state").symlink_to("real")
+    place = tmp_path / "state" / "site"
+    replace_folder(place, lambda folder: (folder / "page").write_text("old"))
+    replace_folder(place, lambda folder: (folder / "page").write_text((place / "page").read_text() + ", new"))
+    assert (place / "page").read_text() == "old, new"
+
+
 def test_what_cannot_be_swept_away_stops_no_replacement(tmp_path: Path) -> None:
     place = tmp_path / "site"
     (tmp_path / ".site-notes").write_text("no folder")

@@ -81,7 +81,14 @@ def test_where_the_newest_cycle_has_no_check_in_no_model_is_evaluated_on_what_it
     silent = Rows({**history.columns, "as_of_kind": kinds})
     assert held_out(silent)[0] < period
     with pytest.raises(PermanentError, match="learned from cycles until"):
-        judge(trained.judged, trained.judged, silent)
+        judge(trained.judged, None, silent)
+
+
+def test_a_champion_that_learned_from_the_held_out_cycle_stops_no_training(trained: Trained, history: Rows) -> None:
+    """A late check-in may make an earlier cycle the one to evaluate on."""
+    decision = judge(trained.judged, trained.served, history)
+    assert (decision.outcome, decision.answers) == ("promoted", "model")
+    assert "champion none" in decision.reason
 
 
 def test_without_a_champion_evaluate_says_that_the_rule_answers(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from ml.rows import Rows
 from ml.split import (
@@ -11,6 +12,7 @@ from ml.split import (
     labelled,
     periods_of,
     split_at,
+    tuning_period,
 )
 
 
@@ -101,9 +103,39 @@ def test_a_tiny_cycle_does_not_decide_on_the_model_of_all(history: Rows) -> None
     assert evaluable_periods(one_more_cycle(history, days, moment, 20))[-1] == Period(*days)
 
 
-def test_where_every_cycle_is_tiny_the_newest_with_a_check_in_counts(history: Rows) -> None:
-    small = history.take(
-        np.isin(history["key_result"].astype(str), sorted(set(history["key_result"].astype(str)))[:15])
-    )
-    assert evaluable_periods(small)
-    assert set(evaluable_periods(small)) <= set(closed_periods(small))
+def of_sizes(*sizes: int) -> Rows:
+    """A history of quarters from 2024 on, each with as many key results as named, checked in once and closed."""
+    columns: dict[str, list[object]] = {name: [] for name in COLUMNS}
+    for quarter, size in enumerate(sizes):
+        start = date(2024 + quarter // 4, 1 + quarter % 4 * 3, 1)
+        end = start + timedelta(days=80)
+        for number in range(size):
+            moment = datetime(start.year, start.month, 10, tzinfo=UTC)
+            row = (f"{quarter}-{number}", start, end, moment, moment + timedelta(days=80), True, "check_in")
+            for name, value in zip(COLUMNS, row, strict=True):
+                columns[name].append(value)
+    return Rows({name: np.array(values, dtype=object) for name, values in columns.items()})
+
+
+COLUMNS = ("key_result", "period_start", "period_end", "known_at", "outcome_known_at", "is_achieved", "as_of_kind")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "held_out", "tuned_on"),
+    [
+        ((25, 15, 15), 2, None),
+        ((25, 22, 18, 18), 1, None),
+        ((25, 22, 18, 18, 18), 4, None),
+        ((12, 9), 1, None),
+        ((9,), 0, None),
+        ((30, 30, 3, 30), 3, 1),
+        ((30, 30, 30, 3), 2, 1),
+    ],
+)
+def test_the_cycle_to_evaluate_on_is_large_recent_and_never_the_only_one_to_learn_from(
+    sizes: tuple[int, ...], held_out: int, tuned_on: int | None
+) -> None:
+    history = of_sizes(*sizes)
+    periods, found = closed_periods(history), evaluable_periods(history)
+    assert found == periods[: held_out + 1]
+    assert tuning_period(history) == (None if tuned_on is None else periods[tuned_on])
