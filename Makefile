@@ -35,14 +35,14 @@ clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 
 test: $(DEV) ## Unit, integration and one end-to-end run, on real embedded services
 	@.ci/system-packages
-	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder --ignore tests/faults $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/faults $(ARGS)
 
 test-faults: $(DEV) ## Each kind of fault in its short form, in real processes (minutes)
-	.venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/faults $(ARGS)
+	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults $(ARGS)
 
 test-chaos: $(DEV) ## Every fault at length (an hour or more); writes docs/faults.md
 	@rm -f .faults.jsonl
-	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest -n 2 --dist loadgroup --no-loadscope-reorder tests/faults -m "chaos or not chaos" $(ARGS)
+	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults -m "chaos or not chaos" $(ARGS)
 	$(if $(ARGS),@echo "A part alone: docs/faults.md stays as it is.",.venv/bin/python -m tests.faults.table .faults.jsonl docs/faults.md)
 	@rm -f .faults.jsonl
 

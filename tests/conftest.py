@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import structlog
 from pydantic import SecretStr
+from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.direct import running
 from infra.local.kafka import SERVER_SETTINGS, Kafka
@@ -34,18 +36,29 @@ structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # their fixtures take long; longest first
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups: after it a mark changes nothing
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `make test`'s workers: what shares costly fixtures stays together, and the longest comes first."""
+    """The longest groups come first, so that no worker is left alone with one at the end."""
     order = {name: number for number, name in enumerate(SHARED_FIXTURES)}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: order.get(_group(item), len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
 
-def _group(item: pytest.Item) -> str:
-    path = item.path.relative_to(Path(__file__).parent)
-    return path.parts[0] if path.parts[0] in SHARED_FIXTURES else str(path)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """For `make test`'s workers: what shares costly fixtures stays on one of them.
+
+    Not by marks (`--dist loadgroup`): pytest-xdist 3.8 writes them to a private field that pytest 9.2 no longer reads.
+    """
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the folder below tests/ whose fixtures are shared, else the file."""
+    parts = nodeid.partition("::")[0].split("/")[1:]
+    return parts[0] if parts[0] in SHARED_FIXTURES else "/".join(parts)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,7 +62,7 @@ def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: Trained,
 
 
 def test_a_model_that_saw_the_judging_cycle_is_not_judged_on_it(trained: Trained, history: Rows) -> None:
-    with pytest.raises(PermanentError, match="cannot be judged"):
+    with pytest.raises(PermanentError, match="cannot be evaluated"):
         judge(trained.served, None, history)
 
 

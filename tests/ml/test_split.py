@@ -125,7 +125,7 @@ COLUMNS = ("key_result", "period_start", "period_end", "known_at", "outcome_know
     [
         ((25, 15, 15), 2, None),
         ((25, 22, 18, 18), 1, None),
-        ((25, 22, 18, 18, 18), 4, None),
+        ((25, 22, 18, 18, 18), 4, 1),
         ((12, 9), 1, None),
         ((9,), 0, None),
         ((30, 30, 3, 30), 3, 1),
