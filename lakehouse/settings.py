@@ -54,8 +54,8 @@ class Settings(BaseSettings):
     lead_password: SecretStr = SecretStr("")
     app_password: SecretStr = SecretStr("")
 
-    sites_dir: Path = Path(".state/sites")
-    dbt_target_dir: Path = Path(".state/dbt")
+    sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
+    dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
 
     @classmethod

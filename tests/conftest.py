@@ -29,10 +29,6 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
 from tests.topics import empty_topics
 
-# As in every process of ours, to whatever is standard error now: a measurement that outlives its test must not
-# write into what the next one reads.
-structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
-
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # their fixtures take long; longest first
 
 
@@ -69,6 +65,16 @@ def _no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["OKR_STATE"] = str(tmp_path_factory.mktemp("no-stack"))
     for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but no test talks to its servers through one
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
+
+
+@pytest.fixture(autouse=True)
+def _logs_go_to_standard_error() -> None:
+    """As in every process of ours, to whatever is standard error now; Airflow's import sends them elsewhere.
+
+    A measurement that outlives its test must not write into what the next one reads.
+    """
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 @pytest.fixture(scope="session")

@@ -169,7 +169,7 @@ class Log:
         """Replace what raw holds by this log."""
         with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
             for topic in TOPICS:
-                cursor.execute(f"TRUNCATE raw.{topic}")
+                cursor.execute(f"DELETE FROM raw.{topic}")  # as loading does, it leaves the table itself
                 with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
                     for event in (event for event in self.events if event.topic == topic):
                         copy.write_row(
