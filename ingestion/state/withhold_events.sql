@@ -274,7 +274,7 @@ found AS (
             )
         FROM key_result_said AS said
         INNER JOIN key_result_of USING (entity_id)
-        WHERE said.key_result_id <> ALL(key_result_of.key_result_ids)
+        WHERE said.key_result_id <> ALL(key_result_of.key_result_ids) AND NOT said.is_released
         UNION ALL
         SELECT event_id, 'An operator withheld it.'
         FROM ops.event_review
