@@ -16,10 +16,11 @@ import msgspec
 
 from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.format import CHECK_INS, DAYS_TO_CLOSE, KEY_RESULTS, Rejection
-from ingestion.sources.okr_files.owners import OwnerMoves
+from ingestion.sources.okr_files.owners import owner_moves
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
+from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.text import normalised_name
 from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import ContractViolation, PermanentError
@@ -30,8 +31,9 @@ Reject = Callable[[Rejection], None]
 
 @dataclass
 class History:
-    """Usable rows of both files. `rows_read` counts per file what was used and what was rejected together."""
+    """Usable rows of both files, as of `now`. `rows_read` counts per file the used and the rejected rows together."""
 
+    now: datetime
     key_results: dict[tuple[str, date], KeyResultRow] = field(default_factory=dict)
     check_ins: dict[tuple[str, datetime], CheckInRow] = field(default_factory=dict)
     rows_read: Counter[str] = field(default_factory=Counter)
@@ -41,7 +43,7 @@ class History:
     _of_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
     _unusable: set[str] = field(default_factory=set)
 
-    def add_key_result(self, cells: dict[str, str], now: datetime) -> None:
+    def add_key_result(self, cells: dict[str, str]) -> None:
         """Take a row of key_results.csv.
 
         Raises:
@@ -49,7 +51,7 @@ class History:
         """
         try:
             row = key_result_of(cells)
-            self._check_key_result(row, now)
+            self._check_key_result(row)
         except ContractViolation:
             self._unusable.add(normalised_name(cells["key_result_id"]))
             raise
@@ -59,7 +61,7 @@ class History:
         rows.sort(key=lambda each: each.cycle_start)
         self._cycles.setdefault(row.cycle_key, (row.cycle_start, row.cycle_end))
 
-    def add_check_in(self, cells: dict[str, str], now: datetime) -> None:
+    def add_check_in(self, cells: dict[str, str]) -> None:
         """Take a row of check_ins.csv.
 
         Raises:
@@ -67,12 +69,12 @@ class History:
         """
         key_result_id, at, row = check_in_of(cells)
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
-        self._check_check_in(key_result_id, at, row, cells["checked_in_at"], now)
+        self._check_check_in(key_result_id, at, row, cells["checked_in_at"])
         self.check_ins[key_result.key_result_id, at] = row  # that text is held already, once
 
-    def _check_key_result(self, row: KeyResultRow, now: datetime) -> None:
+    def _check_key_result(self, row: KeyResultRow) -> None:
         start = start_of(row.cycle_start)
-        if start > now:
+        if start > self.now:
             raise ContractViolation("cycle_in_future", f"The cycle starts on {row.cycle_start}, which is yet to come.")
         told = self._cycles.get(row.cycle_key, (row.cycle_start, row.cycle_end))
         if told != (row.cycle_start, row.cycle_end):
@@ -104,8 +106,8 @@ class History:
         message = f"Expected a day of its cycle in UTC ({expected}), found {cell!r}, which is {_utc(at)}."
         raise ContractViolation("outside_cycle", message)
 
-    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str, now: datetime) -> None:
-        if at > now:
+    def _check_check_in(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str) -> None:
+        if at > self.now:
             message = f"The check-in is of {cell!r}, which is {_utc(at)} and yet to come."
             raise ContractViolation("time_in_future", message)
         told = self.check_ins.get((key_result_id, at))
@@ -154,10 +156,10 @@ def read_history(folder: Path, *, now: datetime, reject: Reject) -> History:
         raise PermanentError(
             f"{folder} is not a folder. Expected a folder that holds {KEY_RESULTS.name} and {CHECK_INS.name}."
         )
-    history = History()
+    history = History(now)
     with Table(folder, KEY_RESULTS) as key_results, Table(folder, CHECK_INS) as check_ins:
-        _read(history, key_results, lambda cells: history.add_key_result(cells, now), reject)
-        _read(history, check_ins, lambda cells: history.add_check_in(cells, now), reject)
+        _read(history, key_results, history.add_key_result, reject)
+        _read(history, check_ins, history.add_check_in, reject)
     return history
 
 
@@ -194,18 +196,24 @@ def _tried(table: Table, row: Row | Rejection, add: Callable[[dict[str, str]], N
 
 def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
     told: set[tuple[str, str]] = set()
-    moves = OwnerMoves(history.key_results.values())
+    rows = sorted(history.key_results.values(), key=lambda row: row.cycle_start)
+    moves = owner_moves(rows)
     timed: list[tuple[datetime, msgspec.Struct]] = []
-    for row in sorted(history.key_results.values(), key=lambda row: row.cycle_start):
-        *parents, key_result = definitions_of(row)
-        for data in parents:
-            # The first word on something holds: a team or cycle is the same in each of its rows. An owner may move.
+    for row in rows:
+        for data in definitions_of(row):
             name = type(data).__name__, str(getattr(data, data.__struct_fields__[0]))
-            is_new = moves.is_told(data, row) if isinstance(data, UserDefined) else name not in told
+            if isinstance(data, UserDefined):
+                is_new = moves.get((data.user_id, row.cycle_start)) is row
+            else:
+                # The first word holds: a team or cycle is the same in each of its rows. Each defines a key result.
+                is_new = isinstance(data, KeyResultDefined) or name not in told
             if is_new:
                 told.add(name)
                 timed.append((start_of(row.cycle_start), data))
-        timed.append((start_of(row.cycle_start), key_result))
+    # Who moves when a cycle has ended, into a team where another of their cycles runs already.
+    for (_, day), row in moves.items():
+        if row.cycle_start < day <= history.now.date():
+            timed += [(start_of(day), data) for data in definitions_of(row) if isinstance(data, UserDefined)]
     return iter(sorted(timed, key=lambda pair: pair[0]))
 
 

@@ -2,33 +2,33 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, timedelta
 
 from ingestion.sources.okr_files.rows import KeyResultRow
-from lakehouse.contracts.user import UserDefined
+
+Span = tuple[date, date, str]
 
 
-class OwnerMoves:
-    """Decides, in the order of time, which rows say something new of their owner.
+def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResultRow]:
+    """Return, by owner and day, where an owner is from that day on: a row of the team. `rows` come in order of start.
 
-    An owner moves on the first day of a cycle in which they have key results, but none of the team so far: who has key
+    An owner moves on the first day on which cycles of their key results run, but none of the team so far: who has key
     results in two teams at once stays. Nobody moves to another organisation, for an address is an id of one.
     """
+    spans: dict[str, dict[Span, KeyResultRow]] = defaultdict(dict)
+    organisations: dict[str, str] = {}
+    for row in rows:
+        if row.owner_email and organisations.setdefault(row.owner_email, row.organisation) == row.organisation:
+            spans[row.owner_email].setdefault((row.cycle_start, row.cycle_end, row.team), row)
+    return {(owner, day): row for owner, found in spans.items() for day, row in _moves(found)}
 
-    def __init__(self, rows: Iterable[KeyResultRow]) -> None:
-        self._told: dict[str, tuple[str, str]] = {}
-        self._teams: dict[tuple[str, date], set[tuple[str, str]]] = defaultdict(set)
-        for row in rows:
-            if row.owner_email:
-                self._teams[row.owner_email, row.cycle_start].add((row.organisation, row.team))
 
-    def is_told(self, owner: UserDefined, row: KeyResultRow) -> bool:
-        """Return whether a row, which comes after those asked for before, is the first to say where its owner is."""
-        team = row.organisation, row.team
-        before = self._told.get(owner.user_id)
-        if before is not None and (
-            row.organisation != before[0] or before in self._teams[owner.user_id, row.cycle_start]
-        ):
-            return False
-        self._told[owner.user_id] = team
-        return True
+def _moves(spans: dict[Span, KeyResultRow]) -> Iterable[tuple[date, KeyResultRow]]:
+    """Yield the days on which an owner comes into a team, the first one included."""
+    days = {start for start, _, _ in spans} | {end + timedelta(days=1) for _, end, _ in spans if end < date.max}
+    team = None
+    for day in sorted(days):
+        running = [row for (start, end, _), row in spans.items() if start <= day <= end]
+        if running and team not in {row.team for row in running}:
+            team = running[0].team
+            yield day, running[0]

@@ -137,3 +137,35 @@ def test_an_owner_moves_with_their_key_results(read: Read, rows: dict[str, str],
     assert reading.reasons == []
     users = [f for f in _frames(reading.events) if f["type"] == "okr.user.defined.v1"]
     assert [(f["time"], f["data"]["team_id"]) for f in users] == told
+
+
+ANNUAL = """\
+key_result_id,organisation,team,owner_email,cycle,cycle_start,cycle_end,objective,key_result,unit,baseline,target
+b1,acme,B,ann@example.org,Q1,2026-01-01,2026-03-31,o,k,days,20,5
+a1,acme,A,ann@example.org,2025,2025-01-01,{end},o,k,days,20,5
+b2,acme,B,ann@example.org,Q2,2026-04-01,{last},o,k,days,20,5
+"""
+IN_A = ("2025-01-01T00:00:00Z", "acme/A")
+
+
+@pytest.mark.parametrize(
+    ("end", "last", "told"),
+    [
+        ("2026-06-30", "2026-06-30", [IN_A]),  # its last cycle ends with the team's
+        ("2026-04-30", "2026-06-30", [IN_A, ("2026-05-01T00:00:00Z", "acme/B")]),
+        ("2026-04-01", "2026-06-30", [IN_A, ("2026-04-02T00:00:00Z", "acme/B")]),
+        ("2026-03-31", "2026-06-30", [IN_A, ("2026-04-01T00:00:00Z", "acme/B")]),
+        ("2025-12-31", "2026-06-30", [IN_A, ("2026-01-01T00:00:00Z", "acme/B")]),
+        ("2026-11-23", "2026-12-31", [IN_A, ("2026-11-24T00:00:00Z", "acme/B")]),  # today
+        ("2026-11-24", "2026-12-31", [IN_A]),  # tomorrow is told by an import of then
+    ],
+)
+def test_an_owner_stays_in_a_team_as_long_as_one_of_its_cycles_runs(
+    read: Read, end: str, last: str, told: list[tuple[str, str]]
+) -> None:
+    reading = read(
+        key_results=ANNUAL.format(end=end, last=last), check_ins="key_result_id,checked_in_at,value,confidence,note\n"
+    )
+    assert reading.reasons == []
+    users = [f for f in _frames(reading.events) if f["type"] == "okr.user.defined.v1"]
+    assert [(f["time"], f["data"]["team_id"]) for f in users] == told
