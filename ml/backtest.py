@@ -1,13 +1,15 @@
 """Forecasts of past check-ins, each by a model that saw only cycles closed before its own cycle could be read."""
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TextIO
 
 from lakehouse.errors import PermanentError
+from lakehouse.replacing import replace_file
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import Period, Split, closed_periods, labelled, periods_of, split_at
@@ -48,16 +50,15 @@ def write(lines: Iterator[Line], out: Path) -> int:
     Raises:
         PermanentError: the folder of `out` does not exist or cannot be written.
     """
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
+    text = StringIO()
     try:
-        with part.open("w", encoding="utf-8", newline="") as file:
-            rows = _write_lines(lines, file)
-        part.replace(out)
+        with TemporaryFile(dir=out.parent):  # a folder that takes no file is told before the work
+            pass
+        rows = _write_lines(lines, text)
+        replace_file(out, text.getvalue())
     except OSError as error:
         reason = error.strerror or error
         raise PermanentError(f"{out} cannot be written: {reason}. Name a file in a folder of yours.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return rows
 
 

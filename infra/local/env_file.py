@@ -1,6 +1,7 @@
 """Reading and writing stack.env: one `NAME='value'` a line, readable by its owner alone, replaced as a whole."""
 
 from collections.abc import Mapping
+from glob import escape
 from pathlib import Path
 
 from lakehouse.errors import PermanentError
@@ -29,9 +30,14 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
-    """Replace the file in one step, so that an interrupted start never leaves half of it."""
+    """Replace the file in one step, so that an interrupted start never leaves half of it.
+
+    Drafts of earlier releases, which bore the id of their process and hold secrets, are removed.
+    """
     text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
     replace_file(path, text, mode=0o600)
+    for draft in path.parent.glob(f"{escape(path.name)}.*.draft"):
+        draft.unlink(missing_ok=True)
 
 
 def _quote(value: str) -> str:

@@ -73,6 +73,13 @@ def test_an_env_file_is_replaced_whole_and_leaves_no_draft(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_drafts_with_secrets_that_an_earlier_release_left_are_removed(tmp_path: Path) -> None:
+    for pid in (17, 4_194_304):
+        (tmp_path / f"stack.env.{pid}.draft").write_text("OKR_PG_OWNER_PASSWORD='secret'")
+    write_env_file(tmp_path / "stack.env", {"OKR_A": "1"})
+    assert [each.name for each in tmp_path.iterdir()] == ["stack.env"]
+
+
 def test_a_damaged_stack_env_is_named_with_what_it_lacks(tmp_path: Path) -> None:
     write_env_file(tmp_path / "stack.env", {"OKR_STACK_ID": "x"})
     with pytest.raises(PermanentError, match="is damaged: it lacks OKR_PG_SUPERUSER_PASSWORD"):

@@ -1,4 +1,6 @@
 import csv
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -66,9 +68,37 @@ def test_without_closed_cycles_nothing_is_written(history: Rows, recipe: Recipe,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there_is_named(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
+LINE = ("kr", "2026-01-01T00:00:00Z", 0.5, 0.25, 0.75)
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_forecast(tmp_path: Path) -> None:
+    lines = iter([LINE])
     with pytest.raises(PermanentError, match="cannot be written: No such file or directory"):
-        write(backtest(history, recipe), tmp_path / "nowhere" / "forecasts.csv")
+        write(lines, tmp_path / "nowhere" / "forecasts.csv")
+    assert list(lines) == [LINE]
+
+
+KILLED = f"""
+import sys
+from pathlib import Path
+from ml.backtest import write
+from tests.faults.planted import die
+
+def lines():
+    yield {LINE}
+    die()
+
+write(lines(), Path(sys.argv[1]))
+"""
+
+
+def test_a_backtest_that_is_killed_leaves_the_file_of_before_and_no_other(tmp_path: Path) -> None:
+    out = tmp_path / "forecasts.csv"
+    assert write(iter([LINE]), out) == 1
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], capture_output=True, timeout=60, check=False)
+    assert killed.returncode == -9, killed.stderr
+    assert list(tmp_path.iterdir()) == [out]
+    assert [line["key_result_id"] for line in read(out)] == ["kr"]
 
 
 def test_a_handful_of_closed_key_results_is_told_in_one_line_with_a_status_of_its_own(
