@@ -43,14 +43,17 @@ class Requests:
         self._warehouse = warehouse
 
     def recorded(self, username: str, idempotency_key: str | None, check_in_id: str | None) -> Requested | None:
-        """Return what was recorded under an idempotency key, or as a check-in of that id, from wherever it came."""
+        """Return what was first recorded under an idempotency key, or as a check-in of that id, wherever it came from.
+
+        Corrections change nothing of it. A request that is forgotten is known by the first event in the log.
+        """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             rows = reader.rows(PACKAGE, "recorded", who)
             if rows:
                 return _requested(rows[0])
-            rows = reader.rows(PACKAGE, "in_log", {"check_in_id": check_in_id}) if check_in_id else []
+            rows = reader.rows(PACKAGE, "first_in_log", {"check_in_id": check_in_id}) if check_in_id else []
         return _from_log(rows[0]) if rows else None
 
     def corrected(self, username: str, idempotency_key: str | None, check_in_id: str) -> Requested | None:
@@ -67,7 +70,7 @@ class Requests:
         if not rows:
             return None
         found = _requested(rows[0])
-        if idempotency_key is not None or not logged or _from_log(logged[0]).content == found.content:
+        if idempotency_key is not None or not logged or _content(logged[0]) == found.content:
             return found
         return None if self.is_in_log(found) else found
 
@@ -143,12 +146,16 @@ class Requests:
         return nearby(key_result_id, [row["key_result_id"] for row in found.value])
 
 
+def _content(known: Row) -> dict[str, Any]:
+    return {name: known.get(name) for name in CONTENT}
+
+
 def _requested(row: Row) -> Requested:
     return Requested(
         request_id=row["request_id"],
         check_in_id=row["check_in_id"],
         key_result_id=row["key_result_id"],
-        content={name: row["body"].get(name) for name in CONTENT},
+        content=_content(row["body"]),
         event_id=row["event_id"],
         occurred_at=row["occurred_at"],
         warnings=row["warnings"],
@@ -163,7 +170,7 @@ def _from_log(row: Row) -> Requested:
         request_id=None,
         check_in_id=row["check_in_id"],
         key_result_id=row["key_result_id"],
-        content={name: row[name] for name in CONTENT},
+        content=_content(row),
         event_id=row["event_id"],
         occurred_at=row["occurred_at"],
         warnings=[],

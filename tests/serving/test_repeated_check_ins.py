@@ -4,11 +4,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from ingestion.upkeep.requests import forget_requests
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect
-from serving.check_ins.store import Requests
+from serving.check_ins.store import Requested, Requests
 from tests.serving.check_ins import accepted, events_of, post, put, read_state, word
 from tests.serving.client import Api, serving
 
@@ -179,11 +181,67 @@ def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
     assert {event_id for event_id, _, _ in events_of(api.settings, first["check_in_id"])} == {first["event_id"]}
 
 
+def forget(api: Api, check_in_id: str) -> None:
+    """Let 90 days go by for the requests of a check-in; the state tables have its events."""
+    read_state(api.settings)
+    with connect(api.settings.require("dsn_owner"), autocommit=True) as connection:
+        connection.execute(
+            "UPDATE api.check_in_request SET received_at = now() - interval '91 days' WHERE check_in_id = %s",
+            [check_in_id],
+        )
+        forget_requests(api.settings)
+        left = connection.execute("SELECT FROM api.check_in_request WHERE check_in_id = %s", [check_in_id]).rowcount
+    assert left == 0
+
+
 def test_a_request_that_is_forgotten_is_answered_from_the_log(api: Api, app_headers: dict[str, str]) -> None:
     body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
     first = accepted(post(api, app_headers, body, word()))
-    read_state(api.settings)
-    with connect(api.settings.require("dsn_owner")) as connection:
-        connection.execute("DELETE FROM api.check_in_request WHERE check_in_id = %s", [body["check_in_id"]])
+    forget(api, first["check_in_id"])
     assert accepted(post(api, app_headers, body)) == {**first, "in_log": True}
     assert len(events_of(api.settings, first["check_in_id"])) == 1
+
+
+@pytest.mark.parametrize("with_key", [False, True])
+def test_a_request_that_is_forgotten_is_answered_by_its_own_words_not_by_those_of_a_correction(
+    api: Api, app_headers: dict[str, str], with_key: bool
+) -> None:
+    body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word() if with_key else None
+    first = accepted(post(api, app_headers, body))
+    accepted(put(api, app_headers, first["check_in_id"], {"value": 2.5, "note": "typing error"}))
+    forget(api, first["check_in_id"])
+    for _ in range(2):
+        assert accepted(post(api, app_headers, body, key)) == {**first, "in_log": True}
+        other = post(api, app_headers, {**body, "value": 2.5, "note": "typing error"}, key)
+        assert other.status_code == 409, other.text
+        assert other.json()["differs"] == [
+            {"field": "value", "first": 1.5, "now": 2.5},
+            {"field": "note", "first": None, "now": "typing error"},
+        ]
+
+
+@pytest.mark.parametrize("recorded_first", [True, False])
+def test_a_key_that_is_sent_with_two_check_ins_at_once_stands_for_the_first(
+    api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch, recorded_first: bool
+) -> None:
+    """One records a check-in, the other one repeats another; both see that the key is free, then one is first."""
+    repeated = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}
+    accepted(post(api, app_headers, repeated))
+    new, key = {**repeated, "check_in_id": word()}, word()
+    slow, quick = (repeated, new) if recorded_first else (new, repeated)
+    insert, quick_answers = Requests.insert, []
+
+    def insert_late(self: Requests, *asked: Any) -> Requested | None:
+        if asked[2].check_in_id == slow["check_in_id"] and not quick_answers:
+            quick_answers.append(None)
+            with httpx.Client(base_url=api.client.base_url, timeout=60) as client:
+                quick_answers[0] = post(Api(client, api.services, api.settings), app_headers, quick, key)
+        return insert(self, *asked)
+
+    monkeypatch.setattr(Requests, "insert", insert_late)
+    late = post(api, app_headers, slow, key)
+    assert accepted(quick_answers[0])["check_in_id"] == quick["check_in_id"]
+    assert late.status_code == 409, late.text
+    assert [each["field"] for each in late.json()["differs"]] == ["check_in_id"]
+    assert post(api, app_headers, slow, key).status_code == 409
+    assert accepted(post(api, app_headers, quick, key))["check_in_id"] == quick["check_in_id"]
