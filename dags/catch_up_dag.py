@@ -1,9 +1,9 @@
 """Every minute, start okr_etl_dag for what is landed or loaded and that no run is going to publish.
 
 **Purpose**: an announcement of landed events can be lost (okr_etl_dag was paused, Airflow was away), and a run can load
-and then fail. This starts okr_etl_dag when the lake holds user events that the current publication does not cover, or
-an operator's decision on single events (`okr quarantine`) that it does not follow, and no run is queued or running. It
-looks again every minute, so it needs no memory of what was announced.
+and then fail. This starts okr_etl_dag when the lake holds user events that the current publication does not cover, when
+an operator has decided on single events (`okr quarantine`) or the dbt project has changed since its build began (a new
+release), and no run is queued or running. It looks again every minute, so it needs no memory of what was announced.
 
 **Owner**: data-platform
 

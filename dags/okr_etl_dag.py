@@ -12,7 +12,8 @@ done twice. What a failed run loaded is published by the next one, which catch_u
 it says what was expected, what came and what to do.
 
 - `gate_raw`: the waiting batch is not plausible and nothing was loaded. `okr gate raw` judges it again. If the batch is
-  right after all, start the DAG with `{"accept_raw_batch": true}`.
+  right after all, start the DAG with `{"accept_raw_batch": true}`. While something that was loaded before is not
+  published, a run publishes that, and only the next one fails here.
 - `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`. Skipped
   while a back-fill lands: the next run, which what has landed meanwhile has started, builds.
 - `dbt`: a model or a constraint broke; the log names it. Fix it, then clear the task: it begins with empty schemas.

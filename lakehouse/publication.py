@@ -160,8 +160,10 @@ def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, An
     rows = _rows_built(connection, {suite["table"]: suite["rows"] for suite in known["gate"].get("suites", ())})
     if not rows:
         raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
-    publication_id = _record(connection, {**known, "rows": rows, "offsets": build.offsets})
-    empty = json.dumps(comment(connection) | {"published_as": publication_id})
+    noted = comment(connection)
+    values = {**known, "rows": rows, "offsets": build.offsets, "inputs": noted.get("inputs")}
+    publication_id = _record(connection, values)
+    empty = json.dumps(noted | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
     run_file(connection, "take_build", build=sql.Literal(empty), **names)
     return _show(connection, publication_id)

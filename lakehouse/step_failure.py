@@ -52,6 +52,16 @@ def forget(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None
         )
 
 
+def settle(dsn_transform: str, *, pipeline: str) -> None:
+    """Forget all failures of a pipeline: a run has found that nothing is missing, so none of them holds anything back.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    with connect(dsn_transform, application="okr-steps") as connection:
+        connection.execute("DELETE FROM ops.step_failure WHERE pipeline = %s AND step <> 'document'", (pipeline,))
+
+
 def of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
     """Return the failed steps of a run, the first one first.
 

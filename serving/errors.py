@@ -49,6 +49,10 @@ class NotPublished(RetryableError):
     """Nothing has been published yet, so there is nothing to read."""
 
 
+class PublishedByOlderRelease(RetryableError):
+    """The marts lack what this release reads: they were published by one before it, and the next publication has it."""
+
+
 class NotKept(RetryableError):
     """An event of ours could not be kept on disk: too much waits for the broker already, or the disk takes nothing."""
 

@@ -24,6 +24,7 @@ from serving.errors import (
     NotLoadable,
     NotPublished,
     NotSignedIn,
+    PublishedByOlderRelease,
     TooManyAttempts,
     UnknownName,
 )
@@ -45,6 +46,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "too-many-attempts"),
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
     (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
+    (PublishedByOlderRelease, HTTPStatus.SERVICE_UNAVAILABLE, "published-by-older-release"),
     (NotKept, HTTPStatus.SERVICE_UNAVAILABLE, "not-kept"),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),

@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import GRACE_S, Limits, read_sql, session
 from lakehouse.warehouse import Connection as Limited
-from serving.errors import NotPublished
+from serving.errors import NotPublished, PublishedByOlderRelease
 
 T = TypeVar("T")
 Row = dict[str, Any]
@@ -136,12 +136,20 @@ class Warehouse:
 
         Raises:
             NotPublished: there is no publication yet.
+            PublishedByOlderRelease: the marts lack a table or a column that `work` reads.
             RetryableError: the warehouse is away.
         """
         with self.connection() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             publication = _publication(connection)
-            return Published(publication, work(PublishedReader(connection, publication)))
+            try:
+                return Published(publication, work(PublishedReader(connection, publication)))
+            except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
+                raise PublishedByOlderRelease(
+                    f"Publication {publication.publication_id} was published by an older release, and what this one "
+                    f"reads is not in it ({error.diag.message_primary}). A run of okr_etl_dag starts within a minute "
+                    "and publishes it; `okr status` shows why if it does not. Try again."
+                ) from error
 
 
 def _limit(connection: Connection) -> None:

@@ -1,13 +1,16 @@
-"""What has landed, is loaded or was decided and yet is not published, and no run is about to: nothing announced it.
+"""What has landed, is loaded, was decided or is built otherwise now, and yet is not published, and no run is about to.
 
 Airflow forgets asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones where one
-run at a time is allowed (#56050); a run may load and then fail. So what is, is compared with what should be.
+run at a time is allowed (#56050); a run may load and then fail; a decision or another release of the models announces
+nothing. So what is, is compared with what should be.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from dags.steps.catalog import fingerprint
 from dags.steps.edge import is_paused, report_rows, say, skip, step, unfinished_runs
+from dags.steps.parsed import PROJECT
 from lakehouse.settings import Settings, load_settings
 
 ETL = "okr_etl_dag"
@@ -17,7 +20,7 @@ TRY_AGAIN_AFTER = timedelta(minutes=10)  # a run that failed fails again unless 
 
 @step
 def start_what_was_missed() -> int:
-    """Let the task's outlet start okr_etl_dag; return how many landed rows and decisions are not published.
+    """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
 
     Raises:
         AirflowSkipException: nothing is missing, a run is on its way, okr_etl_dag is paused, or publishing is held.
@@ -27,10 +30,8 @@ def start_what_was_missed() -> int:
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")
-    rows, decisions = unpublished_rows(settings), unpublished_decisions(settings)
-    waiting = " and ".join(
-        [f"{rows} landed rows"] * bool(rows) + [f"{decisions} decisions on events"] * bool(decisions)
-    )
+    rows, changed = unpublished_rows(settings), unpublished_changes(settings)
+    waiting = " and ".join([f"{rows} landed rows"] * bool(rows) + [changed or ""] * bool(changed))
     is_on_hold = bool(waiting) and is_paused(ETL)
     pause.record(dsn, ETL, waiting if is_on_hold else None)
     if not waiting:
@@ -42,9 +43,9 @@ def start_what_was_missed() -> int:
     for hold in holds(dsn):
         if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
             skip(f"Not started. {hold}")
-    report_rows(rows + decisions)
+    report_rows(rows)
     say(f"{waiting} are not published and no run is on its way: okr_etl_dag is started.")
-    return rows + decisions
+    return rows
 
 
 def unpublished_rows(settings: Settings) -> int:
@@ -58,28 +59,37 @@ def unpublished_rows(settings: Settings) -> int:
     return rows_beyond(settings, TOPIC, _published_offsets(settings))
 
 
-def unpublished_decisions(settings: Settings) -> int:
-    """Return how many decisions on single events (`okr quarantine`) the current publication does not follow.
+def unpublished_changes(settings: Settings) -> str | None:
+    """Say what the current publication does not follow beside events, or return None: decisions, the dbt project.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     from lakehouse.quarantine import pending_decisions
 
-    return len(pending_decisions(settings.require("dsn_transform")))
+    if _follows_all(settings):
+        return None
+    decisions = len(pending_decisions(settings.require("dsn_transform")))
+    return f"{decisions} decisions on events" if decisions else "changes of models or decisions"
 
 
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
     """Tell whether the current publication covers the user events up to the offsets that a gate has looked at.
 
-    It follows all decisions on single events, too.
+    It must follow all decisions on single events and be built by the dbt project as it is, too.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     published = _published_offsets(settings)
     is_covered = all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
-    return is_covered and not unpublished_decisions(settings)
+    return is_covered and _follows_all(settings)
+
+
+def _follows_all(settings: Settings) -> bool:
+    from lakehouse.publishing.followed import is_followed
+
+    return is_followed(settings.require("dsn_transform"), fingerprint(PROJECT))
 
 
 def _published_offsets(settings: Settings) -> dict[int, int]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dags.steps.build import published_gate
-from dags.steps.catch_up import TOPIC, is_published
+from dags.steps.catch_up import ETL, TOPIC, is_published
 from dags.steps.edge import is_set, leave_out, report_rows, run_id, say, skip, started_by_asset, step
 from dags.steps.parsed import PROJECT
 from lakehouse.settings import Settings, load_settings
@@ -18,22 +18,45 @@ Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys a
 def gate_raw() -> Offsets:
     """Judge what waits in the lake and return up to where it was judged.
 
+    Where that must not be loaded, but what is loaded already is not published, the run goes on with that alone.
+
     Raises:
         AirflowFailException: the batch must not be loaded.
         AirflowSkipException: there is nothing to do, and the run ends here.
     """
     from expectations.raw import judge_waiting, require_passed
+    from lakehouse import step_failure
 
     settings = load_settings()
     verdict = judge_waiting(settings, run_id(), accepted=is_set("accept_raw_batch"))
     report_rows(verdict.report.checked_rows)
     say(verdict.report.summary())
+    if not verdict.report.passed and (loaded := unpublished_load(settings)):
+        say("It is not loaded. What was loaded before it is not published yet: that is built.")
+        return loaded
     require_passed(verdict.report)
     if not any(verdict.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
     if started_by_asset() and is_published(settings, verdict.upto):
+        step_failure.settle(settings.require("dsn_transform"), pipeline=ETL)
         skip("What was announced is published already, by the run before.")
-    return {topic: {str(p): offset for p, offset in offsets.items()} for topic, offsets in verdict.upto.items()}
+    return _as_text(verdict.upto)
+
+
+def unpublished_load(settings: Settings) -> Offsets | None:
+    """Return up to where user events are loaded if the current publication does not cover them or is built otherwise.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    from ingestion.loading import loaded_offsets
+
+    loaded = {TOPIC: loaded_offsets(settings, TOPIC)}
+    return None if not loaded[TOPIC] or is_published(settings, loaded) else _as_text(loaded)
+
+
+def _as_text(offsets: Mapping[str, Mapping[int, int]]) -> Offsets:
+    return {topic: {str(p): offset for p, offset in by_partition.items()} for topic, by_partition in offsets.items()}
 
 
 @step
@@ -48,9 +71,20 @@ def load(upto: Offsets) -> dict[str, int]:
     settings = load_settings()
     loaded = loading.load(settings, upto)
     report_rows(sum(loaded.values()))
-    if started_by_asset() and (behind := backfill_rows(settings, upto)):
+    if started_by_asset() and not raw_gate_refuses(settings) and (behind := backfill_rows(settings, upto)):
         skip(f"Loaded. {behind} rows have landed meanwhile: a back-fill. The next run loads them, and builds.")
     return loaded
+
+
+def raw_gate_refuses(settings: Settings) -> bool:
+    """Tell whether the raw gate refused the newest batch, so that no run loads what has landed beyond the loaded part.
+
+    Raises:
+        RetryableError: the warehouse cannot be reached.
+    """
+    from lakehouse.publication_hold import holds
+
+    return any(hold.gate == "raw" for hold in holds(settings.require("dsn_transform")))
 
 
 def backfill_rows(settings: Settings, upto: Offsets) -> int:

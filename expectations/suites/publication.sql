@@ -9,8 +9,11 @@ LEFT JOIN (
 WHERE
     m.topic = 'okr_user_events' AND m.updated_at < now() - interval '1 hour'
     AND m.next_offset > coalesce(p.published_offset, 0)
-    -- Why it is held, and since when, is said there.
-    AND NOT EXISTS (SELECT FROM ops.publication_hold)
+    -- Why it is held, and since when, is said there. What lasts by itself, as a failure that no run has repeated, excuses
+    -- nothing: a run should have been tried again.
+    AND NOT EXISTS (
+        SELECT FROM ops.publication_hold WHERE kind IN ('gate', 'rollback') OR newest_at > now() - interval '1 hour'
+    )
 
 -- name: is_the_current_one
 -- expect: the publication inside the schema is the one that ops.publication calls current

@@ -2,6 +2,6 @@
 
 from ingestion.loading.beyond import rows_beyond
 from ingestion.loading.copy import load
-from ingestion.loading.waiting import read_waiting
+from ingestion.loading.waiting import loaded_offsets, read_waiting
 
-__all__ = ["load", "read_waiting", "rows_beyond"]
+__all__ = ["load", "loaded_offsets", "read_waiting", "rows_beyond"]

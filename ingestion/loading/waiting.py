@@ -70,6 +70,16 @@ def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic:
     return Watermarks(offsets, next((str(cluster_id) for *_, cluster_id in rows if cluster_id is not None), None))
 
 
+def loaded_offsets(settings: Settings, topic: str) -> Offsets:
+    """Return up to where a topic is loaded, by partition.
+
+    Raises:
+        RetryableError: PostgreSQL cannot be reached.
+    """
+    with connect(settings.require("dsn_loader"), application="okr-waiting") as connection:
+        return dict(read_watermarks(connection, topic).offsets)
+
+
 def read_waiting(
     settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
 ) -> "tuple[pa.Table, Offsets]":

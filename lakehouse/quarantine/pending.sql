@@ -1,6 +1,6 @@
--- Grain: a decision that the current publication does not follow yet.
+-- Grain: a decision that the current publication does not follow yet. Marts name no event that is not loaded (any more).
 SELECT review.event_id::text AS event_id, review.rule, review.decision
-FROM ops.event_review AS review
+FROM ops.loaded_review AS review
 LEFT JOIN marts.fct_reviewed_event AS published USING (event_id, rule)
 WHERE published.decision IS DISTINCT FROM review.decision
 ORDER BY review.decided_at, review.event_id, review.rule

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lakehouse.settings import Settings
 from tests.dags.zygote import environment_of_airflow
 
 
@@ -19,3 +20,12 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         import airflow.dag_processing.dagbag  # noqa: F401
         import cosmos.operators.local  # noqa: F401
     return home
+
+
+@pytest.fixture
+def settings(fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """An empty lake and warehouse, to which the step's own settings lead."""
+    monkeypatch.setenv("OKR_STATE", str(tmp_path))
+    monkeypatch.setenv("OKR_LAKE_URI", str(tmp_path / "lake"))
+    monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
+    return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "lake")})

@@ -5,34 +5,21 @@ ignored where one run at a time is allowed (#56050).
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from uuid import UUID
 
-import pyarrow as pa
 import pytest
 
-from dags.steps import etl
 from dags.steps.catch_up import is_published, start_what_was_missed, unpublished_rows
 from lakehouse import step_failure
-from lakehouse.lake import landing_schema, table_uri
 from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.dags.landed import TOPIC, land, publish
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
-TOPIC = "okr_user_events"
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def settings(fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """An empty lake and warehouse, to which the step's own settings lead."""
-    monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    monkeypatch.setenv("OKR_LAKE_URI", str(tmp_path / "lake"))
-    monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
-    return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "lake")})
 
 
 @pytest.fixture
@@ -49,34 +36,6 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     set_runs(0)
     return set_runs
-
-
-def land(settings: Settings, offsets: range, partition: int = 0, reason: str | None = None) -> None:
-    """Append rows to the lake."""
-    from deltalake import write_deltalake
-
-    names = landing_schema().names
-    rows = [dict.fromkeys(names) | _row(partition, offset, reason) for offset in offsets]
-    table = pa.Table.from_pylist(rows, landing_schema())
-    uri = table_uri(settings.lake_uri, TOPIC)
-    write_deltalake(uri, table, mode="append", partition_by=["event_date"], description="cluster/topic")
-
-
-def _row(partition: int, offset: int, reason: str | None) -> dict[str, Any]:
-    row = {"kafka_partition": partition, "kafka_offset": offset, "logged_at": NOW, "event_date": NOW.date()}
-    return row | {"rejection_reason": reason}
-
-
-def publish(settings: Settings, **offsets: int) -> None:
-    """Make a publication of these offsets, by partition, the current one."""
-    with connect(settings.require("dsn_transform")) as connection:
-        connection.execute("UPDATE ops.publication SET is_current = false")
-        covered = ", ".join(f'"{name.removeprefix("p")}": {offset}' for name, offset in offsets.items())
-        connection.execute(
-            "INSERT INTO ops.publication (published_at, data_as_of, offsets, dbt_run_id, gate, rows, is_current) "
-            "VALUES (now(), now(), %s, 'run', '{}', '{}', true)",
-            (f'{{"{TOPIC}": {{{covered}}}}}',),
-        )
 
 
 def test_rows_count_as_unpublished_until_the_publication_covers_them_rejected_ones_too(settings: Settings) -> None:
@@ -122,27 +81,79 @@ def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resum
     assert holds(dsn) == [], "the pause is over"
 
 
-def test_a_decision_on_an_event_starts_a_run_until_a_publication_follows_it(
-    settings: Settings, runs: Callable[..., None]
-) -> None:
-    """`okr quarantine withhold` published nothing until the next event came."""
+def nothing_is_missing(settings: Settings) -> bool:
+    """Tell whether a run that landed events start skips itself, and whether none is started: both must say the same."""
     from airflow.sdk.exceptions import AirflowSkipException
 
+    covered = is_published(settings, {TOPIC: {0: 1}})
+    with suppress(AirflowSkipException):
+        start_what_was_missed()
+        assert not covered
+        return False
+    assert covered
+    return True
+
+
+def decide(settings: Settings, number: int, *, is_in_marts: bool = False) -> None:
+    """Withhold an event."""
+    with connect(settings.require("dsn_transform")) as connection:
+        connection.execute(
+            "INSERT INTO ops.event_review (event_id, rule, decision, decided_by) "
+            "VALUES (%s, 'manual', 'withhold', 'ada')",
+            (UUID(int=number),),
+        )
+        if is_in_marts:
+            connection.execute(
+                "INSERT INTO marts.fct_reviewed_event VALUES (%s, 'manual', 'withhold')", (UUID(int=number),)
+            )
+
+
+def test_a_decision_on_an_event_starts_a_run_until_a_publication_begun_after_it(
+    settings: Settings, runs: Callable[..., None]
+) -> None:
+    """`okr quarantine withhold` published nothing until the next event came.
+
+    Then it did so each minute where the event is not loaded any more, and never where the decision fell between two
+    models of one build: the mart that lists decisions had it, the others did not follow it.
+    """
     land(settings, range(1))
     publish(settings, p0=1)
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute("CREATE TABLE marts.fct_reviewed_event (event_id uuid, rule text, decision text)")
-        connection.execute(
-            "INSERT INTO ops.event_review (event_id, rule, decision, decided_by) "
-            "VALUES ('00000000-0000-0000-0000-000000000001', 'manual', 'withhold', 'ada')"
-        )
-    assert not is_published(settings, {TOPIC: {0: 1}})
-    assert start_what_was_missed() == 1
-    with connect(settings.require("dsn_transform")) as connection:
-        connection.execute("INSERT INTO marts.fct_reviewed_event SELECT event_id, rule, decision FROM ops.event_review")
-    assert is_published(settings, {TOPIC: {0: 1}})
-    with pytest.raises(AirflowSkipException, match="All that has landed is published"):
+    assert nothing_is_missing(settings)
+    decide(settings, 1)
+    assert not nothing_is_missing(settings)
+    publish(settings, p0=1)
+    assert nothing_is_missing(settings), "the mart cannot list an event that is not loaded"
+    decide(settings, 2, is_in_marts=True)
+    assert not nothing_is_missing(settings), "it was made while the build was at work"
+
+
+def test_a_release_with_other_models_starts_one_run(settings: Settings, runs: Callable[..., None]) -> None:
+    """Readers asked for columns that no publication had, until the next event or the next night."""
+    land(settings, range(1))
+    publish(settings, p0=1, is_noted=False)
+    assert not nothing_is_missing(settings), "a release before noted nothing"
+    publish(settings, p0=1, project="another")
+    assert not nothing_is_missing(settings)
+    publish(settings, p0=1)
+    assert nothing_is_missing(settings)
+
+
+def test_pausing_both_dags_and_resuming_one_leaves_no_pause_for_ever(
+    settings: Settings, runs: Callable[..., None]
+) -> None:
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    land(settings, range(1))
+    runs(0, is_paused=True)
+    with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused"):
         start_what_was_missed()
+    dsn = settings.require("dsn_transform")
+    assert [hold.kind for hold in holds(dsn)] == ["paused"]
+    with connect(dsn) as connection:  # catch_up_dag, paused as well, looks no more
+        connection.execute("UPDATE ops.pipeline_pause SET seen_at = now() - interval '6 minutes'")
+    assert holds(dsn) == []
 
 
 def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_operator(
@@ -165,27 +176,3 @@ def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_op
         connection.execute("UPDATE ops.publication SET rolled_back_at = now() - interval '1 hour'")
     with pytest.raises(AirflowSkipException, match="okr publication resume"):
         start_what_was_missed()
-
-
-def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Marts of a part are out of date before they are built, and delay those of the whole."""
-    import airflow.sdk
-    from airflow.sdk.api.datamodels._generated import DagRunType
-    from airflow.sdk.exceptions import AirflowSkipException
-
-    run = SimpleNamespace(run_type=DagRunType.ASSET_TRIGGERED)
-    ti = SimpleNamespace(xcom_push=lambda **_: None)
-    monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: {"ti": ti, "dag_run": run})
-    monkeypatch.setenv("OKR_DSN_LOADER", settings.require("dsn_loader"))
-    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
-    land(settings, range(500), reason="not json")
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 490}}) == 10
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 are less than a fiftieth of 491
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 497}}) == 0
-    with pytest.raises(AirflowSkipException, match="10 rows have landed meanwhile: a back-fill"):
-        etl.load({TOPIC: {"0": 490}})
-    assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
-    run.run_type = DagRunType.MANUAL
-    assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication

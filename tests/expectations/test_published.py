@@ -129,6 +129,22 @@ def test_what_waits_while_publishing_is_held_breaks_no_rule(published: Settings)
     assert report.passed, report.summary()
 
 
+FAILED_AGO = (
+    "INSERT INTO ops.step_failure (pipeline, run_id, step, failed_at, message) "
+    "VALUES ('okr_etl_dag', 'run', 'load', now() + %s, 'the lake is away')"
+)
+
+
+def test_a_failure_that_no_run_has_repeated_for_an_hour_excuses_no_delay(published: Settings) -> None:
+    change(published, "dsn_transform", "UPDATE ops.publication SET published_at = now() - interval '1 day'")
+    change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
+    change(published, "dsn_transform", FAILED_AGO.replace("%s", "interval '-30 minutes'"))
+    assert judge_published(published, "run").passed, "runs are tried again, and the hold says why they fail"
+    change(published, "dsn_transform", "UPDATE ops.step_failure SET failed_at = now() - interval '90 minutes'")
+    broken = {rule.name for _, rule in judge_published(published, "run").broken()}
+    assert "loaded_is_published" in broken
+
+
 def test_a_publication_while_rules_run_mixes_nothing_in(published: Settings) -> None:
     dsn = published.require("dsn_transform")
     with snapshot(dsn) as seen:

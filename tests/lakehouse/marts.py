@@ -29,9 +29,9 @@ def load_one_event(settings: Settings) -> None:
         connection.execute("INSERT INTO raw.load_watermark VALUES ('okr_user_events', 0, 42)")
 
 
-def build(settings: Settings, value: int) -> None:
+def build(settings: Settings, value: int, *, project: str | None = None) -> None:
     """Do what dbt does: fill marts_build and ml_build."""
-    marts_build.prepare_build(settings.require("dsn_transform"), f"run-{value}")
+    marts_build.prepare_build(settings.require("dsn_transform"), f"run-{value}", project=project)
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute(DATA_AS_OF.encode())
         for table in ("marts_build.one", "marts_build.two", "ml_build.features"):

@@ -85,6 +85,15 @@ def test_an_id_that_was_never_loaded_is_refused_and_nothing_is_kept(warehouse: S
     assert kept(warehouse) == []
 
 
+def test_a_decision_on_an_event_that_is_not_loaded_any_more_is_not_awaited(warehouse: Settings) -> None:
+    dsn = warehouse.require("dsn_transform")
+    quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
+    assert [each.event_id for each in quarantine.pending_decisions(warehouse.require("dsn_serving"))] == [str(LOADED)]
+    with connect(warehouse.require("dsn_loader")) as connection:
+        connection.execute("TRUNCATE raw.okr_user_events")
+    assert quarantine.pending_decisions(warehouse.require("dsn_serving")) == []
+
+
 def test_an_analyst_and_the_api_decide_nothing(warehouse: Settings) -> None:
     with connect(warehouse.require("dsn_serving")) as connection, pytest.raises(Exception, match="permission denied"):
         connection.execute("DELETE FROM ops.event_review")

@@ -2,7 +2,14 @@
 -- published, else one of now), as it was published. deciding_* is the check-in that says how it ended; other_* the one
 -- that would if this check-in did not count: the latest closing one, else the latest (as intermediate.int_key_result_cycle).
 WITH known AS (
-    SELECT check_in_id, counted_cycle_id AS cycle_id, checked_in_at, is_closing, logged_at, kafka_partition, kafka_offset
+    SELECT
+        check_in_id,
+        coalesce(counted_cycle_id, cycle_id) AS cycle_id,  -- null in a publication of a release before it, gone back to
+        checked_in_at,
+        is_closing,
+        logged_at,
+        kafka_partition,
+        kafka_offset
     FROM marts.fct_check_in
     WHERE key_result_id = %(key_result_id)s
 ),

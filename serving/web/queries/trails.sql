@@ -1,5 +1,6 @@
--- Grain: a check-in within its cycle, of some key results, in time order.
-SELECT key_result_id, counted_cycle_id AS cycle_id, elapsed_ratio, progress_ratio
+-- Grain: a check-in within its cycle, of some key results, in time order. Gone back to a publication of a
+-- release that had no counted_cycle_id, that is null.
+SELECT key_result_id, coalesce(counted_cycle_id, cycle_id) AS cycle_id, elapsed_ratio, progress_ratio
 FROM marts.fct_check_in
 WHERE key_result_id = ANY(%(key_result_ids)s)
   AND is_in_cycle

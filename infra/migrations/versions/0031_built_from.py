@@ -1,0 +1,11 @@
+"""A publication says what it was built from beside events."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0031"
+down_revision = "0030"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)

@@ -1,0 +1,102 @@
+"""What is loaded is published, and a run that finds all published leaves no hold behind."""
+
+import importlib
+import warnings
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+
+from dags.steps import etl
+from lakehouse import step_failure
+from lakehouse.publication_hold import holds
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.dags.landed import TOPIC, land, publish
+
+pytestmark = pytest.mark.usefixtures("airflow_home", "great_expectations")
+
+
+@pytest.fixture(scope="module")
+def great_expectations() -> None:
+    """The gate's tool, imported here, for what its import warns of is not ours."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        importlib.import_module("great_expectations")
+
+
+@pytest.fixture
+def started_by_landing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Steps of a run of okr_etl_dag that landed events have started."""
+    import airflow.sdk
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    context = {
+        "ti": SimpleNamespace(xcom_push=lambda **_: None),
+        "dag_run": SimpleNamespace(run_type=DagRunType.ASSET_TRIGGERED),
+        "run_id": "run-2",
+        "params": {"accept_raw_batch": False},
+    }
+    monkeypatch.setattr(airflow.sdk, "get_current_context", lambda: context)
+    monkeypatch.setenv("OKR_DSN_LOADER", settings.require("dsn_loader"))
+    return settings
+
+
+def test_a_run_that_finds_all_published_ends_the_hold_of_one_that_failed(started_by_landing: Settings) -> None:
+    """The lake was away at 03:00 and nothing waited: the failure stayed on the page until the next publication."""
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    settings = started_by_landing
+    land(settings, range(1), reason="not json")
+    publish(settings, p0=1)
+    dsn = settings.require("dsn_transform")
+    failure = step_failure.StepFailure("okr_etl_dag", "run-1", "gate_raw", datetime.now(UTC), "the lake is away")
+    step_failure.record(dsn, failure)
+    assert [hold.kind for hold in holds(dsn)] == ["step"]
+    with pytest.raises(AirflowSkipException, match="published already"):
+        etl.gate_raw()
+    assert holds(dsn) == []
+
+
+def test_what_is_loaded_is_built_though_the_raw_gate_refuses_what_landed_after_it(
+    started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run loads and leaves the build to the next one, or fails; what lands then is refused until somebody looks."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    settings = started_by_landing
+    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
+    with connect(settings.require("dsn_loader")) as connection:
+        connection.execute(
+            "INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset) VALUES (%s, 0, 2)", (TOPIC,)
+        )
+    land(settings, range(500), reason="not json")  # far too many
+    dsn = settings.require("dsn_transform")
+    upto = etl.gate_raw()
+    assert upto == {TOPIC: {"0": 2}}
+    assert [hold.gate for hold in holds(dsn)] == ["raw"], "the refusal is told all the same"
+    assert etl.load(upto)[TOPIC] == 0, "no next run loads the rest, so that this one builds"
+    publish(settings, p0=2)
+    with pytest.raises(AirflowFailException, match="Nothing was loaded"):
+        etl.gate_raw()
+
+
+def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next(
+    started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marts of a part are out of date before they are built, and delay those of the whole."""
+    import airflow.sdk
+    from airflow.sdk.api.datamodels._generated import DagRunType
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    settings = started_by_landing
+    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
+    land(settings, range(500), reason="not json")
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 490}}) == 10
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 are less than a fiftieth of 491
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 497}}) == 0
+    with pytest.raises(AirflowSkipException, match="10 rows have landed meanwhile: a back-fill"):
+        etl.load({TOPIC: {"0": 490}})
+    assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
+    airflow.sdk.get_current_context()["dag_run"].run_type = DagRunType.MANUAL
+    assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication
