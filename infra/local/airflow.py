@@ -119,6 +119,7 @@ class AirflowScheduler(AirflowService):
 
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
+    needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # of its tasks
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
     stop_limit_seconds: ClassVar[int] = 25  # a task that is told to end gets this long
 

@@ -6,6 +6,7 @@ is noted with their version, and they are left out while both still hold.
 
 import subprocess
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
@@ -30,8 +31,8 @@ class Database(ABC):
         self.stack = stack
 
     @abstractmethod
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision.
+    def migrate(self, before: Callable[[], None]) -> None:
+        """Bring the schema to the newest revision; call `before` first where it is not there yet.
 
         Raises:
             PermanentError: the migration failed; it can be run again.
@@ -43,11 +44,11 @@ class Warehouse(Database):
 
     name: ClassVar[str] = "warehouse"
 
-    def migrate(self) -> None:
+    def migrate(self, before: Callable[[], None]) -> None:
         """Run our migrations; they are quick when there is nothing to do."""
         from infra.migrations.run import migrate
 
-        migrate(self.stack.env["OKR_DSN_OWNER"])
+        migrate(self.stack.env["OKR_DSN_OWNER"], before=before)
 
 
 class ToolDatabase(Database):
@@ -64,10 +65,11 @@ class ToolDatabase(Database):
     def environment(self) -> dict[str, str]:
         """Return the tool's environment."""
 
-    def migrate(self) -> None:
+    def migrate(self, before: Callable[[], None]) -> None:
         """Run the tool's migration unless it is known to have nothing to do."""
         if self._note.is_file() and self._note.read_text(encoding="utf-8") == self._state():
             return
+        before()
         log = self.stack.folder("logs") / f"{self.name}.log"
         with log.open("ab") as output:
             try:

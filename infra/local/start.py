@@ -14,7 +14,7 @@ from infra.local.lock import locked
 from infra.local.ports import is_free
 from infra.local.service import Service
 from infra.local.stack import PORTS, Stack, open_stack, prepare_stack
-from infra.local.stop import stop_everything
+from infra.local.stop import stop_everything, stop_users
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import STOPPED_FOR_GOOD, OkrError, PermanentError, RetryableError
 
@@ -27,7 +27,9 @@ Say = Callable[[str], None]
 
 
 def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
-    """Start the named services (they include what they need) and wait until each is healthy; running ones stay.
+    """Start the named services (they include what they need) and wait until each is healthy.
+
+    Running ones stay, but for those whose database changes its schema: they start again.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start: each is named with its log.
@@ -83,7 +85,7 @@ class _Startup:
         databases = [kind(stack) for kind in DATABASES if kind.name in needed]
         steps: list[Service | Database] = [*services, *databases]
         self._steps = {step.name: step for step in steps}
-        self._supervisor, self._logs, self._say = supervisor, stack.folder("logs"), say
+        self._stack, self._supervisor, self._logs, self._say = stack, supervisor, stack.folder("logs"), say
         self._interrupted = threading.Event()
         self._begun: dict[str, float] = {}
         self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
@@ -122,7 +124,7 @@ class _Startup:
                     return
             self._begun[step.name] = began = time.monotonic()
             if isinstance(step, Database):
-                step.migrate()
+                self._migrate(step)
             else:
                 self._start(step)
             self._say(f"  {step.name:<22} ready after {time.monotonic() - began:4.1f} s")
@@ -131,6 +133,18 @@ class _Startup:
             outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
             if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C reaches our child processes a moment before us
                 self._say(f"  {step.name:<22} FAILED: {error}")
+
+    def _migrate(self, database: Database) -> None:
+        """Bring a schema to the newest revision while nobody uses it.
+
+        A program of the release before would write what the new schema refuses. Those that this start does not start
+        afterwards go on with the new one.
+        """
+        stopped: list[str] = []
+        database.migrate(lambda: stopped.extend(stop_users(self._stack, self._supervisor, database.name, self._say)))
+        for name in stopped:
+            if name not in self._steps:
+                self._supervisor.start(name)
 
     def _start(self, step: Service) -> None:
         before = self._supervisor.states()[step.name]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.local.catalogue import NAMES, service
+from infra.local.catalogue import NAMES, SERVICES, service
 from infra.local.lock import locked
 from infra.local.postgres import Postgres, server_process
 from infra.local.processes import is_alive, stack_processes
@@ -82,6 +82,16 @@ def stop_everything(stack: Stack, say: Say) -> None:
         _wait_gone(lambda: is_alive(itself), TERMINATE_SECONDS)
     _end_leftovers(stack, say)
     supervisor.socket.unlink(missing_ok=True)
+
+
+def stop_users(stack: Stack, supervisor: Supervisor, database: str, say: Say) -> list[str]:
+    """Stop the services that use a database and wait until they are gone; return those that ran."""
+    users = {kind.name for kind in SERVICES if database in kind.needs}
+    running = [name for name, info in supervisor.states().items() if name in users and info["statename"] not in STOPPED]
+    if running:
+        say(f"The schema of {database} changes, and what uses it starts again afterwards.")
+        _stop_wave(stack, supervisor, running, say)
+    return running
 
 
 def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say: Say) -> None:

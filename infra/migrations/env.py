@@ -2,6 +2,8 @@
 
 from alembic import context
 
-context.configure(connection=context.config.attributes["connection"], version_table="schema_version")
+from infra.migrations.run import TABLE
+
+context.configure(connection=context.config.attributes["connection"], version_table=TABLE)
 with context.begin_transaction():
     context.run_migrations()

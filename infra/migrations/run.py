@@ -1,17 +1,26 @@
 """`okr migrate`: brings the warehouse's schema to the newest revision, all of it or nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import Limits, sqlalchemy_url
 
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import Connection
+
 FOLDER = Path(__file__).parent
+TABLE = "schema_version"
 LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a table
 LOCK = 7_405_002  # advisory lock: two migrations at once wait for each other
 
 
-def migrate(dsn_owner: str, to: str = "head") -> str:
+def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | None = None) -> str:
     """Run outstanding revisions as the owner role, as far as `to`; return the newest revision of this code.
+
+    `before` is called first where any is outstanding.
 
     Raises:
         RetryableError: the database cannot be reached.
@@ -35,6 +44,8 @@ def migrate(dsn_owner: str, to: str = "head") -> str:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             config.attributes["connection"] = connection
+            if before is not None and _is_outdated(connection, ScriptDirectory.from_config(config)):
+                before()
             command.upgrade(config, to)
     except exc.OperationalError as error:
         raise RetryableError(f"The warehouse could not be migrated: {error.orig}. Is the stack up?") from error
@@ -46,3 +57,12 @@ def migrate(dsn_owner: str, to: str = "head") -> str:
             f"The database's revision is not one of this code's ({error}). Is the clone older?"
         ) from error
     return str(ScriptDirectory.from_config(config).get_current_head())
+
+
+def _is_outdated(connection: "Connection", scripts: "ScriptDirectory") -> bool:
+    """Tell whether revisions are outstanding; none are where the database is newer than this code."""
+    from alembic.runtime.migration import MigrationContext
+
+    revision = MigrationContext.configure(connection, opts={"version_table": TABLE}).get_current_revision()
+    older = [each.revision for each in scripts.walk_revisions()][1:]  # the newest one first
+    return revision is None or revision in older

@@ -16,13 +16,14 @@ from deltalake import DeltaTable
 
 from infra.local import ports, supervisor
 from infra.local.catalogue import NAMES, select
+from infra.local.databases import Warehouse
 from infra.local.lock import locked
 from infra.local.postgres import Postgres, remove_stale_lock
 from infra.local.processes import stack_processes
 from infra.local.redis import Redis
 from infra.local.short_paths import private_folder
 from infra.local.stack import Stack, open_stack, prepare_stack
-from infra.local.start import up
+from infra.local.start import _Startup, up
 from infra.local.status import services
 from infra.local.stop import clean, down
 from infra.local.supervisor import Supervisor
@@ -167,6 +168,26 @@ def test_status_and_down_work_on_a_stack_that_a_version_with_other_services_star
     assert (found["redis"], found["guard"], found["retired"]) == ("RUNNING", "DOWN", "STOPPED")
     down(state, print)
     assert stack_processes(stack) == []
+
+
+def test_what_uses_the_warehouse_is_stopped_while_its_schema_changes_and_only_then(state: Path) -> None:
+    """An old state consumer met columns that it does not fill: its events were set aside, and never read again."""
+    stack = up(state, BOTH, print)
+    supervisor, said = Supervisor(stack), list[str]()
+    startup = _Startup(stack, supervisor, BOTH, said.append)
+
+    def is_running() -> bool:
+        return supervisor.states()["api"]["statename"] in {"STARTING", "RUNNING"}
+
+    supervisor.start("api")
+    first = _pid(stack, "api")
+    startup._migrate(Warehouse(stack))
+    assert said == ["The schema of warehouse changes, and what uses it starts again afterwards.", "Stopping api ..."]
+    assert not psutil.pid_exists(first)
+    assert is_running(), "nobody else would start it again"
+    said.clear()
+    startup._migrate(Warehouse(stack))
+    assert said == []
 
 
 def test_the_lock_file_of_a_server_before_a_reboot_does_not_stop_the_next(state: Path) -> None:

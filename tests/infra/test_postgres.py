@@ -8,8 +8,11 @@ from lakehouse.settings import Settings
 
 
 def test_migrating_twice_changes_nothing(postgres: Settings) -> None:
+    def nobody_is_stopped() -> None:
+        raise AssertionError("no revision was outstanding")
+
     head = migrate(postgres.require("dsn_owner"))
-    assert migrate(postgres.require("dsn_owner")) == head
+    assert migrate(postgres.require("dsn_owner"), before=nobody_is_stopped) == head
 
 
 def test_the_analyst_reads_marts_and_nothing_else(postgres: Settings) -> None:
