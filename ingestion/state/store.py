@@ -112,21 +112,38 @@ class StateStore:
             ) from error
 
     def project_missing(self) -> int:
-        """Project key results that were defined before app.key_result_cycles was there; return how many.
+        """Project what a revision of the schema says, and key results without a row by cycle; return how many.
 
         Raises:
             RetryableError: another consumer holds the lock for too long.
             psycopg.Error: the database failed.
         """
         projected = 0
-        while True:
-            with self._connection.transaction():
-                self._run("lock_group")
-                missing = self._subjects("unprojected_key_results", limit=MISSING_AT_ONCE)
-                if not missing:
-                    return projected
-                self._project_key_results(missing)
-            projected += len(missing)
+        for project in (self._project_named, self._project_unprojected):
+            while True:
+                with self._connection.transaction():
+                    self._run("lock_group")
+                    done = project()
+                if not done:
+                    break
+                projected += done
+        return projected
+
+    def _project_named(self) -> int:
+        """Decide of some entities of app.to_project which of their events count, and project them."""
+        named = self._entities("take_to_project", limit=MISSING_AT_ONCE)
+        if named:
+            more_than_one = self._met().is_more_than_one
+            ids = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(named).items()}
+            withheld = self._withhold(ids, is_more_than_one=more_than_one)
+            self._project([*named, *withheld], withheld, is_more_than_one=more_than_one)
+        return len(named)
+
+    def _project_unprojected(self) -> int:
+        missing = self._subjects("unprojected_key_results", limit=MISSING_AT_ONCE)
+        if missing:
+            self._project_key_results(missing)
+        return len(missing)
 
     def recent(self, since: float) -> Recent:
         """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""

@@ -77,3 +77,26 @@ def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_databa
         assert loader.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
         apply(loader, [*history, placed(6, check_in(3, 60), 4)])
         assert loader.execute(shown).fetchall() == [("in_progress", 60.0, Decimal("0.60"), False)]
+
+
+def test_check_ins_that_an_older_rule_moved_are_projected_again_from_what_is_kept(fresh_database: Settings) -> None:
+    """They were to be read again from the broker, which has deleted what is older than 30 days."""
+    events = [
+        placed(0, key_result(), 0), placed(1, key_result(name="other"), 1),
+        placed(2, check_in(1, 20), 2), placed(3, check_in(1, 70, of="other"), 3),
+    ]  # fmt: skip
+    shown = "SELECT key_result_id, value FROM app.check_ins"
+    with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
+        apply(loader, events)
+        assert loader.execute(shown).fetchall() == [("kr", 20.0)]
+        # As the consumer before revision 0027 left it.
+        loader.execute("UPDATE app.event SET withheld_because = NULL")
+        loader.execute("UPDATE app.check_ins SET key_result_id = 'other', value = 70")
+    with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute("DROP TABLE app.to_project")
+        owner.execute((VERSIONS / "0033_projected_again.sql").read_bytes())
+    with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
+        assert StateStore(loader, "cluster", "group").project_missing() == 1
+        assert loader.execute(shown).fetchall() == [("kr", 20.0)]
+        progress = "SELECT key_result_id, last_value FROM app.okrs ORDER BY 1"
+        assert loader.execute(progress).fetchall() == [("kr", 20.0), ("other", None)]

@@ -1,0 +1,11 @@
+"""What older rules projected is projected again from app.event, not from what the broker still has."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0033"
+down_revision = "0032"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
