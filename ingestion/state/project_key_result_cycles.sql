@@ -217,6 +217,7 @@ stay_piece AS (
         numbered.*,
         cycle.cycle_start,
         cycle.cycle_end,
+        cycle.closed_at AS cycle_closed_at,
         min(numbered.from_at) OVER by_stay AS stay_from_at,
         max(numbered.to_at) OVER by_stay AS stay_to_at,
         coalesce(
@@ -229,7 +230,8 @@ stay_piece AS (
     WINDOW by_stay AS (PARTITION BY numbered.key_result_id, numbered.stay_number)
 ),
 
--- The first piece of a stay, after one that was unclosed when its cycle ended.
+-- The first piece of a stay, after one that was unclosed when its cycle ended: by no final check-in, nor any after the
+-- cycle was closed.
 carried_on AS (
     SELECT *
     FROM (
@@ -238,7 +240,7 @@ carried_on AS (
             lag(stay_number) OVER by_time AS past_stay_number,
             lag(cycle_id) OVER by_time AS past_cycle_id,
             lag(cycle_end) OVER by_time AS past_cycle_end,
-            lag(stay_from_at) OVER by_time AS past_from_at,
+            lag(cycle_closed_at) OVER by_time AS past_closed_at,
             lag(is_at_end AND NOT is_archived) OVER by_time AS is_carried_on
         FROM stay_piece
         WINDOW by_time AS (PARTITION BY key_result_id ORDER BY from_at)
@@ -248,9 +250,13 @@ carried_on AS (
         AND is_carried_on
         AND NOT EXISTS (
             SELECT FROM app.check_ins AS earlier
+            INNER JOIN numbered AS piece
+                ON earlier.key_result_id = piece.key_result_id
+                AND earlier.checked_in_at >= piece.from_at AND earlier.checked_in_at < piece.to_at
             WHERE
-                earlier.key_result_id = present.key_result_id AND earlier.is_final
-                AND earlier.checked_in_at >= present.past_from_at AND earlier.checked_in_at < present.from_at
+                piece.key_result_id = present.key_result_id AND piece.stay_number = present.past_stay_number
+                AND NOT piece.is_archived
+                AND (earlier.is_final OR earlier.checked_in_at > present.past_closed_at)
         )
 ),
 
@@ -388,7 +394,7 @@ held AS (
 )
 
 INSERT INTO app.key_result_cycles (
-    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, opened_at, is_current,
+    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, opened_at, left_at, is_current,
     is_archived, archived_at, is_closed, is_closed_by_check_in, closed_at, last_value, last_check_in_at, last_check_in_offset, progress
 )
 SELECT
@@ -402,6 +408,7 @@ SELECT
     target,
     coalesce((data ->> 'weight')::float8, 1.0),
     opened_at,
+    nullif(to_at, 'infinity'),
     to_at = 'infinity',
     is_archived,
     CASE WHEN is_archived THEN archived_at END,

@@ -28,6 +28,7 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
+from tests.dbt_project.stories import imported, tell_all
 
 CYCLES = {
     "past": (date(2025, 10, 1), date(2025, 12, 31)),
@@ -224,6 +225,19 @@ class Dbt:
         assert len(rows) == 1, rows
         return rows[0]
 
+    def scorecard(self, key_result_id: str) -> list[dict[str, Any]]:
+        """Ask for a key result in each of its cycles, the first one first."""
+        query = "select * from mart_okr_scorecard where key_result_id = %s order by opened_at, cycle_id"
+        return self.rows(query, key_result_id)
+
+    def statuses(self, organisation: str) -> dict[str, list[str]]:
+        """Ask for the statuses of an organisation's key results, by the end of their ids."""
+        query = "select key_result_id, status from mart_okr_scorecard where key_result_id like %s order by 1, opened_at"
+        found: dict[str, list[str]] = {}
+        for row in self.rows(query, f"{organisation}-%"):
+            found.setdefault(row["key_result_id"].removeprefix(f"{organisation}-"), []).append(row["status"])
+        return found
+
     def marts(self) -> list[str]:
         """Names of the tables built in marts_build."""
         query = "select tablename from pg_tables where schemaname = 'marts_build' order by 1"
@@ -250,3 +264,22 @@ def dbt(new_database: NewDatabase, dbt_target: Path) -> Iterator[Dbt]:
 def new_log() -> Callable[[], Log]:
     """Return what makes an empty log."""
     return Log
+
+
+@pytest.fixture(scope="session")
+def story_log(tmp_path_factory: pytest.TempPathFactory) -> Log:
+    """Return the log of all stories."""
+    log = Log()
+    tell_all(log)
+    imported(log, tmp_path_factory.mktemp("imported"))
+    return log
+
+
+@pytest.fixture(scope="session")
+def story_marts(new_database: NewDatabase, dbt_target: Path, story_log: Log) -> Iterator[Dbt]:
+    """Build the marts of all stories, once for the modules that ask them."""
+    with new_database() as settings:
+        story_log.load(settings)
+        dbt = Dbt(settings, dbt_target)
+        dbt.run("build", "--exclude-resource-type=unit_test")
+        yield dbt

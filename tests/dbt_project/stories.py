@@ -1,69 +1,21 @@
 """Stories of what ends, moves or comes twice at one moment; each has an organisation of its own in one log."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from ingestion.sources.okr_files.history import history_facts, read_history
-from lakehouse.contracts.cycle import CycleClosed, CycleDefined
+from lakehouse.contracts.cycle import CycleClosed
 from lakehouse.contracts.key_result import KeyResultArchived
-from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
-from lakehouse.contracts.organisation import OrganisationDefined
+from lakehouse.contracts.objective import ObjectiveArchived
 from lakehouse.contracts.page import PageViewed
-from lakehouse.contracts.team import TeamArchived, TeamDefined
+from lakehouse.contracts.team import TeamArchived
 from lakehouse.contracts.user import UserDeactivated, UserDefined
 from lakehouse.ids import uuid7_of
-
-AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
-Q3 = (date(2026, 7, 1), date(2026, 9, 30))
-Q4 = (date(2026, 10, 1), date(2026, 12, 31))
-BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
-
-
-def moment(month: int, day: int, hour: int = 9) -> datetime:
-    """Return a moment of 2026, UTC."""
-    return datetime(2026, month, day, hour, tzinfo=UTC)
-
-
-class Organisation:
-    """One organisation of the log: teams a and b, cycles q3 and q4; every id begins with its name."""
-
-    def __init__(self, log: Any, name: str) -> None:
-        self.log, self.name = log, name
-        log.add(OrganisationDefined(organisation_id=name, name=f"Org {name}"), BEGUN)
-        self.team("a")
-        self.team("b")
-        self.cycle("q3", *Q3)
-        self.cycle("q4", *Q4)
-
-    def __call__(self, short: str) -> str:
-        return f"{self.name}-{short}"
-
-    def team(self, team: str, name: str | None = None, at: datetime = BEGUN) -> None:
-        name = name or f"{self.name} team {team}"
-        self.log.add(TeamDefined(team_id=self(team), organisation_id=self.name, name=name), at)
-
-    def cycle(self, cycle: str, start: date, end: date, at: datetime = BEGUN) -> None:
-        defined = CycleDefined(
-            cycle_id=self(cycle), organisation_id=self.name, name=self(cycle), starts_on=start, ends_on=end
-        )
-        self.log.add(defined, at)
-
-    def objective(
-        self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN, title: str | None = None
-    ) -> None:
-        title = title or f"{objective} of {team}"
-        defined = ObjectiveDefined(objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=title)
-        self.log.add(defined, at)
-
-    def key_result(self, key_result: str, objective: str, at: datetime = BEGUN, **fields: Any) -> Any:
-        fields = {"baseline": 0.0, "target": 10.0} | fields
-        return self.log.key_result(self(key_result), objective_id=self(objective), at=at, **fields)
-
-    def check_in(self, key_result: str, value: float, at: datetime, **fields: Any) -> None:
-        self.log.check_in(self(key_result), value, at, **fields)
+from tests.dbt_project.carried_stories import carried, closed_then_carried_on, left_behind, planned, planned_and_closed
+from tests.dbt_project.organisation import AS_OF, BEGUN, Organisation, moment
 
 
 def archived(log: Any) -> None:
@@ -83,82 +35,6 @@ def archived(log: Any) -> None:
     log.add(KeyResultArchived(key_result_id=org("k5")), moment(11, 12))  # after its closing
     log.add(KeyResultArchived(key_result_id=org("k6")), moment(11, 12))
     org.check_in("k6", 8.0, moment(11, 14), is_final=True)  # closed after it was archived
-
-
-def carried(log: Any) -> None:
-    org = Organisation(log, "carried")
-    org.objective("o3", "q3")
-    org.objective("o4", "q4")
-    org.key_result("k1", "o3")
-    org.check_in("k1", 4.0, moment(8, 10), confidence=0.6)
-    org.check_in("k1", 8.0, moment(10, 2), is_final=True)
-    org.key_result("k1", "o4", moment(10, 3), baseline=8.0, target=20.0, title="carried over")
-    org.check_in("k1", 9.0, moment(10, 20))
-    org.check_in("k1", 14.0, moment(11, 20))
-    # Never closed: over in the third quarter, open in the fourth. Planned for the third, and before that began for the
-    # fourth instead: in the third it is nowhere.
-    org.key_result("unclosed", "o3")
-    org.check_in("unclosed", 5.0, moment(9, 1))
-    org.key_result("unclosed", "o4", moment(10, 4))
-    org.key_result("mistaken", "o3", moment(6, 20))
-    org.key_result("mistaken", "o4", moment(6, 25))
-    org.check_in("mistaken", 5.0, moment(8, 1))
-
-
-def planned(log: Any) -> None:
-    """Tell of key results that were carried on before their cycle ended, or closed after they were carried on."""
-    org = Organisation(log, "planned")
-    for objective, cycle in (("o3", "q3"), ("o4", "q4"), ("own", "q3")):
-        org.objective(objective, cycle)
-    further = {"baseline": 8.0, "target": 20.0}
-    for name in ("early", "after", "closed", "twice", "too-late", "given-up"):
-        org.key_result(name, "o3")
-        org.check_in(name, 4.0, moment(8, 10))
-    for name in ("early", "closed", "twice", "given-up"):
-        org.key_result(name, "o4", moment(9, 25), **further)
-    for name in ("after", "too-late"):
-        org.key_result(name, "o4", moment(10, 5), **further)
-    org.check_in("closed", 8.0, moment(9, 24), is_final=True)
-    org.check_in("early", 8.0, moment(9, 27))  # it is still in the third quarter
-    for name, value, at in (("early", 9.0, (10, 2)), ("twice", 9.0, (10, 2)), ("after", 8.5, (10, 6))):
-        org.check_in(name, value, moment(*at), is_final=True)
-    org.check_in("twice", 20.0, moment(10, 20), is_final=True)
-    org.check_in("too-late", 20.0, moment(11, 15), is_final=True)
-    for name in ("early", "after", "closed"):
-        org.check_in(name, 14.0, moment(11, 20))
-    log.add(KeyResultArchived(key_result_id=org("given-up")), moment(9, 28))
-    # Its objective is carried on, not itself.
-    org.key_result("of-own", "own")
-    org.objective("own", "q4", at=moment(9, 25))
-    org.check_in("of-own", 9.0, moment(10, 2), is_final=True)
-
-
-def planned_and_closed(log: Any) -> None:
-    """Tell of a cycle that was closed after what was in it had been carried on."""
-    org = Organisation(log, "agreed")
-    org.objective("o3", "q3")
-    org.objective("o4", "q4")
-    for name in ("silent", "told"):
-        org.key_result(name, "o3")
-        org.check_in(name, 4.0, moment(8, 10))
-        org.key_result(name, "o4", moment(9, 25))
-    log.add(CycleClosed(cycle_id=org("q3")), moment(10, 5))
-    org.check_in("told", 8.0, moment(10, 6), is_final=True)
-
-
-def left_behind(log: Any) -> None:
-    """Tell of what belongs to the cycle that was left, although it came after: a new target, a late check-in."""
-    org = Organisation(log, "left")
-    org.objective("o3", "q3")
-    org.objective("o4", "q4")
-    for name in ("retargeted", "heard-late"):
-        org.key_result(name, "o3")
-    org.check_in("retargeted", 7.0, moment(9, 20), is_final=True)
-    org.key_result("retargeted", "o3", moment(9, 22), target=16.0)
-    org.check_in("heard-late", 4.0, moment(9, 30), log={"logged_at": moment(10, 3)})
-    for name in ("retargeted", "heard-late"):
-        org.key_result(name, "o4", moment(10, 2), target=16.0)
-    org.check_in("heard-late", 6.0, moment(10, 20))
 
 
 def moved(log: Any) -> None:
@@ -276,6 +152,7 @@ def tell_all(log: Any) -> None:
         carried,
         planned,
         planned_and_closed,
+        closed_then_carried_on,
         left_behind,
         moved,
         dissolved,

@@ -10,7 +10,10 @@ from tests.ingestion.state.events import Row, apply, check_in, key_result, place
 
 VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
 SQL = VERSIONS / "0009_state_events.sql"
-LATER = [VERSIONS / f"{name}.sql" for name in ("0020_state_of_cycles", "0022_state_identity", "0029_carried_on")]
+LATER = [
+    VERSIONS / f"{name}.sql"
+    for name in ("0020_state_of_cycles", "0022_state_identity", "0029_carried_on", "0034_closed_then_carried_on")
+]
 BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
 DROP VIEW app.team_holders;

@@ -193,6 +193,20 @@ closing as (
     where check_in.is_current and check_in.is_final
 ),
 
+-- A closing check-in while it was there: a final one, or any after the cycle was closed (as in int_check_in). What it never
+-- left cannot be carried on.
+told as (
+    select key_result_id, from_at from closing where not is_archived
+    union
+    select piece.key_result_id, piece.from_at
+    from numbered as piece
+    inner join {{ ref('int_cycle') }} as cycle on piece.cycle_id = cycle.cycle_id and cycle.closed_at < piece.to_at
+    inner join {{ ref('int_check_in_version') }} as check_in
+        on piece.key_result_id = check_in.key_result_id and check_in.checked_in_at > cycle.closed_at
+        and check_in.checked_in_at >= piece.from_at and check_in.checked_in_at < piece.to_at
+    where piece.to_at < 'infinity' and not piece.is_archived and check_in.is_current
+),
+
 -- What holds of a whole stay beside each of its pieces: windows, for a join of what was grouped is planned for one row.
 stay_piece as (
     select
@@ -209,9 +223,7 @@ stay_piece as (
     from numbered
     inner join first_defined using (key_result_id)
     left join {{ ref('int_cycle') }} as cycle using (cycle_id)
-    left join (
-        select distinct key_result_id, from_at from closing
-    ) as told
+    left join told
         on numbered.key_result_id = told.key_result_id and numbered.from_at = told.from_at
     window by_stay as (partition by numbered.key_result_id, numbered.stay_number)
 ),
