@@ -31,6 +31,19 @@ class Sent:
     is_final: bool
 
 
+def is_archived(sent: Sent, known: Row) -> bool:
+    """Return whether the key result was archived when the check-in was true: itself, or by its objective or team."""
+    archived_at = known.get("archived_at")
+    return archived_at is not None and sent.at >= archived_at
+
+
+def closes(sent: Sent, known: Row) -> bool:
+    """Return whether the check-in counts as a closing one."""
+    cycle_closed_at = known["cycle_closed_at"]
+    is_after_cycle = cycle_closed_at is not None and sent.at > cycle_closed_at
+    return (sent.is_final or is_after_cycle) and not is_archived(sent, known)
+
+
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
     """Tell what a check-in does to an outcome; None where there is none and it makes none.
 
@@ -38,10 +51,7 @@ def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
     """
     was_closed = known["status"] in {"achieved", "missed"}
     cycle_closed_at = known["cycle_closed_at"]
-    archived_at = known["archived_at"]
-    is_archived = archived_at is not None and sent.at >= archived_at
-    is_after_cycle = cycle_closed_at is not None and sent.at > cycle_closed_at
-    is_closing = (sent.is_final or is_after_cycle) and not is_archived
+    is_closing = closes(sent, known)
     if not was_closed:
         return Effect.CLOSES if is_closing and not sent.is_final else None
     if not is_closing and not known["is_other_closing"] and cycle_closed_at is None:

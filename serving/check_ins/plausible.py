@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lakehouse.figures import Measure, percent
-from serving.check_ins.outcome import Effect, Sent, effect_on_outcome
+from serving.check_ins.outcome import Effect, Sent, closes, effect_on_outcome, is_archived
 from serving.published import Row
 
 LOWEST_PROGRESS, HIGHEST_PROGRESS = -1.0, 2.0
@@ -26,10 +26,9 @@ def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str)
         )
         return [Warned("unknown_key_result", told)]
     # Of a correction of the closing check-in itself it is known which cycle it closes: the one that is told of below.
-    is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id
+    is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id and not is_archived(sent, known)
     closing = _of_closing(known) if is_closing_new and known.get("closes_cycle") else []
-    state = [] if closing and known["closes_before"] else _of_state(value, sent, known)
-    return [*_of_value(value, known), *closing, *state]
+    return [*_of_value(value, known), *closing, *_of_state(value, sent, known)]
 
 
 def _of_value(value: float, known: Row) -> Iterator[Warned]:
@@ -60,7 +59,7 @@ def _of_state(value: float, sent: Sent, known: Row) -> Iterator[Warned]:
         return
     effect = None if status == "archived" else effect_on_outcome(sent, known)
     if effect is not None:
-        yield Warned(effect.value, _of_outcome(effect, value, known))
+        yield Warned(effect.value, _of_outcome(effect, value, sent, known))
         return
     match status:
         case "archived":
@@ -74,13 +73,15 @@ def _of_state(value: float, sent: Sent, known: Row) -> Iterator[Warned]:
             return
 
 
-def _of_outcome(effect: Effect, value: float, known: Row) -> str:
+def _of_outcome(effect: Effect, value: float, sent: Sent, known: Row) -> str:
     shown = Measure(known["baseline"], known["target"]).value(value)
     this = f"{shown} {known['unit']}".rstrip()
     if effect is Effect.CLOSES:
         return f"Its cycle was closed on {known['cycle_closed_at']:%Y-%m-%d}: this check-in closes it, with {this}."
     closed = f"The key result was closed on {known['final_at']:%Y-%m-%d}"
     match effect:
+        case Effect.BECOMES_THIS if not closes(sent, known):
+            return f"{closed}, with its cycle. This is the latest check-in of before: its outcome is then {this}."
         case Effect.BECOMES_THIS:
             return f"{closed}. This check-in counts as a closing one: its outcome is then {this}."
         case Effect.BECOMES_OTHER:

@@ -119,7 +119,7 @@ class CheckIns:
                 _check_same(before, check_in_id, owner, content)
                 return self._repeat(before, identity)
             asked = replace(_new(check_in_id, owner, content), occurred_at=original["occurred_at"])
-            asked = _warned(asked, content, self._requests.key_result(owner, check_in_id, asked.occurred_at))
+            asked = _warned(asked, content, self._requests.key_result(owner, _sent(asked, content)))
             written = self._requests.insert("correct", {"username": identity.username, "idempotency_key": key}, asked)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
@@ -129,7 +129,7 @@ class CheckIns:
         self, key_result_id: str, content: Content, check_in_id: str | None, *, allow_unknown: bool
     ) -> Requested:
         asked = _new(check_in_id, key_result_id, content)
-        known = self._requests.key_result(key_result_id, asked.check_in_id, asked.occurred_at)
+        known = self._requests.key_result(key_result_id, _sent(asked, content))
         if known is None and not allow_unknown:
             raise UnknownName(
                 f"No key result {key_result_id!r} is known, neither to the current publication nor to the state that "
@@ -186,9 +186,12 @@ def _new(check_in_id: str | None, key_result_id: str, content: Content) -> Reque
     )
 
 
+def _sent(asked: Requested, content: Content) -> Sent:
+    return Sent(asked.check_in_id, asked.occurred_at, content.is_final)
+
+
 def _warned(asked: Requested, content: Content, known: Row | None) -> Requested:
-    sent = Sent(asked.check_in_id, asked.occurred_at, content.is_final)
-    told = warnings(content.value, sent, known=known, key_result_id=asked.key_result_id)
+    told = warnings(content.value, _sent(asked, content), known=known, key_result_id=asked.key_result_id)
     return replace(asked, warnings=[asdict(each) for each in told])
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from lakehouse.errors import RetryableError
+from serving.check_ins.outcome import Sent
 from serving.errors import NotPublished
 from serving.nearby import nearby
 from serving.published import Reader, Row, Warehouse
@@ -115,23 +116,24 @@ class Requests:
         with self._warehouse.connection() as connection:
             return bool(Reader(connection).rows(PACKAGE, "is_in_log", values))
 
-    def key_result(self, key_result_id: str, check_in_id: str, at: datetime) -> Row | None:
+    def key_result(self, key_result_id: str, sent: Sent) -> Row | None:
         """Return a key result, with what was published of it in the cycle of a check-in; None for an unknown one.
 
-        Where that is its current cycle, unit, baseline and target are of its newest definition. Where it counts in
-        several cycles, `closes_cycle` is the one that a closing check-in of the moment `at` closes.
+        Where its newest definition is of that cycle, unit, baseline and target are of that one. Where it counts in
+        several cycles, `closes_cycle` is the one that a closing check-in of that moment closes.
         """
-        wanted = {"key_result_id": key_result_id, "check_in_id": check_in_id}
+        wanted: Row = {"key_result_id": key_result_id, "check_in_id": sent.check_in_id, "at": sent.at}
         with self._warehouse.connection() as connection:
-            reader = Reader(connection)
-            defined = reader.rows(PACKAGE, "defined", wanted)
-            closes = reader.rows(PACKAGE, "closes", {"key_result_id": key_result_id, "at": at})
+            closes = Reader(connection).rows(PACKAGE, "closes", wanted)
+        is_late = sent.is_final and bool(closes) and closes[0]["closes_before"]
+        wanted["closes_cycle_id"] = closes[0]["closes_cycle_id"] if is_late else None
         try:
             published = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published", wanted)).value
         except NotPublished:
             published = []
-        if published and not published[0]["is_current_cycle"]:
-            defined = []
+        wanted |= {"is_published": bool(published), "cycle_id": published[0]["cycle_id"] if published else None}
+        with self._warehouse.connection() as connection:
+            defined = Reader(connection).rows(PACKAGE, "defined", wanted)
         parts = [rows[0] for rows in (published, defined, closes) if rows]
         return {name: value for part in parts for name, value in part.items()} or None
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+from ingestion.batch import Span
 from ingestion.events import DecodedEvent, EncodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
+from ingestion.state.store import StateStore
 from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.check_in import CheckInRecorded
@@ -96,6 +98,19 @@ def publish(settings: Settings, events: list[EncodedEvent], target: Path) -> Non
                 for row in rows[topic]:
                     copy.write_row(row)
     build_and_publish(settings, target)
+
+
+def keep_state(settings: Settings, events: list[EncodedEvent]) -> None:
+    """Let the primary database have the state that these events make, as the state consumer keeps it."""
+    rows = []
+    for offset, event in enumerate(good(events)):
+        decoded = _decoded(event)
+        frame = decoded.envelope
+        what = {"event_type": frame.type, "subject": frame.subject, "event_id": str(frame.id), "data": decoded.data}
+        place = {"kafka_partition": 0, "kafka_offset": offset}
+        rows.append({**what, **place, "occurred_at": frame.time, "logged_at": AS_OF})
+    with connect(settings.require("dsn_loader"), autocommit=True) as loader:
+        StateStore(loader, "cluster", "group").apply("okr_user_events", rows, {0: Span(None, len(rows))})
 
 
 RUN = "test"

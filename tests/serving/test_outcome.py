@@ -13,16 +13,16 @@ from ingestion.events import EncodedEvent, encode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleClosed, CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined
-from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
-from lakehouse.contracts.team import TeamDefined
+from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.check_ins.outcome import Effect, Sent, effect_on_outcome
 from serving.check_ins.plausible import warnings
 from serving.check_ins.store import Requests
 from serving.published import Warehouse
-from tests.serving.marts import publish
+from tests.serving.marts import keep_state, publish
 
 BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
 CLOSED_AT = datetime(2026, 10, 5, 8, tzinfo=UTC)
@@ -44,6 +44,7 @@ class Case:
     effect: Effect | None
     final_value: float | None
     archived_at: datetime | None = None
+    objective: str | None = None
 
 
 CLOSING, LATER = ("a", day(9, 20), 8.0, True), ("b", day(9, 25), 6.0, False)
@@ -65,21 +66,82 @@ CASES = [
     Case("cycle-earlier", "shut", (("a", day(9, 1), 5.0, False), LATER), ("a", day(9, 1), 7.0, False), STAYS, 6.0),
     Case("cycle-no-more", "shut", (("a", day(9, 1), 5.0, True), LATER), ("a", day(9, 1), 5.0, False), OTHER, 6.0),
     Case("archived-since", "open", (CLOSING,), ("n", NOW, 9.0, True), STAYS, 8.0, archived_at=day(11, 1)),
+    Case("objective-archived", "open", (CLOSING,), ("n", NOW, 9.0, True), STAYS, 8.0, objective="given-up"),
+    Case("team-dissolved", "open", (CLOSING,), ("n", NOW, 9.0, True), STAYS, 8.0, objective="left"),
+    Case("team-succeeded", "open", (CLOSING,), ("n", NOW, 9.0, True), THIS, 9.0, objective="handed-on"),
     Case("not-closed", "open", (LATER,), ("n", NOW, 9.0, False), None, None),
 ]  # fmt: skip
 
 
-def check_in(case: Case, told: tuple[str, datetime, float, bool]) -> EncodedEvent:
+def check_in(of: str, told: tuple[str, datetime, float, bool]) -> EncodedEvent:
     name, at, value, is_final = told
-    data = CheckInRecorded(check_in_id=f"{case.name}-{name}", key_result_id=case.name, value=value, is_final=is_final)
+    data = CheckInRecorded(check_in_id=f"{of}-{name}", key_result_id=of, value=value, is_final=is_final)
     return encode(data, at=at, source="test")
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A key result in several cycles: the check-in that is sent, warnings, and the final values that it makes."""
+
+    name: str
+    sent: tuple[str, datetime, float, bool]
+    codes: list[str]
+    final_values: dict[str, float]
+
+
+PLAIN, FINAL = ("n", day(11, 15), 9.0, False), ("n", day(10, 2), 9.0, True)
+CARRIED = [
+    Carried("planned", PLAIN, [], {}),
+    Carried("closed-late", FINAL, ["closes_cycle"], {"open": 9.0}),
+    Carried("detour", ("n", day(10, 10), 9.0, True), ["closes_cycle"], {"other": 9.0}),  # not at once from the third
+    Carried("given-up", ("n", day(10, 2), 505.0, True), ["archived"], {}),
+    Carried("closed-and-given-up", ("n", day(11, 15), 509.0, True), ["closed"], {"q4": 508.0}),
+    Carried("of-no-cycle", PLAIN, [], {"": 8.0}),
+]
+
+
+def carried() -> list[EncodedEvent]:
+    """Key results of the third quarter (but for two) that were carried on, from 0-10 to 500-510."""
+    told: list[tuple[Any, datetime]] = []
+    for cycle, start, end in (
+        ("q4", date(2026, 10, 1), date(2026, 12, 31)), ("q1", date(2027, 1, 1), date(2027, 3, 31)),
+        ("other", date(2026, 10, 1), date(2026, 12, 31)),
+    ):  # fmt: skip
+        told += [
+            (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, starts_on=start, ends_on=end), BEGUN),
+            (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), BEGUN),
+        ]
+
+    def define(name: str, objective: str, at: datetime, baseline: float = 0.0) -> None:
+        defined = KeyResultDefined(
+            key_result_id=name, objective_id=objective, title=name, unit="points", baseline=baseline,
+            target=baseline + 10.0, direction="increase",
+        )  # fmt: skip
+        told.append((defined, at))
+
+    define("planned", "q4", BEGUN)
+    define("planned", "q1", day(11, 10), 500.0)
+    for objective, at in (("open", BEGUN), ("q4", day(10, 5)), ("other", day(10, 8))):
+        define("detour", objective, at)
+    for name in ("closed-late", "given-up", "closed-and-given-up"):
+        define(name, "open", BEGUN)
+        define(name, "q4", day(9, 25), 500.0)
+    told += [
+        (KeyResultArchived(key_result_id="given-up"), datetime(2026, 10, 1, 12, tzinfo=UTC)),
+        (KeyResultArchived(key_result_id="closed-and-given-up"), day(11, 12)),
+    ]
+    define("of-no-cycle", "unheard-of", BEGUN)
+    define("of-no-cycle", "q4", day(10, 5))
+    events = [encode(data, at=at, source="test") for data, at in told]
+    closed = check_in("closed-and-given-up", ("a", day(11, 10), 508.0, True))
+    return [*events, closed, check_in("of-no-cycle", ("a", day(8, 1), 8.0, True))]
 
 
 def story() -> list[EncodedEvent]:
     """One organisation whose third quarter is closed as a cycle ("shut") or is not ("open")."""
     told: list[tuple[Any, datetime]] = [
         (OrganisationDefined(organisation_id="o", name="O"), BEGUN),
-        (TeamDefined(team_id="t", organisation_id="o", name="T"), BEGUN),
+        *((TeamDefined(team_id=team, organisation_id="o", name=team), BEGUN) for team in ("t", "gone", "merged")),
     ]
     for cycle in ("open", "shut"):
         span = {"starts_on": date(2026, 7, 1), "ends_on": date(2026, 9, 30)}
@@ -87,16 +149,23 @@ def story() -> list[EncodedEvent]:
             (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, **span), BEGUN),
             (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), BEGUN),
         ]
+    for objective, team in (("given-up", "t"), ("left", "gone"), ("handed-on", "merged")):
+        told.append((ObjectiveDefined(objective_id=objective, team_id=team, cycle_id="open", title=objective), BEGUN))
     for case in CASES:
         defined = KeyResultDefined(
-            key_result_id=case.name, objective_id=case.cycle, title=case.name, unit="points", baseline=0.0, target=10.0,
-            direction="increase",
+            key_result_id=case.name, objective_id=case.objective or case.cycle, title=case.name, unit="points",
+            baseline=0.0, target=10.0, direction="increase",
         )  # fmt: skip
         told.append((defined, BEGUN))
-    told.append((CycleClosed(cycle_id="shut"), CLOSED_AT))
+    told += [
+        (CycleClosed(cycle_id="shut"), CLOSED_AT),
+        (ObjectiveArchived(objective_id="given-up"), day(11, 1)),
+        (TeamArchived(team_id="gone"), day(11, 1)),
+        (TeamArchived(team_id="merged", successor_team_id="t"), day(11, 1)),
+    ]
     told += [(KeyResultArchived(key_result_id=case.name), case.archived_at) for case in CASES if case.archived_at]
     events = [encode(data, at=at, source="test") for data, at in told]
-    return events + [check_in(case, each) for case in CASES for each in case.before]
+    return events + carried() + [check_in(case.name, each) for case in CASES for each in case.before]
 
 
 @pytest.fixture(scope="module")
@@ -104,38 +173,60 @@ def told_and_published(new_database: Callable[[], AbstractContextManager[Setting
     """What the API says of each case by the first publication, and final values before and after the second one."""
     with new_database() as settings:
         publish(settings, story(), dbt_target)
+        keep_state(settings, story())
         before = final_values(settings)
         warehouse = Warehouse(settings.require("dsn_serving"))
         warehouse.open()
         requests = Requests(warehouse)
-        known = {
-            case.name: requests.key_result(case.name, f"{case.name}-{case.sent[0]}", case.sent[1]) for case in CASES
-        }
+        known = {case.name: requests.key_result(case.name, sent(case)) for case in (*CASES, *CARRIED)}
         warehouse.close()
-        publish(settings, story() + [check_in(case, case.sent) for case in CASES], dbt_target)
+        publish(settings, story() + [check_in(case.name, case.sent) for case in (*CASES, *CARRIED)], dbt_target)
         yield known, before, final_values(settings)
 
 
-def final_values(settings: Settings) -> dict[str, Any]:
+def sent(case: Case | Carried) -> Sent:
+    name, at, _, is_final = case.sent
+    return Sent(f"{case.name}-{name}", at, is_final)
+
+
+def final_values(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the final values of each key result by cycle, null where it is open."""
+    query = "SELECT key_result_id, coalesce(cycle_id, ''), final_value FROM marts.mart_okr_scorecard"
+    found: dict[str, dict[str, Any]] = {}
     with connect(settings.require("dsn_serving")) as connection:
-        rows = connection.execute("SELECT key_result_id, final_value FROM marts.mart_okr_scorecard").fetchall()
-    return {str(key_result_id): value for key_result_id, value in rows}
+        for key_result_id, cycle_id, value in connection.execute(query):
+            found.setdefault(str(key_result_id), {})[str(cycle_id)] = value
+    return found
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_what_is_said_of_an_outcome_is_what_the_marts_say_then(told_and_published: Any, case: Case) -> None:
     """A warning said that the outcome stays while a check-in after the cycle's closing made 0.8 to 0.9."""
     known, before, after = told_and_published
-    name, at, value, is_final = case.sent
-    sent = Sent(f"{case.name}-{name}", at, is_final)
-    effect = effect_on_outcome(sent, known[case.name])
-    assert (effect, after[case.name]) == (case.effect, case.final_value)
+    effect = effect_on_outcome(sent(case), known[case.name])
+    assert (effect, after[case.name]) == (case.effect, {case.cycle: case.final_value})
     match effect:
         case Effect.STAYS | None:
             assert after[case.name] == before[case.name]
         case Effect.REOPENS:
-            assert before[case.name] is not None
+            assert before[case.name] != {case.cycle: None}
         case _:
             assert after[case.name] != before[case.name]
-    codes = [each.code for each in warnings(value, sent, known=known[case.name], key_result_id=case.name)]
-    assert codes == [effect.value if effect else "cycle_is_over"]
+    assert codes(case, known) == [effect.value if effect else "cycle_is_over"]
+
+
+def codes(case: Case | Carried, known: Any) -> list[str]:
+    found = warnings(case.sent[2], sent(case), known=known[case.name], key_result_id=case.name)
+    return [each.code for each in found]
+
+
+@pytest.mark.parametrize("case", CARRIED, ids=lambda case: case.name)
+def test_a_check_in_is_told_of_the_cycle_in_which_it_counts_and_measured_there(
+    told_and_published: Any, case: Carried
+) -> None:
+    """What was planned on was measured by its next target, and of what was archived it was said what is closed."""
+    known, _, after = told_and_published
+    assert codes(case, known) == case.codes
+    if "closes_cycle" in case.codes:
+        assert [known[case.name]["closes_cycle_id"]] == list(case.final_values)
+    assert {cycle: value for cycle, value in after[case.name].items() if value is not None} == case.final_values

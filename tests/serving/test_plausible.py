@@ -1,6 +1,6 @@
 """What is surprising about a check-in that is accepted."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -50,6 +50,15 @@ def test_a_correction_of_a_closing_check_in_is_told_of_the_cycle_that_it_closed(
     known = {**KNOWN, "status": "missed", "final_at": NOW, **carried}
     found = warnings(90.0, Sent(sent, NOW, is_final=True), known=known, key_result_id="k")
     assert [each.code for each in found] == expected
+
+
+def test_a_correction_that_does_not_close_is_not_said_to_be_a_closing_one() -> None:
+    shut = {"status": "achieved", "final_at": NOW, "cycle_closed_at": NOW, "deciding_id": "n", "other_id": None}
+    before = Sent("n", NOW - timedelta(days=5), is_final=False)
+    (told,) = warnings(90.0, before, known={**KNOWN, **shut}, key_result_id="k")
+    assert told.code == "closes_again"
+    assert "closing" not in told.detail
+    assert "its outcome is then 90 days" in told.detail
 
 
 def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -> None:

@@ -1,4 +1,16 @@
--- Grain: at most one row, a key result as the state consumer knows it: seconds old, before any publication.
-SELECT key_result_id, title, unit, baseline, target
-FROM app.key_results
-WHERE key_result_id = %(key_result_id)s
+-- Grain: at most one row, a key result as the state consumer knows it: seconds old, before any publication. None for a
+-- cycle (of `is_published`) that the newest definition does not hold for: one that was left, or is about to be.
+SELECT defined.key_result_id, defined.title, defined.unit, defined.baseline, defined.target
+FROM app.key_results AS defined
+WHERE
+    defined.key_result_id = %(key_result_id)s
+    AND (
+        NOT %(is_published)s
+        OR EXISTS (
+            SELECT FROM app.key_result_cycles AS kept
+            WHERE
+                kept.key_result_id = defined.key_result_id
+                AND kept.cycle_id IS NOT DISTINCT FROM %(cycle_id)s::text
+                AND kept.is_current
+        )
+    )
