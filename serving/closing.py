@@ -1,6 +1,6 @@
 """In words: why a key result is not forecast, and what is missing to close one whose cycle is over."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from lakehouse.figures import Measure, score
@@ -9,30 +9,42 @@ from serving.published import Row
 NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
 
 
-def missing_to_close(row: Row) -> str | None:
+def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
     """Say what is missing to close a key result of a cycle that is over; None where nothing is.
 
     `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at; and
-    is_current_cycle, unless it is the current one. A check-in of now closes a key result in the cycle where it is now;
-    in a cycle that it has left, a check-in of that time does, and the first closing one soon after its end (ADR 19).
+    ended_at and closable_until (serving/data/queries/key_result.sql), unless it is the current cycle. A check-in of now
+    closes a key result in the cycle where it is now; in a cycle that it has left, a check-in of that time does, and
+    until closable_until (UTC) the first closing one.
     """
     if row["status"] != "awaiting_close":
         return None
-    over = f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: the final value"
-    how = 'with "is_final": true (POST /v1/check-ins), or closed in the OKR tool'
-    if not row.get("is_current_cycle", True):
-        over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
-        if row["latest_value"] is None:
-            return f"{over}; nobody has ever checked in."
-        over += ". To close it there, check in with its final value within 31 days of that end, or"
-        how = 'correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})'
-    elif row["latest_value"] is None:
-        return f"{over}, {how}; nobody has ever checked in."
+    now = now or datetime.now(UTC)
+    ended_at = row.get("ended_at")
+    if ended_at is not None and ended_at <= now:
+        missing = _missing_in_the_cycle_left(row, now.astimezone(UTC).date())
+    else:
+        missing = (
+            f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: the final value, "
+            'with "is_final": true (POST /v1/check-ins), or closed in the OKR tool'
+        )
+    if row["latest_value"] is None:
+        return f"{missing}; nobody has ever checked in."
     measure = Measure(row["baseline"], row["target"])
     latest, target = measure.value(row["latest_value"]), measure.defined(row["target"])
     unit = f" {row['unit']}" if row["unit"] else ""
-    joined = f"{over} {how}" if over.endswith(" or") else f"{over}, {how}"
-    return f"{joined}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
+    return f"{missing}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
+
+
+def _missing_in_the_cycle_left(row: Row, today: date) -> str:
+    """Say how to close it there: a check-in after the last day for it would close the new cycle."""
+    over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
+    until, ways = row.get("closable_until"), []
+    if until is not None and today <= until:
+        ways.append(f'check in with its final value and "is_final": true until {until} (POST /v1/check-ins)')
+    if row["latest_value"] is not None:
+        ways.append('correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})')
+    return f"{over}. To close it there, {', or '.join(ways)}" if ways else over
 
 
 def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:

@@ -30,11 +30,33 @@ def test_what_was_never_checked_in_says_so() -> None:
     assert told.endswith("nobody has ever checked in.")
 
 
-def test_what_was_carried_over_is_not_told_to_close_the_cycle_where_it_is_now() -> None:
-    told = missing_to_close({**ROW, "is_current_cycle": False})
+LEFT = {**ROW, "ended_at": datetime(2026, 10, 1, tzinfo=UTC), "closable_until": date(2026, 10, 7)}
+CORRECT = 'correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})'
+
+
+@pytest.mark.parametrize("closable_until", [date(2026, 10, 7), None])
+def test_what_was_carried_over_is_not_told_to_close_the_cycle_where_it_is_now(closable_until: date | None) -> None:
+    """Whoever followed the advice after the last day for it closed the new cycle."""
+    told = missing_to_close({**LEFT, "closable_until": closable_until}, datetime(2026, 10, 8, tzinfo=UTC))
     assert told is not None
-    assert "PUT /v1/check-ins/" in told
+    assert f"To close it there, {CORRECT}. The latest" in told
     assert "POST" not in told
+
+
+def test_what_was_carried_over_is_told_the_last_day_on_which_a_check_in_closes_it_there() -> None:
+    on_the_last_day = datetime(2026, 10, 7, 23, tzinfo=UTC)
+    told = missing_to_close(LEFT, on_the_last_day)
+    assert told is not None
+    assert f'its final value and "is_final": true until 2026-10-07 (POST /v1/check-ins), or {CORRECT}' in told
+    silent = missing_to_close({**LEFT, "latest_value": None}, on_the_last_day)
+    assert silent is not None
+    assert silent.endswith("until 2026-10-07 (POST /v1/check-ins); nobody has ever checked in.")
+
+
+def test_what_is_planned_on_into_a_cycle_that_has_not_begun_is_closed_by_a_check_in_of_now() -> None:
+    told = missing_to_close(LEFT, datetime(2026, 9, 30, 23, tzinfo=UTC))
+    assert told is not None
+    assert "A closing check-in is missing" in told
 
 
 @pytest.mark.parametrize("status", ["on_track", "achieved", "archived", "no_cycle", "not_started", "no_check_in"])

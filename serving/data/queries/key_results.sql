@@ -1,12 +1,26 @@
 -- Grain: a key result in its current cycle; where cycles are asked for, in each of those. A page of them in the order of
 -- their ids, one more than asked for. Archived ones are listed where they are asked for.
+-- closable_until: the last day on which a closing check-in closes it there, though it was carried over (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,
        latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,
        progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
        opened_at, ended_at, is_current_cycle, is_archived, archived_at, archived_reason,
-       is_closed, final_at, final_value, final_score, is_achieved
-FROM marts.mart_okr_scorecard
+       is_closed, final_at, final_value, final_score, is_achieved,
+       late.closable_until
+FROM marts.mart_okr_scorecard AS scorecard
+LEFT JOIN LATERAL (
+    SELECT CASE
+        WHEN later.opened_at = scorecard.ended_at AND NOT later.is_archived
+            THEN scorecard.cycle_end + least(31, (later.cycle_end - later.cycle_start + 1) / 2)
+    END AS closable_until
+    FROM marts.mart_okr_scorecard AS later
+    WHERE
+        scorecard.status = 'awaiting_close'
+        AND later.key_result_id = scorecard.key_result_id AND later.opened_at >= scorecard.ended_at
+    ORDER BY later.opened_at
+    LIMIT 1
+) AS late ON true
 WHERE (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
   AND CASE
       WHEN %(cycles)s::text[] IS NULL THEN is_current_cycle
