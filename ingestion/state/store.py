@@ -202,14 +202,14 @@ class StateStore:
         was_more_than_one = roots and self._met().is_more_than_one
         changed = self._entities("keep_events", **_columns(rows, EVENT_FIELDS))
         met = self._met()
-        compared = changed
-        if not met.is_more_than_one and not met.is_reviewed:
-            compared = self._reused(changed)
-            if not compared:
-                return Applied(self._project(changed), is_recounted=False)
+        is_all_compared = met.is_more_than_one or met.is_reviewed
+        reused = [] if is_all_compared else self._reused(changed)
+        if not is_all_compared and not reused:
+            return Applied(self._project(changed), is_recounted=False)
         changed += self._entities("apply_reviews")
         if roots and met.is_more_than_one and not was_more_than_one:
             changed += self._entities("roots")  # nothing was compared before
+        compared = changed if is_all_compared else reused
         named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(compared).items()}
         withheld = self._withhold(named, is_more_than_one=met.is_more_than_one)
         progressed = self._project([*changed, *withheld], withheld, is_more_than_one=met.is_more_than_one)
