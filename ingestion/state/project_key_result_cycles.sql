@@ -218,7 +218,7 @@ stay_piece AS (
         cycle.cycle_start,
         cycle.cycle_end,
         cycle.closed_at AS cycle_closed_at,
-        min(numbered.from_at) OVER by_stay AS stay_from_at,
+        cycle.ended_at AS cycle_ended_at,
         max(numbered.to_at) OVER by_stay AS stay_to_at,
         coalesce(
             greatest(min(numbered.from_at) OVER by_stay, numbered.defined_at) < cycle.ended_at
@@ -230,57 +230,83 @@ stay_piece AS (
     WINDOW by_stay AS (PARTITION BY numbered.key_result_id, numbered.stay_number)
 ),
 
--- The first piece of a stay, after one that was unclosed when its cycle ended: by no final check-in, nor any after the
--- cycle was closed.
-carried_on AS (
-    SELECT *
+-- One row for each stay, with the closing check-ins in it: how many, and the first that says so itself, for after its
+-- cycle was closed each check-in is a correction that closes it again.
+stay AS (
+    SELECT DISTINCT ON (key_result_id, stay_number) *
+    FROM (
+        SELECT
+            piece.key_result_id,
+            piece.stay_number,
+            piece.cycle_id,
+            piece.cycle_start,
+            piece.cycle_end,
+            piece.stay_to_at,
+            piece.is_at_end,
+            bool_or(
+                piece.is_at_end AND NOT piece.is_archived AND piece.from_at < piece.cycle_ended_at
+                AND piece.cycle_ended_at <= piece.to_at
+            ) OVER by_stay AS is_open_at_end,
+            count(closing.check_in_id) OVER by_stay AS closings,
+            closing.check_in_id,
+            closing.is_final,
+            closing.checked_in_at,
+            closing.position
+        FROM stay_piece AS piece
+        LEFT JOIN app.check_ins AS closing
+            ON piece.key_result_id = closing.key_result_id
+            AND closing.checked_in_at >= piece.from_at AND closing.checked_in_at < piece.to_at
+            AND NOT piece.is_archived
+            AND (closing.is_final OR closing.checked_in_at > piece.cycle_closed_at)
+        WINDOW by_stay AS (PARTITION BY piece.key_result_id, piece.stay_number)
+    ) AS told
+    ORDER BY key_result_id, stay_number, is_final DESC NULLS LAST, checked_in_at, position
+),
+
+-- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did. What was
+-- in a cycle without being closed, and left it before its end, is no stay between two others.
+followed AS (
+    SELECT
+        *,
+        lag(cycle_id) OVER by_time AS past_cycle_id,
+        coalesce(
+            is_final AND lag(is_open_at_end) OVER by_time
+            AND (checked_in_at AT TIME ZONE 'UTC')::date
+            <= lag(cycle_end) OVER by_time + least(%(days_to_close)s::integer, (cycle_end - cycle_start + 1) / 2),
+            false
+        ) AS comes_soon
+    FROM stay
+    WHERE is_at_end OR closings > 0 OR stay_to_at = 'infinity'
+    WINDOW by_time AS (PARTITION BY key_result_id ORDER BY stay_number)
+),
+
+-- Whether closing check-ins of its own closed a stay. A single one that comes soon belongs to the stay before unless that
+-- has its own, so that the two are alike. A stay is thus as the latest one, of those up to it, that tells by itself.
+told AS (
+    SELECT
+        *,
+        first_value(closings > 0) OVER (PARTITION BY key_result_id, telling_number ORDER BY stay_number) AS is_closed
     FROM (
         SELECT
             *,
-            lag(stay_number) OVER by_time AS past_stay_number,
-            lag(cycle_id) OVER by_time AS past_cycle_id,
-            lag(cycle_end) OVER by_time AS past_cycle_end,
-            lag(cycle_closed_at) OVER by_time AS past_closed_at,
-            lag(is_at_end AND NOT is_archived) OVER by_time AS is_carried_on
-        FROM stay_piece
-        WINDOW by_time AS (PARTITION BY key_result_id ORDER BY from_at)
-    ) AS present
-    WHERE
-        past_stay_number < stay_number
-        AND is_carried_on
-        AND NOT EXISTS (
-            SELECT FROM app.check_ins AS earlier
-            INNER JOIN numbered AS piece
-                ON earlier.key_result_id = piece.key_result_id
-                AND earlier.checked_in_at >= piece.from_at AND earlier.checked_in_at < piece.to_at
-            WHERE
-                piece.key_result_id = present.key_result_id AND piece.stay_number = present.past_stay_number
-                AND NOT piece.is_archived
-                AND (earlier.is_final OR earlier.checked_in_at > present.past_closed_at)
-        )
+            count(*) FILTER (WHERE closings <> 1 OR NOT comes_soon) OVER (
+                PARTITION BY key_result_id ORDER BY stay_number
+            ) AS telling_number
+        FROM followed
+    ) AS counted_stay
 ),
 
--- The first closing check-in after it was carried on unclosed closes the cycle that was left, if it comes within 31 days
--- of its end and within half of the new cycle.
 late_closing AS (
-    SELECT DISTINCT ON (carried_on.key_result_id, carried_on.stay_number)
-        carried_on.key_result_id,
-        carried_on.past_cycle_id,
-        closing.check_in_id
-    FROM carried_on
-    INNER JOIN app.check_ins AS closing
-        ON carried_on.key_result_id = closing.key_result_id AND closing.is_final
-        AND closing.checked_in_at >= carried_on.stay_from_at AND closing.checked_in_at < carried_on.stay_to_at
-    WHERE
-        (closing.checked_in_at AT TIME ZONE 'UTC')::date
-        <= carried_on.past_cycle_end + least(31, (carried_on.cycle_end - carried_on.cycle_start + 1) / 2)
-        AND NOT EXISTS (
-            SELECT FROM numbered AS piece
-            WHERE
-                piece.key_result_id = closing.key_result_id AND piece.is_archived
-                AND closing.checked_in_at >= piece.from_at AND closing.checked_in_at < piece.to_at
-        )
-    ORDER BY carried_on.key_result_id, carried_on.stay_number, closing.checked_in_at, closing.position
+    SELECT *
+    FROM (
+        SELECT
+            key_result_id,
+            past_cycle_id,
+            check_in_id,
+            comes_soon AND NOT lag(is_closed) OVER (PARTITION BY key_result_id ORDER BY stay_number) AS is_late
+        FROM told
+    ) AS first_closing
+    WHERE is_late
 ),
 
 counted_span AS (
@@ -291,17 +317,11 @@ counted_span AS (
     FROM (
         SELECT
             stay_piece.*,
-            stay_to_at = 'infinity'
-            OR is_at_end
-            OR EXISTS (
-                SELECT FROM app.check_ins AS closing
-                WHERE
-                    closing.key_result_id = stay_piece.key_result_id AND closing.is_final
-                    AND closing.checked_in_at >= stay_piece.stay_from_at
-                    AND closing.checked_in_at < stay_piece.stay_to_at
-                    AND closing.check_in_id NOT IN (SELECT check_in_id FROM late_closing)
-            ) AS is_counted
+            stay_piece.stay_to_at = 'infinity'
+            OR stay_piece.is_at_end
+            OR coalesce(told.is_closed, false) AS is_counted
         FROM stay_piece
+        LEFT JOIN told USING (key_result_id, stay_number)
     ) AS piece
     WINDOW following AS (PARTITION BY key_result_id ORDER BY from_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 ),
@@ -368,7 +388,8 @@ closed AS (
         ON counted.key_result_id = answer.key_result_id AND counted.cycle_id IS NOT DISTINCT FROM answer.cycle_id
 ),
 
--- As it was when it was closed, else when it left the ended cycle, else as it is now.
+-- As it was when it was closed, else when it left the ended cycle, else as it is now. A check-in closes it as it last was
+-- there without being archived: it may come late.
 held AS (
     SELECT DISTINCT ON (closed.key_result_id, closed.cycle_id)
         closed.*,
@@ -390,7 +411,9 @@ held AS (
             WHEN closed.to_at < 'infinity' THEN counted_span.from_at < least(closed.cycle_ended_at, closed.to_at)
             ELSE true
         END
-    ORDER BY closed.key_result_id, closed.cycle_id, counted_span.from_at DESC
+    ORDER BY
+        closed.key_result_id, closed.cycle_id,
+        closed.is_closed_by_check_in AND counted_span.is_archived, counted_span.from_at DESC
 )
 
 INSERT INTO app.key_result_cycles (

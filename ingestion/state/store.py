@@ -32,6 +32,7 @@ from ingestion.state.entities import (
     Entity,
     ids_by_definition,
 )
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from lakehouse.ids import natural_uuid
 from lakehouse.logs import get_logger
@@ -270,7 +271,7 @@ class StateStore:
     def _project_key_results(self, key_results: Sequence[str]) -> None:
         ids = [natural_uuid("key_result", each) for each in key_results]
         self._run("forget_key_result_cycles", subjects=key_results)
-        self._run("project_key_result_cycles", subjects=key_results)
+        self._run("project_key_result_cycles", subjects=key_results, days_to_close=DAYS_TO_CLOSE)
         self._run("project_okrs", subjects=key_results, ids=ids)
 
     def _met(self) -> Met:

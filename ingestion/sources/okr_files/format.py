@@ -37,9 +37,6 @@ CHECK_INS = FileFormat(
 )
 
 FINAL_NOTE = "final value"  # the note of the check-in that closes a key result
-DAYS_TO_CLOSE = (
-    31  # people close a cycle in the days after it (ADR 19); a later "final value" belongs to something else
-)
 
 # Faults of a file's form, not of one row: what else the file says may be read wrongly, so nothing of it is sent unless
 # somebody accepts that.

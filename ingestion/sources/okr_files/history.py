@@ -1,8 +1,9 @@
 """Read both files: what can be used, as events in the order of time; every row that cannot, with line and reason.
 
 A check-in must lie in a cycle of its key result (first to last day, UTC). Only the one noted "final value" may come up
-to `DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over. A key result may be carried on into
-later cycles, one row for each; which of them a final value closes is decided where check-ins are counted (ADR 19).
+to `DAYS_TO_CLOSE` days after the last day: people close a cycle when it is over, and what is later belongs to something
+else. A key result may be carried on into later cycles, one row for each; which of them a final value closes is decided
+where check-ins are counted (ADR 19).
 """
 
 import heapq
@@ -15,11 +16,12 @@ from pathlib import Path
 import msgspec
 
 from ingestion.events import EncodedEvent
-from ingestion.sources.okr_files.format import CHECK_INS, DAYS_TO_CLOSE, KEY_RESULTS, Rejection
+from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.owners import owner_moves
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.text import normalised_name
 from lakehouse.contracts.user import UserDefined

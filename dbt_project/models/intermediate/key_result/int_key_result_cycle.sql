@@ -54,7 +54,8 @@ closing as (
         on counted.key_result_id = answer.key_result_id and counted.cycle_id is not distinct from answer.cycle_id
 ),
 
--- As it was in that cycle: when it was closed, else when it left the ended cycle, else as it is now.
+-- As it was in that cycle: when it was closed, else when it left the ended cycle, else as it is now. A check-in closes it as
+-- it last was there without being archived: it may come late.
 held as (
     select distinct on (closing.key_result_id, closing.cycle_id)
         closing.*,
@@ -78,7 +79,9 @@ held as (
             when closing.ended_at is not null then placement.from_at < least(closing.cycle_ended_at, closing.ended_at)
             else true
         end
-    order by closing.key_result_id, closing.cycle_id, placement.from_at desc
+    order by
+        closing.key_result_id, closing.cycle_id,
+        closing.is_closed_by_check_in and placement.is_archived, placement.from_at desc
 ),
 
 described as (

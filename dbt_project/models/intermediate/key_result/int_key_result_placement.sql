@@ -177,95 +177,103 @@ first_defined as (
     where version_number = 1
 ),
 
-closing as (
-    select
-        piece.key_result_id,
-        piece.from_at,
-        piece.stay_number,
-        piece.is_archived,
-        check_in.check_in_id,
-        check_in.checked_in_at,
-        {{ log_order('', 'check_in') }}
-    from numbered as piece
-    inner join {{ ref('int_check_in_version') }} as check_in
-        on piece.key_result_id = check_in.key_result_id
-        and check_in.checked_in_at >= piece.from_at and check_in.checked_in_at < piece.to_at
-    where check_in.is_current and check_in.is_final
-),
-
--- A closing check-in while it was there: a final one, or any after the cycle was closed (as in int_check_in). What it never
--- left cannot be carried on.
-told as (
-    select key_result_id, from_at from closing where not is_archived
-    union
-    select piece.key_result_id, piece.from_at
-    from numbered as piece
-    inner join {{ ref('int_cycle') }} as cycle on piece.cycle_id = cycle.cycle_id and cycle.closed_at < piece.to_at
-    inner join {{ ref('int_check_in_version') }} as check_in
-        on piece.key_result_id = check_in.key_result_id and check_in.checked_in_at > cycle.closed_at
-        and check_in.checked_in_at >= piece.from_at and check_in.checked_in_at < piece.to_at
-    where piece.to_at < 'infinity' and not piece.is_archived and check_in.is_current
-),
-
 -- What holds of a whole stay beside each of its pieces: windows, for a join of what was grouped is planned for one row.
 stay_piece as (
     select
         numbered.*,
         cycle.cycle_start,
         cycle.cycle_end,
+        cycle.closed_at,
+        cycle.ended_at,
         max(numbered.to_at) over by_stay as stay_to_at,
         coalesce(
             greatest(min(numbered.from_at) over by_stay, first_defined.defined_at) < cycle.ended_at
             and cycle.ended_at <= max(numbered.to_at) over by_stay,
             false
-        ) as is_at_end,
-        bool_or(told.key_result_id is not null) over by_stay as has_closing
+        ) as is_at_end
     from numbered
     inner join first_defined using (key_result_id)
     left join {{ ref('int_cycle') }} as cycle using (cycle_id)
-    left join told
-        on numbered.key_result_id = told.key_result_id and numbered.from_at = told.from_at
     window by_stay as (partition by numbered.key_result_id, numbered.stay_number)
 ),
 
--- The first piece of a stay, after one that was unclosed when its cycle ended.
-carried_on as (
+-- One row for each stay, with the closing check-ins in it: how many, and the first that says so itself, for after its
+-- cycle was closed each check-in is a correction that closes it again.
+stay as (
+    select distinct on (key_result_id, stay_number) *
+    from (
+        select
+            piece.key_result_id,
+            piece.stay_number,
+            piece.cycle_start,
+            piece.cycle_end,
+            piece.stay_to_at,
+            piece.is_at_end,
+            bool_or(
+                piece.is_at_end and not piece.is_archived and piece.from_at < piece.ended_at
+                and piece.ended_at <= piece.to_at
+            ) over by_stay as is_open_at_end,
+            count(closing.check_in_id) over by_stay as closings,
+            closing.check_in_id,
+            closing.is_final,
+            closing.checked_in_at,
+            {{ log_order('', 'closing') }}
+        from stay_piece as piece
+        left join {{ ref('int_check_in_version') }} as closing
+            on piece.key_result_id = closing.key_result_id
+            and closing.checked_in_at >= piece.from_at and closing.checked_in_at < piece.to_at
+            and not piece.is_archived
+            and closing.is_current and (closing.is_final or closing.checked_in_at > piece.closed_at)
+        window by_stay as (partition by piece.key_result_id, piece.stay_number)
+    ) as told
+    order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
+),
+
+-- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did. What was
+-- in a cycle without being closed, and left it before its end, is no stay between two others.
+followed as (
+    select
+        *,
+        lag(stay_number) over by_time as past_stay_number,
+        coalesce(
+            is_final and lag(is_open_at_end) over by_time
+            and {{ utc_date('checked_in_at') }} <= lag(cycle_end) over by_time + least(
+                {{ var('days_to_close') }}, (cycle_end - cycle_start + 1) / 2
+            ),
+            false
+        ) as comes_soon
+    from stay
+    where is_at_end or closings > 0 or stay_to_at = 'infinity'
+    window by_time as (partition by key_result_id order by stay_number)
+),
+
+-- Whether closing check-ins of its own closed a stay. A single one that comes soon belongs to the stay before unless that
+-- has its own, so that the two are alike. A stay is thus as the latest one, of those up to it, that tells by itself.
+told as (
+    select
+        *,
+        first_value(closings > 0) over (partition by key_result_id, telling_number order by stay_number) as is_closed
+    from (
+        select
+            *,
+            count(*) filter (where closings <> 1 or not comes_soon) over (
+                partition by key_result_id order by stay_number
+            ) as telling_number
+        from followed
+    ) as counted_stay
+),
+
+late_closing as (
     select *
     from (
         select
             key_result_id,
-            stay_number,
-            cycle_start,
-            cycle_end,
-            lag(stay_number) over by_time as past_stay_number,
-            lag(cycle_end) over by_time as past_cycle_end,
-            lag(is_at_end and not has_closing and not is_archived) over by_time as is_carried_on
-        from stay_piece
-        window by_time as (partition by key_result_id order by from_at)
-    ) as present
-    where past_stay_number < stay_number and is_carried_on
-),
-
--- The first closing check-in after it was carried on unclosed closes the cycle that was left, if it comes soon.
-late_closing as (
-    select distinct on (closing.key_result_id, closing.stay_number)
-        closing.key_result_id,
-        carried_on.past_stay_number,
-        closing.check_in_id
-    from closing
-    inner join carried_on using (key_result_id, stay_number)
-    where
-        not closing.is_archived
-        and {{ utc_date('closing.checked_in_at') }} <= carried_on.past_cycle_end + least(
-            {{ var('days_to_close') }}, (carried_on.cycle_end - carried_on.cycle_start + 1) / 2
-        )
-    order by closing.key_result_id, closing.stay_number, closing.checked_in_at, {{ log_order('', 'closing') }}
-),
-
-closed_stay as (
-    select distinct key_result_id, stay_number
-    from closing
-    where check_in_id not in (select check_in_id from late_closing)
+            past_stay_number,
+            check_in_id,
+            comes_soon and not lag(is_closed) over (partition by key_result_id order by stay_number) as is_late
+        from told
+    ) as first_closing
+    where is_late
 ),
 
 -- It counts in the cycle where it is now, where it was closed, and where it still was when the cycle ended. What was only
@@ -280,9 +288,9 @@ counted as (
             stay_piece.*,
             stay_piece.stay_to_at = 'infinity'
             or stay_piece.is_at_end
-            or closed_stay.stay_number is not null as is_counted
+            or coalesce(told.is_closed, false) as is_counted
         from stay_piece
-        left join closed_stay using (key_result_id, stay_number)
+        left join told using (key_result_id, stay_number)
     ) as piece
     window following as (partition by key_result_id order by from_at rows between current row and unbounded following)
 )
