@@ -7,6 +7,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from serving.check_ins.outcome import Sent
 from serving.errors import NotPublished
@@ -124,7 +125,7 @@ class Requests:
         """
         wanted: Row = {"key_result_id": key_result_id, "check_in_id": sent.check_in_id, "at": sent.at}
         with self._warehouse.connection() as connection:
-            closes = Reader(connection).rows(PACKAGE, "closes", wanted)
+            closes = Reader(connection).rows(PACKAGE, "closes", wanted | {"days_to_close": DAYS_TO_CLOSE})
         is_late = sent.is_final and bool(closes) and closes[0]["closes_before"]
         wanted["closes_cycle_id"] = closes[0]["closes_cycle_id"] if is_late else None
         try:

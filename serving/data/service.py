@@ -5,6 +5,7 @@ import binascii
 import json
 from dataclasses import dataclass
 
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import ContractViolation
 from serving.closing import missing_to_close
 from serving.data.names import KeyResultFilter, check_names
@@ -50,7 +51,7 @@ class Data:
         """
 
         def read(reader: Reader) -> tuple[list[Row], list[Row]]:
-            rows = reader.rows(ROOM, "key_result", {"key_result_id": key_result_id})
+            rows = reader.rows(ROOM, "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
             return rows, [] if rows else reader.rows(ROOM, "similar_key_results", {"wanted": key_result_id})
 
         found = self._warehouse.read(read)
@@ -75,7 +76,9 @@ class Data:
 
         def read(reader: Reader) -> list[Row]:
             check_names(reader, wanted)
-            return reader.rows(ROOM, "key_results", {**wanted.values(), **after, "limit": limit})
+            return reader.rows(
+                ROOM, "key_results", {**wanted.values(), **after, "limit": limit, "days_to_close": DAYS_TO_CLOSE}
+            )
 
         found = self._warehouse.read(read)
         rows, more = with_missing(found.value[:limit]), found.value[limit:]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from serving.closing import missing_to_close
 from serving.data.names import KeyResultFilter, check_names
@@ -169,7 +170,7 @@ def _read_key_result(
     reader: PublishedReader, key_result_id: str, cycle: str | None
 ) -> tuple[Row, list[Row], list[Row]]:
     """Return the row of the cycle asked for, the rows of all cycles, and the check-ins of that cycle."""
-    cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id})
+    cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
     if not cycles:
         similar = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
         alike = nearby(key_result_id, [row["key_result_id"] for row in similar])

@@ -1,5 +1,5 @@
 -- Grain: at most one row, the cycle that a closing check-in of a moment closes, where the key result counts in several: the
--- one that it was carried over from unclosed, within 31 days of its end and half of the new cycle (ADR 19), else its own.
+-- one that it was carried over from unclosed, until so long after its end (ADR 19: and half of the new cycle), else its own.
 -- None where the key result was archived by then: nothing closes it.
 WITH counted AS (
     SELECT
@@ -29,7 +29,7 @@ CROSS JOIN LATERAL (
     SELECT
         past.left_at = present.opened_at AND NOT past.is_closed_by_check_in AND NOT past.is_archived
         AND (%(at)s::timestamptz AT TIME ZONE 'UTC')::date
-        <= past.ends_on + least(31, (present.ends_on - present.starts_on + 1) / 2) AS closes_before
+        <= past.ends_on + least(%(days_to_close)s::integer, (present.ends_on - present.starts_on + 1) / 2) AS closes_before
 ) AS closed
 WHERE
     present.opened_at <= %(at)s AND (present.left_at IS NULL OR present.left_at > %(at)s)

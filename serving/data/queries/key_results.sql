@@ -12,7 +12,7 @@ FROM marts.mart_okr_scorecard AS scorecard
 LEFT JOIN LATERAL (
     SELECT CASE
         WHEN later.opened_at = scorecard.ended_at AND NOT later.is_archived
-            THEN scorecard.cycle_end + least(31, (later.cycle_end - later.cycle_start + 1) / 2)
+            THEN scorecard.cycle_end + least(%(days_to_close)s::integer, (later.cycle_end - later.cycle_start + 1) / 2)
     END AS closable_until
     FROM marts.mart_okr_scorecard AS later
     WHERE
