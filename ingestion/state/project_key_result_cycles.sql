@@ -241,8 +241,6 @@ stay AS (
             piece.cycle_id,
             piece.cycle_start,
             piece.cycle_end,
-            piece.stay_to_at,
-            piece.is_at_end,
             bool_or(
                 piece.is_at_end AND NOT piece.is_archived AND piece.from_at < piece.cycle_ended_at
                 AND piece.cycle_ended_at <= piece.to_at
@@ -263,8 +261,7 @@ stay AS (
     ORDER BY key_result_id, stay_number, is_final DESC NULLS LAST, checked_in_at, position
 ),
 
--- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did. What was
--- in a cycle without being closed, and left it before its end, is no stay between two others.
+-- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did.
 followed AS (
     SELECT
         *,
@@ -276,7 +273,6 @@ followed AS (
             false
         ) AS comes_soon
     FROM stay
-    WHERE is_at_end OR closings > 0 OR stay_to_at = 'infinity'
     WINDOW by_time AS (PARTITION BY key_result_id ORDER BY stay_number)
 ),
 

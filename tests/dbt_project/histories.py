@@ -75,15 +75,13 @@ def counted(history: History) -> dict[datetime, tuple[str, bool]]:
     stays, late = stays_of(history), dict[datetime, Cycle]()
     past: Stay | None = None
     for stay in stays:
-        is_last = stay is stays[-1]
         closing = [each for each in _within(history, stay) if _is_closing(history, each, stay.cycle)]
         stay.closing = list(closing)
         final = next((each for each in closing if each.is_final), None)
         if past and final and _is_late(history, final, past, stay.cycle):
             late[final.at] = past.cycle
             stay.closing.remove(final)
-        if stay.is_at_end or closing or is_last:
-            past = stay
+        past = stay
     found, counting = {}, stays[-1].cycle
     for stay in reversed(stays):
         if stay.is_at_end or stay.closing:

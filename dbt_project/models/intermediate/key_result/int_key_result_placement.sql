@@ -207,8 +207,6 @@ stay as (
             piece.stay_number,
             piece.cycle_start,
             piece.cycle_end,
-            piece.stay_to_at,
-            piece.is_at_end,
             bool_or(
                 piece.is_at_end and not piece.is_archived and piece.from_at < piece.ended_at
                 and piece.ended_at <= piece.to_at
@@ -229,8 +227,7 @@ stay as (
     order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
 ),
 
--- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did. What was
--- in a cycle without being closed, and left it before its end, is no stay between two others.
+-- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did.
 followed as (
     select
         *,
@@ -243,7 +240,6 @@ followed as (
             false
         ) as comes_soon
     from stay
-    where is_at_end or closings > 0 or stay_to_at = 'infinity'
     window by_time as (partition by key_result_id order by stay_number)
 ),
 
