@@ -27,6 +27,7 @@ class Service(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     start_limit_seconds: ClassVar[int] = 60
+    start_seconds: ClassVar[int] = 1  # a life shorter than that is a failed start, whatever its exit status says
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20

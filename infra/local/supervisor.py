@@ -152,7 +152,7 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
         "autostart=false",
         "autorestart=unexpected",
         f"exitcodes={STOPPED_FOR_GOOD}",
-        "startsecs=1",
+        f"startsecs={kind.start_seconds}",
         f"startretries={RETRIES}",
         f"stopsignal={kind.stop_signal}",
         f"stopwaitsecs={kind.stop_limit_seconds}",

@@ -150,6 +150,9 @@ def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(
     assert f"publication_id={before.publication_id}" in running.okr("publication", "rollback")
     assert current(running).publication_id == before.publication_id
     assert "go" in running.okr("publication", "resume")
+    # What was gone back from is new again, so that the gate asks once more.
+    airflow.wait(airflow.start("okr_etl_dag", {"accept_marts_build": True}), 240, lambda _detail: None)
+    assert current(running).publication_id > accepted.publication_id
 
 
 def test_what_lands_while_the_dag_is_paused_is_published_after_the_pause_without_a_further_event(running, airflow):
