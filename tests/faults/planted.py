@@ -27,8 +27,12 @@ def die_soon(within_seconds: float = 0.02) -> None:
 
 
 def freeze() -> None:
-    """Hang here until somebody sends SIGCONT."""
-    os.kill(os.getpid(), signal.SIGSTOP)
+    """Hang here until the test sends SIGCONT.
+
+    The signal goes to this thread. One to the process may be taken by another thread, and this one would run on for a
+    moment, past the step (a batch was committed before its worker hung).
+    """
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def before(
