@@ -26,7 +26,7 @@ def up(only: Only = None) -> None:
     """Start the stack (or a part of it), wait until it is healthy, and leave it running."""
     import time
 
-    from infra.local.catalogue import select
+    from infra.local.services import select
     from infra.local.start import up as start
 
     began = time.monotonic()
@@ -37,7 +37,7 @@ def up(only: Only = None) -> None:
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"The stack is up after {time.monotonic() - began:.0f} s. State and logs: {stack.state}")
     if only is None:
-        _show_doors(stack)
+        _show_endpoints(stack)
     typer.echo("`okr status` shows services and logins again, `okr down` stops everything.")
 
 
@@ -79,7 +79,7 @@ def status() -> None:
     rows = [(each.name, each.state, str(each.pid or ""), mb, each.log) for each, mb in zip(found, memory, strict=True)]
     _table(("SERVICE", "STATE", "PID", "PSS", "LOG"), rows)
     typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages once)\n")
-    _show_doors(stack)
+    _show_endpoints(stack)
     for line in ("", *publication_lines(load_settings(stack.state))):
         typer.echo(line)
     for trouble in troubles(stack.state):
@@ -103,7 +103,7 @@ def env() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the warehouse's schema to the newest revision."""
-    from infra.migrations.run import migrate as run_migrations
+    from infra.migrations.migrate import migrate as run_migrations
     from lakehouse.settings import load_settings
 
     typer.echo(f"The warehouse is at revision {run_migrations(load_settings().require('dsn_owner'))}.")
@@ -130,10 +130,13 @@ def started_stack() -> "Stack":
     return stack
 
 
-def _show_doors(stack: "Stack") -> None:
-    from infra.local.status import doors
+def _show_endpoints(stack: "Stack") -> None:
+    from infra.local.status import endpoints
 
-    _table(("OPEN", "ADDRESS", "LOGIN"), [(door.what, door.address, door.login) for door in doors(stack)])
+    _table(
+        ("OPEN", "ADDRESS", "LOGIN"),
+        [(each.what, each.address, each.login) for each in endpoints(stack)],
+    )
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -118,7 +118,7 @@ def open_table(uri: str) -> "DeltaTable":
 
 
 def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
-    """Delta transaction application id of a partition; its version is the next offset to read (DESIGN: exactly once).
+    """Delta transaction application id of a partition; its version is the next offset to read.
 
     `log_id` names the Kafka cluster and the topic's id in it: a broker or a topic made anew counts offsets from 0
     again, and must not look like progress.

@@ -15,14 +15,14 @@ import structlog
 from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
-from infra.local.direct import running
+from infra.local.base_service import Service
 from infra.local.kafka import SERVER_SETTINGS, Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
-from infra.local.service import Service
 from infra.local.stack import Stack, prepare_stack
-from infra.migrations.run import migrate
+from infra.local.unsupervised import running
+from infra.migrations.migrate import migrate
 from ingestion.events import EncodedEvent, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded

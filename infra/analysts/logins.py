@@ -152,7 +152,7 @@ def keep(connection: Connection, role: str, password: str, connections: int = CO
     membership = sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE")
     connection.execute(membership.format(sql.Identifier(GROUP), name))
     _set(connection, role, verifier)
-    connection.execute(read_sql("infra.analysts", "keep_login"), {"role": role})
+    connection.execute(read_sql("infra.analysts", "record_verifier"), {"role": role})
 
 
 def restore(connection: Connection) -> list[Login]:

@@ -18,8 +18,8 @@ def demo(
     """Run the whole pipeline on real services, with a simulated organisation or your own history."""
     from rich.console import Console
 
-    from infra.demo import run, source, summary
-    from infra.demo.command import okr
+    from infra.demo import source, steps, summary
+    from infra.demo.okr_command import okr
     from infra.local.stack import explain_os_error
     from lakehouse.errors import OkrError, PermanentError
     from lakehouse.settings import state_folder
@@ -29,7 +29,7 @@ def demo(
     console = Console(width=None if Console().is_terminal else 160, record=True)
     started = time.monotonic()
     try:
-        story, progress = run.run(state, source.open_source(data, scale), console)
+        result, progress = steps.run(state, source.open_source(data, scale), console)
     except KeyboardInterrupt:
         console.print(
             f"\nInterrupted. Run the same command again to go on; stop the stack with: {_stop(state)}", soft_wrap=True
@@ -40,9 +40,9 @@ def demo(
         raise PermanentError(f"{explain_os_error(state, error)}{_still_running(state)}") from error
     except OkrError as error:
         raise PermanentError(f"{error}{_still_running(state)}") from error
-    summary.show(console, story, progress, time.monotonic() - started)
-    console.save_text(str(story.log.with_name("demo-summary.txt")))  # without what follows: logins
-    console.print(okr("status", log=story.log, limit_s=60, mend="`okr status`"), markup=False, soft_wrap=True)
+    summary.show(console, result, progress, time.monotonic() - started)
+    console.save_text(str(result.log.with_name("demo-summary.txt")))  # without what follows: logins
+    console.print(okr("status", log=result.log, limit_s=60, fix="`okr status`"), markup=False, soft_wrap=True)
     console.print(f"The stack stays up. Stop it with: {_stop(state)}", soft_wrap=True)
 
 

@@ -8,6 +8,6 @@ from lakehouse.errors import PermanentError
 class StepFailed(PermanentError):
     """A step of the demo did not succeed."""
 
-    def __init__(self, what: str, *, log: Path | str, mend: str, said: str = "", status: int | None = None) -> None:
-        super().__init__(f"{what}\n  log:  {log}\n  mend: {mend}")
+    def __init__(self, what: str, *, log: Path | str, fix: str, said: str = "", status: int | None = None) -> None:
+        super().__init__(f"{what}\n  log:  {log}\n  fix:  {fix}")
         self.said, self.status = said, status  # of the command that was run: its last line and its exit status

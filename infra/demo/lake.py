@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from infra.demo.command import okr
 from infra.demo.errors import StepFailed
+from infra.demo.okr_command import okr
 
-MEND = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing worker runs"
+FIX = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing worker runs"
 
 
 def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
     Raises:
         StepFailed: it is broken: an event is missing or double.
     """
-    document: dict[str, Any] = json.loads(okr("lake", "verify", "--json", log=log, limit_s=120, mend=MEND, say=say))
+    document: dict[str, Any] = json.loads(okr("lake", "verify", "--json", log=log, limit_s=120, fix=FIX, say=say))
     return document
 
 
@@ -44,5 +44,5 @@ def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callabl
         if all(landed[topic] >= wanted[topic] for topic in topics):
             return wanted
         if time.monotonic() > deadline:
-            raise StepFailed(f"only {landed} of {wanted} landed within {limit_s:.0f} s", log=log, mend=MEND)
+            raise StepFailed(f"only {landed} of {wanted} landed within {limit_s:.0f} s", log=log, fix=FIX)
         time.sleep(1)

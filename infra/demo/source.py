@@ -85,7 +85,7 @@ def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -
     replace_file(state / RECORD, json.dumps(record, indent=2))
 
 
-def move_aside(state: Path, record: dict[str, Any]) -> Path:
+def move_away(state: Path, record: dict[str, Any]) -> Path:
     """Move a stopped stack's state away, so that another organisation starts with an empty one. Nothing is deleted."""
     label = Path(str(record["source"])).name.replace(":", "-")
     moved = state.with_name(f"{state.name}-{label}-{datetime.now(UTC):%Y%m%dT%H%M%S}")

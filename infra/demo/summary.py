@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.demo.progress import Progress
-from infra.demo.run import Story
+from infra.demo.steps import DemoResult
 from lakehouse.figures import chance, score
 
 SHOWN_AT_RISK = 3
@@ -15,15 +15,15 @@ LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_event
 LIMITS = {"median": 60, "most": 90}  # seconds from a check-in posted to the published mart
 
 
-def show(console: Console, story: Story, progress: Progress, seconds: float) -> None:
+def show(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
     """Print the summary of a demo that went through."""
     console.print()
-    _events(console, story)
-    _marts(console, story)
-    _quality(console, story)
-    _model(console, story)
-    _at_risk(console, story)
-    _cost(console, story, progress, seconds)
+    _events(console, result)
+    _marts(console, result)
+    _quality(console, result)
+    _model(console, result)
+    _at_risk(console, result)
+    _cost(console, result, progress, seconds)
 
 
 def _table(console: Console, title: str, *columns: str) -> Table:
@@ -34,52 +34,52 @@ def _table(console: Console, title: str, *columns: str) -> Table:
     return table
 
 
-def _events(console: Console, story: Story) -> None:
+def _events(console: Console, result: DemoResult) -> None:
     table = _table(
         console, "Events, from the broker to the warehouse", "topic", *(name.removesuffix("_events") for name in LEDGER)
     )
-    for topic, account in story.ledger.items():
+    for topic, account in result.ledger.items():
         table.add_row(topic, *(f"{account[name]:,}" if account[name] is not None else "?" for name in LEDGER))
     console.print(table)
     console.print("landed = rejected + loaded + waiting, loaded = distinct + duplicates; proven by `okr lake verify`.")
-    rows = story.produced.get("rows", {})
+    rows = result.produced.get("rows", {})
     for file, counts in rows.items():
         console.print(
             f"{file}: {counts['read']:,} rows read = {counts['used']:,} used + {counts['rejected']:,} rejected."
         )
-    for row in story.produced.get("rejected_first", []):
+    for row in result.produced.get("rejected_first", []):
         line = f"  {row['file']}, line {row['line']}: {row['reason']}: {row['message']}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if story.produced.get("rejected_by_reason"):
-        console.print(f"All of them are in {story.produced['rejected_rows_file']}.", soft_wrap=True)
+    if result.produced.get("rejected_by_reason"):
+        console.print(f"All of them are in {result.produced['rejected_rows_file']}.", soft_wrap=True)
     console.print()
 
 
-def _marts(console: Console, story: Story) -> None:
-    table = _table(console, f"Publication {story.publication['publication_id']}: rows per mart", "mart", "rows")
-    for mart, count in sorted(story.publication["rows"].items()):
+def _marts(console: Console, result: DemoResult) -> None:
+    table = _table(console, f"Publication {result.publication['publication_id']}: rows per mart", "mart", "rows")
+    for mart, count in sorted(result.publication["rows"].items()):
         table.add_row(mart, f"{count:,}")
     console.print(table)
-    console.print(f"data as of {story.publication['data_as_of']:%Y-%m-%d %H:%M:%S} UTC\n")
+    console.print(f"data as of {result.publication['data_as_of']:%Y-%m-%d %H:%M:%S} UTC\n")
 
 
-def _quality(console: Console, story: Story) -> None:
+def _quality(console: Console, result: DemoResult) -> None:
     table = _table(console, "What was checked, by Great Expectations", "gate", "rows", "expectations", "failed", "")
-    for gate in story.gates:
+    for gate in result.gates:
         verdict = "passed" if gate["passed"] else "REFUSED"
         counts = (gate["checked_rows"], gate["expectations"], gate["failed"])
         table.add_row(gate["gate"], *(f"{count:,}" for count in counts), verdict)
     console.print(table)
-    console.print(f"dbt: {', '.join(f'{count} {what}' for what, count in story.dbt.items())}.\n")
+    console.print(f"dbt: {', '.join(f'{count} {what}' for what, count in result.dbt.items())}.\n")
 
 
-def _model(console: Console, story: Story) -> None:
-    answering = story.models["answering"]
-    version = next((each for each in story.models["versions"] if each["version"] == answering["version"]), None)
+def _model(console: Console, result: DemoResult) -> None:
+    answering = result.models["answering"]
+    version = next((each for each in result.models["versions"] if each["version"] == answering["version"]), None)
     if version is None:
-        console.print(f"Answering: {answering['name']}. {story.models['detail'] or ''}")
-        if story.no_backtest:
-            console.print(f"No backtest: {story.no_backtest}", highlight=False, soft_wrap=True)
+        console.print(f"Answering: {answering['name']}. {result.models['detail'] or ''}")
+        if result.no_backtest:
+            console.print(f"No backtest: {result.no_backtest}", highlight=False, soft_wrap=True)
         console.print()
         return
     table = _table(
@@ -97,16 +97,16 @@ def _model(console: Console, story: Story) -> None:
     console.print()
 
 
-def _at_risk(console: Console, story: Story) -> None:
-    if not story.predictions:
+def _at_risk(console: Console, result: DemoResult) -> None:
+    if not result.predictions:
         console.print("No key result is open, so nothing is forecast.\n")
         return
-    over = "" if story.any_open else ", of the cycle that ended last, as of its last check-ins"
+    over = "" if result.any_open else ", of the cycle that ended last, as of its last check-ins"
     console.print(
         f"[bold]At risk{over}[/bold] (P = probability of ending at 0.7 or better; 90 % interval of the score)"
     )
-    for each in sorted(story.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
-        title = escape(_short(story.titles[each["key_result_id"]]))
+    for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
+        title = escape(_short(result.titles[each["key_result_id"]]))
         console.print(
             f"  P {chance(each['probability'])}  [{score(each['low'])}, {score(each['high'])}]  {title}",
             highlight=False,
@@ -120,17 +120,17 @@ def _short(title: str, most: int = 90) -> str:
     return title if len(title) <= most else title[: most - 1] + "…"
 
 
-def _cost(console: Console, story: Story, progress: Progress, seconds: float) -> None:
+def _cost(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
     table = _table(console, "What it took", "step", "seconds")
     for step in progress.steps:
         table.add_row(step.title, f"{step.seconds:.1f}")
     table.add_row("all of it", f"{seconds:.1f}")
     console.print(table)
-    console.print(f"Peak memory of the whole stack: {story.peak_bytes / 2**30:.2f} GiB (PSS)")
-    if story.latencies_s:
-        middle, most = median(story.latencies_s), max(story.latencies_s)
+    console.print(f"Peak memory of the whole stack: {result.peak_bytes / 2**30:.2f} GiB (PSS)")
+    if result.latencies_s:
+        middle, most = median(result.latencies_s), max(result.latencies_s)
         console.print(
-            f"A check-in posted is in the published mart after {middle:.0f} s (median of {len(story.latencies_s)}), "
+            f"A check-in posted is in the published mart after {middle:.0f} s (median of {len(result.latencies_s)}), "
             f"{most:.0f} s at most; the limits are {LIMITS['median']} s and {LIMITS['most']} s."
         )
     console.print()

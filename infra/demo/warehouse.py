@@ -32,7 +32,7 @@ def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[
             what = str(error).strip().splitlines()[0]
             raise StepFailed(
                 f"the warehouse refused the demo's {query}.sql: {what}", log="<state>/logs/postgres.log",
-                mend="a stack that was started by another version of the project: `okr down`, then the same command.",
+                fix="a stack that was started by another version of the project: `okr down`, then the same command.",
             ) from error  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def wait_published(
     """
     deadline = time.monotonic() + limit_s
     while True:
-        found = rows(settings.require("dsn_serving"), "publication")
+        found = rows(settings.require("dsn_serving"), "current_publication")
         if found and covers(found[0]["offsets"], wanted):
             return found[0]
         now = watch()
@@ -61,7 +61,7 @@ def wait_published(
             raise StepFailed(
                 f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
                 log=settings.state / "logs" / "airflow",
-                mend="`okr status` says what holds the publication back; else see the failed task's log.",
+                fix="`okr status` says what holds the publication back; else see the failed task's log.",
             )
         time.sleep(1)
 
@@ -74,10 +74,10 @@ def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log:
     """
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
-        if rows(settings.require("dsn_analyst"), "check_in", {"check_in_id": check_in_id}):
+        if rows(settings.require("dsn_analyst"), "published_check_in", {"check_in_id": check_in_id}):
             return time.monotonic()
         time.sleep(0.5)
     raise StepFailed(
         f"the check-in {check_in_id} was not in marts.fct_check_in after {limit_s:.0f} s", log=log,
-        mend="`okr lake verify` tells where it is; the state of okr_etl_dag is in Airflow.",
+        fix="`okr lake verify` tells where it is; the state of okr_etl_dag is in Airflow.",
     )  # fmt: skip

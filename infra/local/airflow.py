@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
+from infra.local.base_service import Service, platform_environment
+from infra.local.executables import ROOT, program
 from infra.local.http_check import get_json
 from infra.local.ports import LOOPBACK
-from infra.local.project import ROOT, program
-from infra.local.service import Service, platform_environment
 from infra.local.stack import Stack
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import sqlalchemy_url

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from infra.local import kafka_jars
+from infra.local.base_service import Service, base_environment
 from infra.local.ports import LOOPBACK
-from infra.local.service import Service, base_environment
 from lakehouse.errors import PermanentError, RetryableError
 
 LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")

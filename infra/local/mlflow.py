@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
+from infra.local.base_service import Service, platform_environment
+from infra.local.executables import program
 from infra.local.http_check import get_text
 from infra.local.ports import LOOPBACK
-from infra.local.project import program
-from infra.local.service import Service, platform_environment
 from infra.local.stack import Stack
 from lakehouse.warehouse import sqlalchemy_url
 

@@ -7,6 +7,16 @@ from collections.abc import Iterable
 from lakehouse.errors import PermanentError
 
 LOOPBACK = "127.0.0.1"
+# The variable of stack.env that holds the port of each service.
+PORTS = {
+    "postgres": "OKR_PORT_POSTGRES",
+    "kafka": "OKR_PORT_KAFKA",
+    "kafka_controller": "OKR_PORT_KAFKA_CONTROLLER",
+    "redis": "OKR_PORT_REDIS",
+    "airflow": "OKR_PORT_AIRFLOW",
+    "mlflow": "OKR_PORT_MLFLOW",
+    "api": "OKR_API_PORT",
+}
 # Below the kernel's ephemeral range (32768-60999): an outgoing connection never sits on a remembered port.
 FIRST, LAST = 18_000, 32_000
 TRIES = 200

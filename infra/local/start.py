@@ -8,12 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from infra.local import kafka_jars
-from infra.local.catalogue import DATABASES, NAMES, service
-from infra.local.databases import Database
-from infra.local.lock import locked
-from infra.local.ports import is_free
-from infra.local.service import Service
-from infra.local.stack import PORTS, Stack, open_stack, prepare_stack
+from infra.local.base_service import Service
+from infra.local.database_migrations import Database
+from infra.local.ports import PORTS, is_free
+from infra.local.services import DATABASES, NAMES, service
+from infra.local.stack import Stack, open_stack, prepare_stack
+from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_users
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import STOPPED_FOR_GOOD, OkrError, PermanentError, RetryableError

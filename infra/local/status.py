@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
-from infra.local.catalogue import NAMES
 from infra.local.processes import proportional_bytes, stack_processes
+from infra.local.services import NAMES
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
 from lakehouse import publication, publication_hold, quarantine
@@ -39,7 +39,7 @@ class ServiceStatus:
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """Something that people open: its address and who may log in."""
 
     what: str
@@ -53,19 +53,19 @@ def user_environment(stack: Stack) -> dict[str, str]:
     return found | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
 
 
-def doors(stack: Stack) -> list[Door]:
+def endpoints(stack: Stack) -> list[Endpoint]:
     """Return the addresses and logins of everything with a page."""
     env = stack.env
     lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
     return [
-        Door("Scorecard page", f"{env['OKR_API_URL']}/", lead),
-        Door("API documentation", f"{env['OKR_API_URL']}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
-        Door("dbt docs", f"{env['OKR_API_URL']}/catalog/", lead),
-        Door("Data Docs", f"{env['OKR_API_URL']}/quality/", lead),
-        Door("Airflow", env["OKR_AIRFLOW_URL"], f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
-        Door("MLflow", env["OKR_MLFLOW_URL"], f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
-        Door("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
-        Door("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
+        Endpoint("Scorecard page", f"{env['OKR_API_URL']}/", lead),
+        Endpoint("API documentation", f"{env['OKR_API_URL']}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
+        Endpoint("dbt docs", f"{env['OKR_API_URL']}/catalog/", lead),
+        Endpoint("Data Docs", f"{env['OKR_API_URL']}/quality/", lead),
+        Endpoint("Airflow", env["OKR_AIRFLOW_URL"], f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
+        Endpoint("MLflow", env["OKR_MLFLOW_URL"], f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
+        Endpoint("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
+        Endpoint("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
     ]
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import psutil
 
-from infra.local.catalogue import NAMES, SERVICES, service
-from infra.local.lock import locked
 from infra.local.postgres import Postgres, server_process
 from infra.local.processes import is_alive, stack_processes
+from infra.local.services import NAMES, SERVICES, service
 from infra.local.short_paths import remove_private_folder
 from infra.local.stack import CREATED_BY_US, STATE_NAMES, Stack, explain_os_error, open_stack
+from infra.local.state_lock import locked
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV

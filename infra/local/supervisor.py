@@ -14,8 +14,8 @@ from typing import Any
 
 import psutil
 
-from infra.local.catalogue import SERVICES
-from infra.local.service import Service, base_environment
+from infra.local.base_service import Service, base_environment
+from infra.local.services import SERVICES
 from infra.local.short_paths import private_folder
 from infra.local.stack import Stack
 from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError, RetryableError
@@ -145,7 +145,7 @@ def socket_path(state: Path) -> Path:
 
 
 def _program(kind: type[Service], logs: Path) -> list[str]:
-    command = shlex.join([sys.executable, "-m", "infra.local.run", kind.name])
+    command = shlex.join([sys.executable, "-m", "infra.local.service_entrypoint", kind.name])
     return [
         f"[program:{kind.name}]",
         f"command={_escape(command)}",

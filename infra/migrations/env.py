@@ -1,8 +1,8 @@
-"""Alembic's entry: runs the revisions on the connection that `infra.migrations.run` hands over."""
+"""Alembic's entry: runs the revisions on the connection that `infra.migrations.migrate` hands over."""
 
 from alembic import context
 
-from infra.migrations.run import TABLE
+from infra.migrations.migrate import TABLE
 
 context.configure(connection=context.config.attributes["connection"], version_table=TABLE)
 with context.begin_transaction():

@@ -19,8 +19,8 @@ import pytest
 from deltalake import DeltaTable
 
 from infra.demo import warehouse
-from infra.demo.airflow import Airflow
-from infra.demo.app import App
+from infra.demo.airflow_client import Airflow
+from infra.demo.api_client import App
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
@@ -67,7 +67,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def test_a_check_in_is_in_the_published_mart_within_seconds(settings: Settings) -> None:
-    asked = warehouse.rows(settings.require("dsn_analyst"), "asked", {"limit": 200})
+    asked = warehouse.rows(settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": 200})
     open_ones = [row["key_result_id"] for row in asked if not row["is_closed"]]
     found = []
     with Airflow(settings) as airflow, App(settings, settings.state / "logs" / "api.log") as app:

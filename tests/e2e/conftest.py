@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infra.demo.airflow import Airflow
+from infra.demo.airflow_client import Airflow
 from infra.local.stack import open_stack
 from lakehouse.settings import load_settings
 from tests.e2e.stack import Running, run_okr

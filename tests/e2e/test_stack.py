@@ -13,7 +13,7 @@ import pytest
 
 from dags.steps.catch_up import unpublished_rows
 from infra.demo.errors import StepFailed
-from infra.demo.etl import Watch
+from infra.demo.etl_watch import Watch
 from infra.local.processes import stack_processes
 from ingestion.events import encode
 from ingestion.producer import EventProducer

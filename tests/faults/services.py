@@ -7,11 +7,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from infra.local.base_service import Service
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
-from infra.local.service import Service
 from infra.local.stack import prepare_stack
-from infra.migrations.run import migrate
+from infra.migrations.migrate import migrate
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings, load_settings
 from tests.faults.waiting import until

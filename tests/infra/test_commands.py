@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.catalogue import NAMES, select
+from infra.local.services import NAMES, select
 from infra.local.stack import prepare_stack
 from lakehouse.errors import PermanentError
 

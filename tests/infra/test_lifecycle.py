@@ -15,15 +15,15 @@ import pytest
 from deltalake import DeltaTable
 
 from infra.local import ports, supervisor
-from infra.local.catalogue import NAMES, select
-from infra.local.databases import Warehouse
-from infra.local.lock import locked
+from infra.local.database_migrations import Warehouse
 from infra.local.postgres import Postgres, remove_stale_lock
 from infra.local.processes import stack_processes
 from infra.local.redis import Redis
+from infra.local.services import NAMES, select
 from infra.local.short_paths import private_folder
 from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.start import _Startup, up
+from infra.local.state_lock import locked
 from infra.local.status import services
 from infra.local.stop import clean, down
 from infra.local.supervisor import Supervisor

@@ -2,7 +2,7 @@ import psycopg
 import pytest
 
 from infra.local import unprivileged
-from infra.migrations.run import migrate
+from infra.migrations.migrate import migrate
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 

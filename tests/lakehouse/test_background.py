@@ -11,9 +11,9 @@ import pytest
 from pydantic import SecretStr
 
 import lakehouse
-from infra.demo import command
+from infra.demo import okr_command
 from infra.demo.errors import StepFailed
-from infra.demo.memory import PeakMemory
+from infra.demo.peak_memory import PeakMemory
 from infra.local import start
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
@@ -32,7 +32,7 @@ PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "
 # Who alone may make what: everything else uses these modules.
 ONE_PLACE = {
     "threading.Thread": "lakehouse/background.py",
-    "threading.Timer": "infra/demo/command.py",  # it kills a child and ends
+    "threading.Timer": "infra/demo/okr_command.py",  # it kills a child and ends
     "httpx.Client": "lakehouse/http_client.py",
     "psycopg.connect": "infra/local/postgres.py",  # whether the superuser is let in, with three seconds to say so
 }
@@ -211,8 +211,8 @@ def test_measuring_goes_on_after_anything(
 def test_the_memory_of_a_demo_is_sampled_after_anything(
     test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    monkeypatch.setattr("infra.demo.memory.EVERY_S", 0.01)
-    monkeypatch.setattr("infra.demo.memory.proportional_bytes", Thrower(lambda _processes: 7, error))
+    monkeypatch.setattr("infra.demo.peak_memory.EVERY_S", 0.01)
+    monkeypatch.setattr("infra.demo.peak_memory.proportional_bytes", Thrower(lambda _processes: 7, error))
     with PeakMemory(test_stack) as memory:
         until(lambda: memory.peak_bytes == 7, "a sample was taken")
 
@@ -223,9 +223,9 @@ def test_a_command_of_a_demo_is_followed_to_its_end_after_anything(
 ) -> None:
     """Nobody else reads its standard error: a thread that died would let it wait for ever once the pipe is full."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    monkeypatch.setattr(command, "_follow", Thrower(command._follow, error))
+    monkeypatch.setattr(okr_command, "_follow", Thrower(okr_command._follow, error))
     with pytest.raises(StepFailed, match="OKR_DSN_SERVING"):
-        command.okr("publication", "current", log=tmp_path / "demo.log", limit_s=60, mend="-")
+        okr_command.okr("publication", "current", log=tmp_path / "demo.log", limit_s=60, fix="-")
 
 
 @pytest.mark.timeout(60)
@@ -247,8 +247,8 @@ THROWN_INTO = {
     "serving/latency.py": test_latencies_are_reported_after_anything,
     "serving/outbox.py": test_sending_goes_on_after_anything,
     "serving/predictor/champion.py": test_the_registry_is_looked_at_after_anything,
-    "infra/demo/memory.py": test_the_memory_of_a_demo_is_sampled_after_anything,
-    "infra/demo/command.py": test_a_command_of_a_demo_is_followed_to_its_end_after_anything,
+    "infra/demo/peak_memory.py": test_the_memory_of_a_demo_is_sampled_after_anything,
+    "infra/demo/okr_command.py": test_a_command_of_a_demo_is_followed_to_its_end_after_anything,
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.stack import Stack
-from infra.migrations.run import migrate
+from infra.migrations.migrate import migrate
 from lakehouse import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect

@@ -1,6 +1,6 @@
 import pytest
 
-from infra.demo.source import fingerprint, move_aside, open_source, read_record, write_record
+from infra.demo.source import fingerprint, move_away, open_source, read_record, write_record
 from infra.demo.warehouse import covers
 from lakehouse.errors import PermanentError
 
@@ -38,7 +38,7 @@ def test_another_organisations_state_is_moved_aside_whole(folder, tmp_path):
     state = tmp_path / "state"
     state.mkdir()
     write_record(state, open_source(folder, "default"), None)
-    moved = move_aside(state, read_record(state))
+    moved = move_away(state, read_record(state))
     assert not state.exists()
     assert read_record(moved)["source"].endswith("our history")
 

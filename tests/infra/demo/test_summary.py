@@ -9,20 +9,20 @@ from rich.console import Console
 
 from infra.demo import summary
 from infra.demo.progress import Progress
-from infra.demo.run import Story
 from infra.demo.source import Source
+from infra.demo.steps import DemoResult
 
 
 def told(**found: Any) -> str:
-    """The summary of a story in which the steps found this."""
+    """The summary of a result in which the steps found this."""
     console = Console(file=io.StringIO(), width=200)
     known: dict[str, Any] = {
         "publication": {"publication_id": 1, "rows": {}, "data_as_of": datetime(2026, 1, 1, tzinfo=UTC)},
         "models": {"answering": {"name": "pacing_rule", "version": None}, "versions": [], "detail": None},
         "latencies_s": [1.0],
     }
-    story = Story(Path("state"), Source(None, "small"), Path("log"), **(known | found))
-    summary.show(console, story, Progress(console), 60.0)
+    result = DemoResult(Path("state"), Source(None, "small"), Path("log"), **(known | found))
+    summary.show(console, result, Progress(console), 60.0)
     text: str = console.file.getvalue()  # type: ignore[attr-defined]
     return text
 

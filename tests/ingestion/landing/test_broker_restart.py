@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from infra.local.direct import running
 from infra.local.kafka import Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.stack import prepare_stack
+from infra.local.unsupervised import running
 from ingestion.events import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import ClassVar
 
+from infra.local.base_service import Service, platform_environment
+from infra.local.executables import program
 from infra.local.http_check import get_text
-from infra.local.project import program
-from infra.local.service import Service, platform_environment
 from lakehouse.readiness import READY_FILE, is_ready
 
 

@@ -1,13 +1,13 @@
 """Every service of the stack, in the order people read them."""
 
 from infra.local.airflow import AirflowApiServer, AirflowDagProcessor, AirflowScheduler, AirflowTriggerer
-from infra.local.databases import AirflowDatabase, Database, MlflowDatabase, Warehouse
+from infra.local.base_service import Service
+from infra.local.database_migrations import AirflowDatabase, Database, MlflowDatabase, Warehouse
 from infra.local.kafka import Kafka
 from infra.local.mlflow import Mlflow
-from infra.local.platform import Api, Guard, LandingWorker, Metrics, StateWorker
+from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
-from infra.local.service import Service
 from infra.local.stack import Stack
 from lakehouse.errors import PermanentError
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import infra
 from lakehouse.errors import PermanentError
 
+REINSTALL = "Remove .venv and run `make up`: it installs the environment."
 ROOT = Path(infra.__file__).resolve().parents[1]
 
 
@@ -17,5 +18,5 @@ def program(name: str) -> str:
     """
     path = Path(sys.executable).parent / name
     if not path.is_file():
-        raise PermanentError(f"The program {name} is not in {path.parent}. Run `make setup`.")
+        raise PermanentError(f"The program {name} is not in {path.parent}. {REINSTALL}")
     return str(path)

@@ -13,7 +13,7 @@ from lakehouse.environment import for_own_commands
 from lakehouse.settings import foreign_exports, state_folder
 
 
-def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[str], None] | None = None) -> str:
+def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str], None] | None = None) -> str:
     """Run `okr <arguments>`, return its standard output; its standard error goes to `log` and, by line, to `say`.
 
     Raises:
@@ -48,7 +48,7 @@ def okr(*arguments: str, log: Path, limit_s: float, mend: str, say: Callable[[st
         why = f"ended with status {status}" if in_time else f"did not end within {limit_s:.0f} s"
         said = last[-1].removeprefix("okr: ") if last else ""
         what = f"`okr {' '.join(arguments)}` {why}" + (f": {said}" if said else "")
-        raise StepFailed(what, log=log, mend=mend, said=said, status=status)
+        raise StepFailed(what, log=log, fix=fix, said=said, status=status)
     return output
 
 

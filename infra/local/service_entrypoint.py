@@ -1,14 +1,15 @@
-"""What the supervisor starts: `python -m infra.local.run <service>` prepares a service, then becomes its program.
+"""Entry point of every supervised service: `python -m infra.local.service_entrypoint <service>`.
 
-Preparing here, at each start, means that a restart after a crash finds the same care as the first start.
+It prepares the service, then replaces itself by the service's program. Preparing here, at each start, means that a
+restart after a crash does the same work as the first start.
 """
 
 import os
 import sys
 from pathlib import Path
 
-from infra.local.catalogue import service
-from infra.local.processes import end_predecessors
+from infra.local.processes import end_orphans
+from infra.local.services import service
 from infra.local.stack import open_stack
 from lakehouse.errors import OkrError, PermanentError
 
@@ -23,7 +24,7 @@ def main(name: str, state: Path) -> None:
     if stack is None:
         raise PermanentError(f"{state} holds no stack.env: start the stack with `okr up`.")
     found = service(name, stack)
-    end_predecessors(found)
+    end_orphans(found)
     found.prepare()
     os.chdir(found.working_folder())
     command = found.command()

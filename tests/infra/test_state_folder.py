@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra.local import ports
+from infra.local.base_service import platform_environment
 from infra.local.env_file import read_env_file, write_env_file
-from infra.local.service import platform_environment
-from infra.local.stack import FREE_BYTES_NEEDED, PORTS, SECRETS, open_stack, prepare_stack
+from infra.local.generated_secrets import SECRETS
+from infra.local.ports import PORTS
+from infra.local.stack import FREE_BYTES_NEEDED, open_stack, prepare_stack
 from lakehouse.errors import PermanentError
 from lakehouse.settings import load_settings
 

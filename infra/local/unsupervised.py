@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from infra.local.service import Service
+from infra.local.base_service import Service
 from lakehouse.errors import RetryableError
 
 POLL_SECONDS = 0.05

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from infra.demo.airflow import Airflow, Run
+from infra.demo.airflow_client import Airflow, Run
 
 ETL = "okr_etl_dag"
 

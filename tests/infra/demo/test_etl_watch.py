@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infra.demo.airflow import Run
+from infra.demo.airflow_client import Run
 from infra.demo.errors import StepFailed
-from infra.demo.etl import Watch
+from infra.demo.etl_watch import Watch
 
 LANDED_AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ class Airflow:
         return "dbt running"
 
     def failure(self, run: Run) -> StepFailed:
-        return StepFailed(f"gate_raw of {run.dag} failed: expected that ..., e.g. c-1", log="-", mend="-")
+        return StepFailed(f"gate_raw of {run.dag} failed: expected that ..., e.g. c-1", log="-", fix="-")
 
     def start(self, dag: str) -> None:
         self.started += 1

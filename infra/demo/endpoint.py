@@ -38,7 +38,7 @@ class Endpoint:
                 if time.monotonic() >= deadline:
                     raise StepFailed(
                         f"{self.name} did not answer {method} {path} ({type(error).__name__}: {error})", log=self.log,
-                        mend="`okr status` shows whether it runs; a machine that is too busy answers too late.",
+                        fix="`okr status` shows whether it runs; a machine that is too busy answers too late.",
                     ) from error  # fmt: skip
             time.sleep(PAUSE_S)
 
@@ -65,5 +65,5 @@ class Endpoint:
         asked = f"{response.request.method} {response.request.url.path}"
         raise StepFailed(
             f"{self.name} answered {asked} with {response.status_code}: {response.text[:400]}", log=self.log,
-            mend="the answer says what was expected; `okr status` shows whether it is well.",
+            fix="the answer says what was expected; `okr status` shows whether it is well.",
         )  # fmt: skip

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from infra.local.airflow import airflow_environment
+from infra.local.executables import program
 from infra.local.mlflow import mlflow_environment
-from infra.local.project import program
 from infra.local.stack import Stack
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import connect
@@ -46,7 +46,7 @@ class Warehouse(Database):
 
     def migrate(self, before: Callable[[], None]) -> None:
         """Run our migrations; they are quick when there is nothing to do."""
-        from infra.migrations.run import migrate
+        from infra.migrations.migrate import migrate
 
         migrate(self.stack.env["OKR_DSN_OWNER"], before=before)
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from infra.demo.http import Endpoint
+from infra.demo.endpoint import Endpoint
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import httpx
 
+from infra.demo.endpoint import Endpoint
 from infra.demo.errors import StepFailed
-from infra.demo.http import Endpoint
 from lakehouse import step_failure
 from lakehouse.errors import OkrError
 from lakehouse.http_client import http_client
@@ -75,7 +75,7 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"Airflow does not know {dag} after {limit_s:.0f} s", log=self._logs,
-                    mend="`okr status` shows whether the dag-processor runs; its log names import errors.",
+                    fix="`okr status` shows whether the dag-processor runs; its log names import errors.",
                 )  # fmt: skip
             time.sleep(1)
 
@@ -96,7 +96,7 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"{run.dag} is still {now.state} after {limit_s:.0f} s: {self.tasks(now)}", log=self.log(now),
-                    mend="the log of the task that runs says what it waits for.",
+                    fix="the log of the task that runs says what it waits for.",
                 )  # fmt: skip
             time.sleep(1)
 
@@ -107,7 +107,7 @@ class Airflow:
         except OkrError:
             failures = []  # the warehouse may be what failed
         said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
-        return StepFailed(said, log=self.log(run), mend=RUNBOOKS)
+        return StepFailed(said, log=self.log(run), fix=RUNBOOKS)
 
     def log(self, run: Run) -> Path:
         """Return the folder with the logs of a run's tasks."""

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from infra.demo.airflow import Airflow
-from infra.demo.app import App
+from infra.demo.airflow_client import Airflow
+from infra.demo.api_client import App
+from infra.demo.endpoint import Endpoint
 from infra.demo.errors import StepFailed
-from infra.demo.http import Endpoint
 from infra.local import http_check
 from lakehouse.errors import RetryableError
 from lakehouse.http_client import http_client

@@ -1,22 +1,22 @@
 import pytest
 
-from infra.demo.command import okr
 from infra.demo.errors import StepFailed
+from infra.demo.okr_command import okr
 
 
 def test_a_command_that_fails_names_itself_its_last_words_and_the_mend(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     log = tmp_path / "demo.log"
     with pytest.raises(StepFailed, match=r"`okr publication current` ended with status 1.*OKR_DSN_SERVING.*") as failed:
-        okr("publication", "current", log=log, limit_s=60, mend="start the stack")
-    assert "mend: start the stack" in str(failed.value)
+        okr("publication", "current", log=log, limit_s=60, fix="start the stack")
+    assert "fix:  start the stack" in str(failed.value)
     assert "OKR_DSN_SERVING" in log.read_text()
 
 
 def test_a_command_that_takes_too_long_is_ended_and_said(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     with pytest.raises(StepFailed, match=r"did not end within 0 s"):
-        okr("--help", log=tmp_path / "demo.log", limit_s=0.01, mend="-")
+        okr("--help", log=tmp_path / "demo.log", limit_s=0.01, fix="-")
 
 
 def test_a_download_of_a_command_goes_through_the_callers_proxy(tmp_path, monkeypatch):
@@ -24,4 +24,4 @@ def test_a_download_of_a_command_goes_through_the_callers_proxy(tmp_path, monkey
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # the discard port, where nobody listens
     with pytest.raises(StepFailed, match=r"could not be fetched \(ProxyError\)"):
-        okr("fetch", log=tmp_path / "demo.log", limit_s=60, mend="-")
+        okr("fetch", log=tmp_path / "demo.log", limit_s=60, fix="-")

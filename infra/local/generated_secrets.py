@@ -1,0 +1,27 @@
+"""The secrets that the first start of a stack generates into stack.env."""
+
+import secrets
+
+DATABASE_ROLES = ("owner", "loader", "transform", "serving")
+# Random bytes per secret; Airflow asks for JWT secrets of at least 64 bytes.
+SECRETS = {
+    "OKR_STACK_ID": 9,
+    "OKR_PG_SUPERUSER_PASSWORD": 24,
+    **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
+    "OKR_REDIS_PASSWORD": 24,
+    "OKR_AIRFLOW_PASSWORD": 15,
+    "OKR_AIRFLOW_JWT_SECRET": 64,
+    "OKR_AIRFLOW_API_SECRET": 48,
+    "OKR_AIRFLOW_FERNET_SECRET": 32,
+    "OKR_MLFLOW_PASSWORD": 15,
+    "OKR_MLFLOW_FLASK_SECRET": 48,
+    "OKR_JWT_SECRET": 64,
+    "OKR_ADMIN_PASSWORD": 15,
+    "OKR_LEAD_PASSWORD": 15,
+    "OKR_APP_PASSWORD": 15,
+}
+
+
+def new_secret(size: int) -> str:
+    """Return `size` random bytes as URL-safe text."""
+    return secrets.token_urlsafe(size)
