@@ -13,7 +13,8 @@ import psycopg
 from psycopg import sql
 
 from expectations.rules import Rule, Suite
-from lakehouse.warehouse import Limits, connect
+from lakehouse.connection_limits import Limits
+from lakehouse.warehouse import connect
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,9 +18,10 @@ from expectations.counts import Counts, count
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
 from expectations.snapshot import read_at
-from lakehouse.figures import plain
+from lakehouse.connection_limits import Limits
 from lakehouse.logs import get_logger
-from lakehouse.warehouse import Limits, connect, limit_answers, sqlalchemy_url
+from lakehouse.number_format import plain
+from lakehouse.warehouse import connect, limit_answers, sqlalchemy_url
 
 EXAMPLES_SHOWN = 3
 LIMITS = Limits(statement_s=120, lock_s=60)

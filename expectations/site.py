@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from expectations.report import GateReport, SuiteResult
-from lakehouse.replacing import replace_folder
+from lakehouse.atomic_replace import replace_folder
 
 STYLE = "quality.css"
 # The tool's pages fetch style, scripts, fonts and a logo from five other hosts; their text needs none of it.

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakehouse.warehouse import Limits, connect, read_sql
+from lakehouse.connection_limits import Limits
+from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:
     from psycopg import Connection

@@ -12,8 +12,8 @@ import msgspec
 
 from ingestion.storable import check_storable, is_suspect, may_be_deep
 from lakehouse.contracts import Contract, Envelope, contract_of, contracts
-from lakehouse.contracts.fields import ADDRESS, INK_AT_BOTH_ENDS
-from lakehouse.contracts.text import fault_of_id
+from lakehouse.contracts.allowed_characters import fault_of_id
+from lakehouse.contracts.fields import ADDRESS, NO_SPACE_AT_EITHER_END
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
 
@@ -213,7 +213,7 @@ def id_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
 
 def _identifies(hint: Any) -> bool:
     metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
-    if any(isinstance(meta, msgspec.Meta) and meta.pattern in (INK_AT_BOTH_ENDS, ADDRESS) for meta in metas):
+    if any(isinstance(meta, msgspec.Meta) and meta.pattern in (NO_SPACE_AT_EITHER_END, ADDRESS) for meta in metas):
         return True
     return get_origin(hint) in (Union, UnionType) and any(map(_identifies, get_args(hint)))
 

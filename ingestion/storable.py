@@ -21,8 +21,9 @@ NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 # texts hold no NUL and no half of a surrogate pair, its numbers at most 40 digits and two of an exponent (they take
 # their delimiter with them, or a longer one would pass for two), and it is at most three levels deep. Texts are matched
 # whole and braces in pairs: `ingestion.decoding.rows` knows by this where an object ends. And no text begins or ends
-# with a space or holds U+007F, which `lakehouse.contracts.text` forbids to ids: one more pattern by column would cost
-# more than a closer look at the few other texts that do. Ids beyond ASCII are looked at in `ingestion.decoding.kinds`.
+# with a space or holds U+007F, which `lakehouse.contracts.allowed_characters` forbids in ids: one more pattern by
+# column would cost more than a closer look at the few other texts that do. Ids beyond ASCII are looked at in
+# `ingestion.decoding.kinds`.
 _ESCAPED = (
     r'\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
     r"|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}))"

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
-from lakehouse.replacing import replace_file
 
 log = get_logger(__name__)
 

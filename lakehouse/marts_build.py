@@ -13,7 +13,7 @@ from psycopg import sql
 
 from lakehouse.errors import PermanentError
 from lakehouse.publishing import locks
-from lakehouse.publishing.carried import Basis, basis, carry, inputs, objects, withheld
+from lakehouse.publishing.carry_over import Basis, basis, carry, inputs, objects, withheld
 from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from psycopg.rows import class_row
 from lakehouse.errors import PermanentError
 from lakehouse.marts_build import Build, build_of, comment, publisher, require_build_of, run_file
 from lakehouse.publishing import views
-from lakehouse.publishing.outdated import drop_outdated
-from lakehouse.publishing.show import show
+from lakehouse.publishing.old_versions import drop_old_versions
+from lakehouse.publishing.switch import switch_to
 from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
         if published is None:
             known = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
             published = _publish(connection, require_build_of(build, run_id), known)
-        drop_outdated(connection, KEPT)
+        drop_old_versions(connection, KEPT)
     return published
 
 
@@ -98,12 +98,12 @@ def rollback(dsn_transform: str) -> Publication:
         PermanentError: no older publication is kept.
     """
     with publisher(dsn_transform) as connection:
-        older = connection.execute(read_sql("lakehouse", "publication_before").encode()).fetchone()
+        older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
         if older is None:
             raise PermanentError("No older publication is kept, so there is nothing to go back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
-        back = _show(connection, int(str(older[0])))
-        drop_outdated(connection, KEPT)
+        back = _switch(connection, int(str(older[0])))
+        drop_old_versions(connection, KEPT)
     return back
 
 
@@ -114,7 +114,7 @@ def resume(dsn_transform: str) -> list[int]:
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
             "RETURNING publication_id"
         ).fetchall()
-        drop_outdated(connection, KEPT)
+        drop_old_versions(connection, KEPT)
     return sorted(int(str(publication_id)) for (publication_id,) in rejected)
 
 
@@ -165,13 +165,13 @@ def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, An
     publication_id = _record(connection, values)
     empty = json.dumps(noted | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
-    run_file(connection, "take_build", build=sql.Literal(empty), **names)
-    return _show(connection, publication_id)
+    run_file(connection, "turn_build_into_version", build=sql.Literal(empty), **names)
+    return _switch(connection, publication_id)
 
 
-def _show(connection: "Connection[Any]", publication_id: int) -> Publication:
+def _switch(connection: "Connection[Any]", publication_id: int) -> Publication:
     """Let readers see a version, and commit."""
-    show(connection, publication_id)
+    switch_to(connection, publication_id)
     connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
     connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
     shown = _current(connection)

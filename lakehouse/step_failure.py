@@ -35,11 +35,11 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn_transform, application="okr-steps") as connection:
-        connection.execute(read_sql("lakehouse", "step_failure").encode(), vars(failure))
+        connection.execute(read_sql("lakehouse", "record_step_failure").encode(), vars(failure))
         connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
 
 
-def forget(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
+def delete(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
     """Forget the failure of a step that has succeeded since.
 
     Raises:
@@ -52,7 +52,7 @@ def forget(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None
         )
 
 
-def settle(dsn_transform: str, *, pipeline: str) -> None:
+def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
     """Forget all failures of a pipeline: a run has found that nothing is missing, so none of them holds anything back.
 
     Raises:

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, TextIO
 
+from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
-from lakehouse.replacing import replace_file
 from ml.recipe import Recipe
 from ml.rows import Rows
 from ml.split import Period, Split, closed_periods, labelled, periods_of, split_at

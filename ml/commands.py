@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.figures import percent
+from lakehouse.number_format import percent
 
 if TYPE_CHECKING:
     from ml.evaluate import Report

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lakehouse.figures import chance, percent
+from lakehouse.number_format import chance, percent
 from ml.design import BOOSTED, LOGISTIC
 from ml.pace import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
 from ml.rows import Rows

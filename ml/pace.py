@@ -5,14 +5,14 @@ A pace counts whole ways from baseline to target by cycle: 1.0 is the line from 
 
 from typing import TYPE_CHECKING
 
-from lakehouse import figures
+from lakehouse import scoring
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-ACHIEVED_SCORE = figures.ACHIEVED_SCORE
-TOLERANCE = figures.TOLERANCE
+ACHIEVED_SCORE = scoring.ACHIEVED_SCORE
+TOLERANCE = scoring.TOLERANCE
 PACE_SCALE = 0.1
 SHORTEST_ELAPSED = 0.1
 LARGEST_LOG = 30.0  # of a pace of 5e11; above it, sinh() would overflow for nothing

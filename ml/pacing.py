@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lakehouse.figures import percent
+from lakehouse.number_format import percent
 from ml.features import NEEDED
 from ml.forecast import Forecast
 from ml.pace import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE

@@ -10,10 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lakehouse.connection_limits import Limits
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Limits, sqlalchemy_url
+from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
 IMPORTING = threading.Lock()  # two threads that import it together may each find half of it

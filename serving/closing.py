@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from lakehouse.figures import Measure, score
+from lakehouse.number_format import Measure, score
 from serving.published import Row
 
 NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", "awaiting_close"]

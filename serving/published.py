@@ -10,9 +10,10 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
+from lakehouse.connection_limits import GRACE_S, Limits
 from lakehouse.errors import RetryableError
-from lakehouse.warehouse import GRACE_S, Limits, read_sql, session
 from lakehouse.warehouse import Connection as Limited
+from lakehouse.warehouse import read_sql, session
 from serving.errors import NotPublished, PublishedByOlderRelease
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from lakehouse.contracts.text import fault_of_id
+from lakehouse.contracts.allowed_characters import fault_of_id
 from serving.published import Published
 
 LONGEST_ID = 128

@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from lakehouse.atomic_replace import replace_folder
 from lakehouse.errors import PermanentError
-from lakehouse.replacing import replace_folder
 
 SITE_FILES = ("index.html", "manifest.json", "catalog.json")
 FINGERPRINT = "project.sha256"

@@ -25,7 +25,7 @@ def start_what_was_missed() -> int:
     Raises:
         AirflowSkipException: nothing is missing, a run is on its way, okr_etl_dag is paused, or publishing is held.
     """
-    from lakehouse import pause
+    from lakehouse import pipeline_pause
     from lakehouse.publication_hold import holds
 
     settings = load_settings()
@@ -33,7 +33,7 @@ def start_what_was_missed() -> int:
     rows, changed = unpublished_rows(settings), unpublished_changes(settings)
     waiting = " and ".join([f"{rows} landed rows"] * bool(rows) + [changed or ""] * bool(changed))
     is_on_hold = bool(waiting) and is_paused(ETL)
-    pause.record(dsn, ETL, waiting if is_on_hold else None)
+    pipeline_pause.record(dsn, ETL, waiting if is_on_hold else None)
     if not waiting:
         skip("All that has landed is published.")
     if is_on_hold:
@@ -87,9 +87,9 @@ def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> b
 
 
 def _follows_all(settings: Settings) -> bool:
-    from lakehouse.publishing.followed import is_followed
+    from lakehouse.publishing.up_to_date import is_up_to_date
 
-    return is_followed(settings.require("dsn_transform"), fingerprint(PROJECT))
+    return is_up_to_date(settings.require("dsn_transform"), fingerprint(PROJECT))
 
 
 def _published_offsets(settings: Settings) -> dict[int, int]:

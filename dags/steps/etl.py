@@ -38,7 +38,7 @@ def gate_raw() -> Offsets:
     if not any(verdict.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
     if started_by_asset() and is_published(settings, verdict.upto):
-        step_failure.settle(settings.require("dsn_transform"), pipeline=ETL)
+        step_failure.delete_of_pipeline(settings.require("dsn_transform"), pipeline=ETL)
         skip("What was announced is published already, by the run before.")
     return _as_text(verdict.upto)
 

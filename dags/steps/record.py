@@ -46,7 +46,7 @@ def _keep(context: Mapping[str, Any], message: str | None) -> None:
     try:
         dsn = load_settings().require("dsn_transform")
         if message is None:
-            step_failure.forget(dsn, pipeline=ti.dag_id, run_id=ti.run_id, step=ti.task_id)
+            step_failure.delete(dsn, pipeline=ti.dag_id, run_id=ti.run_id, step=ti.task_id)
         else:
             at = ti.end_date or datetime.now(UTC)
             step_failure.record(dsn, step_failure.StepFailure(ti.dag_id, ti.run_id, ti.task_id, at, message))

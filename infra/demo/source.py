@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
-from lakehouse.replacing import replace_file
 
 RECORD = "demo.json"
 FILES = ("key_results.csv", "check_ins.csv")

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from infra.demo.progress import Progress
 from infra.demo.steps import DemoResult
-from lakehouse.figures import chance, score
+from lakehouse.number_format import chance, score
 
 SHOWN_AT_RISK = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 
+from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
-from lakehouse.replacing import replace_file
 
 HEADER = "# Written by the local stack. Secrets: keep it readable by its owner alone.\n"
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakehouse.connection_limits import Limits
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.warehouse import Limits, sqlalchemy_url
+from lakehouse.warehouse import sqlalchemy_url
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory

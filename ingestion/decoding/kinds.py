@@ -13,8 +13,8 @@ import msgspec
 
 from ingestion.events import EARLIEST, LATEST, id_fields, moment_fields
 from lakehouse.contracts import Contract, contracts
-from lakehouse.contracts.fields import INK_AT_BOTH_ENDS
-from lakehouse.contracts.text import fault_of_id
+from lakehouse.contracts.allowed_characters import fault_of_id
+from lakehouse.contracts.fields import NO_SPACE_AT_EITHER_END
 
 Field = Callable[[Any], Any]
 
@@ -111,7 +111,7 @@ def _kind(contract: Contract) -> Kind:
     rules: list[tuple[Field, Callable[[Any], object]]] = [
         (attrgetter(name), re.compile(pattern).search)
         for name, pattern in patterns.items()
-        if pattern != INK_AT_BOTH_ENDS
+        if pattern != NO_SPACE_AT_EITHER_END
     ]
     rules += [(attrgetter(name), _is_storable) for name in moment_fields(contract.model)]
     return Kind(contract.name, model, attrgetter(contract.key), ids, tuple(rules))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from psycopg.types.json import Jsonb
 
 from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
+from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
-from lakehouse.replacing import replace_file
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 

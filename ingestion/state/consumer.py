@@ -13,12 +13,13 @@ from ingestion.groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.reader import PartitionReader
 from ingestion.state.realtime import RealtimeFigures, open_redis
 from ingestion.state.store import OvertakenError, Row, StateStore
+from lakehouse.connection_limits import CONSUMER
 from lakehouse.errors import RetryableError
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
 from lakehouse.settings import Settings
-from lakehouse.warehouse import CONSUMER, connect
+from lakehouse.warehouse import connect
 
 if TYPE_CHECKING:
     import pyarrow as pa

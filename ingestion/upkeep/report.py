@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lakehouse.replacing import replace_file
+from lakehouse.atomic_replace import replace_file
 
 REPORT_FILE = "_upkeep.json"
 

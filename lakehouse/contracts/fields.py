@@ -5,11 +5,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-# What else an id may not hold stands in `lakehouse.contracts.text`, which `ingestion.events` applies: a pattern that
-# takes less would be another major version of every contract. `ingestion.storable._INK` says the same by the byte of
-# ASCII; a test holds them together.
-INK_AT_BOTH_ENDS = r"^\S(.*\S)?$"
-Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=INK_AT_BOTH_ENDS, description="natural key")]
+# `lakehouse.contracts.allowed_characters` has the other rules for ids, and `ingestion.events` applies them: a narrower
+# pattern here would be a new major version of every contract. `ingestion.storable._INK` has the same rule as this
+# pattern, by ASCII byte; a test compares the two.
+NO_SPACE_AT_EITHER_END = r"^\S(.*\S)?$"
+Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_SPACE_AT_EITHER_END, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]
 Note = Annotated[str, Meta(max_length=10_000)]
 ADDRESS = r"^[^@\s]+@[^@\s]+$"

@@ -5,7 +5,7 @@
     marts_v12.fct_x     a partition, the mart as publication 12 has it      what dbt built, never changed again
 
 Attaching a version's partitions and switching to it is one transaction, for which no reader waits. Only a mart whose
-columns changed, or that is gone, needs its view for itself for a moment: `lakehouse.publishing.replace`.
+columns changed, or that is gone, needs its view for itself for a moment: `lakehouse.publishing.changed_columns`.
 """
 
 from collections.abc import Iterable
@@ -114,13 +114,13 @@ def comment(connection: "Connection[Any]", publication_id: int) -> None:
         connection.execute(statement(f"COMMENT ON {kind} {{}} IS {{}}", place, sql.Literal(text)))
 
 
-def switch(connection: "Connection[Any]", publication_id: int) -> None:
+def record_switch(connection: "Connection[Any]", publication_id: int) -> None:
     """Name the version that views show from the commit on."""
     values = {"shown": publication_id}
     # Cached plans end with it: a rollback attaches nothing that would end them, and they know no newer switch.
     connection.execute("ALTER TABLE publishing.switch SET (fillfactor = 100)")
     connection.execute(read_sql("lakehouse.publishing", "planner_statistics").encode(), values)
-    connection.execute(read_sql("lakehouse.publishing", "switch").encode(), values)
+    connection.execute(read_sql("lakehouse.publishing", "insert_switch").encode(), values)
 
 
 def commit(connection: "Connection[Any]") -> None:

@@ -61,7 +61,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             cursor = connection.cursor(row_factory=class_row(PendingDecision))
-            return cursor.execute(read_sql(PACKAGE, "pending")).fetchall()
+            return cursor.execute(read_sql(PACKAGE, "pending_decisions")).fetchall()
     except psycopg.errors.UndefinedTable:
         return []
 
@@ -85,7 +85,7 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
     """
     named = {str(each) for each in event_ids}
     with connect(dsn_transform, application="okr-quarantine") as connection:
-        found = connection.execute(read_sql(PACKAGE, "known_events"), {"event_ids": sorted(named)}).fetchall()
+        found = connection.execute(read_sql(PACKAGE, "loaded_events"), {"event_ids": sorted(named)}).fetchall()
         unknown = sorted(named - {str(event_id) for (event_id,) in found})
         if unknown:
             raise PermanentError(
@@ -93,7 +93,7 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
             )
         values = {"event_ids": sorted(named), "decision": decision, "note": note, "decided_by": by, "manual": MANUAL}
         try:
-            decided = connection.execute(read_sql(PACKAGE, "decide"), values).fetchall()
+            decided = connection.execute(read_sql(PACKAGE, "record_decision"), values).fetchall()
         except psycopg.errors.UndefinedTable:
             raise _nothing_published() from None
         unmatched = sorted(named - {str(event_id) for (event_id,) in decided})

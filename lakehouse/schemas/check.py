@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from lakehouse.schemas.committed import History
-from lakehouse.schemas.compatible import breaks
+from lakehouse.schemas.compatibility import breaks
 from lakehouse.schemas.generate import Schema, as_text, file_of
+from lakehouse.schemas.git_history import History
 
 
 def stale_files(schemas: Mapping[str, Schema], folder: Path) -> list[str]:

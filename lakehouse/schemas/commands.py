@@ -30,7 +30,7 @@ def schemas(
 ) -> None:
     """Write the JSON Schema of every event type; where a change breaks old events, say which and write nothing."""
     from lakehouse.schemas.check import incompatible_changes, stale_files
-    from lakehouse.schemas.committed import read_history
+    from lakehouse.schemas.git_history import read_history
 
     generated = all_schemas()
     history = read_history(folder, against)

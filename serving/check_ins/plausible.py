@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lakehouse.figures import Measure, percent
+from lakehouse.number_format import Measure, percent
 from serving.check_ins.outcome import Effect, Sent, closes, effect_on_outcome, is_archived
 from serving.published import Row
 

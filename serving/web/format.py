@@ -4,23 +4,23 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from lakehouse import figures
-from lakehouse.figures import Measure
+from lakehouse import number_format
+from lakehouse.number_format import Measure
 
 
 def percent(share: float | None) -> str:
     """Say a share as per cent."""
-    return _typographic(figures.percent(share))
+    return _typographic(number_format.percent(share))
 
 
 def chance(probability: float | None) -> str:
     """Say a probability as whole per cent; never a certainty that a forecast does not have."""
-    return _typographic(figures.chance(probability))
+    return _typographic(number_format.chance(probability))
 
 
 def score(value: float | None) -> str:
     """Say a score (0-1)."""
-    return _typographic(figures.score(value))
+    return _typographic(number_format.score(value))
 
 
 def value_of(value: float | None, row: Mapping[str, Any]) -> str:
@@ -35,7 +35,7 @@ def defined_of(value: float, row: Mapping[str, Any]) -> str:
 
 def about(value: float) -> str:
     """Say how many, to a tenth, of what is only expected."""
-    return _typographic(figures.tenth(value))
+    return _typographic(number_format.tenth(value))
 
 
 def moment(value: datetime | None) -> str:
@@ -54,8 +54,8 @@ def day(value: date | None) -> str:
 
 
 def _typographic(text: str) -> str:
-    """Replace the plain signs of `lakehouse.figures` by those of print."""
-    return "–" if text == figures.UNKNOWN else text.replace("-", "\u2212").replace(",", "\u202f")
+    """Replace the plain signs of `lakehouse.number_format` by those of print."""
+    return "–" if text == number_format.UNKNOWN else text.replace("-", "\u2212").replace(",", "\u202f")
 
 
 def _day(value: date) -> str:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from dags.steps.catalog import fingerprint
 from dags.steps.parsed import PROJECT
 from lakehouse.lake import landing_schema, table_uri
-from lakehouse.publishing.carried import inputs
+from lakehouse.publishing.carry_over import inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 

@@ -12,7 +12,7 @@ from dbt.contracts.graph.manifest import Manifest
 from dags.steps.rebuilt import rebuilt
 from lakehouse import marts_build, publication
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.publishing.carried import basis, inputs
+from lakehouse.publishing.carry_over import basis, inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.dbt_project.conftest import Dbt, Log, NewDatabase

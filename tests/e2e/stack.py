@@ -15,7 +15,7 @@ import psutil
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
-from tests import hostile
+from tests import hostile_environment
 
 OKR = Path(sys.executable).with_name("okr")
 
@@ -57,7 +57,8 @@ def _title(process: psutil.Process) -> str:
 
 def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.CompletedProcess[str]":
     """Run a command of the stack as a caller whose shell holds everything that could lead it astray (issue 10, E)."""
-    environment = hostile.environment(state.parent / "hostile") | {"PATH": os.environ["PATH"], "OKR_STATE": str(state)}
+    hostile = hostile_environment.variables(state.parent / "hostile")
+    environment = hostile | {"PATH": os.environ["PATH"], "OKR_STATE": str(state)}
     return subprocess.run(
         [OKR, *arguments], env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False,
         timeout=limit_s,

@@ -48,12 +48,12 @@ OF_WITHDRAWAL = {
 }
 OF_DOCS = {
     "judge_published: in the middle of its docs": "from expectations import site; before(site, 'clean', die)",
-    "judge_published: with its docs made": "from lakehouse import replacing; before(replacing, '_link', die)",
+    "judge_published: with its docs made": "from lakehouse import atomic_replace; before(replacing, '_link', die)",
     "judge_published: with its docs shown": "from expectations import deep; before(deep, 'record', die)",
 }
 OF_CATALOG = {
     "document: in the middle of its files": "from pathlib import Path; before(Path, 'rename', die, times=2)",
-    "document: with its files made": "from lakehouse import replacing; before(replacing, '_link', die)",
+    "document: with its files made": "from lakehouse import atomic_replace; before(replacing, '_link', die)",
     "document: with the site shown": "from dags.steps import catalog; after(catalog, 'renew', die)",
 }
 

@@ -24,7 +24,7 @@ from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
 from tests.faults.proof import prove
 from tests.faults.services import OwnPostgres, OwnRedis
-from tests.figures import read_figures
+from tests.realtime_figures import read_figures
 
 IMPORTS = """
 from ingestion.batch import Limits

@@ -50,7 +50,7 @@ KILLS = {
     "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",
     "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
-    "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_outdated', die)",
+    "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_old_versions', die)",
     "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
     "publish: before it names the model": "from dags.steps import champion; before(champion, 'champion_version', die)",
     "publish: with the model named": "from lakehouse import publication; after(publication, 'name_model', die)",

@@ -12,7 +12,7 @@ import pytest
 import lakehouse
 from infra.local.stack import prepare_stack
 from lakehouse.environment import exported, for_children, for_own_commands, forget_libpq_variables, isolate
-from tests import hostile
+from tests import hostile_environment
 
 ROOT = Path(lakehouse.__file__).parents[1]
 OKR = str(Path(sys.executable).with_name("okr"))
@@ -41,16 +41,16 @@ def _own_environment() -> Iterator[None]:
 def test_addresses_are_those_of_the_state_folder_whatever_was_exported(tmp_path: Path, caller: dict[str, str]) -> None:
     stack = prepare_stack(tmp_path / "state")
     plain = _okr(caller, "env")
-    answer = _okr(caller | hostile.environment(tmp_path / "hostile"), "env")
+    answer = _okr(caller | hostile_environment.variables(tmp_path / "hostile"), "env")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == plain.stdout
     assert stack.env["OKR_KAFKA_BOOTSTRAP"].encode() in answer.stdout
     assert b"Traceback" not in answer.stderr
 
 
-@pytest.mark.parametrize("name", sorted(hostile.environment(Path("/tmp"))))  # noqa: S108 -- names only
+@pytest.mark.parametrize("name", sorted(hostile_environment.variables(Path("/tmp"))))  # noqa: S108 -- names only
 def test_no_single_variable_reaches_a_child_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    value = hostile.environment(tmp_path)[name]
+    value = hostile_environment.variables(tmp_path)[name]
     monkeypatch.setenv(name, value)
     child = for_children(tmp_path)
     allowed = {"NO_PROXY", "no_proxy", "TMPDIR", "LANG", "LC_ALL", "TZ"}
@@ -142,19 +142,23 @@ def test_what_is_exported_for_a_library_is_taken_back(monkeypatch: pytest.Monkey
 def test_pip_and_uv_get_where_to_download_from_and_nothing_that_changes_what_is_installed(tmp_path: Path) -> None:
     index = {"PIP_INDEX_URL": "https://mirror.example/simple", "UV_DEFAULT_INDEX": "https://mirror.example/simple"}
     unwanted = {"UV_PYTHON": "3.8", "UV_SYSTEM_PYTHON": "1", "PIP_CONFIG_FILE": "/nowhere", "PIP_NO_DEPS": "1"}
-    caller = hostile.environment(tmp_path) | index | unwanted | {"PATH": os.environ["PATH"]}
+    caller = hostile_environment.variables(tmp_path) | index | unwanted | {"PATH": os.environ["PATH"]}
     command = [str(ROOT / ".ci" / "clean-env"), "env"]
     answer = subprocess.run(command, env=caller, capture_output=True, text=True, check=True, timeout=60)
     left = dict(line.split("=", 1) for line in answer.stdout.splitlines())
     assert {name: left[name] for name in index} == index
-    assert left["HTTPS_PROXY"] == hostile.BLACK_HOLE
+    assert left["HTTPS_PROXY"] == hostile_environment.BLACK_HOLE
     assert not [name for name in left if name.startswith(("PYTHON", "PG", "OKR_", "AIRFLOW", "DBT_"))]
     assert not left.keys() & {*unwanted, "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
     assert f"SSL_CERT_FILE names {tmp_path}/missing.pem, which does not exist" in answer.stderr
 
 
 def test_the_recipes_of_the_makefile_see_no_python_variable(tmp_path: Path) -> None:
-    caller = hostile.environment(tmp_path) | {"PATH": os.environ["PATH"], "BASH_ENV": "/nowhere", "CDPATH": "/"}
+    caller = hostile_environment.variables(tmp_path) | {
+        "PATH": os.environ["PATH"],
+        "BASH_ENV": "/nowhere",
+        "CDPATH": "/",
+    }
     command = ["make", "--silent", "--eval", "probe: ; @env", "probe"]
     answer = subprocess.run(command, env=caller, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     left = {line.partition("=")[0] for line in answer.stdout.splitlines()}

@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse import marts_build, publication
 from lakehouse.errors import PermanentError
-from lakehouse.publishing.followed import is_followed
+from lakehouse.publishing.up_to_date import is_up_to_date
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import build, publish, swap
 from tests.publications import passed
@@ -57,9 +57,9 @@ def test_the_current_publication_is_given_its_model_once(warehouse):
 
 def test_a_publication_says_what_was_decided_when_its_build_began(warehouse):
     dsn = warehouse.require("dsn_transform")
-    assert is_followed(dsn, "project"), "nothing is published that could be out of date"
+    assert is_up_to_date(dsn, "project"), "nothing is published that could be out of date"
     publish(warehouse, 1)
-    assert not is_followed(dsn, "project"), "nobody noted the project"
+    assert not is_up_to_date(dsn, "project"), "nobody noted the project"
     build(warehouse, 2, project="project")
     with connect(dsn) as connection:
         connection.execute(
@@ -67,11 +67,11 @@ def test_a_publication_says_what_was_decided_when_its_build_began(warehouse):
             "VALUES (gen_random_uuid(), 'manual', 'withhold', 'ada')"
         )
     swap(warehouse, passed("run-2"))
-    assert not is_followed(dsn, "project"), "the decision came after the build had begun"
+    assert not is_up_to_date(dsn, "project"), "the decision came after the build had begun"
     build(warehouse, 3, project="project")
     swap(warehouse, passed("run-3"))
-    assert is_followed(dsn, "project")
-    assert not is_followed(dsn, "another project")
+    assert is_up_to_date(dsn, "project")
+    assert not is_up_to_date(dsn, "another project")
 
 
 def test_all_marts_change_at_once_while_analysts_query(warehouse):

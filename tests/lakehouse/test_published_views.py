@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse import publication
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import locks, outdated
+from lakehouse.publishing import locks, old_versions
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import BOTH, Connection, publish, publish_with, swap, versions
@@ -88,8 +88,8 @@ def test_a_detachment_that_was_interrupted_is_finished_by_the_next_publication(
     # thingsboard/thingsboard#8271: "already pending detach"; DependencyTrack/hyades-apiserver#2197.
     for value in range(1, 4):
         publish(warehouse, value)
-    monkeypatch.setattr(outdated, "_is_busy", lambda _: False)
-    monkeypatch.setattr(outdated, "WAIT_MS", 200)
+    monkeypatch.setattr(old_versions, "_is_busy", lambda _: False)
+    monkeypatch.setattr(old_versions, "WAIT_MS", 200)
     analyst.execute("SELECT 1 FROM marts.one")
     publish(warehouse, 4)
     assert owner.execute("SELECT count(*) FROM pg_inherits WHERE inhdetachpending").fetchone() == (1,)
@@ -102,10 +102,10 @@ def test_a_detachment_that_was_interrupted_is_finished_by_the_next_publication(
 def test_many_versions_that_gathered_behind_long_queries_are_waited_for(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outdated, "MANY", 1)
+    monkeypatch.setattr(old_versions, "MANY", 1)
     for value in range(1, 5):
         publish(warehouse, value)
-    monkeypatch.setattr(outdated, "_is_busy", lambda _: True)
+    monkeypatch.setattr(old_versions, "_is_busy", lambda _: True)
     publish(warehouse, 5)
     assert len(versions(owner)) == 3 + 1
     publish(warehouse, 6)

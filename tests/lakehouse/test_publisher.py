@@ -8,7 +8,7 @@ import pytest
 
 from lakehouse import marts_build, publication
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import locks, outdated, views
+from lakehouse.publishing import locks, old_versions, views
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import BOTH, Connection, build, publish, swap, versions
@@ -130,7 +130,7 @@ def test_dropping_what_is_outdated_has_one_limit_for_all_marts_together(
 ) -> None:
     for value in range(1, 5):
         publish(warehouse, value)
-    monkeypatch.setattr(outdated, "MANY", 0)
+    monkeypatch.setattr(old_versions, "MANY", 0)
     monkeypatch.setattr(locks, "READERS_S", 3.0)
     dsns = warehouse.require("dsn_analyst"), warehouse.require("dsn_transform")
     with connect(dsns[0]) as another, connect(dsns[1]) as publisher:
@@ -138,7 +138,7 @@ def test_dropping_what_is_outdated_has_one_limit_for_all_marts_together(
         another.execute("SELECT 1 FROM marts.two")
         release = threading.Timer(0.5, analyst.rollback)
         release.start()
-        outdated.drop_outdated(publisher, 1)
+        old_versions.drop_old_versions(publisher, 1)
         release.join()
         assert versions(owner) == ["marts_v2", "marts_v3", "marts_v4"]
         left = publisher.execute("SELECT setting::int FROM pg_settings WHERE name = 'lock_timeout'").fetchone()

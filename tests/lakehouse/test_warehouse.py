@@ -14,11 +14,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from expectations.gate import Place
+from lakehouse.connection_limits import GRACE_S, PATIENCE, Limits
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import (
-    GRACE_S,
-    Limits,
     connect,
     dbt_environment,
     limit_answers,
@@ -27,8 +26,8 @@ from lakehouse.warehouse import (
     sqlalchemy_url,
 )
 from serving.published import Warehouse
-from tests import hostile
-from tests.silence import Proxy, proxy
+from tests import hostile_environment
+from tests.silent_proxy import Proxy, proxy
 
 SECURE = "postgresql://role:p%40ss@db.example:6432/okr?sslmode=verify-full&sslrootcert=/etc/ca.pem"
 
@@ -90,7 +89,7 @@ def test_no_libpq_variable_of_the_environment_has_a_say(
     postgres: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Snowflake-Labs/pg_lake pull 401: PGHOSTADDR led a client with an explicit host to another server.
-    for name, value in hostile.environment(tmp_path).items():
+    for name, value in hostile_environment.variables(tmp_path).items():
         if name.startswith("PG"):
             monkeypatch.setenv(name, value)
     with connect(postgres.require("dsn_loader")) as connection:
@@ -146,7 +145,7 @@ def test_a_server_that_says_nothing_during_a_copy_or_a_commit_is_given_up_too(si
 
 
 def test_a_listener_that_never_answers_is_given_up_within_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("lakehouse.warehouse", fromlist=["PATIENCE"]).PATIENCE, "connect_timeout", "2")
+    monkeypatch.setitem(PATIENCE, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
         begun = time.monotonic()

@@ -10,7 +10,7 @@ def upgrade() -> None:
     """Run the .sql file beside this one, then show the current version as any publication does."""
     from alembic import op
 
-    from lakehouse.publishing.show import show
+    from lakehouse.publishing.switch import switch_to
 
     run_sql_beside(__file__)
     connection = op.get_bind().connection.driver_connection
@@ -20,5 +20,5 @@ def upgrade() -> None:
         "SELECT publication_id FROM ops.publication WHERE to_regnamespace('marts_v' || publication_id) IS NOT NULL "
         "ORDER BY is_current, publication_id"
     ).fetchall():
-        show(connection, publication_id)
+        switch_to(connection, publication_id)
     connection.execute("RESET ROLE")

@@ -11,10 +11,11 @@ from typing import Self
 from ingestion.client_errors import QUIET
 from ingestion.groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
 from ingestion.spool import Spool, spooled_sources
+from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from lakehouse.warehouse import CONSUMER, connect, read_sql
+from lakehouse.warehouse import connect, read_sql
 
 LOADER = "okr-load"
 ANSWER_SECONDS = 10.0

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator
 
 from ingestion.client_errors import QUIET
+from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from lakehouse.warehouse import CONSUMER, connect
+from lakehouse.warehouse import connect
 
 ANSWER_SECONDS = 3.0
 

@@ -4,9 +4,9 @@ import math
 import re
 from datetime import UTC, date, datetime, time
 
-from lakehouse.contracts.text import fault_of_id, fault_of_name, normalised_id, normalised_name
+from lakehouse.contracts.allowed_characters import fault_of_id, fault_of_name, normalised_id, normalised_name
 from lakehouse.errors import ContractViolation
-from lakehouse.figures import plain
+from lakehouse.number_format import plain
 
 # float() would also take underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -31,7 +31,7 @@ def text_of(cells: dict[str, str], column: str) -> str:
 
 
 def id_of(cells: dict[str, str], column: str) -> str:
-    """Return a cell that identifies something, in the form that `lakehouse.contracts.text` gives ids.
+    """Return a cell that identifies something, in the form that `lakehouse.contracts.allowed_characters` gives ids.
 
     Raises:
         ContractViolation: `missing_value` or `bad_id`.
@@ -47,7 +47,7 @@ def id_of(cells: dict[str, str], column: str) -> str:
 
 
 def name_in(cells: dict[str, str], column: str) -> str:
-    """Return a cell that names something, in the form that `lakehouse.contracts.text` gives names.
+    """Return a cell that names something, in the form that `lakehouse.contracts.allowed_characters` gives names.
 
     Raises:
         ContractViolation: `missing_value`, `nul_character` or `bad_name`.

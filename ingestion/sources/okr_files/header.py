@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingestion.sources.okr_files.format import FileFormat
 from ingestion.sources.okr_files.lines import Lines
-from lakehouse.contracts.text import normalised_name
+from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.errors import ContractViolation
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}

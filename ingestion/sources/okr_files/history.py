@@ -21,12 +21,12 @@ from ingestion.sources.okr_files.owners import owner_moves
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
 from ingestion.sources.okr_files.table import Row, Table
 from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
+from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.contracts.key_result import KeyResultDefined
-from lakehouse.contracts.text import normalised_name
 from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import ContractViolation, PermanentError
-from lakehouse.figures import plain
+from lakehouse.number_format import plain
 
 Reject = Callable[[Rejection], None]
 

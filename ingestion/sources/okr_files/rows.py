@@ -9,7 +9,7 @@ from ingestion.sources.okr_files.format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import ADDRESS, SMALLEST_GAIN
 from lakehouse.errors import ContractViolation
-from lakehouse.figures import plain
+from lakehouse.number_format import plain
 
 
 @dataclass(frozen=True, slots=True)

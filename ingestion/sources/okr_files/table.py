@@ -11,7 +11,7 @@ from ingestion.sources.okr_files.format import FileFormat, Rejection
 from ingestion.sources.okr_files.header import DELIMITERS, Header, columns_of, read_header
 from ingestion.sources.okr_files.lines import Lines, bad_bytes
 from ingestion.sources.okr_files.records import Record, Records
-from lakehouse.contracts.text import strip
+from lakehouse.contracts.allowed_characters import strip
 
 DECIMAL_COMMA = re.compile(r"[+-]?(\d*),(\d+)", re.ASCII)
 _SUSPICIOUS_LINES = 2

@@ -14,13 +14,13 @@ import msgspec
 from ingestion.events import EncodedEvent, encode
 from ingestion.sources.okr_files.cells import LONGEST_ID
 from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow
+from lakehouse.contracts.allowed_characters import fault_of_id, normalised_name
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.contracts.text import fault_of_id, normalised_name
 from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 

@@ -19,8 +19,8 @@ from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.figures import read_figures
 from tests.ingestion.state.events import TOPIC, key_result
+from tests.realtime_figures import read_figures
 
 
 def send_history(producer: EventProducer, count: int) -> None:

@@ -11,6 +11,7 @@ import pytest
 from ingestion.batch import Span
 from ingestion.state import store as state_store
 from ingestion.state.store import OvertakenError, StateStore
+from lakehouse.connection_limits import Limits
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
@@ -18,7 +19,7 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
-from lakehouse.warehouse import Limits, connect
+from lakehouse.warehouse import connect
 from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, apply, check_in, key_result, placed
 
 HISTORY = [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingestion.events import decode
 from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.history import history_events, read_history
-from lakehouse.contracts.text import strip
+from lakehouse.contracts.allowed_characters import strip
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 RIGHT = "kr-1,acme,Payments,a@example.org,Q,2026-01-01,2026-03-31,Be quick,A title,days,20,5"

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.publishing import locks
+from lakehouse.publishing.grants import grants_on, restore_grants
 from lakehouse.publishing.views import KEY, Columns, Mart, attach, attached, create_store, create_view, statement
 
 if TYPE_CHECKING:
@@ -99,20 +100,14 @@ def suffix(publication_id: int) -> str:
 
 
 def _replace(connection: "Connection[Any]", mart: Mart, columns: Columns, publication_id: int) -> None:
-    rights = connection.execute(
-        "SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END, privilege_type FROM pg_class "
-        "CROSS JOIN LATERAL aclexplode(relacl) WHERE oid = to_regclass(%s) AND grantee <> relowner",
-        (mart.view.as_string(connection),),
-    ).fetchall()
+    grants = grants_on(connection, mart)
     connection.execute(statement("DROP VIEW IF EXISTS {}", mart.view))
     rename = "ALTER TABLE {} RENAME TO {}"
     kept = sql.Identifier(f"{mart.name}__until_{publication_id}")
     connection.execute(statement(rename, mart.store(), kept))
     connection.execute(statement(rename, mart.store(suffix(publication_id)), sql.Identifier(mart.name)))
     create_view(connection, mart, columns)
-    for grantee, privilege in rights:
-        grant = f"GRANT {privilege} ON {{}} TO {grantee}"  # both as PostgreSQL wrote and quoted them
-        connection.execute(statement(grant, mart.view))
+    restore_grants(connection, mart, grants)
 
 
 def _copied(connection: "Connection[Any]", mart: Mart, version: int, column: tuple[str, str]) -> sql.Composed:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 
 from lakehouse.contracts import contracts
-from lakehouse.schemas.compatible import Break, breaks
+from lakehouse.schemas.compatibility import Break, breaks
 from lakehouse.schemas.generate import all_schemas, event_schema
 
 

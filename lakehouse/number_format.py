@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
+from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
+
 UNKNOWN = "-"
-ACHIEVED_SCORE = 0.7
-# Boundaries are compared within it: as floats (70.41 - 66.56) / (72.06 - 66.56) is below 0.7, though it is 0.7.
-TOLERANCE = 1e-9
 GAIN_DIGITS = 4  # a value is shown in steps of at most a ten-thousandth of the gain aimed at
 SPARE_DIGITS = 8  # so many more digits tell a value from its target; closer ones read as "<target"
 DEFINED_DIGITS = 4  # so many more digits are shown of a target or baseline, which people typed

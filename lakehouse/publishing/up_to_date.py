@@ -1,10 +1,10 @@
 """Whether what readers see was built from what there is now beside events: the dbt project and operators' decisions."""
 
-from lakehouse.publishing.carried import inputs
+from lakehouse.publishing.carry_over import inputs
 from lakehouse.warehouse import connect
 
 
-def is_followed(dsn: str, project: str) -> bool:
+def is_up_to_date(dsn: str, project: str) -> bool:
     """Tell whether the current publication is of this dbt project (a hash) and of all decisions; true before the first.
 
     What it was built from was noted when its build began, so a decision that came while it was built is one that it

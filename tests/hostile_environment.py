@@ -8,7 +8,7 @@ from pathlib import Path
 BLACK_HOLE = "http://192.0.2.1:9"  # TEST-NET-1: nobody answers there
 
 
-def environment(folder: Path) -> dict[str, str]:
+def variables(folder: Path) -> dict[str, str]:
     """Return the hostile variables; `folder` gets what some of them point to."""
     shadows = folder / "shadows"
     shadows.mkdir(parents=True, exist_ok=True)

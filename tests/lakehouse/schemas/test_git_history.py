@@ -9,8 +9,8 @@ import pytest
 
 from lakehouse.errors import PermanentError
 from lakehouse.schemas.check import incompatible_changes, stale_files
-from lakehouse.schemas.committed import read_history
 from lakehouse.schemas.generate import FOLDER, Schema, all_schemas, as_text, file_of
+from lakehouse.schemas.git_history import read_history
 
 NAME = "okr.thing.made.v1"
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lakehouse.replacing import replace_file, replace_folder
+from lakehouse.atomic_replace import replace_file, replace_folder
 
 KILLED = """
 import os, sys, shutil
 from pathlib import Path
-from lakehouse import replacing
-from lakehouse.replacing import replace_file, replace_folder
+from lakehouse import atomic_replace
+from lakehouse.atomic_replace import replace_file, replace_folder
 from tests.faults.planted import after, before, die
 
 place = Path(sys.argv[1])
@@ -49,7 +49,7 @@ def shown(place: Path) -> set[str]:
 
 FOLDER_KILLS = {
     "in the middle of the folder": ("replace_folder(place, build)", ("half",), "old"),
-    "with the folder built": ("before(replacing, '_link', die); replace_folder(place, build)", (), "old"),
+    "with the folder built": ("before(atomic_replace, '_link', die); replace_folder(place, build)", (), "old"),
     "with the link made": ("before(Path, 'replace', die); replace_folder(place, build)", (), "old"),
     "with the folder shown": ("after(Path, 'replace', die); replace_folder(place, build)", (), "new"),
 }

@@ -30,7 +30,7 @@ WORK_S = 30.0  # for all that waits for nobody
 LONG_S = 0.05  # whoever uses a mart for longer is waited for by nobody
 
 
-def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
+def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
     """Commit, and drop versions but the current one, `kept` before it, and what was rolled back until `resume`.
 
     It is the last that a connection is used for: its limits are others afterwards, and each statement a transaction.
@@ -41,9 +41,9 @@ def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
     try:
         connection.set_autocommit(True)
         _limit(connection, began + WORK_S)
-        connection.execute(read_sql("lakehouse.publishing", "record_readers").encode())
+        connection.execute(read_sql("lakehouse.publishing", "record_running_transactions").encode())
         found = connection.execute(
-            read_sql("lakehouse.publishing", "outdated_versions").encode(), {"kept": kept}
+            read_sql("lakehouse.publishing", "unused_versions").encode(), {"kept": kept}
         ).fetchall()
         outdated = [int(str(publication_id)) for (publication_id,) in found]
         if outdated and len(outdated) <= MANY and _is_busy(connection):
@@ -60,7 +60,7 @@ def drop_outdated(connection: "Connection[Any]", kept: int) -> None:
         _limit(connection, dropped_by)
         _drop_empty_stores(connection)
         _analyze_stores(connection)
-        connection.execute(read_sql("lakehouse.publishing", "forget_switches").encode())
+        connection.execute(read_sql("lakehouse.publishing", "delete_old_switches").encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
         get_logger(__name__).info("an outdated version is still in use and is dropped later", cause=str(error).strip())
     except TimeoutError:

@@ -14,4 +14,4 @@ def record(dsn_transform: str, pipeline: str, waiting: str | None) -> None:
             connection.execute("DELETE FROM ops.pipeline_pause WHERE pipeline = %s", (pipeline,))
         else:
             values = {"pipeline": pipeline, "waiting": waiting}
-            connection.execute(read_sql("lakehouse", "pause").encode(), values)
+            connection.execute(read_sql("lakehouse", "record_pipeline_pause").encode(), values)

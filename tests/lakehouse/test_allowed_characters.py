@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ingestion.events import encode
 from ingestion.sources.okr_files.cells import id_of
+from lakehouse.contracts.allowed_characters import fault_of_id, fault_of_name, normalised_id, normalised_name, strip
 from lakehouse.contracts.check_in import CheckInRecorded
-from lakehouse.contracts.text import fault_of_id, fault_of_name, normalised_id, normalised_name, strip
 from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import ContractViolation
 
