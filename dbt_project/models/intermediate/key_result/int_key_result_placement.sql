@@ -19,8 +19,8 @@ with defined as (
     where key_result.holds_from < key_result.holds_to
 ),
 
--- The next cycle is planned before this one ends: a move out of a cycle that has begun, into one that has not, takes
--- effect when that one begins. Until then the key result stays as it was.
+-- The next cycle is planned before this one ends: a move out of a cycle that has started into one that has not takes
+-- effect when that one starts. Until then the key result stays as it was.
 moved as (
     select
         compared.*,
@@ -151,7 +151,7 @@ cut as (
     ) as piece
 ),
 
--- A stay is an unbroken time in one cycle; a team, an objective or a target may change within it.
+-- A stay is an unbroken time in one cycle; the team, the objective or the target may change within it.
 changed as (
     select
         *,
@@ -169,158 +169,28 @@ numbered as (
         max(from_at) filter (where is_new_archival) over by_time as archived_at
     from changed
     window by_time as (partition by key_result_id order by from_at)
-),
-
-first_defined as (
-    select key_result_id, valid_from as defined_at
-    from {{ ref('int_key_result_version') }}
-    where version_number = 1
-),
-
--- What holds of a whole stay beside each of its pieces: windows, for a join of what was grouped is planned for one row.
-stay_piece as (
-    select
-        numbered.*,
-        cycle.cycle_start,
-        cycle.cycle_end,
-        cycle.closed_at,
-        cycle.ended_at,
-        max(numbered.to_at) over by_stay as stay_to_at,
-        coalesce(
-            greatest(min(numbered.from_at) over by_stay, first_defined.defined_at) < cycle.ended_at
-            and cycle.ended_at <= max(numbered.to_at) over by_stay,
-            false
-        ) as is_at_end
-    from numbered
-    inner join first_defined using (key_result_id)
-    left join {{ ref('int_cycle') }} as cycle using (cycle_id)
-    window by_stay as (partition by numbered.key_result_id, numbered.stay_number)
-),
-
--- One row for each stay, with the closing check-ins in it: how many, and the first that says so itself, for after its
--- cycle was closed each check-in is a correction that closes it again.
-stay as (
-    select distinct on (key_result_id, stay_number) *
-    from (
-        select
-            piece.key_result_id,
-            piece.stay_number,
-            piece.cycle_start,
-            piece.cycle_end,
-            bool_or(
-                piece.is_at_end and not piece.is_archived and piece.from_at < piece.ended_at
-                and piece.ended_at <= piece.to_at
-            ) over by_stay as is_open_at_end,
-            count(closing.check_in_id) over by_stay as closings,
-            closing.check_in_id,
-            closing.is_final,
-            closing.checked_in_at,
-            {{ log_order('', 'closing') }}
-        from stay_piece as piece
-        left join {{ ref('int_check_in_version') }} as closing
-            on piece.key_result_id = closing.key_result_id
-            and closing.checked_in_at >= piece.from_at and closing.checked_in_at < piece.to_at
-            and not piece.is_archived
-            and closing.is_current and (closing.is_final or closing.checked_in_at > piece.closed_at)
-        window by_stay as (partition by piece.key_result_id, piece.stay_number)
-    ) as told
-    order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
-),
-
--- Whether that one comes soon after the end of the cycle that was left: it closes that cycle if nothing else did.
-followed as (
-    select
-        *,
-        lag(stay_number) over by_time as past_stay_number,
-        coalesce(
-            is_final and lag(is_open_at_end) over by_time
-            and {{ utc_date('checked_in_at') }} <= lag(cycle_end) over by_time + least(
-                {{ var('days_to_close') }}, (cycle_end - cycle_start + 1) / 2
-            ),
-            false
-        ) as comes_soon
-    from stay
-    window by_time as (partition by key_result_id order by stay_number)
-),
-
--- Whether closing check-ins of its own closed a stay. A single one that comes soon belongs to the stay before unless that
--- has its own, so that the two are alike. A stay is thus as the latest one, of those up to it, that tells by itself.
-told as (
-    select
-        *,
-        first_value(closings > 0) over (partition by key_result_id, telling_number order by stay_number) as is_closed
-    from (
-        select
-            *,
-            count(*) filter (where closings <> 1 or not comes_soon) over (
-                partition by key_result_id order by stay_number
-            ) as telling_number
-        from followed
-    ) as counted_stay
-),
-
-late_closing as (
-    select *
-    from (
-        select
-            key_result_id,
-            past_stay_number,
-            check_in_id,
-            comes_soon and not lag(is_closed) over (partition by key_result_id order by stay_number) as is_late
-        from told
-    ) as first_closing
-    where is_late
-),
-
--- It counts in the cycle where it is now, where it was closed, and where it still was when the cycle ended. What was only
--- planned in one cycle and done in another counts, with its check-ins, in the other.
-counted as (
-    select
-        *,
-        min(stay_number) filter (where is_counted) over following as counted_stay_number,
-        (array_agg(cycle_id) filter (where is_counted) over following)[1] as counted_cycle_id
-    from (
-        select
-            stay_piece.*,
-            stay_piece.stay_to_at = 'infinity'
-            or stay_piece.is_at_end
-            or coalesce(told.is_closed, false) as is_counted
-        from stay_piece
-        left join told using (key_result_id, stay_number)
-    ) as piece
-    window following as (partition by key_result_id order by from_at rows between current row and unbounded following)
 )
 
 select
-    counted.key_result_id,
-    counted.from_at,
-    counted.to_at,
-    {{ utc_date('counted.from_at') }} as from_day,
-    {{ utc_date('counted.to_at') }} - 1 as to_day,
-    counted.version_number,
-    counted.objective_id,
-    counted.objective_title,
-    counted.team_id,
-    counted.team_name,
-    counted.team_organisation_id,
-    counted.cycle_id,
-    counted.stay_number,
-    counted.counted_stay_number,
-    counted.counted_cycle_id,
-    counted.is_archived,
-    case when counted.is_archived then counted.archived_at end as archived_at,
+    key_result_id,
+    from_at,
+    to_at,
+    {{ utc_date('from_at') }} as from_day,
+    {{ utc_date('to_at') }} - 1 as to_day,
+    version_number,
+    objective_id,
+    objective_title,
+    team_id,
+    team_name,
+    team_organisation_id,
+    cycle_id,
+    stay_number,
+    is_archived,
+    case when is_archived then archived_at end as archived_at,
     case
-        when not counted.is_archived then null
-        when counted.own_spans @> counted.from_at then 'key_result'
-        when counted.is_team_dissolved then 'team'
+        when not is_archived then null
+        when own_spans @> from_at then 'key_result'
+        when is_team_dissolved then 'team'
         else 'objective'
-    end as archived_reason,
-    case
-        when
-            lead(counted.stay_number) over (partition by counted.key_result_id order by counted.from_at)
-            is distinct from counted.stay_number
-            then late_closing.check_in_id
-    end as late_closing_id
-from counted
-left join late_closing
-    on counted.key_result_id = late_closing.key_result_id and counted.stay_number = late_closing.past_stay_number
+    end as archived_reason
+from numbered

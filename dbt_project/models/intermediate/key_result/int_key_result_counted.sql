@@ -1,0 +1,153 @@
+{{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
+
+with first_defined as (
+    select key_result_id, valid_from as defined_at
+    from {{ ref('int_key_result_version') }}
+    where version_number = 1
+),
+
+-- Attributes of a whole stay, the unbroken time in one cycle, beside each of its spans. Window functions, because the planner
+-- expects one row of a join with a grouped subquery.
+stay_piece as (
+    select
+        placement.*,
+        cycle.cycle_start,
+        cycle.cycle_end,
+        cycle.closed_at,
+        cycle.ended_at,
+        max(placement.to_at) over by_stay as stay_to_at,
+        coalesce(
+            greatest(min(placement.from_at) over by_stay, first_defined.defined_at) < cycle.ended_at
+            and cycle.ended_at <= max(placement.to_at) over by_stay,
+            false
+        ) as is_at_end
+    from {{ ref('int_key_result_placement') }} as placement
+    inner join first_defined using (key_result_id)
+    left join {{ ref('int_cycle') }} as cycle using (cycle_id)
+    window by_stay as (partition by placement.key_result_id, placement.stay_number)
+),
+
+-- One row per stay, with the number of closing check-ins in it and the first of them that is marked final. (Every check-in
+-- after the cycle was closed is a correction that closes the key result again.)
+stay as (
+    select distinct on (key_result_id, stay_number) *
+    from (
+        select
+            piece.key_result_id,
+            piece.stay_number,
+            piece.cycle_start,
+            piece.cycle_end,
+            bool_or(
+                piece.is_at_end and not piece.is_archived and piece.from_at < piece.ended_at
+                and piece.ended_at <= piece.to_at
+            ) over by_stay as is_open_at_end,
+            count(closing.check_in_id) over by_stay as closings,
+            closing.check_in_id,
+            closing.is_final,
+            closing.checked_in_at,
+            {{ log_order('', 'closing') }}
+        from stay_piece as piece
+        left join {{ ref('int_check_in_version') }} as closing
+            on piece.key_result_id = closing.key_result_id
+            and closing.checked_in_at >= piece.from_at and closing.checked_in_at < piece.to_at
+            and not piece.is_archived
+            and closing.is_current and (closing.is_final or closing.checked_in_at > piece.closed_at)
+        window by_stay as (partition by piece.key_result_id, piece.stay_number)
+    ) as joined
+    order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
+),
+
+-- Whether the first final check-in comes soon after the end of the cycle that was left: then it closes that cycle, if no other
+-- check-in did.
+followed as (
+    select
+        *,
+        lag(stay_number) over by_time as past_stay_number,
+        coalesce(
+            is_final and lag(is_open_at_end) over by_time
+            and {{ utc_date('checked_in_at') }} <= lag(cycle_end) over by_time + least(
+                {{ var('days_to_close') }}, (cycle_end - cycle_start + 1) / 2
+            ),
+            false
+        ) as comes_soon
+    from stay
+    window by_time as (partition by key_result_id order by stay_number)
+),
+
+-- Whether a closing check-in of its own closes a stay. A single one that comes soon belongs to the stay before, unless that
+-- stay has its own; so the results of the two are the same. A stay therefore has the result of the latest stay, up to it,
+-- whose result does not depend on the one before.
+stay_result as (
+    select
+        *,
+        first_value(closings > 0) over (partition by key_result_id, run_number order by stay_number) as is_closed
+    from (
+        select
+            *,
+            count(*) filter (where closings <> 1 or not comes_soon) over (
+                partition by key_result_id order by stay_number
+            ) as run_number
+        from followed
+    ) as counted_stay
+),
+
+late_closing as (
+    select *
+    from (
+        select
+            key_result_id,
+            past_stay_number,
+            check_in_id,
+            comes_soon and not lag(is_closed) over (partition by key_result_id order by stay_number) as is_late
+        from stay_result
+    ) as first_closing
+    where is_late
+),
+
+-- A key result counts in its current cycle, in each cycle in which it was closed, and in each that it was still in at the
+-- cycle's end. A stay in another cycle (it was only planned there) counts, with its check-ins, for the next of these.
+counted as (
+    select
+        *,
+        min(stay_number) filter (where is_counted) over following as counted_stay_number,
+        (array_agg(cycle_id) filter (where is_counted) over following)[1] as counted_cycle_id
+    from (
+        select
+            stay_piece.*,
+            stay_piece.stay_to_at = 'infinity'
+            or stay_piece.is_at_end
+            or coalesce(stay_result.is_closed, false) as is_counted
+        from stay_piece
+        left join stay_result using (key_result_id, stay_number)
+    ) as piece
+    window following as (partition by key_result_id order by from_at rows between current row and unbounded following)
+)
+
+select
+    counted.key_result_id,
+    counted.from_at,
+    counted.to_at,
+    counted.from_day,
+    counted.to_day,
+    counted.version_number,
+    counted.objective_id,
+    counted.objective_title,
+    counted.team_id,
+    counted.team_name,
+    counted.team_organisation_id,
+    counted.cycle_id,
+    counted.stay_number,
+    counted.counted_stay_number,
+    counted.counted_cycle_id,
+    counted.is_archived,
+    counted.archived_at,
+    counted.archived_reason,
+    case
+        when
+            lead(counted.stay_number) over (partition by counted.key_result_id order by counted.from_at)
+            is distinct from counted.stay_number
+            then late_closing.check_in_id
+    end as late_closing_id
+from counted
+left join late_closing
+    on counted.key_result_id = late_closing.key_result_id and counted.stay_number = late_closing.past_stay_number
