@@ -1,7 +1,6 @@
 """Real services for tests, each started once in a folder of its own, never the user's stack."""
 
 import os
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,7 +10,6 @@ from typing import Any
 
 import psycopg
 import pytest
-import structlog
 from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
@@ -27,6 +25,7 @@ from ingestion.events import EncodedEvent, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
+from tests.background_logs import BackgroundLog, configure_test_logs
 from tests.topics import empty_topics
 
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # their fixtures take long; longest first
@@ -67,14 +66,16 @@ def _no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
-@pytest.fixture(autouse=True)
-def _logs_go_to_standard_error() -> None:
-    """As in every process of ours, to whatever is standard error now; Airflow's import sends them elsewhere.
+def pytest_configure() -> None:
+    """Configure logs before the first session fixture starts a server."""
+    configure_test_logs()
 
-    A measurement that outlives its test must not write into what the next one reads.
-    """
-    structlog.reset_defaults()
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+@pytest.fixture(autouse=True)
+def background_log() -> BackgroundLog:
+    """What other threads log during the test. Configured again for every test, because Airflow's import changes it."""
+    configure_test_logs()
+    return BackgroundLog()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from infra.local.ports import choose
 from lakehouse.settings import Settings
 from serving.app import create_app
 from serving.services import Services, build_services
+from tests.background_logs import LOGGING_CONFIG
 
 START_S = 60
 
@@ -47,7 +48,14 @@ def serving(settings: Settings) -> Iterator[Api]:
     """Run the application on a port of its own until the block ends."""
     services, port = build_services(settings), choose(set())
     server = uvicorn.Server(
-        uvicorn.Config(create_app(services), host="127.0.0.1", port=port, access_log=False, server_header=False)
+        uvicorn.Config(
+            create_app(services),
+            host="127.0.0.1",
+            port=port,
+            access_log=False,
+            server_header=False,
+            log_config=LOGGING_CONFIG,
+        )
     )
     thread = threading.Thread(target=server.run)
     thread.start()

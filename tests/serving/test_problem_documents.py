@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from httpx import Response
 
+from tests.background_logs import BackgroundLog
 from tests.serving.client import Api
 
 
@@ -121,12 +122,14 @@ def test_a_host_of_another_name_reads_nothing(api: Api) -> None:
     problem(api.client.get("/health", headers={"Host": "evil.example"}), 400)
 
 
-def test_a_fault_of_ours_gives_an_id_and_no_inside(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_an_internal_error_returns_an_id_and_no_internal_detail(
+    api: Api, monkeypatch: pytest.MonkeyPatch, background_log: BackgroundLog
+) -> None:
     headers = api.headers("app")
     monkeypatch.setattr(type(api.services.data), "publication", lambda _self: 1 / 0)
     document = problem(api.client.get("/v1/publication", headers=headers), 500)
     assert "ZeroDivision" not in str(document)
-    assert document["error_id"] in "".join(capsys.readouterr())
+    assert document["error_id"] in background_log.text
 
 
 @pytest.mark.parametrize("path", ["/health", "/login", "/v1/publication", "/docs", "/nowhere"])

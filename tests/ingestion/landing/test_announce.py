@@ -13,6 +13,7 @@ import pytest
 from ingestion.landing import announce
 from ingestion.landing.announce import AirflowAssets, Announcer
 from lakehouse.errors import RetryableError
+from tests.background_logs import BackgroundLog
 
 
 class Airflow(ThreadingHTTPServer):
@@ -164,19 +165,18 @@ def test_an_address_that_is_none_is_said_and_does_not_end_the_announcements(url:
 
 
 def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when_it_is_back(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, background_log: BackgroundLog
 ) -> None:
     monkeypatch.setattr(announce, "RETRY_SECONDS", 0.1)
     monkeypatch.setattr(announce, "CLOSE_SECONDS", 60.0)
     server = Airflow(listening=False)
     announcer = announcer_to(server.server_port)
     announcer.landed()
-    warned: list[str] = []
-    assert until(lambda: warned.append(capsys.readouterr().err) or "not announced" in "".join(warned))
+    assert until(lambda: "not announced" in background_log.text)
     server.server_activate()
     with running(server):
         assert until(lambda: server.events == 1)
         announcer.close()
     server.server_close()
     assert server.events == 1, "once, however often it was tried"
-    assert "".join(warned).count("not announced") == 1
+    assert background_log.text.count("not announced") == 1
