@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
-from ml.recipe import Recipe
-from ml.rows import Rows
-from ml.split import Period, Split, closed_periods, labelled, periods_of, split_at
-from ml.train import NothingToLearn, fit
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData, fit
+from ml.hyperparameters import Hyperparameters
+from ml.train_test_split import Period, Split, closed_periods, labelled, periods_of, split_at
 
 if TYPE_CHECKING:
     from numpy import bool_
@@ -23,25 +23,25 @@ HEADER = ("key_result_id", "as_of", "probability", "low", "high")
 Line = tuple[str, str, float, float, float]
 
 
-def backtest(history: Rows, recipe: Recipe, cycles: Sequence[str] | None = None) -> Iterator[Line]:
+def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[str] | None = None) -> Iterator[Line]:
     """Yield the forecast of each check-in of the named cycles (default: the last two closed periods).
 
     Of a closed cycle only key results with a final value are forecast; a named cycle that still runs is forecast whole.
 
     Raises:
         PermanentError: there is no such cycle.
-        NothingToLearn: fewer than two cycles have closed, or what had closed before one is too little to learn from.
+        InsufficientData: fewer than two cycles have closed, or what had closed before one is too little to learn from.
     """
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):
         split = split_at(history, period)
         test = history.take(split.test & _asked(history, split, cycles, ended=period in closed))
         if not split.train.any():
-            raise NothingToLearn(
+            raise InsufficientData(
                 f"No cycle had closed when the cycle {period} began, so nothing can be learned for it. "
                 "Name a later one with --cycles."
             )
-        yield from _forecasts(history.take(split.train), test, recipe)
+        yield from _forecasts(history.take(split.train), test, hyperparameters)
 
 
 def write(lines: Iterator[Line], out: Path) -> int:
@@ -72,8 +72,8 @@ def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
     return rows
 
 
-def _forecasts(train: Rows, test: Rows, recipe: Recipe) -> Iterator[Line]:
-    model = fit(train, recipe)
+def _forecasts(train: Rows, test: Rows, hyperparameters: Hyperparameters) -> Iterator[Line]:
+    model = fit(train, hyperparameters)
     low, high = model.intervals(test)
     columns = test["key_result"], test["as_of"], model.probabilities(test), low, high
     for key_result_id, as_of, probability, bottom, top in zip(*columns, strict=True):
@@ -88,7 +88,7 @@ def _moment(at: datetime) -> str:
 def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | None) -> list[Period]:
     if cycles is None:
         if len(closed) < 2:
-            raise NothingToLearn(
+            raise InsufficientData(
                 "A backtest needs at least two closed cycles, one to learn from and one to forecast; found "
                 f"{len(closed)}. Wait for a cycle to close, or load history (`okr produce files FOLDER`)."
             )

@@ -8,8 +8,8 @@ import typer
 from lakehouse.number_format import percent
 
 if TYPE_CHECKING:
-    from ml.evaluate import Report
-    from ml.promote import Decision
+    from ml.evaluation import Report
+    from ml.promotion_gate import Decision
 
 app = typer.Typer(no_args_is_help=True, name="forecast", help="Will key results be achieved? Train, judge, promote.")
 Seed = Annotated[int | None, typer.Option(help="Another seed of the trees; the same seed gives the same model.")]
@@ -21,10 +21,10 @@ def train(seed: Seed = None) -> None:
     from dataclasses import replace
 
     from lakehouse.settings import load_settings
-    from ml.pipeline import train_and_register
-    from ml.recipe import Recipe
+    from ml.hyperparameters import Hyperparameters
+    from ml.train import train_and_register
 
-    base = Recipe() if seed is None else replace(Recipe(), seed=seed)
+    base = Hyperparameters() if seed is None else replace(Hyperparameters(), seed=seed)
     result = train_and_register(load_settings(), base)
     typer.echo(
         f"Version {result.version} registered as challenger in {result.seconds:.1f} s; held out: {result.held_out}; "
@@ -42,7 +42,7 @@ def evaluate(
 ) -> None:
     """Evaluate the champion on the held-out cycle, beside the rules that OKR tools use."""
     from lakehouse.settings import load_settings
-    from ml.pipeline import evaluate_champion
+    from ml.train import evaluate_champion
 
     _print_report(evaluate_champion(load_settings(), _simulation(simulation) if simulation else None))
 
@@ -58,13 +58,13 @@ def backtest(
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml import backtest as past
-    from ml.features import read_history
-    from ml.recipe import Recipe
+    from ml.feature_mart import read_history
+    from ml.hyperparameters import Hyperparameters
 
     with connect(load_settings().require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
     names = None if cycles is None else [name.strip() for name in cycles.split(",") if name.strip()]
-    rows = past.write(past.backtest(history, Recipe(), names), out)
+    rows = past.write(past.backtest(history, Hyperparameters(), names), out)
     typer.echo(f"{rows} forecasts written to {out}.")
 
 
@@ -74,7 +74,7 @@ def promote(
 ) -> None:
     """Make a version champion if it beats the pacing rule and the champion on the same held-out rows."""
     from lakehouse.settings import load_settings
-    from ml.promote import promote_if_better
+    from ml.promotion_gate import promote_if_better
 
     _print_decision(promote_if_better(load_settings(), version))
 
@@ -83,18 +83,18 @@ def promote(
 def rollback() -> None:
     """Make the champion before the present one champion again."""
     from lakehouse.settings import load_settings
-    from ml import registry
+    from ml import model_registry
 
-    typer.echo(f"Version {registry.rollback(load_settings())} is champion again.")
+    typer.echo(f"Version {model_registry.rollback(load_settings())} is champion again.")
 
 
 @app.command()
 def models() -> None:
     """List the registered models, newest first."""
     from lakehouse.settings import load_settings
-    from ml import registry
+    from ml import model_registry
 
-    listed = registry.versions(load_settings())
+    listed = model_registry.versions(load_settings())
     if not listed:
         typer.echo("No model is registered: the pacing rule answers. `okr forecast train` makes one.")
     for one in listed:

@@ -8,7 +8,7 @@ from ingestion.sources.simulator.people import organisation
 from ingestion.sources.simulator.process import true_probability
 from ingestion.sources.simulator.scale import quarter_of, scale_of
 from lakehouse.errors import PermanentError
-from ml.rows import Rows
+from ml.feature_rows import Rows
 
 if TYPE_CHECKING:
     from numpy import float64

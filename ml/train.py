@@ -1,68 +1,159 @@
-"""Training as pure functions: labelled rows and a recipe in, a model out."""
+"""Train a model on the published feature mart and register it as challenger. model_training_dag runs this."""
 
-from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
-from ml.boosted import fit_boosted
-from ml.design import boosted_matrix, logistic_matrix
-from ml.features import NEEDED
-from ml.interval import INTERVAL_LEVEL, fit_bands
-from ml.logistic import fit_logistic
-from ml.model import ForecastModel, pace_margins
-from ml.owner import fit_owner_weight
-from ml.recipe import Recipe
-from ml.rows import Rows
-from ml.silence import fit_silence
-from ml.thresholds import questions
+import time
+from dataclasses import dataclass, replace
 
-FEWEST_KEY_RESULTS = 20
+from psycopg import IsolationLevel
 
-
-class NothingToLearn(PermanentError):
-    """The closed cycles hold too little to learn from; the pacing rule answers until they hold more."""
-
-    exit_status = TOO_LITTLE_DATA
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml import model_registry
+from ml.design_matrix import BOOSTED, LOGISTIC
+from ml.evaluation import Report, evaluate, scores
+from ml.feature_mart import read_history, read_publication_id
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData, check_outcomes, fit
+from ml.forecast_model import ForecastModel
+from ml.hyperparameter_search import choose_hyperparameters
+from ml.hyperparameters import Hyperparameters
+from ml.train_test_split import Period, closed_periods, evaluable_periods, everything_closed, labelled, split_at
 
 
-def fit(rows: Rows, recipe: Recipe) -> ForecastModel:
-    """Train on the rows of closed key results (those without as_of never checked in), ordered by key result and as_of.
+@dataclass(frozen=True)
+class Trained:
+    """Two models with the same hyperparameters: only `served` learned from the held-out period."""
+
+    hyperparameters: Hyperparameters
+    held_out: Period
+    evaluated: ForecastModel
+    served: ForecastModel
+    report: Report
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What was registered: the version, how its judged model did on the held-out cycle, and from which publication."""
+
+    version: str
+    sha256: str
+    hyperparameters: Hyperparameters
+    held_out: Period
+    report: Report
+    publication_id: int | None
+    seconds: float
+
+
+def train_and_register(
+    settings: Settings, base: Hyperparameters | None = None, *, training: str | None = None
+) -> TrainingResult:
+    """Train on the published feature mart and register the model as challenger; the same rows give the same model.
+
+    A `training` that is named may be tried again after it was killed: what it has registered is not registered twice.
 
     Raises:
-        NothingToLearn: fewer than 20 key results, or all of them ended alike.
+        InsufficientData: fewer than two closed cycles, too few key results, or only one outcome.
     """
-    import numpy as np
-
-    check_outcomes(rows)
-    check_ins = rows.take(rows["as_of_kind"] == "check_in")
-    asked = questions(check_ins, recipe.thresholds, recipe.span)
-    spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(asked.row)
-    trees = fit_boosted(boosted_matrix(spread, asked.shift), asked.answer, recipe)
-    logistic = fit_logistic(logistic_matrix(spread, asked.shift), asked.answer, recipe)
-    return ForecastModel(
-        trees=trees,
-        logistic=logistic,
-        owner=fit_owner_weight(check_ins, pace_margins(trees, logistic, check_ins)),
-        bands=fit_bands(check_ins, INTERVAL_LEVEL),
-        silence=fit_silence(rows.take(rows["as_of_kind"] != "current"), INTERVAL_LEVEL),
-        trained_until=str(np.max(check_ins["period_end"])),
-        outcomes_known_until=max(rows["outcome_known_at"]).isoformat(),
+    begin = time.monotonic()
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # the rows, and the publication that they are of
+        history, publication_id = read_history(connection), read_publication_id(connection)
+    trained = train(history, base or Hyperparameters())
+    version = model_registry.register(
+        settings,
+        {model_registry.SERVED: trained.served, model_registry.EVALUATED: trained.evaluated},
+        parameters={
+            **trained.hyperparameters.parameters(),
+            "boosted": ",".join(BOOSTED),
+            "logistic": ",".join(LOGISTIC),
+        },
+        metrics=trained.report.flat(),
+        tags={
+            "trained_until": trained.served.trained_until,
+            "held_out": str(trained.held_out),
+            "publication_id": str(publication_id),
+        },
+        training=training,
+    )
+    return TrainingResult(
+        version=version,
+        sha256=model_registry.digest(trained.served),
+        hyperparameters=trained.hyperparameters,
+        held_out=trained.held_out,
+        report=trained.report,
+        publication_id=publication_id,
+        seconds=time.monotonic() - begin,
     )
 
 
-def check_outcomes(rows: Rows) -> None:
-    """Check that rows of closed key results hold enough to learn from.
+def train(history: Rows, base: Hyperparameters) -> Trained:
+    """Tune on the last but one closed cycle, judge on the last one, then learn from all.
 
     Raises:
-        NothingToLearn: fewer than 20 key results with check-ins, or all of them ended alike.
+        InsufficientData: fewer than two closed cycles, too few key results, or one outcome only.
     """
-    rows = rows.take(rows["as_of_kind"] == "check_in")
-    outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
-    achieved = sum(map(bool, outcomes.values()))
-    if len(outcomes) < FEWEST_KEY_RESULTS:
-        raise NothingToLearn(
-            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins of closed cycles, found "
-            f"{len(outcomes)}. The pacing rule answers until more have closed."
+    periods = check_learnable(history)
+    split = split_at(history, periods[-1])
+    test = history.take(split.test & labelled(history))
+    hyperparameters = choose_hyperparameters(history, base)
+    evaluated = fit(history.take(split.train), hyperparameters)
+    return Trained(
+        hyperparameters=hyperparameters,
+        held_out=periods[-1],
+        evaluated=evaluated,
+        served=fit(history.take(everything_closed(history)), hyperparameters),
+        report=evaluate(evaluated, test, history.take(split.train)),
+    )
+
+
+def check_learnable(history: Rows) -> list[Period]:
+    """Return the closed periods, oldest first, of which there are enough, up to the one to evaluate on.
+
+    Raises:
+        InsufficientData: fewer than two closed cycles, or none to learn from before one with check-ins to evaluate on.
+    """
+    closed, periods = closed_periods(history), evaluable_periods(history)
+    if len(closed) < 2:
+        raise InsufficientData(
+            f"Training needs two closed cycles, one to learn from and one to evaluate on; found {len(closed)}. "
+            "The pacing rule answers until a second one has closed."
         )
-    if achieved in (0, len(outcomes)):
-        raise NothingToLearn(
-            f"All {len(outcomes)} closed key results ended alike ({'none' if achieved == 0 else 'all'} achieved), so "
-            "there is nothing to tell apart. The pacing rule answers until both outcomes exist."
+    if len(periods) < 2:
+        raise InsufficientData(
+            f"Training needs a closed cycle to learn from and a later one to evaluate on; of the {len(closed)} closed "
+            f"cycles, the last {closed[-1]}, none after the first has a check-in before a closing one. The pacing rule "
+            "answers until there is one."
         )
+    return periods
+
+
+def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = None) -> Report:
+    """Judge the champion's judged model on the held-out cycle again, from the mart as it is now.
+
+    `simulation` (scale, seed) adds `best_possible`: the probabilities that the simulator of this history knows.
+
+    Raises:
+        InsufficientData: too little has closed to evaluate on, or for a champion to exist.
+        PermanentError: there is no champion, or it learned from that cycle, or the history is not of that simulation.
+    """
+    from ml.promotion_gate import held_out
+
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        history = read_history(connection)
+    period, test = held_out(history)
+    if model_registry.resolve(settings, model_registry.CHAMPION) is None:
+        check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
+        raise PermanentError(
+            "No model is champion: the pacing rule answers. `okr forecast train`, then `okr forecast promote` make one."
+        )
+    model = model_registry.load(settings, model_registry.CHAMPION, "evaluated")
+    if model.trained_until > str(period.start):
+        raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")
+    report = evaluate(model, test, history.take(split_at(history, period).train))
+    if simulation is None:
+        return report
+    from ml.oracle import true_probabilities
+
+    scale, seed = simulation
+    best = scores(test.outcomes(), true_probabilities(test, seed, scale))
+    return replace(report, figures={**report.figures, "best_possible": best})

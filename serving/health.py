@@ -16,7 +16,7 @@ from serving.data.live import LiveFigures
 from serving.errors import NotPublished
 from serving.holds import Holds, since_because
 from serving.outbox import Outbox
-from serving.predictor.champion import Champion
+from serving.predictor.active_model import ActiveModel
 from serving.published import Warehouse
 from serving.strict import StrictRoute
 
@@ -33,7 +33,7 @@ class Health:
         self,
         warehouse: Warehouse,
         cache: "redis.Redis",
-        champion: Champion,
+        active_model: ActiveModel,
         *,
         outbox: Outbox,
         forecast_log: Outbox,
@@ -43,7 +43,7 @@ class Health:
         self._holds = Holds(warehouse)
         self._live = LiveFigures(cache)
         self._cache = cache
-        self._champion = champion
+        self._active_model = active_model
         self._outbox = outbox
         self._forecast_log = forecast_log
         self._threads = threads
@@ -96,12 +96,12 @@ class Health:
         return {"status": "degraded", "as_of": as_of, "detail": told}
 
     def _ask_model(self) -> Check:
-        answering = self._champion.in_use
+        answering = self._active_model.in_use
         told = {"name": answering.name, "version": answering.version, "role": answering.role}
         return {
-            "status": "ok" if self._champion.trouble is None else "degraded",
+            "status": "ok" if self._active_model.trouble is None else "degraded",
             **told,
-            "detail": self._champion.trouble,
+            "detail": self._active_model.trouble,
         }
 
     def _ask_threads(self) -> Check:

@@ -23,8 +23,8 @@ from serving.health import Health
 from serving.holds import Holds
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
-from serving.predictor.cache import ForecastCache
-from serving.predictor.champion import Champion
+from serving.predictor.active_model import ActiveModel
+from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import Predictor
 from serving.published import Warehouse
 from serving.web.service import Scorecard
@@ -42,7 +42,7 @@ class Services:
     outbox: Outbox
     forecast_log: Outbox
     latency_reporter: LatencyReporter
-    champion: Champion
+    active_model: ActiveModel
     accounts: Accounts
     tokens: Tokens
     predictor: Predictor
@@ -64,12 +64,12 @@ class Services:
         self.outbox.start()
         self.forecast_log.start()
         self.latency_reporter.start()
-        self.champion.start()
+        self.active_model.start()
         self._seed()
 
     def stop(self) -> None:
         """Send what waits and close everything."""
-        self.champion.stop()
+        self.active_model.stop()
         self.latency_reporter.stop()
         self.forecast_log.stop()
         self.outbox.stop()
@@ -97,17 +97,17 @@ def build_services(settings: Settings) -> Services:
     )
     outbox = Outbox.from_settings(settings)
     forecast_log = Outbox.from_settings(settings, FORECASTS)
-    champion = Champion(settings)
-    predictor = Predictor(warehouse, champion, ForecastCache(client), forecast_log)
+    active_model = ActiveModel(settings)
+    predictor = Predictor(warehouse, active_model, ForecastCache(client), forecast_log)
     latency_reporter = LatencyReporter(forecast_log)
-    threads = (outbox.thread, forecast_log.thread, latency_reporter.thread, champion.thread)
+    threads = (outbox.thread, forecast_log.thread, latency_reporter.thread, active_model.thread)
     return Services(
         settings=settings,
         warehouse=warehouse,
         outbox=outbox,
         forecast_log=forecast_log,
         latency_reporter=latency_reporter,
-        champion=champion,
+        active_model=active_model,
         accounts=Accounts(warehouse, Passwords(), LoginThrottle(client)),
         tokens=Tokens(settings.require("jwt_secret")),
         predictor=predictor,
@@ -116,7 +116,7 @@ def build_services(settings: Settings) -> Services:
         live=LiveFigures(client),
         administration=Administration(warehouse, outbox, forecast_log),
         scorecard=Scorecard(warehouse, predictor),
-        health=Health(warehouse, client, champion, outbox=outbox, forecast_log=forecast_log, threads=threads),
+        health=Health(warehouse, client, active_model, outbox=outbox, forecast_log=forecast_log, threads=threads),
         holds=Holds(warehouse),
     )
 

@@ -17,7 +17,7 @@ def champion_version(settings: Settings) -> str | None:
     Raises:
         RetryableError: MLflow's store cannot be reached either.
     """
-    from ml.registry import CHAMPION, MODEL_NAME, resolve
+    from ml.model_registry import CHAMPION, MODEL_NAME, resolve
 
     try:
         return _ask_server(settings, MODEL_NAME, CHAMPION)

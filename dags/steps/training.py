@@ -13,13 +13,13 @@ def train() -> str:
     Raises:
         AirflowSkipException: too little has closed to learn from; the pacing rule goes on answering.
     """
-    from ml.pipeline import train_and_register
-    from ml.train import NothingToLearn
+    from ml.fit_model import InsufficientData
+    from ml.train import train_and_register
 
     skip_unless_published()
     try:
         result = train_and_register(load_settings(), training=run_id())
-    except NothingToLearn as nothing:
+    except InsufficientData as nothing:
         skip(str(nothing))
     report_rows(result.report.rows)
     say(
@@ -33,7 +33,7 @@ def train() -> str:
 @step
 def promote(version: str) -> str:
     """Make the version champion if it beats rule and champion on the same held-out rows; return what was decided."""
-    from ml.promote import promote_if_better
+    from ml.promotion_gate import promote_if_better
 
     decision = promote_if_better(load_settings(), version)
     report_rows(decision.rows)

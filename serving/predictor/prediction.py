@@ -6,7 +6,7 @@ from typing import Any
 
 from ingestion.events import EncodedEvent, encode
 from lakehouse.contracts.prediction import PredictionServed
-from serving.predictor.champion import ModelInUse
+from serving.predictor.active_model import ModelInUse
 from serving.published import Publication
 
 SOURCE = "okr-api"

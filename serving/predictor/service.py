@@ -8,14 +8,14 @@ from datetime import date
 from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
-from ml import registry
-from ml.features import read_current
+from ml import model_registry
+from ml.feature_mart import read_current
 from serving.closing import NoForecastStatus, why_no_forecast
 from serving.errors import NotFound, NotKept
 from serving.outbox import Outbox
-from serving.predictor.cache import ForecastCache
-from serving.predictor.champion import Champion, ModelInUse
-from serving.predictor.forecast import LEVEL, CachedForecast
+from serving.predictor.active_model import ActiveModel, ModelInUse
+from serving.predictor.cached_forecast import LEVEL, CachedForecast
+from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.prediction import Prediction, served_event
 from serving.published import Publication, Published, PublishedReader, Row, Warehouse
 
@@ -42,7 +42,7 @@ class Predicted:
     answers: list[Prediction | NoForecast]
 
 
-Place = tuple[str, str | None]  # key result and cycle
+KeyResultCycle = tuple[str, str | None]  # key result and cycle
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,25 @@ class AllForecasts:
     """The latest forecast of every key result of a publication, by id and cycle: of what has ended, the last one."""
 
     model: ModelInUse
-    by_place: dict[Place, CachedForecast]
+    by_key_result_cycle: dict[KeyResultCycle, CachedForecast]
 
 
 @dataclass(frozen=True)
-class Listed:
+class ModelList:
     """The registry's versions and what answers now."""
 
     answering: ModelInUse
     trouble: str | None
     model_name: str
-    versions: list[registry.Version]
+    versions: list[model_registry.Version]
 
 
 class Predictor:
     """Answers forecasts. Every one that `predict` gives is also sent as okr.prediction.served.v1."""
 
-    def __init__(self, warehouse: Warehouse, champion: Champion, cache: ForecastCache, outbox: Outbox) -> None:
+    def __init__(self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, outbox: Outbox) -> None:
         self._warehouse = warehouse
-        self._champion = champion
+        self._active_model = active_model
         self._cache = cache
         self._outbox = outbox
         self._all: dict[str, Published[AllForecasts]] = {}
@@ -83,7 +83,7 @@ class Predictor:
             NotPublished: nothing has been published yet.
             NotKept: the forecasts could not be recorded.
         """
-        model = self._champion.answering()
+        model = self._active_model.answering()
         distinct = list(dict.fromkeys(key_result_ids))
         found = self._warehouse.read(lambda reader: self._look_up(reader, model, distinct))
         kept, computed, missing = found.value
@@ -100,16 +100,16 @@ class Predictor:
 
         These are for pages: they are looked at, not served to an app, so they are not sent as events.
         """
-        return self._all_by(self._champion.answering())
+        return self._all_by(self._active_model.answering())
 
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
         """Return the last forecasts of ended key results by a model that never saw their outcomes.
 
         Where every model has learned from cycles that ended on `cycle_end`, the one that answers is taken.
         """
-        model = self._champion.answering()
+        model = self._active_model.answering()
         if model.learned_from(cycle_end):
-            twin = self._champion.twin()
+            twin = self._active_model.holdout_model()
             model = twin if twin is not None and not twin.learned_from(cycle_end) else model
         return self._all_by(model)
 
@@ -124,17 +124,20 @@ class Predictor:
 
     def trouble(self) -> str | None:
         """Say why it is not the champion that answers; None if it is."""
-        return self._champion.trouble
+        return self._active_model.trouble
 
-    def models(self) -> Listed:
+    def models(self) -> ModelList:
         """List the registry's versions and what answers.
 
         Raises:
             RetryableError: the registry cannot be asked.
         """
-        answering = self._champion.answering()
-        return Listed(
-            answering, self._champion.trouble, registry.MODEL_NAME, registry.versions(self._champion.settings)
+        answering = self._active_model.answering()
+        return ModelList(
+            answering,
+            self._active_model.trouble,
+            model_registry.MODEL_NAME,
+            model_registry.versions(self._active_model.settings),
         )
 
     def load(self, name: str, alias: str | None, version: str | None) -> None:
@@ -144,9 +147,9 @@ class Predictor:
             NotFound: no such model, alias or version.
             RetryableError: the registry cannot be asked.
         """
-        if name != registry.MODEL_NAME:
-            raise NotFound(f"This service answers by the model {registry.MODEL_NAME!r}; there is no {name!r}.")
-        self._champion.load(alias or version or "")
+        if name != model_registry.MODEL_NAME:
+            raise NotFound(f"This service answers by the model {model_registry.MODEL_NAME!r}; there is no {name!r}.")
+        self._active_model.load(alias or version or "")
 
     def _look_up(
         self, reader: PublishedReader, model: ModelInUse, ids: list[str]
@@ -155,7 +158,7 @@ class Predictor:
         absent = [one for one in ids if one not in kept]
         if not absent:
             return kept, {}, {}
-        known = {row["key_result_id"]: row for row in reader.rows(ROOM, "known", {"key_result_ids": absent})}
+        known = {row["key_result_id"]: row for row in reader.rows(ROOM, "key_results", {"key_result_ids": absent})}
         running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
         rows = read_current(reader.connection, running) if running else []
         places = {(one, known[one]["cycle_id"]) for one in running}
@@ -178,7 +181,7 @@ class Predictor:
             raise NotKept(f"The forecasts could not be recorded, so they are not given. {error}") from error
 
 
-def _forecast(model: ModelInUse, rows: list[Row]) -> dict[Place, CachedForecast]:
+def _forecast(model: ModelInUse, rows: list[Row]) -> dict[KeyResultCycle, CachedForecast]:
     if not rows:
         return {}
     return {

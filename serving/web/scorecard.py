@@ -4,16 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from serving.predictor.champion import ModelInUse
-from serving.predictor.forecast import CachedForecast
-from serving.predictor.service import RUNNING, Place
+from serving.predictor.active_model import ModelInUse
+from serving.predictor.cached_forecast import CachedForecast
+from serving.predictor.service import RUNNING, KeyResultCycle
 from serving.published import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
 EVEN = 0.5  # below it, a miss is the more likely end
 SHOWN, SHOWN_MOST = 12, 500
 UNDECIDED = (0.3, 0.7)
-Forecasts = Mapping[Place, CachedForecast]
+Forecasts = Mapping[KeyResultCycle, CachedForecast]
 TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
 
 
@@ -138,7 +138,7 @@ def tone(probability: float) -> str:
     return next(name for limit, name in TONES if probability < limit)
 
 
-def place(row: Row) -> Place:
+def place(row: Row) -> KeyResultCycle:
     """Return what a forecast is of: the key result and its cycle."""
     return row["key_result_id"], row["cycle_id"]
 

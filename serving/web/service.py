@@ -12,8 +12,8 @@ from serving.closing import missing_to_close
 from serving.data.names import KeyResultFilter, check_names
 from serving.errors import NotFound, NotPublished
 from serving.nearby import nearby
-from serving.predictor.forecast import CachedForecast
-from serving.predictor.service import RUNNING, AllForecasts, Place, Predictor
+from serving.predictor.cached_forecast import CachedForecast
+from serving.predictor.service import RUNNING, AllForecasts, KeyResultCycle, Predictor
 from serving.published import Published, PublishedReader, Row, Warehouse
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
@@ -60,10 +60,10 @@ class Scorecard:
         forecasts = self._forecasts(None if of_all["running_count"] else of_all["cycle_end"])
         if forecasts.publication != rows.publication:
             return None
-        by_place = forecasts.value.by_place
-        risky = scorecard.riskiest(read.key_results, by_place)
-        even = [row for row in scorecard.undecided(read.key_results, by_place) if row not in risky[:shown]]
-        ended = [] if of_all["running_count"] else scorecard.most_surprising(read.key_results, by_place)
+        by_key_result_cycle = forecasts.value.by_key_result_cycle
+        risky = scorecard.riskiest(read.key_results, by_key_result_cycle)
+        even = [row for row in scorecard.undecided(read.key_results, by_key_result_cycle) if row not in risky[:shown]]
+        ended = [] if of_all["running_count"] else scorecard.most_surprising(read.key_results, by_key_result_cycle)
         lines = self._lines([risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts)
         if lines is None:
             return None
@@ -77,9 +77,9 @@ class Scorecard:
             at_risk=at_risk,
             at_risk_count=len(risky),
             undecided=undecided,
-            expected=scorecard.expected(read.key_results, by_place),
+            expected=scorecard.expected(read.key_results, by_key_result_cycle),
             surprises=surprises,
-            hindsight=scorecard.look_back(ended, by_place),
+            hindsight=scorecard.look_back(ended, by_key_result_cycle),
             awaiting_close=read.awaiting_close,
             archived=read.archived if wanted.archived else [],
             is_filtered=bool(wanted.teams or wanted.cycles),
@@ -103,7 +103,7 @@ class Scorecard:
             return None
         forecasts = of_all.value
         is_told = row["is_closed"] or row["status"] in RUNNING
-        forecast = forecasts.by_place.get(scorecard.place(row)) if is_told else None
+        forecast = forecasts.by_key_result_cycle.get(scorecard.place(row)) if is_told else None
         return KeyResultPage(
             publication=found.publication,
             model=forecasts.model,
@@ -127,12 +127,12 @@ class Scorecard:
         found = self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids}))
         if found.publication != forecasts.publication:
             return None
-        trails: dict[Place, list[tuple[float, float]]] = defaultdict(list)
+        trails: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
         for point in found.value:
             trails[scorecard.place(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
-        now, by_place = forecasts.publication.data_as_of, forecasts.value.by_place
+        now, by_key_result_cycle = forecasts.publication.data_as_of, forecasts.value.by_key_result_cycle
         return [
-            [scorecard.line(row, by_place[at := scorecard.place(row)], trails[at], now) for row in rows]
+            [scorecard.line(row, by_key_result_cycle[at := scorecard.place(row)], trails[at], now) for row in rows]
             for rows in lists
         ]
 
@@ -189,7 +189,7 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
         of_team[row["team_id"], row["cycle_id"]].append(row)
     lines = []
     for team in read.teams:
-        expected = scorecard.expected(of_team[team["team_id"], team["cycle_id"]], forecasts.by_place)
+        expected = scorecard.expected(of_team[team["team_id"], team["cycle_id"]], forecasts.by_key_result_cycle)
         lines.append(TeamLine(team, expected, "plain" if expected.share is None else scorecard.tone(expected.share)))
     return lines
 

@@ -18,8 +18,8 @@ from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.publication import current
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
-from ml.registry import CHAMPION, MODEL_NAME
-from ml.registry_store import client
+from ml.mlflow_client import client
+from ml.model_registry import CHAMPION, MODEL_NAME
 from tests.lakehouse.marts import build, load_one_event
 from tests.publications import passed
 
@@ -125,7 +125,7 @@ NO_ALIAS = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered mode
 def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_not_tell(
     monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: str | None
 ) -> None:
-    monkeypatch.setattr("ml.registry.resolve", lambda *_: "store")
+    monkeypatch.setattr("ml.model_registry.resolve", lambda *_: "store")
     with answering(status, body) as url:
         assert champion_version(Settings(mlflow_url=url)) == expected
     assert champion_version(Settings(mlflow_url=url)) == "store"

@@ -13,8 +13,8 @@ from pydantic import SecretStr
 
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from ml import registry
-from ml.registry_store import client
+from ml import model_registry
+from ml.mlflow_client import client
 from tests.dags.zygote import Zygote
 from tests.faults.kills import killed_at_each
 from tests.ml.conftest import load_simulation
@@ -23,7 +23,9 @@ from tests.publications import publish_build
 TRAIN, PROMOTE = ("model_training_dag", "training:train"), ("model_training_dag", "training:promote")
 JUDGE, DOCUMENT = ("data_quality_dag", "quality:judge_published"), ("okr_etl_dag", "models:document")
 # Few rounds: what is tested is not how good the model is.
-QUICK = "import ml.pipeline as pipeline; R = pipeline.Recipe; pipeline.Recipe = lambda: R(rounds=20, thresholds=5)"
+QUICK = (
+    "import ml.train as train; H = train.Hyperparameters; train.Hyperparameters = lambda: H(rounds=20, thresholds=5)"
+)
 MLFLOW = "from mlflow import MlflowClient\n"
 OF_TRAIN = {
     "train: with a run begun": MLFLOW + "after(MlflowClient, 'create_run', die)",
@@ -35,7 +37,7 @@ OF_TRAIN = {
     "train: with the challenger named": MLFLOW + "after(MlflowClient, 'set_registered_model_alias', die)",
 }
 SHORT = ("train: in the middle of its files", "train: with a version that nothing points to")
-DECIDED = "import ml.promote as promote; promote._verdict = lambda *_: ('{}', 'planted')\n"
+DECIDED = "import ml.promotion_gate as gate; gate._verdict = lambda *_: ('{}', 'planted')\n"
 OF_FIRST_PROMOTION = {
     "promote: with the champion named": MLFLOW + "after(MlflowClient, 'set_registered_model_alias', die)",
 }
@@ -93,12 +95,12 @@ def organisation(
 def registered(settings: Settings) -> list[dict[str, Any]]:
     """Return what the registry holds, by version, but for ids and times; a run without a version is an error."""
     with client(settings) as mlflow:
-        experiment = mlflow.get_experiment_by_name(registry.MODEL_NAME)
+        experiment = mlflow.get_experiment_by_name(model_registry.MODEL_NAME)
         runs = {run.info.run_id: run for run in mlflow.search_runs([experiment.experiment_id])}
-        found = {one.run_id: one for one in mlflow.search_model_versions(f"name='{registry.MODEL_NAME}'")}
+        found = {one.run_id: one for one in mlflow.search_model_versions(f"name='{model_registry.MODEL_NAME}'")}
         assert runs.keys() == found.keys(), "a run without a version is left"
         histories = {each: len(mlflow.get_metric_history(each, "model_brier")) for each in runs}
-    listed = {one.version: one for one in registry.versions(settings)}
+    listed = {one.version: one for one in model_registry.versions(settings)}
     return [
         {
             "version": str(found[each].version), "aliases": listed[str(found[each].version)].aliases,
@@ -136,7 +138,7 @@ def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion
     for each in (settings, undisturbed):
         kills = OF_FIRST_PROMOTION if each is settings else {}
         assert killed_at_each(zygote, each, PROMOTE, kills, "1", run_id=run_id).status == 0
-    assert registry.resolve(settings, "champion") == "1"
+    assert model_registry.resolve(settings, "champion") == "1"
     assert registered(settings) == registered(undisturbed)
 
     ended = killed_at_each(zygote, settings, TRAIN, {}, run_id="another", arm=QUICK)
@@ -145,13 +147,13 @@ def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion
         zygote, settings, PROMOTE, OF_PROMOTION, "2", run_id="another", arm=DECIDED.format("promoted")
     )
     assert ended.result == "promoted", ended.log
-    champion = registry.versions(settings)[0]
+    champion = model_registry.versions(settings)[0]
     assert (champion.version, champion.aliases) == ("2", ("challenger", "champion"))
-    assert registry.rollback(settings) == "1", "the champion before is remembered"
+    assert model_registry.rollback(settings) == "1", "the champion before is remembered"
 
     arm = DECIDED.format("withdrawn")
     ended = killed_at_each(zygote, settings, PROMOTE, OF_WITHDRAWAL, "2", run_id="another", arm=arm)
-    assert (ended.result, registry.resolve(settings, "champion")) == ("withdrawn", None)
+    assert (ended.result, model_registry.resolve(settings, "champion")) == ("withdrawn", None)
 
 
 def shown(site: Path) -> set[str]:

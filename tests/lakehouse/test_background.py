@@ -25,7 +25,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
-from serving.predictor.champion import Champion
+from serving.predictor.active_model import ActiveModel
 
 ROOT = Path(lakehouse.__file__).parents[1]
 PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
@@ -175,13 +175,13 @@ def test_latencies_are_reported_after_anything(
 def test_the_registry_is_looked_at_after_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    champion = Champion(Settings(state=tmp_path), look_every_s=0.02)
+    active_model = ActiveModel(Settings(state=tmp_path), look_every_s=0.02)
     looked = threading.Event()
-    monkeypatch.setattr("ml.registry.resolve", Thrower(lambda *_: looked.set(), error))
-    champion.start()
+    monkeypatch.setattr("ml.model_registry.resolve", Thrower(lambda *_: looked.set(), error))
+    active_model.start()
     assert looked.wait(10)
-    assert champion.thread.is_alive
-    champion.stop()
+    assert active_model.thread.is_alive
+    active_model.stop()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -246,7 +246,7 @@ THROWN_INTO = {
     "ingestion/sources/metrics/collector.py": test_measuring_goes_on_after_anything,
     "serving/latency.py": test_latencies_are_reported_after_anything,
     "serving/outbox.py": test_sending_goes_on_after_anything,
-    "serving/predictor/champion.py": test_the_registry_is_looked_at_after_anything,
+    "serving/predictor/active_model.py": test_the_registry_is_looked_at_after_anything,
     "infra/demo/peak_memory.py": test_the_memory_of_a_demo_is_sampled_after_anything,
     "infra/demo/okr_command.py": test_a_command_of_a_demo_is_followed_to_its_end_after_anything,
 }

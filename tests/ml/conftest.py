@@ -17,9 +17,9 @@ from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
-from ml.features import read_history
-from ml.recipe import Recipe
-from ml.rows import Rows
+from ml.feature_mart import read_history
+from ml.feature_rows import Rows
+from ml.hyperparameters import Hyperparameters
 from tests.publications import publish_build
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
@@ -80,9 +80,9 @@ def history(published: Settings) -> Rows:
 
 
 @pytest.fixture(scope="session")
-def recipe() -> Recipe:
+def hyperparameters() -> Hyperparameters:
     """Few rounds: what is tested is not how good the model is."""
-    return Recipe(rounds=20, thresholds=5)
+    return Hyperparameters(rounds=20, thresholds=5)
 
 
 @pytest.fixture

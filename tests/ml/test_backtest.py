@@ -9,10 +9,10 @@ import pytest
 
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.backtest import HEADER, backtest, write
-from ml.recipe import Recipe
-from ml.rows import Rows
-from ml.split import closed_periods, labelled, periods_of
-from ml.train import NothingToLearn
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData
+from ml.hyperparameters import Hyperparameters
+from ml.train_test_split import closed_periods, labelled, periods_of
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -21,10 +21,10 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def test_each_check_in_of_the_last_two_closed_cycles_is_forecast_once(
-    history: Rows, recipe: Recipe, tmp_path: Path
+    history: Rows, hyperparameters: Hyperparameters, tmp_path: Path
 ) -> None:
     out = tmp_path / "forecasts.csv"
-    rows = write(backtest(history, recipe), out)
+    rows = write(backtest(history, hyperparameters), out)
     asked = np.isin(periods_of(history), closed_periods(history)[-2:]) & labelled(history)
     due = history.take(asked & (history["as_of_kind"] == "check_in"))
     lines = read(out)
@@ -37,7 +37,9 @@ def test_each_check_in_of_the_last_two_closed_cycles_is_forecast_once(
     assert all(line["as_of"].endswith("Z") for line in lines)
 
 
-def test_forecasts_of_a_cycle_do_not_change_when_later_cycles_are_cut_away(history: Rows, recipe: Recipe) -> None:
+def test_forecasts_of_a_cycle_do_not_change_when_later_cycles_are_cut_away(
+    history: Rows, hyperparameters: Hyperparameters
+) -> None:
     fourth = closed_periods(history)[3]
     name = str(history["cycle_name"][periods_of(history) == fourth][0])
     cut = datetime.combine(fourth.end, datetime.min.time(), tzinfo=UTC)
@@ -46,25 +48,27 @@ def test_forecasts_of_a_cycle_do_not_change_when_later_cycles_are_cut_away(histo
     columns = dict(earlier.columns)
     for column in ("outcome_known_at", "final_score", "is_achieved", "final_progress"):
         columns[column] = np.where(unknown, None, columns[column])
-    before = {line[:2]: line for line in backtest(Rows(columns), recipe, [name])}
-    after = {line[:2]: line for line in backtest(history, recipe, [name])}
+    before = {line[:2]: line for line in backtest(Rows(columns), hyperparameters, [name])}
+    after = {line[:2]: line for line in backtest(history, hyperparameters, [name])}
     assert len(after) > 100
     assert all(before[key] == line for key, line in after.items() if key in before)
     assert len(set(after) - set(before)) < len(after) / 10
 
 
-def test_unknown_and_first_cycles_are_refused(history: Rows, recipe: Recipe) -> None:
+def test_unknown_and_first_cycles_are_refused(history: Rows, hyperparameters: Hyperparameters) -> None:
     with pytest.raises(PermanentError, match=r"No check-in belongs to the cycle 2099-Q1. Known: 2024-Q4"):
-        list(backtest(history, recipe, ["2099-Q1"]))
-    with pytest.raises(NothingToLearn, match="No cycle had closed"):
-        list(backtest(history, recipe, ["2024-Q4"]))
+        list(backtest(history, hyperparameters, ["2099-Q1"]))
+    with pytest.raises(InsufficientData, match="No cycle had closed"):
+        list(backtest(history, hyperparameters, ["2024-Q4"]))
 
 
-def test_without_closed_cycles_nothing_is_written(history: Rows, recipe: Recipe, tmp_path: Path) -> None:
+def test_without_closed_cycles_nothing_is_written(
+    history: Rows, hyperparameters: Hyperparameters, tmp_path: Path
+) -> None:
     out = tmp_path / "forecasts.csv"
     none_closed = history.take(~labelled(history))
-    with pytest.raises(NothingToLearn, match="at least two closed cycles"):
-        write(backtest(none_closed, recipe), out)
+    with pytest.raises(InsufficientData, match="at least two closed cycles"):
+        write(backtest(none_closed, hyperparameters), out)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -102,11 +106,11 @@ def test_a_backtest_that_is_killed_leaves_the_file_of_before_and_no_other(tmp_pa
 
 
 def test_a_handful_of_closed_key_results_is_told_in_one_line_with_a_status_of_its_own(
-    history: Rows, recipe: Recipe, tmp_path: Path
+    history: Rows, hyperparameters: Hyperparameters, tmp_path: Path
 ) -> None:
     few = history.take(np.isin(history["key_result"].astype(str), sorted(set(history["key_result"]))[:12]))
-    with pytest.raises(NothingToLearn, match=r"at least|No cycle had closed") as caught:
-        write(backtest(few, recipe), tmp_path / "forecasts.csv")
+    with pytest.raises(InsufficientData, match=r"at least|No cycle had closed") as caught:
+        write(backtest(few, hyperparameters), tmp_path / "forecasts.csv")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_status == TOO_LITTLE_DATA
     assert list(tmp_path.iterdir()) == []

@@ -1,19 +1,19 @@
 import numpy as np
 import pytest
 
-from ml.design import BOOSTED, boosted_matrix
-from ml.evaluate import brier_score
-from ml.features import PACE_RATIOS
-from ml.model import ForecastModel
-from ml.pace import pace_of
-from ml.pacing import pacing
-from ml.pipeline import train
-from ml.recipe import Recipe
-from ml.registry import digest
-from ml.rows import Rows
-from ml.split import closed_periods, everything_closed, labelled, split_at
-from ml.thresholds import questions
-from ml.train import NothingToLearn, fit
+from ml.design_matrix import BOOSTED, boosted_matrix
+from ml.evaluation import brier_score
+from ml.feature_mart import PACE_RATIOS
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData, fit
+from ml.forecast_model import ForecastModel
+from ml.hyperparameters import Hyperparameters
+from ml.model_registry import digest
+from ml.pace_transform import pace_of
+from ml.pacing_rule import pacing_probability
+from ml.threshold_augmentation import augment
+from ml.train import train
+from ml.train_test_split import closed_periods, everything_closed, labelled, split_at
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,8 @@ def learned(history: Rows) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def model(learned: Rows, recipe: Recipe) -> ForecastModel:
-    return fit(learned, recipe)
+def model(learned: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
+    return fit(learned, hyperparameters)
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +31,21 @@ def held_out(history: Rows) -> Rows:
     return history.take(split_at(history, closed_periods(history)[-1]).test & labelled(history))
 
 
-def test_the_same_rows_and_seed_give_the_same_bytes(learned: Rows, model: ForecastModel, recipe: Recipe) -> None:
-    assert digest(fit(learned, recipe)) == digest(model)
+def test_the_same_rows_and_seed_give_the_same_bytes(
+    learned: Rows, model: ForecastModel, hyperparameters: Hyperparameters
+) -> None:
+    assert digest(fit(learned, hyperparameters)) == digest(model)
 
 
 def test_another_seed_gives_another_model(learned: Rows, model: ForecastModel) -> None:
-    assert digest(fit(learned, Recipe(rounds=20, thresholds=5, seed=1))) != digest(model)
+    assert digest(fit(learned, Hyperparameters(rounds=20, thresholds=5, seed=1))) != digest(model)
 
 
 def test_the_model_beats_the_pacing_rule_on_the_held_out_cycle(model: ForecastModel, held_out: Rows) -> None:
     outcome = held_out.outcomes()
-    assert brier_score(outcome, model.probabilities(held_out)) < 0.7 * brier_score(outcome, pacing(held_out))
+    assert brier_score(outcome, model.probabilities(held_out)) < 0.7 * brier_score(
+        outcome, pacing_probability(held_out)
+    )
 
 
 @pytest.mark.parametrize("feature", PACE_RATIOS)
@@ -74,40 +78,42 @@ def test_intervals_cover_the_held_out_scores(model: ForecastModel, held_out: Row
 
 def test_each_threshold_is_answered_by_the_final_progress(learned: Rows) -> None:
     rows = learned.take(learned["as_of_kind"] == "check_in")
-    asked = questions(rows, thresholds=11, span=1.5)
-    assert len(asked.answer) == 12 * len(rows)
-    own = asked.answer[: len(rows)]
+    augmented = augment(rows, thresholds=11, span=1.5)
+    assert len(augmented.label) == 12 * len(rows)
+    own = augmented.label[: len(rows)]
     assert (own == rows.outcomes()).all()
-    required = pace_of(rows.numbers("log_required_pace")[asked.row] + asked.shift)
-    goal = rows.numbers("progress_ratio")[asked.row] + required * rows.numbers("remaining_ratio")[asked.row]
-    other = np.arange(len(asked.row)) >= len(rows)
-    assert (asked.answer[other] == (rows.numbers("final_progress")[asked.row] >= goal - 1e-9)[other]).all()
-    assert 0.3 < asked.answer.mean() < 0.7
+    required = pace_of(rows.numbers("log_required_pace")[augmented.row] + augmented.shift)
+    goal = rows.numbers("progress_ratio")[augmented.row] + required * rows.numbers("remaining_ratio")[augmented.row]
+    other = np.arange(len(augmented.row)) >= len(rows)
+    assert (augmented.label[other] == (rows.numbers("final_progress")[augmented.row] >= goal - 1e-9)[other]).all()
+    assert 0.3 < augmented.label.mean() < 0.7
 
 
-def test_one_outcome_only_is_refused(learned: Rows, recipe: Recipe) -> None:
+def test_one_outcome_only_is_refused(learned: Rows, hyperparameters: Hyperparameters) -> None:
     lost = learned.take(~learned["is_achieved"].astype(bool))
-    with pytest.raises(NothingToLearn, match=r"ended alike \(none achieved\).*pacing rule answers"):
-        fit(lost, recipe)
+    with pytest.raises(InsufficientData, match=r"ended alike \(none achieved\).*pacing rule answers"):
+        fit(lost, hyperparameters)
 
 
-def test_too_few_key_results_are_refused(learned: Rows, recipe: Recipe) -> None:
+def test_too_few_key_results_are_refused(learned: Rows, hyperparameters: Hyperparameters) -> None:
     some = learned.take(np.isin(learned["key_result"].astype(str), sorted(set(learned["key_result"]))[:10]))
-    with pytest.raises(NothingToLearn, match="at least 20 closed key results"):
-        fit(some, recipe)
+    with pytest.raises(InsufficientData, match="at least 20 closed key results"):
+        fit(some, hyperparameters)
 
 
-def test_one_closed_cycle_is_refused(history: Rows, recipe: Recipe) -> None:
+def test_one_closed_cycle_is_refused(history: Rows, hyperparameters: Hyperparameters) -> None:
     first = closed_periods(history)[0]
-    with pytest.raises(NothingToLearn, match=r"two closed cycles.*found 1"):
-        train(history.take(history["period_end"] == first.end), recipe)
+    with pytest.raises(InsufficientData, match=r"two closed cycles.*found 1"):
+        train(history.take(history["period_end"] == first.end), hyperparameters)
 
 
-def test_the_judged_model_never_saw_the_held_out_cycle(history: Rows, recipe: Recipe) -> None:
-    trained = train(history, recipe)
-    assert trained.judged.trained_until <= str(trained.held_out.start)
+def test_the_evaluated_model_never_saw_the_held_out_cycle(history: Rows, hyperparameters: Hyperparameters) -> None:
+    trained = train(history, hyperparameters)
+    assert trained.evaluated.trained_until <= str(trained.held_out.start)
     assert trained.served.trained_until == str(trained.held_out.end)
     periods = closed_periods(history)
-    assert digest(trained.judged) == digest(fit(history.take(split_at(history, periods[-1]).train), trained.recipe))
-    assert digest(trained.served) == digest(fit(history.take(everything_closed(history)), trained.recipe))
+    assert digest(trained.evaluated) == digest(
+        fit(history.take(split_at(history, periods[-1]).train), trained.hyperparameters)
+    )
+    assert digest(trained.served) == digest(fit(history.take(everything_closed(history)), trained.hyperparameters))
     assert {"model", "pacing_rule", "base_rate", "owner_confidence"} <= set(trained.report.figures)

@@ -20,11 +20,11 @@ from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, dbt_environment
-from ml import registry
-from ml.features import read_history
-from ml.recipe import Recipe
-from ml.split import closed_periods, everything_closed, split_at
-from ml.train import fit
+from ml import model_registry
+from ml.feature_mart import read_history
+from ml.fit_model import fit
+from ml.hyperparameters import Hyperparameters
+from ml.train_test_split import closed_periods, everything_closed, split_at
 from tests.publications import passed
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -148,12 +148,12 @@ def register_two_models(settings: Settings) -> None:
     learned = history.take(everything_closed(history))
     earlier = history.take(split_at(history, closed_periods(history)[-1]).train)
     for rounds in (5, 8):
-        model, judged = fit(learned, Recipe(rounds=rounds)), fit(earlier, Recipe(rounds=rounds))
-        registry.register(
-            settings, {"model": model, "judged": judged}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
+        model, evaluated = fit(learned, Hyperparameters(rounds=rounds)), fit(earlier, Hyperparameters(rounds=rounds))
+        model_registry.register(
+            settings, {"model": model, "evaluated": evaluated}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
             tags={"trained_until": model.trained_until},
         )  # fmt: skip
-    registry.set_champion(settings, "1")
+    model_registry.set_champion(settings, "1")
 
 
 def ended(events: list[EncodedEvent]) -> list[EncodedEvent]:

@@ -193,16 +193,16 @@ def test_however_many_forecasts_wait_for_the_log_a_check_in_is_taken(api: Api, t
 
 def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(api.settings) as failing:
-        champion = failing.services.champion
-        monkeypatch.setattr(champion, "look", lambda: 1 / 0)
-        monkeypatch.setattr(champion, "_look_every_s", 0.01)
+        active_model = failing.services.active_model
+        monkeypatch.setattr(active_model, "look", lambda: 1 / 0)
+        monkeypatch.setattr(active_model, "_look_every_s", 0.01)
 
         def threads() -> dict[str, Any]:
             return dict(failing.client.get("/health").json()["checks"]["threads"])
 
         until(lambda: threads()["status"] == "degraded", "health tells of the thread")
         assert "The thread champion failed" in threads()["detail"]
-        assert champion.thread.is_alive
+        assert active_model.thread.is_alive
         monkeypatch.undo()
         until(lambda: threads()["status"] == "ok", "the thread goes on")
 

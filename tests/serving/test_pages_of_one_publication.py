@@ -12,7 +12,7 @@ from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving.predictor.cache import ForecastCache
+from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import AllForecasts, Predictor
 from serving.published import Published, Warehouse
 from serving.web.service import ATTEMPTS, Scorecard
@@ -70,7 +70,7 @@ def overtaken(api: Api, database: Settings) -> Iterator[tuple[Scorecard, Overtak
     warehouse = Warehouse(database.require("dsn_serving"))
     warehouse.open()
     with redis.Redis.from_url(api.settings.require("redis_url")) as client:
-        predictor = Overtaken(warehouse, api.services.champion, ForecastCache(client), api.services.outbox)
+        predictor = Overtaken(warehouse, api.services.active_model, ForecastCache(client), api.services.outbox)
         yield Scorecard(warehouse, predictor), predictor
     warehouse.close()
 

@@ -10,12 +10,12 @@ from ingestion.events import decode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.warehouse import connect
-from ml import registry
+from ml import model_registry
 from tests.serving.client import Api, serving
 from tests.serving.marts import STRANGE
 from tests.serving.topic import read_until
 
-MODEL = registry.MODEL_NAME
+MODEL = model_registry.MODEL_NAME
 
 
 def ids_of(api: Api, headers: dict[str, str], limit: int = 1000) -> list[str]:

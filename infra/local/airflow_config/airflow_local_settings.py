@@ -28,7 +28,7 @@ PRELOADED = {
         "ingestion.loading",
         "ingestion.spool",
         "lakehouse.publication",
-        "ml.registry",
+        "ml.model_registry",
         "pandas",
         "pgpq",
         "psycopg",

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.errors import PermanentError
-from ml import explain
-from ml.boosted import Boosted
-from ml.design import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
-from ml.features import NEEDED
-from ml.forecast import Forecast
-from ml.interval import INTERVAL_LEVEL, Bands, agree
-from ml.logistic import Logistic
-from ml.owner import OwnerWeight
-from ml.rows import Rows, rows_of_mappings
-from ml.silence import Silence
+from ml import forecast_reasons
+from ml.boosted_trees import BoostedTrees
+from ml.design_matrix import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
+from ml.feature_mart import NEEDED
+from ml.feature_rows import Rows, rows_of_mappings
+from ml.forecaster_protocol import Forecast
+from ml.logistic_regression import LogisticModel
+from ml.no_check_in_forecast import NoCheckInForecast
+from ml.owner_confidence import OwnerWeight
+from ml.score_interval import INTERVAL_LEVEL, Bands, reconcile
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -41,11 +41,11 @@ class ForecastModel:
     outcomes became known (ISO, zone-aware); None for a model that was registered before this was recorded.
     """
 
-    trees: Boosted
-    logistic: Logistic
+    trees: BoostedTrees
+    logistic: LogisticModel
     owner: OwnerWeight
     bands: Bands
-    silence: Silence
+    no_check_in: NoCheckInForecast
     trained_until: str
     outcomes_known_until: str | None = None
     version: str = "unregistered"
@@ -61,7 +61,7 @@ class ForecastModel:
         import numpy as np
 
         silent = rows.numbers("check_ins") == 0
-        shares = np.array(self.silence.achieved)[self.silence.step(rows.numbers("elapsed_ratio"))]
+        shares = np.array(self.no_check_in.achieved)[self.no_check_in.step(rows.numbers("elapsed_ratio"))]
         return np.where(silent, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
 
     def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
@@ -69,16 +69,16 @@ class ForecastModel:
         import numpy as np
 
         silent = rows.numbers("check_ins") == 0
-        step = self.silence.step(rows.numbers("elapsed_ratio"))
+        step = self.no_check_in.step(rows.numbers("elapsed_ratio"))
         low, high = self.bands.of(rows)
-        low = np.where(silent, np.array(self.silence.low)[step], low)
-        high = np.where(silent, np.array(self.silence.high)[step], high)
-        return agree(low, high, self.probabilities(rows), INTERVAL_LEVEL)
+        low = np.where(silent, np.array(self.no_check_in.low)[step], low)
+        high = np.where(silent, np.array(self.no_check_in.high)[step], high)
+        return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
         """Return what each feature adds to the log-odds of each row, and `base`; they sum to `margins`."""
         scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
-        paces = explain.blend(
+        paces = forecast_reasons.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
         )
         scaled = {name: scale * contribution for name, contribution in paces.items()}
@@ -94,7 +94,7 @@ class ForecastModel:
             return []
         rows = rows_of_mappings(records, NEEDED)
         probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
-        reasons = explain.reasons(rows, self.contributions(rows))
+        reasons = forecast_reasons.reasons(rows, self.contributions(rows))
         return [
             Forecast(float(p), float(a), float(b), self._reasons(record, float(p), told))
             for record, p, a, b, told in zip(records, probabilities, low, high, reasons, strict=True)
@@ -102,7 +102,7 @@ class ForecastModel:
 
     @staticmethod
     def _reasons(record: Mapping[str, Any], probability: float, told: tuple[str, ...]) -> tuple[str, ...]:
-        return told if record["check_ins"] else explain.silent_reason(record, probability)
+        return told if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
 
     def save(self, folder: Path) -> None:
         """Write both files into a folder, made when missing; the same model gives the same bytes."""
@@ -117,7 +117,7 @@ class ForecastModel:
             "logistic": asdict(self.logistic),
             "owner": asdict(self.owner),
             "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
-            "silence": asdict(self.silence),
+            "silence": asdict(self.no_check_in),
         }
         (folder / NUMBERS).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -126,7 +126,7 @@ class ForecastModel:
         return replace(self, version=version)
 
 
-def pace_margins(trees: Boosted, logistic: Logistic, rows: Rows) -> "NDArray[float64]":
+def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
     """Return the log-odds that the paces alone give: the mean of both parts."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
@@ -154,11 +154,11 @@ def load_model(folder: Path) -> ForecastModel:
         )
     logistic, silence = numbers["logistic"], numbers["silence"]
     return ForecastModel(
-        trees=Boosted(trees),
-        logistic=Logistic(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
+        trees=BoostedTrees(trees),
+        logistic=LogisticModel(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
         owner=OwnerWeight(**numbers["owner"]),
         bands=Bands({int(week): (low, high) for week, (low, high) in numbers["bands"].items()}),
-        silence=Silence(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
+        no_check_in=NoCheckInForecast(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
         trained_until=numbers["trained_until"],
         outcomes_known_until=numbers.get("outcomes_known_until"),
     )

@@ -7,7 +7,7 @@ import psycopg
 
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import read_sql
-from ml.rows import Rows, rows_of
+from ml.feature_rows import Rows, rows_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -44,17 +44,17 @@ def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | 
         PermanentError: nothing was published yet.
     """
     ids = None if key_result_ids is None else list(key_result_ids)
-    names, records = _query(connection, "current", {"key_result_ids": ids})
+    names, records = _query(connection, "latest_features", {"key_result_ids": ids})
     return [dict(zip(names, record, strict=True)) for record in records]
 
 
 def read_history(connection: "Connection[Any]") -> Rows:
-    """Return all feature rows with their outcome, ordered by key result and as_of. Columns: see history.sql.
+    """Return all feature rows with their outcome, ordered by key result and as_of. Columns: see feature_history.sql.
 
     Raises:
         PermanentError: nothing was published yet.
     """
-    return rows_of(*_query(connection, "history", {}))
+    return rows_of(*_query(connection, "feature_history", {}))
 
 
 def read_publication_id(connection: "Connection[Any]") -> int | None:

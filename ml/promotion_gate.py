@@ -7,14 +7,14 @@ from lakehouse.errors import PermanentError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from ml import registry
-from ml.evaluate import brier_score
-from ml.features import read_history
-from ml.model import ForecastModel
-from ml.pacing import pacing
-from ml.rows import Rows
-from ml.split import Period, closed_periods, evaluable_periods, labelled, split_at
-from ml.train import NothingToLearn
+from ml import model_registry
+from ml.evaluation import brier_score
+from ml.feature_mart import read_history
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData
+from ml.forecast_model import ForecastModel
+from ml.pacing_rule import pacing_probability
+from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
 SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better
 
@@ -33,7 +33,7 @@ class Decision:
     champion_brier: float | None
 
 
-def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) -> Decision:
+def promote_if_better(settings: Settings, reference: str = model_registry.CHALLENGER) -> Decision:
     """Judge a version on the held-out cycle, point `champion` at it when it is better, and tell why or why not.
 
     It may be tried again after it was killed: a version that a try before has made champion stays champion.
@@ -43,33 +43,33 @@ def promote_if_better(settings: Settings, reference: str = registry.CHALLENGER) 
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
-    candidate = registry.load(settings, reference, "judged")
+    candidate = model_registry.load(settings, reference, "evaluated")
     champion = _champion(settings)
-    decision = judge(candidate, champion, history)
+    decision = decide(candidate, champion, history)
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
         return replace(decision, reason=f"It is champion already, and stays. {_figures(decision)}")
-    if decision.outcome == "promoted" and registry.was_rolled_back(settings, candidate.version):
+    if decision.outcome == "promoted" and model_registry.was_rolled_back(settings, candidate.version):
         reason = f"Somebody rolled this very model back, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
         return replace(decision, outcome="kept", answers="pacing_rule" if is_rule else "model", reason=reason)
     if decision.outcome == "promoted":
-        registry.set_champion(settings, candidate.version)
+        model_registry.set_champion(settings, candidate.version)
     elif decision.outcome == "withdrawn":
-        registry.set_champion(settings, None)
+        model_registry.set_champion(settings, None)
     return decision
 
 
 def _champion(settings: Settings) -> ForecastModel | None:
-    version = registry.resolve(settings, registry.CHAMPION)
+    version = model_registry.resolve(settings, model_registry.CHAMPION)
     try:
-        return registry.load(settings, version, "judged") if version else None
+        return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:
         # Made for other features, or its files are gone: it cannot answer readers either, so it is no rival.
         get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
         return None
 
 
-def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
+def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
     """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
 
     A champion that learned from that cycle, which a late check-in may have made the one to evaluate on, is no rival.
@@ -87,7 +87,7 @@ def judge(candidate: ForecastModel, champion: ForecastModel | None, history: Row
         get_logger(__name__).warning("the champion learned from the held-out cycle", version=champion.version)
         champion = None
     outcome = test.outcomes()
-    rule = brier_score(outcome, pacing(test))
+    rule = brier_score(outcome, pacing_probability(test))
     own = brier_score(outcome, candidate.probabilities(test))
     present = None if champion is None else brier_score(outcome, champion.probabilities(test))
     verdict, reason = _verdict(own, rule, present)
@@ -99,13 +99,13 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     """Return the newest closed period that a model can be evaluated on, and its labelled rows of check-ins.
 
     Raises:
-        NothingToLearn: no cycle has closed, or none has a labelled check-in: nothing is evaluated on no rows.
+        InsufficientData: no cycle has closed, or none has a labelled check-in: nothing is evaluated on no rows.
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if not closed:
-        raise NothingToLearn("No cycle has closed, so no forecast can be evaluated. The pacing rule answers.")
+        raise InsufficientData("No cycle has closed, so no forecast can be evaluated. The pacing rule answers.")
     if not periods:
-        raise NothingToLearn(
+        raise InsufficientData(
             f"No closed cycle, to {closed[-1]}, has a labelled check-in, so nothing can be evaluated. "
             "The active model stays. Check in before closing key results, then run this again."
         )

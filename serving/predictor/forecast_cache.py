@@ -10,7 +10,7 @@ import msgspec
 import redis
 
 from lakehouse.logs import get_logger
-from serving.predictor.forecast import CachedForecast
+from serving.predictor.cached_forecast import CachedForecast
 
 LIFE_S = 24 * 3600
 

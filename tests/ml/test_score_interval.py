@@ -1,7 +1,7 @@
 import numpy as np
 
-from ml.interval import FEWEST_ROWS, Bands, agree, fit_bands
-from ml.rows import Rows
+from ml.feature_rows import Rows
+from ml.score_interval import FEWEST_ROWS, Bands, fit_bands, reconcile
 
 
 def cycle_of(end: str, *, spread: float, rows: int = FEWEST_ROWS) -> dict[str, list[object]]:
@@ -45,7 +45,7 @@ def test_a_cycle_with_few_rows_of_a_week_widens_nothing():
 def test_an_interval_never_contradicts_its_probability():
     low, high = np.array([0.1, 0.1, 0.9, 0.2, 0.75]), np.array([1.0, 1.0, 1.0, 0.5, 0.9])
     probability = np.array([0.01, 0.5, 0.99, 0.99, 0.01])
-    agreed = agree(low, high, probability, 0.9)
+    agreed = reconcile(low, high, probability, 0.9)
     assert agreed[0].tolist() == [0.1, 0.1, 0.9, 0.7, 0.7]
     assert agreed[1].tolist() == [0.7, 1.0, 1.0, 0.7, 0.7]
 
@@ -53,7 +53,7 @@ def test_an_interval_never_contradicts_its_probability():
 def test_a_chance_that_is_neither_slight_nor_near_certain_has_the_threshold_inside_its_interval():
     low, high = np.array([0.71, 1.0, 0.0, 0.0, 0.8, 0.9]), np.array([1.0, 1.0, 0.35, 0.0, 1.0, 0.95])
     probability = np.array([0.17, 0.81, 0.39, 0.85, 0.05, 0.95])
-    agreed = agree(low, high, probability, 0.9)
+    agreed = reconcile(low, high, probability, 0.9)
     assert (agreed[0] <= 0.7).all()
     assert (agreed[1] >= 0.7).all()
     assert (agreed[0] >= 0).all()

@@ -6,8 +6,8 @@ Its weight is learned on the rows' own question only: what an owner says of thei
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.logistic import settled
-from ml.rows import Rows
+from ml.feature_rows import Rows
+from ml.logistic_regression import round_fitted
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -44,7 +44,7 @@ class OwnerWeight:
         return np.where(np.isnan(confidence_log_odds(rows)), 1.0, self.paces)
 
 
-UNHEARD = OwnerWeight(paces=1.0, confidence=0.0, intercept=0.0, centre=0.0)
+NO_WEIGHT = OwnerWeight(paces=1.0, confidence=0.0, intercept=0.0, centre=0.0)
 
 
 def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
@@ -58,7 +58,7 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
 def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
     """Learn from labelled rows of check-ins and the paces' log-odds of them.
 
-    `UNHEARD` where fewer than 200 rows of two cycles have a confidence, or where it would count against itself.
+    `NO_WEIGHT` where fewer than 200 rows of two cycles have a confidence, or where it would count against itself.
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression
@@ -67,10 +67,10 @@ def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
     given = ~np.isnan(said)
     some = rows.take(given)
     if given.sum() < FEWEST_ROWS or len(set(some["period_end"])) < FEWEST_CYCLES or len(set(some.outcomes())) < 2:
-        return UNHEARD
+        return NO_WEIGHT
     matrix = np.column_stack([margins[given], said[given]])
     fitted = LogisticRegression(max_iter=1000, tol=1e-8).fit(matrix, some.outcomes())
-    paces, confidence = (settled(number) for number in fitted.coef_[0])
+    paces, confidence = (round_fitted(number) for number in fitted.coef_[0])
     if paces <= 0.0 or confidence <= 0.0:
-        return UNHEARD
-    return OwnerWeight(paces, confidence, settled(fitted.intercept_[0]), settled(said[given].mean()))
+        return NO_WEIGHT
+    return OwnerWeight(paces, confidence, round_fitted(fitted.intercept_[0]), round_fitted(said[given].mean()))

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from ml.features import PACE_RATIOS
-from ml.rows import Rows
+from ml.feature_mart import PACE_RATIOS
+from ml.feature_rows import Rows
 
 if TYPE_CHECKING:
     from numpy import float64

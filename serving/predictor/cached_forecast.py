@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from ml.interval import INTERVAL_LEVEL
+from ml.score_interval import INTERVAL_LEVEL
 
 LEVEL = INTERVAL_LEVEL
 

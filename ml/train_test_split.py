@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ml.rows import Rows
+from ml.feature_rows import Rows
 
 if TYPE_CHECKING:
     from numpy import bool_
@@ -84,7 +84,7 @@ def evaluable_periods(history: Rows) -> list[Period]:
 
 
 def tuning_period(history: Rows) -> Period | None:
-    """Return the period to choose a recipe on: the newest large one before that to evaluate on, but not the first."""
+    """Return the period to choose hyperparameters on: the newest large one before the held-out one, never the first."""
     counts = _evaluable_key_results(history)
     large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
     return large[-1] if large else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.rows import Rows
+from ml.feature_rows import Rows
 
 if TYPE_CHECKING:
     from numpy import float64, int_
@@ -15,7 +15,7 @@ FEWEST_SILENT = 20  # fewer give no quantiles; then those of all key results cou
 
 
 @dataclass(frozen=True)
-class Silence:
+class NoCheckInForecast:
     """By tenth of the cycle: share achieved and outer quantiles of the final score, of those still silent then."""
 
     achieved: tuple[float, ...]
@@ -29,7 +29,7 @@ class Silence:
         return np.clip((elapsed * STEPS).astype(np.int_), 0, STEPS - 1)
 
 
-def fit_silence(rows: Rows, level: float) -> Silence:
+def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
     """Learn from all closed key results: rows of check-ins, and rows without as_of for those that never checked in."""
     import numpy as np
 
@@ -48,4 +48,4 @@ def fit_silence(rows: Rows, level: float) -> Silence:
         low, high = np.quantile(scores[silent] if silent.sum() >= FEWEST_SILENT else scores, tails)
         lows.append(float(low))
         highs.append(float(high))
-    return Silence(tuple(shares), tuple(lows), tuple(highs))
+    return NoCheckInForecast(tuple(shares), tuple(lows), tuple(highs))

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakehouse.number_format import chance, percent
-from ml.design import BOOSTED, LOGISTIC
-from ml.pace import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
-from ml.rows import Rows
+from ml.design_matrix import BOOSTED, LOGISTIC
+from ml.feature_rows import Rows
+from ml.pace_transform import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -49,7 +49,7 @@ def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list
     return told
 
 
-def silent_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
+def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
     """Return the reason of a key result without any check-in."""
     return (
         f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results that were silent "

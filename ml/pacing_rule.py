@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakehouse.number_format import percent
-from ml.features import NEEDED
-from ml.forecast import Forecast
-from ml.pace import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE
-from ml.rows import Rows, rows_of_mappings
+from ml.feature_mart import NEEDED
+from ml.feature_rows import Rows, rows_of_mappings
+from ml.forecaster_protocol import Forecast
+from ml.pace_transform import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -27,22 +27,24 @@ class PacingRule:
             PermanentError: a row lacks a feature, or it is no finite number.
         """
         rows = rows_of_mappings(records, NEEDED)
-        facts = zip(pacing(rows), rows.numbers("progress_ratio"), rows.numbers("elapsed_ratio"), strict=True)
+        facts = zip(
+            pacing_probability(rows), rows.numbers("progress_ratio"), rows.numbers("elapsed_ratio"), strict=True
+        )
         return [Forecast(float(answer), 0.0, 1.0, (_reason(progress, elapsed),)) for answer, progress, elapsed in facts]
 
 
-def pace(rows: Rows) -> "NDArray[float64]":
+def pace_ratio(rows: Rows) -> "NDArray[float64]":
     """Return progress by elapsed, a cycle's first tenth counted whole: 1 is the line from baseline to target."""
     import numpy as np
 
     return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)
 
 
-def pacing(rows: Rows) -> "NDArray[float64]":
+def pacing_probability(rows: Rows) -> "NDArray[float64]":
     """Return the rule's probability (1.0 or 0.0) of each row."""
     import numpy as np
 
-    return (pace(rows) >= ACHIEVED_SCORE - TOLERANCE).astype(np.float64)
+    return (pace_ratio(rows) >= ACHIEVED_SCORE - TOLERANCE).astype(np.float64)
 
 
 def _reason(progress: float, elapsed: float) -> str:

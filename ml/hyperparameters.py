@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Hyperparameters:
     """Defaults were compared on the second and third cycle of the real goals; the last two chose nothing.
 
     `thresholds` other required paces are asked of each row, up to `span` (signed log) around its pace of 7 days.
@@ -23,5 +23,5 @@ class Recipe:
     seed: int = 20_260_101
 
     def parameters(self) -> dict[str, float]:
-        """Return the recipe as names and numbers."""
+        """Return the hyperparameters as names and numbers."""
         return asdict(self)

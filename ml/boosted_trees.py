@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ml.design import BOOSTED
-from ml.recipe import Recipe
+from ml.design_matrix import BOOSTED
+from ml.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Boosted:
+class BoostedTrees:
     """A trained booster. Columns of a matrix: those of `BOOSTED`, in its order."""
 
     ubj: bytes
@@ -39,28 +39,30 @@ class Boosted:
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
 
 
-def fit_boosted(matrix: "NDArray[float64]", answers: "NDArray[float64]", recipe: Recipe) -> Boosted:
-    """Train on questions (rows) and their answers (0.0 or 1.0); the same input gives the same bytes."""
+def fit_boosted(
+    matrix: "NDArray[float64]", labels: "NDArray[float64]", hyperparameters: Hyperparameters
+) -> BoostedTrees:
+    """Train on rows and their labels (0.0 or 1.0); the same input gives the same bytes."""
     import xgboost
 
     parameters = {
         "objective": "binary:logistic",
         "tree_method": "hist",
-        "max_depth": recipe.depth,
-        "eta": recipe.learning_rate,
-        "reg_lambda": recipe.reg_lambda,
-        "min_child_weight": recipe.min_child_weight,
-        "subsample": recipe.subsample,
-        "colsample_bytree": recipe.colsample,
+        "max_depth": hyperparameters.depth,
+        "eta": hyperparameters.learning_rate,
+        "reg_lambda": hyperparameters.reg_lambda,
+        "min_child_weight": hyperparameters.min_child_weight,
+        "subsample": hyperparameters.subsample,
+        "colsample_bytree": hyperparameters.colsample,
         "monotone_constraints": tuple(BOOSTED.values()),
-        "seed": recipe.seed,
+        "seed": hyperparameters.seed,
         "nthread": 1,  # sums in one order: the same bytes on every machine
     }
-    booster = xgboost.train(parameters, _data(matrix, answers), recipe.rounds)
-    return Boosted(bytes(booster.save_raw("ubj")))
+    booster = xgboost.train(parameters, _data(matrix, labels), hyperparameters.rounds)
+    return BoostedTrees(bytes(booster.save_raw("ubj")))
 
 
-def _data(matrix: "NDArray[float64]", answers: "NDArray[float64] | None" = None) -> Any:
+def _data(matrix: "NDArray[float64]", labels: "NDArray[float64] | None" = None) -> Any:
     import xgboost
 
-    return xgboost.DMatrix(matrix, label=answers, feature_names=list(BOOSTED), nthread=1)
+    return xgboost.DMatrix(matrix, label=labels, feature_names=list(BOOSTED), nthread=1)

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.pace import ACHIEVED_SCORE, pace_of, signed_log
-from ml.rows import Rows
+from ml.feature_rows import Rows
+from ml.pace_transform import ACHIEVED_SCORE, pace_of, signed_log
 
 if TYPE_CHECKING:
     from numpy import float64, int_
@@ -45,7 +45,7 @@ class Bands:
         return np.clip(rows.numbers("progress_ratio") + pace_of(log_pace) * rows.numbers("remaining_ratio"), 0.0, 1.0)
 
 
-def agree(
+def reconcile(
     low: "NDArray[float64]", high: "NDArray[float64]", probability: "NDArray[float64]", level: float
 ) -> "tuple[NDArray[float64], NDArray[float64]]":
     """Return bounds that agree with the probability of a final score of at least 0.7.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.recipe import Recipe
+from ml.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Logistic:
+class LogisticModel:
     """log-odds = intercept + coefficients * column. `centre` is the training mean, against which effects are told."""
 
     coefficients: tuple[float, ...]
@@ -33,18 +33,20 @@ class Logistic:
         return np.column_stack([effects, np.full(len(matrix), base)])
 
 
-def settled(number: float) -> float:
+def round_fitted(number: float) -> float:
     """Return a fitted number to 6 digits: the last ones depend on how many cores summed, and models must not."""
     return float(f"{number:.6g}")
 
 
-def fit_logistic(matrix: "NDArray[float64]", answers: "NDArray[float64]", recipe: Recipe) -> Logistic:
+def fit_logistic(
+    matrix: "NDArray[float64]", labels: "NDArray[float64]", hyperparameters: Hyperparameters
+) -> LogisticModel:
     """Fit by maximum likelihood with an L2 penalty (`logistic_strength` is scikit-learn's C)."""
     from sklearn.linear_model import LogisticRegression
 
-    fitted = LogisticRegression(C=recipe.logistic_strength, max_iter=1000, tol=1e-8).fit(matrix, answers)
-    return Logistic(
-        coefficients=tuple(settled(number) for number in fitted.coef_[0]),
-        intercept=settled(fitted.intercept_[0]),
-        centre=tuple(settled(mean) for mean in matrix.mean(axis=0)),
+    fitted = LogisticRegression(C=hyperparameters.logistic_strength, max_iter=1000, tol=1e-8).fit(matrix, labels)
+    return LogisticModel(
+        coefficients=tuple(round_fitted(number) for number in fitted.coef_[0]),
+        intercept=round_fitted(fitted.intercept_[0]),
+        centre=tuple(round_fitted(mean) for mean in matrix.mean(axis=0)),
     )

@@ -1,7 +1,7 @@
-"""Models in MLflow's registry, reached by its store's address: no server between, and never a pickle.
+"""Register, list and load models in MLflow's registry, through MLflow's client on the registry's store. No pickles.
 
-A version's run holds two folders: `model` (learned from every closed cycle: it is served) and `judged` (the same recipe
-without the held-out cycle: it is what the gate compares).
+A version's run has two folders: `model`, trained on every closed cycle, is served; `evaluated`, trained with the same
+hyperparameters but without the held-out cycle, is what the promotion gate compares.
 """
 
 import hashlib
@@ -16,9 +16,8 @@ from typing import Any, Literal
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
-from ml.model import ForecastModel, load_model
-from ml.registry_run import begin_run, log_figures, version_of_run
-from ml.registry_store import (
+from ml.forecast_model import ForecastModel, load_model
+from ml.mlflow_client import (
     active_experiment,
     artifacts,
     client,
@@ -27,10 +26,11 @@ from ml.registry_store import (
     registered_model,
     run_metrics,
 )
+from ml.mlflow_run import begin_run, log_figures, version_of_run
 
 MODEL_NAME = "okr_key_result_forecast"
 CHAMPION, CHALLENGER = "champion", "challenger"
-SERVED, JUDGED = "model", "judged"
+SERVED, EVALUATED = "model", "evaluated"
 DIGEST, BEFORE, ROLLED_BACK = "sha256", "champion_before", "rolled_back"
 DESCRIPTION = "P(final score of a key result >= 0.7), an interval of the score, and reasons."
 REQUIREMENTS = ("numpy", "xgboost-cpu")
@@ -56,7 +56,7 @@ def register(  # noqa: PLR0913 -- the models, and what is told of them by name
     tags: Mapping[str, str],
     training: str | None = None,
 ) -> str:
-    """Register the models of the folders `model` and `judged` as one new version, the challenger; return its number.
+    """Register the models of the folders `model` and `evaluated` as one new version, the challenger; return its number.
 
     `training` names a training that may be tried again, after it was killed: a run and a version that a try before has
     made of the same models are completed and not made twice. What it made of others stays, its run as killed.
@@ -89,7 +89,7 @@ def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object],
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "judged"] = "model") -> ForecastModel:
+def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "evaluated"] = "model") -> ForecastModel:
     """Return the model of an alias (`champion`, `challenger`) or of a version's number.
 
     Raises:
@@ -180,7 +180,7 @@ def was_rolled_back(settings: Settings, version: str) -> bool:
 
 
 def digest(model: ForecastModel) -> str:
-    """Return the SHA-256 of a model's files: the same data, recipe and code give the same."""
+    """Return the SHA-256 of a model's files: the same data, hyperparameters and code give the same."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder))
         parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).iterdir())]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml.model import ForecastModel
-from ml.pacing import pace, pacing
-from ml.rows import Rows
+from ml.feature_rows import Rows
+from ml.forecast_model import ForecastModel
+from ml.pacing_rule import pace_ratio, pacing_probability
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -47,27 +47,27 @@ def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
     given = ~np.isnan(confidence)
     low, high = model.intervals(test)
     figures = {
-        "model": measures(outcome, model.probabilities(test)) | coverage(test.numbers("final_score"), low, high),
-        "pacing_rule": measures(outcome, pacing(test), np.minimum(pace(test), HIGHEST_RANKED_PACE)),
-        "base_rate": measures(outcome, np.full(len(test), base)),
+        "model": scores(outcome, model.probabilities(test)) | coverage(test.numbers("final_score"), low, high),
+        "pacing_rule": scores(outcome, pacing_probability(test), np.minimum(pace_ratio(test), HIGHEST_RANKED_PACE)),
+        "base_rate": scores(outcome, np.full(len(test), base)),
         **_parts(model, test, outcome),
     }
     if given.any():
-        figures["owner_confidence"] = measures(outcome[given], confidence[given])
-        figures["model_where_confidence"] = measures(outcome[given], model.probabilities(test)[given])
+        figures["owner_confidence"] = scores(outcome[given], confidence[given])
+        figures["model_where_confidence"] = scores(outcome[given], model.probabilities(test)[given])
     return Report(len(test), len(set(test["key_result_in_cycle"])), float(outcome.mean()), figures)
 
 
 def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dict[str, dict[str, float]]:
     import numpy as np
 
-    from ml.design import boosted_matrix, logistic_matrix
+    from ml.design_matrix import boosted_matrix, logistic_matrix
 
     margins = {
         "trees_alone": model.trees.margins(boosted_matrix(test)),
         "logistic_alone": model.logistic.margins(logistic_matrix(test)),
     }
-    return {name: measures(outcome, 1.0 / (1.0 + np.exp(-margin))) for name, margin in margins.items()}
+    return {name: scores(outcome, 1.0 / (1.0 + np.exp(-margin))) for name, margin in margins.items()}
 
 
 def base_rate(train: Rows) -> float:
@@ -76,7 +76,7 @@ def base_rate(train: Rows) -> float:
     return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5
 
 
-def measures(
+def scores(
     outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
 ) -> dict[str, float]:
     """Return Brier score, log loss, ROC-AUC (of `rank_by`), and calibration error."""

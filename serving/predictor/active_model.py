@@ -9,10 +9,11 @@ from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError, PermanentError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from ml import registry
-from ml.forecast import Forecaster
-from ml.model import ForecastModel
-from ml.pacing import PacingRule
+from ml import model_registry
+from ml.forecast_model import ForecastModel
+from ml.forecaster_protocol import Forecaster
+from ml.model_registry import CHAMPION, MODEL_NAME
+from ml.pacing_rule import PacingRule
 from serving.errors import NotFound, NotLoadable
 
 LOOK_EVERY_S = 10.0  # asking costs 0.05 s, and a promotion should be seen soon
@@ -35,13 +36,13 @@ class ModelInUse:
     forecaster: Forecaster
     trained_until: str | None = None
     outcomes_known_until: datetime | None = None
-    is_twin: bool = False
+    is_holdout_model: bool = False
     """Whether it is the version's twin that the promotion gate evaluated: same recipe, without the held-out cycle."""
 
     @property
     def key(self) -> str:
         """What distinguishes its forecasts from another model's, for caches."""
-        return f"{self.name}/{self.version}{'/twin' if self.is_twin else ''}"
+        return f"{self.name}/{self.version}{'/twin' if self.is_holdout_model else ''}"
 
     def learned_from(self, cycle_end: date) -> bool:
         """Whether it has learned from the outcomes of cycles that ended on a day."""
@@ -58,7 +59,7 @@ def _known_until(model: ForecastModel) -> datetime:
 PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
 
 
-class Champion:
+class ActiveModel:
     """Keeps a model loaded. A thread looks at the registry, so that no request waits for it but the very first ones.
 
     `trouble` says why it is not the champion that answers, or that the registry cannot be asked; None if all is well.
@@ -68,9 +69,9 @@ class Champion:
         self.settings = settings
         self.trouble: str | None = "The registry has not been asked yet."
         self._look_every_s = look_every_s
-        self._wanted = registry.CHAMPION
+        self._wanted = CHAMPION
         self._in_use = PACING_RULE
-        self._twin: ModelInUse | None = None
+        self._holdout_model: ModelInUse | None = None
         self._looked = threading.Event()
         self._stopping = threading.Event()
         self._looking = threading.Lock()
@@ -96,23 +97,23 @@ class Champion:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
 
-    def twin(self) -> ModelInUse | None:
+    def holdout_model(self) -> ModelInUse | None:
         """Return the twin of the model that answers which never saw the held-out cycle; None where there is none."""
         with self._looking:
             now = self._in_use
             if now.role == "pacing_rule":
                 return None
-            if self._twin is None or self._twin.version != now.version:
+            if self._holdout_model is None or self._holdout_model.version != now.version:
                 try:
-                    twin = registry.load(self.settings, now.version, "judged")
+                    twin = model_registry.load(self.settings, now.version, "evaluated")
                 except OkrError as error:
                     self._log.warning("the twin of the model is not loaded", version=now.version, error=str(error))
                     return None
-                self._twin = replace(
+                self._holdout_model = replace(
                     now, forecaster=twin, trained_until=twin.trained_until,
-                    outcomes_known_until=_known_until(twin), is_twin=True,
+                    outcomes_known_until=_known_until(twin), is_holdout_model=True,
                 )  # fmt: skip
-            return self._twin
+            return self._holdout_model
 
     def load(self, reference: str) -> None:
         """Load an alias or a version now and keep to it.
@@ -123,18 +124,16 @@ class Champion:
             NotLoadable: the version's files are missing, were changed or do not fit this code.
         """
         with self._looking:
-            version = registry.resolve(self.settings, reference)
+            version = model_registry.resolve(self.settings, reference)
             if version is None:
-                raise NotFound(
-                    f"The registry holds no {reference!r} of {registry.MODEL_NAME}; GET /models lists its versions."
-                )
+                raise NotFound(f"The registry has no {reference!r} of {MODEL_NAME}; GET /models lists its versions.")
             try:
                 self._follow(reference, version)
             except PermanentError as error:
                 self._log.warning("model not loaded", version=version, error=str(error))
                 raise NotLoadable(
-                    f"Version {version} of {registry.MODEL_NAME} cannot be loaded: it was made by other code, or its "
-                    "files are not those that were registered. The log says which; train again."
+                    f"Version {version} of {MODEL_NAME} cannot be loaded: incompatible code trained it, or its files "
+                    "changed after it was registered. The log says which. Train again."
                 ) from error
             self._wanted = reference
 
@@ -142,7 +141,7 @@ class Champion:
         """Ask the registry once and follow what it says; what answers stays in use while it cannot be asked."""
         with self._looking:
             try:
-                self._follow(self._wanted, registry.resolve(self.settings, self._wanted))
+                self._follow(self._wanted, model_registry.resolve(self.settings, self._wanted))
             except Exception as error:  # whatever the registry's backend raises, this thread must live on
                 self.trouble = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} answers."
                 known = isinstance(error, OkrError)
@@ -156,15 +155,13 @@ class Champion:
             return
         role: Role = "champion" if self._is_champion(reference, version) else "challenger"
         if (self._in_use.version, self._in_use.role) != (version, role):
-            model = registry.load(self.settings, version)
-            self._in_use = ModelInUse(
-                registry.MODEL_NAME, version, role, model, model.trained_until, _known_until(model)
-            )
+            model = model_registry.load(self.settings, version)
+            self._in_use = ModelInUse(MODEL_NAME, version, role, model, model.trained_until, _known_until(model))
             self._log.info("model loaded", version=version, role=role)
         self.trouble = None if role == "champion" else f"Version {version} was loaded by hand; it is not the champion."
 
     def _is_champion(self, reference: str, version: str) -> bool:
-        return reference == registry.CHAMPION or registry.resolve(self.settings, registry.CHAMPION) == version
+        return reference == CHAMPION or model_registry.resolve(self.settings, CHAMPION) == version
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -7,18 +7,18 @@ import pytest
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from ml.features import NEEDED, read_current
-from ml.model import ForecastModel
-from ml.pacing import PacingRule
-from ml.recipe import Recipe
-from ml.rows import Rows, rows_of_mappings
-from ml.split import everything_closed
-from ml.train import fit
+from ml.feature_mart import NEEDED, read_current
+from ml.feature_rows import Rows, rows_of_mappings
+from ml.fit_model import fit
+from ml.forecast_model import ForecastModel
+from ml.hyperparameters import Hyperparameters
+from ml.pacing_rule import PacingRule
+from ml.train_test_split import everything_closed
 
 
 @pytest.fixture(scope="module")
-def model(history: Rows, recipe: Recipe) -> ForecastModel:
-    return fit(history.take(everything_closed(history)), recipe)
+def model(history: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
+    return fit(history.take(everything_closed(history)), hyperparameters)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_key_result_without_check_in_is_told_by_those_silent_as_long(
 ) -> None:
     row = current[0] | {"check_ins": 0, "elapsed_ratio": 0.35}
     forecast = model.forecast([row])[0]
-    assert forecast.probability == model.silence.achieved[3]
+    assert forecast.probability == model.no_check_in.achieved[3]
     assert "No check-in yet, 35% into the cycle" in forecast.reasons[0]
 
 

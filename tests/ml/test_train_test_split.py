@@ -3,8 +3,8 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import pytest
 
-from ml.rows import Rows
-from ml.split import (
+from ml.feature_rows import Rows
+from ml.train_test_split import (
     Period,
     closed_periods,
     evaluable_periods,

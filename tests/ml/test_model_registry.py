@@ -8,24 +8,24 @@ from pydantic import SecretStr
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
-from ml import promote, registry
-from ml.model import ForecastModel, IncompatibleModel, load_model
-from ml.recipe import Recipe
-from ml.registry_store import client
-from ml.rows import Rows
-from ml.split import everything_closed
-from ml.train import fit
+from ml import model_registry, promotion_gate
+from ml.feature_rows import Rows
+from ml.fit_model import fit
+from ml.forecast_model import ForecastModel, IncompatibleModel, load_model
+from ml.hyperparameters import Hyperparameters
+from ml.mlflow_client import client
+from ml.train_test_split import everything_closed
 
 
 @pytest.fixture(scope="module")
-def model(history: Rows, recipe: Recipe) -> ForecastModel:
-    return fit(history.take(everything_closed(history)), recipe)
+def model(history: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
+    return fit(history.take(everything_closed(history)), hyperparameters)
 
 
 def register(settings: Settings, model: ForecastModel) -> str:
-    return registry.register(
+    return model_registry.register(
         settings,
-        {"model": model, "judged": model},
+        {"model": model, "evaluated": model},
         parameters={"rounds": 20},
         metrics={"model_brier": 0.1},
         tags={"trained_until": model.trained_until, "held_out": "2025-Q4", "publication_id": "1"},
@@ -36,13 +36,13 @@ def test_a_registered_model_comes_back_as_it_was(settings: Settings, model: Fore
     version = register(settings, model)
     rows = history.take(everything_closed(history))
     for reference in ("challenger", version):
-        loaded = registry.load(settings, reference)
+        loaded = model_registry.load(settings, reference)
         assert (loaded.version, loaded.role, loaded.trained_until) == (version, "model", "2025-12-31")
         assert (loaded.probabilities(rows) == model.probabilities(rows)).all()
-    listed = registry.versions(settings)
+    listed = model_registry.versions(settings)
     assert [(one.version, one.aliases) for one in listed] == [("1", ("challenger",))]
     assert listed[0].metrics == {"model_brier": 0.1}
-    assert listed[0].tags["sha256"] == registry.digest(model)
+    assert listed[0].tags["sha256"] == model_registry.digest(model)
 
 
 def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: ForecastModel) -> None:
@@ -53,23 +53,23 @@ def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: Forecast
 
 
 def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastModel) -> None:
-    assert registry.resolve(settings, "champion") is None
+    assert model_registry.resolve(settings, "champion") is None
     register(settings, model)
-    assert registry.resolve(settings, "champion") is None
+    assert model_registry.resolve(settings, "champion") is None
     with pytest.raises(PermanentError, match="holds no okr_key_result_forecast 'champion'"):
-        registry.load(settings)
+        model_registry.load(settings)
 
 
 def test_rollback_goes_back_to_the_champion_before(settings: Settings, model: ForecastModel) -> None:
     first, second = register(settings, model), register(settings, model)
-    registry.set_champion(settings, first)
+    model_registry.set_champion(settings, first)
     with pytest.raises(PermanentError, match="No champion came before"):
-        registry.rollback(settings)
-    registry.set_champion(settings, second)
-    assert registry.rollback(settings) == first
-    assert registry.resolve(settings, "champion") == first
-    registry.set_champion(settings, None)
-    assert registry.resolve(settings, "champion") is None
+        model_registry.rollback(settings)
+    model_registry.set_champion(settings, second)
+    assert model_registry.rollback(settings) == first
+    assert model_registry.resolve(settings, "champion") == first
+    model_registry.set_champion(settings, None)
+    assert model_registry.resolve(settings, "champion") is None
 
 
 def test_files_that_were_changed_are_refused(settings: Settings, model: ForecastModel) -> None:
@@ -77,7 +77,7 @@ def test_files_that_were_changed_are_refused(settings: Settings, model: Forecast
     served = next(path for path in Path(settings.mlflow_artifacts).rglob("model/model.json"))
     served.write_text(served.read_text().replace('"trained_until": "2025', '"trained_until": "2024'))
     with pytest.raises(PermanentError, match="not those that were registered"):
-        registry.load(settings, "challenger")
+        model_registry.load(settings, "challenger")
 
 
 def test_a_model_of_other_features_is_told_apart(model: ForecastModel, tmp_path: Path) -> None:
@@ -96,27 +96,27 @@ def on_postgresql(postgres: Settings, published: Settings, tmp_path: Path) -> Se
 
 def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settings, model: ForecastModel) -> None:
     version = register(on_postgresql, model)
-    registry.set_champion(on_postgresql, version)
-    assert registry.load(on_postgresql).version == version
+    model_registry.set_champion(on_postgresql, version)
+    assert model_registry.load(on_postgresql).version == version
 
 
 def delete_experiment(settings: Settings) -> None:
     """As a click in MLflow's page does."""
     with client(settings) as mlflow:
-        mlflow.delete_experiment(mlflow.get_experiment_by_name(registry.MODEL_NAME).experiment_id)
+        mlflow.delete_experiment(mlflow.get_experiment_by_name(model_registry.MODEL_NAME).experiment_id)
 
 
 def test_a_training_after_somebody_deleted_the_experiment_restores_it(settings: Settings, model: ForecastModel) -> None:
     # mlflow issue 2690, Lightning-AI/pytorch-lightning pull 20556: every run fails from then on.
     first = register(settings, model)
-    registry.set_champion(settings, first)
+    model_registry.set_champion(settings, first)
     delete_experiment(settings)
-    assert registry.load(settings).version == first
-    assert [one.version for one in registry.versions(settings)] == [first]
+    assert model_registry.load(settings).version == first
+    assert [one.version for one in model_registry.versions(settings)] == [first]
     second = register(settings, model)
-    assert [one.metrics for one in registry.versions(settings)] == [{"model_brier": 0.1}] * 2
-    registry.set_champion(settings, second)
-    assert registry.rollback(settings) == first
+    assert [one.metrics for one in model_registry.versions(settings)] == [{"model_brier": 0.1}] * 2
+    model_registry.set_champion(settings, second)
+    assert model_registry.rollback(settings) == first
 
 
 def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_a_line(
@@ -124,34 +124,36 @@ def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_
 ) -> None:
     register(settings, model)
     with client(settings) as mlflow:
-        bare = mlflow.create_model_version(registry.MODEL_NAME, source=f"{settings.mlflow_artifacts}/nothing").version
-        lost = mlflow.create_model_version(registry.MODEL_NAME, source="nothing", run_id="f" * 32).version
-    assert {one.version: one.metrics for one in registry.versions(settings)}[str(bare)] == {}
+        bare = mlflow.create_model_version(
+            model_registry.MODEL_NAME, source=f"{settings.mlflow_artifacts}/nothing"
+        ).version
+        lost = mlflow.create_model_version(model_registry.MODEL_NAME, source="nothing", run_id="f" * 32).version
+    assert {one.version: one.metrics for one in model_registry.versions(settings)}[str(bare)] == {}
     with pytest.raises(PermanentError, match=f"Version {bare} of .* has no run.*Train again"):
-        registry.load(settings, str(bare))
+        model_registry.load(settings, str(bare))
     with pytest.raises(PermanentError, match=f"The files of version {lost} of .* are gone.*Train again"):
-        registry.load(settings, str(lost))
-    registry.set_champion(settings, str(bare))
-    assert registry.resolve(settings, "champion") == str(bare)
-    assert not registry.was_rolled_back(settings, str(bare))
+        model_registry.load(settings, str(lost))
+    model_registry.set_champion(settings, str(bare))
+    assert model_registry.resolve(settings, "champion") == str(bare)
+    assert not model_registry.was_rolled_back(settings, str(bare))
 
 
 def test_a_champion_or_one_before_it_that_was_deleted_is_said_in_a_line(
     settings: Settings, model: ForecastModel
 ) -> None:
     first, second = register(settings, model), register(settings, model)
-    registry.set_champion(settings, first)
-    registry.set_champion(settings, second)
+    model_registry.set_champion(settings, first)
+    model_registry.set_champion(settings, second)
     with client(settings) as mlflow:
-        mlflow.delete_model_version(registry.MODEL_NAME, first)
+        mlflow.delete_model_version(model_registry.MODEL_NAME, first)
     with pytest.raises(PermanentError, match=f"Version {first}, the champion before the present one, was deleted"):
-        registry.rollback(settings)
+        model_registry.rollback(settings)
     with pytest.raises(PermanentError, match=f"holds no version {first}"):
-        registry.set_champion(settings, first)
+        model_registry.set_champion(settings, first)
     with client(settings) as mlflow:
-        mlflow.delete_registered_model(registry.MODEL_NAME)
-    assert registry.versions(settings) == []
-    assert registry.resolve(settings, "champion") is None
+        mlflow.delete_registered_model(model_registry.MODEL_NAME)
+    assert model_registry.versions(settings) == []
+    assert model_registry.resolve(settings, "champion") is None
     assert register(settings, model) == "1"
 
 
@@ -159,7 +161,7 @@ def test_two_first_trainings_at_once_both_register(
     on_postgresql: Settings, model: ForecastModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "two_first_trainings"
-    monkeypatch.setattr(registry, "MODEL_NAME", name)
+    monkeypatch.setattr(model_registry, "MODEL_NAME", name)
     with client(on_postgresql) as mlflow:
         mlflow.search_experiments(max_results=1)  # the tables are made before anybody trains, by `okr up`
     both = threading.Barrier(2)
@@ -171,7 +173,7 @@ def test_two_first_trainings_at_once_both_register(
     with ThreadPoolExecutor(2) as pool:
         versions = [each.result() for each in [pool.submit(train), pool.submit(train)]]
     assert sorted(versions) == ["1", "2"]
-    assert registry.resolve(on_postgresql, "challenger") in versions
+    assert model_registry.resolve(on_postgresql, "challenger") in versions
 
 
 def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) -> None:
@@ -180,9 +182,9 @@ def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) ->
 
 
 def test_a_champion_whose_files_are_gone_hinders_no_promotion(settings: Settings, model: ForecastModel) -> None:
-    registry.set_champion(settings, register(settings, model))
+    model_registry.set_champion(settings, register(settings, model))
     shutil.rmtree(settings.mlflow_artifacts)
-    assert registry.resolve(settings, "champion") == "1"
-    assert promote._champion(settings) is None
+    assert model_registry.resolve(settings, "champion") == "1"
+    assert promotion_gate._champion(settings) is None
     with pytest.raises(PermanentError, match=r"The files of version 1 .* are gone"):
-        registry.load(settings)
+        model_registry.load(settings)

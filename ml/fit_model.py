@@ -1,0 +1,68 @@
+"""Training as pure functions: labelled rows and hyperparameters in, a model out."""
+
+from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
+from ml.boosted_trees import fit_boosted
+from ml.design_matrix import boosted_matrix, logistic_matrix
+from ml.feature_mart import NEEDED
+from ml.feature_rows import Rows
+from ml.forecast_model import ForecastModel, pace_margins
+from ml.hyperparameters import Hyperparameters
+from ml.logistic_regression import fit_logistic
+from ml.no_check_in_forecast import fit_no_check_in_forecast
+from ml.owner_confidence import fit_owner_weight
+from ml.score_interval import INTERVAL_LEVEL, fit_bands
+from ml.threshold_augmentation import augment
+
+FEWEST_KEY_RESULTS = 20
+
+
+class InsufficientData(PermanentError):
+    """The closed cycles hold too little to learn from; the pacing rule answers until they hold more."""
+
+    exit_status = TOO_LITTLE_DATA
+
+
+def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
+    """Train on the rows of closed key results (those without as_of never checked in), ordered by key result and as_of.
+
+    Raises:
+        InsufficientData: fewer than 20 key results, or all of them ended alike.
+    """
+    import numpy as np
+
+    check_outcomes(rows)
+    check_ins = rows.take(rows["as_of_kind"] == "check_in")
+    augmented = augment(check_ins, hyperparameters.thresholds, hyperparameters.span)
+    spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(augmented.row)
+    trees = fit_boosted(boosted_matrix(spread, augmented.shift), augmented.label, hyperparameters)
+    logistic = fit_logistic(logistic_matrix(spread, augmented.shift), augmented.label, hyperparameters)
+    return ForecastModel(
+        trees=trees,
+        logistic=logistic,
+        owner=fit_owner_weight(check_ins, pace_margins(trees, logistic, check_ins)),
+        bands=fit_bands(check_ins, INTERVAL_LEVEL),
+        no_check_in=fit_no_check_in_forecast(rows.take(rows["as_of_kind"] != "current"), INTERVAL_LEVEL),
+        trained_until=str(np.max(check_ins["period_end"])),
+        outcomes_known_until=max(rows["outcome_known_at"]).isoformat(),
+    )
+
+
+def check_outcomes(rows: Rows) -> None:
+    """Check that rows of closed key results hold enough to learn from.
+
+    Raises:
+        InsufficientData: fewer than 20 key results with check-ins, or all of them ended alike.
+    """
+    rows = rows.take(rows["as_of_kind"] == "check_in")
+    outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
+    achieved = sum(map(bool, outcomes.values()))
+    if len(outcomes) < FEWEST_KEY_RESULTS:
+        raise InsufficientData(
+            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins of closed cycles, found "
+            f"{len(outcomes)}. The pacing rule answers until more have closed."
+        )
+    if achieved in (0, len(outcomes)):
+        raise InsufficientData(
+            f"All {len(outcomes)} closed key results ended alike ({'none' if achieved == 0 else 'all'} achieved), so "
+            "there is nothing to tell apart. The pacing rule answers until both outcomes exist."
+        )

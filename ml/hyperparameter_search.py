@@ -1,0 +1,34 @@
+"""Choose hyperparameters on the cycle before the held-out one, so that no choice depends on the held-out cycle."""
+
+from dataclasses import replace
+
+from ml.evaluation import log_loss
+from ml.feature_rows import Rows
+from ml.fit_model import InsufficientData, fit
+from ml.hyperparameters import Hyperparameters
+from ml.train_test_split import labelled, split_at, tuning_period
+
+
+def candidates(base: Hyperparameters) -> tuple[Hyperparameters, ...]:
+    """Return the hyperparameters to compare: the base, and more but shallower trees."""
+    return base, replace(base, depth=2, rounds=200)
+
+
+def choose_hyperparameters(history: Rows, base: Hyperparameters) -> Hyperparameters:
+    """Return the candidate with the lowest log loss on a large cycle before the held-out one, or the base without one.
+
+    The first of equal candidates wins, so that the same history gives the same hyperparameters.
+    """
+    period = tuning_period(history)
+    if period is None:
+        return base
+    split = split_at(history, period)
+    train, test = history.take(split.train), history.take(split.test & labelled(history))
+    try:
+        losses = [
+            log_loss(test.outcomes(), fit(train, hyperparameters).probabilities(test))
+            for hyperparameters in candidates(base)
+        ]
+    except InsufficientData:
+        return base
+    return candidates(base)[losses.index(min(losses))]
