@@ -14,7 +14,7 @@ import typer
 
 from ingestion.sources.commands import app as sources
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import STOPPED_FOR_GOOD, InvariantBroken, PermanentError, RetryableError
+from lakehouse.errors import NEEDS_INTERVENTION, InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import require_lake
 from lakehouse.settings import Settings, load_settings
 
@@ -211,7 +211,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         except PermanentError as error:
             sys.stderr.write(f"okr: {error}\n")
-            raise typer.Exit(STOPPED_FOR_GOOD) from error
+            raise typer.Exit(NEEDS_INTERVENTION) from error
         else:
             log.info("ended", rows=rows)
             return

@@ -1,1 +1,1 @@
-"""The leaf package: settings, errors, logs, contracts, lake and warehouse access. Imports nothing else of ours."""
+"""The leaf package: settings, errors, logs, contracts, lake and warehouse access. Imports no other package of ours."""

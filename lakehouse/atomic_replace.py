@@ -1,6 +1,6 @@
-"""Files and folders that are replaced whole: readers see the old one or the new one, wherever the writer is killed.
+"""Replace files and folders atomically: readers see the old or the new version, even if the writer is killed.
 
-What a killed writer left is found by the next one: drafts do not pile up, and no lock outlives its process.
+The next writer removes the drafts of a killed one, and no lock outlives its process.
 """
 
 import fcntl
@@ -16,10 +16,10 @@ R = TypeVar("R")
 
 
 def replace_file(place: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file whole; two writers at once leave what one of them wrote.
+    """Replace a file; of two concurrent writers, the result is the complete text of one.
 
     Raises:
-        OSError: it cannot be written; what stood there stands.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     draft = place.with_name(f".{place.name}.draft")
     with _only_writer(draft, mode) as file:
@@ -35,13 +35,13 @@ def replace_file(place: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def replace_folder(place: Path, build: Callable[[Path], R]) -> R:
-    """Let `build` fill a new folder, make `place` a link to it in one step, and return what `build` returned.
+    """Let `build` fill a new folder, point the link `place` to it in one step, and return the result of `build`.
 
-    The folder before stays for readers that hold a path into it; the next replacement removes it. A `place` that is
-    a folder itself, as earlier releases made it, becomes a link.
+    The previous folder remains for readers that have a path into it, until the next replacement removes it. If `place`
+    is a real folder, as in earlier releases, it becomes a link.
 
     Raises:
-        OSError: it cannot be written; what stood there stands.
+        OSError: the folder cannot be written; the old one is unchanged.
     """
     place.parent.mkdir(parents=True, exist_ok=True)
     lock = place.with_name(f".{place.name}.lock")
@@ -63,15 +63,15 @@ def replace_folder(place: Path, build: Callable[[Path], R]) -> R:
 def _link(place: Path, folder: Path) -> None:
     link = place.with_name(f".{place.name}.link")
     link.unlink(missing_ok=True)
-    link.symlink_to(folder.name)  # relative, for a state folder that is moved
+    link.symlink_to(folder.name)  # relative, so that the state folder can be moved
     if place.is_dir() and not place.is_symlink():
         place.rename(place.with_name(f".{place.name}-retired"))
     link.replace(place)
 
 
 def _sweep(place: Path) -> None:
-    """Remove every folder of this place but the one that it links to."""
-    # Names are compared: resolved, a place below another link would differ from what is found beside it.
+    """Remove every draft and retired folder except the one that `place` links to."""
+    # Compare names, not resolved paths: below another link a resolved path differs from what `glob` returns.
     current = place.readlink().name if place.is_symlink() else ""
     for pattern in (f".{place.name}-*", f"{place.name}.retired"):
         for folder in place.parent.glob(pattern):
@@ -81,7 +81,7 @@ def _sweep(place: Path) -> None:
 
 @contextmanager
 def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
-    """Open a file for this process alone; others wait until it is closed or this process dies."""
+    """Open a file exclusively; other processes wait until it is closed or this process dies."""
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, mode)
         with os.fdopen(descriptor, "w+", encoding="utf-8") as opened:
@@ -92,7 +92,7 @@ def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
 
 
 def _is_still(file: Path, opened: IO[str]) -> bool:
-    """Tell whether the name still means the file that was opened: the writer before may have moved it into place."""
+    """Return whether the name still refers to the opened file: the previous writer may have renamed it."""
     try:
         return os.path.samestat(file.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Threads that work beside something else: no exception ends one, and each can be asked how it is.
+"""Background threads that no exception ends and that report their health.
 
-A thread that died took its work with it in silence: landing went on, and nothing was announced for hours, because a
-certificate file was missing. So every thread of ours is one of these (a test asserts it).
+A thread once died silently because a certificate file was missing: landing continued, but nothing was announced for
+hours. So every thread of this project is a `BackgroundThread` (a test asserts it).
 """
 
 import contextlib
@@ -20,13 +20,13 @@ log = get_logger(__name__)
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-SILENT_LIMIT_S = 300.0  # a turn that takes longer hangs in something that has no limit of its own
+SILENT_LIMIT_S = 300.0  # a longer iteration hangs in a call without a timeout
 FOLDER = Path("run", "threads")  # below the state folder
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What ended a turn of a thread's work, how often since it last went well, and since when (ISO, UTC)."""
+    """A thread's last error, its number of failures since the last success, and the time of the first (ISO, UTC)."""
 
     thread: str
     error: str
@@ -35,10 +35,10 @@ class Trouble:
 
 
 class BackgroundThread:
-    """Runs `work` until `stopping` is set. Whatever it raises is logged, then `work` is called again after a pause.
+    """Run `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
 
-    `work` loops by itself and calls `went_well` after a turn. A `state` folder keeps the trouble as a file, which
-    `okr status` shows; without one only the log and `trouble` tell.
+    `work` contains its own loop and calls `report_success` after each iteration. With a `state` folder, the trouble is
+    also written to a file, which `okr status` shows; without one it is only in the log and in `trouble`.
     """
 
     def __init__(
@@ -47,82 +47,82 @@ class BackgroundThread:
         self.name = name
         self.trouble: Trouble | None = None
         self._work = work
-        self._well_at = time.monotonic()
+        self._succeeded_at = time.monotonic()
         self._stopping = stopping
         self._file = None if state is None else state / FOLDER / f"{name}.json"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Return whether the thread is running."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start; what an earlier process noted is forgotten."""
-        self._well_at = time.monotonic()
-        self._forget()
+        """Start the thread and delete the trouble that an earlier process recorded."""
+        self._succeeded_at = time.monotonic()
+        self._delete_file()
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the end, which `stopping` asks for."""
-        if self._thread.ident is not None:  # else it was never started
+        """Wait until the thread ends, after `stopping` was set."""
+        if self._thread.ident is not None:  # otherwise it was never started
             self._thread.join(timeout_s)
 
     def concern(self, silent_limit_s: float = SILENT_LIMIT_S) -> str | None:
-        """Say in a line what is wrong with it now, without what the error said; None if nothing is."""
+        """Return what is wrong now in one line, without the error's text; None if nothing is."""
         if not self.is_alive:
-            return f"The thread {self.name} does not run."
+            return f"The thread {self.name} is not running."
         if self.trouble is not None:
             times, since = self.trouble.failures, self.trouble.since
             return f"The thread {self.name} failed {times} times since {since}; the log says why."
-        if (silent_s := time.monotonic() - self._well_at) > silent_limit_s:
-            return f"The thread {self.name} has not ended a turn of its work for {silent_s:.0f} s."
+        if (silent_s := time.monotonic() - self._succeeded_at) > silent_limit_s:
+            return f"The thread {self.name} has not completed an iteration for {silent_s:.0f} s."
         return None
 
-    def went_well(self) -> None:
-        """Note that a turn of the work succeeded: what was wrong is over."""
-        self._well_at = time.monotonic()
+    def report_success(self) -> None:
+        """Record that an iteration succeeded, which ends the trouble."""
+        self._succeeded_at = time.monotonic()
         if self.trouble is not None:
             self.trouble = None
-            self._forget()
+            self._delete_file()
 
     def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
                 self._work()
                 if self._stopping.is_set():
                     return
-                self._note("it returned without being told to stop", None, pause_s)
-            except BaseException as error:  # a panic of a library written in Rust is no Exception
-                if time.monotonic() - begun > LONGEST_PAUSE_S:
+                self._record("it returned although it was not asked to stop", None, pause_s)
+            except BaseException as error:  # a panic in a Rust library is not an Exception
+                if time.monotonic() - started > LONGEST_PAUSE_S:
                     pause_s = FIRST_PAUSE_S
-                self._note(f"{type(error).__name__}: {error}", error, pause_s)
+                self._record(f"{type(error).__name__}: {error}", error, pause_s)
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
-    def _note(self, error: str, cause: BaseException | None, pause_s: float) -> None:
+    def _record(self, error: str, cause: BaseException | None, pause_s: float) -> None:
         before = self.trouble
         since = before.since if before else datetime.now(UTC).isoformat(timespec="seconds")
         self.trouble = Trouble(self.name, error, 1 + (before.failures if before else 0), since)
-        with contextlib.suppress(Exception):  # a log or a disk that takes nothing must not end the thread either
-            log.error("a background thread failed and goes on", thread=self.name, error=error, pause_seconds=pause_s,
+        with contextlib.suppress(Exception):  # a failing log must not end the thread
+            log.error("a background thread failed and restarts", thread=self.name, error=error, pause_seconds=pause_s,
                       exc_info=cause)  # fmt: skip
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
                 replace_file(self._file, json.dumps(asdict(self.trouble)))
 
-    def _forget(self) -> None:
+    def _delete_file(self) -> None:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.unlink(missing_ok=True)
 
 
 def troubles(state: Path) -> list[Trouble]:
-    """Return what threads of the processes of a state folder noted and have not got over, by name."""
+    """Return the current troubles of all threads that use a state folder, sorted by thread name."""
     found = []
     for file in sorted((state / FOLDER).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):

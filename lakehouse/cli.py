@@ -1,6 +1,6 @@
-"""The `okr` command: mounts the commands that each package brings, without importing what they use.
+"""The `okr` command: mounts the commands of each package without importing their dependencies.
 
-The script `okr` (infra/okr) runs this module in Python's isolated mode, so that no PYTHON* variable has a say.
+The script `okr` (infra/okr) runs this module in Python's isolated mode, which ignores all PYTHON* variables.
 """
 
 import os
@@ -18,8 +18,8 @@ GROUP = "okr_lakehouse.commands"
 
 
 def build() -> typer.Typer:
-    """Return the whole command line, packages in a fixed order."""
-    # Here, not above: psycopg reads the environment when it is imported, and only `main` has cleaned it by now.
+    """Return the complete command line, packages in a fixed order."""
+    # Imported here because psycopg reads the environment at import, and `main` has cleaned it by now.
     from lakehouse.publication_commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
@@ -35,7 +35,7 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command; an error of ours becomes one line on standard error and its exit status, mostly 1."""
+    """Run a command; an `OkrError` becomes one line on standard error and its exit status, usually 1."""
     try:
         state = state_folder()
         for remark in (*isolate(state), *drop_foreign_exports(state)):

@@ -1,12 +1,12 @@
-"""Timeouts of connections to PostgreSQL: connecting, keepalives, statements, locks and idle transactions.
+"""Timeouts of PostgreSQL connections: connecting, keepalives, statements, locks and idle transactions.
 
 `lakehouse.warehouse` applies them to every connection; ADR 13 says why each has one.
 """
 
 from dataclasses import dataclass
 
-# A peer that vanished without a word (a power cut, a dropped route) is noticed after about a minute.
-PATIENCE = {
+# A peer that vanished (power cut, dropped route) is detected after about a minute.
+NETWORK_TIMEOUTS = {
     "connect_timeout": "10",
     "keepalives": "1",
     "keepalives_idle": "30",
@@ -14,15 +14,15 @@ PATIENCE = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-GRACE_S = 15.0  # what a server that ends a statement itself is given to say so
+GRACE_S = 15.0  # extra time for a server that ends a statement to report it
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a statement, a wait for a lock and an idle transaction may last, in seconds (0: without a limit).
+    """Maximum duration of a statement, a wait for a lock and an idle transaction in seconds (0: no limit).
 
-    The server enforces them. Where it is frozen, or something between swallows what is sent, the client gives up
-    `GRACE_S` after the statement's own limit.
+    The server enforces them. If it is frozen or the network drops packets, the client gives up `GRACE_S` after the
+    limit of the statement.
     """
 
     statement_s: int = 600
@@ -31,7 +31,7 @@ class Limits:
 
     @property
     def options(self) -> str:
-        """Return the limits, and UTC, as libpq's `options`."""
+        """Return the limits and the time zone UTC as `options` for libpq."""
         return (
             f"-c timezone=UTC -c statement_timeout={self.statement_s}s -c lock_timeout={self.lock_s}s "
             f"-c idle_in_transaction_session_timeout={self.idle_s}s"

@@ -1,7 +1,7 @@
-"""The one place that knows what may come from the caller's shell: our own process's environment and every child's.
+"""The environment of this process and of its children, reduced to an allow-list of variables.
 
-Whatever else was exported (PG*, AIRFLOW__*, MLFLOW_*, DBT_*, a proxy, another stack's OKR_*) could lead a client to
-another server or change what a library does, so it is left out: an allow-list, because no list of the harmful is whole.
+Other exported variables (PG*, AIRFLOW__*, MLFLOW_*, DBT_*, a proxy, another stack's OKR_*) could lead a client to
+another server or change how a library behaves. A list of harmful variables would never be complete.
 """
 
 import os
@@ -13,25 +13,25 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-# What a program needs to run at all.
+# What any program needs to run.
 SYSTEM = ("HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME")
-# How the caller's own terminal is to be written to.
+# How to write to the caller's terminal.
 TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO_COLOR", "SHELL", "TERM")
-# Credentials of a lake in a bucket; a lake in a folder does not read them.
+# Credentials for a lake in object storage; a lake in a local folder does not read them.
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# For downloads alone: of the children the `okr` command alone gets them, and no client of ours reads them.
+# For downloads only: no other child than the `okr` command gets them, and our own clients do not read them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OURS = "OKR_"
 LIBPQ = "PG"
 
 
 def isolate(state: Path) -> list[str]:
-    """Reduce this process's environment to what the allow-list names; return what the user should know, a line each.
+    """Reduce the environment of this process to the allow-list; return remarks for the user, one line each.
 
-    Called once, by the command line, before a library has read the environment. Variables of ours stay:
-    `lakehouse.settings` decides which of them count.
+    The command line calls it once, before any library reads the environment. OKR_* variables stay:
+    `lakehouse.settings` decides which of them apply.
     """
     kept = {name: value for name, value in os.environ.items() if _may_stay(name)}
     missing = [name for name in CERTIFICATES if name in kept and not Path(kept[name]).exists()]
@@ -42,12 +42,12 @@ def isolate(state: Path) -> list[str]:
     os.environ.clear()
     os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})
     time.tzset()
-    tempfile.tempdir = None  # chosen again, from the TMPDIR that is left
+    tempfile.tempdir = None  # determined again from the remaining TMPDIR
     return remarks
 
 
 def for_children(state: Path) -> dict[str, str]:
-    """Return the environment that every child process starts from, whatever the caller exported."""
+    """Return the base environment of every child process, independent of what the caller exported."""
     inherited = {name: os.environ[name] for name in SYSTEM if name in os.environ}
     return inherited | _person(state, inherited) | {
         "LANG": "C.UTF-8",
@@ -59,15 +59,15 @@ def for_children(state: Path) -> dict[str, str]:
 
 
 def for_own_commands(state: Path) -> dict[str, str]:
-    """Return the environment of a child that is the `okr` command itself: it isolates itself, and it may download."""
+    """Return the environment of a child that is the `okr` command: it isolates itself and may download."""
     passed_on = {name: value for name, value in os.environ.items() if name in DOWNLOADS or name.startswith(OURS)}
     return for_children(state) | passed_on
 
 
 def forget_libpq_variables() -> None:
-    """Remove PGHOSTADDR, PGSERVICE, PGSSLMODE and their like: libpq prefers some of them to what a DSN does not say.
+    """Remove PGHOSTADDR, PGSERVICE, PGSSLMODE and all other PG* variables: libpq uses them for what a DSN omits.
 
-    A service that does not exist cannot be overruled by any parameter, so the variables themselves have to go.
+    No connection parameter can override a PGSERVICE that does not exist, so the variables have to be removed.
     """
     for name in [name for name in os.environ if name.startswith(LIBPQ)]:
         del os.environ[name]
@@ -75,7 +75,7 @@ def forget_libpq_variables() -> None:
 
 @contextmanager
 def exported(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for a library that takes its settings from the environment alone, and take them back."""
+    """Set variables for a library that reads its settings only from the environment, and restore the old values."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -93,7 +93,7 @@ def _may_stay(name: str) -> bool:
 
 
 def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Return HOME, USER, LOGNAME and PATH for a caller who may lack any of them, or an entry in /etc/passwd."""
+    """Return HOME, USER, LOGNAME and PATH, also for a caller without them or without an entry in /etc/passwd."""
     try:
         entry = pwd.getpwuid(os.geteuid())
         name, home = entry.pw_name, entry.pw_dir
@@ -110,10 +110,10 @@ def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _use_terminals_encoding(asked: str) -> None:
-    """Write what the terminal cannot show as `?` instead of failing; PYTHONIOENCODING may name its encoding."""
+    """Write characters that the terminal cannot show as `?`; PYTHONIOENCODING may name its encoding."""
     encoding = asked.partition(":")[0] or None
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.reconfigure(encoding=encoding, errors="replace")  # type: ignore[union-attr]
-        except (AttributeError, LookupError):  # a stream of a test, or no encoding that Python knows
+        except (AttributeError, LookupError):  # a stream replaced by a test, or an encoding that Python does not know
             continue

@@ -1,27 +1,27 @@
-"""The project's error types. Only the edges (CLI, HTTP, Airflow tasks) turn them into exit codes or statuses."""
+"""The project's error types. Only entry points (CLI, HTTP, Airflow tasks) turn them into exit codes or statuses."""
 
-# Exit status of a worker that only somebody can help: a supervisor leaves it stopped, for it would end the same way.
-STOPPED_FOR_GOOD = 3
-# Exit status of a command that was asked for more than there is data for: no fault, only too early.
+# Exit status of a worker that needs manual intervention: a supervisor does not restart it, because it would fail again.
+NEEDS_INTERVENTION = 3
+# Exit status of a command for which there is not enough data yet. This is not a failure.
 TOO_LITTLE_DATA = 4
 
 
 class OkrError(Exception):
-    """Base of every error we raise on purpose; its message says what was expected, what came and what to do."""
+    """Base of all errors raised deliberately; the message says what was expected, what was found and what to do."""
 
     exit_status = 1
 
 
 class RetryableError(OkrError):
-    """The outside world failed in a way that may pass: the broker is away, the database restarts."""
+    """A temporary failure outside this process, such as an unreachable broker or a restarting database."""
 
 
 class PermanentError(OkrError):
-    """Trying again changes nothing: somebody has to mend the input, the settings or the code."""
+    """Retrying does not help: the input, the settings or the code must be fixed."""
 
 
 class ContractViolation(PermanentError):
-    """An event or a file breaks its contract. `reason` is a stable machine-readable word."""
+    """An event or a file breaks its contract. `reason` is a stable, machine-readable word."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -29,8 +29,8 @@ class ContractViolation(PermanentError):
 
 
 class GateFailed(PermanentError):
-    """A quality gate found data that must not be published; the last publication stays in place."""
+    """A quality gate found data that must not be published; the current publication stays."""
 
 
 class InvariantBroken(PermanentError):
-    """`okr lake verify` found a gap or a repeat: stop writing and read docs/runbooks/lake-verify.md."""
+    """`okr lake verify` found a gap or a duplicate: stop writing and follow docs/runbooks/lake-verify.md."""

@@ -1,4 +1,4 @@
-"""HTTP to services of the platform, which are on this host or in its network: past every proxy of the environment."""
+"""HTTP clients for services of the platform, which are on this host or in its network and need no proxy."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,10 +7,10 @@ if TYPE_CHECKING:
 
 
 def http_client(base_url: str, *, timeout_s: float, **options: Any) -> "httpx.Client":
-    """Return a client that no variable of the environment redirects (HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, ~/.netrc).
+    """Return a client that ignores HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and ~/.netrc.
 
     Raises:
-        httpx.InvalidURL: the address is none.
+        httpx.InvalidURL: `base_url` is not a URL.
     """
     import httpx
 

@@ -10,18 +10,18 @@ NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "okr-lakehouse")
 
 
 def uuid7(at: datetime | None = None) -> uuid.UUID:
-    """Return a new UUIDv7 for the time `at` (zone-aware), by default now."""
+    """Return a new UUIDv7 for the time `at` (zone-aware, default: now)."""
     return _uuid7(_milliseconds(at) if at else time.time_ns() // 1_000_000, os.urandom(10))
 
 
 def uuid7_of(at: datetime, *parts: str) -> uuid.UUID:
-    """Return the UUIDv7 that a time and a content always give, so that the same fact imported twice is one event."""
+    """Return a UUIDv7 derived from a time and a content, so that a fact imported twice is one event."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return _uuid7(_milliseconds(at), digest[:10])
 
 
 def natural_uuid(kind: str, key: str) -> uuid.UUID:
-    """Return `key` where it is a UUID, else the UUIDv5 of kind and key: app.* tables have UUID keys, files do not."""
+    """Return `key` if it is a UUID, else the UUIDv5 of kind and key: app.* tables have UUID keys, files do not."""
     try:
         return uuid.UUID(key)
     except ValueError:

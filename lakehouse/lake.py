@@ -1,4 +1,4 @@
-"""The lake: one Delta table per topic, its schema, its place, and the name under which a partition commits."""
+"""The lake: one Delta table per topic, its schema, its URI, and the application id of a partition's commits."""
 
 import itertools
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 def landing_schema() -> "pa.Schema":
-    """Columns of every landing table. Grain: one Kafka message, good or rejected.
+    """Return the columns of every landing table. Grain: one Kafka message, valid or rejected.
 
-    `rejection_reason` is null for a good event; a rejected message has null event columns and keeps its raw bytes.
-    `recorded_at` is the envelope's `recordedtime`, never later than `logged_at`; without it, `logged_at` itself.
-    `extensions` is a JSON object of the envelope's attributes that the contract does not know, null without any.
+    `rejection_reason` is null for a valid event; a rejected message has null event columns and its raw bytes.
+    `recorded_at` is the envelope's `recordedtime`, but not later than `logged_at`, or `logged_at` if there is none.
+    `extensions` is a JSON object of the envelope attributes that the contract does not define, or null.
     """
     import pyarrow as pa
 
@@ -41,7 +41,7 @@ def landing_schema() -> "pa.Schema":
             pa.field("rejected_value", pa.binary()),
             pa.field("rejected_key", pa.binary()),
             pa.field("rejected_headers", pa.string()),
-            # New columns go to the end, nullable: a table made before them gets them when it is opened.
+            # New columns are nullable and last: an existing table gets them when it is opened.
             pa.field("extensions", pa.string()),
         ]
     )
@@ -49,7 +49,7 @@ def landing_schema() -> "pa.Schema":
 
 PARTITION_COLUMN = "event_date"
 PLACE_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
-# A good event with its place in the log: what a landing row and a row of raw share, in raw's order.
+# A valid event and its position in the log: the columns that landing tables share with raw, in its order.
 EVENT_COLUMNS = (
     *PLACE_COLUMNS,
     "event_id",
@@ -65,25 +65,25 @@ EVENT_COLUMNS = (
 
 
 def table_uri(lake_uri: str, topic: str) -> str:
-    """Where a topic's landing table is, for deltalake, polars and DuckDB alike.
+    """Return the URI of a topic's landing table, for deltalake, polars and DuckDB.
 
     Raises:
         PermanentError: a local path that delta-rs cannot open.
     """
     if "://" not in lake_uri and "%" in lake_uri:
         raise PermanentError(
-            f"The lake's path {lake_uri} holds a % sign, which the Delta library takes for an escape. Choose a folder "
-            "without one (OKR_STATE or OKR_LAKE_URI)."
+            f"The lake's path {lake_uri} contains a % sign, which the Delta library treats as an escape. Choose a "
+            "folder without one (OKR_STATE or OKR_LAKE_URI)."
         )
     return f"{lake_uri.rstrip('/')}/{topic}" if "://" in lake_uri else str(Path(lake_uri).absolute() / topic)
 
 
 def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
-    """Tell a lake that is missing from one that is empty.
+    """Raise an error if the lake does not exist; an empty lake is accepted.
 
     Raises:
         PermanentError: none of the topics has a landing table there.
-        RetryableError: the place cannot be looked at.
+        RetryableError: the location cannot be read.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
@@ -95,17 +95,17 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
     if not is_there:
         raise PermanentError(
             f"There is no lake at {lake_uri}: expected a folder with a landing table of {', '.join(topics)}. Has "
-            "landing begun (`make status`), and is OKR_LAKE_URI right?"
+            "landing started (`make status`), and is OKR_LAKE_URI right?"
         )
 
 
 def open_table(uri: str) -> "DeltaTable":
     """Open a Delta table for readers such as polars.
 
-    On a local disk `file_uris` are plain paths here: delta-rs escapes a space in them, and polars would find no file.
+    On a local disk, `file_uris` returns plain paths: delta-rs escapes spaces, and polars would not find the files.
 
     Raises:
-        deltalake.exceptions.TableNotFoundError: there is no table (yet).
+        deltalake.exceptions.TableNotFoundError: the table does not exist (yet).
     """
     from deltalake import DeltaTable
 
@@ -118,15 +118,15 @@ def open_table(uri: str) -> "DeltaTable":
 
 
 def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
-    """Delta transaction application id of a partition; its version is the next offset to read.
+    """Return the Delta application id of a partition; the version of its transaction is the next offset to read.
 
-    `log_id` names the Kafka cluster and the topic's id in it: a broker or a topic made anew counts offsets from 0
-    again, and must not look like progress.
+    `log_id` consists of the Kafka cluster's id and the topic's id: a re-created broker or topic counts offsets from 0
+    again and must not look like progress.
     """
     return f"{log_id}/{group}/{topic}/{partition}"
 
 
 def cause(error: object) -> str:
-    """Return an error of the Delta library in one line: all that it says, without the backtrace that may follow."""
+    """Return an error of the Delta library in one line, without the backtrace that may follow."""
     lines = itertools.takewhile(lambda line: not line.lstrip().startswith("0: "), str(error).splitlines())
     return " ".join(line.strip() for line in lines)

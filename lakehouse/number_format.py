@@ -1,13 +1,13 @@
-"""How figures read wherever they are shown: on the page, in summaries and messages, in the reasons of forecasts.
+"""Format numbers for the page, summaries, messages and the reasons of forecasts.
 
 Three rules hold for every text that this module returns:
 
-- Order is kept. A value below its target reads as a smaller number than the target does, however close they are; where
-  the digits would become too many, it reads as "<100".
-- A figure that rounds to zero has no sign ("0%", never "-0%").
-- There is no exponent; groups of thousands are separated by commas.
+- Order is preserved. A value below its target is shown as a smaller number than the target, however close they are. If
+  that would take too many digits, it is shown as "<100".
+- A number that rounds to zero has no sign ("0%", never "-0%").
+- There is no exponent, and groups of thousands are separated by commas.
 
-Texts are plain ASCII, for terminals and logs; the page replaces signs and separators by typographic ones.
+Texts are plain ASCII, for terminals and logs. The page replaces signs and separators with typographic ones.
 """
 
 import math
@@ -18,43 +18,43 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 
 UNKNOWN = "-"
-GAIN_DIGITS = 4  # a value is shown in steps of at most a ten-thousandth of the gain aimed at
-SPARE_DIGITS = 8  # so many more digits tell a value from its target; closer ones read as "<target"
-DEFINED_DIGITS = 4  # so many more digits are shown of a target or baseline, which people typed
+GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target
+SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
+DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people have typed
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A number that readers compare a value with: what it is, and as what it is shown."""
+    """A number that readers compare a value with: its exact value and the value as shown."""
 
     exact: Decimal
     shown: Decimal
 
     @classmethod
     def at(cls, value: float) -> "Mark":
-        """Return a mark that is shown exactly."""
+        """Return a mark whose shown value is exact."""
         return cls(_exact(value), _exact(value))
 
     def keeps_order(self, value: Decimal, shown: Decimal) -> bool:
-        """Return whether the value, as shown, lies on the side of the mark on which it is."""
+        """Return whether the shown value is on the same side of the mark as the exact value."""
         return (value > self.exact) - (value < self.exact) == (shown > self.shown) - (shown < self.shown)
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A key result's measure: baseline and target say which digits matter to its readers."""
+    """Format values of one key result: baseline and target determine which digits matter."""
 
     baseline: float
     target: float
 
     def defined(self, value: float) -> str:
-        """Return the text of the baseline or the target itself."""
+        """Format the baseline or the target itself."""
         return _text(self._shown(value))
 
     def value(self, value: float | None) -> str:
-        """Return the text of a value in the key result's own unit; it never reads like a target that it is not."""
+        """Format a value in the unit of the key result; it never looks equal to a target that it has not reached."""
         if value is None or not math.isfinite(value):
             return UNKNOWN
         marks = [Mark(_exact(mark), self._shown(mark)) for mark in (self.baseline, self.target)]
@@ -70,9 +70,9 @@ class Measure:
 
 
 def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] = ()) -> str:
-    """Return a share as per cent. It reads as 0%, 70% (achieved) or 100% only where it is.
+    """Format a share as a percentage. It is shown as 0%, 70% (achieved) or 100% only if it has exactly that value.
 
-    `beside`: other shares in the same sentence, shown with the same `decimals`, that it may not be mistaken for.
+    `beside`: other shares in the same sentence, shown with the same `decimals`, that it must not look equal to.
     """
     if share is None or not math.isfinite(share):
         return UNKNOWN
@@ -84,7 +84,7 @@ def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] =
 
 
 def chance(probability: float | None) -> str:
-    """Return a probability as whole per cent; a forecast is never a certainty."""
+    """Format a probability as a whole percentage; a forecast is never shown as certain."""
     if probability is None or not math.isfinite(probability):
         return UNKNOWN
     if 0 < probability < 0.01:
@@ -95,7 +95,7 @@ def chance(probability: float | None) -> str:
 
 
 def score(value: float | None) -> str:
-    """Return a score with two decimals, with up to four where it would read as 0, 0.70 (achieved) or 1 and is not."""
+    """Format a score with two decimals, or up to four if it would otherwise look like 0, 0.70 (achieved) or 1."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
     text = _ordered(_snapped(value), [Mark.at(mark) for mark in (0.0, ACHIEVED_SCORE, 1.0)], 2, 4)
@@ -104,21 +104,21 @@ def score(value: float | None) -> str:
 
 
 def tenth(value: float) -> str:
-    """Return a count that is only expected, to a tenth; it reads as a whole number only where it is one."""
+    """Format an expected count to one decimal; it is shown as a whole number only if it is one."""
     whole = float(round(value))
-    counted = whole if abs(value - whole) <= TOLERANCE else value  # as floats ten times 0.1 is less than 1
+    counted = whole if abs(value - whole) <= TOLERANCE else value  # the sum of ten floats 0.1 is less than 1
     return _ordered(_exact(counted), [Mark.at(whole)], 1, 4)
 
 
 def plain(value: float) -> str:
-    """Return a number of which nothing else is known, with at most 15 significant digits."""
+    """Format a number without a unit or a target, with at most 15 significant digits."""
     exact = _exact(value)
     digits = 14 - exact.adjusted() if exact else 0
     return _ordered(exact, [Mark.at(0.0)], max(0, min(digits, 15)), 15)
 
 
 def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
-    """Round to `first` digits, or to as many up to `last` as it takes to keep the order with every mark."""
+    """Round to `first` digits, or to as many (at most `last`) as are needed to preserve the order with every mark."""
     if same := [mark for mark in marks if mark.exact == value]:
         return _text(same[0].shown)
     for digits in range(first, last + 1):
@@ -134,7 +134,7 @@ def _exact(value: float) -> Decimal:
 
 
 def _snapped(share: float) -> Decimal:
-    """Return the share, or the threshold that it counts as."""
+    """Return the share, or the threshold it equals within the tolerance."""
     near = [mark for mark in (0.0, ACHIEVED_SCORE, 1.0) if abs(share - mark) <= TOLERANCE]
     return _exact(near[0] if near else share)
 

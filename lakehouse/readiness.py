@@ -1,16 +1,16 @@
-"""How a service without an address says that it has started: its process id, in the file that its supervisor named.
+"""Readiness of a service without an address: it writes its process id to a file that its supervisor chose.
 
-The time that a process has run says nothing on a busy machine: its imports alone may take longer than any guess.
+On a busy machine the running time of a process says nothing: its imports alone may take longer than any guess.
 """
 
 import os
 from pathlib import Path
 
-READY_FILE = "OKR_READY_FILE"  # environment variable: the file to write; unset where nobody waits for it
+READY_FILE = "OKR_READY_FILE"  # environment variable: the file to write; unset if no supervisor waits
 
 
 def report_ready() -> None:
-    """Write this process's id into the file that OKR_READY_FILE names, whole or not at all; do nothing without one."""
+    """Write the id of this process to the file named by OKR_READY_FILE, atomically; do nothing if it is unset."""
     if not (name := os.environ.get(READY_FILE)):
         return
     file = Path(name)
@@ -20,7 +20,7 @@ def report_ready() -> None:
 
 
 def is_ready(file: Path, pid: int) -> bool:
-    """Tell whether the process with this id has reported; what an earlier one left does not count."""
+    """Return whether the process with this id has reported; the file of an earlier process does not count."""
     try:
         return file.read_text(encoding="ascii") == str(pid)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""One settings object, built by the entry points and passed on; nothing is read at import time."""
+"""The settings object, built by the entry points and passed on. Nothing is read at import time."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ STACK_ENV = "stack.env"
 
 
 class Settings(BaseSettings):
-    """Where every part of the platform is, and the secrets to reach it. Environment names are `OKR_<FIELD>`.
+    """Addresses of all parts of the platform and the secrets to reach them. Environment names are `OKR_<FIELD>`.
 
-    A value comes from `<state>/stack.env` (written by the local stack, readable by its owner alone), else from the
-    environment: what a shell still holds of another stack never mixes with this one (ADR 12). Fields without a value
-    are empty: `require` tells the user which one is missing and how to get it.
+    A value comes from `<state>/stack.env` (written by the local stack, readable only by its owner), else from the
+    environment, so exports of another stack never mix with this one (ADR 12). Fields without a value are empty:
+    `require` reports which one is missing and how to set it.
     """
 
     model_config = SettingsConfigDict(env_prefix="OKR_", extra="ignore", hide_input_in_errors=True)
@@ -26,10 +26,12 @@ class Settings(BaseSettings):
     kafka_bootstrap: str = ""
     lake_uri: str = ""
     lake_retention_days: int = Field(
-        default=7, ge=2, description="How far time travel reaches, and when the files of killed workers are deleted"
+        default=7, ge=2, description="days of time travel, and the age at which files of killed workers are deleted"
     )
-    spool_events: int = Field(default=200_000, ge=1, description="most events that a source keeps for an absent broker")
-    spool_bytes: int = Field(default=268_435_456, ge=1, description="and most bytes of them")
+    spool_events: int = Field(
+        default=200_000, ge=1, description="events that a source spools at most while no broker answers"
+    )
+    spool_bytes: int = Field(default=268_435_456, ge=1, description="maximum size of these events in bytes")
     redis_url: SecretStr = SecretStr("")
 
     dsn_owner: SecretStr = SecretStr("")
@@ -67,16 +69,16 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the state folder's file before the environment."""
+        """Give the file of the state folder precedence over the environment."""
         return init_settings, dotenv_settings, env_settings
 
     @property
     def spool_dir(self) -> Path:
-        """The folder in which each source keeps what the broker does not have yet."""
+        """Return the folder in which each source spools events that the broker does not have yet."""
         return self.state / "spool"
 
     def require(self, field: str) -> str:
-        """Return a setting as text.
+        """Return a setting as text, never empty.
 
         Raises:
             PermanentError: the setting is empty.
@@ -85,17 +87,17 @@ class Settings(BaseSettings):
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
         if not text:
             raise PermanentError(
-                f"The setting OKR_{field.upper()} is empty and {self.state / STACK_ENV} does not hold it. "
+                f"The setting OKR_{field.upper()} is empty and {self.state / STACK_ENV} does not set it. "
                 "Start the local stack with `make up`, or set it in the environment."
             )
         return text
 
 
 def state_folder() -> Path:
-    """Return the state folder that the caller chose: OKR_STATE, else .state where they stand.
+    """Return the state folder that the caller chose: OKR_STATE, else .state in the current folder.
 
     Raises:
-        PermanentError: they stand in a folder that was removed.
+        PermanentError: the current folder was removed.
     """
     try:
         return Path(os.environ.get("OKR_STATE") or ".state").absolute()
@@ -106,9 +108,9 @@ def state_folder() -> Path:
 
 
 def foreign_exports(state: Path) -> list[str]:
-    """Return the variables that the environment and `<state>/stack.env` give different values; the file's count.
+    """Return the variables whose values in the environment and in `<state>/stack.env` differ; those of the file apply.
 
-    Without a stack.env (a server, a container) there are none: the environment alone decides.
+    Without a stack.env (on a server, in a container) there are none, and the environment applies.
     """
     exported = {name for name in os.environ if name.startswith("OKR_") and name != "OKR_STATE"}
     env_file = state / STACK_ENV
@@ -119,15 +121,15 @@ def foreign_exports(state: Path) -> list[str]:
 
 
 def drop_foreign_exports(state: Path) -> list[str]:
-    """Remove another stack's variables from this process's environment; return a line that names them, if any."""
+    """Remove variables of another stack from the environment; return a line that names them, if any."""
     foreign = foreign_exports(state)
     for name in foreign:
         del os.environ[name]
     if not foreign:
         return []
     return [
-        f"ignored {', '.join(foreign)} from the environment: {state / STACK_ENV} has other values, and the state "
-        "folder decides. `unset` them, or set OKR_STATE to the folder of the stack that you mean."
+        f"ignored {', '.join(foreign)} from the environment: {state / STACK_ENV} has other values, which take "
+        "precedence. `unset` them, or set OKR_STATE to the folder of the stack that you mean."
     ]
 
 
@@ -135,7 +137,7 @@ def load_settings(state: Path | None = None) -> Settings:
     """Read settings from `<state>/stack.env`, then from the environment.
 
     Raises:
-        PermanentError: a value cannot be read (the message names it, never its content).
+        PermanentError: a value is invalid (the message names the setting, never its value).
     """
     state = state.absolute() if state else state_folder()
     env_file = state / STACK_ENV
@@ -144,8 +146,8 @@ def load_settings(state: Path | None = None) -> Settings:
     except PermissionError as error:
         raise PermanentError(
             f"{env_file} cannot be read: it belongs to the user who started the stack. Run as that user, "
-            "or point OKR_STATE at a state folder of your own."
+            "or set OKR_STATE to a state folder of your own."
         ) from error
     except ValidationError as error:
         names = ", ".join(f"OKR_{str(e['loc'][0]).upper()} ({e['msg']})" for e in error.errors())
-        raise PermanentError(f"Settings cannot be read: {names}. Correct the environment or {env_file}.") from error
+        raise PermanentError(f"Invalid settings: {names}. Correct the environment or {env_file}.") from error

@@ -11,7 +11,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from lakehouse.connection_limits import BATCH, GRACE_S, PATIENCE, Limits
+from lakehouse.connection_limits import BATCH, GRACE_S, NETWORK_TIMEOUTS, Limits
 from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
@@ -80,7 +80,7 @@ def session(dsn: str, application: str, limits: Limits | None = BATCH, options: 
     ours = {"application_name": application}
     if limits is not None:
         ours["options"] = f"{named.get('options', '')} {limits.options} {options}".strip()
-    return {name: value for name, value in (PATIENCE | named | ours).items() if value}
+    return {name: value for name, value in (NETWORK_TIMEOUTS | named | ours).items() if value}
 
 
 def parts_of(dsn: str) -> dict[str, str]:
@@ -137,7 +137,7 @@ def read_sql(package: str, name: str) -> str:
 
 # What dbt's adapter knows of libpq's parameters besides the address; and what only tunes, so that nothing is lost.
 DBT_KNOWS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
-ONLY_TUNES = {*PATIENCE, "application_name", "client_encoding", "fallback_application_name", "options"}
+ONLY_TUNES = {*NETWORK_TIMEOUTS, "application_name", "client_encoding", "fallback_application_name", "options"}
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:

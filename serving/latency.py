@@ -116,7 +116,7 @@ class LatencyReporter:
     def _run(self) -> None:
         while not self._stopping.wait(self._window_s):
             self._report()
-            self.thread.went_well()
+            self.thread.report_success()
         self._report()
 
     def _report(self) -> None:

@@ -160,7 +160,7 @@ class Outbox:
                 self._drain_once(drainer)
             if self.trouble is None:
                 backoff.reset()
-                self.thread.went_well()
+                self.thread.report_success()
             elif not is_last:
                 self._stopping.wait(backoff.pause())
 

@@ -16,7 +16,7 @@ from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_users
 from infra.local.supervisor import Supervisor
-from lakehouse.errors import STOPPED_FOR_GOOD, OkrError, PermanentError, RetryableError
+from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
@@ -160,7 +160,7 @@ class _Startup:
         while not self._interrupted.wait(POLL_SECONDS if now - began < QUICK_SECONDS else SLOW_POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
             lives.add(info["pid"])
-            if info["statename"] == "EXITED" and info["exitstatus"] == STOPPED_FOR_GOOD:
+            if info["statename"] == "EXITED" and info["exitstatus"] == NEEDS_INTERVENTION:
                 raise PermanentError(f"{step.name} needs somebody's help: {self._last_words(step)}")
             if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
                 raise PermanentError(f"{step.name} ends again and again after its start: {self._last_words(step)}")

@@ -18,7 +18,7 @@ from infra.local.base_service import Service, base_environment
 from infra.local.services import SERVICES
 from infra.local.short_paths import private_folder
 from infra.local.stack import Stack
-from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError, RetryableError
+from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
 
 # A UNIX socket's path holds 107 bytes, and supervisord adds its process id while it makes one.
 LONGEST_SOCKET_PATH = 90
@@ -151,7 +151,7 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
         f"command={_escape(command)}",
         "autostart=false",
         "autorestart=unexpected",
-        f"exitcodes={STOPPED_FOR_GOOD}",
+        f"exitcodes={NEEDS_INTERVENTION}",
         f"startsecs={kind.start_seconds}",
         f"startretries={RETRIES}",
         f"stopsignal={kind.stop_signal}",

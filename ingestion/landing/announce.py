@@ -139,7 +139,7 @@ class Announcer:
 
     def _went_well(self) -> None:
         if self.thread:
-            self.thread.went_well()
+            self.thread.report_success()
 
     def _announce(self, *, was_away: bool) -> bool:
         if self._airflow is None:

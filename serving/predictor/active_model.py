@@ -166,5 +166,5 @@ class ActiveModel:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self.look()
-            self.thread.went_well()
+            self.thread.report_success()
             self._stopping.wait(self._look_every_s)

@@ -13,7 +13,7 @@ from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.reader import PartitionReader
-from lakehouse.errors import STOPPED_FOR_GOOD
+from lakehouse.errors import NEEDS_INTERVENTION
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
@@ -56,7 +56,7 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     landed = rows_by_partition(own)[0][-1]
     assert topics.cut(TOPIC, 0, landed + 3) > landed
     worker = start_worker(own)
-    assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
+    assert worker.ended() == NEEDS_INTERVENTION, worker.text()
     assert "Nothing was skipped" in worker.text()
     assert "offset-out-of-range.md" in worker.text()
     assert rows_by_partition(own)[0][-1] == landed

@@ -6,7 +6,7 @@ import pytest
 
 from ingestion.loading import load
 from ingestion.producer import EventProducer
-from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError
+from lakehouse.errors import NEEDS_INTERVENTION, PermanentError
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
@@ -26,7 +26,7 @@ def test_a_cluster_made_anew_whose_offsets_begin_at_0(
         new = broker.at(own, Path(own.lake_uri))
         send_to(new, check_in, range(1000, 1400))
         worker = start_worker(new)
-        assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
+        assert worker.ended() == NEEDS_INTERVENTION, worker.text()
         assert "its offsets start anew" in worker.text()
         assert landed_rows(new) == 300
         empty = new.model_copy(update={"lake_uri": str(tmp_path / "new lake")})
@@ -106,7 +106,7 @@ def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
     anew = 100 if length.startswith("shorter") else 900
     send_to(own, check_in, range(1000, 1000 + anew))
     worker = start_worker(own)
-    assert worker.ended(30) == STOPPED_FOR_GOOD, worker.text()
+    assert worker.ended(30) == NEEDS_INTERVENTION, worker.text()
     assert landed_rows(own) == 400
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
     drain(new)
@@ -123,7 +123,7 @@ def test_a_topic_made_anew_while_a_worker_reads_it(
     topics.delete([TOPIC])
     topics.create([TOPIC])
     send_to(own, check_in, range(1000, 1200))
-    assert worker.ended() == STOPPED_FOR_GOOD, worker.text()
+    assert worker.ended() == NEEDS_INTERVENTION, worker.text()
     assert landed_rows(own) == 50
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
     drain(new)

@@ -27,7 +27,7 @@ from infra.local.state_lock import locked
 from infra.local.status import services
 from infra.local.stop import clean, down
 from infra.local.supervisor import Supervisor
-from lakehouse.errors import STOPPED_FOR_GOOD, PermanentError, RetryableError
+from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
 
 BOTH = select("postgres,redis")
 DEEP = "a folder with spaces/" + "deep" * 40  # far beyond the 107 bytes of a UNIX socket's path
@@ -308,5 +308,5 @@ def test_a_worker_that_nothing_but_somebody_can_help_is_left_stopped(state: Path
         up(state, select("land"), print)
     stack = open_stack(state)
     assert stack is not None
-    assert Supervisor(stack).states()["land"]["exitstatus"] == STOPPED_FOR_GOOD
+    assert Supervisor(stack).states()["land"]["exitstatus"] == NEEDS_INTERVENTION
     assert Supervisor(stack).states()["land"]["statename"] == "EXITED"

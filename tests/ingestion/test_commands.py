@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from ingestion import commands
 from ingestion.events import EncodedEvent
 from ingestion.producer import EventProducer
-from lakehouse.errors import STOPPED_FOR_GOOD, RetryableError
+from lakehouse.errors import NEEDS_INTERVENTION, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 
@@ -90,5 +90,5 @@ def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.Mo
 def test_an_exception_that_nobody_expected_ends_the_worker_so_that_the_supervisor_starts_it_again():
     code = "from ingestion.commands import _keep_running; _keep_running(lambda stop: 1 / 0, drain=False)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert ended.returncode not in (0, STOPPED_FOR_GOOD)
+    assert ended.returncode not in (0, NEEDS_INTERVENTION)
     assert "ZeroDivisionError" in ended.stderr

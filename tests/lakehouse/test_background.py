@@ -85,7 +85,7 @@ def test_a_thread_survives_everything_tells_it_and_forgets_it_once_it_goes_well(
 
     def turn() -> None:
         may_go_well.wait()
-        thread.went_well()
+        thread.report_success()
         stopping.wait()
 
     work = Thrower(turn, *ERRORS)
@@ -112,7 +112,7 @@ def test_work_that_returns_by_mistake_is_called_again(tmp_path: Path) -> None:
     thread.start()
     until(lambda: len(calls) > 2, "it is called again")
     assert thread.trouble is not None
-    assert "returned without being told to stop" in thread.trouble.error
+    assert "returned although it was not asked to stop" in thread.trouble.error
     stopping.set()
     thread.join(5)
 
@@ -122,7 +122,7 @@ def test_a_thread_that_hangs_is_told_as_silent() -> None:
     thread = BackgroundThread("test", stopping.wait, stopping)
     thread.start()
     time.sleep(0.05)
-    assert "has not ended a turn of its work" in (thread.concern(silent_limit_s=0.01) or "")
+    assert "has not completed an iteration" in (thread.concern(silent_limit_s=0.01) or "")
     stopping.set()
 
 

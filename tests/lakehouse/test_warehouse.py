@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from expectations.gate import Place
-from lakehouse.connection_limits import GRACE_S, PATIENCE, Limits
+from lakehouse.connection_limits import GRACE_S, NETWORK_TIMEOUTS, Limits
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import (
@@ -145,7 +145,7 @@ def test_a_server_that_says_nothing_during_a_copy_or_a_commit_is_given_up_too(si
 
 
 def test_a_listener_that_never_answers_is_given_up_within_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PATIENCE, "connect_timeout", "2")
+    monkeypatch.setitem(NETWORK_TIMEOUTS, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
         begun = time.monotonic()

@@ -118,7 +118,7 @@ class _Measuring:
                 is_well = False
             else:
                 is_well = True
-            self.thread.went_well()
+            self.thread.report_success()
             self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - begun)))
 
     def _measure(self) -> None:
