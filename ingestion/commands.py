@@ -47,10 +47,10 @@ def consume_land(drain: Drain = False) -> None:
 @consume.command("state")
 def consume_state(drain: Drain = False) -> None:
     """Keep app.users, app.okrs and the figures in Redis up to date; SIGTERM ends it after the batch in hand."""
-    from ingestion.state.consumer import follow
+    from ingestion.state.consumer import consume_state
 
     settings = load_settings()
-    _keep_running(lambda stop: follow(settings, stop, drain=drain), drain=drain)
+    _keep_running(lambda stop: consume_state(settings, stop, drain=drain), drain=drain)
 
 
 @app.command("load")

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ingestion.sources.simulator.goals import KeyResult, goals
-from ingestion.sources.simulator.people import organisation
-from ingestion.sources.simulator.process import true_probability
+from ingestion.sources.simulator.latent_progress import true_probability
+from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
 from ingestion.sources.simulator.scale import quarter_of, scale_of
+from ingestion.sources.simulator.teams_and_users import organisation
 from lakehouse.errors import PermanentError
 from ml.feature_rows import Rows
 
@@ -26,7 +26,7 @@ def true_probabilities(rows: Rows, seed: int, scale: str) -> "NDArray[float64]":
     simulated = organisation(seed, scale_of(scale))
     known: dict[str, KeyResult] = {}
     for start in sorted(set(rows["period_start"])):
-        known.update((one.id, one) for one in goals(simulated, quarter_of(start))[1])
+        known.update((one.id, one) for one in draw_okrs(simulated, quarter_of(start))[1])
     strangers = sorted(set(rows["key_result"]) - set(known))
     if strangers:
         raise PermanentError(

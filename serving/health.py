@@ -115,7 +115,7 @@ def _ask_outbox(outbox: Outbox) -> Check:
         "status": "ok",
         **{name: outbox.counts[name] for name in ("posted", "sent", "turned_away")},
         "waiting": spool.waiting,
-        "refused": spool.refused,
+        "rejected": spool.rejected,
     }
     if trouble := _events_trouble(outbox, spool):
         check |= {"status": "degraded", "detail": trouble}
@@ -128,8 +128,8 @@ def _events_trouble(outbox: Outbox, spool: SpoolState) -> str | None:
         return "The sending thread has ended: no event is sent until the service is restarted."
     if outbox.trouble is not None:
         return "Events wait on disk until the broker takes them; the log says what it answered."
-    if spool.refused:
-        return "The broker refused events for good: `okr produce spool status` shows them."
+    if spool.rejected:
+        return "The broker permanently rejected events: `okr produce spool status` shows them."
     return None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from ingestion.backoff import Backoff
 from ingestion.events import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
-from ingestion.spool.store import Place
+from ingestion.spool.store import EventStatus
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
@@ -131,16 +131,16 @@ class Outbox:
                 if left <= 0 or not self._settled.wait(left):
                     break
             found = self._place(place)
-        if found == "refused":
+        if found == "rejected":
             raise ContractViolation(
-                "refused_by_broker", "The broker refused the event for good; `okr produce spool status` says why."
+                "rejected_by_broker", "The broker rejected the event permanently; `okr produce spool status` says why."
             )
-        return found == "gone"
+        return found == "sent"
 
-    def _place(self, position: int) -> Place:
+    def _place(self, position: int) -> EventStatus:
         """Say what became of an event that was kept; where the spool does not tell, it waits: that is no error."""
         try:
-            return self.spool.place(position)
+            return self.spool.event_status(position)
         except OkrError as error:
             self._log.warning("the spool does not tell where a kept event is", position=position, error=str(error))
             return "waiting"

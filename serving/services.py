@@ -7,7 +7,7 @@ import redis
 from fastapi import Depends, Request
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from ingestion.spool.priority import FORECASTS
+from ingestion.spool.disk_priority import FORECASTS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from serving.admin.service import Administration

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from ingestion.state.realtime import read_live
+from ingestion.state.redis_figures import read_live
 
 if TYPE_CHECKING:
     from redis import Redis

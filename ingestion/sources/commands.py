@@ -145,7 +145,7 @@ def simulate(
 ) -> None:
     """Write a simulated organisation as key_results.csv and check_ins.csv, as `okr produce files` reads them."""
     from ingestion.sources.simulator import organisation, scale_of
-    from ingestion.sources.simulator.files import write_files
+    from ingestion.sources.simulator.csv_files import write_files
 
     rows = write_files(organisation(seed, scale_of(scale)), _moment(as_of), out)
     for file, count in rows.items():

@@ -2,51 +2,52 @@
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lakehouse.errors import RetryableError
 from lakehouse.settings import load_settings
 
+if TYPE_CHECKING:
+    from ingestion.spool.store import SpooledEvent
+
 app = typer.Typer(no_args_is_help=True, help="Events that wait on this host's disk until the broker takes them.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
-SHOWN_REFUSED = 20
+SHOWN_REJECTED = 20
 
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Show by source how many events wait, how old the oldest is, and what the broker refused for good."""
+    """Show by source how many events wait, how old the oldest is, and what the broker permanently rejected."""
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
     spools = [Spool.of(settings, source) for source in spooled_sources(settings.spool_dir)]
     states = {spool.source: spool.state() for spool in spools}
-    refused = {spool.source: spool.refused(SHOWN_REFUSED) for spool in spools if states[spool.source].refused}
+    rejected = {spool.source: spool.rejected(SHOWN_REJECTED) for spool in spools if states[spool.source].rejected}
     if as_json:
         document = {
-            source: asdict(state)
-            | {"refused_events": [{"topic": e.topic, "position": e.position, "why": why} for e, why in refused[source]]
-               if source in refused else []}
+            source: asdict(state) | {"rejected_events": _as_json(rejected.get(source, []))}
             for source, state in states.items()
-        }  # fmt: skip
+        }
         typer.echo(json.dumps(document, indent=2))
         return
-    typer.echo(f"{'source':<24} {'waiting':>9} {'refused':>8} {'MB':>8} {'oldest, s':>10}")
+    typer.echo(f"{'source':<24} {'waiting':>9} {'rejected':>8} {'MB':>8} {'oldest, s':>10}")
     for source, state in states.items():
         megabytes = state.bytes / 1e6
-        line = f"{source:<24} {state.waiting:>9,} {state.refused:>8,} {megabytes:>8.1f} {state.oldest_seconds:>10,.0f}"
+        line = f"{source:<24} {state.waiting:>9,} {state.rejected:>8,} {megabytes:>8.1f} {state.oldest_seconds:>10,.0f}"
         typer.echo(line)
-    for source, events in refused.items():
+    for source, events in rejected.items():
         for event, why in events:
-            typer.echo(f"refused for good: {source} {event.topic} position {event.position}: {why}")
+            typer.echo(f"rejected permanently: {source} {event.topic} position {event.position}: {why}")
 
 
 @app.command("drain")
 def drain(
     seconds: Annotated[float, typer.Option(min=0.1, help="The longest to try, for each source.")] = 60.0,
-    refused: Annotated[bool, typer.Option("--refused", help="Try what the broker refused again, too.")] = False,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Try what the broker rejected again, too.")] = False,
 ) -> None:
     """Send what waits now, oldest first; exit status 1 when something still waits."""
     from ingestion.spool.drain import Drainer
@@ -57,8 +58,8 @@ def drain(
     left = 0
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
-        if refused:
-            spool.try_refused_again()
+        if rejected:
+            spool.requeue_rejected()
         drainer = Drainer(spool, bootstrap)
         try:
             sent = drainer.drain(seconds).sent
@@ -70,3 +71,7 @@ def drain(
         raise RetryableError(
             f"{left} events still wait; nothing is lost. Run it again (`make status` tells of the broker)."
         )
+
+
+def _as_json(rejected: "list[tuple[SpooledEvent, str]]") -> list[dict[str, str | int]]:
+    return [{"topic": event.topic, "position": event.position, "why": why} for event, why in rejected]

@@ -91,25 +91,25 @@ class Drainer:
                 try:
                     producer.send_raw(event.topic, event.key, event.value, on_result)
                 except ContractViolation as refusal:
-                    results.refused[event.position] = str(refusal)
+                    results.rejected[event.position] = str(refusal)
             producer.flush(max(0.1, limit_seconds - (time.monotonic() - begun)))
         except RetryableError:
             self.close()  # a producer that failed stays failed
-            if not results.refused:  # else it ended because of a refusal, and the others have yet to be tried
+            if not results.rejected:  # else it ended because of a refusal, and the others have yet to be tried
                 raise
         finally:
             try:
-                self._settle(results.delivered, results.refused)
+                self._settle(results.delivered, results.rejected)
             except SpoolFullError as error:
                 log.warning("what was sent cannot be deleted yet", number=len(self._unsettled), error=str(error))
         return len(results.delivered)
 
-    def _settle(self, delivered: Sequence[int], refused: dict[int, str]) -> None:
-        for position, reason in refused.items():
+    def _settle(self, delivered: Sequence[int], rejected: dict[int, str]) -> None:
+        for position, reason in rejected.items():
             log.error("the broker will never take an event", spool=str(self._spool.path), position=position, why=reason)
         self._unsettled.update(delivered)
-        if self._unsettled or refused:
-            self._spool.settle(sorted(self._unsettled), refused)
+        if self._unsettled or rejected:
+            self._spool.settle(sorted(self._unsettled), rejected)
             self._unsettled.clear()
 
     def _connected(self, limit_seconds: float) -> EventProducer:
@@ -127,14 +127,14 @@ class Results:
 
     def __init__(self) -> None:
         self.delivered: list[int] = []
-        self.refused: dict[int, str] = {}
+        self.rejected: dict[int, str] = {}
 
     def note(self, position: int, error: "KafkaError | None") -> None:
         """Take note of one answer; an error that may pass leaves the event where it is."""
         if error is None:
             self.delivered.append(position)
         elif _is_for_good(error):
-            self.refused[position] = error.str()
+            self.rejected[position] = error.str()
 
 
 def _is_for_good(error: "KafkaError") -> bool:

@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple
 
 from ingestion.events import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
-from ingestion.spool.priority import bytes_left_to_others
+from ingestion.spool.disk_priority import reserved_bytes
 from ingestion.spool.sqlite_errors import SpoolFullError, explained
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
@@ -30,7 +30,7 @@ SUFFIX = ".spool"
 BUSY_SECONDS = 5.0  # how long another process's transaction is waited for
 LOCK_POLL_SECONDS = 0.02
 WAL_PAGES = 256  # of 4 KB: how far the log beside the file grows; a full disk is met sooner with SQLite's 4 MB
-Place = Literal["waiting", "refused", "gone"]
+EventStatus = Literal["waiting", "rejected", "sent"]
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class SpooledEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SpoolState:
-    """What a spool holds: events that wait or were refused, their bytes, age of the oldest, and how full it is."""
+    """What a spool holds: events that wait or were rejected, their bytes, age of the oldest, and how full it is."""
 
     waiting: int
-    refused: int
+    rejected: int
     bytes: int
     oldest_seconds: float
     fill_ratio: float
@@ -77,7 +77,7 @@ class Spool:
     def of(cls, settings: Settings, source: str) -> "Spool":
         """Return a source's spool under the state folder, bounded by the settings."""
         limits = Limits(settings.spool_events, settings.spool_bytes)
-        return cls(settings.spool_dir, source, limits, leave_free=bytes_left_to_others(settings, source))
+        return cls(settings.spool_dir, source, limits, leave_free=reserved_bytes(settings, source))
 
     def append(self, events: Sequence[EncodedEvent]) -> list[int]:
         """Keep events, all or none, and return their positions; they are on the disk when it returns.
@@ -93,50 +93,50 @@ class Spool:
             self._check_room(connection, len(events), sum(sizes))
             now = time.time()
             rows = ({"topic": each.topic, "key": each.key, "value": each.value, "spooled_at": now} for each in events)
-            return [int(connection.execute(_sql("append"), row).lastrowid or 0) for row in rows]
+            return [int(connection.execute(_sql("insert_event"), row).lastrowid or 0) for row in rows]
 
     def oldest(self, events: int, without: Collection[int] = ()) -> list[SpooledEvent]:
         """Return the events that wait, in order, at most so many, but none at the positions `without`."""
         with self._reading() as connection:
-            rows = connection.execute(_sql("oldest"), {"events": events, "without": json.dumps(list(without))})
+            rows = connection.execute(_sql("select_waiting"), {"events": events, "without": json.dumps(list(without))})
             return [SpooledEvent(*row) for row in rows]
 
-    def settle(self, delivered: Sequence[int], refused: Mapping[int, str]) -> None:
+    def settle(self, delivered: Sequence[int], rejected: Mapping[int, str]) -> None:
         """Delete what the broker has, and set aside what it will never take, with its reason."""
         with self._transaction() as connection:
-            connection.executemany(_sql("delete"), [{"position": each} for each in delivered])
-            reasons = [{"position": position, "reason": reason} for position, reason in refused.items()]
-            connection.executemany(_sql("refuse"), reasons)
+            connection.executemany(_sql("delete_event"), [{"position": each} for each in delivered])
+            reasons = [{"position": position, "reason": reason} for position, reason in rejected.items()]
+            connection.executemany(_sql("mark_rejected"), reasons)
         self._give_back_space()
 
-    def place(self, position: int) -> Place:
-        """Say what became of an event: it waits, the broker refused it for good, or the broker has it."""
+    def event_status(self, position: int) -> EventStatus:
+        """Say what became of an event: it waits, the broker rejected it for good, or the broker has it."""
         with self._reading() as connection:
-            row = connection.execute(_sql("place"), {"position": position}).fetchone()
+            row = connection.execute(_sql("select_event_status"), {"position": position}).fetchone()
         if row is None:
-            return "gone"
-        return "waiting" if row[0] is None else "refused"
+            return "sent"
+        return "waiting" if row[0] is None else "rejected"
 
-    def refused(self, events: int = 100) -> list[tuple[SpooledEvent, str]]:
-        """Return what the broker refused for good, with its reasons."""
+    def rejected(self, events: int = 100) -> list[tuple[SpooledEvent, str]]:
+        """Return what the broker rejected for good, with its reasons."""
         with self._reading() as connection:
-            rows = connection.execute(_sql("refused"), {"events": events})
+            rows = connection.execute(_sql("select_rejected"), {"events": events})
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
-    def try_refused_again(self) -> int:
-        """Let what was refused wait again, at its old position; return how many."""
+    def requeue_rejected(self) -> int:
+        """Let what was rejected wait again, at its old position; return how many."""
         with self._transaction() as connection:
-            return connection.execute(_sql("try_again")).rowcount
+            return connection.execute(_sql("requeue_rejected")).rowcount
 
     def state(self) -> SpoolState:
         """Return what the spool holds; a spool that nobody has opened yet is empty and is not made by asking."""
         if not self.path.exists():
             return SpoolState(0, 0, 0, 0.0, 0.0)
         with self._reading() as connection:
-            events, size, refused, oldest_at = connection.execute(_sql("state")).fetchone()
+            events, size, rejected, oldest_at = connection.execute(_sql("select_state")).fetchone()
         age = 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
         fill_ratio = max(events / self._limits.events, size / self._limits.bytes)
-        return SpoolState(events - refused, refused, size, age, fill_ratio)
+        return SpoolState(events - rejected, rejected, size, age, fill_ratio)
 
     @contextmanager
     def draining(self, limit_seconds: float) -> Iterator[bool]:
@@ -157,7 +157,7 @@ class Spool:
                 self._connection = None
 
     def _check_room(self, connection: sqlite3.Connection, events: int, size: int) -> None:
-        held_events, held_bytes = connection.execute(_sql("held")).fetchone()
+        held_events, held_bytes = connection.execute(_sql("select_totals")).fetchone()
         limits = self._limits
         if held_events + events > limits.events or held_bytes + size > limits.bytes:
             raise SpoolFullError(
@@ -214,7 +214,7 @@ class Spool:
         connection.execute("PRAGMA temp_store = MEMORY")  # what is asked while the disk is full needs no disk
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL would lose the last commits in a power cut
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
-        connection.executescript(_sql("schema"))
+        connection.executescript(_sql("create_tables"))
 
     def _folder_made(self) -> None:
         with explained(self.path):
@@ -223,7 +223,7 @@ class Spool:
     def _give_back_space(self) -> None:
         """Give the pages that a long absence of the broker has taken back to the disk, once it is over."""
         with self._reading() as connection:
-            is_empty = connection.execute(_sql("held")).fetchone()[0] == 0
+            is_empty = connection.execute(_sql("select_totals")).fetchone()[0] == 0
             if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
                 connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

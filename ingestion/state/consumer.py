@@ -11,8 +11,8 @@ from ingestion.batch import Limits
 from ingestion.decoding import decode_batch
 from ingestion.groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.reader import PartitionReader
-from ingestion.state.realtime import RealtimeFigures, open_redis
-from ingestion.state.store import OvertakenError, Row, StateStore
+from ingestion.state.redis_figures import RealtimeFigures, open_redis
+from ingestion.state.store import OffsetsMovedError, Row, StateStore
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.errors import RetryableError
 from lakehouse.lake import EVENT_COLUMNS
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 
-def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
+def consume_state(
+    settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False
+) -> int:
     """Apply events until `stop` is set, or, with `drain`, until nothing is left; return how many were applied.
 
     Raises:
@@ -50,11 +52,11 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
             while not stop.is_set():
                 batch = reader.poll(limits)
                 for topic, sifted in batch.sifted.items():
-                    rows = good_rows(topic, sifted)
+                    rows = valid_events(topic, sifted)
                     spans = batch.spans(topic)
                     try:
                         stored = store.apply(topic, rows, spans)
-                    except OvertakenError as overtaken:
+                    except OffsetsMovedError as overtaken:
                         log.warning("overtaken, the batch is thrown away", reason=str(overtaken))
                         reader.rewind()
                         break
@@ -71,7 +73,7 @@ def follow(settings: Settings, stop: threading.Event, *, limits: Limits | None =
     return applied
 
 
-def good_rows(topic: str, sifted: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
+def valid_events(topic: str, sifted: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
     """Return the events that keep their contract, with their places. The lake keeps the others, with their reasons."""
     import polars as pl
 

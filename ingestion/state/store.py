@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ingestion.batch import Span
-from ingestion.state.entities import (
+from ingestion.state.event_types import (
     CHECK_IN,
     CYCLE,
     DEFINITIONS,
@@ -50,7 +50,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 Row = Mapping[str, Any]  # a good event: lakehouse.lake's EVENT_COLUMNS
 
 
-class OvertakenError(RetryableError):
+class OffsetsMovedError(RetryableError):
     """Another consumer has stored these offsets: throw the batch away and read the stored ones again."""
 
 
@@ -88,7 +88,7 @@ class StateStore:
     def next_offset(self, topic: str, partition: int) -> int | None:
         """Return the next offset to read, None when nothing of the partition was ever stored."""
         with self._connection.transaction():
-            row = self._run("next_offset", topic=topic, partition=partition).fetchone()
+            row = self._run("select_offset", topic=topic, partition=partition).fetchone()
         return None if row is None else int(str(row[0]))
 
     def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> Applied:
@@ -97,13 +97,13 @@ class StateStore:
         An event that PostgreSQL refuses is set aside in app.refused_event and hinders no other.
 
         Raises:
-            OvertakenError: the stored offsets are not where this batch starts.
+            OffsetsMovedError: the stored offsets are not where this batch starts.
             RetryableError: another consumer holds the lock for too long; nothing was stored.
             psycopg.Error: the database failed; nothing was stored.
         """
         try:
             with self._connection.transaction():
-                self._run("limit_lock_wait", timeout=f"{LOCK_SECONDS}s")
+                self._run("set_lock_timeout", timeout=f"{LOCK_SECONDS}s")
                 self._run("lock_group")
                 self._move_offsets(topic, spans)
                 return self._keep(topic, rows)
@@ -132,7 +132,7 @@ class StateStore:
 
     def _project_named(self) -> int:
         """Decide of some entities of app.to_project which of their events count, and project them."""
-        named = self._entities("take_to_project", limit=MISSING_AT_ONCE)
+        named = self._entities("claim_unprojected", limit=MISSING_AT_ONCE)
         if named:
             more_than_one = self._met().is_more_than_one
             ids = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(named).items()}
@@ -141,7 +141,7 @@ class StateStore:
         return len(named)
 
     def _project_unprojected(self) -> int:
-        missing = self._subjects("unprojected_key_results", limit=MISSING_AT_ONCE)
+        missing = self._subjects("key_results_without_cycles", limit=MISSING_AT_ONCE)
         if missing:
             self._project_key_results(missing)
         return len(missing)
@@ -162,10 +162,10 @@ class StateStore:
 
     def _move_offsets(self, topic: str, spans: Mapping[int, Span]) -> None:
         for partition, span in spans.items():
-            name = "first_offset" if span.start is None else "move_offset"
+            name = "insert_offset" if span.start is None else "advance_offset"
             place = {"topic": topic, "partition": partition, "start": span.start, "next_offset": span.next}
             if self._run(name, **place).rowcount != 1:
-                raise OvertakenError(
+                raise OffsetsMovedError(
                     f"{topic}/{partition}: expected {span.start} as the stored offset, but another consumer moved it."
                 )
 
@@ -188,20 +188,20 @@ class StateStore:
         place = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
         reason = _reason(error)
         log.error("PostgreSQL refused an event, it is set aside", topic=topic, reason=reason, **place)
-        self._run("refuse_event", topic=topic, reason=reason, **place)
+        self._run("insert_rejected_event", topic=topic, reason=reason, **place)
 
     def _keep_all(self, rows: Sequence[Row]) -> Applied:
         # Who did what is kept is found there, as long as it counts.
         active = [row for row in rows if row["event_type"] not in NO_ACTIVITY and '"user_id"' in row["data"]]
         if active:
-            self._run("keep_activity", **_columns(active, ("occurred_at", "data")))
+            self._run("upsert_activity", **_columns(active, ("occurred_at", "data")))
         followed = [row for row in rows if row["event_type"] in FOLLOWED]
         return self._keep_followed(followed) if followed else NOTHING
 
     def _keep_followed(self, rows: Sequence[Row]) -> Applied:
         roots = any(row["event_type"] in ROOTS for row in rows)
         was_more_than_one = roots and self._met().is_more_than_one
-        changed = self._entities("keep_events", **_columns(rows, EVENT_FIELDS))
+        changed = self._entities("insert_events", **_columns(rows, EVENT_FIELDS))
         met = self._met()
         is_all_compared = met.is_more_than_one or met.is_reviewed
         reused = [] if is_all_compared else self._reused(changed)
@@ -209,7 +209,7 @@ class StateStore:
             return Applied(self._project(changed), is_recounted=False)
         changed += self._entities("apply_reviews")
         if roots and met.is_more_than_one and not was_more_than_one:
-            changed += self._entities("roots")  # nothing was compared before
+            changed += self._entities("teams_and_cycles")  # nothing was compared before
         compared = changed if is_all_compared else reused
         named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(compared).items()}
         withheld = self._withhold(named, is_more_than_one=met.is_more_than_one)
@@ -219,11 +219,11 @@ class StateStore:
     def _reused(self, changed: Sequence[Entity]) -> list[Entity]:
         """Return the check-ins whose id stands for several key results: all that one organisation has to compare."""
         ids = [entity_id for event_type, entity_id in changed if event_type == CHECK_IN]
-        return [(CHECK_IN, each) for each in self._subjects("reused_check_ins", ids=ids)] if ids else []
+        return [(CHECK_IN, each) for each in self._subjects("ambiguous_check_ins", ids=ids)] if ids else []
 
     def _withhold(self, named: Mapping[str, Sequence[str]], *, is_more_than_one: bool) -> list[Entity]:
         """Decide whether the events that these entities bear on count; return what that changes."""
-        compared = self._entities("compared_entities", **named)
+        compared = self._entities("dependent_entities", **named)
         nouns, ids = zip(*compared, strict=True) if compared else ((), ())
         return self._entities("withhold_events", nouns=list(nouns), ids=list(ids), is_more_than_one=is_more_than_one)
 
@@ -237,13 +237,13 @@ class StateStore:
             event_types, entity_ids = (list(each) for each in zip(*defined, strict=True))
             self._run("project_definitions", event_types=event_types, entity_ids=entity_ids)
             if withheld:
-                self._run("forget_definitions", event_types=event_types, entity_ids=entity_ids)
+                self._run("delete_definitions", event_types=event_types, entity_ids=entity_ids)
         checked = self._subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
         if lost[CHECK_IN]:
-            checked += self._subjects("forget_check_ins", ids=lost[CHECK_IN])
+            checked += self._subjects("delete_check_ins", ids=lost[CHECK_IN])
         self._project_users(ids[USER], teams=ids[TEAM] if is_more_than_one else [])
         if lost[KEY_RESULT]:
-            self._run("forget_okrs", subjects=lost[KEY_RESULT])
+            self._run("delete_okrs", subjects=lost[KEY_RESULT])
         return self._project_okrs(
             users=ids[USER],
             teams=ids[TEAM],
@@ -256,7 +256,7 @@ class StateStore:
         if not defined and not teams:
             return
         users = self._subjects("affected_users", users=defined, teams=teams)
-        self._run("forget_users", users=defined)
+        self._run("delete_users", users=defined)
         if users:
             ids = [natural_uuid("user", each) for each in users]
             self._run("release_emails", ids=ids)
@@ -270,12 +270,12 @@ class StateStore:
 
     def _project_key_results(self, key_results: Sequence[str]) -> None:
         ids = [natural_uuid("key_result", each) for each in key_results]
-        self._run("forget_key_result_cycles", subjects=key_results)
+        self._run("delete_key_result_cycles", subjects=key_results)
         self._run("project_key_result_cycles", subjects=key_results, days_to_close=DAYS_TO_CLOSE)
         self._run("project_okrs", subjects=key_results, ids=ids)
 
     def _met(self) -> Met:
-        is_more_than_one, is_reviewed = self._run("organisations_met").fetchone() or (False, False)
+        is_more_than_one, is_reviewed = self._run("organisations_seen").fetchone() or (False, False)
         return Met(bool(is_more_than_one), bool(is_reviewed))
 
     def _entities(self, query: str, **parameters: Any) -> list[Entity]:

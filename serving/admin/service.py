@@ -29,4 +29,4 @@ class Administration:
 def _state(outbox: Outbox) -> dict[str, int]:
     spool = outbox.state()
     counts = {name: outbox.counts[name] for name in ("posted", "sent", "turned_away")}
-    return {**counts, "waiting": spool.waiting, "refused": spool.refused}
+    return {**counts, "waiting": spool.waiting, "rejected": spool.rejected}

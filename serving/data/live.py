@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from ingestion.state.realtime import Figure, read_live
+from ingestion.state.redis_figures import Figure, read_live
 from lakehouse.logs import get_logger
 
 

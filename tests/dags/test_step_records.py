@@ -17,7 +17,7 @@ from lakehouse import step_failure
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
-from tests.ingestion.spool.log import values_by_key
+from tests.ingestion.spool.kafka_log import values_by_key
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 STARTED = datetime(2026, 3, 2, 12, tzinfo=UTC)

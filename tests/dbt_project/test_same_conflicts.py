@@ -15,7 +15,7 @@ from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.warehouse import connect
 from tests.ingestion.state.events import Row, apply, placed
-from tests.ingestion.state.logs import TWO_ORGANISATIONS, logs
+from tests.ingestion.state.random_logs import TWO_ORGANISATIONS, logs
 
 LOADED = """
 INSERT INTO raw.okr_user_events (

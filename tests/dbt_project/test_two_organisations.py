@@ -12,9 +12,9 @@ from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
-from ingestion.sources.okr_files.history import read_history
 from ingestion.sources.okr_files.importer import deliver
-from ingestion.state.consumer import follow
+from ingestion.sources.okr_files.row_validation import read_history
+from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.user import UserDefined
@@ -69,7 +69,7 @@ def arrived(pipeline: Settings, producer: EventProducer, tmp_path: Path) -> Sett
     send_files(pipeline, tmp_path / "acme", "acme", 15, 10)
     send_files(pipeline, tmp_path / "globex", "globex", 19, 11)
     send_by_kafka(producer)
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     land(pipeline, threading.Event(), drain=True)
     load(pipeline)
     return pipeline

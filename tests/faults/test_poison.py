@@ -18,7 +18,7 @@ from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
-from ingestion.state.consumer import follow
+from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
 from lakehouse.lake import open_table, table_uri
@@ -197,7 +197,7 @@ def test_one_percent_of_poison_is_kept_whole_and_every_good_event_is_loaded(
             producer.send_raw(TOPIC, KEY, value)
         producer.flush()
         land(pipeline, threading.Event(), drain=True)
-        follow(pipeline, threading.Event(), drain=True)
+        consume_state(pipeline, threading.Event(), drain=True)
     assert load(pipeline)[TOPIC] == good + len(odd)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:
         values = connection.execute(
@@ -226,7 +226,7 @@ def test_the_state_consumer_goes_on_past_poison(pipeline: Settings, producer: Ev
         last = CheckInRecorded(check_in_id="last", key_result_id="k1", value=4711.0)
         producer.send(encode(last, at=datetime.now(UTC), source="test"))
         producer.flush()
-        assert follow(pipeline, threading.Event(), drain=True) == 101
+        assert consume_state(pipeline, threading.Event(), drain=True) == 101
         land(pipeline, threading.Event(), drain=True)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:
         offsets = connection.execute("SELECT sum(next_offset) FROM app.consumer_offset").fetchone()
@@ -247,7 +247,7 @@ def test_headers_that_the_client_cannot_read_stop_nobody(
     for value in (good.value, b"no event"):
         send_with_header(pipeline.kafka_bootstrap, TOPIC, value, good.key, b"\xff\xfe")
     land(pipeline, threading.Event(), drain=True)
-    assert follow(pipeline, threading.Event(), drain=True) == 51
+    assert consume_state(pipeline, threading.Event(), drain=True) == 51
     assert load(pipeline)[TOPIC] == 51
     (row,) = rejected_rows(pipeline).values()
     assert (row["rejected_value"], row["rejected_headers"]) == (b"no event", UNREADABLE_HEADERS)

@@ -30,7 +30,7 @@ from tests.faults.lake import Events
 from tests.faults.proof import prove
 from tests.faults.waiting import until
 from tests.ingestion.crash import environment_of
-from tests.ingestion.spool.log import values_by_key
+from tests.ingestion.spool.kafka_log import values_by_key
 
 TOPIC = "okr_user_events"
 SOURCE = "okr-api"

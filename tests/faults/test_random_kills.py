@@ -11,7 +11,7 @@ import pytest
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
-from ingestion.state.consumer import follow
+from ingestion.state.consumer import consume_state
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events
@@ -55,7 +55,7 @@ def test_land_state_and_load_killed_at_random_moments(
         worker.leave()
     land(pipeline, threading.Event(), drain=True)
     load(pipeline)
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == (sent, {f"k{number % KEY_RESULTS}": float(number) for number in range(sent)})
     prove(pipeline, fault=f"landing, state and load killed at {kills} random moments", sent=sent)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:

@@ -14,8 +14,8 @@ import pytest
 from ingestion.events import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
-from ingestion.state.consumer import follow
-from ingestion.state.realtime import open_redis
+from ingestion.state.consumer import consume_state
+from ingestion.state.redis_figures import open_redis
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
@@ -29,8 +29,8 @@ from tests.realtime_figures import read_figures
 IMPORTS = """
 from ingestion.batch import Limits
 from ingestion.reader import PartitionReader
-from ingestion.state import consumer, realtime
-from ingestion.state.realtime import RealtimeFigures
+from ingestion.state import consumer, redis_figures
+from ingestion.state.redis_figures import RealtimeFigures
 from ingestion.state.store import StateStore
 consumer.Limits = lambda rows: Limits(rows=100, seconds=0.3)
 """
@@ -39,7 +39,7 @@ STEPS = {
     "before it asks where the database stands": "before(StateStore, 'next_offset', die)",
     "after it sought": "after(PartitionReader, 'rewind', die)",
     "after a batch was read": "after(PartitionReader, 'poll', die, given=lambda batch: batch.rows, times=2)",
-    "after a batch was decoded": "after(consumer, 'good_rows', die, times=2)",
+    "after a batch was decoded": "after(consumer, 'valid_events', die, times=2)",
     "before the transaction": "before(StateStore, 'apply', die, times=2)",
     "with the group's lock, before its offsets move": "before(StateStore, '_move_offsets', die, times=2)",
     "with its offsets moved": "after(StateStore, '_move_offsets', die, times=2)",
@@ -50,7 +50,7 @@ STEPS = {
     "after COMMIT, before Kafka's commit": "before(PartitionReader, 'landed', die, times=2)",
     "after Kafka's commit": "after(PartitionReader, 'landed', die, times=2)",
     "before it writes to Redis": "before(RealtimeFigures, 'write', die, times=2)",
-    "in the middle of writing to Redis": "after(realtime, '_write_recent', die, times=2)",
+    "in the middle of writing to Redis": "after(redis_figures, '_write_recent', die, times=2)",
     "after it wrote to Redis": "after(RealtimeFigures, 'write', die, times=2)",
     "while it leaves the group": "before(PartitionReader, 'close', die)",
 }
@@ -130,7 +130,7 @@ def test_a_state_consumer_killed(
     worker = start_worker(pipeline, "consume", "state", "--drain", arm=f"{IMPORTS}\n{STEPS[step]}")
     assert worker.ended() == -signal.SIGKILL, f"it was not killed {step}: {worker.text()}"
     sent += send(producer, range(8, 10))
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == expected(10)
     assert check_ins_in_redis(pipeline) == 10 * KEY_RESULTS
     land(pipeline, threading.Event(), drain=True)
@@ -148,7 +148,7 @@ def test_a_state_consumer_killed_at_random_moments(
         arm = f"{IMPORTS}\nafter(PartitionReader, 'rewind', lambda: die_soon({within}))"
         killed += start_worker(pipeline, "consume", "state", "--drain", arm=arm).ended() == -signal.SIGKILL
     assert killed >= times // 2  # others were done before
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == expected(4 * times)
     land(pipeline, threading.Event(), drain=True)
     prove(pipeline, fault="state consumer killed at random moments", sent=sent)
@@ -164,7 +164,7 @@ def test_a_state_consumer_that_hung_is_overtaken_and_changes_nothing_when_it_wak
     )
     hung.until_frozen()
     assert state(pipeline)["check_ins"] != [(0, 0)], "a batch is stored"
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == expected(8)
     hung.thaw()
     assert hung.ended() == 0, hung.text()

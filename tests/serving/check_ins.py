@@ -9,7 +9,7 @@ from confluent_kafka import Consumer, TopicPartition
 from httpx import Response
 
 from ingestion.events import decode
-from ingestion.state.consumer import follow
+from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings
 from tests.serving.client import Api
@@ -64,4 +64,4 @@ def events_of(settings: Settings, check_in_id: str) -> list[tuple[str, datetime,
 
 def read_state(settings: Settings) -> None:
     """Let the state consumer read what the log holds."""
-    follow(settings, threading.Event(), drain=True)
+    consume_state(settings, threading.Event(), drain=True)

@@ -14,7 +14,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from ingestion.events import EncodedEvent, decode
-from ingestion.state.realtime import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
+from ingestion.state.redis_figures import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.page import PageViewed

@@ -125,7 +125,7 @@ def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]
         state = spool.state()
         spool.close()
         yield _events(source, instance, "spool_waiting", state.waiting, {})
-        yield _events(source, instance, "spool_refused", state.refused, {})
+        yield _events(source, instance, "spool_rejected", state.rejected, {})
 
 
 def _events(app: str, instance: str, metric: str, number: int, labels: dict[str, str]) -> AppMetricSampled:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.events import EncodedEvent
-from ingestion.sources.okr_files.format import CHECK_INS, FORM_FAULTS, KEY_RESULTS
-from ingestion.sources.okr_files.history import History, history_facts, read_history
-from ingestion.sources.okr_files.rejected import RejectedRows
-from ingestion.sources.okr_files.sent import SentFacts, sent_facts
-from ingestion.sources.okr_files.translate import SOURCE, encode_fact
+from ingestion.sources.okr_files.csv_format import CHECK_INS, FORM_FAULTS, KEY_RESULTS
+from ingestion.sources.okr_files.rejected_rows_file import RejectedRows
+from ingestion.sources.okr_files.row_to_events import SOURCE, encode_fact
+from ingestion.sources.okr_files.row_validation import History, history_facts, read_history
+from ingestion.sources.okr_files.sent_facts import SentFacts, sent_facts
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger

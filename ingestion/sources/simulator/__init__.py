@@ -5,7 +5,7 @@ the live present (`live`) belongs to the same key results.
 """
 
 from ingestion.sources.simulator.messages import Tally, messages
-from ingestion.sources.simulator.people import Organisation, organisation
 from ingestion.sources.simulator.scale import SCALES, Scale, scale_of
+from ingestion.sources.simulator.teams_and_users import Organisation, organisation
 
 __all__ = ["SCALES", "Organisation", "Scale", "Tally", "messages", "organisation", "scale_of"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ingestion.sources.simulator.chance import lag, transport
+from ingestion.sources.simulator.randomness import recording_delay, sending_delay
 
 
 class Fact(NamedTuple):
@@ -19,13 +19,13 @@ class Fact(NamedTuple):
     data: msgspec.Struct
 
 
-def told_late(chance: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
+def delayed_fact(rng: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
     """Return a fact of a person's app: recorded after a lag, sent after another."""
-    recorded_at = occurred_at + lag(chance)
-    return Fact(recorded_at + transport(chance), name, occurred_at, recorded_at, data)
+    recorded_at = occurred_at + recording_delay(rng)
+    return Fact(recorded_at + sending_delay(rng), name, occurred_at, recorded_at, data)
 
 
-def told_at_once(chance: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
+def immediate_fact(rng: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
     """Return a fact of a server: recorded and sent within a second or two, so that what builds on it comes later."""
-    recorded_at = occurred_at + timedelta(seconds=chance.random())
+    recorded_at = occurred_at + timedelta(seconds=rng.random())
     return Fact(recorded_at, name, occurred_at, recorded_at, data)

@@ -8,12 +8,12 @@ from random import Random
 import msgspec
 
 from ingestion.events import EncodedEvent, encode
-from ingestion.sources.simulator.background import PAGE_WEIGHTS, PAGES
 from ingestion.sources.simulator.check_ins import confidence_of
-from ingestion.sources.simulator.goals import KeyResult, goals
 from ingestion.sources.simulator.messages import Fate, Message, Tally
-from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
 from ingestion.sources.simulator.scale import quarter_of
+from ingestion.sources.simulator.teams_and_users import Organisation
+from ingestion.sources.simulator.views_and_metrics import PAGE_WEIGHTS, PAGES
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.host_metric import HostMetricSampled
 from lakehouse.contracts.page import PageViewed
@@ -45,33 +45,31 @@ def live(organisation: Organisation, *, seconds: float, rate: float, send: Calla
 
 
 def _facts(organisation: Organisation) -> Iterator[msgspec.Struct]:
-    chance = organisation.chance("live", time.time_ns())
+    rng = organisation.rng("live", time.time_ns())
     while True:
         now = datetime.now(UTC)
         for key_result in _open_key_results(organisation, now):
-            luck = chance.random()
-            if luck < CHECK_IN_SHARE:
-                yield _check_in(organisation, chance, key_result)
-            elif luck < CHECK_IN_SHARE + VIEW_SHARE:
-                user = chance.choice(organisation.users)
-                yield PageViewed(
-                    user_id=user.id, page=chance.choices(PAGES, PAGE_WEIGHTS)[0], key_result_id=key_result.id
-                )
+            draw = rng.random()
+            if draw < CHECK_IN_SHARE:
+                yield _check_in(organisation, rng, key_result)
+            elif draw < CHECK_IN_SHARE + VIEW_SHARE:
+                user = rng.choice(organisation.users)
+                yield PageViewed(user_id=user.id, page=rng.choices(PAGES, PAGE_WEIGHTS)[0], key_result_id=key_result.id)
             else:
-                host = f"okr-host-{chance.randint(1, organisation.scale.hosts)}.example.org"
-                yield HostMetricSampled(host=host, metric="cpu_busy", value=round(chance.random(), 4), unit="ratio")
+                host = f"okr-host-{rng.randint(1, organisation.scale.hosts)}.example.org"
+                yield HostMetricSampled(host=host, metric="cpu_busy", value=round(rng.random(), 4), unit="ratio")
 
 
 def _open_key_results(organisation: Organisation, now: datetime) -> list[KeyResult]:
-    _, key_results = goals(organisation, quarter_of(now.date()))
+    _, key_results = draw_okrs(organisation, quarter_of(now.date()))
     defined = [key_result for key_result in key_results if key_result.defined_at <= now]
     if not defined:
         raise PermanentError("The open cycle has no key result yet: it began minutes ago. Try again in an hour.")
-    organisation.chance("live order", now).shuffle(defined)
+    organisation.rng("live order", now).shuffle(defined)
     return defined
 
 
-def _check_in(organisation: Organisation, chance: Random, key_result: KeyResult) -> CheckInRecorded:
+def _check_in(organisation: Organisation, rng: Random, key_result: KeyResult) -> CheckInRecorded:
     """Read the key result's latent progress at this moment, between the values of two days."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -84,5 +82,5 @@ def _check_in(organisation: Organisation, chance: Random, key_result: KeyResult)
         key_result_id=key_result.id,
         value=key_result.value(progress),
         user_id=key_result.owner.id,
-        confidence=confidence_of(chance, key_result, now),
+        confidence=confidence_of(rng, key_result, now),
     )

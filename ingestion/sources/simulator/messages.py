@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from ingestion.events import EncodedEvent, encode
-from ingestion.sources.simulator.damage import damaged
 from ingestion.sources.simulator.facts import Fact
-from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.malformed_messages import malformed
+from ingestion.sources.simulator.teams_and_users import Organisation
 from ingestion.sources.simulator.timeline import timeline
 from lakehouse.ids import uuid7_of
 
@@ -73,11 +73,11 @@ def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
     for position, fact in enumerate(timeline(organisation, as_of)):
         event_id, event = encode_fact(organisation, fact)
         yield Message(event, Fate.NEW)
-        luck, kind, delay = _luck(event_id)
-        if luck < DUPLICATED_PER_MILLE:
+        draw, kind, delay = _fate_numbers(event_id)
+        if draw < DUPLICATED_PER_MILLE:
             heapq.heappush(again, (position + 1 + delay, position, event))
-        elif luck >= 1000 - MALFORMED_PER_MILLE:
-            yield Message(damaged(event, kind), Fate.MALFORMED)
+        elif draw >= 1000 - MALFORMED_PER_MILLE:
+            yield Message(malformed(event, kind), Fate.MALFORMED)
         while again and again[0][0] <= position:
             yield Message(heapq.heappop(again)[2], Fate.DUPLICATE)
     while again:
@@ -92,7 +92,7 @@ def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEv
     return event_id, event
 
 
-def _luck(event_id: UUID) -> tuple[int, int, int]:
+def _fate_numbers(event_id: UUID) -> tuple[int, int, int]:
     """Return (0 to 999, a kind, a delay) read off an id's hashed bits, so that an event's fate is its own."""
     bits = event_id.int & (1 << 60) - 1
     return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % LATEST_DUPLICATE

@@ -4,13 +4,13 @@ import heapq
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from ingestion.sources.simulator.background import host_metrics, views
 from ingestion.sources.simulator.check_ins import check_in_facts
+from ingestion.sources.simulator.definitions import CYCLE_DAYS_BEFORE, DAYS_BEFORE, cycle_facts, founding_facts
 from ingestion.sources.simulator.facts import Fact
-from ingestion.sources.simulator.goals import KeyResult, goals
-from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
 from ingestion.sources.simulator.scale import Cycle, cycles_until
-from ingestion.sources.simulator.structure import CYCLE_DAYS_BEFORE, DAYS_BEFORE, cycle_facts, founding_facts
+from ingestion.sources.simulator.teams_and_users import Organisation
+from ingestion.sources.simulator.views_and_metrics import host_metrics, page_views
 
 ONE_DAY = timedelta(days=1)
 
@@ -41,7 +41,7 @@ def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
 
 
 def _plan(organisation: Organisation, cycle: Cycle, waiting: list[Fact]) -> list[KeyResult]:
-    objectives, key_results = goals(organisation, cycle)
+    objectives, key_results = draw_okrs(organisation, cycle)
     for fact in cycle_facts(organisation, cycle, objectives, key_results):
         heapq.heappush(waiting, fact)
     for key_result in key_results:
@@ -60,4 +60,4 @@ def _by_team(key_results: list[KeyResult]) -> dict[int, list[KeyResult]]:
 def _daily(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
     yield from host_metrics(organisation, day)
     if of_team:
-        yield from views(organisation, day, of_team)
+        yield from page_views(organisation, day, of_team)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from ingestion.sources.commands import app
 from ingestion.sources.okr_files import importer
-from ingestion.sources.okr_files.translate import SOURCE
+from ingestion.sources.okr_files.row_to_events import SOURCE
 from ingestion.spool import Spool, SpoolFullError
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import OkrError

@@ -34,10 +34,10 @@ def spool(tmp_path: Path, check_in: Events) -> Spool:
 def test_status_tells_by_source_what_waits_and_what_was_refused_and_why(spool: Spool, tmp_path: Path) -> None:
     told = run(Settings(state=tmp_path), "status").stdout.splitlines()
     assert told[1].split()[:3] == ["okr-api", "2", "1"]
-    assert "refused for good: okr-api okr_user_events position 2: Broker: Message size too large" in told[2]
+    assert "rejected permanently: okr-api okr_user_events position 2: Broker: Message size too large" in told[2]
     document = json.loads(run(Settings(state=tmp_path), "status", "--json").stdout)
-    assert (document["okr-api"]["waiting"], document["okr-api"]["refused"]) == (2, 1)
-    assert document["okr-api"]["refused_events"][0]["position"] == 2
+    assert (document["okr-api"]["waiting"], document["okr-api"]["rejected"]) == (2, 1)
+    assert document["okr-api"]["rejected_events"][0]["position"] == 2
 
 
 def test_drain_sends_what_waits_and_what_was_refused_when_asked_to(
@@ -45,9 +45,9 @@ def test_drain_sends_what_waits_and_what_was_refused_when_asked_to(
 ) -> None:
     settings = pipeline.model_copy(update={"state": tmp_path})
     assert run(settings, "drain").stdout == "okr-api: 2 sent\n"
-    assert (spool.state().waiting, spool.state().refused) == (0, 1)
-    assert run(settings, "drain", "--refused").stdout == "okr-api: 1 sent\n"
-    assert (spool.state().waiting, spool.state().refused) == (0, 0)
+    assert (spool.state().waiting, spool.state().rejected) == (0, 1)
+    assert run(settings, "drain", "--rejected").stdout == "okr-api: 1 sent\n"
+    assert (spool.state().waiting, spool.state().rejected) == (0, 0)
 
 
 def test_drain_without_a_broker_ends_with_one_clear_line(spool: Spool, tmp_path: Path) -> None:

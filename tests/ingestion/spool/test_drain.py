@@ -11,7 +11,7 @@ from ingestion.spool import Drainer, Spool, drain
 from ingestion.spool.sqlite_errors import SpoolFullError
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
-from tests.ingestion.spool.log import values_by_key
+from tests.ingestion.spool.kafka_log import values_by_key
 
 Events = Callable[[int], EncodedEvent]
 TOPIC = "okr_user_events"
@@ -62,7 +62,7 @@ def test_an_event_that_the_broker_refuses_for_good_is_set_aside_and_the_others_a
     while spool.state().waiting:
         drainer.drain(60)
     assert values_by_key(pipeline, "small")[b"k"] == [event.value for event in good]
-    ((refused, why),) = spool.refused()
+    ((refused, why),) = spool.rejected()
     assert refused.position == places[5]
     assert "too large" in why.lower()
 

@@ -13,7 +13,7 @@ import pytest
 
 from ingestion.events import EncodedEvent
 from ingestion.spool import Limits, Spool, SpoolFullError, spooled_sources
-from ingestion.spool.priority import OWN_RECORDS
+from ingestion.spool.disk_priority import PLATFORM_SOURCES
 from lakehouse.errors import ContractViolation, PermanentError, RetryableError
 from lakehouse.settings import Settings
 
@@ -108,10 +108,10 @@ def test_what_the_broker_would_never_take_is_not_kept(spool: Spool, check_in: Ev
 def test_what_was_refused_no_longer_waits_but_stays_until_it_is_tried_again(spool: Spool, check_in: Events) -> None:
     first, second = spool.append([check_in(1), check_in(2)])
     spool.settle([second], {first: "too large for this topic"})
-    assert (spool.place(first), spool.place(second)) == ("refused", "gone")
-    assert [(event.position, why) for event, why in spool.refused()] == [(first, "too large for this topic")]
-    assert (spool.state().waiting, spool.state().refused) == (0, 1)
-    assert spool.try_refused_again() == 1
+    assert (spool.event_status(first), spool.event_status(second)) == ("rejected", "sent")
+    assert [(event.position, why) for event, why in spool.rejected()] == [(first, "too large for this topic")]
+    assert (spool.state().waiting, spool.state().rejected) == (0, 1)
+    assert spool.requeue_rejected() == 1
     assert [event.position for event in spool.oldest(10)] == [first]
 
 
@@ -120,7 +120,7 @@ def test_places_are_never_given_out_twice(spool: Spool, check_in: Events) -> Non
     spool.settle([first], {})
     (second,) = spool.append([check_in(2)])
     assert second > first
-    assert spool.place(first) == "gone"
+    assert spool.event_status(first) == "sent"
 
 
 def test_an_emptied_spool_gives_its_disk_back(spool: Spool, check_in: Events) -> None:
@@ -223,7 +223,7 @@ def test_the_platforms_own_records_leave_the_disk_to_what_users_say(tmp_path, ch
     settings = Settings(state=tmp_path, spool_bytes=1_000_000)
     free = type("usage", (), {"free": 1_000_100})
     monkeypatch.setattr("ingestion.spool.store.shutil.disk_usage", lambda path: free)
-    for source in OWN_RECORDS:
+    for source in PLATFORM_SOURCES:
         with pytest.raises(SpoolFullError, match="are left to what users say"):
             Spool.of(settings, source).append([check_in(1)])
     assert Spool.of(settings, "okr-api").append([check_in(1)]) == [1]

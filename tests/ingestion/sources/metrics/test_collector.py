@@ -17,7 +17,7 @@ from ingestion.spool import Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
 from tests.faults.waiting import until
-from tests.ingestion.spool.log import values_by_key
+from tests.ingestion.spool.kafka_log import values_by_key
 
 TOPIC = "okr_system_metrics"
 
@@ -55,7 +55,7 @@ def test_everything_is_measured_and_sent(pipeline: Settings, tmp_path: Path) -> 
         *(("host", metric) for metric in ("cpu_busy", "memory_used", "disk_used")),
         *(("okr-landing", "consumer_lag"), ("okr-state", "consumer_lag"), ("okr-load", "waiting_for_raw")),
         *((app, "up") for app in ("kafka", "postgresql", "redis")),
-        *((SOURCE, "spool_waiting"), (SOURCE, "spool_refused")),
+        *((SOURCE, "spool_waiting"), (SOURCE, "spool_rejected")),
     }
     with collecting(settings) as sent:
         until(lambda: sampled(settings) >= wanted, f"samples of {wanted} are sent", seconds=60)

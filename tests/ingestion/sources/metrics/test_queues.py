@@ -48,7 +48,7 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     spool.append([check_in(number) for number in range(30)])
     assert {each.metric: each.value for each in spool_depth(settings, "h")} == {
         "spool_waiting": 30.0,
-        "spool_refused": 0.0,
+        "spool_rejected": 0.0,
     }
     Drainer(spool, settings.kafka_bootstrap).drain(60)
     before = list(consumer_lag(groups, "h"))

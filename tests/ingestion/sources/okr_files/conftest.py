@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.events import EncodedEvent
-from ingestion.sources.okr_files.format import Rejection
-from ingestion.sources.okr_files.history import History, history_events, read_history
+from ingestion.sources.okr_files.csv_format import Rejection
+from ingestion.sources.okr_files.row_validation import History, history_events, read_history
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 

@@ -84,7 +84,7 @@ def test_two_forgotten_quotes_that_swallow_rows_are_noted(read: Read) -> None:
 def test_a_line_that_never_ends_and_a_cell_without_end_stop_the_file_without_filling_the_memory(
     read: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("lines", "records"):
+    for module in ("text_lines", "csv_records"):
         monkeypatch.setattr(f"ingestion.sources.okr_files.{module}.LONGEST", 500_000)
     endless = read(more_check_ins=f"kr-2,2026-01-20T10:00:00Z,1,,{'n' * 600_000}\n{NEXT}")
     quoted = read(more_check_ins='kr-2,2026-01-20T10:00:00Z,1,,"' + "note\n" * 120_000 + NEXT)

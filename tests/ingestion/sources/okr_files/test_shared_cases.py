@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ingestion.sources.okr_files.format import Rejection
-from ingestion.sources.okr_files.history import read_history
+from ingestion.sources.okr_files.csv_format import Rejection
+from ingestion.sources.okr_files.row_validation import read_history
 from tests.ingestion.sources.okr_files.conftest import NOW
 
 Read = Callable[..., Any]

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.events import decode
 from ingestion.sources.simulator import SCALES, Tally, messages, organisation
-from ingestion.sources.simulator.damage import DAMAGES, damaged
+from ingestion.sources.simulator.malformed_messages import MALFORMATIONS, malformed
 from ingestion.sources.simulator.messages import Fate, Message
 from lakehouse.errors import ContractViolation
 
@@ -83,11 +83,11 @@ def test_good_messages_keep_their_contracts_and_malformed_ones_break_them(past: 
                 decode(event.topic, event.value, event.key, AS_OF)
 
 
-@pytest.mark.parametrize("kind", range(len(DAMAGES)))
+@pytest.mark.parametrize("kind", range(len(MALFORMATIONS)))
 def test_every_kind_of_damage_breaks_every_kind_of_event(past: list[Message], kind: int) -> None:
     one_of_each = {json.loads(m.event.value)["type"]: m.event for m in past if _is_good(m)}
     for event in one_of_each.values():
-        broken = damaged(event, kind)
+        broken = malformed(event, kind)
         with pytest.raises(ContractViolation):
             decode(broken.topic, broken.value, broken.key)
 

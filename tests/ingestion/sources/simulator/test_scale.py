@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from ingestion.sources.simulator import SCALES, organisation, scale_of
-from ingestion.sources.simulator.goals import goals
+from ingestion.sources.simulator.okrs import draw_okrs
 from ingestion.sources.simulator.scale import cycles_until, quarter_of
 from ingestion.sources.simulator.timeline import timeline
 from lakehouse.contracts.key_result import KeyResultDefined
@@ -26,7 +26,7 @@ def test_the_default_has_two_thousand_key_results_and_150_000_events_even_on_a_q
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_teams_names_and_emails_are_unique_and_every_objective_has_key_results(seed: int) -> None:
     simulated = organisation(seed, SCALES["default"])
-    objectives, key_results = goals(simulated, quarter_of(date(2026, 5, 1)))
+    objectives, key_results = draw_okrs(simulated, quarter_of(date(2026, 5, 1)))
 
     assert len({team.name for team in simulated.teams}) == 40
     assert len({user.email for user in simulated.users}) == 300

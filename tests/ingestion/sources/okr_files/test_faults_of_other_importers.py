@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.sources.okr_files.history import read_history
+from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse.errors import ContractViolation
 
 Read = Callable[..., Any]

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.sources.okr_files.format import FileFormat
-from ingestion.sources.okr_files.lines import Lines
+from ingestion.sources.okr_files.csv_format import FileFormat
+from ingestion.sources.okr_files.text_lines import Lines
 from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.errors import ContractViolation
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from random import Random
 from uuid import NAMESPACE_URL, uuid5
 
-from ingestion.sources.simulator.chance import stream
-from ingestion.sources.simulator.process import SKILL_SD
+from ingestion.sources.simulator.latent_progress import SKILL_SD
+from ingestion.sources.simulator.randomness import random_stream
 from ingestion.sources.simulator.scale import Cycle, Scale
 from ingestion.sources.simulator.vocabulary import FIRST_NAMES, LAST_NAMES, STRANGE_PEOPLE, STRANGE_TEAMS, TEAMS
 
@@ -52,15 +52,15 @@ class Organisation:
         """Return the UUID of one of its things, by the thing's name."""
         return _id(self.seed, self.scale, *name)
 
-    def chance(self, *name: object) -> Random:
+    def rng(self, *name: object) -> Random:
         """Return the stream of chance of one of its things."""
-        return stream(self.seed, self.scale.name, *name)
+        return random_stream(self.seed, self.scale.name, *name)
 
     def team_of(self, user: User, cycle: Cycle) -> Team:
         """Return where a person works in a cycle: at home, or on loan."""
-        chance = self.chance("loan", user.index, cycle.name)
-        away = chance.random() < ON_LOAN
-        return self.teams[chance.randrange(len(self.teams)) if away else user.home_team]
+        rng = self.rng("loan", user.index, cycle.name)
+        away = rng.random() < ON_LOAN
+        return self.teams[rng.randrange(len(self.teams)) if away else user.home_team]
 
     def members(self, team: Team) -> tuple[User, ...]:
         """Return the people whose home a team is; every team has some."""
@@ -75,22 +75,22 @@ def organisation(seed: int, scale: Scale) -> Organisation:
 
 
 def _team(seed: int, scale: Scale, index: int) -> Team:
-    chance = stream(seed, scale.name, "team", index)
+    rng = random_stream(seed, scale.name, "team", index)
     lap, place = divmod(index, len(TEAMS))
     name = STRANGE_TEAMS.get(index) or TEAMS[place] + (f" {lap + 1}" if lap else "")
     return Team(
         index=index,
         id=_id(seed, scale, "team", index),
         name=name,
-        skill=chance.gauss(0.0, SKILL_SD),
-        misses=min(0.4, max(0.02, chance.gauss(0.15, 0.06))),
-        check_in_day=chance.randrange(3, 6),
+        skill=rng.gauss(0.0, SKILL_SD),
+        misses=min(0.4, max(0.02, rng.gauss(0.15, 0.06))),
+        check_in_day=rng.randrange(3, 6),
     )
 
 
 def _user(seed: int, scale: Scale, index: int) -> User:
-    chance = stream(seed, scale.name, "user", index)
-    first, last = chance.choice(FIRST_NAMES), chance.choice(LAST_NAMES)
+    rng = random_stream(seed, scale.name, "user", index)
+    first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
     strange = STRANGE_PEOPLE[index] if index < len(STRANGE_PEOPLE) else None
     return User(
         index=index,
@@ -98,8 +98,8 @@ def _user(seed: int, scale: Scale, index: int) -> User:
         name=strange or f"{first} {last}",
         email=f"person.{index}@example.org" if strange else f"{first}.{last}.{index}@example.org".lower(),
         home_team=index % scale.teams,
-        optimism=chance.gauss(0.45, 0.35),
-        views=scale.views_per_workday * chance.lognormvariate(-0.125, 0.5),
+        optimism=rng.gauss(0.45, 0.35),
+        views=scale.views_per_workday * rng.lognormvariate(-0.125, 0.5),
     )
 
 

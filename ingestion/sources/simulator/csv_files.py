@@ -6,11 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS, FileFormat
+from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, FileFormat
 from ingestion.sources.simulator.facts import Fact
-from ingestion.sources.simulator.goals import KeyResult, goals
-from ingestion.sources.simulator.people import Organisation
+from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
 from ingestion.sources.simulator.scale import cycles_until
+from ingestion.sources.simulator.teams_and_users import Organisation
 from ingestion.sources.simulator.timeline import timeline
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
@@ -35,7 +35,9 @@ def write_files(organisation: Organisation, as_of: datetime, folder: Path) -> di
             defined[fact.data.key_result_id] = fact.data
         elif isinstance(fact.data, CheckInRecorded):
             recorded[fact.data.check_in_id] = fact  # a correction is always sent after what it corrects
-    drawn = {key_result.id: key_result for cycle in cycles_until(as_of) for key_result in goals(organisation, cycle)[1]}
+    drawn = {
+        key_result.id: key_result for cycle in cycles_until(as_of) for key_result in draw_okrs(organisation, cycle)[1]
+    }
     check_ins = sorted(map(_check_in_row, recorded.values()))
     return {
         KEY_RESULTS.name: _write(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ingestion.sources.okr_files.format import FileFormat, Rejection
-from ingestion.sources.okr_files.header import DELIMITERS, Header, columns_of, read_header
-from ingestion.sources.okr_files.lines import Lines, bad_bytes
-from ingestion.sources.okr_files.records import Record, Records
+from ingestion.sources.okr_files.csv_format import FileFormat, Rejection
+from ingestion.sources.okr_files.csv_header import DELIMITERS, Header, columns_of, read_header
+from ingestion.sources.okr_files.csv_records import Record, Records
+from ingestion.sources.okr_files.text_lines import Lines, bad_bytes
 from lakehouse.contracts.allowed_characters import strip
 
 DECIMAL_COMMA = re.compile(r"[+-]?(\d*),(\d+)", re.ASCII)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.events import decode
-from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS, Rejection
-from ingestion.sources.okr_files.history import history_events, read_history
+from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
+from ingestion.sources.okr_files.row_validation import history_events, read_history
 from lakehouse.contracts.allowed_characters import strip
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

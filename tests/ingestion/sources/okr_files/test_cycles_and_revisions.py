@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.events import EncodedEvent
 from ingestion.sources.okr_files.importer import send_history
-from ingestion.sources.okr_files.sent import sent_facts
+from ingestion.sources.okr_files.sent_facts import sent_facts
 from lakehouse.errors import RetryableError
 
 Read = Callable[..., Any]
@@ -116,7 +116,7 @@ def test_an_import_that_fails_is_not_remembered(read: Read, folder: Path, tmp_pa
 def test_two_imports_of_one_state_folder_do_not_run_at_once(
     read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.sources.okr_files.sent.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("ingestion.sources.okr_files.sent_facts.BUSY_SECONDS", 0.1)
     with sent_facts(tmp_path), pytest.raises(RetryableError, match="Another import"):
         _imported(read(), tmp_path)
     assert _imported(read(), tmp_path)

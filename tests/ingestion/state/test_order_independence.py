@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.ingestion.state.events import Connection, Row, apply
-from tests.ingestion.state.logs import logs
+from tests.ingestion.state.random_logs import logs
 
 TABLES = ("users", "okrs", "key_result_cycles", "check_ins", "event", "newest_event", "user_activity", "refused_event")
 SHOWN = (*TABLES, "objectives", "key_results", "teams", "cycles", "organisations")

@@ -8,9 +8,9 @@ from lakehouse.settings import Settings
 
 # The forecasts that were served, samples of hosts and queues, steps of the pipeline.
 FORECASTS = "okr-api-forecasts"
-OWN_RECORDS = frozenset({FORECASTS, "okr-metrics", "okr-dags"})
+PLATFORM_SOURCES = frozenset({FORECASTS, "okr-metrics", "okr-dags"})
 
 
-def bytes_left_to_others(settings: Settings, source: str) -> int:
+def reserved_bytes(settings: Settings, source: str) -> int:
     """Return how many bytes of the disk a source must leave free: as many as a users' source may take."""
-    return settings.spool_bytes if source in OWN_RECORDS else 0
+    return settings.spool_bytes if source in PLATFORM_SOURCES else 0

@@ -27,7 +27,7 @@ class SentFacts:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._find, self._keep = read_sql(PACKAGE, "sent_find"), read_sql(PACKAGE, "sent_keep")
+        self._find, self._keep = read_sql(PACKAGE, "select_sent_fact"), read_sql(PACKAGE, "upsert_sent_fact")
 
     def revision(self, data: msgspec.Struct, at: datetime) -> int:
         """Return how often a fact was changed by imports until it says what it says now."""
@@ -57,7 +57,7 @@ def sent_facts(state: Path) -> Iterator[SentFacts]:
     try:
         with _explained(path):
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute(read_sql(PACKAGE, "sent_table"))
+            connection.execute(read_sql(PACKAGE, "create_sent_fact"))
         yield SentFacts(connection)
         with _explained(path):
             connection.execute("COMMIT")

@@ -70,13 +70,13 @@ class Process:
         return self.abandoned_day is not None and self.abandoned_day <= day
 
 
-def draw(chance: Random, drift: float, days: int) -> Process:
+def draw(rng: Random, drift: float, days: int) -> Process:
     """Draw a key result's fate for a cycle of that many days."""
-    profile = chance.choices([p for _, p in PROFILES], [share for share, _ in PROFILES])[0]
-    abandoned = next((d for d in range(14, days, 7) if chance.random() < ABANDON_PER_WEEK), None)
+    profile = rng.choices([p for _, p in PROFILES], [share for share, _ in PROFILES])[0]
+    abandoned = next((d for d in range(14, days, 7) if rng.random() < ABANDON_PER_WEEK), None)
     path = [0.0]
     for day in range(1, days + 1):
-        step = drift * (profile(day / days) - profile((day - 1) / days)) + chance.gauss(0.0, VOLATILITY / days**0.5)
+        step = drift * (profile(day / days) - profile((day - 1) / days)) + rng.gauss(0.0, VOLATILITY / days**0.5)
         path.append(path[-1] + (0.0 if abandoned is not None and day > abandoned else step))
     return Process(drift, profile, abandoned, tuple(path))
 

@@ -1,4 +1,4 @@
-"""Malformed messages: damaged copies of good ones, as broken clients and networks make them."""
+"""Malformed messages: malformed copies of good ones, as broken clients and networks make them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,12 +8,12 @@ import msgspec
 
 from ingestion.events import EncodedEvent
 
-Damage = Callable[[EncodedEvent], EncodedEvent]
+Malformation = Callable[[EncodedEvent], EncodedEvent]
 
 
-def damaged(event: EncodedEvent, kind: int) -> EncodedEvent:
-    """Return a copy that breaks its contract, in one of `len(DAMAGES)` ways."""
-    return DAMAGES[kind % len(DAMAGES)](event)
+def malformed(event: EncodedEvent, kind: int) -> EncodedEvent:
+    """Return a copy that breaks its contract, in one of `len(MALFORMATIONS)` ways."""
+    return MALFORMATIONS[kind % len(MALFORMATIONS)](event)
 
 
 def _not_json(event: EncodedEvent) -> EncodedEvent:
@@ -36,7 +36,7 @@ def _other_key(event: EncodedEvent) -> EncodedEvent:
     return replace(event, key=b"not-" + event.key)
 
 
-def _changed(change: Callable[[dict[str, Any]], None]) -> Damage:
+def _changed(change: Callable[[dict[str, Any]], None]) -> Malformation:
     def damage(event: EncodedEvent) -> EncodedEvent:
         frame: dict[str, Any] = msgspec.json.decode(event.value)
         change(frame)
@@ -69,7 +69,7 @@ def _with_a_nul(frame: dict[str, Any]) -> None:
     frame["data"]["comment"] = "a\0b"
 
 
-DAMAGES: tuple[Damage, ...] = (
+MALFORMATIONS: tuple[Malformation, ...] = (
     _not_json,
     _truncated,
     _bad_utf8,

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.batch import Span
 from ingestion.state import store as state_store
-from ingestion.state.store import OvertakenError, StateStore
+from ingestion.state.store import OffsetsMovedError, StateStore
 from lakehouse.connection_limits import Limits
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.objective import ObjectiveDefined
@@ -126,7 +126,7 @@ def test_a_batch_read_from_elsewhere_than_the_stored_offset_is_refused_whole(
     store = StateStore(loader, "cluster", "group")
     store.apply(TOPIC, HISTORY[:1], {0: Span(None, 1)})
     for start in (None, 0, 5):
-        with pytest.raises(OvertakenError):
+        with pytest.raises(OffsetsMovedError):
             store.apply(TOPIC, HISTORY[1:3], {0: Span(start, 9)})
     assert store.next_offset(TOPIC, 0) == 1
     assert state(loader)[1] == []

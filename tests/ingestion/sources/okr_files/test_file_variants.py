@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.sources.okr_files.history import read_history
 from ingestion.sources.okr_files.importer import ImportReport, read_folder
+from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse.errors import ContractViolation
 from tests.ingestion.sources.okr_files.conftest import CHECK_INS, KEY_RESULTS
 

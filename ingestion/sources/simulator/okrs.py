@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from ingestion.sources.simulator.chance import working_moment
-from ingestion.sources.simulator.people import Organisation, Team, User
-from ingestion.sources.simulator.process import ACHIEVED, CYCLE_SD, DIFFICULTY_SD, DRIFT, Process, draw
+from ingestion.sources.simulator.latent_progress import ACHIEVED, CYCLE_SD, DIFFICULTY_SD, DRIFT, Process, draw
+from ingestion.sources.simulator.randomness import working_moment
 from ingestion.sources.simulator.scale import Cycle
+from ingestion.sources.simulator.teams_and_users import Organisation, Team, User
 from ingestion.sources.simulator.vocabulary import MEASURES, OBJECTIVES, Measure
 
 RETARGETED = 0.04
@@ -58,11 +58,11 @@ class KeyResult:
         return ACHIEVED * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
 
 
-def goals(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
+def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
     """Draw all objectives and key results of a cycle; the leadership's come first."""
     objectives: list[Objective] = []
     key_results: list[KeyResult] = []
-    effect = organisation.chance("cycle", cycle.name).gauss(0.0, CYCLE_SD)
+    effect = organisation.rng("cycle", cycle.name).gauss(0.0, CYCLE_SD)
     parents: list[Objective] = []
     for team in organisation.teams:
         own = list(_objectives(organisation, cycle, team, parents))
@@ -73,19 +73,19 @@ def goals(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], li
 
 
 def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
-    chance = organisation.chance("objectives", cycle.name, team.index)
+    rng = organisation.rng("objectives", cycle.name, team.index)
     members = organisation.members(team)
     days_before = 12 if parents else 16  # who aligns to the leadership's objectives has to have read them
-    for number, title in enumerate(chance.sample(OBJECTIVES, chance.randint(2, 4))):
-        is_aligned = bool(parents) and chance.random() < ALIGNED
+    for number, title in enumerate(rng.sample(OBJECTIVES, rng.randint(2, 4))):
+        is_aligned = bool(parents) and rng.random() < ALIGNED
         yield Objective(
             id=organisation.id_of("objective", cycle.name, team.index, number),
             team=team,
             cycle=cycle,
             title=title,
-            parent_id=chance.choice(parents).id if is_aligned else None,
-            owner=chance.choice(members),
-            defined_at=working_moment(chance, cycle.start - timedelta(days=days_before + chance.randint(0, 3))),
+            parent_id=rng.choice(parents).id if is_aligned else None,
+            owner=rng.choice(members),
+            defined_at=working_moment(rng, cycle.start - timedelta(days=days_before + rng.randint(0, 3))),
         )
 
 
@@ -93,28 +93,28 @@ def _key_results(
     organisation: Organisation, team: Team, objectives: list[Objective], effect: float
 ) -> Iterator[KeyResult]:
     members = organisation.members(team)
-    chance = organisation.chance("measures", objectives[0].id)
-    measures = iter(chance.sample(MEASURES, len(MEASURES)))
+    rng = organisation.rng("measures", objectives[0].id)
+    measures = iter(rng.sample(MEASURES, len(MEASURES)))
     for objective in objectives:
-        for number in range(chance.choices((2, 3, 4), (1, 2, 2))[0]):
+        for number in range(rng.choices((2, 3, 4), (1, 2, 2))[0]):
             key_result_id = organisation.id_of("key_result", objective.id, number)
-            own = organisation.chance("key_result", key_result_id)
+            own = organisation.rng("key_result", key_result_id)
             drift = DRIFT + team.skill + effect - own.gauss(0.0, DIFFICULTY_SD)
             owner = own.choice(members)
             yield _key_result(own, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
 
 
 def _key_result(  # noqa: PLR0913 - the parts it is drawn from
-    chance: Random, objective: Objective, measure: Measure, *, key_result_id: str, owner: User, drift: float
+    rng: Random, objective: Objective, measure: Measure, *, key_result_id: str, owner: User, drift: float
 ) -> KeyResult:
     cycle = objective.cycle
-    baseline = round(chance.uniform(*measure.baseline), measure.decimals)
-    gain = abs(baseline) * chance.uniform(*measure.gain) * (1 if measure.rises else -1)
-    defined_on = cycle.start + timedelta(days=chance.choices(range(-10, 3), [3] * 10 + [1] * 3)[0])
+    baseline = round(rng.uniform(*measure.baseline), measure.decimals)
+    gain = abs(baseline) * rng.uniform(*measure.gain) * (1 if measure.rises else -1)
+    defined_on = cycle.start + timedelta(days=rng.choices(range(-10, 3), [3] * 10 + [1] * 3)[0])
     retarget = None
-    if chance.random() < RETARGETED:
-        moment = working_moment(chance, cycle.start + timedelta(days=round(cycle.days * chance.uniform(0.3, 0.6))))
-        retarget = moment, round(baseline + gain * chance.choice((0.75, 0.85, 1.2, 1.35)), measure.decimals)
+    if rng.random() < RETARGETED:
+        moment = working_moment(rng, cycle.start + timedelta(days=round(cycle.days * rng.uniform(0.3, 0.6))))
+        retarget = moment, round(baseline + gain * rng.choice((0.75, 0.85, 1.2, 1.35)), measure.decimals)
     return KeyResult(
         id=key_result_id,
         objective=objective,
@@ -122,8 +122,8 @@ def _key_result(  # noqa: PLR0913 - the parts it is drawn from
         owner=owner,
         baseline=baseline,
         target=round(baseline + gain, measure.decimals),
-        weight=chance.choice((0.5, 1.0, 1.0, 1.0, 2.0)),
-        defined_at=working_moment(chance, defined_on),
-        process=draw(chance, drift, cycle.days),
+        weight=rng.choice((0.5, 1.0, 1.0, 1.0, 2.0)),
+        defined_at=working_moment(rng, defined_on),
+        process=draw(rng, drift, cycle.days),
         retarget=retarget,
     )

@@ -7,8 +7,8 @@ from statistics import fmean
 import pytest
 
 from ingestion.sources.simulator import SCALES, organisation
-from ingestion.sources.simulator.goals import goals
-from ingestion.sources.simulator.process import ACHIEVED, PROFILES, Process, draw, true_probability
+from ingestion.sources.simulator.latent_progress import ACHIEVED, PROFILES, Process, draw, true_probability
+from ingestion.sources.simulator.okrs import draw_okrs
 from ingestion.sources.simulator.scale import quarter_of
 
 
@@ -59,7 +59,7 @@ def test_half_to_two_thirds_are_achieved_and_some_by_far(seed: int) -> None:
     finals = [
         key_result.process.path[-1]
         for quarter in (1, 4, 7, 10)
-        for key_result in goals(simulated, quarter_of(date(2025, quarter, 1)))[1]
+        for key_result in draw_okrs(simulated, quarter_of(date(2025, quarter, 1)))[1]
     ]
     assert 0.5 < fmean(final >= ACHIEVED for final in finals) < 0.68
     assert 0.1 < fmean(final > 1.0 for final in finals) < 0.4

@@ -11,8 +11,8 @@ from redis import Redis
 from ingestion.events import encode
 from ingestion.groups import STATE_GROUP
 from ingestion.producer import EventProducer
-from ingestion.state.consumer import follow
-from ingestion.state.realtime import RealtimeFigures, open_redis
+from ingestion.state.consumer import consume_state
+from ingestion.state.redis_figures import RealtimeFigures, open_redis
 from ingestion.state.store import Recent, StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
@@ -49,10 +49,10 @@ def redis(pipeline: Settings) -> Iterator[Redis]:
 
 def test_what_is_read_twice_counts_once(pipeline: Settings, producer: EventProducer, redis: Redis) -> None:
     send_history(producer, 50)
-    assert follow(pipeline, threading.Event(), drain=True) == 53
+    assert consume_state(pipeline, threading.Event(), drain=True) == 53
     with connect(pipeline.require("dsn_loader")) as connection:
         connection.execute("DELETE FROM app.consumer_offset")
-    assert follow(pipeline, threading.Event(), drain=True) == 53
+    assert consume_state(pipeline, threading.Event(), drain=True) == 53
     assert read_figures(redis) == {
         "active_users": 1,
         "check_ins_per_minute": 10.0,
@@ -67,14 +67,14 @@ def test_what_is_read_twice_counts_once(pipeline: Settings, producer: EventProdu
 def test_the_consumer_goes_on_without_redis(pipeline: Settings, producer: EventProducer) -> None:
     send_history(producer, 10)
     alone = pipeline.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
-    assert follow(alone, threading.Event(), drain=True) == 13
+    assert consume_state(alone, threading.Event(), drain=True) == 13
 
 
 @pytest.fixture
 def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterator[RealtimeFigures]:
     """Figures of a consumer that has read 50 check-ins and is at rest."""
     send_history(producer, 50)
-    follow(pipeline, threading.Event(), drain=True)
+    consume_state(pipeline, threading.Event(), drain=True)
     with connect(pipeline.require("dsn_loader")) as connection:
         figures = RealtimeFigures(redis, STATE_GROUP, StateStore(connection, "cluster", STATE_GROUP))
         figures.write({(TOPIC, 0): 0})

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 
-from ingestion.sources.okr_files.rows import KeyResultRow
+from ingestion.sources.okr_files.row_parsing import KeyResultRow
 
 Span = tuple[date, date, str]
 

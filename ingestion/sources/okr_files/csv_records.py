@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingestion.sources.okr_files.lines import LONGEST, Lines
+from ingestion.sources.okr_files.text_lines import LONGEST, Lines
 
 LONGEST_LINE = 120_000  # characters of a line that is used
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ingestion.sources.okr_files.format import Rejection
+from ingestion.sources.okr_files.csv_format import Rejection
 from lakehouse.errors import PermanentError
 
 FILE_NAME = "rejected_rows.csv"

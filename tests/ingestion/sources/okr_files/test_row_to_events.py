@@ -10,8 +10,8 @@ import pytest
 
 from ingestion.events import EncodedEvent, decode
 from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder, send_history
-from ingestion.sources.okr_files.sent import sent_facts
-from ingestion.sources.okr_files.translate import name_of
+from ingestion.sources.okr_files.row_to_events import name_of
+from ingestion.sources.okr_files.sent_facts import sent_facts
 from lakehouse.errors import PermanentError
 
 Read = Callable[..., Any]

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from ingestion.sources.simulator.facts import Fact, told_at_once
-from ingestion.sources.simulator.goals import KeyResult, Objective
-from ingestion.sources.simulator.people import Organisation, User
+from ingestion.sources.simulator.facts import Fact, immediate_fact
+from ingestion.sources.simulator.okrs import KeyResult, Objective
 from ingestion.sources.simulator.scale import Cycle
+from ingestion.sources.simulator.teams_and_users import Organisation, User
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
@@ -21,13 +21,13 @@ CYCLE_DAYS_BEFORE = 20  # a cycle is announced so many days before it starts
 def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
     """Tell the organisation, its teams and its people, in this order."""
     at = datetime.combine(first.start - timedelta(days=DAYS_BEFORE), time(9), tzinfo=UTC)
-    chance = organisation.chance("founding")
+    rng = organisation.rng("founding")
     data = OrganisationDefined(organisation_id=organisation.id, name=organisation.name)
-    yield told_at_once(chance, f"{organisation.id}/{first.name}", at, data)
+    yield immediate_fact(rng, f"{organisation.id}/{first.name}", at, data)
     for team in organisation.teams:
         at += timedelta(seconds=10)
         team_data = TeamDefined(team_id=team.id, organisation_id=organisation.id, name=team.name)
-        yield told_at_once(chance, f"{team.id}/{first.name}", at, team_data)
+        yield immediate_fact(rng, f"{team.id}/{first.name}", at, team_data)
     for user in organisation.users:
         at += timedelta(seconds=10)
         yield _user_fact(organisation, user, organisation.teams[user.home_team].id, at, f"founding {first.name}")
@@ -37,7 +37,7 @@ def cycle_facts(
     organisation: Organisation, cycle: Cycle, objectives: list[Objective], key_results: list[KeyResult]
 ) -> Iterator[Fact]:
     """Tell a cycle, its objectives and key results (and their re-targetings), and who works elsewhere in it."""
-    chance = organisation.chance("structure", cycle.name)
+    rng = organisation.rng("structure", cycle.name)
     announced = datetime.combine(cycle.start - timedelta(days=CYCLE_DAYS_BEFORE), time(9), tzinfo=UTC)
     cycle_id = organisation.id_of("cycle", cycle.name)
     data = CycleDefined(
@@ -47,15 +47,15 @@ def cycle_facts(
         starts_on=cycle.start,
         ends_on=cycle.end,
     )
-    yield told_at_once(chance, cycle_id, announced, data)
+    yield immediate_fact(rng, cycle_id, announced, data)
     for objective in objectives:
-        yield told_at_once(chance, objective.id, objective.defined_at, _objective_data(objective, cycle_id))
+        yield immediate_fact(rng, objective.id, objective.defined_at, _objective_data(objective, cycle_id))
     for key_result in key_results:
         first_state = key_result_data(key_result, key_result.target)
-        yield told_at_once(chance, f"{key_result.id}/0", key_result.defined_at, first_state)
+        yield immediate_fact(rng, f"{key_result.id}/0", key_result.defined_at, first_state)
         if key_result.retarget is not None:
             at, target = key_result.retarget
-            yield told_at_once(chance, f"{key_result.id}/1", at, key_result_data(key_result, target))
+            yield immediate_fact(rng, f"{key_result.id}/1", at, key_result_data(key_result, target))
     yield from _loans(organisation, cycle)
 
 
@@ -98,4 +98,4 @@ def _loans(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
 
 def _user_fact(organisation: Organisation, user: User, team_id: str, at: datetime, why: str) -> Fact:
     data = UserDefined(user_id=user.id, name=user.name, email=user.email, team_id=team_id)
-    return told_at_once(organisation.chance("user fact", user.index, why), f"{user.id}/{why}", at, data)
+    return immediate_fact(organisation.rng("user fact", user.index, why), f"{user.id}/{why}", at, data)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.sources.okr_files.format import Rejection
-from ingestion.sources.okr_files.history import history_events, read_history
+from ingestion.sources.okr_files.csv_format import Rejection
+from ingestion.sources.okr_files.row_validation import history_events, read_history
 from ingestion.sources.simulator import SCALES, messages, organisation
-from ingestion.sources.simulator.files import write_files
+from ingestion.sources.simulator.csv_files import write_files
 from ingestion.sources.simulator.messages import Fate
 from lakehouse.errors import PermanentError
 

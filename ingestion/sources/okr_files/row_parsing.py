@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ingestion.sources.okr_files.cells import date_of, id_of, moment_of, name_in, number_of, ratio_of, text_of
-from ingestion.sources.okr_files.format import FINAL_NOTE
+from ingestion.sources.okr_files.cell_parsing import date_of, id_of, moment_of, name_in, number_of, ratio_of, text_of
+from ingestion.sources.okr_files.csv_format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import ADDRESS, SMALLEST_GAIN
 from lakehouse.errors import ContractViolation

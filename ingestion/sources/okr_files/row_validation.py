@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 
 from ingestion.events import EncodedEvent
-from ingestion.sources.okr_files.format import CHECK_INS, KEY_RESULTS, Rejection
-from ingestion.sources.okr_files.owners import owner_moves
-from ingestion.sources.okr_files.rows import CheckInRow, KeyResultRow, check_in_of, key_result_of
-from ingestion.sources.okr_files.table import Row, Table
-from ingestion.sources.okr_files.translate import check_in_data, definitions_of, encode_fact, start_of
+from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
+from ingestion.sources.okr_files.csv_table import Row, Table
+from ingestion.sources.okr_files.owner_teams import owner_moves
+from ingestion.sources.okr_files.row_parsing import CheckInRow, KeyResultRow, check_in_of, key_result_of
+from ingestion.sources.okr_files.row_to_events import check_in_data, definitions_of, encode_fact, start_of
 from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.contracts.key_result import KeyResultDefined
