@@ -1,14 +1,12 @@
 """A log made by hand through the contracts, loaded into raw, and dbt run on it as the pipeline runs it."""
 
-import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +25,8 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, dbt_environment
+from lakehouse.warehouse import connect
+from tests.dbt_process import attempt_dbt, run_dbt
 from tests.dbt_project.stories import imported, tell_all
 
 CYCLES = {
@@ -191,22 +190,11 @@ class Dbt:
 
     def run(self, *arguments: str) -> str:
         """Run dbt and return what it printed; fail the test when it fails."""
-        done = self.attempt(*arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return run_dbt(self.settings, self.target, *arguments)
 
-    def attempt(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def attempt(self, *arguments: str) -> CompletedProcess[str]:
         """Run dbt, whatever comes of it."""
-        paths = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
-        paths += [f"--target-path={self.target}", f"--log-path={self.target / 'logs'}"]
-        return subprocess.run(
-            [str(Path(sys.executable).with_name("dbt")), *arguments, *paths],
-            env=os.environ | dbt_environment(self.settings),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+        return attempt_dbt(self.settings, self.target, *arguments)
 
     def build(self) -> None:
         """Build staging, intermediate and marts as the ETL does, without unit tests and without ml."""

@@ -3,8 +3,6 @@
 import importlib
 import json
 import os
-import subprocess
-import sys
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,11 +26,11 @@ from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
 from lakehouse.lake import PLACE_COLUMNS, landing_schema
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, dbt_environment
+from lakehouse.warehouse import connect
+from tests.dbt_process import run_dbt
 
 SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "shared").absolute()
 collect_ignore = [] if (SHARED / "data" / "us_states").is_dir() else ["test_real_goals.py"]  # real data stay there
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
 CONSTRAINTS = """
 SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
@@ -204,10 +202,4 @@ def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
 
 def dbt_build(settings: Settings, target: Path) -> None:
     """Build the marts as the pipeline does."""
-    command = [Path(sys.executable).with_name("dbt"), "build", "--exclude-resource-type", "unit_test"]
-    places = ["--project-dir", PROJECT, "--profiles-dir", PROJECT, "--target-path", target, "--log-path", target]
-    done = subprocess.run(
-        [str(word) for word in (*command, *places)], env=os.environ | dbt_environment(settings), capture_output=True,
-        text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    run_dbt(settings, target, "build", "--exclude-resource-type", "unit_test")

@@ -1,8 +1,5 @@
 """A small simulated organisation, as far as the published feature mart, and an MLflow store of its own."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -16,13 +13,13 @@ from pydantic import SecretStr
 from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, dbt_environment
+from lakehouse.warehouse import connect
 from ml.feature_mart import read_history
 from ml.feature_rows import Rows
 from ml.hyperparameters import Hyperparameters
+from tests.dbt_process import run_dbt
 from tests.publications import publish_build
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
 TOPIC = "okr_user_events"
 COLUMNS = ", ".join(name for name in EVENT_COLUMNS if name != "extensions")
@@ -47,17 +44,9 @@ def _raw(offset: int, event: dict[str, Any]) -> tuple[Any, ...]:
     return *place, *kind, event["time"], recorded_at, False, orjson.dumps(event["data"]).decode()
 
 
-def run_dbt(settings: Settings, target: Path) -> None:
+def build_features(settings: Settings, target: Path) -> None:
     """Build the feature mart, and one mart beside it, for a publication without any is none."""
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).with_name("dbt")), "run", "--select", "+path:models/ml", "+dim_cycle",
-            f"--project-dir={PROJECT}", f"--profiles-dir={PROJECT}", f"--target-path={target}",
-            f"--log-path={target / 'logs'}",
-        ],
-        env=os.environ | dbt_environment(settings), capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_dbt(settings, target, "run", "--select", "+path:models/ml", "+dim_cycle")
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +56,7 @@ def published(
     """Settings of a database whose feature mart was published. Tests only read it."""
     with new_database() as settings:
         load_simulation(settings)
-        run_dbt(settings, tmp_path_factory.mktemp("dbt"))
+        build_features(settings, tmp_path_factory.mktemp("dbt"))
         publish_build(settings)
         yield settings
 

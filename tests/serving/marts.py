@@ -1,8 +1,5 @@
 """A small organisation with strange names, loaded and published as the pipeline does it, and models learned from it."""
 
-import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -19,16 +16,16 @@ from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, dbt_environment
+from lakehouse.warehouse import connect
 from ml import model_registry
 from ml.feature_mart import read_history
 from ml.fit_model import fit
 from ml.hyperparameters import Hyperparameters
 from ml.train_test_split import closed_periods, everything_closed, split_at
+from tests.dbt_process import run_dbt
 from tests.publications import passed
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 COLUMNS = (
     "kafka_partition, kafka_offset, logged_at, event_id, event_type, source, subject, occurred_at, recorded_at, "
     "recorded_at_assumed, data"
@@ -123,16 +120,7 @@ DATA_AS_OF = (
 def build_and_publish(settings: Settings, target: Path) -> None:
     """Build all models with dbt from what raw holds, and publish them."""
     marts_build.prepare_build(settings.require("dsn_transform"), RUN)
-    folders = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("dbt"), "run", *folders, f"--target-path={target}", f"--log-path={target}"],
-        env=os.environ | dbt_environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_dbt(settings, target, "run")
     republish(settings)
 
 
