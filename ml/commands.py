@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.errors import PermanentError
 from lakehouse.number_format import percent
 
 if TYPE_CHECKING:
@@ -80,12 +81,25 @@ def promote(
 
 
 @app.command()
-def rollback() -> None:
-    """Make the champion before the present one champion again."""
+def rollback(
+    to: Annotated[str, typer.Option(help="Version number of the earlier champion; without it, they are listed.")] = "",
+) -> None:
+    """Make an earlier champion champion again. Running the same rollback twice changes nothing more."""
     from lakehouse.settings import load_settings
-    from ml import model_registry
+    from ml import champion
 
-    typer.echo(f"Version {model_registry.rollback(load_settings())} is champion again.")
+    settings = load_settings()
+    if to:
+        is_changed = champion.rollback(settings, to)
+        typer.echo(f"Version {to} is champion again." if is_changed else f"Version {to} is champion already.")
+        return
+    now = champion.champions(settings)
+    advice = (
+        f"Earlier champions, newest first: {', '.join(now.earlier)}. Run `okr forecast rollback --to {now.earlier[0]}`."
+        if now.earlier
+        else "There is no earlier champion to roll back to."
+    )
+    raise PermanentError(f"Nothing was changed: version {now.current} is champion. {advice}")
 
 
 @app.command()

@@ -29,9 +29,9 @@ from ml.mlflow_client import (
 from ml.mlflow_run import begin_run, log_figures, version_of_run
 
 MODEL_NAME = "okr_key_result_forecast"
-CHAMPION, CHALLENGER = "champion", "challenger"
+CHALLENGER = "challenger"
 SERVED, EVALUATED = "model", "evaluated"
-DIGEST, BEFORE, ROLLED_BACK = "sha256", "champion_before", "rolled_back"
+DIGEST = "sha256"
 DESCRIPTION = "P(final score of a key result >= 0.7), an interval of the score, and reasons."
 REQUIREMENTS = ("numpy", "xgboost-cpu")
 
@@ -89,7 +89,7 @@ def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object],
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def load(settings: Settings, reference: str = CHAMPION, part: Literal["model", "evaluated"] = "model") -> ForecastModel:
+def load(settings: Settings, reference: str, part: Literal["model", "evaluated"] = "model") -> ForecastModel:
     """Return the model of an alias (`champion`, `challenger`) or of a version's number.
 
     Raises:
@@ -125,58 +125,6 @@ def versions(settings: Settings) -> list[Version]:
         found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
         listed = [_version(mlflow, one, registered.aliases) for one in found]
     return sorted(listed, key=lambda one: -int(one.version))
-
-
-def set_champion(settings: Settings, version: str | None) -> None:
-    """Point `champion` at a version, which remembers the one before; None takes the alias away: the rule answers."""
-    with client(settings) as mlflow:
-        before = find_version(mlflow, MODEL_NAME, CHAMPION)
-        if version is None:
-            if before is not None:
-                mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION)
-            return
-        if find_version(mlflow, MODEL_NAME, version) is None:
-            raise PermanentError(f"The registry holds no version {version} of {MODEL_NAME} to make champion.")
-        if before is not None and str(before.version) != version:
-            mlflow.set_model_version_tag(MODEL_NAME, version, BEFORE, str(before.version))
-        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
-
-
-def rollback(settings: Settings) -> str:
-    """Make the champion before the present one champion again; return its number.
-
-    The gate will not promote the same model (by its files) again.
-
-    Raises:
-        PermanentError: there is no champion, or none before it, or that one was deleted.
-    """
-    with client(settings) as mlflow:
-        now = find_version(mlflow, MODEL_NAME, CHAMPION)
-        before = now.tags.get(BEFORE) if now is not None else None
-        if now is None or before is None:
-            raise PermanentError(
-                "No champion came before the present one, so there is nothing to go back to. "
-                "`okr forecast models` lists all versions."
-            )
-        if find_version(mlflow, MODEL_NAME, before) is None:
-            raise PermanentError(
-                f"Version {before}, the champion before the present one, was deleted from the registry. `okr forecast "
-                "models` lists what there is; `okr forecast promote <version>` makes another one champion."
-            )
-        mlflow.set_model_version_tag(MODEL_NAME, now.version, ROLLED_BACK, "true")
-        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, before)
-    return str(before)
-
-
-def was_rolled_back(settings: Settings, version: str) -> bool:
-    """Tell whether somebody went back from a model with the same files as this version's."""
-    with client(settings) as mlflow:
-        asked = find_version(mlflow, MODEL_NAME, version)
-        sha256 = None if asked is None else asked.tags.get(DIGEST)
-        if sha256 is None:
-            return False
-        found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
-    return any(one.tags.get(ROLLED_BACK) and one.tags.get(DIGEST) == sha256 for one in found)
 
 
 def digest(model: ForecastModel) -> str:

@@ -8,6 +8,7 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
+from ml.champion import champion_version, set_champion, was_rolled_back
 from ml.evaluation import brier_score
 from ml.feature_mart import read_history
 from ml.feature_rows import Rows
@@ -48,19 +49,19 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
     decision = decide(candidate, champion, history)
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
         return replace(decision, reason=f"It is champion already, and stays. {_figures(decision)}")
-    if decision.outcome == "promoted" and model_registry.was_rolled_back(settings, candidate.version):
+    if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
         reason = f"Somebody rolled this very model back, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
         return replace(decision, outcome="kept", answers="pacing_rule" if is_rule else "model", reason=reason)
     if decision.outcome == "promoted":
-        model_registry.set_champion(settings, candidate.version)
+        set_champion(settings, candidate.version)
     elif decision.outcome == "withdrawn":
-        model_registry.set_champion(settings, None)
+        set_champion(settings, None)
     return decision
 
 
 def _champion(settings: Settings) -> ForecastModel | None:
-    version = model_registry.resolve(settings, model_registry.CHAMPION)
+    version = champion_version(settings)
     try:
         return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:

@@ -9,6 +9,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
+from ml.champion import champion_version
 from ml.design_matrix import BOOSTED, LOGISTIC
 from ml.evaluation import Report, evaluate, scores
 from ml.feature_mart import read_history, read_publication_id
@@ -141,12 +142,13 @@ def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = N
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
     period, test = held_out(history)
-    if model_registry.resolve(settings, model_registry.CHAMPION) is None:
+    version = champion_version(settings)
+    if version is None:
         check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
         raise PermanentError(
             "No model is champion: the pacing rule answers. `okr forecast train`, then `okr forecast promote` make one."
         )
-    model = model_registry.load(settings, model_registry.CHAMPION, "evaluated")
+    model = model_registry.load(settings, version, "evaluated")
     if model.trained_until > str(period.start):
         raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")
     report = evaluate(model, test, history.take(split_at(history, period).train))

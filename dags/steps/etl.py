@@ -137,14 +137,14 @@ def publish(gate: Mapping[str, Any]) -> int:
         DownstreamTasksSkipped: published, and the dbt docs site is as it should be: no task need look after it.
     """
     from dags.steps.catalog import is_current
-    from dags.steps.champion import champion_version
     from lakehouse import publication
+    from ml.champion import champion_version
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")
     published = publication.publish(dsn, gate=gate, model_version=None)
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
-    publication.name_model(dsn, published.publication_id, champion_version(settings))
+    publication.name_model(dsn, published.publication_id, champion_version(settings, ask_server=True))
     if is_current(PROJECT, settings.sites_dir.absolute() / "catalog"):
         leave_out("document", result=published.publication_id)
     return published.publication_id

@@ -10,9 +10,10 @@ from lakehouse.errors import OkrError, PermanentError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from ml import model_registry
+from ml.champion import CHAMPION, champion_version
 from ml.forecast_model import ForecastModel
 from ml.forecaster_protocol import Forecaster
-from ml.model_registry import CHAMPION, MODEL_NAME
+from ml.model_registry import MODEL_NAME
 from ml.pacing_rule import PacingRule
 from serving.errors import NotFound, NotLoadable
 
@@ -124,7 +125,7 @@ class ActiveModel:
             NotLoadable: the version's files are missing, were changed or do not fit this code.
         """
         with self._looking:
-            version = model_registry.resolve(self.settings, reference)
+            version = self._version_of(reference)
             if version is None:
                 raise NotFound(f"The registry has no {reference!r} of {MODEL_NAME}; GET /models lists its versions.")
             try:
@@ -141,7 +142,7 @@ class ActiveModel:
         """Ask the registry once and follow what it says; what answers stays in use while it cannot be asked."""
         with self._looking:
             try:
-                self._follow(self._wanted, model_registry.resolve(self.settings, self._wanted))
+                self._follow(self._wanted, self._version_of(self._wanted))
             except Exception as error:  # whatever the registry's backend raises, this thread must live on
                 self.trouble = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} answers."
                 known = isinstance(error, OkrError)
@@ -161,7 +162,12 @@ class ActiveModel:
         self.trouble = None if role == "champion" else f"Version {version} was loaded by hand; it is not the champion."
 
     def _is_champion(self, reference: str, version: str) -> bool:
-        return reference == CHAMPION or model_registry.resolve(self.settings, CHAMPION) == version
+        return reference == CHAMPION or champion_version(self.settings) == version
+
+    def _version_of(self, reference: str) -> str | None:
+        if reference == CHAMPION:
+            return champion_version(self.settings)
+        return model_registry.resolve(self.settings, reference)
 
     def _run(self) -> None:
         while not self._stopping.is_set():

@@ -12,14 +12,14 @@ from pydantic import SecretStr
 
 from dags.steps import etl, parsed
 from dags.steps.catalog import fingerprint, is_current
-from dags.steps.champion import champion_version
 from dags.steps.edge import step
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.publication import current
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
+from ml.champion import CHAMPION, champion_version
 from ml.mlflow_client import client
-from ml.model_registry import CHAMPION, MODEL_NAME
+from ml.model_registry import MODEL_NAME
 from tests.lakehouse.marts import build, load_one_event
 from tests.publications import passed
 
@@ -125,10 +125,10 @@ NO_ALIAS = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Registered mode
 def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_not_tell(
     monkeypatch: pytest.MonkeyPatch, status: int, body: object, expected: str | None
 ) -> None:
-    monkeypatch.setattr("ml.model_registry.resolve", lambda *_: "store")
+    monkeypatch.setattr("ml.champion.resolve", lambda *_: "store")
     with answering(status, body) as url:
-        assert champion_version(Settings(mlflow_url=url)) == expected
-    assert champion_version(Settings(mlflow_url=url)) == "store"
+        assert champion_version(Settings(mlflow_url=url), ask_server=True) == expected
+    assert champion_version(Settings(mlflow_url=url), ask_server=True) == "store"
 
 
 def test_a_step_that_publishes_twice_gives_the_same_publication_with_the_champion_s_version(

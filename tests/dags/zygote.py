@@ -143,9 +143,9 @@ def _ended(place: Path, result: Any) -> int:
 def _body(order: dict[str, Any]) -> Any:
     import airflow.sdk
 
-    from dags.steps import champion
+    from ml import champion
 
-    champion.champion_version = lambda _settings: None  # no MLflow runs beside these tests
+    champion.champion_version = lambda _settings, **_: None  # no MLflow runs beside these tests
     module, _, name = order["step"].partition(":")
     exec(f"from tests.faults.planted import *\nfrom dags.steps import *\n{order.get('arm', '')}", {})  # noqa: S102
     steps = __import__(f"dags.steps.{module}", fromlist=[name])

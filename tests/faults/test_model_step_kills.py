@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
+from ml.champion import champion_version, rollback
 from ml.mlflow_client import client
 from tests.dags.zygote import Zygote
 from tests.faults.kills import killed_at_each
@@ -138,7 +139,7 @@ def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion
     for each in (settings, undisturbed):
         kills = OF_FIRST_PROMOTION if each is settings else {}
         assert killed_at_each(zygote, each, PROMOTE, kills, "1", run_id=run_id).status == 0
-    assert model_registry.resolve(settings, "champion") == "1"
+    assert champion_version(settings) == "1"
     assert registered(settings) == registered(undisturbed)
 
     ended = killed_at_each(zygote, settings, TRAIN, {}, run_id="another", arm=QUICK)
@@ -149,11 +150,11 @@ def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion
     assert ended.result == "promoted", ended.log
     champion = model_registry.versions(settings)[0]
     assert (champion.version, champion.aliases) == ("2", ("challenger", "champion"))
-    assert model_registry.rollback(settings) == "1", "the champion before is remembered"
+    assert rollback(settings, "1"), "the champion before is remembered"
 
     arm = DECIDED.format("withdrawn")
     ended = killed_at_each(zygote, settings, PROMOTE, OF_WITHDRAWAL, "2", run_id="another", arm=arm)
-    assert (ended.result, model_registry.resolve(settings, "champion")) == ("withdrawn", None)
+    assert (ended.result, champion_version(settings)) == ("withdrawn", None)
 
 
 def shown(site: Path) -> set[str]:

@@ -52,7 +52,7 @@ KILLS = {
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
     "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_old_versions', die)",
     "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
-    "publish: before it names the model": "from dags.steps import champion; before(champion, 'champion_version', die)",
+    "publish: before it names the model": "from ml import champion; before(champion, 'champion_version', die)",
     "publish: with the model named": "from lakehouse import publication; after(publication, 'name_model', die)",
 }  # fmt: skip
 

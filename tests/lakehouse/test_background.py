@@ -177,7 +177,7 @@ def test_the_registry_is_looked_at_after_anything(
 ) -> None:
     active_model = ActiveModel(Settings(state=tmp_path), look_every_s=0.02)
     looked = threading.Event()
-    monkeypatch.setattr("ml.model_registry.resolve", Thrower(lambda *_: looked.set(), error))
+    monkeypatch.setattr("serving.predictor.active_model.champion_version", Thrower(lambda *_: looked.set(), error))
     active_model.start()
     assert looked.wait(10)
     assert active_model.thread.is_alive

@@ -36,9 +36,10 @@ def test_train_promote_list_and_evaluate(settings: Settings) -> None:
     assert "challenger" in okr(settings, "models").stdout
     assert "best_possible" in okr(settings, "evaluate", "--simulation", "small/7").stdout
     assert "expected SCALE/SEED" in okr(settings, "evaluate", "--simulation", "small").stderr
-    back = okr(settings, "rollback")
-    assert back.returncode == 1
-    assert back.stderr.startswith("okr: No champion came before")
+    listed = okr(settings, "rollback")
+    assert listed.returncode == 1
+    assert "Nothing was changed: version 1 is champion. There is no earlier champion" in listed.stderr
+    assert okr(settings, "rollback", "--to", "1").stdout == "Version 1 is champion already.\n"
 
 
 def test_a_backtest_before_anything_was_published_says_what_to_do(

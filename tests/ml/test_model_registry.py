@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml import model_registry, promotion_gate
+from ml.champion import champion_version, rollback, set_champion, was_rolled_back
 from ml.feature_rows import Rows
 from ml.fit_model import fit
 from ml.forecast_model import ForecastModel, IncompatibleModel, load_model
@@ -53,23 +54,11 @@ def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: Forecast
 
 
 def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastModel) -> None:
-    assert model_registry.resolve(settings, "champion") is None
+    assert champion_version(settings) is None
     register(settings, model)
-    assert model_registry.resolve(settings, "champion") is None
+    assert champion_version(settings) is None
     with pytest.raises(PermanentError, match="holds no okr_key_result_forecast 'champion'"):
-        model_registry.load(settings)
-
-
-def test_rollback_goes_back_to_the_champion_before(settings: Settings, model: ForecastModel) -> None:
-    first, second = register(settings, model), register(settings, model)
-    model_registry.set_champion(settings, first)
-    with pytest.raises(PermanentError, match="No champion came before"):
-        model_registry.rollback(settings)
-    model_registry.set_champion(settings, second)
-    assert model_registry.rollback(settings) == first
-    assert model_registry.resolve(settings, "champion") == first
-    model_registry.set_champion(settings, None)
-    assert model_registry.resolve(settings, "champion") is None
+        model_registry.load(settings, "champion")
 
 
 def test_files_that_were_changed_are_refused(settings: Settings, model: ForecastModel) -> None:
@@ -96,8 +85,8 @@ def on_postgresql(postgres: Settings, published: Settings, tmp_path: Path) -> Se
 
 def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settings, model: ForecastModel) -> None:
     version = register(on_postgresql, model)
-    model_registry.set_champion(on_postgresql, version)
-    assert model_registry.load(on_postgresql).version == version
+    set_champion(on_postgresql, version)
+    assert model_registry.load(on_postgresql, "champion").version == version
 
 
 def delete_experiment(settings: Settings) -> None:
@@ -109,14 +98,14 @@ def delete_experiment(settings: Settings) -> None:
 def test_a_training_after_somebody_deleted_the_experiment_restores_it(settings: Settings, model: ForecastModel) -> None:
     # mlflow issue 2690, Lightning-AI/pytorch-lightning pull 20556: every run fails from then on.
     first = register(settings, model)
-    model_registry.set_champion(settings, first)
+    set_champion(settings, first)
     delete_experiment(settings)
-    assert model_registry.load(settings).version == first
+    assert model_registry.load(settings, "champion").version == first
     assert [one.version for one in model_registry.versions(settings)] == [first]
     second = register(settings, model)
     assert [one.metrics for one in model_registry.versions(settings)] == [{"model_brier": 0.1}] * 2
-    model_registry.set_champion(settings, second)
-    assert model_registry.rollback(settings) == first
+    set_champion(settings, second)
+    assert rollback(settings, first)
 
 
 def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_a_line(
@@ -133,27 +122,19 @@ def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_
         model_registry.load(settings, str(bare))
     with pytest.raises(PermanentError, match=f"The files of version {lost} of .* are gone.*Train again"):
         model_registry.load(settings, str(lost))
-    model_registry.set_champion(settings, str(bare))
-    assert model_registry.resolve(settings, "champion") == str(bare)
-    assert not model_registry.was_rolled_back(settings, str(bare))
+    set_champion(settings, str(bare))
+    assert champion_version(settings) == str(bare)
+    assert not was_rolled_back(settings, str(bare))
 
 
-def test_a_champion_or_one_before_it_that_was_deleted_is_said_in_a_line(
+def test_registering_works_again_after_the_registered_model_was_deleted(
     settings: Settings, model: ForecastModel
 ) -> None:
-    first, second = register(settings, model), register(settings, model)
-    model_registry.set_champion(settings, first)
-    model_registry.set_champion(settings, second)
-    with client(settings) as mlflow:
-        mlflow.delete_model_version(model_registry.MODEL_NAME, first)
-    with pytest.raises(PermanentError, match=f"Version {first}, the champion before the present one, was deleted"):
-        model_registry.rollback(settings)
-    with pytest.raises(PermanentError, match=f"holds no version {first}"):
-        model_registry.set_champion(settings, first)
+    set_champion(settings, register(settings, model))
     with client(settings) as mlflow:
         mlflow.delete_registered_model(model_registry.MODEL_NAME)
     assert model_registry.versions(settings) == []
-    assert model_registry.resolve(settings, "champion") is None
+    assert champion_version(settings) is None
     assert register(settings, model) == "1"
 
 
@@ -182,9 +163,9 @@ def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) ->
 
 
 def test_a_champion_whose_files_are_gone_hinders_no_promotion(settings: Settings, model: ForecastModel) -> None:
-    model_registry.set_champion(settings, register(settings, model))
+    set_champion(settings, register(settings, model))
     shutil.rmtree(settings.mlflow_artifacts)
-    assert model_registry.resolve(settings, "champion") == "1"
+    assert champion_version(settings) == "1"
     assert promotion_gate._champion(settings) is None
     with pytest.raises(PermanentError, match=r"The files of version 1 .* are gone"):
-        model_registry.load(settings)
+        model_registry.load(settings, "champion")

@@ -7,6 +7,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml import model_registry
 from ml.boosted_trees import BoostedTrees
+from ml.champion import champion_version, rollback
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData
 from ml.forecast_model import ForecastModel
@@ -100,9 +101,9 @@ def test_training_promoting_and_training_again(settings: Settings, hyperparamete
     first = train_and_register(settings, hyperparameters)
     assert (first.version, first.publication_id) == ("1", 1)
     assert model_registry.resolve(settings, "challenger") == "1"
-    assert model_registry.resolve(settings, "champion") is None
+    assert champion_version(settings) is None
     assert promote_if_better(settings).outcome == "promoted"
-    assert model_registry.load(settings).version == "1"
+    assert model_registry.load(settings, "champion").version == "1"
     cleared = promote_if_better(settings, "1")
     assert (cleared.outcome, cleared.answers) == ("kept", "model")
     assert "It is champion already" in cleared.reason
@@ -110,7 +111,7 @@ def test_training_promoting_and_training_again(settings: Settings, hyperparamete
     again = train_and_register(settings, hyperparameters)
     assert (again.version, again.sha256) == ("2", first.sha256)
     assert promote_if_better(settings).outcome == "kept"
-    assert model_registry.resolve(settings, "champion") == "1"
+    assert champion_version(settings) == "1"
     assert evaluate_champion(settings).figures == first.report.figures
     assert evaluate_champion(settings, ("small", 7)).brier("best_possible") < first.report.brier("model")
 
@@ -122,8 +123,8 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again(
     assert promote_if_better(settings).outcome == "promoted"
     strong = train_and_register(settings, replace(hyperparameters, rounds=40)).version
     assert promote_if_better(settings).outcome == "promoted"
-    assert model_registry.rollback(settings) == weak
+    assert rollback(settings, weak)
     again = promote_if_better(settings, strong)
     assert (again.outcome, again.answers) == ("kept", "model")
     assert "rolled this very model back" in again.reason
-    assert model_registry.resolve(settings, "champion") == weak
+    assert champion_version(settings) == weak

@@ -18,6 +18,7 @@ from lakehouse.errors import ContractViolation
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
+from ml.champion import set_champion
 from ml.feature_mart import read_history
 from ml.fit_model import fit
 from ml.hyperparameters import Hyperparameters
@@ -141,7 +142,7 @@ def register_two_models(settings: Settings) -> None:
             settings, {"model": model, "evaluated": evaluated}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
             tags={"trained_until": model.trained_until},
         )  # fmt: skip
-    model_registry.set_champion(settings, "1")
+    set_champion(settings, "1")
 
 
 def ended(events: list[EncodedEvent]) -> list[EncodedEvent]:

@@ -1,0 +1,150 @@
+"""The champion: the registered version that serves forecasts. Look it up, set it, and roll it back.
+
+The champion is an alias in MLflow's registry. DAGs, commands and the API all look it up with `champion_version`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lakehouse.errors import PermanentError
+from lakehouse.http_client import http_client
+from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
+from ml.mlflow_client import client, find_version
+from ml.model_registry import DIGEST, MODEL_NAME, resolve
+
+CHAMPION = "champion"
+BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of a version
+ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"  # in MLflow's public REST API since 2.3
+SERVER_TIMEOUT_S = 3.0
+NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, no such alias
+
+
+def champion_version(settings: Settings, *, ask_server: bool = False) -> str | None:
+    """Return the champion's version number, or None when there is no champion or no registry yet.
+
+    `ask_server` asks MLflow's server over HTTP first, which saves a short-lived process the seconds that importing
+    MLflow's client takes. The client asks the registry's store when the server does not answer.
+
+    Raises:
+        RetryableError: MLflow's store cannot be reached either.
+    """
+    if ask_server:
+        try:
+            return _ask_server(settings)
+        except (_NoAnswerError, OSError) as error:
+            get_logger(__name__).info("MLflow's server did not name the champion; asking its store", why=str(error))
+    return resolve(settings, CHAMPION)
+
+
+def set_champion(settings: Settings, version: str | None) -> None:
+    """Make a version champion and tag it with the champion before it. None removes the alias: the pacing rule serves.
+
+    Raises:
+        PermanentError: there is no such version.
+    """
+    with client(settings) as mlflow:
+        before = find_version(mlflow, MODEL_NAME, CHAMPION)
+        if version is None:
+            if before is not None:
+                mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION)
+            return
+        if find_version(mlflow, MODEL_NAME, version) is None:
+            raise PermanentError(f"The registry has no version {version} of {MODEL_NAME} to make champion.")
+        if before is not None and str(before.version) != version:
+            mlflow.set_model_version_tag(MODEL_NAME, version, BEFORE, str(before.version))
+        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+
+
+@dataclass(frozen=True)
+class Champions:
+    """The current champion's version number, and the versions that were champion before it, newest first."""
+
+    current: str
+    earlier: tuple[str, ...]
+
+
+def champions(settings: Settings) -> Champions:
+    """Return the champion and the champions before it.
+
+    Raises:
+        PermanentError: there is no champion.
+    """
+    with client(settings) as mlflow:
+        return _champions(mlflow)
+
+
+def rollback(settings: Settings, to: str) -> bool:
+    """Make an earlier champion champion again; return False when it is champion already, and change nothing then.
+
+    The promotion gate will not promote a model with the same files as one that was rolled back.
+
+    Raises:
+        PermanentError: there is no champion, `to` was never champion before it, or that version was deleted.
+    """
+    with client(settings) as mlflow:
+        now = _champions(mlflow)
+        if now.current == to:
+            return False
+        if to not in now.earlier:
+            earlier = f"Earlier champions: {', '.join(now.earlier) or 'none'}."
+            raise PermanentError(f"Version {to} was not champion before version {now.current}. {earlier}")
+        if find_version(mlflow, MODEL_NAME, to) is None:
+            raise PermanentError(
+                f"Version {to}, an earlier champion, was deleted from the registry. `okr forecast models` lists all "
+                "versions; `okr forecast promote VERSION` promotes one that beats the champion."
+            )
+        for version in (now.current, *now.earlier[: now.earlier.index(to)]):
+            if find_version(mlflow, MODEL_NAME, version) is not None:
+                mlflow.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, "true")
+        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, to)
+    return True
+
+
+def was_rolled_back(settings: Settings, version: str) -> bool:
+    """Return whether a model with the same files as this version's was rolled back."""
+    with client(settings) as mlflow:
+        asked = find_version(mlflow, MODEL_NAME, version)
+        sha256 = None if asked is None else asked.tags.get(DIGEST)
+        if sha256 is None:
+            return False
+        found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
+    return any(one.tags.get(ROLLED_BACK) and one.tags.get(DIGEST) == sha256 for one in found)
+
+
+def _champions(mlflow: Any) -> Champions:
+    champion = find_version(mlflow, MODEL_NAME, CHAMPION)
+    if champion is None:
+        raise PermanentError(
+            "There is no champion, so the pacing rule serves and nothing can be rolled back. "
+            "`okr forecast models` lists all versions."
+        )
+    current, earlier = str(champion.version), list[str]()
+    version: Any | None = champion
+    while version is not None and (before := version.tags.get(BEFORE)) and before not in {current, *earlier}:
+        earlier.append(before)
+        version = find_version(mlflow, MODEL_NAME, before)
+    return Champions(current, tuple(earlier))
+
+
+class _NoAnswerError(Exception):
+    """The server is unreachable, refuses the login, or is not MLflow."""
+
+
+def _ask_server(settings: Settings) -> str | None:
+    import httpx
+
+    if not settings.mlflow_url:
+        raise _NoAnswerError("its address is not configured")
+    login = (settings.mlflow_user, settings.mlflow_password.get_secret_value())
+    try:
+        with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, auth=login) as http:
+            answer = http.get(ALIAS_ENDPOINT, params={"name": MODEL_NAME, "alias": CHAMPION})
+        if answer.is_success:
+            return str(answer.json()["model_version"]["version"])
+        code = answer.json().get("error_code")
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _NoAnswerError(f"{type(error).__name__}: {error}") from error
+    if code in NOT_FOUND:
+        return None
+    raise _NoAnswerError(f"it answers with status {answer.status_code}")
