@@ -43,7 +43,7 @@ test-faults: $(DEV) ## Each kind of fault in its short form, in real processes (
 test-chaos: $(DEV) ## Every fault at length (an hour or more); writes docs/faults.md
 	@rm -f .faults.jsonl
 	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults -m "chaos or not chaos" $(ARGS)
-	$(if $(ARGS),@echo "A part alone: docs/faults.md stays as it is.",.venv/bin/python -m tests.faults.table .faults.jsonl docs/faults.md)
+	$(if $(ARGS),@echo "A part alone: docs/faults.md stays as it is.",.venv/bin/python -m tests.faults.report_page .faults.jsonl docs/faults.md)
 	@rm -f .faults.jsonl
 
 lint: $(DEV) ## Style, import direction, dbt conventions, lock

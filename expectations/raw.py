@@ -60,15 +60,15 @@ def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) ->
     Raises:
         RetryableError: lake or warehouse cannot be reached.
     """
-    from ingestion.loading import read_waiting
+    from ingestion.loading import read_pending
 
     upto: dict[str, Mapping[int, int]] = {}
     rows: dict[str, int] = {}
     suites: list[Suite] = []
     dsn = settings.require("dsn_transform")
-    with connect(settings.require("dsn_loader"), application="okr-waiting", autocommit=True) as loader:
+    with connect(settings.require("dsn_loader"), application="okr-load-pending", autocommit=True) as loader:
         for topic in TOPICS:
-            waiting, offsets = read_waiting(settings, topic, loader)
+            waiting, offsets = read_pending(settings, topic, loader)
             rows[topic], upto[topic] = waiting.num_rows, offsets
             if waiting.num_rows:
                 suites.append(event.suite(topic, questions(waiting, topic, dsn)))

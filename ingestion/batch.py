@@ -1,10 +1,10 @@
-"""A micro-batch: the messages that were read, sifted, with the offsets that they cover."""
+"""A micro-batch: the messages that were read, prevalidated, with the offsets that they cover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingestion.decoding import sift
+from ingestion.decoding import prevalidate
 from lakehouse.errors import RetryableError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Batch:
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
         self._next: dict[tuple[str, int], int] = {}
-        self.sifted: dict[str, list[pa.RecordBatch]] = {}
+        self.prevalidated: dict[str, list[pa.RecordBatch]] = {}
         self.rows = 0
         self.bytes = 0
 
@@ -54,17 +54,17 @@ class Batch:
             PermanentError: a topic does not carry the broker's time.
         """
         for topic, own in _by_topic(messages):
-            sifted = sift(topic, own)
-            self._follow(topic, sifted)
-            self.sifted.setdefault(topic, []).append(sifted)
+            prevalidated = prevalidate(topic, own)
+            self._follow(topic, prevalidated)
+            self.prevalidated.setdefault(topic, []).append(prevalidated)
             self.rows += len(own)
-            self.bytes += sum(sifted[name].nbytes for name in ("value", "key", "headers"))
+            self.bytes += sum(prevalidated[name].nbytes for name in ("value", "key", "headers"))
 
-    def _follow(self, topic: str, sifted: "pa.RecordBatch") -> None:
+    def _follow(self, topic: str, prevalidated: "pa.RecordBatch") -> None:
         """Go on to the end of what was read, partition by partition."""
         import numpy as np
 
-        partitions, offsets = sifted["kafka_partition"].to_numpy(), sifted["kafka_offset"].to_numpy()
+        partitions, offsets = prevalidated["kafka_partition"].to_numpy(), prevalidated["kafka_offset"].to_numpy()
         for partition in np.unique(partitions).tolist():
             place, own = (topic, partition), offsets[partitions == partition]
             expected = self._next.get(place, self._start.get(place, -1) or 0)

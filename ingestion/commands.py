@@ -86,23 +86,23 @@ def lake_verify(as_json: AsJson = False) -> None:
         )
 
 
-@lake.command("upkeep")
-def lake_upkeep(as_json: AsJson = False) -> None:
+@lake.command("maintain")
+def lake_maintain(as_json: AsJson = False) -> None:
     """Join small files, shorten the Delta log, delete what the retention no longer needs; safe beside everything."""
-    from ingestion.upkeep import upkeep
-    from ingestion.upkeep.report import as_documents, as_lines
+    from ingestion.maintenance import maintain
+    from ingestion.maintenance.report import as_documents, as_lines
 
-    tables = upkeep(_settings_with_lake())
+    tables = maintain(_settings_with_lake())
     if as_json:
         typer.echo(json.dumps(None if tables is None else as_documents(tables)))
     else:
-        typer.echo("Another upkeep is at work: nothing to do." if tables is None else as_lines(tables))
+        typer.echo("Another maintenance run is in progress: nothing to do." if tables is None else as_lines(tables))
 
 
 @lake.command("repair")
 def lake_repair() -> None:
     """After a power cut: set torn versions aside where the broker still has their events. Stop the writers first."""
-    from ingestion.upkeep.repair import repair
+    from ingestion.maintenance.repair import repair
 
     repairs = repair(_settings_with_lake())
     lines = [
@@ -117,7 +117,7 @@ def lake_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this, say only what is lost.")] = False,
 ) -> None:
     """Go on where the broker deleted events before they landed; they stay noted as lost. Ask the sources first."""
-    from ingestion.upkeep.loss import accept, find_losses
+    from ingestion.maintenance.accept_loss import accept, find_losses
 
     settings = _settings_with_lake()
     losses = find_losses(settings)
@@ -135,10 +135,10 @@ def lake_accept_loss(
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
     """Show each landing table's version, files and rows; cheap, proves nothing."""
-    from ingestion import status
+    from ingestion import lake_status
 
-    tables = status.lake_status(_settings_with_lake().lake_uri)
-    typer.echo(json.dumps(tables) if as_json else status.as_lines(tables))
+    tables = lake_status.lake_status(_settings_with_lake().lake_uri)
+    typer.echo(json.dumps(tables) if as_json else lake_status.as_lines(tables))
 
 
 @lake.command("rejected")
@@ -153,7 +153,7 @@ def lake_rejected(
 
     With --json the bytes are whole, in base64.
     """
-    from ingestion.rejected import read_rejected
+    from ingestion.rejected_messages import read_rejected
 
     if topic and topic not in TOPICS:
         raise PermanentError(f"There is no topic {topic}; there are {', '.join(TOPICS)}.")

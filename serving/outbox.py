@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingestion.backoff import Backoff
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
 from ingestion.spool.store import EventStatus
 from lakehouse.background import BackgroundThread

@@ -54,9 +54,9 @@ def unpublished_rows(settings: Settings) -> int:
     Raises:
         RetryableError: lake or warehouse cannot be reached.
     """
-    from ingestion.loading import rows_beyond
+    from ingestion.loading import backlog_rows
 
-    return rows_beyond(settings, TOPIC, _published_offsets(settings))
+    return backlog_rows(settings, TOPIC, _published_offsets(settings))
 
 
 def unpublished_changes(settings: Settings) -> str | None:

@@ -96,10 +96,10 @@ def backfill_rows(settings: Settings, upto: Offsets) -> int:
     Raises:
         RetryableError: the lake cannot be read.
     """
-    from ingestion.loading import rows_beyond
+    from ingestion.loading import backlog_rows
 
     covered = {int(partition): offset for partition, offset in upto.get(TOPIC, {}).items()}
-    behind = rows_beyond(settings, TOPIC, covered)
+    behind = backlog_rows(settings, TOPIC, covered)
     return behind if behind > max(FEWEST_BACKFILLED, BACKFILLED_SHARE * sum(covered.values())) else 0
 
 

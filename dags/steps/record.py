@@ -74,7 +74,7 @@ def _told(error: BaseException | str) -> str:
 
 
 def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
-    from ingestion.events import encode
+    from ingestion.event_codec import encode
     from ingestion.spool import Drainer, Spool
     from lakehouse.contracts.pipeline_step import PipelineStepFinished
     from lakehouse.errors import OkrError

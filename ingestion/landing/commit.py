@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion.batch import Span
-from ingestion.delta.durable import sync
+from ingestion.delta.fsync import sync
 from ingestion.delta.log import DeltaLog
-from ingestion.delta.torn import torn
-from ingestion.landing.files import STATISTICS_COLUMNS, write_files
+from ingestion.delta.torn_commits import torn_reason
+from ingestion.landing.parquet_files import STATISTICS_COLUMNS, write_files
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import PARTITION_COLUMN, application_id, cause, landing_schema, table_uri
 from lakehouse.logs import get_logger
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ATTEMPTS = 3
-LONGEST_TRANSACTION_SECONDS = 3600.0  # upkeep deletes files that no commit names when they are two days old
+LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes files that no commit names when they are two days old
 # Readers skip files by the statistics that `files` writes.
 CONFIGURATION: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
-    "delta.checkpointInterval": "1000",  # upkeep writes one at every run; this is for a stack without it
+    "delta.checkpointInterval": "1000",  # maintenance writes one at every run; this is for a stack without it
 }
 
 
@@ -101,7 +101,9 @@ class LandingTable:
         error: Exception | None = None
         for _ in range(ATTEMPTS):
             if time.clock_gettime(time.CLOCK_BOOTTIME) - begun > LONGEST_TRANSACTION_SECONDS:
-                raise FencedError(f"{self._topic}: this batch's files are so old that upkeep may have deleted them.")
+                raise FencedError(
+                    f"{self._topic}: this batch's files are so old that maintenance may have deleted them."
+                )
             before = self._table.version()
             error = self._try_commit(files, spans)
             if error is None:
@@ -162,7 +164,7 @@ class LandingTable:
                 mode="append",
                 schema=self._table.schema(),
                 partition_by=PARTITION_COLUMN,
-                # The counts let `torn` tell this commit from its first lines.
+                # The counts let `torn_commits` tell this commit from its first lines.
                 commit_properties=CommitProperties(
                     app_transactions=transactions,
                     custom_metadata={"files": len(files), "partitions": len(transactions)},
@@ -206,7 +208,7 @@ class LandingTable:
         """
         delta_log = DeltaLog(self._uri)
         for version in delta_log.commits()[-1:]:
-            if reason := torn(delta_log.commit(version).read_bytes()):
+            if reason := torn_reason(delta_log.commit(version).read_bytes()):
                 raise self._unreadable(f"commit {version} is torn: {reason}")
 
     def _application_id(self, partition: int) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from ingestion.batch import Batch, Limits
+from ingestion.consumer_groups import LANDING_GROUP, landing_group
 from ingestion.decoding import decode_batch
-from ingestion.groups import LANDING_GROUP, landing_group
+from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
-from ingestion.reader import PartitionReader
 from lakehouse.contracts import TOPICS
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
@@ -32,7 +32,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
     lake_uri = settings.require("lake_uri")
-    reader = PartitionReader(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
+    reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     decode_batch(ANNOUNCED_TOPIC, [])  # pyarrow's first array imports pandas: seconds, better before we own partitions
@@ -60,7 +60,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 class Lander:
     """Lands one batch at a time, in a thread of its own. `settle` waits for it; no other method touches the tables."""
 
-    def __init__(self, reader: PartitionReader, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
+    def __init__(self, reader: KafkaConsumer, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
         self.rows = 0
         self._reader, self._tables, self._announcer = reader, tables, announcer
         self._thread = ThreadPoolExecutor(1, "landing")
@@ -86,8 +86,8 @@ class Lander:
             log.warning("fenced, the batch is thrown away", reason=str(fenced))
             self._was_fenced = True
             return
-        for topic in batch.sifted:
-            self._reader.landed(topic, batch.spans(topic))
+        for topic in batch.prevalidated:
+            self._reader.report_stored(topic, batch.spans(topic))
 
     def take_fenced(self) -> bool:
         """Say whether a batch was fenced off since this was last asked."""
@@ -99,8 +99,8 @@ class Lander:
         self._thread.shutdown()
 
     def _land(self, batch: Batch) -> None:
-        for topic, sifted in batch.sifted.items():
-            rows = decode_batch(topic, sifted)
+        for topic, prevalidated in batch.prevalidated.items():
+            rows = decode_batch(topic, prevalidated)
             self._tables[topic].append(rows, batch.spans(topic))
             self.rows += rows.num_rows
             log.info("landed", topic=topic, rows=rows.num_rows)

@@ -1,6 +1,6 @@
 """The conservation ledger, `okr lake verify`: nothing is missing and nothing is double, from the broker to `raw`."""
 
-from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
+from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.record import record
 from ingestion.ledger.verify import verify
 

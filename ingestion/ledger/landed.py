@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ingestion.groups import LANDING_GROUP
+from ingestion.consumer_groups import LANDING_GROUP
 from ingestion.ledger.offsets import Tally
 from lakehouse.errors import RetryableError
 from lakehouse.lake import application_id, open_table, table_uri

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingestion.ledger.account import Ledger
+from ingestion.ledger.counts import Ledger
 from ingestion.ledger.record import STAGES
 
 HEADER = (

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Self
 
-from ingestion.ledger.account import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.broker import Bounds, Broker
+from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.landed import LandedPartition, landed_log, read_landed
 from ingestion.ledger.loaded import LoadedPartition, LoadedTopic, read_loaded
 from ingestion.ledger.offsets import Gap

@@ -1,7 +1,7 @@
 """Lake to the warehouse's raw schema, exactly once: `waiting` reads what is new, `copy` loads it with its watermark."""
 
-from ingestion.loading.beyond import rows_beyond
+from ingestion.loading.backlog import backlog_rows
 from ingestion.loading.copy import load
-from ingestion.loading.waiting import loaded_offsets, read_waiting
+from ingestion.loading.pending import loaded_offsets, read_pending
 
-__all__ = ["load", "loaded_offsets", "read_waiting", "rows_beyond"]
+__all__ = ["backlog_rows", "load", "loaded_offsets", "read_pending"]

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 
-from ingestion.loading.encode import Encoder, read_ahead
-from ingestion.loading.waiting import Offsets, Waiting, Watermarks, find_waiting, read_watermarks
+from ingestion.loading.copy_encoding import Encoder, read_ahead
+from ingestion.loading.pending import Offsets, Pending, Watermarks, find_pending, read_watermarks
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import EVENT_COLUMNS
@@ -50,9 +50,9 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
     try:
         with connection.transaction():
             _lock(connection, topic)
-            waiting = find_waiting(lake_uri, topic, read_watermarks(connection, topic), bound)
-            copied = _copy(connection, topic, waiting)
-            _write_watermarks(connection, topic, waiting.ends())
+            pending = find_pending(lake_uri, topic, read_watermarks(connection, topic), bound)
+            copied = _copy(connection, topic, pending)
+            _write_watermarks(connection, topic, pending.ends())
             if copied >= ANALYZED_FROM:  # the models are planned now, before PostgreSQL would look by itself
                 connection.execute(sql.SQL("ANALYZE raw.{}").format(sql.Identifier(topic)))
             return copied
@@ -81,16 +81,16 @@ def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
     return {int(partition): int(offset) for partition, offset in offsets.items()}
 
 
-def _copy(connection: Connection, topic: str, waiting: Waiting) -> int:
+def _copy(connection: Connection, topic: str, pending: Pending) -> int:
     """Copy the good rows and return how many; PostgreSQL writes while a thread reads and encodes the next ones."""
-    if not waiting.files:
+    if not pending.files:
         return 0
     statement = sql.SQL("COPY raw.{} ({}) FROM STDIN WITH (FORMAT binary)").format(
         sql.Identifier(topic), sql.SQL(", ").join(map(sql.Identifier, EVENT_COLUMNS))
     )
     encoder, copied = Encoder(), 0
     with (
-        closing(read_ahead(_encoded(encoder, waiting))) as batches,
+        closing(read_ahead(_encoded(encoder, pending))) as batches,
         connection.cursor() as cursor,
         cursor.copy(statement) as copy,
     ):
@@ -102,8 +102,8 @@ def _copy(connection: Connection, topic: str, waiting: Waiting) -> int:
     return copied
 
 
-def _encoded(encoder: Encoder, waiting: Waiting) -> Iterator[tuple[int, bytes]]:
-    for batch in waiting.batches((*EVENT_COLUMNS, "rejection_reason")):
+def _encoded(encoder: Encoder, pending: Pending) -> Iterator[tuple[int, bytes]]:
+    for batch in pending.batches((*EVENT_COLUMNS, "rejection_reason")):
         good = batch.filter(batch["rejection_reason"].is_null())
         if good.num_rows:
             yield good.num_rows, encoder.rows(good)
@@ -111,7 +111,7 @@ def _encoded(encoder: Encoder, waiting: Waiting) -> Iterator[tuple[int, bytes]]:
 
 def _write_watermarks(connection: Connection, topic: str, ends: Watermarks) -> None:
     rows = [
-        {"topic": topic, "partition": partition, "next_offset": offset, "cluster_id": ends.cluster_id}
+        {"topic": topic, "partition": partition, "next_offset": offset, "log_id": ends.log_id}
         for partition, offset in ends.offsets.items()
     ]
     with connection.cursor() as cursor:

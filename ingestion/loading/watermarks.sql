@@ -1,6 +1,6 @@
 SELECT
     kafka_partition,
     next_offset,
-    cluster_id
+    log_id
 FROM raw.load_watermark
 WHERE topic = %(topic)s

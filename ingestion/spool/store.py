@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
 from ingestion.spool.disk_priority import reserved_bytes
 from ingestion.spool.sqlite_errors import SpoolFullError, explained

@@ -1,7 +1,7 @@
 UPDATE app.consumer_offset
 SET next_offset = %(next_offset)s, updated_at = now()
 WHERE
-    cluster_id = %(cluster_id)s
+    log_id = %(log_id)s
     AND consumer_group = %(group)s
     AND topic = %(topic)s
     AND kafka_partition = %(partition)s

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from ingestion.batch import Limits
+from ingestion.consumer_groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.decoding import decode_batch
-from ingestion.groups import STATE_GROUP, STATE_TOPIC, state_group
-from ingestion.reader import PartitionReader
+from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.state.redis_figures import RealtimeFigures, open_redis
 from ingestion.state.store import OffsetsMovedError, Row, StateStore
 from lakehouse.connection_limits import CONSUMER
@@ -37,7 +37,7 @@ def consume_state(
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
-    reader = PartitionReader(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
+    reader = KafkaConsumer(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:
         with (
@@ -51,8 +51,8 @@ def consume_state(
             report_ready()
             while not stop.is_set():
                 batch = reader.poll(limits)
-                for topic, sifted in batch.sifted.items():
-                    rows = valid_events(topic, sifted)
+                for topic, prevalidated in batch.prevalidated.items():
+                    rows = valid_events(topic, prevalidated)
                     spans = batch.spans(topic)
                     try:
                         stored = store.apply(topic, rows, spans)
@@ -60,7 +60,7 @@ def consume_state(
                         log.warning("overtaken, the batch is thrown away", reason=str(overtaken))
                         reader.rewind()
                         break
-                    reader.landed(topic, spans)
+                    reader.report_stored(topic, spans)
                     applied += len(rows)
                     figures.note(rows, progressed=stored.has_progressed, recounted=stored.is_recounted)
                 figures.write(reader.lag())
@@ -73,10 +73,10 @@ def consume_state(
     return applied
 
 
-def valid_events(topic: str, sifted: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
+def valid_events(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
     """Return the events that keep their contract, with their places. The lake keeps the others, with their reasons."""
     import polars as pl
 
-    landed = decode_batch(topic, sifted)
+    landed = decode_batch(topic, prevalidated)
     good = landed.filter(landed["rejection_reason"].is_null()).select(EVENT_COLUMNS)
     return pl.DataFrame(good).to_dicts()  # a third of the time of pyarrow's to_pylist

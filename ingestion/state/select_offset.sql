@@ -1,7 +1,7 @@
 SELECT next_offset
 FROM app.consumer_offset
 WHERE
-    cluster_id = %(cluster_id)s
+    log_id = %(log_id)s
     AND consumer_group = %(group)s
     AND topic = %(topic)s
     AND kafka_partition = %(partition)s

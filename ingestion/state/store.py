@@ -81,9 +81,9 @@ NOTHING = Applied(has_progressed=False, is_recounted=False)
 class StateStore:
     """What one consumer group has stored of one Kafka cluster."""
 
-    def __init__(self, connection: Connection, cluster_id: str, group: str) -> None:
+    def __init__(self, connection: Connection, log_id: str, group: str) -> None:
         self._connection = connection
-        self._who = {"cluster_id": cluster_id, "group": group}
+        self._who = {"log_id": log_id, "group": group}
 
     def next_offset(self, topic: str, partition: int) -> int | None:
         """Return the next offset to read, None when nothing of the partition was ever stored."""

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 
 from ingestion.batch import Span
 from ingestion.landing.commit import LandingTable
-from ingestion.upkeep.merge import merge
+from ingestion.maintenance.compaction import compact
 from lakehouse.ids import uuid7
 from lakehouse.lake import landing_schema, open_table, table_uri
 
@@ -84,7 +84,7 @@ def joined(table: Path) -> tuple[float, float]:
     """Join the files of a table; return wall and CPU seconds. What is joined is flushed before it is committed."""
     opened = open_table(str(table))
     begun, used = time.perf_counter(), time.process_time()
-    assert merge(opened, str(table))[0] == FILES
+    assert compact(opened, str(table))[0] == FILES
     return time.perf_counter() - begun, time.process_time() - used
 
 

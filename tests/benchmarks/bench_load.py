@@ -22,8 +22,8 @@ from psycopg import sql
 from ingestion.batch import Span
 from ingestion.landing.commit import LandingTable
 from ingestion.loading import load
-from ingestion.loading.encode import Encoder
-from ingestion.loading.waiting import Watermarks, find_waiting
+from ingestion.loading.copy_encoding import Encoder
+from ingestion.loading.pending import Watermarks, find_pending
 from lakehouse.lake import EVENT_COLUMNS, landing_schema
 from lakehouse.settings import Settings
 from tests.ingestion.crash import environment_of
@@ -104,7 +104,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
 def encoded_beforehand(lake: str) -> list[bytes]:
     """The bytes of a COPY of all good rows, in the order of the log: what the peer sends."""
     rows = pa.Table.from_batches(
-        find_waiting(lake, TOPIC, Watermarks({})).batches((*EVENT_COLUMNS, "rejection_reason"))
+        find_pending(lake, TOPIC, Watermarks({})).batches((*EVENT_COLUMNS, "rejection_reason"))
     )
     rows = rows.filter(rows["rejection_reason"].is_null())
     rows = rows.sort_by([("kafka_partition", "ascending"), ("kafka_offset", "ascending")]).combine_chunks()

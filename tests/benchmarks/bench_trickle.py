@@ -1,7 +1,7 @@
 """A trickle of events through the real broker and the real landing process: how long until an event is in the lake.
 
 The time of an event runs from the call that sends it until a reader of the Delta table, looking every 20 ms, has read
-its row. Upkeep runs in the middle and at the end; after it, at most one file is left a minute and day.
+its row. Maintenance runs in the middle and at the end; after it, at most one file is left a minute and day.
 """
 
 import math
@@ -18,13 +18,13 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
+from tests.faults.polling import until
 from tests.faults.proof import verified
-from tests.faults.waiting import until
 from tests.faults.worker import Worker
 from tests.ingestion.crash import OKR, environment_of
 
@@ -89,7 +89,7 @@ def test_events_of_a_trickle_are_in_the_lake_within_seconds(pipeline: Settings, 
         while sending.is_alive() or len(watcher.seen_at) < len(sender.sent_at):
             watcher.look()
             if middle is None and time.monotonic() - begun > SECONDS / 2:
-                middle = subprocess.Popen([*OKR, "lake", "upkeep"], env=environment_of(pipeline))
+                middle = subprocess.Popen([*OKR, "lake", "maintain"], env=environment_of(pipeline))
             assert worker.is_running(), worker.text()
             assert time.monotonic() - begun < SECONDS + 120, f"{len(watcher.seen_at)} of {len(sender.sent_at)} seen"
             time.sleep(POLL_SECONDS)
@@ -99,14 +99,14 @@ def test_events_of_a_trickle_are_in_the_lake_within_seconds(pipeline: Settings, 
         used = worker_cpu_seconds(worker)
         assert worker.end() == 0
     before = len(DeltaTable(uri).file_uris())
-    subprocess.run([*OKR, "lake", "upkeep"], env=environment_of(pipeline), check=True)
+    subprocess.run([*OKR, "lake", "maintain"], env=environment_of(pipeline), check=True)
     left = Counter(path.rpartition("/")[0] for path in DeltaTable(uri).file_uris())
     waits = [watcher.seen_at[number] - sent for number, sent in sender.sent_at.items()]
     p50, p95, p99 = (statistics.quantiles(waits, n=100)[each - 1] for each in (50, 95, 99))
     print(
         f"\n{len(waits):,} events, {len(waits) / seconds:.0f} a second; landing used {used / seconds:.2f} of a CPU"
         f"\nevent to lake  p50 {p50:.2f} s, p95 {p95:.2f} s, p99 {p99:.2f} s, longest {max(waits):.2f} s"
-        f"\nfiles          {watcher.files} seen, {before} before the last upkeep, {max(left.values())} a day after it"
+        f"\nfiles          {watcher.files} seen, {before} before the last maintenance, {max(left.values())} a day after"
     )
     until(lambda: verified(pipeline)["topics"][TOPIC]["landed"] == len(waits), "the ledger has every event")
     assert p99 < MOST_P99_SECONDS

@@ -40,12 +40,12 @@ LANDING = """
 import json, os, resource, sys, time
 from pathlib import Path
 from ingestion.landing.commit import LandingTable
-from ingestion.reader import PartitionReader
+from ingestion.kafka_consumer import KafkaConsumer
 from lakehouse.cli import main
 
 meeting, workers = Path(sys.argv[1]), int(sys.argv[2])
 at = {"rows": 0}
-start, rewind, append = PartitionReader.start, PartitionReader.rewind, LandingTable.append
+start, rewind, append = KafkaConsumer.start, KafkaConsumer.rewind, LandingTable.append
 
 def start_together(reader, *arguments, **options):
     (meeting / str(os.getpid())).touch()
@@ -62,7 +62,7 @@ def committed(table, rows, spans):
     append(table, rows, spans)
     at.update(ended=time.time(), cpu=time.process_time() - at["used"], rows=at["rows"] + rows.num_rows)
 
-PartitionReader.start, PartitionReader.rewind, LandingTable.append = start_together, given, committed
+KafkaConsumer.start, KafkaConsumer.rewind, LandingTable.append = start_together, given, committed
 sys.argv = ["okr", "consume", "land", "--drain"]
 try:
     main()

@@ -147,7 +147,7 @@ def _body(order: dict[str, Any]) -> Any:
 
     champion.champion_version = lambda _settings, **_: None  # no MLflow runs beside these tests
     module, _, name = order["step"].partition(":")
-    exec(f"from tests.faults.planted import *\nfrom dags.steps import *\n{order.get('arm', '')}", {})  # noqa: S102
+    exec(f"from tests.faults.fault_injection import *\nfrom dags.steps import *\n{order.get('arm', '')}", {})  # noqa: S102
     steps = __import__(f"dags.steps.{module}", fromlist=[name])
     context = _context(order, name)
     airflow.sdk.get_current_context = lambda: context  # type: ignore[assignment, return-value]

@@ -15,7 +15,7 @@ from dags.steps.catch_up import unpublished_rows
 from infra.demo.errors import StepFailed
 from infra.demo.etl_watch import Watch
 from infra.local.processes import stack_processes
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded

@@ -17,7 +17,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.stack import Stack
-from ingestion.events import DecodedEvent, decode, encode
+from ingestion.event_codec import DecodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse.contracts import TOPICS, contracts
 from lakehouse.contracts.pipeline_step import PipelineStepFinished

@@ -15,7 +15,7 @@ from expectations.marts import judge_build
 from expectations.raw import questions
 from expectations.report import GateReport
 from expectations.suites import event
-from ingestion.events import DecodedEvent
+from ingestion.event_codec import DecodedEvent
 from ingestion.sources.okr_files.row_validation import history_events, read_history
 from lakehouse import marts_build, publication, quarantine
 from lakehouse.lake import landing_schema

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.reader import CONSUMER_SETTINGS
+from ingestion.kafka_consumer import CONSUMER_SETTINGS
 from lakehouse.settings import Settings
 from tests.dags.zygote import Zygote
 from tests.faults.broker import OwnBroker

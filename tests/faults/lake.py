@@ -10,9 +10,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 
 from ingestion.batch import Limits
+from ingestion.consumer_groups import LANDING_GROUP
 from ingestion.delta.log import DeltaLog
-from ingestion.events import EncodedEvent
-from ingestion.groups import LANDING_GROUP
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS

@@ -27,21 +27,21 @@ from hypothesis.stateful import (
 
 from infra.local.kafka import PARTITIONS
 from ingestion.batch import Batch, Limits
+from ingestion.consumer_groups import LANDING_GROUP
 from ingestion.decoding import decode_batch
-from ingestion.events import EncodedEvent
-from ingestion.groups import LANDING_GROUP
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
+from ingestion.maintenance import maintain
 from ingestion.producer import EventProducer
-from ingestion.upkeep import upkeep
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
-from tests.ingestion.by_hand import GivenByHand, reader_by_hand
+from tests.ingestion.manual_assignment import GivenByHand, reader_by_hand
 
 Database = Callable[[], AbstractContextManager[Settings]]
 
@@ -77,7 +77,7 @@ class LandingWorker:
         """Land the oldest batch; a fenced worker throws everything away and reads on from where the lake stands."""
         batch = self.batches.pop(0)
         spans = batch.spans(TOPIC)
-        rows = decode_batch(TOPIC, batch.sifted[TOPIC])
+        rows = decode_batch(TOPIC, batch.prevalidated[TOPIC])
         if crash == "after decoding":
             raise CrashError
         try:
@@ -91,7 +91,7 @@ class LandingWorker:
             return
         if crash == "after the Delta commit":
             raise CrashError
-        self.reader.landed(TOPIC, spans)
+        self.reader.report_stored(TOPIC, spans)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -197,7 +197,7 @@ class AnyOrder(RuleBasedStateMachine):
             table.optimize.compact()
             table.create_checkpoint()
             table.vacuum(0, dry_run=False, enforce_retention_duration=False)
-        upkeep(self.pipeline)
+        maintain(self.pipeline)
 
     @invariant()
     def the_ledger_holds(self) -> None:

@@ -9,21 +9,21 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ingestion.batch import Span
-from ingestion.groups import LANDING_GROUP
+from ingestion.consumer_groups import LANDING_GROUP
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.producer import EventProducer
 from lakehouse.lake import open_table
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, committed, data_files, drain, landed_rows, send, uri
+from tests.faults.polling import until
 from tests.faults.proof import prove
-from tests.faults.waiting import until
 
 IMPORTS = """
 import deltalake
 from ingestion.landing import commit
 from ingestion.landing.commit import LandingTable
-from ingestion.upkeep import merge, run, shorten
+from ingestion.maintenance import compaction, log_cleanup, run
 """
 
 

@@ -1,4 +1,4 @@
-"""The disk under the lake: full while landing, a checkpoint or upkeep writes, or read-only for a while."""
+"""The disk under the lake: full while landing, a checkpoint or maintenance writes, or read-only for a while."""
 
 import contextlib
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
+from ingestion.maintenance import maintain
 from ingestion.producer import EventProducer
-from ingestion.upkeep import upkeep
 from lakehouse.errors import RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
@@ -101,17 +101,19 @@ def test_the_disk_is_full_when_landing_writes_a_checkpoint(
     else:
         pytest.fail("the disk was never full at a checkpoint")
     drain(settings, rows=50)
-    upkeep(settings)
+    maintain(settings)
     prove(settings, fault="full disk during a checkpoint of landing", sent=sent)
 
 
-def test_the_disk_is_full_while_upkeep_works(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
+def test_the_disk_is_full_while_maintenance_works(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
     """By a limit of the file size, which ends a write as a full disk does: merge, then checkpoint."""
     send(producer, check_in, range(400))
     drain(pipeline, rows=50)
     for limit in (4_000, 14_000):
         answer = subprocess.run(
-            [*OKR, "lake", "upkeep"],
+            [*OKR, "lake", "maintain"],
             env=environment_of(pipeline),
             preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
             capture_output=True,
@@ -126,8 +128,8 @@ def test_the_disk_is_full_while_upkeep_works(pipeline: Settings, producer: Event
     )
     send(producer, check_in, range(400, 500))
     drain(pipeline, rows=50)
-    assert upkeep(pipeline)
-    prove(pipeline, fault="full disk during a merge and a checkpoint of upkeep", sent=500)
+    assert maintain(pipeline)
+    prove(pipeline, fault="full disk during a merge and a checkpoint of maintenance", sent=500)
 
 
 def test_the_lake_is_read_only_for_a_while(
@@ -141,9 +143,9 @@ def test_the_lake_is_read_only_for_a_while(
     send(producer, check_in, range(100, 200))
     worker.wait_until(lambda: "read-only" in worker.text(), "the worker says what is wrong")
     with pytest.raises(RetryableError, match="read-only"):
-        upkeep(settings)
+        maintain(settings)
     subprocess.run(["mount", "-o", "remount,rw", str(disk_of(settings))], check=True)
     worker.wait_until(lambda: landed_rows(settings) == 200, "every row is landed")
     assert worker.end() == 0
-    upkeep(settings)
+    maintain(settings)
     prove(settings, fault="the lake's folder is read-only for a while", sent=200)

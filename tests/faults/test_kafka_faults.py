@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from ingestion.batch import Batch, Limits
+from ingestion.consumer_groups import LANDING_GROUP, landing_group
 from ingestion.decoding import decode_batch
-from ingestion.groups import LANDING_GROUP, landing_group
+from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.ledger import verify
 from ingestion.loading import load
-from ingestion.reader import PartitionReader
 from lakehouse.errors import NEEDS_INTERVENTION
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, drain, landed_rows, rows_by_partition, send_to
+from tests.faults.polling import until
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
-from tests.faults.waiting import until
 
 
 def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
@@ -200,7 +200,7 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
     send_to(own, check_in, range(400))
     table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
-    stale = PartitionReader(own.kafka_bootstrap, landing_group(own), [TOPIC])
+    stale = KafkaConsumer(own.kafka_bootstrap, landing_group(own), [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
     batches: list[Batch] = []
     until(lambda: batches.append(stale.poll(Limits(rows=100))) or batches[-1].rows, "a batch is read")
@@ -209,11 +209,11 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     worker.wait_until(
         lambda: stale.poll(Limits(rows=1, seconds=0.2)) and "reading" in worker.text(), "partitions have moved"
     )
-    stale.landed(TOPIC, spans)
+    stale.report_stored(TOPIC, spans)
     stale.close()
     worker.wait_until(lambda: landed_rows(own) == 400, "the other worker has landed everything")
     with pytest.raises(FencedError):
-        table.append(decode_batch(TOPIC, batch.sifted[TOPIC]), spans)
+        table.append(decode_batch(TOPIC, batch.prevalidated[TOPIC]), spans)
     send_to(own, check_in, range(400, 500))
     worker.wait_until(lambda: landed_rows(own) == 500, "the other worker goes on")
     prove(

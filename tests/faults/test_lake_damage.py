@@ -14,9 +14,9 @@ from deltalake import DeltaTable
 from ingestion.delta.log import DeltaLog
 from ingestion.ledger.broker import Bounds, Broker
 from ingestion.loading import load
+from ingestion.maintenance import maintain
+from ingestion.maintenance.repair import repair
 from ingestion.producer import EventProducer
-from ingestion.upkeep import upkeep
-from ingestion.upkeep.repair import repair
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
@@ -30,7 +30,7 @@ def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Set
     """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
     send(producer, check_in, range(200))
     drain(pipeline, rows=50)
-    upkeep(pipeline)
+    maintain(pipeline)
     send(producer, check_in, range(200, 300))
     drain(pipeline, rows=50)
     load(pipeline)
@@ -107,14 +107,14 @@ def test_an_empty_last_commit_moved_no_offset(landed: Settings, producer: EventP
     last_commit(log_of(landed)).write_bytes(b"")
     send(producer, check_in, range(300, 400))
     drain(landed, rows=50)
-    upkeep(landed)
+    maintain(landed)
     load(landed)
     prove(landed, fault="power cut: the last commit is empty", sent=400)
 
 
 def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, check_in: Events) -> None:
     before = log_of(landed).commits()[-1]
-    upkeep(landed)
+    maintain(landed)
     log = log_of(landed)
     merge = next(
         log.commit(each) for each in log.commits() if each > before and b'"remove"' in log.commit(each).read_bytes()
@@ -126,7 +126,7 @@ def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, ch
         drain(landed, rows=50)
     (done,) = repair(landed)
     assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)
-    upkeep(landed)
+    maintain(landed)
     drain(landed, rows=50)
     prove(landed, fault="power cut: half of a merge's commit", sent=300)
 
@@ -142,7 +142,7 @@ CHECKPOINTS: dict[str, Callable[[DeltaLog], None]] = {
 def test_a_power_cut_tears_a_checkpoint(
     damage: str, landed: Settings, producer: EventProducer, check_in: Events
 ) -> None:
-    upkeep(landed)
+    maintain(landed)
     CHECKPOINTS[damage](log_of(landed))
     send(producer, check_in, range(300, 400))
     with pytest.raises(RetryableError, match=r"docs/runbooks/lake-repair.md"):
@@ -150,7 +150,7 @@ def test_a_power_cut_tears_a_checkpoint(
     (done,) = repair(landed)
     assert (done.topic, done.version) == (TOPIC, log_of(landed).commits()[-1])
     assert drain(landed, rows=50) == 100
-    upkeep(landed)
+    maintain(landed)
     prove(landed, fault=f"power cut: {damage}", sent=400)
 
 
@@ -164,7 +164,7 @@ def test_a_power_cut_tears_the_pointer_to_the_checkpoint(
     log_of(landed).last_checkpoint().write_bytes(text)
     send(producer, check_in, range(300, 400))
     assert drain(landed, rows=50) == 100
-    upkeep(landed)
+    maintain(landed)
     prove(landed, fault=f"power cut: _last_checkpoint is {'half there' if text else 'empty'}", sent=400)
 
 
@@ -224,7 +224,7 @@ def just_begun(
     """A hundred events, landed from version 1 on: version 0 has no offset. Repair asks the changed broker."""
     send(producer, check_in, range(100))
     drain(pipeline, rows=50)
-    monkeypatch.setattr("ingestion.upkeep.repair.Broker", ChangedBroker)
+    monkeypatch.setattr("ingestion.maintenance.repair.Broker", ChangedBroker)
     return pipeline
 
 
@@ -273,6 +273,6 @@ def test_data_files_of_versions_set_aside_stay_for_a_retention(landed: Settings)
     half(last_commit(log_of(landed)))
     assert repair(landed)
     drain(landed, rows=50)
-    (Path(landed.lake_uri) / "_upkeep.json").unlink()  # so that the next run vacuums again
-    upkeep(landed)
+    (Path(landed.lake_uri) / "_maintenance.json").unlink()  # so that the next run vacuums again
+    maintain(landed)
     assert [each for each in files if not each.exists()] == []

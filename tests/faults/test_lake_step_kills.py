@@ -1,4 +1,4 @@
-"""The steps of upkeep_dag and catch_up_dag, and the daily ledger, killed at each of their points and tried again."""
+"""The steps of maintenance_dag and catch_up_dag, and the daily ledger, are killed at each point and then retried."""
 
 from pathlib import Path
 
@@ -11,24 +11,26 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings
 from tests.dags.test_catch_up import publish
-from tests.dags.test_upkeep_step import ASKED, LEFT, LOGGED
+from tests.dags.test_maintenance_step import ASKED, LEFT, LOGGED
 from tests.dags.zygote import Zygote
 from tests.faults.kills import killed_at_each
 from tests.faults.lake import Events, committed, data_files, drain, landed_rows, send, uri
 from tests.faults.proof import prove
-from tests.faults.test_upkeep_faults import IMPORTS, UPKEEP_KILLED_AT
+from tests.faults.test_maintenance_faults import IMPORTS, MAINTENANCE_KILLED_AT
 
-UPKEEP = ("upkeep_dag", "upkeep:keep_lake")
-REPORT = "from pathlib import Path; from ingestion.upkeep import report"
-OF_UPKEEP = {f"keep_lake: {point}": f"{IMPORTS}\n{kill}" for point, kill in UPKEEP_KILLED_AT.items()} | {
-    "keep_lake: before it keeps its report": f"{REPORT}; before(report, 'keep', die)",
-    "keep_lake: in the middle of its report": f"{REPORT}; before(Path, 'replace', die)",
-    "keep_lake: with its report kept": f"{REPORT}; after(report, 'keep', die)",
+MAINTENANCE = ("maintenance_dag", "maintenance:maintain_lake")
+REPORT = "from pathlib import Path; from ingestion.maintenance import report"
+OF_MAINTENANCE = {f"maintain_lake: {point}": f"{IMPORTS}\n{kill}" for point, kill in MAINTENANCE_KILLED_AT.items()} | {
+    "maintain_lake: before it keeps its report": f"{REPORT}; before(report, 'save', die)",
+    "maintain_lake: in the middle of its report": f"{REPORT}; before(Path, 'replace', die)",
+    "maintain_lake: with its report kept": f"{REPORT}; after(report, 'save', die)",
 }
-FORGET = ("upkeep_dag", "upkeep:forget_requests")
+FORGET = ("maintenance_dag", "maintenance:delete_expired_requests")
 OF_FORGET = {
-    "forget_requests: before its COMMIT": "import psycopg; before(psycopg.Connection, 'commit', die)",
-    "forget_requests: after it": "from ingestion.upkeep import requests; after(requests, 'forget_requests', die)",
+    "delete_expired_requests: before its COMMIT": "import psycopg; before(psycopg.Connection, 'commit', die)",
+    "delete_expired_requests: after it": (
+        "from ingestion.maintenance import expired_requests as expired; after(expired, 'delete_expired_requests', die)"
+    ),
 }
 CATCH_UP = ("catch_up_dag", "catch_up:start_what_was_missed")
 LOOK = "from dags.steps import catch_up"
@@ -47,10 +49,10 @@ OF_VERIFY = {
 }
 KEPT = {"verify_lake: with its ledger kept": "from ingestion import ledger; after(ledger, 'record', die)"}
 
-KILLS = OF_UPKEEP | OF_FORGET | OF_CATCH_UP | OF_VERIFY | KEPT
+KILLS = OF_MAINTENANCE | OF_FORGET | OF_CATCH_UP | OF_VERIFY | KEPT
 
 
-def test_upkeep_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock(
+def test_maintenance_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock(
     zygote: Zygote, pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     """Before each try some more events land, so that there is something to merge."""
@@ -65,15 +67,15 @@ def test_upkeep_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock
         sent, offsets = sent + 60, committed(pipeline)
 
     more()
-    ended = killed_at_each(zygote, pipeline, UPKEEP, OF_UPKEEP, run_id="run", meanwhile=more)
+    ended = killed_at_each(zygote, pipeline, MAINTENANCE, OF_MAINTENANCE, run_id="run", meanwhile=more)
     assert ended.status == 0, f"skipped where a lock was left: {ended.log}"
     assert committed(pipeline) == offsets
     assert landed_rows(pipeline) == sent
     assert DeltaLog(uri(pipeline)).checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
     days = {file.parent for file in data_files(pipeline)}
     assert DeltaTable(uri(pipeline)).get_add_actions().num_rows == len(days), "each day is one file again"
-    assert {each.name for each in Path(pipeline.lake_uri).iterdir()} - set(TOPICS) == {"_upkeep.json"}
-    prove(pipeline, fault="keep_lake of upkeep_dag killed at each of its points and tried again", sent=sent)
+    assert {each.name for each in Path(pipeline.lake_uri).iterdir()} - set(TOPICS) == {"_maintenance.json"}
+    prove(pipeline, fault="maintain_lake of maintenance_dag killed at each of its points and tried again", sent=sent)
 
 
 def test_what_was_missed_is_found_again_by_a_look_that_was_killed_and_the_ledger_is_kept_whole_or_not(

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -25,14 +25,14 @@ from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, all_landed_rows, landed_rows
+from tests.faults.polling import until
 from tests.faults.proof import prove, verified
-from tests.faults.waiting import until
 from tests.faults.worker import Worker
 
 IMPORTS = """
 from ingestion.landing import commit, consumer
 from ingestion.landing.commit import LandingTable
-from ingestion.reader import PartitionReader
+from ingestion.kafka_consumer import KafkaConsumer
 """
 
 
@@ -100,10 +100,10 @@ def test_three_workers_join_and_leave_at_random_while_events_flow(
 
 
 ZOMBIES = {
-    "with a batch read": "after(PartitionReader, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
+    "with a batch read": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
     "with every file written": "after(commit, 'write_files', freeze, times=2)",
     "right before the Delta commit": "before(LandingTable, '_try_commit', freeze, times=2)",
-    "right before Kafka's commit": "before(PartitionReader, 'landed', freeze, times=2)",
+    "right before Kafka's commit": "before(KafkaConsumer, 'report_stored', freeze, times=2)",
 }
 THREADS = {
     "with every file written": ("S3 sink #800", "a task that hung for half an hour woke up and wrote again"),

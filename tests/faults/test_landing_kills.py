@@ -20,19 +20,19 @@ import deltalake.transaction
 from ingestion.landing import commit, consumer
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import LandingTable
-from ingestion.reader import PartitionReader
+from ingestion.kafka_consumer import KafkaConsumer
 """
 # Each step of the protocol, in its order. Batches are small: the third of them is in the middle of the work.
 STEPS = {
     "before it opens its tables": "before(LandingTable, '__init__', die)",
     "with half of its tables made": "after(LandingTable, '__init__', die, times=2)",
-    "before it joins the group": "before(PartitionReader, 'start', die)",
-    "after it joined the group": "after(PartitionReader, 'start', die)",
-    "when the group gives it partitions": "after(PartitionReader, '_on_assign', die)",
-    "before it seeks": "before(PartitionReader, 'rewind', die)",
-    "after it sought": "after(PartitionReader, 'rewind', die)",
-    "after its first batch was read": "after(PartitionReader, 'poll', die, given=lambda batch: batch.rows)",
-    "after its third batch was read": "after(PartitionReader, 'poll', die, given=lambda batch: batch.rows, times=3)",
+    "before it joins the group": "before(KafkaConsumer, 'start', die)",
+    "after it joined the group": "after(KafkaConsumer, 'start', die)",
+    "when the group gives it partitions": "after(KafkaConsumer, '_on_assign', die)",
+    "before it seeks": "before(KafkaConsumer, 'rewind', die)",
+    "after it sought": "after(KafkaConsumer, 'rewind', die)",
+    "after its first batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows)",
+    "after its third batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows, times=3)",
     "after a batch was decoded": "after(consumer, 'decode_batch', die, given=lambda rows: rows.num_rows)",
     "before the first file is written": "before(commit, 'write_files', die)",
     "with one of several files written": "after(deltalake.transaction, 'AddAction', die)",
@@ -41,11 +41,11 @@ STEPS = {
     "while the Delta commit is made": "before(deltalake.DeltaTable, 'create_write_transaction', die_soon, times=2)",
     "after the Delta commit": "after(LandingTable, '_try_commit', die)",
     "between the commits of two topics": "before(LandingTable, 'append', die, times=2)",
-    "before Kafka's commit": "before(PartitionReader, 'landed', die)",
-    "after Kafka's commit": "after(PartitionReader, 'landed', die, times=2)",
+    "before Kafka's commit": "before(KafkaConsumer, 'report_stored', die)",
+    "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it announces": "before(Announcer, 'landed', die)",
-    "when its partitions are taken": "before(PartitionReader, '_on_revoke', die)",
-    "while it leaves the group": "before(PartitionReader, 'close', die)",
+    "when its partitions are taken": "before(KafkaConsumer, '_on_revoke', die)",
+    "while it leaves the group": "before(KafkaConsumer, 'close', die)",
 }
 # The steps where little has been done yet, or where a neighbour shows the same, are left to `make test-chaos`.
 AT_LENGTH = {

@@ -14,9 +14,9 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingestion.batch import Limits
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
-from ingestion.loading import load, read_waiting
+from ingestion.loading import load, read_pending
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.errors import PermanentError
@@ -30,7 +30,7 @@ from tests.faults.services import OwnPostgres
 IMPORTS = """
 import ingestion.loading
 from ingestion.loading import copy
-from ingestion.loading.encode import Encoder
+from ingestion.loading.copy_encoding import Encoder
 """
 # Each step of the protocol, in its order.
 STEPS = {
@@ -38,7 +38,7 @@ STEPS = {
     "before it takes the topic's lock": "before(copy, '_lock', die)",
     "with the lock": "after(copy, '_lock', die)",
     "after it read the watermarks": "after(copy, 'read_watermarks', die)",
-    "after it found what waits": "after(copy, 'find_waiting', die)",
+    "after it found what waits": "after(copy, 'find_pending', die)",
     "before the COPY": "before(copy, '_copy', die)",
     "in the middle of the COPY": "after(Encoder, 'rows', die, times=3)",
     "with every row sent, before the COPY ends": "before(Encoder, 'end', die)",
@@ -218,7 +218,7 @@ def test_overlapping_runs_of_one_dag(runs: int, pipeline: Settings, land_events:
     sent, together = land_events(range(-300, -100)), threading.Barrier(runs)
 
     def judge_and_load(_: int) -> int:
-        rows, upto = read_waiting(pipeline, TOPIC)
+        rows, upto = read_pending(pipeline, TOPIC)
         together.wait(60)
         load(pipeline, {TOPIC: upto})
         return rows.num_rows

@@ -19,7 +19,7 @@ import pytest
 
 from infra.local.kafka import SERVER_SETTINGS
 from infra.local.ports import choose
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
 from lakehouse.settings import Settings
@@ -27,8 +27,8 @@ from serving.outbox import Outbox
 from tests.faults.broker import OwnBroker
 from tests.faults.disks import filled, no_larger_file_than, small_disk
 from tests.faults.lake import Events
+from tests.faults.polling import until
 from tests.faults.proof import prove
-from tests.faults.waiting import until
 from tests.ingestion.crash import environment_of
 from tests.ingestion.spool.kafka_log import values_by_key
 
@@ -200,7 +200,7 @@ def test_processes_killed_at_random_while_they_drain_and_others_go_on_appending(
 PRODUCE = """
 import sys
 from pathlib import Path
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), sys.argv[2])

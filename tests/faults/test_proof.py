@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.proof import TABLE_FILE, Line, prove
-from tests.faults.table import page, read
+from tests.faults.report_page import page, read
 
 TOPIC = "okr_user_events"
 

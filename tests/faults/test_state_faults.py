@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state
@@ -28,7 +28,7 @@ from tests.realtime_figures import read_figures
 
 IMPORTS = """
 from ingestion.batch import Limits
-from ingestion.reader import PartitionReader
+from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.state import consumer, redis_figures
 from ingestion.state.redis_figures import RealtimeFigures
 from ingestion.state.store import StateStore
@@ -37,8 +37,8 @@ consumer.Limits = lambda rows: Limits(rows=100, seconds=0.3)
 # Each step of the protocol, in its order; where a step is done again and again, its second time.
 STEPS = {
     "before it asks where the database stands": "before(StateStore, 'next_offset', die)",
-    "after it sought": "after(PartitionReader, 'rewind', die)",
-    "after a batch was read": "after(PartitionReader, 'poll', die, given=lambda batch: batch.rows, times=2)",
+    "after it sought": "after(KafkaConsumer, 'rewind', die)",
+    "after a batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows, times=2)",
     "after a batch was decoded": "after(consumer, 'valid_events', die, times=2)",
     "before the transaction": "before(StateStore, 'apply', die, times=2)",
     "with the group's lock, before its offsets move": "before(StateStore, '_move_offsets', die, times=2)",
@@ -47,12 +47,12 @@ STEPS = {
     "with the users projected, the key results not": "before(StateStore, '_project_okrs', die, times=2)",
     "with everything projected, before COMMIT": "after(StateStore, '_keep', die, times=2)",
     "while COMMIT is made": "after(StateStore, '_keep', lambda: die_soon(0.002), times=2)",
-    "after COMMIT, before Kafka's commit": "before(PartitionReader, 'landed', die, times=2)",
-    "after Kafka's commit": "after(PartitionReader, 'landed', die, times=2)",
+    "after COMMIT, before Kafka's commit": "before(KafkaConsumer, 'report_stored', die, times=2)",
+    "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it writes to Redis": "before(RealtimeFigures, 'write', die, times=2)",
     "in the middle of writing to Redis": "after(redis_figures, '_write_recent', die, times=2)",
     "after it wrote to Redis": "after(RealtimeFigures, 'write', die, times=2)",
-    "while it leaves the group": "before(PartitionReader, 'close', die)",
+    "while it leaves the group": "before(KafkaConsumer, 'close', die)",
 }
 AT_LENGTH = set(STEPS) - {
     "with the events kept, nothing projected",
@@ -145,7 +145,7 @@ def test_a_state_consumer_killed_at_random_moments(
     for number in range(times):
         sent += send(producer, range(number * 4, number * 4 + 4))
         within = chance.uniform(0, 1.0)
-        arm = f"{IMPORTS}\nafter(PartitionReader, 'rewind', lambda: die_soon({within}))"
+        arm = f"{IMPORTS}\nafter(KafkaConsumer, 'rewind', lambda: die_soon({within}))"
         killed += start_worker(pipeline, "consume", "state", "--drain", arm=arm).ended() == -signal.SIGKILL
     assert killed >= times // 2  # others were done before
     consume_state(pipeline, threading.Event(), drain=True)

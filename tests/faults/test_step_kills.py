@@ -17,7 +17,7 @@ import pytest
 from dags.steps import build
 from dags.steps.catalog import fingerprint
 from dags.steps.parsed import PROJECT
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded

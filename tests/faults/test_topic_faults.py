@@ -70,7 +70,7 @@ def test_a_topic_that_is_missing_is_waited_for_and_not_made(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     topics.delete([TOPIC])
-    worker = start_worker(own, arm="import ingestion.reader as r; r.CONNECT_SECONDS = 2.0")
+    worker = start_worker(own, arm="import ingestion.kafka_consumer as r; r.CONNECT_SECONDS = 2.0")
     worker.wait_until(lambda: f"it has no topic {TOPIC}" in worker.text(), "the worker says what is missing")
     assert TOPIC not in topics.names()
     topics.create([TOPIC])

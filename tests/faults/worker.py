@@ -11,14 +11,14 @@ from typing import Self
 import psutil
 
 from lakehouse.settings import Settings
-from tests.faults.waiting import until
+from tests.faults.polling import until
 from tests.ingestion.crash import environment_of
 
 END_SECONDS = 60
-# The command is the one that users run. What `tests.faults.planted` offers is there for a test's `arm`.
+# The command is the one that users run. What `tests.faults.fault_injection` offers is there for a test's `arm`.
 PROGRAM = """
 import sys
-from tests.faults.planted import *
+from tests.faults.fault_injection import *
 
 {arm}
 from lakehouse.cli import main
@@ -30,8 +30,8 @@ main()
 class Worker:
     """`okr <arguments>` in a process of its own. As a context manager it leaves at the end.
 
-    `arm` is Python that runs first and may plant a fault at a step of the protocol (`tests.faults.planted`). What the
-    process logs goes to a file (a pipe that nobody reads would stop it).
+    `arm` is Python code that runs first and may inject a fault (`tests.faults.fault_injection`) at a step of the
+    protocol. The process logs to a file, because an unread pipe would block it.
     """
 
     def __init__(self, settings: Settings, *arguments: str, log: Path, arm: str = "") -> None:

@@ -15,7 +15,7 @@ import os, sys, shutil
 from pathlib import Path
 from lakehouse import atomic_replace
 from lakehouse.atomic_replace import replace_file, replace_folder
-from tests.faults.planted import after, before, die
+from tests.faults.fault_injection import after, before, die
 
 place = Path(sys.argv[1])
 

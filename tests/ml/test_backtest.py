@@ -86,7 +86,7 @@ KILLED = f"""
 import sys
 from pathlib import Path
 from ml.backtest import write
-from tests.faults.planted import die
+from tests.faults.fault_injection import die
 
 def lines():
     yield {LINE}

@@ -47,7 +47,7 @@ import sys
 from mlflow import MlflowClient
 from lakehouse.settings import load_settings
 from ml.champion import rollback
-from tests.faults.planted import after, before, die
+from tests.faults.fault_injection import after, before, die
 
 {plant}
 rollback(load_settings(), "2")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from pydantic import SecretStr
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
 from tests.serving.browser import CHROMIUM, FLAGS
 from tests.serving.client import Api, serving

@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.ports import choose
 from infra.local.stack import Stack
-from ingestion.events import EncodedEvent, encode
+from ingestion.event_codec import EncodedEvent, encode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation, RetryableError
@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 from serving.errors import NotKept
 from serving.outbox import Outbox
 from serving.published import Warehouse
-from tests.faults.waiting import until
+from tests.faults.polling import until
 from tests.serving.client import Api, serving
 from tests.serving.topic import read_until
 

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
 from tests.serving.client import Api, serving
 from tests.serving.conftest import NewDatabase

@@ -7,7 +7,7 @@ import pytest
 import redis
 from psycopg import sql
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.events import decode
+from ingestion.event_codec import decode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.warehouse import connect

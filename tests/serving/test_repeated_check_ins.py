@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ingestion.upkeep.requests import forget_requests
+from ingestion.maintenance.expired_requests import delete_expired_requests
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect
 from serving.check_ins.store import Requested, Requests
@@ -189,7 +189,7 @@ def forget(api: Api, check_in_id: str) -> None:
             "UPDATE api.check_in_request SET received_at = now() - interval '91 days' WHERE check_in_id = %s",
             [check_in_id],
         )
-        forget_requests(api.settings)
+        delete_expired_requests(api.settings)
         left = connection.execute("SELECT FROM api.check_in_request WHERE check_in_id = %s", [check_in_id]).rowcount
     assert left == 0
 

@@ -23,7 +23,7 @@ PRELOADED = {
         "expectations.raw",
         "great_expectations",
         "httpx",
-        "ingestion.events",
+        "ingestion.event_codec",
         "ingestion.loading",
         "ingestion.spool",
         "lakehouse.publication",

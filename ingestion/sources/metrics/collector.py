@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from ingestion.backoff import Backoff
-from ingestion.events import encode
+from ingestion.event_codec import encode
 from ingestion.sources.metrics import host, queues, services
 from ingestion.spool import Drainer, Spool, spooled_sources
 from lakehouse.background import BackgroundThread

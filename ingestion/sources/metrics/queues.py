@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ingestion.client_errors import QUIET
-from ingestion.groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
+from ingestion.consumer_groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts import TOPICS

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.sources.okr_files.csv_format import CHECK_INS, FORM_FAULTS, KEY_RESULTS
 from ingestion.sources.okr_files.rejected_rows_file import RejectedRows
 from ingestion.sources.okr_files.row_to_events import SOURCE, encode_fact

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.csv_table import Row, Table
 from ingestion.sources.okr_files.owner_teams import owner_moves

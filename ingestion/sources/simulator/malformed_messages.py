@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 
 Malformation = Callable[[EncodedEvent], EncodedEvent]
 

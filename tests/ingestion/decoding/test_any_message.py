@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.ingestion.decoding.alike import (
+from tests.ingestion.decoding.equivalence import (
     TOPIC,
     TOPIC_EVENTS,
     USUAL,

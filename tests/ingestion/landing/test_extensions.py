@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
-from ingestion.events import EncodedEvent
-from ingestion.groups import LANDING_GROUP
+from ingestion.consumer_groups import LANDING_GROUP
+from ingestion.event_codec import EncodedEvent
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer

@@ -15,15 +15,15 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ingestion.commands import app
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.ledger import Ledger, PartitionLedger, TopicLedger, record, verify
 from ingestion.ledger.offsets import Gap, Tally
 from ingestion.ledger.record import METRICS_FILE, as_metrics, write_metrics
 from ingestion.ledger.report import as_document, as_table
 from ingestion.loading import load
+from ingestion.maintenance.accept_loss import accept, find_losses
 from ingestion.producer import EventProducer
-from ingestion.upkeep.loss import accept, find_losses
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 

@@ -10,12 +10,12 @@ import pytest
 from deltalake import DeltaTable
 
 from ingestion.batch import Span
-from ingestion.events import EncodedEvent
-from ingestion.groups import LANDING_GROUP
+from ingestion.consumer_groups import LANDING_GROUP
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.commit import LandingTable
 from ingestion.landing.consumer import land
 from ingestion.ledger import verify
-from ingestion.loading import load, read_waiting
+from ingestion.loading import load, read_pending
 from ingestion.producer import EventProducer
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import table_uri
@@ -66,7 +66,7 @@ def test_what_was_sent_arrives_in_raw_as_it_was(
             " FROM raw.okr_user_events"
         ).fetchone()
     assert row is not None
-    table, _ = read_waiting(pipeline, TOPIC)
+    table, _ = read_pending(pipeline, TOPIC)
     assert table.num_rows == 0
     assert row[1:4] == ("okr.check_in.recorded.v1", "test", "k7")
     assert (row[4]["check_in_id"], row[4]["value"], row[5]) == ("c7", 7.0, True)
@@ -74,7 +74,7 @@ def test_what_was_sent_arrives_in_raw_as_it_was(
 
 def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_check_ins: Land) -> None:
     land_check_ins(0, 100)
-    judged, upto = read_waiting(pipeline, TOPIC)
+    judged, upto = read_pending(pipeline, TOPIC)
     land_check_ins(100, 150)
     # As Airflow hands it from task to task: through JSON.
     through_json = {TOPIC: {str(partition): offset for partition, offset in upto.items()}}
@@ -84,19 +84,19 @@ def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_
     assert verify(pipeline).passed
 
 
-def land_elsewhere(settings: Settings, cluster_id: str, folder: Path) -> Settings:
+def land_elsewhere(settings: Settings, log_id: str, folder: Path) -> Settings:
     """Put the rows of a lake into a new one, as if a broker made anew had given them these offsets."""
     rows = DeltaTable(table_uri(settings.lake_uri, TOPIC)).to_pyarrow_dataset().to_table()
     ends = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pylist()
     spans = {each["kafka_partition"]: Span(None, each["kafka_offset_max"] + 1) for each in ends}
-    LandingTable(str(folder), TOPIC, cluster_id, LANDING_GROUP).append(rows, spans)
+    LandingTable(str(folder), TOPIC, log_id, LANDING_GROUP).append(rows, spans)
     return settings.model_copy(update={"lake_uri": str(folder)})
 
 
 def watermark_clusters(settings: Settings) -> set[str | None]:
     with psycopg.connect(settings.require("dsn_loader")) as connection:
-        found = connection.execute("SELECT cluster_id FROM raw.load_watermark WHERE topic = %s", [TOPIC]).fetchall()
-    return {cluster_id for (cluster_id,) in found}
+        found = connection.execute("SELECT log_id FROM raw.load_watermark WHERE topic = %s", [TOPIC]).fetchall()
+    return {log_id for (log_id,) in found}
 
 
 def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
@@ -108,7 +108,7 @@ def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
     assert known == DeltaTable(table_uri(pipeline.lake_uri, TOPIC)).metadata().description
     land_check_ins(100, 150)
     elsewhere = land_elsewhere(pipeline, "a-new-broker", tmp_path / "new lake")
-    for attempt in (lambda: load(elsewhere), lambda: read_waiting(elsewhere, TOPIC)):
+    for attempt in (lambda: load(elsewhere), lambda: read_pending(elsewhere, TOPIC)):
         with pytest.raises(PermanentError, match=f"{re.escape(known)}.*a-new-broker"):
             attempt()
     assert raw_rows(pipeline) == 100
@@ -132,7 +132,7 @@ def test_watermarks_from_before_clusters_were_kept_take_the_lakes(pipeline: Sett
     load(pipeline)
     known = watermark_clusters(pipeline)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:
-        connection.execute("UPDATE raw.load_watermark SET cluster_id = NULL")
+        connection.execute("UPDATE raw.load_watermark SET log_id = NULL")
     assert load(pipeline)[TOPIC] == 0
     assert watermark_clusters(pipeline) == known
     assert verify(pipeline).passed

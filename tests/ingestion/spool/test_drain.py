@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Drainer, Spool, drain
 from ingestion.spool.sqlite_errors import SpoolFullError
 from lakehouse.errors import RetryableError

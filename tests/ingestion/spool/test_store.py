@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Limits, Spool, SpoolFullError, spooled_sources
 from ingestion.spool.disk_priority import PLATFORM_SOURCES
 from lakehouse.errors import ContractViolation, PermanentError, RetryableError
@@ -46,7 +46,7 @@ def test_what_was_appended_is_there_for_another_process_and_after_a_kill(spool: 
     code = """
 import os, signal, sys
 from pathlib import Path
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), "source")
@@ -61,7 +61,7 @@ def test_many_processes_append_at_once_and_none_is_lost(spool: Spool) -> None:
     code = """
 import sys
 from pathlib import Path
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), "source")

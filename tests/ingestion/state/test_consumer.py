@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 from redis import Redis
 
-from ingestion.events import encode
-from ingestion.groups import STATE_GROUP
+from ingestion.consumer_groups import STATE_GROUP
+from ingestion.event_codec import encode
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state
 from ingestion.state.redis_figures import RealtimeFigures, open_redis

@@ -10,13 +10,13 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.ports import choose
-from ingestion.events import EncodedEvent, decode
+from ingestion.event_codec import EncodedEvent, decode
 from ingestion.sources.metrics import collector
 from ingestion.sources.metrics.collector import SOURCE, collect
 from ingestion.spool import Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from tests.faults.waiting import until
+from tests.faults.polling import until
 from tests.ingestion.spool.kafka_log import values_by_key
 
 TOPIC = "okr_system_metrics"

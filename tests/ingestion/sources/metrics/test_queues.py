@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.events import EncodedEvent
-from ingestion.groups import LANDING_GROUP as LANDING
-from ingestion.groups import STATE_GROUP as STATE
+from ingestion.consumer_groups import LANDING_GROUP as LANDING
+from ingestion.consumer_groups import STATE_GROUP as STATE
+from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw

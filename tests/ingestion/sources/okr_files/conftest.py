@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.events import EncodedEvent
+from ingestion.event_codec import EncodedEvent
 from ingestion.sources.okr_files.csv_format import Rejection
 from ingestion.sources.okr_files.row_validation import History, history_events, read_history
 

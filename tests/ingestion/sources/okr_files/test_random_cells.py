@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.events import decode
+from ingestion.event_codec import decode
 from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.row_validation import history_events, read_history
 from lakehouse.contracts.allowed_characters import strip

@@ -1,0 +1,41 @@
+"""Maintenance of the lake and of stored API requests, every ten minutes.
+
+**Purpose**: compact small files, clean up the Delta log, delete files that no version within the retention needs
+(OKR_LAKE_RETENTION_DAYS), and delete API requests that were received more than 90 days ago. It runs concurrently with
+landing, loading and readers; nothing depends on it.
+
+**Owner**: data-platform
+
+**When it fails** nothing is lost and nothing stops, but files and log grow, and reads become slower every day.
+
+- `maintain_lake`: the log names the table and the error. Disk full: docs/runbooks/lake-full.md. Log or checkpoint
+  damaged: docs/runbooks/lake-repair.md. The task is skipped while another `okr lake maintain` is running.
+- `delete_expired_requests`: PostgreSQL is unavailable or busy; the next run deletes them.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, CronTriggerTimetable, task
+
+from dags.steps import maintenance
+from dags.steps.record import record_failure, record_success
+
+with DAG(
+    dag_id="maintenance_dag",
+    doc_md=__doc__,
+    schedule=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+    tags=["okr", "lake"],
+    default_args={
+        "owner": "data-platform",
+        "retries": 1,
+        "retry_delay": timedelta(seconds=30),
+        "execution_timeout": timedelta(minutes=30),
+        "on_success_callback": record_success,
+        "on_failure_callback": record_failure,
+    },
+):
+    task(maintenance.maintain_lake)()
+    task(maintenance.delete_expired_requests)()

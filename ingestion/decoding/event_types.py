@@ -1,0 +1,141 @@
+"""Event types as C can judge them: the contracts' models without what is slow there, and that as rules."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from operator import attrgetter
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from ingestion.event_codec import EARLIEST, LATEST, id_fields, moment_fields
+from lakehouse.contracts import Contract, contracts
+from lakehouse.contracts.allowed_characters import fault_of_id
+from lakehouse.contracts.fields import NO_SPACE_AT_EITHER_END
+
+Field = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class EventType:
+    """How one event type is judged: by its `model`, in C, then by the rules that C was not told.
+
+    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have one rule, which visible
+    ASCII without any space surely keeps: that is seen of all of them at once.
+    """
+
+    name: str
+    model: type[Any]
+    key: Field
+    ids: tuple[Field, ...]
+    rules: tuple[tuple[Field, Callable[[Any], object]], ...]
+
+    def violations(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
+        """Return the numbers of the events that break a rule; events are of this kind, or answer None to all.
+
+        `doubtful` are those with an escape or a character beyond ASCII. Of the others `ids` get no look here: a space
+        at an end of one, and U+007F, are seen by column, later (`ingestion.storable_json.PLAIN_DATA`); other control
+        characters could only be escapes.
+        """
+        payloads = [event.data for event in events]
+        names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
+        unfit = set()
+        if names != subjects:
+            unfit = {number for number, name in enumerate(names) if name != subjects[number]}
+        if doubtful:
+            columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
+            if not _is_plain(columns):
+                unfit.update(*({doubtful[place] for place in _broken(column, _is_id)} for column in columns))
+        return unfit.union(*(_broken(list(map(field, payloads)), fits) for field, fits in self.rules))
+
+
+def _is_id(text: str) -> bool:
+    return fault_of_id(text) is None
+
+
+def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
+    """Say whether all texts are visible ASCII without a space: then each surely is an id."""
+    text = "".join(["".join(filter(None, column)) for column in columns])
+    return text.isascii() and text.isprintable() and " " not in text
+
+
+def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
+    """Return the numbers of the values that do not fit; each different value is judged once, None is none."""
+    strange = {value for value in set(column) if value is not None and not fits(value)}
+    return {number for number, value in enumerate(column) if value in strange} if strange else set()
+
+
+class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
+    """No message is of this. Beside it even a topic's only type is one of several, and a message must name its own."""
+
+    number: Annotated[int, msgspec.Meta(gt=0, lt=0)]
+
+
+@cache
+def decoder(topic: str) -> msgspec.json.Decoder[Any]:
+    """Return what decodes any event of a topic into the model of its kind."""
+    models = (*event_types(topic), _NoEvent)
+    return msgspec.json.Decoder(Union[models])  # noqa: UP007 - of as many as there are
+
+
+@cache
+def event_types(topic: str) -> dict[type[Any], EventType]:
+    """Return the event_types of a topic's events by their models."""
+    found = (_event_type(contract) for contract in contracts().values() if contract.topic == topic)
+    return {kind.model: kind for kind in found}
+
+
+def _event_type(contract: Contract) -> EventType:
+    payload, patterns = _without_patterns(contract.model)
+    # Envelope, but with text where C would be slow, without attributes of others (those are for `decode`), and in the
+    # order of `encode`: there C finds each attribute at the first look.
+    model = msgspec.defstruct(
+        f"Bare{contract.model.__name__}Event",
+        [
+            ("specversion", Literal["1.0"], "1.0"),
+            ("id", str),
+            ("source", Annotated[str, msgspec.Meta(min_length=1, max_length=256)]),
+            ("subject", str),
+            ("time", str),
+            ("recordedtime", str | None, None),
+            ("recordedassumed", bool, False),
+            ("data", payload),
+            ("dataschema", str | None, None),
+        ],
+        tag_field="type", tag=contract.name, kw_only=True, forbid_unknown_fields=True, gc=False,
+    )  # fmt: skip
+    ids = tuple(map(attrgetter, id_fields(contract.model)))
+    rules: list[tuple[Field, Callable[[Any], object]]] = [
+        (attrgetter(name), re.compile(pattern).search)
+        for name, pattern in patterns.items()
+        if pattern != NO_SPACE_AT_EITHER_END
+    ]
+    rules += [(attrgetter(name), _is_storable) for name in moment_fields(contract.model)]
+    return EventType(contract.name, model, attrgetter(contract.key), ids, tuple(rules))
+
+
+def _is_storable(moment: datetime) -> bool:
+    return EARLIEST <= moment < LATEST
+
+
+def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], dict[str, str]]:
+    """Return a contract's model with the patterns taken off its text fields, and those patterns by field."""
+    bare: list[tuple[str, Any, Any]] = []
+    patterns = {}
+    for each in msgspec.structs.fields(model):
+        is_optional = get_origin(each.type) in (Union, UnionType) and type(None) in get_args(each.type)
+        hint = next(option for option in get_args(each.type) if option is not type(None)) if is_optional else each.type
+        base, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        meta = next((meta for meta in metas if isinstance(meta, msgspec.Meta) and meta.pattern), None)
+        if base is str and meta is not None and meta.pattern is not None:
+            patterns[each.name] = meta.pattern
+            length = msgspec.Meta(min_length=meta.min_length, max_length=meta.max_length)
+            plain: Any = str
+            for rule in (length, *(other for other in metas if other is not meta)):
+                plain = Annotated[plain, rule]
+            bare.append((each.name, plain | None if is_optional else plain, each.default))
+    name = f"Bare{model.__name__}"
+    return msgspec.defstruct(name, bare, bases=(model,), kw_only=True, frozen=True, gc=False), patterns

@@ -1,0 +1,155 @@
+"""What waits in the lake: rows at or beyond the watermarks of `raw`, and the offsets up to which they are known.
+
+Only offsets are watermarks: a "newest timestamp" loses late events and failed loads (cal-itp #2541).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from ingestion.loading.lake_files import LakeFile, Wanted, files_of, read_files
+from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.lake import landing_schema, table_uri
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+Offsets = dict[int, int]  # partition -> next offset
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """How far `raw` is loaded with a topic, and of which Kafka cluster (None: nothing is, or nobody wrote it down)."""
+
+    offsets: Offsets
+    log_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A topic's rows beyond the watermarks, in one snapshot of the lake; `batches` reads them."""
+
+    wanted: Wanted
+    files: Sequence[LakeFile]
+    log_id: str | None
+    _ends: Offsets = field(default_factory=dict)
+
+    def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
+        """Give the rows, rejected ones included, in bits; `columns` must name partition and offset.
+
+        Raises:
+            RetryableError: the lake cannot be read.
+            PermanentError: a file of it is damaged.
+        """
+        for batch in read_files(self.files, self.wanted, columns):
+            self._note(batch)
+            yield batch
+
+    def ends(self) -> Watermarks:
+        """Return the watermarks after the rows that `batches` gave."""
+        return Watermarks(dict(self.wanted.watermarks) | self._ends, self.log_id)
+
+    def _note(self, batch: "pa.RecordBatch") -> None:
+        import numpy as np
+
+        partitions, offsets = batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy()
+        for partition in map(int, np.unique(partitions)):
+            end = int(offsets[partitions == partition].max()) + 1
+            self._ends[partition] = max(end, self._ends.get(partition, 0))
+
+
+def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> Watermarks:
+    """Read a topic's watermarks in the transaction in hand."""
+    rows = connection.execute(read_sql(__package__ or "", "watermarks"), {"topic": topic}).fetchall()
+    offsets = {int(str(partition)): int(str(offset)) for partition, offset, _ in rows}
+    return Watermarks(offsets, next((str(log_id) for *_, log_id in rows if log_id is not None), None))
+
+
+def loaded_offsets(settings: Settings, topic: str) -> Offsets:
+    """Return up to where a topic is loaded, by partition.
+
+    Raises:
+        RetryableError: PostgreSQL cannot be reached.
+    """
+    with connect(settings.require("dsn_loader"), application="okr-load-pending") as connection:
+        return dict(read_watermarks(connection, topic).offsets)
+
+
+def read_pending(
+    settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
+) -> "tuple[pa.Table, Offsets]":
+    """Return what `okr load` would take of a topic now, and the offsets up to which that is (`load`'s `upto`).
+
+    The table has the landing schema and the order of the log, rejected rows included: a gate judges them too. Whoever
+    reads several topics brings a connection of the loader's role.
+
+    Raises:
+        RetryableError: the lake or PostgreSQL cannot be read.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+    """
+    import pyarrow as pa
+
+    if connection is None:
+        with connect(settings.require("dsn_loader"), application="okr-load-pending", autocommit=True) as own:
+            return read_pending(settings, topic, own)
+    watermarks = read_watermarks(connection, topic)
+    pending = find_pending(settings.require("lake_uri"), topic, watermarks)
+    schema = landing_schema()
+    rows = pa.Table.from_batches(pending.batches(schema.names), schema)
+    return rows.sort_by([("kafka_partition", "ascending"), ("kafka_offset", "ascending")]), pending.ends().offsets
+
+
+def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None) -> Pending:
+    """Find a topic's rows at or beyond the watermarks in the newest snapshot of the lake.
+
+    A partition without a watermark is read from its first row. With `upto`, only the partitions it names are read, and
+    those below its offsets.
+
+    Raises:
+        RetryableError: the lake cannot be read, or is missing though `raw` has rows of it.
+        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+    """
+    wanted = Wanted(watermarks.offsets, upto)
+    if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
+        return Pending(wanted, (), watermarks.log_id)  # loaded already, or never landed: the lake is not asked
+    uri = table_uri(lake_uri, topic)
+    table = _open(uri)
+    if table is None and not watermarks.offsets:
+        return Pending(wanted, (), watermarks.log_id)  # landing may be about to begin
+    if table is None:
+        raise RetryableError(
+            f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
+            f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If it is lost: docs/runbooks/lake-verify.md."
+        )
+    log_id = _log_id(table, topic, watermarks)
+    return Pending(wanted, files_of(table, uri, wanted), log_id)
+
+
+def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
+    """Return the lake's Kafka cluster, which must be that of `raw`: offsets of two logs cannot be compared."""
+    found = str(table.metadata().description)
+    if watermarks.log_id not in (None, found):
+        raise PermanentError(
+            f"raw.{topic} is loaded from the Kafka log {watermarks.log_id} (cluster id/topic id), but the lake "
+            f"table {table.table_uri} holds events of the log {found}, whose offsets start anew: they would be taken "
+            "for loaded ones. Nothing was loaded. Point OKR_LAKE_URI at the lake that this warehouse was filled from, "
+            "or load the new lake into a new warehouse (a new OKR_STATE, or an empty database with `okr migrate`)."
+        )
+    return found
+
+
+def _open(uri: str) -> "DeltaTable | None":
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    try:
+        return DeltaTable(uri)
+    except TableNotFoundError:
+        return None  # nothing has landed yet
+    except (DeltaError, OSError) as error:
+        raise RetryableError(f"The lake table {uri} cannot be read: {error}. Is the disk there?") from error

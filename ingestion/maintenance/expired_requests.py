@@ -1,0 +1,18 @@
+"""Deletion of stored API requests after the retention. The state tables keep the ids of check-ins permanently."""
+
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect, read_sql
+
+RETENTION_DAYS = 90
+
+
+def delete_expired_requests(settings: Settings) -> int:
+    """Delete requests older than `RETENTION_DAYS` days whose events the state tables have, and return their number.
+
+    Raises:
+        RetryableError: the database cannot be reached.
+    """
+    with connect(settings.require("dsn_loader"), application="okr-maintenance") as connection:
+        return connection.execute(
+            read_sql("ingestion.maintenance", "delete_expired_requests"), {"days": RETENTION_DAYS}
+        ).rowcount

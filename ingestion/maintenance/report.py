@@ -1,0 +1,78 @@
+"""What a maintenance run did: for people, for programs, and kept in the lake for `okr lake status`."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lakehouse.atomic_replace import replace_file
+
+REPORT_FILE = "_maintenance.json"
+# Earlier versions stored the report under another name and with other names of fields; both are still read.
+REPORT_FILES = (REPORT_FILE, "_upkeep.json")
+OLD_FIELDS = {"begun_at_s": "started_at_s", "merged_files": "compacted_files"}
+
+
+@dataclass(frozen=True)
+class TableMaintenance:
+    """One landing table. `bytes_before` and `bytes_after` are of the files that readers see; times are UTC seconds."""
+
+    topic: str
+    started_at_s: float
+    seconds: float
+    version_before: int
+    version_after: int
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+    compacted_files: int
+    deleted_files: int
+    log_files: int
+    vacuumed_at_s: float | None
+
+
+def as_lines(tables: Sequence[TableMaintenance]) -> str:
+    """Return one line per table."""
+    lines = [f"{'topic':<20} {'files':>15} {'MB':>19} {'deleted':>8} {'log':>7} {'version':>15} {'seconds':>8}"]
+    for each in tables:
+        files = f"{each.files_before:,} -> {each.files_after:,}"
+        size = f"{each.bytes_before / 1e6:,.1f} -> {each.bytes_after / 1e6:,.1f}"
+        version = f"{each.version_before} -> {each.version_after}"
+        lines.append(
+            f"{each.topic:<20} {files:>15} {size:>19} {each.deleted_files:>8,} {each.log_files:>7,} {version:>15} "
+            f"{each.seconds:>8.1f}"
+        )
+    return "\n".join(lines)
+
+
+def as_documents(tables: Sequence[TableMaintenance]) -> list[dict[str, Any]]:
+    """Return JSON's types."""
+    return [asdict(each) for each in tables]
+
+
+def save(lake_uri: str, tables: Sequence[TableMaintenance]) -> None:
+    """Store the last maintenance run of each table in the lake's folder; with an object store, nothing is stored."""
+    if "://" in lake_uri:
+        return
+    last = read_last(lake_uri) | {each.topic: asdict(each) for each in tables}
+    place = Path(lake_uri) / REPORT_FILE
+    replace_file(place, json.dumps(last, indent=2))
+
+
+def read_last(lake_uri: str) -> dict[str, dict[str, Any]]:
+    """Return the last maintenance run by topic; empty if there was none or the report cannot be read."""
+    if "://" in lake_uri:
+        return {}
+    path = next((path for name in REPORT_FILES if (path := Path(lake_uri) / name).is_file()), None)
+    try:
+        last: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path else {}
+    except ValueError:
+        return {}  # torn by a power cut; the next maintenance run replaces it
+    return {topic: _renamed(table) for topic, table in last.items()}
+
+
+def _renamed(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a stored report with the present names of its fields."""
+    return {OLD_FIELDS.get(name, name): value for name, value in table.items()}

@@ -1,0 +1,99 @@
+"""Whether JSON that is valid can also be stored: as jsonb, and as numbers that SQL can compute with.
+
+A contract checks the fields it knows; this checks the whole message, the unknown fields that are kept among it.
+What PostgreSQL refuses: NUL and lone surrogates in text, numbers beyond float8 (too large, or so small that they
+become zero), and nesting deeper than its stack. Any of them in one row would fail the load of a whole batch.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+
+from lakehouse.errors import ContractViolation
+
+MAX_DEPTH = 64
+# Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
+# digits or more (in a number, which begins after a delimiter; half of all UUIDs hold something like 0e12), or a very
+# long run of digits (200 of them and e99 are still within float8). A sign inside a text costs the closer look, no more.
+ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
+NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
+# The inverse, for a search by column: an object of valid JSON, in bytes, that certainly needs no full check. Its texts
+# contain no NUL and no lone surrogate, its numbers have at most 40 digits and an exponent of two (each is matched with
+# its delimiter, or a longer number would pass as two), and it is at most three levels deep. Texts are matched whole and
+# braces in pairs, so that `ingestion.decoding.full_validation` can find the end of an object. No text begins or ends
+# with a space or contains U+007F, which `lakehouse.contracts.allowed_characters` forbids in ids: another pattern per
+# column would cost more than the full check of the few texts that do. `ingestion.decoding.event_types` checks non-ASCII
+# ids.
+_ESCAPED = (
+    r'\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
+    r"|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}))"
+)
+_NON_SPACE = r"[!#-\[\]-~\x80-\xff]"
+_END = f"(?:{_NON_SPACE}|{_ESCAPED})"
+_TEXT = rf'"(?:{_END}(?:(?:[^"\\\x7f]|{_ESCAPED})*{_END})?)?"'
+_NUMBER = r"-?[0-9.]{1,40}(?:[eE][+-]?[0-9]{1,2})?"
+_FLAT = rf"{_TEXT}|[:,\s](?:{_NUMBER})?|true|false|null"
+_OPEN = rf"(?:{{|\[(?:{_NUMBER})?)"
+_NESTED = rf"{_OPEN}(?:{_FLAT})*[\]}}]"
+PLAIN_DATA = rf"\{{(?:{_FLAT}|{_OPEN}(?:{_FLAT}|{_NESTED})*[\]}}])*\}}"
+_suspect = re.compile(f"{ESCAPE}|{NUMBER}".encode())
+_surrogate = re.compile("[\ud800-\udfff]")
+
+
+def is_suspect(value: bytes) -> bool:
+    """Say whether a message has to be looked at by `check_storable`."""
+    return may_be_deep(value) or _suspect.search(value) is not None
+
+
+def may_be_deep(value: bytes) -> bool:
+    """Say whether a message opens more brackets than it may be deep."""
+    return value.count(b"[") + value.count(b"{") > MAX_DEPTH
+
+
+def check_storable(value: bytes) -> None:
+    """Walk through a JSON document, given as UTF-8.
+
+    Raises:
+        ContractViolation: with one of the reasons `nul_character`, `lone_surrogate`, `number_out_of_range`,
+            `too_deep`, `not_json`.
+    """
+    try:
+        document = json.loads(value, parse_float=_check_number, parse_int=_check_number)
+    except RecursionError as error:
+        raise ContractViolation("too_deep", f"JSON is nested deeper than {MAX_DEPTH} levels.") from error
+    except ValueError as error:
+        raise ContractViolation("not_json", f"Expected JSON: {error}.") from error
+    _walk(document, depth=0)
+
+
+def _check_number(literal: str) -> float:
+    try:
+        number = float(literal)
+    except ValueError as error:  # pragma: no cover - json matched a number before
+        raise ContractViolation("number_out_of_range", f"Not a number: {literal[:40]}.") from error
+    mantissa = re.split("[eE]", literal)[0]
+    vanished = number == 0.0 and any(digit in "123456789" for digit in mantissa)
+    if vanished or number in (float("inf"), float("-inf")) or len(literal) > 1000:
+        raise ContractViolation("number_out_of_range", f"Expected a number that float8 can hold, got {literal[:40]}.")
+    return number
+
+
+def _walk(node: object, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ContractViolation("too_deep", f"JSON is nested deeper than {MAX_DEPTH} levels.")
+    if isinstance(node, str):
+        _check_text(node)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            _check_text(key)
+            _walk(value, depth + 1)
+    elif isinstance(node, Sequence):
+        for value in node:
+            _walk(value, depth + 1)
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise ContractViolation("nul_character", "Text holds the character U+0000, which PostgreSQL cannot store.")
+    if _surrogate.search(text):
+        raise ContractViolation("lone_surrogate", "Text holds half of a surrogate pair, which is no character.")

@@ -1,3 +1,0 @@
-SELECT
-    pg_try_advisory_lock(hashtextextended('okr lake upkeep', 0)) AS is_ours,
-    extract(EPOCH FROM clock_timestamp())::float8 AS now_s

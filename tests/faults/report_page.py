@@ -1,0 +1,63 @@
+"""Turns the lines that `prove` collected into docs/faults.md: python -m tests.faults.report_page <lines> <page>."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.faults.proof import Line
+
+HEAD = """# Faults, and what they lost
+
+Written by `make test-chaos`; do not edit. Each row is one test that plants the fault into real processes and a real
+broker, then runs `okr lake verify` and counts: *sent* are the messages the broker took, *found* the different events in
+the lake. Where an event was sent more than once, found is less than sent by as much as was asked for, and nothing is
+lost. A thread is where others reported the fault, with what it did to them.
+
+{total}
+
+| fault | thread | what happened there | our test | sent | found | lost | doubled |
+|---|---|---|---|--:|--:|--:|--:|
+"""
+
+
+def page(lines: Sequence[Line]) -> str:
+    """Return the page: one row per test and fault, in the order of the tests' names."""
+    rows: dict[tuple[str, str], Line] = {}
+    for line in sorted(lines, key=lambda line: (line.test, line.fault)):
+        key = (line.test, line.fault)
+        rows[key] = _sum(rows[key], line) if key in rows else line
+    sent, lost, doubled = (sum(getattr(row, name) for row in rows.values()) for name in ("sent", "lost", "doubled"))
+    threads = len({row.thread for row in rows.values()} - {""})
+    total = (
+        f"{len(rows)} faults, {threads} of them named after what others reported: "
+        f"{sent:,} events sent, {lost:,} lost, {doubled:,} doubled."
+    )
+    return HEAD.format(total=total) + "".join(map(_row, rows.values()))
+
+
+def read(path: Path) -> list[Line]:
+    """Read the lines that `prove` wrote."""
+    return [Line(**json.loads(text)) for text in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _sum(one: Line, other: Line) -> Line:
+    counts = {name: getattr(one, name) + getattr(other, name) for name in ("sent", "found", "lost", "doubled")}
+    return Line(one.test, one.fault, one.thread, one.happened, **counts)
+
+
+def _row(line: Line) -> str:
+    test = line.test.removeprefix("tests/faults/").replace("::", " ").replace("|", "\\|")
+    cells = [line.fault, line.thread, line.happened, f"`{test}`"]
+    cells += [f"{count:,}" for count in (line.sent, line.found, line.lost, line.doubled)]
+    return f"| {' | '.join(cells)} |\n"
+
+
+def main() -> None:
+    """Write the page."""
+    lines, target = map(Path, sys.argv[1:])
+    target.write_text(page(read(lines)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

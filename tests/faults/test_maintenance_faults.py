@@ -1,0 +1,300 @@
+"""Maintenance beside its landing and beside itself: what others lost or doubled data by, reproduced; then ours."""
+
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, write_deltalake
+
+from ingestion.batch import Span
+from ingestion.consumer_groups import LANDING_GROUP
+from ingestion.decoding import decode_batch, prevalidate
+from ingestion.delta.log import DeltaLog
+from ingestion.landing.commit import FencedError, LandingTable
+from ingestion.loading import load
+from ingestion.maintenance import maintain
+from ingestion.maintenance.report import TableMaintenance
+from ingestion.producer import EventProducer
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from tests.faults.conftest import StartWorker
+from tests.faults.lake import TOPIC, Events, age, committed, data_files, drain, landed_rows, send, uri
+from tests.faults.polling import repeating, until
+from tests.faults.proof import prove
+from tests.faults.topics import log_id, read_all
+from tests.ingestion.crash import OKR, environment_of
+
+IMPORTS = """
+import deltalake
+from ingestion.landing import commit
+from ingestion.landing.commit import LandingTable
+from ingestion.maintenance import compaction, log_cleanup, run
+"""
+
+
+def kept(settings: Settings) -> TableMaintenance:
+    return next(each for each in maintain(settings) or [] if each.topic == TOPIC)
+
+
+def test_a_vacuum_runs_while_an_append_has_written_its_files(
+    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    there = str(tmp_path / "theirs")
+    write_deltalake(there, pa.table({"n": [1]}))
+    (in_flight := Path(there) / "part-in-flight.parquet").write_bytes(b"rows")
+    age({in_flight}, 1)
+    DeltaTable(there).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
+    assert not in_flight.exists(), "a vacuum without a retention deletes what an append is about to commit"
+
+    send(producer, check_in, range(300))
+    worker = start_worker(pipeline, arm=f"{IMPORTS}\nafter(commit, 'write_files', freeze, times=2)")
+    worker.until_frozen()
+    written = data_files(pipeline)
+    age(written, 1.5)  # the vacuum's clock is a day and a half ahead, or the worker hung as long
+    done = kept(pipeline)
+    assert (done.deleted_files, data_files(pipeline) >= written) == (0, True)
+    worker.thaw()
+    worker.wait_until(lambda: landed_rows(pipeline) == 300, "every row is landed")
+    assert worker.end() == 0
+    prove(
+        pipeline,
+        fault="a vacuum between an append's files and its commit",
+        thread="delta-rs #3645",
+        happened="the vacuum deleted the files, the commit then named files that were gone",
+        sent=300,
+    )
+
+
+def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_deleted(
+    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
+) -> None:
+    send(producer, check_in, range(300))
+    drain(pipeline)
+    send(producer, check_in, range(300, 600))
+    arm = f"{IMPORTS}\ncommit.LONGEST_TRANSACTION_SECONDS = 1.0\nafter(LandingTable, '_flush', freeze)"
+    before = data_files(pipeline)
+    worker = start_worker(pipeline, arm=arm)
+    worker.until_frozen()
+    begun = time.monotonic()
+    orphans = data_files(pipeline) - before
+    age(orphans, 8)
+    done = kept(pipeline)
+    assert done.deleted_files == len(orphans) > 0
+    until(lambda: time.monotonic() - begun > 1.1, "the transaction is too old", pause=0.05)
+    worker.thaw()
+    worker.wait_until(lambda: landed_rows(pipeline) == 600, "every row is landed")
+    assert "so old that maintenance may have deleted them" in worker.text()
+    assert worker.end() == 0
+    prove(pipeline, fault="a worker hangs longer than the retention, its files are vacuumed", sent=600)
+
+
+def test_checkpoints_and_maintenance_runs_race(
+    pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the lock were lost: three write checkpoints and two maintenance runs run while events land."""
+    monkeypatch.setattr(
+        "ingestion.maintenance.run.read_sql", lambda *_: "SELECT true, extract(epoch FROM now())::float8"
+    )
+    send(producer, check_in, range(100))
+    drain(pipeline)
+
+    def checkpoint() -> None:
+        DeltaTable(uri(pipeline)).create_checkpoint()
+
+    def keep() -> bool:
+        try:
+            return bool(maintain(pipeline))
+        except RetryableError:  # it lost against the other one, which without the lock it may
+            return False
+
+    with (
+        repeating(checkpoint), repeating(checkpoint), repeating(checkpoint), repeating(keep), repeating(keep) as runs,
+    ):  # fmt: skip
+        send(producer, check_in, range(100, 1000))
+        drain(pipeline, rows=40)
+    assert any(runs)
+    maintain(pipeline)
+    assert DeltaLog(uri(pipeline)).checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
+    prove(
+        pipeline,
+        fault="three checkpoints and two maintenance runs at once",
+        thread="delta-rs #4433",
+        happened="two writers of one checkpoint left a corrupt one, and the table could not be read",
+        sent=1000,
+    )
+
+
+def test_a_maintenance_run_that_hung_until_another_did_its_work_wakes_up(
+    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    there = str(tmp_path / "theirs")
+    for number in range(3):
+        write_deltalake(there, pa.table({"n": [number]}), mode="append")
+    two = [DeltaTable(there), DeltaTable(there)]
+    for each in two:
+        each.optimize.compact()
+    assert DeltaTable(there).count() == 6, "delta-rs lets two compactions of the same files in, each with all rows"
+
+    send(producer, check_in, range(300))
+    drain(pipeline, rows=30)
+    zombie = start_worker(pipeline, "lake", "maintain", arm=f"{IMPORTS}\nafter(compaction, 'write_files', freeze)")
+    zombie.until_frozen()
+    with connect(pipeline.require("dsn_loader"), autocommit=True) as connection:  # the lock goes with the connection
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'okr-maintenance'"
+        )
+    until(lambda: maintain(pipeline), "another maintenance run gets the lock")
+    zombie.thaw()
+    assert zombie.ended() == 0, zombie.text()
+    assert "a merge lost against another" in zombie.text()
+    prove(
+        pipeline,
+        fault="a maintenance run hangs, loses its lock, another one works, it wakes up",
+        thread="delta-rs PR 3982",
+        happened="files that are only moved are no conflict any more: two compactions each left a copy of the rows",
+        sent=300,
+    )
+
+
+def test_a_worker_is_killed_before_its_checkpoint(
+    pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
+) -> None:
+    send(producer, check_in, range(100))
+    drain(pipeline, rows=20)
+    DeltaTable(uri(pipeline)).alter.set_table_properties({"delta.checkpointInterval": "5"})
+    send(producer, check_in, range(100, 1000))
+    log = DeltaLog(uri(pipeline))
+    worker = start_worker(pipeline, arm=f"{IMPORTS}\nbatches_of(20)\nafter(LandingTable, '_try_commit', die, times=8)")
+    assert worker.ended() == -9
+    for version in log.checkpoints():  # what the crash had left, had it come between the commit and the checkpoint
+        log.checkpoint(version).unlink()
+    log.last_checkpoint().unlink()
+    drain(pipeline, rows=1000)
+    assert maintain(pipeline)
+    assert log.checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
+    prove(
+        pipeline,
+        fault="killed between a commit and its checkpoint",
+        thread="kafka-delta-ingest #184",
+        happened="the checkpoint was skipped after the restart, and the log grew",
+        sent=1000,
+    )
+
+
+def test_offsets_survive_everything_that_maintenance_does(
+    pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingestion.maintenance.log_cleanup.KEPT_COMMITS", 5)
+    send(producer, check_in, range(500))
+    drain(pipeline, rows=30)
+    load(pipeline)
+    offsets = committed(pipeline)
+    for _ in range(3):
+        age(data_files(pipeline) | set(Path(uri(pipeline), "_delta_log").iterdir()), 30)
+        Path(pipeline.lake_uri, "_maintenance.json").unlink(missing_ok=True)  # so that each run vacuums
+        assert maintain(pipeline)
+        assert committed(pipeline) == offsets
+    send(producer, check_in, range(500, 700))
+    assert drain(pipeline, rows=30) == 200
+    load(pipeline)
+    prove(
+        pipeline,
+        fault="merge, checkpoint, log clean-up, vacuum, three times",
+        thread="Iceberg #12549",
+        happened="an offset was missing after a compaction",
+        sent=700,
+    )
+
+
+MAINTENANCE_KILLED_AT = {
+    "before its first merge": "before(compaction, '_compact_range', die)",
+    "with the new file written": "after(compaction, 'write_files', die)",
+    "while a merge is committed": "before(compaction, '_commit', lambda: die_soon(0.02))",
+    "after a merge": "after(compaction, '_commit', die)",
+    "before the vacuum": "before(run, '_vacuum', die)",
+    "before the checkpoint": "before(log_cleanup, 'clean_up_log', die); before(run, 'clean_up_log', die)",
+    "after the checkpoint, before the log's clean-up": "before(log_cleanup, '_read_back', die)",
+    "in the middle of the log's clean-up": "before(log_cleanup, '_remove_old_versions', die)",
+}
+
+
+SHORT = ("while a merge is committed", "after the checkpoint, before the log's clean-up")
+
+
+@pytest.mark.parametrize(
+    "step", [pytest.param(each, marks=() if each in SHORT else pytest.mark.chaos) for each in MAINTENANCE_KILLED_AT]
+)
+def test_maintenance_is_killed(
+    step: str, pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
+) -> None:
+    send(producer, check_in, range(200))
+    drain(pipeline, rows=20)
+    offsets = committed(pipeline)
+    assert start_worker(pipeline, "lake", "maintain", arm=f"{IMPORTS}\n{MAINTENANCE_KILLED_AT[step]}").ended() == -9
+    assert committed(pipeline) == offsets
+    send(producer, check_in, range(200, 300))
+    drain(pipeline)
+    assert maintain(pipeline)
+    prove(pipeline, fault=f"maintenance killed {step}", sent=300)
+
+
+@pytest.mark.parametrize(
+    ("writers", "count"), [(8, 600), pytest.param(200, 6_000, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])]
+)
+def test_concurrent_appends_race_with_compaction(
+    writers: int, count: int, pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    """Every writer tries to land the next events of any partition, all at once, while maintenance runs."""
+    send(producer, check_in, range(count))
+    messages, rows = read_all(pipeline, count), 5 if writers < 100 else 30
+    log = log_id(pipeline)
+
+    def write(number: int) -> int:
+        table, fenced = LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP), 0
+        partitions = sorted(messages)
+        turn = number
+        while True:
+            turn += 1
+            partition = partitions[turn % len(partitions)]
+            table.refresh()
+            start = table.next_offset(partition)
+            ahead = [each for each in messages[partition] if start is None or each.offset() >= start][:rows]
+            if not ahead:
+                if all((table.next_offset(each) or 0) > messages[each][-1].offset() for each in partitions):
+                    return fenced
+                continue
+            try:
+                table.append(
+                    decode_batch(TOPIC, [prevalidate(TOPIC, ahead)]), {partition: Span(start, ahead[-1].offset() + 1)}
+                )
+            except FencedError:
+                fenced += 1
+
+    LandingTable(pipeline.lake_uri, TOPIC, log, LANDING_GROUP)
+    with repeating(lambda: maintain(pipeline)) as runs, ThreadPoolExecutor(writers) as pool:
+        fenced = sum(pool.map(write, range(writers)))
+    assert fenced > 0
+    print(f"\n{writers} writers, {fenced} fenced, {len(runs)} maintenance runs")
+    prove(pipeline, fault=f"{writers} concurrent writers race with compaction", sent=count)
+
+
+@pytest.mark.chaos
+def test_maintenance_by_two_hosts_at_once_is_done_by_one(
+    pipeline: Settings, producer: EventProducer, check_in: Events
+) -> None:
+    send(producer, check_in, range(200))
+    drain(pipeline, rows=20)
+    commands = [
+        subprocess.Popen(
+            [*OKR, "lake", "maintain"], env=environment_of(pipeline), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        for _ in range(3)
+    ]
+    outputs = [command.communicate(timeout=120)[0].decode() for command in commands]
+    assert [command.returncode for command in commands] == [0, 0, 0], outputs
+    assert any(TOPIC in output for output in outputs)
+    prove(pipeline, fault="three maintenance runs are started at once", sent=200)

@@ -1,0 +1,44 @@
+"""A Kafka client without a group: its partitions are those that a test gives it and takes from it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+
+from ingestion.kafka_consumer import KafkaConsumer
+
+Callback = Callable[[Consumer, list[TopicPartition]], None]
+
+
+class GivenByHand(Consumer):
+    """Reads from the broker; `give` and `take` stand for the group's rebalances."""
+
+    def subscribe(self, _topics: Sequence[str], *, on_assign: Callback, on_revoke: Callback, **_: Any) -> None:
+        """Keep what the group would call, and join none."""
+        self._on_assign, self._on_revoke = on_assign, on_revoke
+
+    def give(self, topic: str, partitions: Iterable[int]) -> None:
+        """Give these partitions, as the group does while the client is polled."""
+        self._on_assign(self, [TopicPartition(topic, partition) for partition in sorted(partitions)])
+
+    def take(self, topic: str, partitions: Iterable[int]) -> None:
+        """Take these partitions, as the group does while the client is polled."""
+        self._on_revoke(self, [TopicPartition(topic, partition) for partition in sorted(partitions)])
+
+
+def reader_by_hand(
+    client: type[GivenByHand], bootstrap: str, group: str, topics: Sequence[str]
+) -> tuple[KafkaConsumer, GivenByHand]:
+    """Return a reader with such a client, and the client."""
+    made: list[GivenByHand] = []
+
+    def make(settings: dict[str, Any]) -> GivenByHand:
+        made.append(client(settings))
+        return made[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("confluent_kafka.Consumer", make)
+        reader = KafkaConsumer(bootstrap, group, topics)
+    (consumer,) = made
+    return reader, consumer
