@@ -9,7 +9,7 @@ release), and no run is queued or running. It looks again every minute, so it ne
 
 **When it fails** new events are still published as they are announced; only what was missed waits for the next one.
 
-- `start_what_was_missed`: lake, warehouse or Airflow could not be asked; the next minute tries again. It is skipped
+- `start_catch_up_run`: lake, warehouse or Airflow could not be asked; the next minute tries again. It is skipped
   while all is published, while a run is on its way, while okr_etl_dag is paused (Airflow forgets what is announced to
   a paused DAG), for ten minutes after a failed run, and while publishing is held (`okr publication resume`).
 """
@@ -20,7 +20,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import catch_up
 from dags.steps.assets import LANDED
-from dags.steps.record import record_failure, record_success
+from dags.steps.step_events import record_failure, record_success
 
 with DAG(
     dag_id="catch_up_dag",
@@ -38,4 +38,4 @@ with DAG(
         "on_failure_callback": record_failure,
     },
 ):
-    task(outlets=[LANDED])(catch_up.start_what_was_missed)()
+    task(outlets=[LANDED])(catch_up.start_catch_up_run)()

@@ -9,7 +9,7 @@ recomputation, for freshness and for drift; renew the Data Docs site (`/quality/
 
 - `verify_lake`: an offset is missing or there twice. Stop the writers and follow docs/runbooks/lake-verify.md;
   `okr lake verify` proves it again.
-- `judge_published`: a rule broke in the published marts, all of one publication. The log and `/quality/` name it. If
+- `validate_published`: a rule broke in the published marts, all of one publication. The log and `/quality/` name it. If
   the data is wrong, `okr publication rollback` goes back at once; then mend the cause and start okr_etl_dag. Rules that
   compare with `raw` or `intermediate` are left out, and the report says so, while these are ahead of what is published:
   a run builds, or publishing is held.
@@ -20,7 +20,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import quality
-from dags.steps.record import record_failure, record_success
+from dags.steps.step_events import record_failure, record_success
 
 with DAG(
     dag_id="data_quality_dag",
@@ -40,4 +40,4 @@ with DAG(
     },
 ):
     task(quality.verify_lake)()
-    task(quality.judge_published)()
+    task(quality.validate_published)()

@@ -18,7 +18,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import training
-from dags.steps.record import record_failure, record_success
+from dags.steps.step_events import record_failure, record_success
 
 with DAG(
     dag_id="model_training_dag",

@@ -29,9 +29,9 @@ from datetime import timedelta
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 
-from dags.steps import etl, models
+from dags.steps import dbt_tasks, etl
 from dags.steps.assets import LANDED
-from dags.steps.record import record_failure, record_success
+from dags.steps.step_events import record_failure, record_success
 
 with DAG(
     dag_id="okr_etl_dag",
@@ -59,8 +59,8 @@ with DAG(
     },
 ):
     loaded = task(etl.load)(task(etl.gate_raw)())
-    built = models.build()
+    built = dbt_tasks.build()
     published = task(etl.publish)(task(etl.gate_marts)(built.output))
 
     loaded >> built
-    published >> task(models.document)()
+    published >> task(dbt_tasks.document)()

@@ -19,17 +19,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON i
 @group.command()
 def raw(as_json: AsJson = False) -> None:
     """Judge the batch that waits in the lake beyond what is loaded."""
-    from expectations.raw import judge_waiting
+    from expectations.raw_gate import validate_waiting
 
-    _show(judge_waiting(load_settings(), _run_id()).report, as_json)
+    _show(validate_waiting(load_settings(), _run_id()).report, as_json)
 
 
 @group.command()
 def marts(as_json: AsJson = False) -> None:
     """Judge the marts that dbt built and nobody reads yet."""
-    from expectations.marts import judge_build
+    from expectations.marts_gate import validate_build
 
-    _show(judge_build(load_settings(), _run_id()), as_json)
+    _show(validate_build(load_settings(), _run_id()), as_json)
 
 
 def _run_id() -> str:

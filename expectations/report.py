@@ -45,14 +45,14 @@ class SuiteResult:
 
 @dataclass(frozen=True)
 class GateReport:
-    """One judgement. `accepted`: an operator let plausibility rules pass; `nothing_to_judge`: no row waited."""
+    """One judgement. `accepted`: an operator let plausibility rules pass; `nothing_to_validate`: no row waited."""
 
     gate: str
     run_id: str
     judged_at: datetime
     suites: tuple[SuiteResult, ...]
     accepted: bool = False
-    nothing_to_judge: bool = False
+    nothing_to_validate: bool = False
 
     @property
     def checked_rows(self) -> int:
@@ -84,14 +84,14 @@ class GateReport:
     @property
     def passed(self) -> bool:
         """True when something was checked and every rule held, or those that did not were accepted."""
-        if self.nothing_to_judge:
+        if self.nothing_to_validate:
             return True
         stopping = [rule for _, rule in self.broken() if not (self.accepted and rule.acceptable and not rule.error)]
         return self.checked_rows > 0 and self.expectations > 0 and not stopping
 
     def summary(self) -> str:
         """One paragraph for logs and terminals."""
-        if self.nothing_to_judge:
+        if self.nothing_to_validate:
             return f"gate {self.gate}: no row waits, nothing to judge."
         verdict = "passed" if self.passed else "FAILED"
         if self.passed and self.failed:
@@ -115,7 +115,7 @@ class GateReport:
             "judged_at": self.judged_at.isoformat(),
             "passed": self.passed,
             "accepted": self.accepted,
-            "nothing_to_judge": self.nothing_to_judge,
+            "nothing_to_validate": self.nothing_to_validate,
             "checked_rows": self.checked_rows,
             "expectations": self.expectations,
             "failed": self.failed,

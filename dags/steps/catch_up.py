@@ -8,9 +8,9 @@ nothing. So what is, is compared with what should be.
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from dags.steps.catalog import fingerprint
-from dags.steps.edge import is_paused, report_rows, say, skip, step, unfinished_runs
-from dags.steps.parsed import PROJECT
+from dags.steps.dbt_docs import fingerprint
+from dags.steps.dbt_manifest import PROJECT
+from dags.steps.task_adapter import is_paused, report_rows, say, skip, step, unfinished_runs
 from lakehouse.settings import Settings, load_settings
 
 ETL = "okr_etl_dag"
@@ -19,7 +19,7 @@ TRY_AGAIN_AFTER = timedelta(minutes=10)  # a run that failed fails again unless 
 
 
 @step
-def start_what_was_missed() -> int:
+def start_catch_up_run() -> int:
     """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
 
     Raises:

@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dags.steps.build import published_gate
+from dags.steps.build_lock import published_gate_report
 from dags.steps.catch_up import ETL, TOPIC, is_published
-from dags.steps.edge import is_set, leave_out, report_rows, run_id, say, skip, started_by_asset, step
-from dags.steps.parsed import PROJECT
+from dags.steps.dbt_manifest import PROJECT
+from dags.steps.task_adapter import (
+    finish_and_skip,
+    is_param_set,
+    report_rows,
+    run_id,
+    say,
+    skip,
+    started_by_asset,
+    step,
+)
 from lakehouse.settings import Settings, load_settings
 
 FEWEST_BACKFILLED = 1_000
@@ -24,11 +33,11 @@ def gate_raw() -> Offsets:
         AirflowFailException: the batch must not be loaded.
         AirflowSkipException: there is nothing to do, and the run ends here.
     """
-    from expectations.raw import judge_waiting, require_passed
+    from expectations.raw_gate import require_passed, validate_waiting
     from lakehouse import step_failure
 
     settings = load_settings()
-    verdict = judge_waiting(settings, run_id(), accepted=is_set("accept_raw_batch"))
+    verdict = validate_waiting(settings, run_id(), accepted=is_param_set("accept_raw_batch"))
     report_rows(verdict.report.checked_rows)
     say(verdict.report.summary())
     if not verdict.report.passed and (loaded := unpublished_load(settings)):
@@ -71,12 +80,12 @@ def load(upto: Offsets) -> dict[str, int]:
     settings = load_settings()
     loaded = loading.load(settings, upto)
     report_rows(sum(loaded.values()))
-    if started_by_asset() and not raw_gate_refuses(settings) and (behind := backfill_rows(settings, upto)):
+    if started_by_asset() and not raw_gate_failed(settings) and (behind := backfill_rows(settings, upto)):
         skip(f"Loaded. {behind} rows have landed meanwhile: a back-fill. The next run loads them, and builds.")
     return loaded
 
 
-def raw_gate_refuses(settings: Settings) -> bool:
+def raw_gate_failed(settings: Settings) -> bool:
     """Tell whether the raw gate refused the newest batch, so that no run loads what has landed beyond the loaded part.
 
     Raises:
@@ -112,15 +121,15 @@ def gate_marts(build_id: str) -> dict[str, Any]:
     Raises:
         AirflowFailException: the marts must not be published.
     """
-    from expectations.marts import judge_build, require_passed
+    from expectations.marts_gate import require_passed, validate_build
 
     settings = load_settings()
-    if (kept := published_gate(settings, build_id)) is not None:
+    if (kept := published_gate_report(settings, build_id)) is not None:
         say("This build is published already; its report is kept.")
         return kept
     # Who accepted a batch as it is has accepted what its values do to the marts.
-    accepted = is_set("accept_marts_build") or is_set("accept_raw_batch")
-    report = judge_build(settings, build_id, accepted=accepted)
+    accepted = is_param_set("accept_marts_build") or is_param_set("accept_raw_batch")
+    report = validate_build(settings, build_id, accepted=accepted)
     report_rows(report.checked_rows)
     say(report.summary())
     require_passed(report)
@@ -136,7 +145,7 @@ def publish(gate: Mapping[str, Any]) -> int:
     Raises:
         DownstreamTasksSkipped: published, and the dbt docs site is as it should be: no task need look after it.
     """
-    from dags.steps.catalog import is_current
+    from dags.steps.dbt_docs import is_current
     from lakehouse import publication
     from ml.champion import champion_version
 
@@ -146,5 +155,5 @@ def publish(gate: Mapping[str, Any]) -> int:
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
     publication.name_model(dsn, published.publication_id, champion_version(settings, ask_server=True))
     if is_current(PROJECT, settings.sites_dir.absolute() / "catalog"):
-        leave_out("document", result=published.publication_id)
+        finish_and_skip("document", result=published.publication_id)
     return published.publication_id

@@ -1,6 +1,6 @@
 """The steps of maintenance_dag."""
 
-from dags.steps.edge import say, skip, step
+from dags.steps.task_adapter import say, skip, step
 from lakehouse.settings import load_settings
 
 

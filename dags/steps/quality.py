@@ -1,6 +1,6 @@
 """The steps of data_quality_dag."""
 
-from dags.steps.edge import report_rows, run_id, say, skip_unless_published, step
+from dags.steps.task_adapter import report_rows, run_id, say, skip_unless_published, step
 from lakehouse.errors import InvariantBroken
 from lakehouse.settings import load_settings
 
@@ -26,16 +26,16 @@ def verify_lake() -> None:
 
 
 @step
-def judge_published() -> None:
+def validate_published() -> None:
     """Judge what readers see now and renew the Data Docs.
 
     Raises:
         AirflowFailException: a rule broke in what is published.
     """
-    from expectations import deep
+    from expectations import published_check
 
     skip_unless_published()
-    report = deep.judge_published(load_settings(), run_id())
+    report = published_check.validate_published(load_settings(), run_id())
     report_rows(report.checked_rows)
     say(report.summary())
-    deep.require_passed(report)
+    published_check.require_passed(report)

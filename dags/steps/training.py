@@ -1,6 +1,6 @@
 """The steps of model_training_dag: ml does the work, these say what it did."""
 
-from dags.steps.edge import report_rows, run_id, say, skip, skip_unless_published, step
+from dags.steps.task_adapter import report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
 
 

@@ -1,4 +1,4 @@
-"""Noun: event, as it waits in the lake. One suite a topic, over the columns that `raw_waiting.sql` computes."""
+"""Noun: event, as it waits in the lake. One suite a topic, over the columns that `waiting_batch.sql` computes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ LARGEST_PROGRESS = 100.0
 
 
 def suite(topic: str, frame: "pd.DataFrame") -> Suite:
-    """Return the rules for one topic's waiting rows; `frame` holds `raw_waiting.sql`'s columns, one row a message."""
+    """Return the rules for one topic's waiting rows; `frame` holds `waiting_batch.sql`'s columns, one row a message."""
     rules = (*_hard(), *_plausible(frame))
     return Suite(noun=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
 

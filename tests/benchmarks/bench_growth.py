@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations.gate import Place, judge
-from expectations.marts import BUILT, GATE, suites
+from expectations.gx_runner import TableLocation, validate
+from expectations.marts_gate import BUILT, GATE, suites
 from lakehouse.settings import Settings
 from lakehouse.warehouse import dbt_environment
 from tests.benchmarks.organisations import fill
@@ -71,7 +71,7 @@ def gate(settings: Settings) -> float:
         import great_expectations  # noqa: F401
     begun = time.time()
     with ServerCpu(settings) as cpu:
-        report = judge(GATE, "bench", suites(), place=Place(settings.require("dsn_transform"), BUILT))
+        report = validate(GATE, "bench", suites(), location=TableLocation(settings.require("dsn_transform"), BUILT))
     assert report.passed, report.summary()
     return cpu.between(begun, time.time())
 

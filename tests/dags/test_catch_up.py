@@ -12,12 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from dags.steps.catch_up import is_published, start_what_was_missed, unpublished_rows
+from dags.steps.catch_up import is_published, start_catch_up_run, unpublished_rows
 from lakehouse import step_failure
 from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.dags.landed import TOPIC, land, publish
+from tests.dags.landed_events import TOPIC, land, publish
 
 pytestmark = pytest.mark.usefixtures("airflow_home")
 
@@ -55,12 +55,12 @@ def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, 
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="All that has landed is published"):
-        start_what_was_missed()
+        start_catch_up_run()
     land(settings, range(3))
-    assert start_what_was_missed() == 3
+    assert start_catch_up_run() == 3
     runs(1)
     with pytest.raises(AirflowSkipException, match="on its way"):
-        start_what_was_missed()
+        start_catch_up_run()
 
 
 def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resumption_starts_it(
@@ -73,11 +73,11 @@ def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resum
     runs(0, is_paused=True)
     for _ in range(2):
         with pytest.raises(AirflowSkipException, match="3 landed rows wait: okr_etl_dag is paused"):
-            start_what_was_missed()
+            start_catch_up_run()
     dsn = settings.require("dsn_serving")
     assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]
     runs(0)
-    assert start_what_was_missed() == 3
+    assert start_catch_up_run() == 3
     assert holds(dsn) == [], "the pause is over"
 
 
@@ -87,7 +87,7 @@ def nothing_is_missing(settings: Settings) -> bool:
 
     covered = is_published(settings, {TOPIC: {0: 1}})
     with suppress(AirflowSkipException):
-        start_what_was_missed()
+        start_catch_up_run()
         assert not covered
         return False
     assert covered
@@ -148,7 +148,7 @@ def test_pausing_both_dags_and_resuming_one_leaves_no_pause_for_ever(
     land(settings, range(1))
     runs(0, is_paused=True)
     with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused"):
-        start_what_was_missed()
+        start_catch_up_run()
     dsn = settings.require("dsn_transform")
     assert [hold.kind for hold in holds(dsn)] == ["paused"]
     with connect(dsn) as connection:  # catch_up_dag, paused as well, looks no more
@@ -167,12 +167,12 @@ def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_op
         failed_at = now - timedelta(minutes=minutes_ago)
         step_failure.record(dsn, step_failure.StepFailure("okr_etl_dag", "run-1", "dbt", failed_at, "a model broke"))
         if is_started:
-            assert start_what_was_missed() == 3
+            assert start_catch_up_run() == 3
         else:
             with pytest.raises(AirflowSkipException, match="step dbt failed: a model broke"):
-                start_what_was_missed()
+                start_catch_up_run()
     publish(settings, p0=1)
     with connect(dsn) as connection:
         connection.execute("UPDATE ops.publication SET rolled_back_at = now() - interval '1 hour'")
     with pytest.raises(AirflowSkipException, match="okr publication resume"):
-        start_what_was_missed()
+        start_catch_up_run()

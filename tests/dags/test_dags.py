@@ -54,7 +54,7 @@ def test_one_run_at_a_time_none_of_the_past_and_every_task_has_a_limit(dag_bag: 
 
 
 def test_every_task_leaves_a_record_whether_it_succeeds_or_fails(dag_bag: "DagBag") -> None:
-    from dags.steps.record import record_failure, record_success
+    from dags.steps.step_events import record_failure, record_success
 
     for dag in dag_bag.dags.values():
         for task in dag.tasks:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from dags.steps import etl, parsed
-from dags.steps.catalog import fingerprint, is_current
-from dags.steps.edge import step
+from dags.steps import dbt_manifest, etl
+from dags.steps.dbt_docs import fingerprint, is_current
+from dags.steps.task_adapter import step
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
 from lakehouse.publication import current
 from lakehouse.settings import Settings, load_settings
@@ -165,21 +165,21 @@ def test_the_project_parsed_ahead_serves_only_the_project_and_the_warehouse_that
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_DSN_TRANSFORM", postgres.require("dsn_transform"))
     monkeypatch.setenv("OKR_DBT_TARGET_DIR", str(tmp_path / "dbt"))
-    parsed.parse()
+    dbt_manifest.parse()
     settings = load_settings()
-    found = parsed.manifest(settings)
+    found = dbt_manifest.manifest(settings)
     assert found is not None
     assert "model.okr_lakehouse.mart_okr_scorecard" in found.nodes
     elsewhere = settings.require("dsn_transform").rpartition("/")[0] + "/another"
-    assert parsed.manifest(settings.model_copy(update={"dsn_transform": SecretStr(elsewhere)})) is None
-    monkeypatch.setattr(parsed, "fingerprint", lambda _project: "changed")
-    assert parsed.manifest(settings) is None
+    assert dbt_manifest.manifest(settings.model_copy(update={"dsn_transform": SecretStr(elsewhere)})) is None
+    monkeypatch.setattr(dbt_manifest, "fingerprint", lambda _project: "changed")
+    assert dbt_manifest.manifest(settings) is None
 
 
 def test_without_settings_nothing_is_parsed_ahead_and_nothing_breaks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    monkeypatch.setattr(parsed, "_kept", {})
-    parsed.parse()
-    assert parsed.manifest(load_settings()) is None
+    monkeypatch.setattr(dbt_manifest, "_kept", {})
+    dbt_manifest.parse()
+    assert dbt_manifest.manifest(load_settings()) is None

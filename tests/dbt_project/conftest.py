@@ -27,7 +27,7 @@ from lakehouse.ids import uuid7_of
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.dbt_process import attempt_dbt, run_dbt
-from tests.dbt_project.stories import imported, tell_all
+from tests.dbt_project.ending_and_move_stories import imported, tell_all
 
 CYCLES = {
     "past": (date(2025, 10, 1), date(2025, 12, 31)),

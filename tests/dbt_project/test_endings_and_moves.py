@@ -7,7 +7,7 @@ import pytest
 
 from lakehouse.warehouse import connect
 from tests.dbt_project.organisation import moment
-from tests.dbt_project.state import apply_log, assert_state_says_what_marts_say
+from tests.dbt_project.state_tables import apply_log, assert_state_says_what_marts_say
 
 
 def test_archived_key_results_are_findable_and_count_nowhere(story_marts: Any) -> None:

@@ -16,7 +16,7 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.warehouse import connect
-from tests.dbt_project.state import apply_log, assert_state_says_what_marts_say
+from tests.dbt_project.state_tables import apply_log, assert_state_says_what_marts_say
 
 REVIEWED = "SELECT rule, event_type, subject, reason, decision, is_withheld FROM fct_reviewed_event WHERE event_id = %s"
 

@@ -21,7 +21,7 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.dbt_project.conftest import Dbt
-from tests.dbt_project.state import assert_state_says_what_marts_say
+from tests.dbt_project.state_tables import assert_state_says_what_marts_say
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 KEY_RESULTS = """\

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from expectations import marts
-from expectations.gate import Place, judge
+from expectations import marts_gate
+from expectations.gx_runner import TableLocation, validate
 from expectations.report import GateReport
 from expectations.rules import Suite
 from lakehouse.errors import GateFailed, PermanentError
@@ -89,21 +89,23 @@ def build(copy_of_the_build: Copy) -> Iterator[Settings]:
         yield settings
 
 
-def judge_noun(settings: Settings, noun: str) -> GateReport:
-    suites: list[Suite] = [suite for suite in marts.suites() if suite.noun == noun]
-    return judge("marts", "test", suites, place=Place(settings.require("dsn_transform"), marts.BUILT))
+def validate_noun(settings: Settings, noun: str) -> GateReport:
+    suites: list[Suite] = [suite for suite in marts_gate.suites() if suite.noun == noun]
+    return validate(
+        "marts", "test", suites, location=TableLocation(settings.require("dsn_transform"), marts_gate.BUILT)
+    )
 
 
 def plant(settings: Settings, statement: str) -> None:
     with connect(settings.require("dsn_transform")) as connection:
-        connection.execute(f"SET search_path = {', '.join(marts.BUILT)}".encode())
+        connection.execute(f"SET search_path = {', '.join(marts_gate.BUILT)}".encode())
         assert connection.execute(statement.encode()).rowcount > 0, "the fault was not planted"
 
 
 @pytest.mark.parametrize(("noun", "rule"), FAULTS)
 def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, noun: str, rule: str) -> None:
     plant(build, FAULTS[noun, rule])
-    report = judge_noun(build, noun)
+    report = validate_noun(build, noun)
     found = {broken.name: broken for _, broken in report.broken()}
     assert rule in found, report.summary()
     assert found[rule].error is None
@@ -124,28 +126,28 @@ def test_what_is_withheld_is_missed_in_no_mart(build: Settings) -> None:
     with connect(build.require("dsn_loader")) as connection:
         connection.execute(WITHHELD.encode())
     nouns = {*DIMENSIONS, "check_in"}
-    suites = [suite for suite in marts.suites() if suite.noun in nouns]
-    place = Place(build.require("dsn_transform"), marts.BUILT)
-    missed = {rule.name for _, rule in judge("marts", "test", suites, place=place).broken()}
+    suites = [suite for suite in marts_gate.suites() if suite.noun in nouns]
+    place = TableLocation(build.require("dsn_transform"), marts_gate.BUILT)
+    missed = {rule.name for _, rule in validate("marts", "test", suites, location=place).broken()}
     assert missed == {f"every_{noun}_arrived" for noun in nouns}, "so far they are not withheld"
     plant(
         build,
         "INSERT INTO int_withheld_event SELECT event_id FROM raw.okr_user_events "
         "WHERE 'withheld' = data ->> (split_part(event_type, '.', 2) || '_id')",
     )
-    report = judge("marts", "test", suites, place=place)
+    report = validate("marts", "test", suites, location=place)
     assert report.passed, report.summary()
 
 
 def test_every_rule_has_a_fault_planted_for_it() -> None:
-    assert {(suite.noun, rule.name) for suite in marts.suites() for rule in suite.rules} == set(FAULTS)
+    assert {(suite.noun, rule.name) for suite in marts_gate.suites() for rule in suite.rules} == set(FAULTS)
 
 
 def test_a_good_build_passes_and_the_result_is_kept(build: Settings) -> None:
-    report = marts.judge_build(build, "run-1")
+    report = marts_gate.validate_build(build, "run-1")
     assert report.passed, report.summary()
     assert report.checked_rows > 1000
-    assert report.expectations == len(FAULTS) + len(marts.TABLES)
+    assert report.expectations == len(FAULTS) + len(marts_gate.TABLES)
     with connect(build.require("dsn_serving")) as connection:
         kept = connection.execute(
             "SELECT gate, run_id, passed, checked_rows, expectations, failed FROM ops.gate_result"
@@ -155,9 +157,9 @@ def test_a_good_build_passes_and_the_result_is_kept(build: Settings) -> None:
 
 def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build: Settings) -> None:
     plant(build, "DELETE FROM mart_okr_scorecard")
-    report = marts.judge_build(build, "run-2")
+    report = marts_gate.validate_build(build, "run-2")
     with pytest.raises(GateFailed, match="okr gate marts"):
-        marts.require_passed(report)
+        marts_gate.require_passed(report)
     with pytest.raises(PermanentError, match="may not be published"):
         publish(build.require("dsn_transform"), gate=report.as_dict(), model_version=None)
     with connect(build.require("dsn_serving")) as connection:
@@ -167,9 +169,9 @@ def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build:
 def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
-        for _, table, _ in marts.TABLES:
+        for _, table, _ in marts_gate.TABLES:
             connection.execute(f"CREATE TABLE marts_build.{table} ()")
-    report = marts.judge_build(fresh_database, "run-3")
+    report = marts_gate.validate_build(fresh_database, "run-3")
     assert not report.passed
     assert report.checked_rows == 0
     assert "could not be judged" in report.summary()
@@ -181,7 +183,7 @@ def test_a_build_that_a_run_is_making_is_waited_for(fresh_database: Settings) ->
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
         connection.execute("CREATE TABLE marts_build.dim_user ()")
     with pytest.raises(PermanentError, match=r"A run is building the marts now.*dim_cycle.*Wait for the run"):
-        marts.judge_build(fresh_database, "manual-1")
+        marts_gate.validate_build(fresh_database, "manual-1")
     with connect(fresh_database.require("dsn_serving")) as connection:
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
@@ -191,24 +193,24 @@ def test_the_first_seconds_of_a_back_fill_are_incomplete_not_wrong(fresh_databas
     assert "okr.key_result.defined.v1" not in {event.envelope.type for event in begun}
     load_log(fresh_database, begun)
     dbt_build(fresh_database, tmp_path)
-    report = marts.judge_build(fresh_database, "run-1")
+    report = marts_gate.validate_build(fresh_database, "run-1")
     assert report.passed, report.summary()
     assert report.checked_rows > 0
 
 
 def test_without_a_build_the_gate_says_so_in_a_line_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match=r"no build to check: nothing was built yet\. Start okr_etl_dag"):
-        marts.judge_build(fresh_database, "manual-1")
+        marts_gate.validate_build(fresh_database, "manual-1")
     publication_id = publish_build(build).publication_id
     with pytest.raises(PermanentError, match=f"no build to check: the newest one is publication {publication_id}"):
-        marts.judge_build(build, "manual-2")
+        marts_gate.validate_build(build, "manual-2")
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
 
 def test_implausible_progress_can_be_accepted_a_lost_check_in_cannot(build: Settings) -> None:
     plant(build, FAULTS["check_in", "new_progress_is_plausible"])
-    assert not marts.judge_build(build, "run-4").passed
-    assert marts.judge_build(build, "run-4", accepted=True).passed
+    assert not marts_gate.validate_build(build, "run-4").passed
+    assert marts_gate.validate_build(build, "run-4", accepted=True).passed
     plant(build, FAULTS["check_in", "every_check_in_arrived"])
-    assert not marts.judge_build(build, "run-4", accepted=True).passed
+    assert not marts_gate.validate_build(build, "run-4", accepted=True).passed

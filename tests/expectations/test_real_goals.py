@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from expectations.gate import judge
-from expectations.marts import judge_build
-from expectations.raw import questions
+from expectations.gx_runner import validate
+from expectations.marts_gate import validate_build
+from expectations.raw_gate import questions
 from expectations.report import GateReport
 from expectations.suites import event
 from ingestion.event_codec import DecodedEvent
@@ -59,13 +59,13 @@ def published(
     """All domains in one warehouse, gated batch by batch, built, gated and published as okr_etl_dag does."""
     with new_database() as settings:
         dsn = settings.require("dsn_transform")
-        reports = {name: judge("raw", name, [_suite(events, dsn)]) for name, events in imported.items()}
+        reports = {name: validate("raw", name, [_suite(events, dsn)]) for name, events in imported.items()}
         load_log(settings, [each for events in imported.values() for each in events])
         with connect(settings.require("dsn_loader"), autocommit=True) as loader:
             loader.execute("ANALYZE raw.okr_user_events")  # as a large load does
         marts_build.prepare_build(dsn, "run")
         dbt_build(settings, tmp_path_factory.mktemp("dbt"))
-        reports["marts"] = judge_build(settings, "run")
+        reports["marts"] = validate_build(settings, "run")
         publication.publish(dsn, gate=reports["marts"].as_dict(), model_version=None)
         yield settings, reports
 

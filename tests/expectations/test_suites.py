@@ -5,17 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from expectations import deep, marts
-from expectations.gate import example
+from expectations import marts_gate, published_check
+from expectations.gx_runner import example
 from expectations.report import RuleResult
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import PermanentError
 
-PACKAGE = Path(marts.__file__).parent
-DEEP = tuple(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in deep.TABLES)
+PACKAGE = Path(marts_gate.__file__).parent
+DAILY = tuple(
+    Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in published_check.TABLES
+)
 
 
-@pytest.mark.parametrize("suite", [*marts.suites(), *DEEP], ids=lambda suite: suite.noun)
+@pytest.mark.parametrize("suite", [*marts_gate.suites(), *DAILY], ids=lambda suite: suite.noun)
 def test_a_broken_rule_is_one_sentence_to_who_reads_the_log(suite: Suite) -> None:
     # That it is right about the table is tested by planted faults: test_marts_gate, test_published.
     assert suite.rules, suite.noun
@@ -25,14 +27,14 @@ def test_a_broken_rule_is_one_sentence_to_who_reads_the_log(suite: Suite) -> Non
 
 
 def test_no_sql_file_is_left_unread() -> None:
-    read = {suite.noun for suite in (*marts.suites(), *DEEP)}
+    read = {suite.noun for suite in (*marts_gate.suites(), *DAILY)}
     assert {file.stem for file in (PACKAGE / "suites").glob("*.sql")} == read
 
 
 def test_the_gate_alone_imports_great_expectations() -> None:
     importing = re.compile(r"^\s*(import|from) great_expectations", re.MULTILINE)
     files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text(encoding="utf-8"))]
-    assert [file.name for file in files] == ["gate.py"]
+    assert [file.name for file in files] == ["gx_runner.py"]
 
 
 def test_a_query_without_a_sentence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from expectations.raw import judge_waiting, require_passed
+from expectations.raw_gate import require_passed, validate_waiting
 from ingestion.loading import load
 from lakehouse.errors import GateFailed
 from lakehouse.lake import table_uri
@@ -52,8 +52,8 @@ def kept(settings: Settings) -> list[tuple[object, ...]]:
 
 
 def test_nothing_waiting_is_nothing_to_judge_and_passes(settings: Settings) -> None:
-    verdict = judge_waiting(settings, "run")
-    assert verdict.report.nothing_to_judge
+    verdict = validate_waiting(settings, "run")
+    assert verdict.report.nothing_to_validate
     require_passed(verdict.report)
     assert "nothing to judge" in verdict.report.summary()
     assert kept(settings) == [("raw", "run", True, 0, 0)]
@@ -61,11 +61,11 @@ def test_nothing_waiting_is_nothing_to_judge_and_passes(settings: Settings) -> N
 
 def test_exactly_what_was_judged_is_loaded(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), ci(), ci())
-    verdict = judge_waiting(settings, "run")
+    verdict = validate_waiting(settings, "run")
     land(ci(), *[ci(1e12)] * 59)  # after the gate looked
     assert (verdict.waiting[TOPIC], verdict.upto[TOPIC]) == (3, {0: 3})
     assert load(settings, verdict.upto)[TOPIC] == 3
-    assert not judge_waiting(settings, "next").report.passed
+    assert not validate_waiting(settings, "next").report.passed
     assert kept(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 60, 1)]
 
 
@@ -73,16 +73,16 @@ def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
     settings: Settings, land: Any, kr: Any, ci: Any
 ) -> None:
     land(kr(), *[ci()] * 40, *[ci(1e12)] * 40)
-    verdict = judge_waiting(settings, "run")
+    verdict = validate_waiting(settings, "run")
     with pytest.raises(GateFailed, match="accept_raw_batch") as failure:
         require_passed(verdict.report)
     assert "40 at fault, e.g. 100000000000.0" in str(failure.value)
     assert loaded(settings) == 0
-    require_passed(judge_waiting(settings, "run", accepted=True).report)
+    require_passed(validate_waiting(settings, "run", accepted=True).report)
 
 
 def test_what_was_accepted_and_loaded_is_not_judged_again(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), *[ci(1e12)] * 60)
-    load(settings, judge_waiting(settings, "run", accepted=True).upto)
+    load(settings, validate_waiting(settings, "run", accepted=True).upto)
     land(ci())
-    assert judge_waiting(settings, "next").report.passed
+    assert validate_waiting(settings, "next").report.passed

@@ -32,11 +32,11 @@ OF_FORGET = {
         "from ingestion.maintenance import expired_requests as expired; after(expired, 'delete_expired_requests', die)"
     ),
 }
-CATCH_UP = ("catch_up_dag", "catch_up:start_what_was_missed")
+CATCH_UP = ("catch_up_dag", "catch_up:start_catch_up_run")
 LOOK = "from dags.steps import catch_up"
 OF_CATCH_UP = {
-    "start_what_was_missed: before it compares": f"{LOOK}; before(catch_up, 'unpublished_rows', die)",
-    "start_what_was_missed: with what is missing": f"{LOOK}; before(catch_up, 'report_rows', die)",
+    "start_catch_up_run: before it compares": f"{LOOK}; before(catch_up, 'unpublished_rows', die)",
+    "start_catch_up_run: with what is missing": f"{LOOK}; before(catch_up, 'report_rows', die)",
 }
 VERIFY = ("data_quality_dag", "quality:verify_lake")
 LEDGER = (

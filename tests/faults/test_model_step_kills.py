@@ -22,7 +22,7 @@ from tests.ml.conftest import load_simulation
 from tests.publications import publish_build
 
 TRAIN, PROMOTE = ("model_training_dag", "training:train"), ("model_training_dag", "training:promote")
-JUDGE, DOCUMENT = ("data_quality_dag", "quality:judge_published"), ("okr_etl_dag", "models:document")
+VALIDATE, DOCUMENT = ("data_quality_dag", "quality:validate_published"), ("okr_etl_dag", "dbt_tasks:document")
 # Few rounds: what is tested is not how good the model is.
 QUICK = (
     "import ml.train as train; H = train.Hyperparameters; train.Hyperparameters = lambda: H(rounds=20, thresholds=5)"
@@ -50,14 +50,14 @@ OF_WITHDRAWAL = {
     "promote: with the champion withdrawn": MLFLOW + "after(MlflowClient, 'delete_registered_model_alias', die)",
 }
 OF_DOCS = {
-    "judge_published: in the middle of its docs": "from expectations import site; before(site, 'clean', die)",
-    "judge_published: with its docs made": "from lakehouse import atomic_replace; before(replacing, '_link', die)",
-    "judge_published: with its docs shown": "from expectations import deep; before(deep, 'record', die)",
+    "validate_published: in the middle of its docs": "from expectations import data_docs as d; before(d, 'clean', die)",
+    "validate_published: with its docs made": "from lakehouse import atomic_replace as a; before(a, '_link', die)",
+    "validate_published: with its docs shown": "import expectations.published_check as c; before(c, 'save', die)",
 }
 OF_CATALOG = {
     "document: in the middle of its files": "from pathlib import Path; before(Path, 'rename', die, times=2)",
-    "document: with its files made": "from lakehouse import atomic_replace; before(replacing, '_link', die)",
-    "document: with the site shown": "from dags.steps import catalog; after(catalog, 'renew', die)",
+    "document: with its files made": "from lakehouse import atomic_replace as a; before(a, '_link', die)",
+    "document: with the site shown": "from dags.steps import dbt_docs; after(dbt_docs, 'renew', die)",
 }
 
 KILLS = OF_TRAIN | OF_PROMOTION | OF_WITHDRAWAL | OF_DOCS | OF_CATALOG
@@ -85,7 +85,7 @@ def organisation(
                 "INSERT INTO raw.load_watermark SELECT 'okr_user_events', 0, max(kafka_offset) + 1, now() "
                 "FROM raw.okr_user_events"
             )
-        built = zygote.run(settings, "models:build", run_id="run")
+        built = zygote.run(settings, "dbt_tasks:build", run_id="run")
         assert built.status == 0, built.log
         publish_build(settings)
         with client(settings) as mlflow:
@@ -177,7 +177,7 @@ def test_sites_killed_while_they_are_renewed_are_never_seen_half_written_and_lea
             if found := shown(site):
                 whole.add((site.name, len(found)))  # names of Data Docs hold the time at which they were made
 
-    for task, kills in ((JUDGE, OF_DOCS), (DOCUMENT, OF_CATALOG)):
+    for task, kills in ((VALIDATE, OF_DOCS), (DOCUMENT, OF_CATALOG)):
         ended = killed_at_each(zygote, organisation, task, kills, run_id="run", meanwhile=look)
         assert ended.status == 0, ended.log
         look()

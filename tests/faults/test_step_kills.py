@@ -14,9 +14,9 @@ import msgspec
 import psycopg
 import pytest
 
-from dags.steps import build
-from dags.steps.catalog import fingerprint
-from dags.steps.parsed import PROJECT
+from dags.steps import build_lock
+from dags.steps.dbt_docs import fingerprint
+from dags.steps.dbt_manifest import PROJECT
 from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
@@ -33,20 +33,20 @@ from tests.faults.proof import prove
 
 AT = datetime(2026, 2, 2, 12, tzinfo=UTC)
 ORDER = ("gate_raw", "load", "dbt", "gate_marts", "publish")
-BODIES = {name: f"etl:{name}" for name in ORDER} | {"dbt": "models:build"}
+BODIES = {name: f"etl:{name}" for name in ORDER} | {"dbt": "dbt_tasks:build"}
 QUERY = "from dbt.adapters.sql.connections import SQLConnectionManager as Dbt\n"
 KILLS = {
-    "gate_raw: before it keeps its report": "import expectations.raw as raw; before(raw, 'record', die)",
-    "gate_raw: with its report kept": "import expectations.raw as raw; after(raw, 'record', die)",
+    "gate_raw: before it keeps its report": "import expectations.raw_gate as raw; before(raw, 'save', die)",
+    "gate_raw: with its report kept": "import expectations.raw_gate as raw; after(raw, 'save', die)",
     "load: before its COMMIT": "from ingestion.loading import copy; after(copy, '_write_watermarks', die)",
     "load: between two topics": "from ingestion.loading import copy; after(copy, '_load_topic', die)",
     "load: after it loaded all": "import ingestion.loading as loading; after(loading, 'load', die)",
-    "dbt: before the schemas are emptied": "from dags.steps import models; before(models, 'prepare_build', die)",
-    "dbt: with empty schemas": "from dags.steps import models; after(models, 'prepare_build', die)",
+    "dbt: before the schemas are emptied": "from dags.steps import dbt_tasks; before(dbt_tasks, 'prepare_build', die)",
+    "dbt: with empty schemas": "from dags.steps import dbt_tasks; after(dbt_tasks, 'prepare_build', die)",
     "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=40)",
-    "dbt: with all models built": "from dags.steps import models; before(models, '_report', die)",
-    "gate_marts: before it keeps its report": "import expectations.marts as marts; before(marts, 'record', die)",
-    "gate_marts: with its report kept": "import expectations.marts as marts; after(marts, 'record', die)",
+    "dbt: with all models built": "from dags.steps import dbt_tasks; before(dbt_tasks, '_report', die)",
+    "gate_marts: before it keeps its report": "import expectations.marts_gate as marts; before(marts, 'save', die)",
+    "gate_marts: with its report kept": "import expectations.marts_gate as marts; after(marts, 'save', die)",
     "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",
     "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
@@ -209,7 +209,9 @@ def test_what_a_run_loaded_before_it_failed_in_dbt_is_published_by_the_next_run(
     sender.check_in()
     failed = Run(zygote, etl, "run-2")
     failed.go_on(last="load")
-    assert failed.step("dbt", "from dags.steps import models; models.PROFILE.target_name = 'none'").status == FAILED
+    assert (
+        failed.step("dbt", "from dags.steps import dbt_tasks; dbt_tasks.PROFILE.target_name = 'none'").status == FAILED
+    )
     Run(zygote, etl, "run-3").go_on()  # nothing waits in the lake any more
     assert check_ins(etl) == 2
     assert Run(zygote, etl, "run-4").step("gate_raw").status == SKIPPED
@@ -222,8 +224,8 @@ def test_a_build_that_airflow_took_for_dead_keeps_the_next_one_out_until_it_ends
     sender.check_in()
     run = Run(zygote, etl, "run")
     run.go_on(last="load")
-    impatient = "from dags.steps import build; build.LONGEST_WAIT_S = 1.0"
-    with build.only_build(etl.require("dsn_transform")):
+    impatient = "from dags.steps import build_lock; build_lock.LONGEST_WAIT_S = 1.0"
+    with build_lock.hold_build_lock(etl.require("dsn_transform")):
         refused = run.step("dbt", impatient)
     assert refused.status == FAILED
     assert "Another build of the marts is still at work" in refused.log

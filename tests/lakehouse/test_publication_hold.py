@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from expectations.record import record
+from expectations.gate_results import save
 from expectations.report import GateReport, RuleResult, SuiteResult
 from lakehouse import publication, step_failure
 from lakehouse.publication_commands import app
@@ -30,7 +30,7 @@ def report(minute: int, *broken: RuleResult, gate: str = "raw", run_id: str = ""
 
 def held(settings: Settings, *reports: GateReport) -> list[Hold]:
     for one in reports:
-        record(settings.require("dsn_transform"), one)
+        save(settings.require("dsn_transform"), one)
     return holds(settings.require("dsn_serving"))
 
 

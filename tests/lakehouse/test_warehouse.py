@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from expectations.gate import Place
+from expectations.gx_runner import TableLocation
 from lakehouse.connection_limits import GRACE_S, NETWORK_TIMEOUTS, Limits
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
@@ -58,7 +58,7 @@ def test_what_a_dsn_says_of_safety_reaches_every_client() -> None:
     for url in (
         sqlalchemy_url(SECURE, "mlflow", driver="psycopg2", limits=None),
         sqlalchemy_url(SECURE, "okr-migrate"),
-        Place(SECURE, ("raw",)).url(),
+        TableLocation(SECURE, ("raw",)).url(),
     ):
         read = make_url(url)
         arguments = read.get_dialect()().create_connect_args(read)[1]

@@ -14,13 +14,13 @@ PRELOADED = {
         "cosmos.operators.local",
         "confluent_kafka",
         "dags.steps.etl",
-        "dags.steps.models",
-        "dags.steps.record",
+        "dags.steps.dbt_tasks",
+        "dags.steps.step_events",
         "dbt.cli.main",
         "dbt.adapters.postgres",
         "dbt.task.build",
-        "expectations.marts",
-        "expectations.raw",
+        "expectations.marts_gate",
+        "expectations.raw_gate",
         "great_expectations",
         "httpx",
         "ingestion.event_codec",
@@ -42,11 +42,11 @@ def preload(component: str) -> None:
     for module in PRELOADED.get(component, ()):
         importlib.import_module(module)
     if component == "scheduler":
-        from dags.steps import parsed
-        from expectations import gate
+        from dags.steps import dbt_manifest
+        from expectations import gx_runner
 
-        gate.warm_up()
-        parsed.parse()
+        gx_runner.warm_up()
+        dbt_manifest.parse()
 
 
 for argument in sys.argv:

@@ -19,4 +19,4 @@ renamed as (
     from source
 )
 
-{{ first_copies('renamed') }}
+{{ deduplicate_events('renamed') }}

@@ -22,4 +22,4 @@ renamed as (
     from source
 )
 
-{{ first_copies('renamed') }}
+{{ deduplicate_events('renamed') }}

@@ -18,4 +18,4 @@ renamed as (
     from source
 )
 
-{{ first_copies('renamed') }}
+{{ deduplicate_events('renamed') }}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from dags.steps.catalog import fingerprint
-from dags.steps.parsed import PROJECT
+from dags.steps.dbt_docs import fingerprint
+from dags.steps.dbt_manifest import PROJECT
 from lakehouse.lake import landing_schema, table_uri
 from lakehouse.publishing.carry_over import inputs
 from lakehouse.settings import Settings

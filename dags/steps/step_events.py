@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from dags.steps.edge import ROWS_XCOM
+from dags.steps.task_adapter import ROWS_XCOM
 from lakehouse.errors import GateFailed
 
 SOURCE = "okr-dags"

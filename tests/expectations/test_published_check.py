@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from expectations.deep import PLACES, TABLES, judge_published, require_passed
-from expectations.gate import Place, judge
+from expectations.gx_runner import TableLocation, validate
+from expectations.published_check import SCHEMAS, TABLES, require_passed, validate_published
 from expectations.rules import Suite, sql_rules
-from expectations.snapshot import snapshot
 from expectations.suites import drift
+from expectations.warehouse_snapshot import snapshot
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.marts_build import prepare_build
 from lakehouse.settings import Settings
@@ -47,7 +47,7 @@ def change(settings: Settings, role: str, statement: str) -> None:
 
 
 def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(published: Settings) -> None:
-    report = judge_published(published, "run")
+    report = validate_published(published, "run")
     assert report.passed, report.summary()
     site = published.sites_dir / "quality"
     pages = [page.read_text(encoding="utf-8") for page in site.rglob("*.html")]
@@ -83,7 +83,7 @@ FAULTS = {
 @pytest.mark.parametrize("rule", FAULTS)
 def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str) -> None:
     change(published, *FAULTS[rule])
-    report = judge_published(published, "run")
+    report = validate_published(published, "run")
     found = {broken.name: broken for _, broken in report.broken()}
     assert rule in found, report.summary()
     assert found[rule].error is None
@@ -114,18 +114,18 @@ ROLLED_BACK = "UPDATE ops.publication SET rolled_back_at = now() - interval '3 h
 
 def test_what_is_loaded_and_not_published_yet_breaks_no_rule(published: Settings) -> None:
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", "now()"))
-    report = judge_published(published, "run")
+    report = validate_published(published, "run")
     assert report.passed, report.summary()
     assert "holds_what_is_published" in {rule.name for _, rule in report.advice()}
     change(published, "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1")
-    broken = {rule.name for _, rule in judge_published(published, "run").broken()}
+    broken = {rule.name for _, rule in validate_published(published, "run").broken()}
     assert {"value_is_the_source_s", "progress_is_that_of_its_definition"} <= broken
 
 
 def test_what_waits_while_publishing_is_held_breaks_no_rule(published: Settings) -> None:
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
     change(published, "dsn_transform", ROLLED_BACK)
-    report = judge_published(published, "run")
+    report = validate_published(published, "run")
     assert report.passed, report.summary()
 
 
@@ -139,9 +139,9 @@ def test_a_failure_that_no_run_has_repeated_for_an_hour_excuses_no_delay(publish
     change(published, "dsn_transform", "UPDATE ops.publication SET published_at = now() - interval '1 day'")
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
     change(published, "dsn_transform", FAILED_AGO.replace("%s", "interval '-30 minutes'"))
-    assert judge_published(published, "run").passed, "runs are tried again, and the hold says why they fail"
+    assert validate_published(published, "run").passed, "runs are tried again, and the hold says why they fail"
     change(published, "dsn_transform", "UPDATE ops.step_failure SET failed_at = now() - interval '90 minutes'")
-    broken = {rule.name for _, rule in judge_published(published, "run").broken()}
+    broken = {rule.name for _, rule in validate_published(published, "run").broken()}
     assert "loaded_is_published" in broken
 
 
@@ -156,15 +156,15 @@ def test_a_publication_while_rules_run_mixes_nothing_in(published: Settings) -> 
                 )
         publish_build(published, "next")
         suites = (Suite("check_in", "fct_check_in", (), 1), Suite("publication", "publication", (), 1))
-        report = judge("published", "run", suites, place=Place(dsn, PLACES, seen.name))
+        report = validate("published", "run", suites, location=TableLocation(dsn, SCHEMAS, seen.name))
         assert report.passed, report.summary()
-    assert not judge("published", "run", suites, place=Place(dsn, PLACES)).passed
+    assert not validate("published", "run", suites, location=TableLocation(dsn, SCHEMAS)).passed
 
 
 def test_advice_is_reported_and_stops_nothing(published: Settings) -> None:
     newest = "(SELECT max(cycle_start) FROM ml.key_result_features WHERE as_of_kind = 'check_in')"
     change(published, "dsn_transform", f"UPDATE ml.key_result_features SET confidence = 0 WHERE cycle_start = {newest}")
-    report = judge_published(published, "run")
+    report = validate_published(published, "run")
     assert "confidence_is_that_learned_from" in {rule.name for _, rule in report.advice()}
     assert report.passed, report.summary()
     assert "advice" in (published.sites_dir / "quality" / "index.html").read_text(encoding="utf-8")
@@ -172,7 +172,7 @@ def test_advice_is_reported_and_stops_nothing(published: Settings) -> None:
 
 def test_without_a_publication_there_is_nothing_to_judge(fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match="let okr_etl_dag run first"):
-        judge_published(fresh_database, "run")
+        validate_published(fresh_database, "run")
 
 
 def test_a_feature_without_enough_rows_has_no_rule() -> None:

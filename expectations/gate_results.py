@@ -6,7 +6,7 @@ from expectations.report import GateReport
 from lakehouse.warehouse import connect, read_sql
 
 
-def record(dsn_transform: str, report: GateReport) -> None:
+def save(dsn_transform: str, report: GateReport) -> None:
     """Insert one row into ops.gate_result.
 
     Raises:
@@ -14,4 +14,4 @@ def record(dsn_transform: str, report: GateReport) -> None:
     """
     values = report.as_dict() | {"report": json.dumps(report.as_dict(), default=str)}
     with connect(dsn_transform, application="okr-gate") as connection:
-        connection.execute(read_sql("expectations", "record_gate"), values)
+        connection.execute(read_sql("expectations", "insert_gate_result"), values)

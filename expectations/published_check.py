@@ -8,24 +8,24 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from expectations import marts, site
+from expectations import data_docs, marts_gate
 from expectations.drift import feature_distances
-from expectations.gate import Place, judge
-from expectations.record import record
+from expectations.gate_results import save
+from expectations.gx_runner import TableLocation, validate
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Suite, sql_rules
-from expectations.snapshot import Snapshot, live_publication, snapshot
 from expectations.suites import drift
+from expectations.warehouse_snapshot import Snapshot, snapshot, up_to_date_publication
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import current
 from lakehouse.settings import Settings
 
 GATE = "published"
-PLACES = (*marts.PUBLISHED, "raw")
+SCHEMAS = (*marts_gate.PUBLISHED, "raw")
 # Noun, table, fewest rows: what only a daily run has the time for.
 TABLES = (
     ("publication", "publication", 1),
-    ("loaded", "okr_user_events", 1),
+    ("loaded_events", "okr_user_events", 1),
     ("check_in_recomputed", "fct_check_in", 0),
     ("outcome_recomputed", "mart_okr_scorecard", 0),
 )
@@ -40,7 +40,7 @@ NOT_COMPARED = SuiteResult(
 )  # fmt: skip
 
 
-def judge_published(settings: Settings, run_id: str) -> GateReport:
+def validate_published(settings: Settings, run_id: str) -> GateReport:
     """Judge the published marts, store the result, and renew the Data Docs in `<sites_dir>/quality`.
 
     Raises:
@@ -53,27 +53,27 @@ def judge_published(settings: Settings, run_id: str) -> GateReport:
     with snapshot(dsn) as seen:
 
         def build(folder: Path) -> GateReport:
-            return _judge(dsn, run_id, seen, folder)
+            return _validate(dsn, run_id, seen, folder)
 
-        report = site.renew(settings.sites_dir.absolute() / "quality", build)
-    record(dsn, report)
+        report = data_docs.renew(settings.sites_dir.absolute() / "quality", build)
+    save(dsn, report)
     return report
 
 
-def _judge(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport:
-    place = Place(dsn, PLACES, seen.name)
+def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport:
+    location = TableLocation(dsn, SCHEMAS, seen.name)
     found = (
         *(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in TABLES),
         drift.suite(feature_distances(seen.connection)),
     )
-    if (publication := seen.live_publication()) is not None:
-        report = judge(GATE, run_id, (*marts.suites(), *found), place=place, site=folder)
-        if live_publication(dsn) == publication:
+    if (publication := seen.up_to_date_publication()) is not None:
+        report = validate(GATE, run_id, (*marts_gate.suites(), *found), location=location, site=folder)
+        if up_to_date_publication(dsn) == publication:
             return report
         # A build has begun meanwhile: tables that it replaced look empty to an older snapshot.
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-    report = judge(GATE, run_id, (*_of_marts_alone(), *found), place=place, site=folder)
+    report = validate(GATE, run_id, (*_of_marts_alone(), *found), location=location, site=folder)
     return replace(report, suites=(*report.suites, NOT_COMPARED))
 
 
@@ -81,7 +81,7 @@ def _of_marts_alone() -> tuple[Suite, ...]:
     """Return the marts' suites with the rules that read nothing but what is published."""
     return tuple(
         replace(suite, rules=tuple(rule for rule in suite.rules if not rule.reads_loaded_or_built))
-        for suite in marts.suites()
+        for suite in marts_gate.suites()
         if not suite.table.startswith("int_")
     )
 

@@ -7,7 +7,7 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dags.steps.catalog import fingerprint
+from dags.steps.dbt_docs import fingerprint
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings, load_settings

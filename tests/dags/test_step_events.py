@@ -10,8 +10,8 @@ import msgspec
 import psycopg
 import pytest
 
-from dags.steps.edge import step
-from dags.steps.record import SOURCE, record_failure, record_success
+from dags.steps.step_events import SOURCE, record_failure, record_success
+from dags.steps.task_adapter import step
 from ingestion.spool import Spool
 from lakehouse import step_failure
 from lakehouse.errors import GateFailed, PermanentError

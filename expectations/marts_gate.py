@@ -4,8 +4,8 @@ dbt's contracts already refuse a null key or a value out of bounds, table by tab
 of itself: does everything that is loaded arrive, do the marts agree with one another and with what is published?
 """
 
-from expectations.gate import Place, judge
-from expectations.record import record
+from expectations.gate_results import save
+from expectations.gx_runner import TableLocation, validate
 from expectations.report import GateReport
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import GateFailed, PermanentError
@@ -19,7 +19,7 @@ PUBLISHED = ("marts", "ml", "intermediate")
 # Noun, table, fewest rows. Any mart may be empty: the first seconds of a back-fill hold teams and users and no key
 # result yet, and that is data that is incomplete, not wrong. Rules that compare with raw tell what is lost.
 TABLES = (
-    ("log", "int_data_as_of", 1),
+    ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
     ("team", "dim_team", 0),
     ("cycle", "dim_cycle", 0),
@@ -45,7 +45,7 @@ def suites() -> tuple[Suite, ...]:
     return tuple(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in TABLES)
 
 
-def judge_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
+def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
     """Judge the built marts, which are not published yet, and store the result.
 
     Raises:
@@ -54,10 +54,10 @@ def judge_build(settings: Settings, run_id: str, *, accepted: bool = False) -> G
     """
     dsn = settings.require("dsn_transform")
     require_build(dsn)
-    report = judge(GATE, run_id, suites(), place=Place(dsn, BUILT), accepted=accepted)
+    report = validate(GATE, run_id, suites(), location=TableLocation(dsn, BUILT), accepted=accepted)
     if any(rule.error for suite in report.suites for rule in suite.rules):
         require_build(dsn)  # a run may have begun to build meanwhile
-    record(dsn, report)
+    save(dsn, report)
     return report
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from dbt.contracts.graph.manifest import Manifest
 
-from dags.steps.rebuilt import rebuilt
+from dags.steps.models_to_rebuild import models_to_rebuild
 from lakehouse import marts_build, publication
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.publishing.carry_over import basis, inputs
@@ -37,7 +37,7 @@ class Runs:
         self.log.load(self.dbt.settings)
         _set_watermarks(self.dbt.settings, self.log)
         basis = marts_build.prepare_build(self.dsn, build, project=project)
-        names = rebuilt(self.manifest(), basis.changed) if basis else []
+        names = models_to_rebuild(self.manifest(), basis.changed) if basis else []
         if basis:
             marts_build.begin_with(self.dsn, basis.publication_id, names)
         self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from dags.steps.edge import run_id, try_number
+from dags.steps.task_adapter import run_id, try_number
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
@@ -24,7 +24,7 @@ def build_id() -> str:
 
 
 @contextmanager
-def only_build(dsn_transform: str) -> Iterator[None]:
+def hold_build_lock(dsn_transform: str) -> Iterator[None]:
     """Keep other builds out while this one runs: a try that Airflow took for dead may still write.
 
     Raises:
@@ -42,14 +42,14 @@ def only_build(dsn_transform: str) -> Iterator[None]:
         yield
 
 
-def published_gate(settings: Settings, build: str) -> dict[str, Any] | None:
+def published_gate_report(settings: Settings, build: str) -> dict[str, Any] | None:
     """Return the gate's report of a build that is published already, None where it is not.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(settings.require("dsn_transform"), application="okr-publication") as connection:
-        row = connection.execute(read_sql("dags.steps", "published_gate"), {"build_id": build}).fetchone()
+        row = connection.execute(read_sql("dags.steps", "published_gate_report"), {"build_id": build}).fetchone()
     return dict(row[0]) if row else None  # type: ignore[call-overload]
 
 

@@ -23,7 +23,7 @@ class Snapshot:
     connection: "Connection[tuple[object, ...]]"
     name: str
 
-    def live_publication(self) -> int | None:
+    def up_to_date_publication(self) -> int | None:
         """Return the current publication if raw and intermediate hold what it was built from, else None."""
         return _live_publication(self.connection)
 
@@ -51,7 +51,7 @@ def read_at(engine: "Engine", name: str) -> None:
         connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{name}'")
 
 
-def live_publication(dsn: str) -> int | None:
+def up_to_date_publication(dsn: str) -> int | None:
     """Return the current publication if raw and intermediate hold what it was built from, else None.
 
     Raises:
@@ -62,5 +62,5 @@ def live_publication(dsn: str) -> int | None:
 
 
 def _live_publication(connection: "Connection[tuple[object, ...]]") -> int | None:
-    row = connection.execute(read_sql("expectations", "live_publication")).fetchone()
+    row = connection.execute(read_sql("expectations", "up_to_date_publication")).fetchone()
     return int(str(row[0])) if row else None

@@ -81,7 +81,7 @@ def skip(message: str) -> NoReturn:
     raise AirflowSkipException(message)
 
 
-def leave_out(task_id: str, *, result: object) -> NoReturn:
+def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
     """End the step as done, with its result, and a task after it as skipped, which then takes no time.
 
     Raises:
@@ -107,7 +107,7 @@ def skip_unless_published() -> None:
         skip("Nothing is published yet: okr_etl_dag publishes as soon as events have landed.")
 
 
-def is_set(param: str) -> bool:
+def is_param_set(param: str) -> bool:
     """Tell whether a param of the DAG run was set to true by whoever started it."""
     from airflow.sdk import get_current_context
 

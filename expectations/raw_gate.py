@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from expectations.gate import judge
-from expectations.record import record
+from expectations.gate_results import save
+from expectations.gx_runner import validate
 from expectations.report import GateReport
 from expectations.rules import Suite
 from expectations.suites import event
@@ -33,7 +33,7 @@ TO_ACCEPT = (
 
 
 @dataclass(frozen=True)
-class RawVerdict:
+class RawGateResult:
     """The report, and by topic the rows that wait and the offsets up to which the gate looked.
 
     Exactly that may be loaded, nothing later.
@@ -54,7 +54,7 @@ def require_passed(report: GateReport) -> None:
         raise GateFailed(f"{report.summary()}\n{TO_ACCEPT}")
 
 
-def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawVerdict:
+def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawGateResult:
     """Judge what waits in the lake, topic by topic, and store the result.
 
     Raises:
@@ -72,17 +72,17 @@ def judge_waiting(settings: Settings, run_id: str, *, accepted: bool = False) ->
             rows[topic], upto[topic] = waiting.num_rows, offsets
             if waiting.num_rows:
                 suites.append(event.suite(topic, questions(waiting, topic, dsn)))
-    report = judge(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
-    record(dsn, report)
-    return RawVerdict(report, rows, upto)
+    report = validate(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
+    save(dsn, report)
+    return RawGateResult(report, rows, upto)
 
 
 def _nothing(run_id: str) -> GateReport:
-    return GateReport(GATE, run_id, datetime.now(UTC), (), nothing_to_judge=True)
+    return GateReport(GATE, run_id, datetime.now(UTC), (), nothing_to_validate=True)
 
 
 def questions(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
-    """Compute what the rules ask of each waiting message (`raw_waiting.sql`); as many rows as `waiting` has."""
+    """Compute what the rules ask of each waiting message (`waiting_batch.sql`); as many rows as `waiting` has."""
     import duckdb
 
     types = [contract.name for contract in contracts().values() if contract.topic == topic]
@@ -91,7 +91,7 @@ def questions(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
         connection.execute("SET timezone = 'UTC'")
         connection.register("waiting", waiting)
         connection.register("known", known)
-        frame: pd.DataFrame = connection.execute(read_sql("expectations", "raw_waiting"), [types]).df()
+        frame: pd.DataFrame = connection.execute(read_sql("expectations", "waiting_batch"), [types]).df()
     return frame
 
 

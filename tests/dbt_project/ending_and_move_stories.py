@@ -14,7 +14,13 @@ from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.team import TeamArchived
 from lakehouse.contracts.user import UserDeactivated, UserDefined
 from lakehouse.ids import uuid7_of
-from tests.dbt_project.carried_stories import carried, closed_then_carried_on, left_behind, planned, planned_and_closed
+from tests.dbt_project.next_cycle_stories import (
+    carried,
+    closed_then_carried_on,
+    left_behind,
+    planned,
+    planned_and_closed,
+)
 from tests.dbt_project.organisation import AS_OF, BEGUN, Organisation, moment
 
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from expectations.counts import Counts, count
+from expectations.failing_row_counts import Counts, count
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
-from expectations.snapshot import read_at
+from expectations.warehouse_snapshot import read_at
 from lakehouse.connection_limits import Limits
 from lakehouse.logs import get_logger
 from lakehouse.number_format import plain
@@ -33,7 +33,7 @@ NONE_AT_FAULT = Rule(
 
 
 @dataclass(frozen=True)
-class Place:
+class TableLocation:
     """Where suites find their tables: a login, and the schemas in which unqualified names are looked up.
 
     With the name of a `snapshot` they read that, else what is there when each statement begins.
@@ -49,12 +49,12 @@ class Place:
         return sqlalchemy_url(self.dsn, "okr-gate", limits=LIMITS, options=path)
 
 
-def judge(  # noqa: PLR0913 -- what, for whom, and three options by name
+def validate(  # noqa: PLR0913 -- what, for whom, and three options by name
     gate: str,
     run_id: str,
     suites: Iterable[Suite],
     *,
-    place: Place | None = None,
+    location: TableLocation | None = None,
     accepted: bool = False,
     site: Path | None = None,
 ) -> GateReport:
@@ -67,10 +67,10 @@ def judge(  # noqa: PLR0913 -- what, for whom, and three options by name
     """
     asked, context = tuple(suites), _context(site)
     # Data Docs show every rule, and counts are read by connections of their own, not at a snapshot.
-    by_counts = site is None and (place is None or place.snapshot is None)
-    good = _judge_counts(context, _counts(asked, place)) if by_counts else {}
-    with _sources(context, place if len(good) < len(asked) else None) as sources:
-        results = tuple(good.get(suite.noun) or _judge_suite(context, sources, gate, suite) for suite in asked)
+    by_counts = site is None and (location is None or location.snapshot is None)
+    good = _validate_counts(context, _counts(asked, location)) if by_counts else {}
+    with _sources(context, location if len(good) < len(asked) else None) as sources:
+        results = tuple(good.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in asked)
         if site is not None:
             context.build_data_docs(site_names=[SITE])
     return GateReport(gate, run_id, datetime.now(UTC), results, accepted=accepted)
@@ -83,11 +83,13 @@ def warm_up() -> None:
 
     tqdm.monitor_interval = 0  # a thread of the bars that nobody sees, which would not survive a fork
     rule = Rule("is_null", "a row is null", "expect_column_values_to_be_null", {"column": "a"})
-    judge("warm-up", "none", [Suite("row", "a row", (rule,), frame=pd.DataFrame({"a": [1.0]}))])  # is asked both ways
+    # One failing row: the tool validates the counts and then the whole suite.
+    validate("warm-up", "none", [Suite("row", "a row", (rule,), frame=pd.DataFrame({"a": [1.0]}))])
 
 
-def _counts(suites: tuple[Suite, ...], place: Place | None) -> tuple[Counts, ...]:
-    return count(suites, dsn=place.dsn if place else None, schemas=place.schemas if place else (), limits=LIMITS)
+def _counts(suites: tuple[Suite, ...], location: TableLocation | None) -> tuple[Counts, ...]:
+    dsn, schemas = (location.dsn, location.schemas) if location else (None, ())
+    return count(suites, dsn=dsn, schemas=schemas, limits=LIMITS)
 
 
 def _context(site: Path | None) -> Any:
@@ -113,20 +115,20 @@ def _context(site: Path | None) -> Any:
 
 
 @contextmanager
-def _sources(context: Any, place: Place | None) -> Iterator[dict[str, Any]]:
+def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str, Any]]:
     """Give the sources that suites read from."""
     sources = {"frame": context.data_sources.add_pandas("waiting")}
-    if place is None:
+    if location is None:
         yield sources
         return
-    connect(place.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
-    warehouse = context.data_sources.add_postgres("warehouse", connection_string=place.url())
+    connect(location.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
+    warehouse = context.data_sources.add_postgres("warehouse", connection_string=location.url())
     # One looks for tables, the other runs the rules.
     engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
     for engine in engines:
         limit_answers(engine, LIMITS)
-        if place.snapshot is not None:
-            read_at(engine, place.snapshot)
+        if location.snapshot is not None:
+            read_at(engine, location.snapshot)
     try:
         yield sources | {"table": warehouse}
     finally:
@@ -144,7 +146,7 @@ def _site_config(folder: Path) -> dict[str, Any]:
     }
 
 
-def _judge_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
+def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
     """Return the result of each suite of which no rule has a row at fault, by its noun.
 
     What the tool does not call good, for whatever reason, it is asked again with all its rules.
@@ -174,10 +176,10 @@ def _good(counts: Counts) -> SuiteResult:
     )
 
 
-def _judge_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite) -> SuiteResult:
+def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite) -> SuiteResult:
     rules = suite.every_rule()
     try:
-        results = list(_validate(context, sources, f"{gate}.{suite.noun}", suite, rules))
+        results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
     except Exception as error:  # whatever the tool raises, the rules were not judged: fail closed
         cause = _first_line(error)
         broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
@@ -187,7 +189,7 @@ def _judge_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Sui
     return SuiteResult(suite.noun, suite.table, rows, tuple(_rule_result(rule, by_name[rule.name]) for rule in rules))
 
 
-def _validate(context: Any, sources: Mapping[str, Any], name: str, suite: Suite, rules: tuple[Rule, ...]) -> Any:
+def _run_validation(context: Any, sources: Mapping[str, Any], name: str, suite: Suite, rules: tuple[Rule, ...]) -> Any:
     import great_expectations as gx
 
     if suite.frame is None:

@@ -12,7 +12,7 @@ from lakehouse import step_failure
 from lakehouse.publication_hold import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.dags.landed import TOPIC, land, publish
+from tests.dags.landed_events import TOPIC, land, publish
 
 pytestmark = pytest.mark.usefixtures("airflow_home", "great_expectations")
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 WITHHELD = "int_withheld_event"
 
 
-def rebuilt(manifest: "Manifest", changed: Collection[str]) -> list[str]:
+def models_to_rebuild(manifest: "Manifest", changed: Collection[str]) -> list[str]:
     """Return the names of these models, without the views of the staging layer: they say the same of more events."""
     models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
     staging = {key for key, node in models.items() if node.fqn[1] == "staging"}

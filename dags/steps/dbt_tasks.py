@@ -11,11 +11,11 @@ from cosmos.constants import InvocationMode
 from cosmos.dbt.project import change_working_directory, environ
 from cosmos.operators.local import DbtBuildLocalOperator
 
-from dags.steps.build import build_id, only_build
-from dags.steps.catalog import fingerprint
-from dags.steps.edge import report_rows, say, started_by_asset, step, try_number
-from dags.steps.parsed import PROJECT, manifest
-from dags.steps.rebuilt import rebuilt
+from dags.steps.build_lock import build_id, hold_build_lock
+from dags.steps.dbt_docs import fingerprint
+from dags.steps.dbt_manifest import PROJECT, manifest
+from dags.steps.models_to_rebuild import models_to_rebuild
+from dags.steps.task_adapter import report_rows, say, started_by_asset, step, try_number
 from lakehouse.marts_build import begin_with, counts_other_events, finish_build, prepare_build
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import dbt_environment
@@ -47,7 +47,7 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         target = settings.dbt_target_dir.absolute()
         target.mkdir(parents=True, exist_ok=True)
         os.environ |= dbt_environment(settings) | {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
-        with only_build(dsn):
+        with hold_build_lock(dsn):
             self._selection = _begin(settings, build)
             super().execute(context, **kwargs)
             if self._selection and counts_other_events(dsn):
@@ -94,7 +94,7 @@ def _begin(settings: Settings, build: str) -> list[str]:
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
     if basis is None or parsed is None or not started_by_asset() or try_number() > 1:
         return []  # all
-    names = rebuilt(parsed, basis.changed)
+    names = models_to_rebuild(parsed, basis.changed)
     begin_with(dsn, basis.publication_id, names)
     say(f"Of publication {basis.publication_id} what no new event changes is kept; {len(names)} models are built.")
     return ["--select", *names]
@@ -136,7 +136,7 @@ def document() -> bool:
 
     `publish` leaves this step out where it is current; whoever clears the step alone may find it so, too.
     """
-    from dags.steps.catalog import is_current, renew
+    from dags.steps.dbt_docs import is_current, renew
 
     settings = load_settings()
     site = settings.sites_dir.absolute() / "catalog"

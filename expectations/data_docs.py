@@ -44,7 +44,7 @@ def clean(folder: Path) -> None:
 def index_page(folder: Path, report: GateReport) -> str:
     """Return the first page: verdict, how much was checked, each suite with a link to its own page."""
     rows = "\n".join(_row(folder, suite) for suite in report.suites)
-    return Template(_text("site_index.html")).substitute(
+    return Template(_text("data_docs_index.html")).substitute(
         summary=escape(report.summary()), judged_at=f"{report.judged_at:%Y-%m-%d %H:%M} UTC", rows=rows
     )
 

@@ -13,8 +13,7 @@ from lakehouse.contracts.cycle import DAYS_TO_CLOSE, CycleClosed, CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.warehouse import connect
-from tests.dbt_project.conftest import PROJECT
-from tests.dbt_project.histories import (
+from tests.dbt_project.closing_oracle import (
     CLOSED_MONTHS,
     DEFINED,
     FAMILIES,
@@ -27,7 +26,8 @@ from tests.dbt_project.histories import (
     counted,
     stays_of,
 )
-from tests.dbt_project.state import MARTS, STATE, apply_log
+from tests.dbt_project.conftest import PROJECT
+from tests.dbt_project.state_tables import MARTS, STATE, apply_log
 
 AT_RANDOM = 400
 
