@@ -31,9 +31,9 @@ DIMENSIONS = {"user": "dim_user", "team": "dim_team", "cycle": "dim_cycle", "obj
 
 # What breaks each rule: noun and rule -> SQL in the build's schemas, its constraints taken away.
 FAULTS = {
-    ("log", "covers_what_is_loaded"): "UPDATE int_data_as_of SET data_as_of = data_as_of - interval '1 second'",
-    ("log", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
-    ("log", "no_mart_shrinks"): PUBLISHED.format(as_of="'2020-01-01Z'", rows='{"dim_user": 9999}'),
+    ("whole_build", "covers_what_is_loaded"): "UPDATE int_data_as_of SET data_as_of = data_as_of - interval '1 second'",
+    ("whole_build", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
+    ("whole_build", "no_mart_shrinks"): PUBLISHED.format(as_of="'2020-01-01Z'", rows='{"dim_user": 9999}'),
     ("check_in", "every_check_in_arrived"): f"DELETE FROM fct_check_in WHERE check_in_id = {A_CHECK_IN}",
     ("check_in", "check_in_id_is_unique"): "INSERT INTO fct_check_in SELECT * FROM fct_check_in LIMIT 1",
     ("check_in", "progress_is_finite"): f"UPDATE fct_check_in SET pace_ratio = 'NaN' WHERE check_in_id = {A_CHECK_IN}",
