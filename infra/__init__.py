@@ -1,1 +1,1 @@
-"""Configuration, migrations and the local stack. Imports `lakehouse` alone; nobody imports it but tests."""
+"""The local stack, migrations, logins of analysts and the demo. Imports only `lakehouse`; only tests import it."""

@@ -1,4 +1,4 @@
-"""The stack's commands, mounted by `okr`. Light imports only: each command imports what it uses."""
+"""The commands that manage the stack. Each command imports what it needs, so that `okr --help` stays fast."""
 
 import shlex
 from collections.abc import Sequence
@@ -17,33 +17,34 @@ app.add_typer(analysts, name="analyst")
 INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 Only = Annotated[
-    str | None, typer.Option(help="Comma-separated services, e.g. postgres,kafka,redis; what they need comes along.")
+    str | None,
+    typer.Option(help="Comma-separated services, e.g. postgres,kafka; those that they need start too."),
 ]
 
 
 @app.command()
 def up(only: Only = None) -> None:
-    """Start the stack (or a part of it), wait until it is healthy, and leave it running."""
+    """Start the stack or a part of it, and wait until it is healthy. Services whose code changed restart."""
     import time
 
     from infra.local.services import select
     from infra.local.start import up as start
 
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         stack = start(_state(), select(only), _say)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What was started keeps running: `okr up` goes on, `okr down` stops it.", err=True)
+        typer.echo("Interrupted. Started services keep running: `okr up` continues, `okr down` stops them.", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    typer.echo(f"The stack is up after {time.monotonic() - began:.0f} s. State and logs: {stack.state}")
+    typer.echo(f"The stack is up after {time.monotonic() - started:.0f} s. State and logs: {stack.state}")
     if only is None:
         _show_endpoints(stack)
-    typer.echo("`okr status` shows services and logins again, `okr down` stops everything.")
+    typer.echo("`okr status` shows services and logins, `okr down` stops the stack.")
 
 
 @app.command()
 def down() -> None:
-    """Stop the stack: no process and no port stays behind, the state does."""
+    """Stop the stack: all processes end, the state is kept."""
     from infra.local.stop import down as stop
 
     stop(_state(), _say)
@@ -51,7 +52,7 @@ def down() -> None:
 
 @app.command()
 def clean() -> None:
-    """Stop the stack and remove its state."""
+    """Stop the stack and delete its state."""
     from infra.local.stop import clean as remove
 
     remove(_state(), _say)
@@ -59,7 +60,7 @@ def clean() -> None:
 
 @app.command()
 def fetch() -> None:
-    """Download Kafka once (46 jars, 41 MB) into the cache; `okr up` does it too."""
+    """Download Kafka into the cache (46 jars, 41 MB, once); `okr up` does so if needed."""
     from infra.local import kafka_jars
 
     kafka_jars.fetch(_say)
@@ -68,7 +69,7 @@ def fetch() -> None:
 
 @app.command()
 def status() -> None:
-    """Show services, logins, memory, what is published and what holds it back. Exit status 1: a service is down."""
+    """Show services, logins, memory, the publication and its holds. Exit status 1 if a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
     from lakehouse.background import troubles
     from lakehouse.settings import load_settings
@@ -78,14 +79,14 @@ def status() -> None:
     memory = [f"{each.memory_bytes / 1e6:,.0f} MB" if each.pid else "" for each in found]
     rows = [(each.name, each.state, str(each.pid or ""), mb, each.log) for each, mb in zip(found, memory, strict=True)]
     _table(("SERVICE", "STATE", "PID", "PSS", "LOG"), rows)
-    typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages once)\n")
+    typer.echo(f"Whole stack: {total_memory_bytes(stack) / 1e9:.2f} GB PSS (shared pages counted once)\n")
     _show_endpoints(stack)
     for line in ("", *publication_lines(load_settings(stack.state))):
         typer.echo(line)
     for trouble in troubles(stack.state):
         typer.echo(
-            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since}, goes on; "
-            f"the last error: {trouble.error}"
+            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since} and keeps retrying; "
+            f"last error: {trouble.error}"
         )
     if any(each.state != "RUNNING" for each in found):
         raise typer.Exit(1)
@@ -93,7 +94,7 @@ def status() -> None:
 
 @app.command()
 def env() -> None:
-    """Print the addresses as shell exports: eval "$(okr env)"."""
+    """Print the stack's addresses as shell exports: eval "$(okr env)"."""
     from infra.local.status import user_environment
 
     for name, value in sorted(user_environment(started_stack()).items()):
@@ -102,7 +103,7 @@ def env() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the warehouse's schema to the newest revision."""
+    """Migrate the warehouse's schema to the newest revision."""
     from infra.migrations.migrate import migrate as run_migrations
     from lakehouse.settings import load_settings
 
@@ -119,7 +120,7 @@ def started_stack() -> "Stack":
     """Return the stack of this state folder.
 
     Raises:
-        PermanentError: none was ever started there.
+        PermanentError: no stack was ever started there.
     """
     from infra.local.stack import open_stack
     from lakehouse.errors import PermanentError
@@ -134,13 +135,13 @@ def _show_endpoints(stack: "Stack") -> None:
     from infra.local.status import endpoints
 
     _table(
-        ("OPEN", "ADDRESS", "LOGIN"),
-        [(each.what, each.address, each.login) for each in endpoints(stack)],
+        ("ENDPOINT", "ADDRESS", "LOGIN"),
+        [(each.name, each.address, each.login) for each in endpoints(stack)],
     )
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print columns in full: an address that was cut cannot be opened."""
+    """Print columns at full width: a truncated address would be useless."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -1,1 +1,1 @@
-"""`make demo`: drives the running stack from outside, by its commands, HTTP and SQL, as its users would."""
+"""`make demo`: drives the running stack from outside, through commands, HTTP and SQL, as its users do."""

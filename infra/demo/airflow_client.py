@@ -1,4 +1,4 @@
-"""Airflow through its REST API v2: what runs, start a run, wait for it."""
+"""A client of Airflow's REST API v2: list runs, start a run, wait for it."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from lakehouse.errors import OkrError
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
-RUNBOOKS = "the message says what was expected; docs/runbooks/ has a page for each gate."
+RUNBOOKS = "the message says what was expected; docs/runbooks/ describes what to do for each gate."
 
 
 @dataclass(frozen=True)
 class Run:
-    """One DAG run; `state` is queued, running, success or failed. A queued one has not started."""
+    """One DAG run; `state` is queued, running, success or failed. A queued run has no `started_at`."""
 
     dag: str
     run_id: str
@@ -54,36 +54,36 @@ class Airflow:
         return [_run(dag, each) for each in found["dag_runs"]]
 
     def start(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
-        """Start a run by hand, once the DAG has been read by the dag processor."""
+        """Start a manual run; wait first until the DAG processor has read the DAG."""
         self.wait_for_dag(dag)
         return _run(
             dag, self.api.json("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         )
 
     def pause(self, dag: str, *, is_paused: bool = True) -> None:
-        """Let no new run of a DAG start, or let them start again."""
+        """Pause a DAG, or unpause it."""
         self.api.json("PATCH", f"/api/v2/dags/{dag}", may_repeat=True, json={"is_paused": is_paused})
 
     def wait_for_dag(self, dag: str, limit_s: float = 90) -> None:
-        """Wait until Airflow knows the DAG.
+        """Wait until Airflow has registered the DAG.
 
         Raises:
-            StepFailed: it does not within `limit_s` seconds.
+            StepFailed: it has not within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while self.api.ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > deadline:
                 raise StepFailed(
-                    f"Airflow does not know {dag} after {limit_s:.0f} s", log=self._logs,
-                    fix="`okr status` shows whether the dag-processor runs; its log names import errors.",
+                    f"Airflow has not registered {dag} after {limit_s:.0f} s", log=self._logs,
+                    fix="`okr status` shows whether airflow-dag-processor runs; its log names import errors.",
                 )  # fmt: skip
             time.sleep(1)
 
     def wait(self, run: Run, limit_s: float, say: Callable[[str], None]) -> Run:
-        """Wait until a run ended in success.
+        """Wait until a run has succeeded.
 
         Raises:
-            StepFailed: it failed, or it is not done within `limit_s` seconds.
+            StepFailed: it failed, or it has not ended within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while True:
@@ -96,16 +96,16 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"{run.dag} is still {now.state} after {limit_s:.0f} s: {self.tasks(now)}", log=self.log(now),
-                    fix="the log of the task that runs says what it waits for.",
+                    fix="the log of the running task says what it waits for.",
                 )  # fmt: skip
             time.sleep(1)
 
     def failure(self, run: Run) -> StepFailed:
-        """Return why a run failed: each step with what it said, of a gate the rules and examples."""
+        """Return the error for a failed run: each failed step with its message; for a gate, its rules and examples."""
         try:
             failures = step_failure.of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
         except OkrError:
-            failures = []  # the warehouse may be what failed
+            failures = []  # the warehouse itself may have failed
         said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
         return StepFailed(said, log=self.log(run), fix=RUNBOOKS)
 
@@ -114,13 +114,13 @@ class Airflow:
         return self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}"
 
     def result(self, run: Run, task: str) -> Any:
-        """Return what a task of a run returned; None where it was skipped."""
+        """Return the return value of a task in a run, None if it was skipped."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task}/xcomEntries/return_value"
         response = self.api.ask("GET", path, params={"deserialize": True})
         return self.api.read(response)["value"] if response.status_code == httpx.codes.OK else None
 
     def tasks(self, run: Run) -> str:
-        """Return which tasks run or failed, else how many are done, in words."""
+        """Describe the tasks of a run: the failed or running ones, else how many are done."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances"
         tasks = self.api.json("GET", path, params={"limit": 200})["task_instances"]
         for state in ("failed", "running"):

@@ -1,4 +1,4 @@
-"""What an app does with the API: log in, look at models, ask for forecasts, post a check-in."""
+"""A client of the platform's API, as an app would use it: log in, read models and forecasts, post check-ins."""
 
 import time
 from pathlib import Path
@@ -34,14 +34,14 @@ class App:
         return self._api.json(method, path, **parts)
 
     def predict(self, key_result_ids: list[str]) -> list[dict[str, Any]]:
-        """Ask for the forecasts of some key results, in their order."""
+        """Return the forecasts of key results, in the order of their ids."""
         found: list[dict[str, Any]] = self.call("POST", "/predict", json={"key_result_ids": key_result_ids})[
             "predictions"
         ]
         return found
 
     def wait_for_champion(self, limit_s: float) -> dict[str, Any]:
-        """Return GET /models once a champion is loaded, or after `limit_s` seconds as it is then (the rule answers)."""
+        """Return GET /models once a champion serves forecasts, or after `limit_s` seconds without one."""
         deadline = time.monotonic() + limit_s
         while True:
             models = self.call("GET", "/models")

@@ -12,8 +12,8 @@ app = typer.Typer()
 
 @app.command()
 def demo(
-    data: Annotated[Path | None, typer.Option(help="A folder with key_results.csv and check_ins.csv.")] = None,
-    scale: Annotated[str, typer.Option(help="Of the simulated organisation: default, small or large.")] = "default",
+    data: Annotated[Path | None, typer.Option(help="Folder with key_results.csv and check_ins.csv.")] = None,
+    scale: Annotated[str, typer.Option(help="Size of the simulation: default, small or large.")] = "default",
 ) -> None:
     """Run the whole pipeline on real services, with a simulated organisation or your own history."""
     from rich.console import Console
@@ -32,22 +32,23 @@ def demo(
         result, progress = steps.run(state, source.open_source(data, scale), console)
     except KeyboardInterrupt:
         console.print(
-            f"\nInterrupted. Run the same command again to go on; stop the stack with: {_stop(state)}", soft_wrap=True
+            f"\nInterrupted. Run the same command to continue; stop the stack with: {_stop(state)}",
+            soft_wrap=True,
         )
         raise typer.Exit(130) from None
     except OSError as error:
-        # Everything that the demo itself writes is in the state folder: full, read-only, or somebody else's.
+        # The demo itself writes only to the state folder: it is full, read-only or another user's.
         raise PermanentError(f"{explain_os_error(state, error)}{_still_running(state)}") from error
     except OkrError as error:
         raise PermanentError(f"{error}{_still_running(state)}") from error
     summary.show(console, result, progress, time.monotonic() - started)
-    console.save_text(str(result.log.with_name("demo-summary.txt")))  # without what follows: logins
+    console.save_text(str(result.log.with_name("demo-summary.txt")))  # before the logins are printed
     console.print(okr("status", log=result.log, limit_s=60, fix="`okr status`"), markup=False, soft_wrap=True)
-    console.print(f"The stack stays up. Stop it with: {_stop(state)}", soft_wrap=True)
+    console.print(f"The stack keeps running. Stop it with: {_stop(state)}", soft_wrap=True)
 
 
 def _still_running(state: Path) -> str:
-    """Return what to say after a failure of a stack that it leaves behind; nothing where none runs."""
+    """Return the advice to print after a failure if the stack still runs, else an empty string."""
     from infra.local.stack import open_stack
     from infra.local.supervisor import Supervisor
 
@@ -55,7 +56,7 @@ def _still_running(state: Path) -> str:
     if stack is None or not Supervisor(stack).is_running():
         return ""
     return (
-        "\nThe stack still runs, so that you can look (`okr status`); the same command goes on. "
+        "\nThe stack still runs, so that you can inspect it (`okr status`). Run the same command again to continue. "
         f"Stop it with: {_stop(state)}"
     )
 

@@ -1,20 +1,20 @@
-"""What dbt did in the newest run, from the artifacts it leaves."""
+"""Read the results of the newest dbt run from its artifacts."""
 
 import json
 from pathlib import Path
 
 
 def dbt_results(target: Path) -> dict[str, int]:
-    """Return how many models were built and kept, and how many checks passed: data tests, constraints of contracts."""
+    """Count the models built and carried over, the data tests passed and the contract constraints enforced."""
     results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
     nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
     done = {each["unique_id"]: each["status"] for each in results}
     built = [name for name, status in done.items() if name.startswith("model.") and status == "success"]
     models = [node for node in nodes.values() if node["resource_type"] == "model"]
-    kept = sum(node["config"]["materialized"] != "ephemeral" for node in models) - len(built)
+    carried_over = sum(node["config"]["materialized"] != "ephemeral" for node in models) - len(built)
     return {
         "models built": len(built),
-        **({"kept from the run before": kept} if kept else {}),
+        **({"carried over from the previous publication": carried_over} if carried_over else {}),
         "data tests passed": sum(name.startswith("test.") and status == "pass" for name, status in done.items()),
         "constraints enforced": sum(_constraints(nodes[name]) for name in built),
     }

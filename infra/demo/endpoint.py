@@ -1,4 +1,4 @@
-"""Requests to the stack's services: no answer, an answer that is an error and one that is no JSON are a failed step."""
+"""HTTP requests to the stack's services. A missing, erroneous or non-JSON response fails the step."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One service: its client, its name in messages, where its log is, and how long a busy one may be silent."""
+    """One service: HTTP client, name in messages, log, and how long to retry while it does not respond."""
 
     client: httpx.Client
     name: str
@@ -22,12 +22,12 @@ class Endpoint:
     patience_s: float = 60.0
 
     def ask(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> httpx.Response:
-        """Send a request and return its answer, whatever its status.
+        """Send a request and return the response, whatever its status.
 
-        A request that may be sent twice (a GET, or what `may_repeat` says) is repeated while nothing is answered.
+        A request that may be repeated (a GET by default) is repeated until the service responds.
 
         Raises:
-            StepFailed: there is no answer, after `patience_s` seconds where it may be repeated.
+            StepFailed: the service did not respond, for `patience_s` seconds if the request may be repeated.
         """
         repeats = method == "GET" if may_repeat is None else may_repeat
         deadline = time.monotonic() + (self.patience_s if repeats else 0)
@@ -38,32 +38,32 @@ class Endpoint:
                 if time.monotonic() >= deadline:
                     raise StepFailed(
                         f"{self.name} did not answer {method} {path} ({type(error).__name__}: {error})", log=self.log,
-                        fix="`okr status` shows whether it runs; a machine that is too busy answers too late.",
+                        fix="`okr status` shows whether it runs; on an overloaded machine it may respond too late.",
                     ) from error  # fmt: skip
             time.sleep(PAUSE_S)
 
     def json(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> dict[str, Any]:
-        """Send a request and return the JSON object that it is answered with.
+        """Send a request and return the JSON object of the response.
 
         Raises:
-            StepFailed: there is no answer, or it is an error or no JSON object.
+            StepFailed: the service did not respond, or responded with an error or without a JSON object.
         """
         return self.read(self.ask(method, path, may_repeat=may_repeat, **parts))
 
     def read(self, response: httpx.Response) -> dict[str, Any]:
-        """Return the JSON object of an answer.
+        """Return the JSON object of a response.
 
         Raises:
-            StepFailed: it is an error or no JSON object.
+            StepFailed: the response is an error or has no JSON object.
         """
         try:
             found = None if response.is_error else response.json()
-        except ValueError:  # a page in front of the service, or half an answer
+        except ValueError:  # a proxy's error page, or a truncated response
             found = None
         if isinstance(found, dict):
             return found
-        asked = f"{response.request.method} {response.request.url.path}"
+        request = f"{response.request.method} {response.request.url.path}"
         raise StepFailed(
-            f"{self.name} answered {asked} with {response.status_code}: {response.text[:400]}", log=self.log,
-            fix="the answer says what was expected; `okr status` shows whether it is well.",
+            f"{self.name} answered {request} with {response.status_code}: {response.text[:400]}", log=self.log,
+            fix="the response says what was expected; `okr status` shows whether the service is healthy.",
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a failed step tells: which one, where its log is, and the likely mend."""
+"""The error of a failed demo step: the step, its log and the likely fix."""
 
 from pathlib import Path
 
@@ -10,4 +10,4 @@ class StepFailed(PermanentError):
 
     def __init__(self, what: str, *, log: Path | str, fix: str, said: str = "", status: int | None = None) -> None:
         super().__init__(f"{what}\n  log:  {log}\n  fix:  {fix}")
-        self.said, self.status = said, status  # of the command that was run: its last line and its exit status
+        self.said, self.status = said, status  # the last line and exit status of the command

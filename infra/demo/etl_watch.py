@@ -1,4 +1,4 @@
-"""Watching okr_etl_dag while it is to publish what has landed: what runs, and whether a failure is the end of it."""
+"""Watch okr_etl_dag until the landed events are published, and decide whether a failed run is final."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ ETL = "okr_etl_dag"
 
 
 class Watch:
-    """Looks at the newest runs; a failed one that began when all had landed is not going to be better later."""
+    """Checks the newest runs. A run that started after all events had landed and failed would only fail again."""
 
     def __init__(self, airflow: Airflow, say: Callable[[str], None], landed_at: datetime | None = None) -> None:
-        """Begin to watch; all had landed at `landed_at`, by default now."""
+        """Watch from now on; all events had landed at `landed_at` (default: now)."""
         self._airflow, self._say = airflow, say
         self._landed_at = landed_at or datetime.now(UTC)
 
     def __call__(self) -> str:
-        """Say what runs, and return it; start a run where the newest one failed on what had landed until then.
+        """Report and return what runs; start another run if the newest one failed before all events had landed.
 
         Raises:
-            StepFailed: a run that saw everything failed: with its steps, rules and examples.
+            StepFailed: a run that saw all events failed; the message has its steps, rules and examples.
         """
         runs = self._airflow.runs(ETL, limit=5)
         active = [run for run in runs if run.state in {"queued", "running"}]
@@ -33,4 +33,4 @@ class Watch:
     def _failed(self, run: Run) -> None:
         if run.started_at is not None and run.started_at >= self._landed_at:
             raise self._airflow.failure(run)
-        self._airflow.start(ETL)  # it failed on a part of what has landed; one that sees all may pass
+        self._airflow.start(ETL)  # it saw only a part of the events; a run that sees all may pass

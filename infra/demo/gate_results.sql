@@ -1,4 +1,4 @@
--- The newest judgement of each gate.
+-- Grain: one gate, with its newest result.
 SELECT DISTINCT ON (gate) gate, passed, checked_rows, expectations, failed
 FROM ops.gate_result
 WHERE checked_rows > 0

@@ -1,4 +1,4 @@
--- Key results to ask a forecast of: open ones behind their pace first, else those of the newest cycle.
+-- Grain: one key result to forecast; open ones with the lowest pace come first, then those of the newest cycle.
 SELECT key_result_id, title, is_closed
 FROM marts.mart_okr_scorecard
 WHERE latest_check_in_at IS NOT NULL AND is_current_cycle AND NOT is_archived

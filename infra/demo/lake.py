@@ -1,4 +1,4 @@
-"""Waiting for the lake, by the ledger that `okr lake verify` draws up."""
+"""Wait until events have landed in the lake, according to the ledger of `okr lake verify`."""
 
 import json
 import time
@@ -13,20 +13,20 @@ FIX = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing
 
 
 def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """Return the account of every topic: produced, landed, rejected, loaded, waiting, distinct, duplicates.
+    """Return the counts of every topic: produced, landed, rejected, loaded, waiting, distinct, duplicates.
 
     Raises:
-        StepFailed: it is broken: an event is missing or double.
+        StepFailed: the ledger does not add up: an event is missing or duplicated.
     """
     document: dict[str, Any] = json.loads(okr("lake", "verify", "--json", log=log, limit_s=120, fix=FIX, say=say))
     return document
 
 
 def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callable[[str], None]) -> dict[str, int]:
-    """Wait until what the broker holds of these topics now is in the lake; return how much that is, by topic.
+    """Wait until all messages that the broker has of these topics now have landed; return their number by topic.
 
     Raises:
-        StepFailed: it is not there within `limit_s` seconds, or the ledger is broken.
+        StepFailed: they have not landed within `limit_s` seconds, or the ledger does not add up.
     """
     deadline = time.monotonic() + limit_s
     wanted: dict[str, int] = {}
@@ -36,7 +36,7 @@ def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callabl
         except StepFailed:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(1)  # before the first event has landed the ledger proves nothing yet, and says so
+            time.sleep(1)  # before the first event has landed, `okr lake verify` fails
             continue
         wanted = wanted or {topic: now[topic]["produced"] for topic in topics}
         landed = {topic: now[topic]["landed"] for topic in topics}

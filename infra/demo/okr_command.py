@@ -1,4 +1,4 @@
-"""Run one of our own commands as a user would, its output kept in the demo's log."""
+"""Run an `okr` command as a user would, and log its output to the demo's log."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
     program = Path(sys.executable).parent / "okr"
     state = state_folder()
     environment = for_own_commands(state) | {"OKR_STATE": str(state), "NO_COLOR": "1"}
-    for name in foreign_exports(state):  # of another stack, which this process was told when it began
+    for name in foreign_exports(state):  # exported for another stack
         del environment[name]
     with subprocess.Popen(
         [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

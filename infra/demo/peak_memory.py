@@ -1,4 +1,4 @@
-"""Peak memory of the whole stack while the demo runs, as PSS: shared pages count once."""
+"""Measure the peak memory of the whole stack during the demo, as PSS: shared pages count once."""
 
 import threading
 from types import TracebackType
@@ -7,7 +7,7 @@ from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from lakehouse.background import BackgroundThread
 
-EVERY_S = 4.0  # a sample reads the page tables of some forty processes
+EVERY_S = 4.0  # a sample reads the page tables of about forty processes
 
 
 class PeakMemory:

@@ -1,4 +1,4 @@
-"""A sign of life at every moment: a live line in a terminal, plain lines elsewhere."""
+"""Show the progress of the demo: one live line in a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -12,23 +12,23 @@ PLAIN_EVERY_S = 10.0
 
 @dataclass
 class Step:
-    """One step that runs: `say` replaces its detail, `seconds` is how long it took once it ended."""
+    """One step: `say` replaces its detail, `seconds` is its duration once it has ended."""
 
     title: str
-    _say: "Progress"
+    _progress: "Progress"
     detail: str = ""
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
 
     def say(self, detail: str) -> None:
-        """Show what the step does or waits for now."""
+        """Show what the step currently does or waits for."""
         if detail != self.detail:
             self.detail = detail
-            self._say.refresh(self)
+            self._progress.refresh(self)
 
 
 class Progress:
-    """Shows steps one after the other and remembers their seconds."""
+    """Shows steps one after the other and records their durations."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -38,7 +38,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Run a step. Its last detail stands behind its title once it is done."""
+        """Run a step, and print its duration, title and last detail when it ends."""
         step = Step(title, self)
         self.steps.append(step)
         if self._status:

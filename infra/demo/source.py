@@ -1,4 +1,4 @@
-"""Where the demo's history comes from, and the record that a state folder keeps of it."""
+"""The source of the demo's history, and the record of it in the state folder."""
 
 import hashlib
 import json
@@ -16,38 +16,38 @@ FILES = ("key_results.csv", "check_ins.csv")
 
 @dataclass(frozen=True)
 class Source:
-    """A simulated organisation, or a folder with an organisation's own history."""
+    """A simulated organisation, or a folder with the history of a real one."""
 
     data: Path | None
     scale: str
 
     @property
     def key(self) -> str:
-        """What a state folder remembers; two folders with other paths are two organisations."""
+        """Return the source's identity in a state folder; each data folder is an organisation of its own."""
         return f"files:{self.data}" if self.data else f"simulation:{self.scale}"
 
     @property
     def label(self) -> str:
-        """Name the source for people and for a folder name."""
+        """Return a name of the source for people."""
         return self.data.name if self.data else "simulation"
 
     @property
     def patience(self) -> int:
-        """How many times as long as usual its steps may take."""
+        """Return the factor by which its steps may take longer than usual."""
         return 3 if self.scale == "large" and not self.data else 1
 
     def produce_arguments(self) -> list[str]:
-        """Return the command that sends the history."""
+        """Return the arguments of the `okr` command that sends the history."""
         if self.data:
             return ["produce", "files", str(self.data), "--json"]
         return ["produce", "simulation", "--scale", self.scale, "--json"]
 
 
 def open_source(data: Path | None, scale: str) -> Source:
-    """Return the source that a user named.
+    """Return the source for the options of `okr demo`.
 
     Raises:
-        PermanentError: the folder is not there or lacks a file.
+        PermanentError: the folder does not exist or lacks a file.
     """
     if data is None:
         return Source(None, scale)
@@ -61,7 +61,7 @@ def open_source(data: Path | None, scale: str) -> Source:
 
 
 def fingerprint(source: Source) -> str:
-    """Return a digest of the source's files, empty for a simulation: a changed file is sent again."""
+    """Return a digest of the source's files, empty for a simulation. Changed files are sent again."""
     digest = hashlib.sha256()
     for name in FILES if source.data else ():
         digest.update((source.data / name).read_bytes() if source.data else b"")
@@ -69,24 +69,24 @@ def fingerprint(source: Source) -> str:
 
 
 def read_record(state: Path) -> dict[str, Any] | None:
-    """Return what a demo before left in this state folder, or None."""
+    """Return the record that an earlier demo wrote into this state folder, or None."""
     try:
         found: dict[str, Any] = json.loads((state / RECORD).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise PermanentError(f"{state / RECORD} is damaged: remove it, or the whole folder by `make clean`.") from error
+        raise PermanentError(f"{state / RECORD} is damaged. Remove it, or run `make clean`.") from error
     return found
 
 
 def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -> None:
-    """Remember the source of this state folder; `produced` once its history was sent whole."""
+    """Record the source of this state folder; `produced` is None until its whole history was sent."""
     record = {"source": source.key, "fingerprint": fingerprint(source), "produced": produced}
     replace_file(state / RECORD, json.dumps(record, indent=2))
 
 
 def move_away(state: Path, record: dict[str, Any]) -> Path:
-    """Move a stopped stack's state away, so that another organisation starts with an empty one. Nothing is deleted."""
+    """Rename the state folder of a stopped stack, so that another organisation starts with an empty one."""
     label = Path(str(record["source"])).name.replace(":", "-")
     moved = state.with_name(f"{state.name}-{label}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     state.rename(moved)

@@ -1,4 +1,7 @@
-"""The demo's result, top to bottom: a stack, a past, its way to the marts, a model, an app, a present, the proof."""
+"""The steps of the demo, in order.
+
+Start the stack, send a history, land and publish it, train a model, use the API as an app, post check-ins, verify.
+"""
 
 import json
 import time
@@ -24,14 +27,14 @@ from lakehouse.settings import Settings, load_settings
 
 LIVE_CHECK_INS = 5
 LIVE_EVERY_S = 6.0
-ASKED = 200
+FORECASTS = 200
 CHAMPION_LIMIT_S = 60.0
-DOMAIN = ("okr_user_events",)  # pipeline steps and host metrics keep coming: no publication holds the newest
+DOMAIN = ("okr_user_events",)  # other topics get new events all the time: no publication has the newest ones
 
 
 @dataclass
 class DemoResult:
-    """What the steps found; the summary prints it."""
+    """The results of the steps, for the summary."""
 
     state: Path
     source: Source
@@ -53,10 +56,10 @@ class DemoResult:
 
 
 def run(state: Path, history: Source, console: Console) -> tuple[DemoResult, Progress]:
-    """Run every step on the stack of a state folder; raises the first failure.
+    """Run every step on the stack of a state folder, and stop at the first failure.
 
     Raises:
-        OkrError: a step failed; the message names the log and the likely mend.
+        OkrError: a step failed; the message names the log and the likely fix.
     """
     progress = Progress(console)
     result = DemoResult(state, history, _log(state))
@@ -66,7 +69,7 @@ def run(state: Path, history: Source, console: Console) -> tuple[DemoResult, Pro
     _move_other_organisation_away(state, history, console)
     _log(state)
     with progress.step("start the stack") as step:
-        okr("up", log=result.log, limit_s=600, fix="run `okr up` to see the message whole", say=step.say)
+        okr("up", log=result.log, limit_s=600, fix="run `okr up` to see the whole message", say=step.say)
     stack = open_stack(state)
     if stack is None:
         raise PermanentError(f"`okr up` left no stack.env in {state}. See {result.log}.")
@@ -78,7 +81,7 @@ def run(state: Path, history: Source, console: Console) -> tuple[DemoResult, Pro
             _train(result, airflow, progress)
             with App(settings, state / "logs" / "api.log") as app:
                 _use(result, settings, airflow, app, progress)
-        _prove(result, settings, progress)
+        _verify(result, settings, progress)
     result.peak_bytes = memory.peak_bytes
     return result, progress
 
@@ -93,27 +96,30 @@ def _move_other_organisation_away(state: Path, history: Source, console: Console
     record = source.read_record(state)
     if record is None or record["source"] == history.key:
         return
-    okr("down", log=state / "logs" / "demo.log", limit_s=120, fix="run `okr down` to see the message whole")
+    okr("down", log=state / "logs" / "demo.log", limit_s=120, fix="run `okr down` to see the whole message")
     moved = source.move_away(state, record)
-    console.print(f"{state} held another organisation ({record['source']}): stopped, kept as {moved}.", soft_wrap=True)
+    console.print(
+        f"{state} holds another organisation ({record['source']}): stopped it, and moved it to {moved}.",
+        soft_wrap=True,
+    )
     console.print(f"OKR_STATE='{moved}' make up starts it again.", soft_wrap=True)
 
 
 def _read_files(result: DemoResult, step: Step) -> None:
-    """Find out what is wrong with the files before anybody waits for a stack."""
+    """Check the files before the stack is started."""
     arguments = [*result.source.produce_arguments(), "--check"]
     fix = "the message names the file, the line and what it expects (docs/data-format.md)"
     rows = json.loads(okr(*arguments, log=result.log, limit_s=300, fix=fix))["rows"]
-    step.say(", ".join(f"{file}: {each['used']:,} of {each['read']:,} rows can be used" for file, each in rows.items()))
+    step.say(", ".join(f"{file}: {each['used']:,} of {each['read']:,} rows are usable" for file, each in rows.items()))
 
 
 def _history(result: DemoResult, settings: Settings, progress: Progress) -> None:
     record = source.read_record(result.state)
-    known = record is not None and record["produced"] and record["fingerprint"] == source.fingerprint(result.source)
-    with progress.step("send the organisation's past through Kafka") as step:
-        if known and not result.source.data:
+    was_sent = record is not None and record["produced"] and record["fingerprint"] == source.fingerprint(result.source)
+    with progress.step("send the organisation's history through Kafka") as step:
+        if was_sent and not result.source.data:
             result.produced = record["produced"] if record else {}
-            step.say("sent by a run before; its present goes on")
+            step.say("already sent by an earlier run")
         else:
             source.write_record(result.state, result.source, None)
             fix = (
@@ -124,12 +130,12 @@ def _history(result: DemoResult, settings: Settings, progress: Progress) -> None
             result.produced = json.loads(okr(*arguments, log=result.log, limit_s=limit_s, fix=fix, say=step.say))
             if result.produced.get("spooled"):
                 raise RetryableError(
-                    f"The broker did not take the events; they wait in {settings.spool_dir}. See `okr status`."
+                    f"The broker did not accept the events. They are spooled in {settings.spool_dir}; see `okr status`."
                 )
             source.write_record(result.state, result.source, result.produced)
             step.say(_sent(result.produced))
     if not result.source.data:
-        with progress.step("send its present"):
+        with progress.step("send live events"):
             fix = "`okr status` shows the broker"
             okr("produce", "live", "--seconds", "3", "--rate", "20", "--scale", result.source.scale, log=result.log,
                 limit_s=60, fix=fix)  # fmt: skip
@@ -144,7 +150,7 @@ def _sent(produced: dict[str, Any]) -> str:
 
 
 def _publish(result: DemoResult, settings: Settings, airflow: Airflow, progress: Progress) -> None:
-    with progress.step("land it in the lake, exactly once") as step:
+    with progress.step("land the events in the lake, exactly once") as step:
         wanted = lake.wait_landed(DOMAIN, result.log, 180 * result.source.patience, step.say)
     with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
         limit_s = 420 * result.source.patience
@@ -157,31 +163,31 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
         training, quality = (airflow.start(dag) for dag in ("model_training_dag", "data_quality_dag"))
         for each in (training, quality):
             airflow.wait(each, 400 * result.source.patience, step.say)
-        decided = airflow.result(training, "promote")
-        result.is_champion_due = decided in {"promoted", "kept"}
-        step.say(f"the new model was {decided}" if decided else "too little has closed to train a model")
+        decision = airflow.result(training, "promote")
+        result.is_champion_due = decision in {"promoted", "kept"}
+        step.say(f"the new model was {decision}" if decision else "too few closed key results to train a model")
 
 
 def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
-    with progress.step("an app: log in, GET /models, POST /predict, GET /v1") as step:
+    with progress.step("use the API as an app: log in, GET /models, POST /predict, GET /v1") as step:
         result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_due else 0)
-        asked = warehouse.rows(settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": ASKED})
-        result.titles = {row["key_result_id"]: row["title"] for row in asked}
-        result.any_open = any(not row["is_closed"] for row in asked)
+        candidates = warehouse.rows(settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": FORECASTS})
+        result.titles = {row["key_result_id"]: row["title"] for row in candidates}
+        result.any_open = any(not row["is_closed"] for row in candidates)
         result.predictions = [each for each in app.predict(list(result.titles)) if each["status"] == "forecast"]
         app.call("GET", "/v1/okr-progress")
         app.call("GET", "/v1/system-health")
         step.say(f"{len(result.predictions)} forecasts by {_name(result.models)}")
     if result.source.data:
-        with progress.step("okr_etl_dag again: the predictions become rows of marts.fct_prediction") as step:
+        with progress.step("okr_etl_dag again: publish the served predictions in marts.fct_prediction") as step:
             lake.wait_landed(("okr_ai_predictions",), result.log, 60, step.say)
             airflow.wait(airflow.start("okr_etl_dag"), 300, step.say)
             _check_arrived(result, settings, step, limit_s=30)
         return
-    open_ones = [row["key_result_id"] for row in asked if not row["is_closed"]][:LIVE_CHECK_INS]
-    with progress.step("check-ins by the API, until an analyst sees them in the published mart") as step:
+    open_ones = [row["key_result_id"] for row in candidates if not row["is_closed"]][:LIVE_CHECK_INS]
+    with progress.step("post check-ins to the API and wait until an analyst sees them in the published mart") as step:
         _live(result, settings, app, open_ones, step)
-    with progress.step("the predictions served are rows of marts.fct_prediction") as step:
+    with progress.step("find the served predictions in marts.fct_prediction") as step:
         _check_arrived(result, settings, step, limit_s=150)
 
 
@@ -201,7 +207,7 @@ def _live(result: DemoResult, settings: Settings, app: App, key_results: list[st
         step.say(f"{len(posted)} posted")
     for check_in, at in posted.items():
         result.latencies_s.append(warehouse.wait_for_check_in(settings, check_in, 180, result.log) - at)
-        step.say(f"{len(result.latencies_s)} of {len(posted)} seen, {max(result.latencies_s):.0f} s at most")
+        step.say(f"{len(result.latencies_s)} of {len(posted)} seen, after at most {max(result.latencies_s):.0f} s")
 
 
 def _check_arrived(result: DemoResult, settings: Settings, step: Step, limit_s: float) -> None:
@@ -214,17 +220,17 @@ def _check_arrived(result: DemoResult, settings: Settings, step: Step, limit_s: 
             return
         if time.monotonic() > deadline:
             raise PermanentError(
-                f"Only {arrived} of {len(result.predictions)} predictions served are in marts.fct_prediction after "
-                f"{limit_s:.0f} s. `okr lake verify` tells where the others are; see {result.log}."
+                f"Only {arrived} of {len(result.predictions)} served predictions are in marts.fct_prediction after "
+                f"{limit_s:.0f} s. `okr lake verify` shows where the others are; see {result.log}."
             )
         time.sleep(2)
 
 
-def _prove(result: DemoResult, settings: Settings, progress: Progress) -> None:
+def _verify(result: DemoResult, settings: Settings, progress: Progress) -> None:
     if result.source.data:
-        with progress.step("forecast the held-out cycles: okr forecast backtest") as step:
+        with progress.step("okr forecast backtest: forecast the held-out cycles") as step:
             _backtest(result, step)
-    with progress.step("okr lake verify: nothing lost, nothing doubled") as step:
+    with progress.step("okr lake verify: nothing lost, nothing duplicated") as step:
         result.ledger = lake.ledger(result.log, step.say)["topics"]
         result.dbt = dbt_results(settings.dbt_target_dir)
         result.gates = warehouse.rows(settings.require("dsn_serving"), "gate_results")
@@ -236,10 +242,19 @@ def _prove(result: DemoResult, settings: Settings, progress: Progress) -> None:
 def _backtest(result: DemoResult, step: Step) -> None:
     out = str(result.state / "forecasts.csv")
     try:
-        okr("forecast", "backtest", "--out", out, log=result.log, limit_s=300, fix="the message says", say=step.say)
+        okr(
+            "forecast",
+            "backtest",
+            "--out",
+            out,
+            log=result.log,
+            limit_s=300,
+            fix="the message says what to do",
+            say=step.say,
+        )
         step.say(out)
     except StepFailed as failed:
         if failed.status != TOO_LITTLE_DATA:
             raise
         result.no_backtest = failed.said
-        step.say("none: too little has closed")
+        step.say("none: too few closed cycles")

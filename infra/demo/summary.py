@@ -1,4 +1,4 @@
-"""What the demo tells at its end: counts that add up, what was checked, what is at risk, what it took."""
+"""Print the summary of a demo: event counts, rows per mart, gate results, forecasts at risk, time and memory."""
 
 from statistics import median
 
@@ -12,22 +12,22 @@ from lakehouse.number_format import chance, score
 
 SHOWN_AT_RISK = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
-LIMITS = {"median": 60, "most": 90}  # seconds from a check-in posted to the published mart
+LIMITS = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the published mart
 
 
 def show(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
-    """Print the summary of a demo that went through."""
+    """Print the summary of a demo whose steps all succeeded."""
     console.print()
     _events(console, result)
     _marts(console, result)
     _quality(console, result)
     _model(console, result)
     _at_risk(console, result)
-    _cost(console, result, progress, seconds)
+    _time_and_memory(console, result, progress, seconds)
 
 
 def _table(console: Console, title: str, *columns: str) -> Table:
-    console.print(f"[bold]{title}[/bold]", highlight=False)  # as the table's own title it would wrap to its width
+    console.print(f"[bold]{title}[/bold]", highlight=False)  # a title of the table would wrap at the table's width
     table = Table(show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
@@ -41,7 +41,7 @@ def _events(console: Console, result: DemoResult) -> None:
     for topic, account in result.ledger.items():
         table.add_row(topic, *(f"{account[name]:,}" if account[name] is not None else "?" for name in LEDGER))
     console.print(table)
-    console.print("landed = rejected + loaded + waiting, loaded = distinct + duplicates; proven by `okr lake verify`.")
+    console.print("landed = rejected + loaded + waiting, loaded = distinct + duplicates; checked by `okr lake verify`.")
     rows = result.produced.get("rows", {})
     for file, counts in rows.items():
         console.print(
@@ -51,7 +51,7 @@ def _events(console: Console, result: DemoResult) -> None:
         line = f"  {row['file']}, line {row['line']}: {row['reason']}: {row['message']}"
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     if result.produced.get("rejected_by_reason"):
-        console.print(f"All of them are in {result.produced['rejected_rows_file']}.", soft_wrap=True)
+        console.print(f"All rejected rows are in {result.produced['rejected_rows_file']}.", soft_wrap=True)
     console.print()
 
 
@@ -64,27 +64,27 @@ def _marts(console: Console, result: DemoResult) -> None:
 
 
 def _quality(console: Console, result: DemoResult) -> None:
-    table = _table(console, "What was checked, by Great Expectations", "gate", "rows", "expectations", "failed", "")
+    table = _table(console, "Quality gates (Great Expectations)", "gate", "rows", "expectations", "failed", "")
     for gate in result.gates:
-        verdict = "passed" if gate["passed"] else "REFUSED"
+        outcome = "passed" if gate["passed"] else "FAILED"
         counts = (gate["checked_rows"], gate["expectations"], gate["failed"])
-        table.add_row(gate["gate"], *(f"{count:,}" for count in counts), verdict)
+        table.add_row(gate["gate"], *(f"{count:,}" for count in counts), outcome)
     console.print(table)
     console.print(f"dbt: {', '.join(f'{count} {what}' for what, count in result.dbt.items())}.\n")
 
 
 def _model(console: Console, result: DemoResult) -> None:
-    answering = result.models["answering"]
-    version = next((each for each in result.models["versions"] if each["version"] == answering["version"]), None)
+    serving = result.models["answering"]
+    version = next((each for each in result.models["versions"] if each["version"] == serving["version"]), None)
     if version is None:
-        console.print(f"Answering: {answering['name']}. {result.models['detail'] or ''}")
+        console.print(f"Forecasts are served by {serving['name']}. {result.models['detail'] or ''}")
         if result.no_backtest:
             console.print(f"No backtest: {result.no_backtest}", highlight=False, soft_wrap=True)
         console.print()
         return
     table = _table(
         console,
-        f"{answering['name']} {answering['version']} on the newest closed cycle, held out",
+        f"{serving['name']} {serving['version']} on the newest closed cycle (held out)",
         "measure",
         "model",
         "pacing rule",
@@ -99,14 +99,14 @@ def _model(console: Console, result: DemoResult) -> None:
 
 def _at_risk(console: Console, result: DemoResult) -> None:
     if not result.predictions:
-        console.print("No key result is open, so nothing is forecast.\n")
+        console.print("No key result is open, so there is no forecast.\n")
         return
-    over = "" if result.any_open else ", of the cycle that ended last, as of its last check-ins"
+    over = "" if result.any_open else ", in the cycle that ended last, as of its last check-ins"
     console.print(
-        f"[bold]At risk{over}[/bold] (P = probability of ending at 0.7 or better; 90 % interval of the score)"
+        f"[bold]At risk{over}[/bold] (P = probability of a final score of at least 0.7; [90 % interval of the score])"
     )
     for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
-        title = escape(_short(result.titles[each["key_result_id"]]))
+        title = escape(_shortened(result.titles[each["key_result_id"]]))
         console.print(
             f"  P {chance(each['probability'])}  [{score(each['low'])}, {score(each['high'])}]  {title}",
             highlight=False,
@@ -116,21 +116,21 @@ def _at_risk(console: Console, result: DemoResult) -> None:
     console.print()
 
 
-def _short(title: str, most: int = 90) -> str:
-    return title if len(title) <= most else title[: most - 1] + "…"
+def _shortened(title: str, limit: int = 90) -> str:
+    return title if len(title) <= limit else title[: limit - 1] + "…"
 
 
-def _cost(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
-    table = _table(console, "What it took", "step", "seconds")
+def _time_and_memory(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
+    table = _table(console, "Time and memory", "step", "seconds")
     for step in progress.steps:
         table.add_row(step.title, f"{step.seconds:.1f}")
-    table.add_row("all of it", f"{seconds:.1f}")
+    table.add_row("total", f"{seconds:.1f}")
     console.print(table)
     console.print(f"Peak memory of the whole stack: {result.peak_bytes / 2**30:.2f} GiB (PSS)")
     if result.latencies_s:
-        middle, most = median(result.latencies_s), max(result.latencies_s)
+        middle, longest = median(result.latencies_s), max(result.latencies_s)
         console.print(
-            f"A check-in posted is in the published mart after {middle:.0f} s (median of {len(result.latencies_s)}), "
-            f"{most:.0f} s at most; the limits are {LIMITS['median']} s and {LIMITS['most']} s."
+            f"From posting a check-in to the published mart: median {middle:.0f} s (limit {LIMITS['median']} s), "
+            f"maximum {longest:.0f} s (limit {LIMITS['maximum']} s), of {len(result.latencies_s)}."
         )
     console.print()

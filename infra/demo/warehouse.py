@@ -1,4 +1,4 @@
-"""What the demo reads from the warehouse: as the analyst where an analyst could, as the API's role for operations."""
+"""Queries of the demo: with the analyst's login where that suffices, else with the API's role."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[
 
     Raises:
         RetryableError: the warehouse cannot be reached.
-        StepFailed: it refuses the query.
+        StepFailed: the query fails.
     """
     with (
         connect(dsn, application="okr-demo", autocommit=True) as connection,
@@ -29,15 +29,15 @@ def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[
         try:
             return cursor.execute(read_sql("infra.demo", query).encode(), values).fetchall()
         except psycopg.Error as error:
-            what = str(error).strip().splitlines()[0]
+            reason = str(error).strip().splitlines()[0]
             raise StepFailed(
-                f"the warehouse refused the demo's {query}.sql: {what}", log="<state>/logs/postgres.log",
-                fix="a stack that was started by another version of the project: `okr down`, then the same command.",
+                f"the demo's query {query}.sql failed: {reason}", log="<state>/logs/postgres.log",
+                fix="if another version started this stack, run `okr down`, then the same command again.",
             ) from error  # fmt: skip
 
 
 def covers(published: Offsets, wanted: Mapping[str, int]) -> bool:
-    """Say whether a publication holds the first `wanted` messages of each topic; offsets here start at 0."""
+    """Return whether a publication contains the first `wanted` messages of each topic; offsets start at 0."""
     return all(sum(published.get(topic, {}).values()) >= count for topic, count in wanted.items())
 
 
@@ -46,10 +46,10 @@ def wait_published(
 ) -> dict[str, Any]:
     """Wait until the current publication covers the wanted messages by topic; return its row.
 
-    `watch` is asked what runs meanwhile, for the error message too; it raises when no run will publish them.
+    `watch` reports what currently runs; it raises if no run will publish the messages.
 
     Raises:
-        StepFailed: it does not within `limit_s` seconds.
+        StepFailed: no publication covers them within `limit_s` seconds.
     """
     deadline = time.monotonic() + limit_s
     while True:
@@ -61,16 +61,16 @@ def wait_published(
             raise StepFailed(
                 f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
                 log=settings.state / "logs" / "airflow",
-                fix="`okr status` says what holds the publication back; else see the failed task's log.",
+                fix="`okr status` says why publication is on hold; otherwise see the log of the failed task.",
             )
         time.sleep(1)
 
 
 def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log: Path) -> float:
-    """Wait until an analyst sees a check-in in the published mart; return the moment (monotonic seconds).
+    """Wait until an analyst can see a check-in in the published mart; return the time (monotonic seconds).
 
     Raises:
-        StepFailed: it is not there within `limit_s` seconds.
+        StepFailed: it is not published within `limit_s` seconds.
     """
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
@@ -79,5 +79,5 @@ def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log:
         time.sleep(0.5)
     raise StepFailed(
         f"the check-in {check_in_id} was not in marts.fct_check_in after {limit_s:.0f} s", log=log,
-        fix="`okr lake verify` tells where it is; the state of okr_etl_dag is in Airflow.",
+        fix="`okr lake verify` shows where it is; Airflow shows the state of okr_etl_dag.",
     )  # fmt: skip

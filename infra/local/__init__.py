@@ -1,1 +1,1 @@
-"""The embedded stack: one file per service, one supervisor, one state folder."""
+"""The local stack: one file per service, one supervisor, one state folder."""

@@ -70,6 +70,10 @@ class AirflowService(Service):
     """What Airflow's four services share; `component` is the command of the airflow program."""
 
     component: ClassVar[str]
+    code: ClassVar[tuple[str, ...]] = (
+        "infra/local/airflow.py", "infra/local/airflow_config",
+        "lakehouse", "ingestion", "expectations", "ml", "dags", "dbt_project",
+    )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
     start_limit_seconds: ClassVar[int] = 240  # seconds on a free machine, minutes on a busy one

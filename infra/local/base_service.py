@@ -1,4 +1,4 @@
-"""What every service of the stack has: how it is prepared, started, checked and stopped."""
+"""The base class of all services: how a service is prepared, started, checked and stopped."""
 
 import os
 import sys
@@ -18,16 +18,17 @@ TELEMETRY_OFF = {
     "SCARF_ANALYTICS": "false",
     "SCARF_NO_ANALYTICS": "true",
 }
-STACK_ID = "OKR_STACK_ID"  # in every process's environment: how `okr down` finds those whose supervisor died
+STACK_ID = "OKR_STACK_ID"  # in the environment of every process, so that `okr down` finds those whose supervisor died
 
 
 class Service(ABC):
-    """One long-running program. The supervisor (or a test) starts it with `command` in `environment`."""
+    """One long-running program, which the supervisor (or a test) starts with `command` in `environment`."""
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
+    code: ClassVar[tuple[str, ...]]  # paths from the project's root; `okr up` restarts the service if they changed
     start_limit_seconds: ClassVar[int] = 60
-    start_seconds: ClassVar[int] = 1  # a life shorter than that is a failed start, whatever its exit status says
+    start_seconds: ClassVar[int] = 1  # a process that ends earlier is a failed start, whatever its exit status
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
@@ -36,7 +37,7 @@ class Service(ABC):
         self.stack = stack
 
     def prepare(self) -> None:  # noqa: B027 - most services have nothing to prepare
-        """Make what the program needs before its first start; cheap when it is there already."""
+        """Create what the program needs before it starts; cheap if that exists already."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -48,28 +49,28 @@ class Service(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Return when the service answers as it should.
+        """Return if the service is healthy.
 
         Raises:
-            RetryableError: it does not, or not yet; the message says what was seen.
+            RetryableError: it is not, or not yet; the message says what was observed.
         """
 
     def has_reported(self, pid: int) -> bool:
-        """Tell whether the process has said that it is ready, where `check` cannot ask it."""
+        """Return whether the process has reported ready, for services that `check` cannot ask."""
         return True
 
     def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
-        """Make what the service holds for others (roles, topics), now that it is healthy; may be repeated."""
+        """Create what the service provides to others (roles, topics) once it is healthy; may be repeated."""
 
     def working_folder(self) -> Path:
-        """Return the folder the program runs in, one per service."""
+        """Return the service's own working folder."""
         return self.stack.folder("run", self.name)
 
 
 def base_environment(stack: Stack) -> dict[str, str]:
-    """Return the part of the environment that every process of the stack has.
+    """Return the part of the environment that all processes of the stack share.
 
-    Its home is the stack's own: no ~/.pgpass, ~/.pg_service.conf, ~/.netrc or ~/.dbt of the user has a say.
+    HOME is a folder of the stack, so that the user's ~/.pgpass, ~/.pg_service.conf, ~/.netrc and ~/.dbt have no effect.
     """
     environment = for_children(stack.state)
     caches = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
@@ -81,7 +82,7 @@ def base_environment(stack: Stack) -> dict[str, str]:
 
 
 def platform_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of our own commands and of the tools that run our code."""
+    """Return the environment of `okr` commands and of the tools that run the project's code."""
     executables = str(Path(sys.executable).parent)
     base = base_environment(stack)
     path = f"{executables}{os.pathsep}{base.get('PATH', os.defpath)}"

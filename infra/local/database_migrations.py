@@ -1,7 +1,7 @@
-"""The schemas of warehouse, Airflow and MLflow: brought to the newest revision before anything uses them.
+"""Migrations of the warehouse, of Airflow and of MLflow, which run before any service uses these databases.
 
-Airflow's and MLflow's own migrations take seconds even when there is nothing to do. So the revision that they ended at
-is noted with their version, and they are left out while both still hold.
+The migrations of Airflow and MLflow take seconds even if there is nothing to do. So their last revision is recorded
+with the version of the tool, and they are skipped while neither has changed.
 """
 
 import subprocess
@@ -32,27 +32,27 @@ class Database(ABC):
 
     @abstractmethod
     def migrate(self, before: Callable[[], None]) -> None:
-        """Bring the schema to the newest revision; call `before` first where it is not there yet.
+        """Migrate the schema to the newest revision; call `before` first if any migration is outstanding.
 
         Raises:
-            PermanentError: the migration failed; it can be run again.
+            PermanentError: the migration failed; it can be repeated.
         """
 
 
 class Warehouse(Database):
-    """Our own: infra/migrations."""
+    """The project's own database, migrated by infra/migrations."""
 
     name: ClassVar[str] = "warehouse"
 
     def migrate(self, before: Callable[[], None]) -> None:
-        """Run our migrations; they are quick when there is nothing to do."""
+        """Run the project's migrations; they are fast if there is nothing to do."""
         from infra.migrations.migrate import migrate
 
         migrate(self.stack.env["OKR_DSN_OWNER"], before=before)
 
 
 class ToolDatabase(Database):
-    """The database of a tool that brings its own migrations."""
+    """The database of a tool that has its own migrations."""
 
     package: ClassVar[str]
     dsn: ClassVar[str]
@@ -66,8 +66,8 @@ class ToolDatabase(Database):
         """Return the tool's environment."""
 
     def migrate(self, before: Callable[[], None]) -> None:
-        """Run the tool's migration unless it is known to have nothing to do."""
-        if self._note.is_file() and self._note.read_text(encoding="utf-8") == self._state():
+        """Run the tool's migration unless the recorded revision shows that there is nothing to do."""
+        if self._record.is_file() and self._record.read_text(encoding="utf-8") == self._revision():
             return
         before()
         log = self.stack.folder("logs") / f"{self.name}.log"
@@ -78,17 +78,17 @@ class ToolDatabase(Database):
                     stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_SECONDS,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
-                raise PermanentError(f"{self.name}: not migrated after {LIMIT_SECONDS} s; see {log}") from error
+                raise PermanentError(f"{self.name}: the migration took over {LIMIT_SECONDS} s; see {log}") from error
         if answer.returncode != 0:
             raise PermanentError(f"{self.name}: the migration ended with status {answer.returncode}; see {log}")
-        self._note.write_text(self._state(), encoding="utf-8")
+        self._record.write_text(self._revision(), encoding="utf-8")
 
     @property
-    def _note(self) -> Path:
+    def _record(self) -> Path:
         return self.stack.folder("run", self.name) / "revision"
 
-    def _state(self) -> str:
-        """Return the tool's version and the revisions that its database is at."""
+    def _revision(self) -> str:
+        """Return the tool's version and the revisions of its database."""
         with connect(self.stack.env[self.dsn], application="okr-up") as connection:
             if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):
                 return "empty"
@@ -97,7 +97,7 @@ class ToolDatabase(Database):
 
 
 class AirflowDatabase(ToolDatabase):
-    """Airflow's metadata."""
+    """Airflow's metadata database."""
 
     name: ClassVar[str] = "airflow-database"
     package: ClassVar[str] = "apache-airflow"
@@ -113,7 +113,7 @@ class AirflowDatabase(ToolDatabase):
 
 
 class MlflowDatabase(ToolDatabase):
-    """MLflow's store."""
+    """MLflow's tracking store."""
 
     name: ClassVar[str] = "mlflow-database"
     package: ClassVar[str] = "mlflow"

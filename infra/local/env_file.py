@@ -1,4 +1,4 @@
-"""Reading and writing stack.env: one `NAME='value'` a line, readable by its owner alone, replaced as a whole."""
+"""Read and write stack.env: one `NAME='value'` per line, readable only by its owner, replaced atomically."""
 
 from collections.abc import Mapping
 from glob import escape
@@ -7,14 +7,14 @@ from pathlib import Path
 from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 
-HEADER = "# Written by the local stack. Secrets: keep it readable by its owner alone.\n"
+HEADER = "# Written by the local stack. It contains secrets: keep it readable only by its owner.\n"
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """Return the variables of an env file, empty when there is none.
+    """Return the variables of an env file, or an empty dictionary if there is none.
 
     Raises:
-        PermanentError: the file belongs to somebody else.
+        PermanentError: the file belongs to another user.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -30,9 +30,9 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
-    """Replace the file in one step, so that an interrupted start never leaves half of it.
+    """Replace the file atomically, so that an interrupted start never leaves a part of it.
 
-    Drafts of earlier releases, which bore the id of their process and hold secrets, are removed.
+    Drafts left by earlier releases, which contain secrets, are removed. Their names ended with a process id.
     """
     text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
     replace_file(path, text, mode=0o600)
@@ -41,7 +41,7 @@ def write_env_file(path: Path, env: Mapping[str, str]) -> None:
 
 
 def _quote(value: str) -> str:
-    """Quote as python-dotenv reads it: single quotes, with backslash escapes for quote and backslash."""
+    """Quote for python-dotenv: single quotes, with backslash escapes for quotes and backslashes."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

@@ -1,4 +1,4 @@
-"""Where the project and its programs are."""
+"""Paths of the project's root folder and of the programs in its environment."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ ROOT = Path(infra.__file__).resolve().parents[1]
 
 
 def program(name: str) -> str:
-    """Return a console script of the environment that runs us, whatever the PATH says.
+    """Return the path of a console script in the current Python environment, regardless of PATH.
 
     Raises:
         PermanentError: it is not installed.

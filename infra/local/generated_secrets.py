@@ -2,8 +2,9 @@
 
 import secrets
 
+# Roles of the warehouse: okr_owner, okr_loader, ...
 DATABASE_ROLES = ("owner", "loader", "transform", "serving")
-# Random bytes per secret; Airflow asks for JWT secrets of at least 64 bytes.
+# Random bytes per secret; Airflow requires JWT secrets of at least 64 bytes.
 SECRETS = {
     "OKR_STACK_ID": 9,
     "OKR_PG_SUPERUSER_PASSWORD": 24,

@@ -1,4 +1,4 @@
-"""One GET on loopback, past every proxy."""
+"""Send one GET request on loopback, bypassing every proxy."""
 
 import http.client
 import json
@@ -13,31 +13,31 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get_text(url: str) -> str:
-    """Return the body of a 2xx answer.
+    """Return the body of a 2xx response.
 
     Raises:
-        RetryableError: no answer in time, or another status.
+        RetryableError: no response in time, or another status.
     """
     try:
         with _direct.open(url, timeout=TIMEOUT_SECONDS) as answer:
             return str(answer.read(1_000_000).decode("utf-8", errors="replace"))
     except urllib.error.HTTPError as error:
-        raise RetryableError(f"{url} answers with status {error.code}") from error
-    except (OSError, http.client.HTTPException) as error:  # the latter: half an answer, or one that is no HTTP
-        raise RetryableError(f"{url} does not answer: {getattr(error, 'reason', error)}") from error
+        raise RetryableError(f"{url} responds with status {error.code}") from error
+    except (OSError, http.client.HTTPException) as error:  # the latter: a truncated or non-HTTP response
+        raise RetryableError(f"{url} does not respond: {getattr(error, 'reason', error)}") from error
 
 
 def get_json(url: str) -> dict[str, Any]:
-    """Return the JSON object of a 2xx answer.
+    """Return the JSON object of a 2xx response.
 
     Raises:
-        RetryableError: no answer in time, another status, or no JSON object.
+        RetryableError: no response in time, another status, or no JSON object.
     """
     text = get_text(url)
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise RetryableError(f"{url} does not answer with JSON") from error
+        raise RetryableError(f"{url} does not respond with JSON") from error
     if not isinstance(found, dict):
-        raise RetryableError(f"{url} does not answer with a JSON object")
+        raise RetryableError(f"{url} does not respond with a JSON object")
     return found

@@ -57,6 +57,9 @@ class Kafka(Service):
     """The broker. `prepare` formats its storage once; `after_start` creates the topics."""
 
     name: ClassVar[str] = "kafka"
+    code: ClassVar[tuple[str, ...]] = tuple(
+        f"infra/local/{file}" for file in ("kafka.py", "kafka_jars.lock", "kafka_log4j2.properties")
+    )
     stop_limit_seconds: ClassVar[int] = 30
 
     @property

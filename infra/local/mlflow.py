@@ -1,4 +1,4 @@
-"""MLflow's server, for people: its page behind a login. Our code reads and writes the same store without it."""
+"""MLflow's server: its page for people, behind a login. The project's code uses the same store without the server."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from lakehouse.warehouse import sqlalchemy_url
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of MLflow's processes; secrets go here, for a command line is readable by everybody."""
+    """Return the environment of MLflow's processes, with its secrets: any user can read a command line."""
     return platform_environment(stack) | {
         "MLFLOW_BACKEND_STORE_URI": sqlalchemy_url(
             stack.env["OKR_MLFLOW_STORE_URI"], "mlflow", driver="psycopg2", limits=None
@@ -19,21 +19,22 @@ def mlflow_environment(stack: Stack) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_USERNAME": stack.env["OKR_MLFLOW_USER"],
         "MLFLOW_AUTH_ADMIN_PASSWORD": stack.env["OKR_MLFLOW_PASSWORD"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.env["OKR_MLFLOW_FLASK_SECRET"],
-        # Its job runners would double start-up time and memory; nothing of ours uses them.
+        # Its job runners would double start-up time and memory, and the project does not use them.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",
     }
 
 
 class Mlflow(Service):
-    """The tracking server with basic-auth, one worker."""
+    """The tracking server, with basic authentication and one worker."""
 
     name: ClassVar[str] = "mlflow"
+    code: ClassVar[tuple[str, ...]] = ("infra/local/mlflow.py",)
     needs: ClassVar[tuple[str, ...]] = ("mlflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # seconds on a free machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # seconds on an idle machine, minutes on a busy one
 
     def prepare(self) -> None:
-        """Make the artifact folder; let the login be created anew from stack.env."""
+        """Create the artifact folder, and let the server recreate its login from stack.env."""
         self.stack.folder("mlflow")
         (self.working_folder() / "basic_auth.db").unlink(missing_ok=True)
 
@@ -50,5 +51,5 @@ class Mlflow(Service):
         return mlflow_environment(self.stack)
 
     def check(self) -> None:
-        """Return when the server says it is well."""
+        """Return if the server reports that it is healthy."""
         get_text(f"{self.stack.env['OKR_MLFLOW_URL']}/health")

@@ -1,4 +1,7 @@
-"""Bring MLflow's store to its newest revision; addresses come from the environment, for a command line is public."""
+"""Migrate MLflow's store to its newest revision.
+
+Addresses come from the environment, because any user can read a command line.
+"""
 
 import os
 
@@ -8,5 +11,5 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 if __name__ == "__main__":
     store, artifacts = os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ["OKR_MLFLOW_ARTIFACTS"]
     commands(["upgrade", store], standalone_mode=False)
-    # Whoever opens an empty store first makes its default experiment, with artifacts where they happen to stand.
+    # The first program that opens an empty store creates the default experiment, with its own artifact folder.
     SqlAlchemyStore(store, artifacts)

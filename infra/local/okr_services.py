@@ -1,4 +1,4 @@
-"""The platform's own services: each is an `okr` command, kept running."""
+"""The project's own services, each a long-running `okr` command: the API, the consumers, metrics, the analyst guard."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -9,51 +9,53 @@ from infra.local.http_check import get_text
 from lakehouse.readiness import READY_FILE, is_ready
 
 
-class PlatformService(Service):
-    """An `okr` command."""
+class OkrService(Service):
+    """A service that is an `okr` command."""
 
     arguments: ClassVar[tuple[str, ...]]
+    code: ClassVar[tuple[str, ...]] = ("infra/local/okr_services.py", "lakehouse", "ingestion")
 
     def command(self) -> list[str]:
         """Return the command line."""
         return [program("okr"), *self.arguments]
 
     def environment(self) -> dict[str, str]:
-        """Return the platform's environment, with logs as JSON lines."""
+        """Return the environment, with logs as JSON lines."""
         return platform_environment(self.stack) | {"OKR_LOG_JSON": "true"}
 
 
-class Api(PlatformService):
-    """FastAPI: predictions, data, administration, and the scorecard page."""
+class Api(OkrService):
+    """The FastAPI server: predictions, data, administration and the scorecard page."""
 
     name: ClassVar[str] = "api"
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
+    code: ClassVar[tuple[str, ...]] = (*OkrService.code, "expectations", "ml", "serving")
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
     start_limit_seconds: ClassVar[int] = 120
 
     def check(self) -> None:
-        """Return when the API answers."""
+        """Return if the API responds."""
         get_text(f"{self.stack.env['OKR_API_URL']}/health")
 
 
-class Worker(PlatformService):
-    """A command without an address: it is healthy when it has reported that it is at work."""
+class Worker(OkrService):
+    """A command without an address. It is healthy once it has reported ready in a file."""
 
-    start_seconds: ClassVar[int] = 0  # on a quick machine it refuses for good within a second
+    start_seconds: ClassVar[int] = 0  # a worker may exit permanently within its first second
 
     def prepare(self) -> None:
-        """Forget what an earlier life reported: process ids come again."""
+        """Delete the report of an earlier process, whose id may be reused."""
         self._ready_file.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
-        """Return the platform's environment, and the file to report in."""
+        """Return the environment, with the file to report in."""
         return super().environment() | {READY_FILE: str(self._ready_file)}
 
     def check(self) -> None:
-        """Return at once: `has_reported` tells."""
+        """Do nothing: `has_reported` shows whether the worker is healthy."""
 
     def has_reported(self, pid: int) -> bool:
-        """Tell whether the process has its connections and is at work."""
+        """Return whether the process has reported ready."""
         return is_ready(self._ready_file, pid)
 
     @property
@@ -62,7 +64,7 @@ class Worker(PlatformService):
 
 
 class LandingWorker(Worker):
-    """Kafka to the lake."""
+    """The landing worker: Kafka to the lake."""
 
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
@@ -70,16 +72,16 @@ class LandingWorker(Worker):
 
 
 class StateWorker(Worker):
-    """Kafka to the primary database and Redis."""
+    """The state worker: Kafka to the primary database and Redis."""
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
-    start_limit_seconds: ClassVar[int] = 600  # after some migrations it makes all state again before it reports
+    start_limit_seconds: ClassVar[int] = 600  # after some migrations it rebuilds all state before it reports ready
 
 
 class Metrics(Worker):
-    """The load of this machine, lags and spools, as events."""
+    """The collector of host load, consumer lag and spool sizes, which it sends as events."""
 
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
@@ -87,8 +89,9 @@ class Metrics(Worker):
 
 
 class Guard(Worker):
-    """The limits of analysts' sessions, and their logins as they must be."""
+    """The guard that enforces the session limits of analysts and resets changed logins."""
 
     name: ClassVar[str] = "guard"
     arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
+    code: ClassVar[tuple[str, ...]] = (*OkrService.code, "infra/analysts")
     needs: ClassVar[tuple[str, ...]] = ("postgres",)

@@ -1,4 +1,4 @@
-"""Loopback ports: found once, remembered in stack.env, chosen anew when somebody else took one."""
+"""Choose free loopback ports. stack.env stores them; a port that another program took is replaced."""
 
 import random
 import socket
@@ -17,18 +17,18 @@ PORTS = {
     "mlflow": "OKR_PORT_MLFLOW",
     "api": "OKR_API_PORT",
 }
-# Below the kernel's ephemeral range (32768-60999): an outgoing connection never sits on a remembered port.
+# Below the kernel's ephemeral range (32768-60999), so that no outgoing connection takes a stored port.
 FIRST, LAST = 18_000, 32_000
 TRIES = 200
 
 
 def is_free(port: int) -> bool:
-    """Tell whether a server could listen on the loopback port now."""
+    """Return whether a server could listen on the loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed server's TIME_WAIT does not count
         try:
             probe.bind((LOOPBACK, port))
-            # Linux lets two sockets bind with SO_REUSEADDR until one listens.
+            # With SO_REUSEADDR, Linux lets two sockets bind the same port until one of them listens.
             probe.listen(1)
         except OSError:
             return False
@@ -39,15 +39,15 @@ def choose(taken: Iterable[int]) -> int:
     """Return a free loopback port that is not in `taken`.
 
     Raises:
-        PermanentError: no free port among `TRIES` drawn ones.
+        PermanentError: none of `TRIES` random ports is free.
     """
     avoid = set(taken)
-    draw = random.SystemRandom()  # two stacks started at the same moment must not draw the same ports
+    draw = random.SystemRandom()  # so that two stacks started at the same moment choose different ports
     for _ in range(TRIES):
         port = draw.randint(FIRST, LAST)
         if port not in avoid and is_free(port):
             return port
     raise PermanentError(
-        f"No free loopback port among {TRIES} tried between {FIRST} and {LAST}. Close programs that listen there "
+        f"None of {TRIES} loopback ports tried is free, between {FIRST} and {LAST}. Close programs that listen there "
         f"(`ss -ltn` lists them), then start again."
     )

@@ -64,6 +64,7 @@ class Postgres(Service):
     """The database server; as root it runs as an unprivileged user."""
 
     name: ClassVar[str] = "postgres"
+    code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
     # A child of its own that gets the signal would shut down alone; the server tells its children itself.
     stop_whole_group: ClassVar[bool] = False

@@ -1,8 +1,8 @@
-"""Which processes belong to a stack, whoever started them: by a mark that outlives their supervisor.
+"""Find the processes that belong to a stack, even after their supervisor died.
 
-A pid file tells nothing after a reboot, and a program that sets its title overwrites its environment. So a process is
-ours when its environment holds the stack's id, when its working folder lies in the stack's own (no terminal there: a
-person may look around in it), or when it descends from such a process.
+A pid file is not reliable after a reboot, and a program that sets its title overwrites its environment. So a process
+belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state folder (and
+it has no terminal: a person may have changed to that folder), or if it descends from such a process.
 """
 
 import contextlib
@@ -14,11 +14,11 @@ import psutil
 from infra.local.base_service import STACK_ID, Service
 from infra.local.stack import Stack
 
-ORPHAN_SECONDS = 3  # how long each is given to end by itself, then to be gone
+ORPHAN_SECONDS = 3  # after SIGTERM, and again after SIGKILL
 
 
 def stack_processes(stack: Stack) -> list[psutil.Process]:
-    """Return the running processes of a stack, this one and its ancestors left out."""
+    """Return the running processes of a stack, except this process and its ancestors."""
     ourselves = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
     marked = {process.pid: process for process in psutil.process_iter() if _is_marked(process, stack)}
     for process in list(marked.values()):
@@ -28,22 +28,22 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
 
 
 def end_orphans(service: Service) -> None:
-    """End what a killed service left behind: children that hold its port, or go on with tasks given to others since.
+    """End children of a killed service: they may still use its port, or run tasks that others have taken over.
 
-    To be called before the service starts, from a process that is not in the service's folder.
+    Call this before the service starts, from a process whose working folder is not the service's.
     """
     folder = service.working_folder()
-    left = [process for process in psutil.process_iter() if _folder(process) == folder]
-    left += [child for process in left for child in _children(process)]
+    orphans = [process for process in psutil.process_iter() if _folder(process) == folder]
+    orphans += [child for process in orphans for child in _children(process)]
     for end in (psutil.Process.terminate, psutil.Process.kill):
-        for process in left:
+        for process in orphans:
             with contextlib.suppress(psutil.Error):
                 end(process)
-        _, left = psutil.wait_procs(left, timeout=ORPHAN_SECONDS)
+        _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Tell whether a process runs; one that ended and was not waited for yet does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -51,29 +51,31 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Return the processes' memory with shared pages counted once (PSS); another user's are not counted."""
+    """Return the memory of processes with shared pages counted once (PSS); other users' processes are not counted."""
     total = 0
     for process in processes:
         try:
             total += int(process.memory_full_info().pss)
         except psutil.Error:
-            continue  # gone meanwhile, or another user's
+            continue  # it has ended, or belongs to another user
     return total
 
 
 def _is_marked(process: psutil.Process, stack: Stack) -> bool:
-    try:
-        if process.environ().get(STACK_ID) == stack.env[STACK_ID]:
-            return True
-    except psutil.Error:
-        pass  # another user's, or gone: the working folder may still tell
+    with contextlib.suppress(psutil.Error):  # another user's, or ended: its working folder may still show it
+        environment = process.environ()
+        if STACK_ID in stack.env:
+            if environment.get(STACK_ID) == stack.env[STACK_ID]:
+                return True
+        elif STACK_ID in environment and environment.get("OKR_STATE") == str(stack.state):
+            return True  # stack.env lost the id; only processes of a stack have both variables
     folder = _folder(process)
     own = (stack.state / "run", stack.state / "postgres")
     return folder is not None and any(folder.is_relative_to(place) for place in own)
 
 
 def _folder(process: psutil.Process) -> Path | None:
-    """Return where a process without a terminal works."""
+    """Return the working folder of a process, None if it has a terminal or cannot be read."""
     try:
         return Path(process.cwd()) if process.terminal() is None else None
     except psutil.Error:

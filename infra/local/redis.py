@@ -15,6 +15,7 @@ class Redis(Service):
     """The server, with its password in a settings file: a command line is readable by everybody."""
 
     name: ClassVar[str] = "redis"
+    code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py",)
 
     def prepare(self) -> None:
         """Write the settings file."""

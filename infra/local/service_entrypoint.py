@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from infra.local.code_fingerprint import record_fingerprint
 from infra.local.processes import end_orphans
 from infra.local.services import service
 from infra.local.stack import open_stack
@@ -26,6 +27,7 @@ def main(name: str, state: Path) -> None:
     found = service(name, stack)
     end_orphans(found)
     found.prepare()
+    record_fingerprint(found)
     os.chdir(found.working_folder())
     command = found.command()
     os.execve(command[0], command, found.environment())  # noqa: S606 -- a program of ours, no shell wanted

@@ -1,4 +1,4 @@
-"""Every service of the stack, in the order people read them."""
+"""The list of all services of the stack, in the order in which `okr status` shows them."""
 
 from infra.local.airflow import AirflowApiServer, AirflowDagProcessor, AirflowScheduler, AirflowTriggerer
 from infra.local.base_service import Service
@@ -27,7 +27,7 @@ SERVICES: tuple[type[Service], ...] = (
     Guard,
 )
 DATABASES: tuple[type[Database], ...] = (Warehouse, AirflowDatabase, MlflowDatabase)
-# `--only airflow` means its four services.
+# `--only airflow` selects its four services.
 GROUPS = {"airflow": tuple(kind.name for kind in SERVICES if kind.name.startswith("airflow-"))}
 NAMES = tuple(kind.name for kind in SERVICES)
 
@@ -38,7 +38,7 @@ def service(name: str, stack: Stack) -> Service:
 
 
 def select(only: str | None) -> tuple[str, ...]:
-    """Return the names of a comma-separated selection with what they need, all of them for None.
+    """Return the names in a comma-separated selection and of the services they need; for None, all names.
 
     Raises:
         PermanentError: a name is unknown.
@@ -49,7 +49,7 @@ def select(only: str | None) -> tuple[str, ...]:
     for word in filter(None, (part.strip() for part in only.split(","))):
         if word not in NAMES and word not in GROUPS:
             raise PermanentError(f"There is no service {word!r}. Known: {', '.join((*NAMES, *GROUPS))}.")
-        # Each of Airflow's services tells its health through the API server, so they come together.
+        # The health of each Airflow service is read from the API server, so they are selected together.
         group = word.partition("-")[0]
         for name in GROUPS.get(group, (word,)):
             wanted |= _with_needs(name)

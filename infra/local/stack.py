@@ -1,4 +1,4 @@
-"""The stack's state folder and its stack.env: ports, secrets and the addresses made of them."""
+"""The state folder of a stack and its stack.env: ports, secrets and the addresses built from them."""
 
 import errno
 import os
@@ -16,20 +16,21 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV
 
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
-# What services other than the stack itself never need to see.
+# Variables that only the stack itself needs; its services do not get them.
 STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
+SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
 LONGEST_ARTIFACT_URI = 150
-# All that the stack and the demo ever put into a state folder.
+# Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
-    "airflow", "dbt", "home", "kafka", "lake", "logs", "mlflow", "postgres", "run", "sites", "spool",
-    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "rejected_rows.csv",
+    "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "run", "sites", "spool",
+    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
 )  # fmt: skip
 FREE_BYTES_NEEDED = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Stack:
-    """One local stack: its absolute state folder and every value of its stack.env."""
+    """One local stack: its absolute state folder and the values of its stack.env."""
 
     state: Path
     env: Mapping[str, str]
@@ -39,42 +40,58 @@ class Stack:
         return int(self.env[PORTS[service]])
 
     def folder(self, *parts: str) -> Path:
-        """Return a folder below the state folder, made when missing, readable by its owner alone."""
+        """Return a folder below the state folder; create it if needed, readable only by its owner."""
         path = self.state.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
     def public_env(self) -> dict[str, str]:
-        """Return the OKR_* variables that the platform's own processes get."""
+        """Return the OKR_* variables that the services get."""
         return {name: value for name, value in self.env.items() if not name.startswith(STACK_ONLY)}
 
 
 def open_stack(state: Path) -> Stack | None:
-    """Return the stack of a state folder, or None when none was ever started there.
+    """Return the stack of a state folder, or None if none was ever started there.
 
     Raises:
-        PermanentError: stack.env belongs to somebody else or is damaged.
+        PermanentError: stack.env belongs to another user or is damaged.
     """
     state = state.absolute()
     known = read_env_file(state / STACK_ENV)
     if not known:
         return None
-    missing = [name for name in (*SECRETS, *PORTS.values()) if name not in known]
-    if missing:
+    if missing := missing_values(known):
         raise PermanentError(
             f"{state / STACK_ENV} is damaged: it lacks {', '.join(missing)}. Restore it, or remove the state folder "
-            "with `okr clean` and start anew."
+            "with `okr clean` and start again."
         )
     return Stack(state, known)
 
 
-def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
-    """Make the state folder and stack.env, or bring them up to date: ports taken by others are chosen anew.
-
-    `keep_port` tells whether a remembered port can stay: free, or held by our own running service.
+def open_stack_to_stop(state: Path) -> Stack | None:
+    """Return the stack of a state folder even when its stack.env lacks values or is lost; None when it never had one.
 
     Raises:
-        PermanentError: the folder is read-only, full, or somebody else's.
+        PermanentError: stack.env belongs to another user.
+    """
+    state = state.absolute()
+    known = read_env_file(state / STACK_ENV)
+    was_started = (state / STACK_ENV).exists() or (state / SUPERVISOR_SETTINGS).exists()
+    return Stack(state, known) if was_started else None
+
+
+def missing_values(known: Mapping[str, str]) -> list[str]:
+    """Return the names of the ports and secrets that a stack.env lacks."""
+    return [name for name in (*SECRETS, *PORTS.values()) if name not in known]
+
+
+def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
+    """Create or update the state folder and stack.env; ports that other programs took are replaced.
+
+    `keep_port` decides whether a stored port can be kept, because it is free or used by the stack's own service.
+
+    Raises:
+        PermanentError: the folder is read-only, full or another user's.
     """
     state = state.absolute()
     try:
@@ -96,7 +113,7 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
 
 
 def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Return every value of stack.env that follows from the state folder, the ports and the secrets."""
+    """Return the values of stack.env that are derived from the state folder, the ports and the secrets."""
 
     def dsn(role: str, password: str, database: str = "okr", scheme: str = "postgresql") -> str:
         host = f"{ports.LOOPBACK}:{known['OKR_PORT_POSTGRES']}"
@@ -127,27 +144,27 @@ def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def artifact_folder(state: Path) -> Path:
-    """Return where MLflow keeps artifacts; its tables hold 200 characters of a run's place, 42 of them its own."""
+    """Return MLflow's artifact folder. Its tables allow 200 characters for a run's path, of which it uses 42 itself."""
     folder = state / "mlflow"
     return folder if len(folder.as_uri()) <= LONGEST_ARTIFACT_URI else short_link(state, folder)
 
 
 def explain_os_error(state: Path, error: OSError) -> str:
-    """Say what an operating system error on the state folder means and what to do."""
+    """Explain an operating system error on the state folder and what to do."""
     advice = {
         errno.EROFS: "is read-only",
-        errno.EACCES: "belongs to somebody else or is read-only",
-        errno.EPERM: "belongs to somebody else or is read-only",
+        errno.EACCES: "belongs to another user or is read-only",
+        errno.EPERM: "belongs to another user or is read-only",
         errno.ENOSPC: "is on a full disk",
         errno.EDQUOT: "is over its owner's quota",
         errno.ENOTDIR: "is not a folder",
         errno.EEXIST: "is not a folder",
     }.get(error.errno or 0, f"cannot be used ({error})")
-    return f"The state folder {state} {advice}. Mend that, or choose another folder with OKR_STATE=<folder>."
+    return f"The state folder {state} {advice}. Fix that, or choose another folder with OKR_STATE=<folder>."
 
 
 def _foreign(state: Path) -> list[Path]:
-    """Return what a state folder without a stack.env holds already that is not ours."""
+    """Return the files in a state folder that the stack did not create."""
     return [path for path in state.iterdir() if path.name not in STATE_NAMES]
 
 

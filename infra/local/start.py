@@ -1,4 +1,4 @@
-"""`okr up`: every service as soon as what it needs is there, each waited for with a limit."""
+"""`okr up`: starts each service when the services that it needs are healthy, and waits for each within a limit."""
 
 import importlib
 import threading
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from infra.local import kafka_jars
 from infra.local.base_service import Service
+from infra.local.code_fingerprint import has_outdated_code
 from infra.local.database_migrations import Database
 from infra.local.ports import PORTS, is_free
 from infra.local.services import DATABASES, NAMES, service
@@ -20,20 +21,22 @@ from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, Retry
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
-# A service that ends is tried again by the supervisor; so often in one start is not a matter of order any more.
-MOST_LIVES = 4
-REPORTS_WITHIN_S = 60  # of its start, a worker that runs well
+# The supervisor starts a service that ended again. A service that still ends after so many attempts does not merely
+# wait for another one.
+MAX_ATTEMPTS = 4
+REPORTS_WITHIN_S = 60  # a healthy worker reports ready within this time of its start
 Say = Callable[[str], None]
 
 
 def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
     """Start the named services (they include what they need) and wait until each is healthy.
 
-    Running ones stay, but for those whose database changes its schema: they start again.
+    A running service is left alone unless its code changed since it started, or the schema of its database changes:
+    then it restarts.
 
     Raises:
-        PermanentError: the state folder cannot be used, or services did not start: each is named with its log.
-        RetryableError: something could not be fetched.
+        PermanentError: the state folder cannot be used, or services did not start; the message names each with its log.
+        RetryableError: Kafka's jars could not be fetched.
     """
     state = state.absolute()
     with locked(state):
@@ -49,7 +52,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
 
 def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
-    """Return the stack, and what to start: the named services, and those that ran when all have to restart."""
+    """Return the stack and the services to start: the named ones, and those that ran if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
         return prepare_stack(state), names
@@ -59,11 +62,11 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         states = supervisor.states()
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
-        if states.keys() != set(NAMES):
-            # It cannot be told of a service: it reads its settings once, when it starts.
-            say("The stack was started by another version, which has other services: all of it restarts.")
+        if states.keys() != set(NAMES) or not supervisor.has_current_settings():
+            # The supervisor reads its settings only at its start.
+            say("Another version of the code started this stack, with other services or settings: all of it restarts.")
         elif blocked:
-            # Every service knows the others' ports from its start.
+            # Each service reads the ports of the others only at its start.
             say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
@@ -77,7 +80,7 @@ def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
 
 
 class _Startup:
-    """One start: a thread per service, which first waits for the services that it needs."""
+    """One start of the stack, with a thread per service that first waits for the services it needs."""
 
     def __init__(self, stack: Stack, supervisor: Supervisor, names: tuple[str, ...], say: Say) -> None:
         services = [service(name, stack) for name in names]
@@ -87,17 +90,17 @@ class _Startup:
         self._steps = {step.name: step for step in steps}
         self._stack, self._supervisor, self._logs, self._say = stack, supervisor, stack.folder("logs"), say
         self._interrupted = threading.Event()
-        self._begun: dict[str, float] = {}
+        self._started_at: dict[str, float] = {}
         self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
 
     def run(self) -> None:
-        # Migrations and addresses need it in several threads at once, and two that import it together may each find
-        # half of it: its modules import each other.
+        # Several threads need it. Its modules import each other, so two threads that import it at the same time could
+        # each see a half-imported package.
         importlib.import_module("sqlalchemy.orm")
         with ThreadPoolExecutor(len(self._steps) or 1) as pool:
             try:
                 for step in self._steps.values():
-                    pool.submit(self._take, step)
+                    pool.submit(self._run_step, step)
                 self._watch()
             except BaseException:
                 self._interrupted.set()
@@ -107,38 +110,38 @@ class _Startup:
             raise PermanentError("The stack did not start.\n  " + "\n  ".join(failures))
 
     def _watch(self) -> None:
-        """Wait for every step; each has its own limit. Say now and then what is waited for."""
+        """Wait for all steps, each of which has its own limit, and report from time to time which are pending."""
         pending = set(self._outcomes.values())
         while pending:
             done, pending = wait(pending, timeout=STILL_WAITING_SECONDS, return_when=FIRST_COMPLETED)
             if not done:
-                busy = [name for name in self._begun if not self._outcomes[name].done()]
+                busy = [name for name in self._started_at if not self._outcomes[name].done()]
                 self._say(f"  ... still waiting for {', '.join(busy)}")
 
-    def _take(self, step: Service | Database) -> None:
+    def _run_step(self, step: Service | Database) -> None:
         outcome = self._outcomes[step.name]
         try:
             for need in step.needs:
                 if self._outcomes[need].exception():
                     outcome.set_exception(PermanentError(f"{step.name}: not started, because it needs {need}"))
                     return
-            self._begun[step.name] = began = time.monotonic()
+            self._started_at[step.name] = started = time.monotonic()
             if isinstance(step, Database):
                 self._migrate(step)
             else:
                 self._start(step)
-            self._say(f"  {step.name:<22} ready after {time.monotonic() - began:4.1f} s")
+            self._say(f"  {step.name:<22} ready after {time.monotonic() - started:4.1f} s")
             outcome.set_result(None)
-        except BaseException as error:  # every step must come to an end, or the others wait for ever
+        except BaseException as error:  # every step must have an outcome, or the steps that need it wait forever
             outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
-            if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C reaches our child processes a moment before us
+            if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C may reach child processes first
                 self._say(f"  {step.name:<22} FAILED: {error}")
 
     def _migrate(self, database: Database) -> None:
-        """Bring a schema to the newest revision while nobody uses it.
+        """Migrate a schema to the newest revision while no service uses it.
 
-        A program of the release before would write what the new schema refuses. Those that this start does not start
-        afterwards go on with the new one.
+        A service of the previous release would write rows that the new schema rejects. Stopped services that are not
+        part of this start are started again here.
         """
         stopped: list[str] = []
         database.migrate(lambda: stopped.extend(stop_users(self._stack, self._supervisor, database.name, self._say)))
@@ -147,23 +150,21 @@ class _Startup:
                 self._supervisor.start(name)
 
     def _start(self, step: Service) -> None:
-        before = self._supervisor.states()[step.name]
-        runs_s = before["now"] - before["start"]
-        if before["statename"] == "RUNNING" and runs_s > REPORTS_WITHIN_S and not step.has_reported(before["pid"]):
-            self._restart(step)  # of a release that did not report, or its file is gone
+        if why := self._why_restart(step):
+            self._stop_to_restart(step, why)
         self._supervisor.start(step.name)
-        began = time.monotonic()
-        deadline = began + step.start_limit_seconds
-        lives: set[int] = set()
-        now = began
-        # Asking takes time from those that are slow to start.
-        while not self._interrupted.wait(POLL_SECONDS if now - began < QUICK_SECONDS else SLOW_POLL_SECONDS):
+        started = time.monotonic()
+        deadline = started + step.start_limit_seconds
+        pids: set[int] = set()
+        now = started
+        # Frequent checks would slow down services that take long to start.
+        while not self._interrupted.wait(POLL_SECONDS if now - started < QUICK_SECONDS else SLOW_POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
-            lives.add(info["pid"])
+            pids.add(info["pid"])
             if info["statename"] == "EXITED" and info["exitstatus"] == NEEDS_INTERVENTION:
-                raise PermanentError(f"{step.name} needs somebody's help: {self._last_words(step)}")
-            if info["statename"] == "FATAL" or len(lives) > MOST_LIVES:
-                raise PermanentError(f"{step.name} ends again and again after its start: {self._last_words(step)}")
+                raise PermanentError(f"{step.name} stopped and requires manual intervention: {self._last_output(step)}")
+            if info["statename"] == "FATAL" or len(pids) > MAX_ATTEMPTS:
+                raise PermanentError(f"{step.name} keeps ending after its start: {self._last_output(step)}")
             try:
                 step.check()
             except RetryableError as error:
@@ -175,18 +176,28 @@ class _Startup:
                     return
             if now > deadline:
                 raise PermanentError(
-                    f"{step.name} is not healthy after {step.start_limit_seconds} s ({why}): {self._last_words(step)}"
+                    f"{step.name} is not healthy after {step.start_limit_seconds} s ({why}): {self._last_output(step)}"
                 )
         raise PermanentError(f"{step.name}: interrupted")
 
-    def _restart(self, step: Service) -> None:
-        self._say(f"  {step.name:<22} restarts: it never reported that it is at work")
+    def _why_restart(self, step: Service) -> str | None:
+        """Return why a running service has to restart, None if it need not."""
+        info = self._supervisor.states()[step.name]
+        if info["statename"] != "RUNNING":
+            return None
+        if has_outdated_code(step):
+            return "its code changed since it started"
+        is_late = info["now"] - info["start"] > REPORTS_WITHIN_S
+        return "it never reported ready" if is_late and not step.has_reported(info["pid"]) else None
+
+    def _stop_to_restart(self, step: Service, why: str) -> None:
+        self._say(f"  {step.name:<22} restarts: {why}")
         self._supervisor.stop(step.name)
         deadline = time.monotonic() + step.stop_limit_seconds + 5
         while self._supervisor.states()[step.name]["statename"] == "STOPPING" and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
 
-    def _last_words(self, step: Service) -> str:
+    def _last_output(self, step: Service) -> str:
         log = self._logs / f"{step.name}.log"
         lines = log.read_text(encoding="utf-8", errors="replace")[-2000:].splitlines() if log.exists() else []
         return f"{lines[-1].strip() if lines else 'no output'} -- see {log}"

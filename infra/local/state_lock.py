@@ -1,4 +1,4 @@
-"""One `okr up`, `down` or `clean` at a time on a state folder."""
+"""A lock that allows only one `okr up`, `down` or `clean` at a time on a state folder."""
 
 import fcntl
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from lakehouse.errors import PermanentError
 
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Hold the folder's lock, which ends with this process however it ends.
+    """Hold the folder's lock; the operating system releases it when this process ends.
 
     Raises:
-        PermanentError: another command holds it, or the folder cannot be written.
+        PermanentError: another command holds the lock, or the folder is not writable.
     """
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -26,6 +26,6 @@ def locked(state: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise PermanentError(
-                f"Another `okr up`, `okr down` or `okr clean` is at work on {state}. Wait until it ends, or end it."
+                f"Another `okr up`, `okr down` or `okr clean` is running on {state}. Wait until it ends, or end it."
             ) from error
         yield

@@ -1,4 +1,4 @@
-"""`okr status`: services, addresses and logins, memory."""
+"""`okr status` and `okr env`: services, memory, addresses, logins, the publication and its holds."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lakehouse import publication, publication_hold, quarantine
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
-# Names that `okr env` prints, and where their values come from.
+# Names that `okr env` prints, with the names of their values in stack.env.
 FOR_USERS = {
     "OKR_API_URL": "OKR_API_URL",
     "OKR_AIRFLOW_URL": "OKR_AIRFLOW_URL",
@@ -29,7 +29,7 @@ FOR_USERS = {
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """One line: `state` is the supervisor's word, `memory_bytes` the PSS of the service's processes."""
+    """A service: `state` as reported by the supervisor, `memory_bytes` the PSS of its processes."""
 
     name: str
     state: str
@@ -40,21 +40,21 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Something that people open: its address and who may log in."""
+    """A page or server that users connect to, with its address and login."""
 
-    what: str
+    name: str
     address: str
     login: str
 
 
 def user_environment(stack: Stack) -> dict[str, str]:
-    """Return the variables for users: the analyst's login, no other secret but Redis's."""
+    """Return the variables for users. Their only secrets are the analyst's login and the Redis password."""
     found = {name: stack.env[source] for name, source in FOR_USERS.items()}
     return found | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
 
 
 def endpoints(stack: Stack) -> list[Endpoint]:
-    """Return the addresses and logins of everything with a page."""
+    """Return the addresses and logins of all pages and servers for users."""
     env = stack.env
     lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
     return [
@@ -70,27 +70,27 @@ def endpoints(stack: Stack) -> list[Endpoint]:
 
 
 def publication_lines(settings: Settings) -> list[str]:
-    """Return what readers see and since when, and each reason why they see nothing newer: gate, step or rollback."""
+    """Describe the current publication and each reason why there is no newer one: gate, step, pause or rollback."""
     dsn = settings.require("dsn_serving")
     try:
         published, held = publication.current(dsn), publication_hold.holds(dsn)
         withheld, flagged = quarantine.withheld_count(dsn)
     except (OkrError, psycopg.Error):
-        return ["The warehouse does not answer: what is published is not known."]
+        return ["The warehouse does not respond, so the current publication is unknown."]
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if published is None:
         first = f"Nothing is published yet ({now})."
     else:
         at, as_of = (f"{each:%Y-%m-%d %H:%M:%S} UTC" for each in (published.published_at, published.data_as_of))
         first = f"Publication {published.publication_id} of {at}, data as of {as_of}."
-    reviewed = f"{withheld} events are withheld, {flagged} flagged: see `okr quarantine list`."
+    reviewed = f"{withheld} events are withheld and {flagged} flagged; see `okr quarantine list`."
     return [first, *map(str, held), *([reviewed] if withheld or flagged else [])]
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
-    """Return the state of every service, DOWN where no supervisor runs, or one that does not know the service.
+    """Return the state of every service. It is DOWN if no supervisor runs, or if the supervisor lacks the service.
 
-    A supervisor that another version started may have services that are not ours any more: they come last.
+    A supervisor started by another version may have services that this version lacks; they come last.
     """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
@@ -99,7 +99,7 @@ def services(stack: Stack) -> list[ServiceStatus]:
 
 
 def total_memory_bytes(stack: Stack) -> int:
-    """Return the PSS of every process of the stack, the supervisor's included."""
+    """Return the PSS of all processes of the stack, including the supervisor."""
     return proportional_bytes(stack_processes(stack))
 
 

@@ -1,4 +1,4 @@
-"""supervisord, which keeps the services running: its settings, its start, its XML-RPC over a private UNIX socket."""
+"""The supervisor (supervisord): its settings, its start, and its XML-RPC interface on a private UNIX socket."""
 
 import http.client
 import os
@@ -17,27 +17,27 @@ import psutil
 from infra.local.base_service import Service, base_environment
 from infra.local.services import SERVICES
 from infra.local.short_paths import private_folder
-from infra.local.stack import Stack
+from infra.local.stack import SUPERVISOR_SETTINGS, Stack
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
 
-# A UNIX socket's path holds 107 bytes, and supervisord adds its process id while it makes one.
+# The path of a UNIX socket has at most 107 bytes, and supervisord appends its process id while it creates one.
 LONGEST_SOCKET_PATH = 90
 START_LIMIT_SECONDS = 15
 ANSWER_LIMIT_SECONDS = 10
 LOG_BYTES, LOG_FILES = "20MB", 3
-RETRIES = 10  # with growing pauses: about a minute until a service that cannot start is given up
-UNKNOWN_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
+RETRIES = 10  # with growing pauses: it gives up a service that cannot start after about a minute
+IGNORED_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
 
 class Supervisor:
-    """The supervisor of one stack; whether it runs is asked each time."""
+    """The supervisor of one stack. Each call connects to it again."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
         self.socket = socket_path(stack.state)
 
     def is_running(self) -> bool:
-        """Tell whether a supervisor answers."""
+        """Return whether the supervisor responds."""
         try:
             with self._proxy() as proxy:
                 proxy.supervisor.getPID()
@@ -45,48 +45,59 @@ class Supervisor:
             return False
         return True
 
+    def has_current_settings(self) -> bool:
+        """Return whether the running supervisor was started with the settings that this code and folder give it.
+
+        It reads them only at its start. The limit of open files is not compared: it depends on the caller's shell.
+        """
+        try:
+            started_with = self._settings_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return False
+        return _without_file_limit(started_with) == _without_file_limit(self._settings())
+
     def launch(self) -> None:
         """Start the supervisor in the background, with every service stopped.
 
         Raises:
-            PermanentError: it does not start; the message holds what it said.
+            PermanentError: it does not start; the message contains its output.
         """
-        settings = self.stack.folder("run") / "supervisord.conf"
+        settings = self._settings_file
         settings.write_text(self._settings(), encoding="utf-8")
         self.socket.unlink(missing_ok=True)
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(settings)]
         environment = base_environment(self.stack) | {"OKR_STATE": str(self.stack.state)}
-        answer = subprocess.run(
+        started = subprocess.run(
             command, env=environment, cwd=self.stack.folder("run"), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False, timeout=START_LIMIT_SECONDS,
         )  # fmt: skip
         deadline = time.monotonic() + START_LIMIT_SECONDS
-        while answer.returncode == 0 and time.monotonic() < deadline:
+        while started.returncode == 0 and time.monotonic() < deadline:
             if self.is_running():
                 return
             time.sleep(0.05)
-        said = (answer.stderr + answer.stdout).strip() or f"see {self.stack.state / 'logs' / 'supervisord.log'}"
-        raise PermanentError(f"The supervisor did not start: {said}")
+        output = (started.stderr + started.stdout).strip() or f"see {self.stack.state / 'logs' / 'supervisord.log'}"
+        raise PermanentError(f"The supervisor did not start: {output}")
 
     def process(self) -> psutil.Process:
         """Return the supervisor's own process."""
         return psutil.Process(int(self._call("getPID")))
 
     def states(self) -> dict[str, dict[str, Any]]:
-        """Return what the supervisor knows of each service: statename, pid, start (seconds since 1970), spawnerr."""
+        """Return the state of each service: statename, pid, start (Unix time in seconds), spawnerr ..."""
         found: Any = self._call("getAllProcessInfo")
         return {info["name"]: info for info in found}
 
     def start(self, name: str) -> None:
-        """Start a service unless it runs; returns at once."""
+        """Start a service unless it runs; return without waiting."""
         self._call("startProcess", f"okr:{name}", False)
 
     def stop(self, name: str) -> None:
-        """Stop a service if it runs; returns at once."""
+        """Stop a service if it runs; return without waiting."""
         self._call("stopProcess", f"okr:{name}", False)
 
     def shut_down(self) -> None:
-        """End the supervisor and whatever still runs under it; returns at once."""
+        """End the supervisor and its remaining services; return without waiting."""
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any) -> Any:
@@ -94,27 +105,31 @@ class Supervisor:
             with self._proxy() as proxy:
                 return getattr(proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode not in UNKNOWN_FAULTS:
+            if fault.faultCode not in IGNORED_FAULTS:
                 raise RetryableError(f"The supervisor refused {method} {arguments}: {fault.faultString}") from fault
         except (OSError, http.client.HTTPException) as error:
-            raise RetryableError(f"The supervisor does not answer: {error!r}") from error
+            raise RetryableError(f"The supervisor does not respond: {error!r}") from error
         return None
 
     def _proxy(self) -> xmlrpc.client.ServerProxy:
-        # One per call: a proxy keeps a connection, which threads cannot share.
+        # A new proxy per call: a proxy keeps its connection, which threads cannot share.
         return xmlrpc.client.ServerProxy("http://supervisor", transport=_UnixTransport(str(self.socket)))
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.stack.folder("run").parent / SUPERVISOR_SETTINGS
 
     def _settings(self) -> str:
         logs, run = self.stack.folder("logs"), self.stack.folder("run")
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = 65_536
+        most_files = 65_536
         lines = [
             "[supervisord]",
             f"logfile={_escape(logs / 'supervisord.log')}",
             f"pidfile={_escape(run / 'supervisord.pid')}",
             f"childlogdir={_escape(logs)}",
             f"directory={_escape(run)}",
-            f"minfds={most if hard == resource.RLIM_INFINITY else min(hard, most)}",
+            f"minfds={most_files if hard == resource.RLIM_INFINITY else min(hard, most_files)}",
             "minprocs=1",
             "umask=077",
             "identifier=okr-lakehouse",
@@ -133,10 +148,10 @@ class Supervisor:
 
 
 def socket_path(state: Path) -> Path:
-    """Return where the supervisor's socket is: in the state folder, or in a private short folder when that is deep.
+    """Return the path of the supervisor's socket: in the state folder, or in a short private folder.
 
     Raises:
-        PermanentError: the short folder exists and is somebody else's.
+        PermanentError: the short folder exists, but belongs to another user.
     """
     path = state / "run" / "supervisor.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -165,6 +180,10 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
     ]
 
 
+def _without_file_limit(settings: str) -> list[str]:
+    return [line for line in settings.splitlines() if not line.startswith("minfds=")]
+
+
 def _escape(text: str | Path) -> str:
     return str(text).replace("%", "%%")
 
@@ -176,7 +195,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path)
-        self._connection = host, connection  # what closing the proxy closes
+        self._connection = host, connection  # closing the proxy closes it
         return connection
 
 

@@ -1,4 +1,4 @@
-"""Running one service without the supervisor: for tests and for the steps of a first start."""
+"""Run one service without the supervisor, for tests."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def running(service: Service) -> Iterator[None]:
     """Start a service in its own process group, wait until it is healthy, stop it at the end.
 
     Raises:
-        RetryableError: it ended or was not healthy within its limit; the message names its log.
+        RetryableError: it ended, or was not healthy within its limit; the message names its log.
     """
     service.prepare()
     log = service.stack.folder("logs") / f"{service.name}.log"

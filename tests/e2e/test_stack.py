@@ -42,9 +42,9 @@ def test_the_demo_tells_what_it_made(running):
     for words in (
         "produced",
         "rows per mart",
-        "What was checked",
+        "Quality gates",
         "At risk",
-        "What it took",
+        "Time and memory",
         "Peak memory",
         "make down",
     ):

@@ -90,7 +90,7 @@ def test_a_damaged_stack_env_is_named_with_what_it_lacks(tmp_path: Path) -> None
 
 def test_a_state_folder_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
-    with pytest.raises(PermanentError, match=r"is not a folder\. Mend that, or choose another folder with OKR_STATE"):
+    with pytest.raises(PermanentError, match=r"is not a folder\. Fix that, or choose another folder with OKR_STATE"):
         prepare_stack(tmp_path / "state")
 
 

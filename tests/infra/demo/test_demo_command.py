@@ -16,7 +16,7 @@ def test_a_state_folder_that_cannot_be_made_is_one_line_that_says_what_to_do(tmp
     (tmp_path / "file").touch()
     answer = demo(tmp_path / "file" / "state")
     assert answer.returncode == 1
-    assert "is not a folder. Mend that, or choose another folder with OKR_STATE" in answer.stderr
+    assert "is not a folder. Fix that, or choose another folder with OKR_STATE" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

@@ -127,5 +127,5 @@ def test_a_check_of_a_service_that_answers_with_half_or_nonsense_may_be_tried_ag
     service: Service, answer: Answer
 ) -> None:
     service.answers = [answer]
-    with pytest.raises(RetryableError, match="does not answer"):
+    with pytest.raises(RetryableError, match="does not respond"):
         http_check.get_json(service.url)

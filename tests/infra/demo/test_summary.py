@@ -51,5 +51,5 @@ def test_each_gate_says_whether_it_passed_and_without_an_open_key_result_nothing
     text = told(gates=gates)
     words = [line.split() for line in text.splitlines()]
     assert ["raw", "│", "1,000", "│", "2", "│", "0", "│", "passed"] in words
-    assert ["marts", "│", "1,000", "│", "2", "│", "0", "│", "REFUSED"] in words
-    assert "nothing is forecast" in text
+    assert ["marts", "│", "1,000", "│", "2", "│", "0", "│", "FAILED"] in words
+    assert "there is no forecast" in text

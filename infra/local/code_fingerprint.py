@@ -1,0 +1,44 @@
+"""Which version of the code a service runs, so that `okr up` restarts those whose code changed.
+
+The service's entry point records the fingerprint of the service's code at each start; `okr up` compares it with the
+fingerprint of the code that is there now.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from infra.local.base_service import Service
+from infra.local.executables import ROOT
+
+# Of every service: the exact versions of packages (not there outside of a clone) and what makes up its environment.
+SHARED = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
+SUFFIXES = frozenset({".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"})
+RECORD = "code"
+
+
+def record_fingerprint(service: Service) -> None:
+    """Record that a service starts with the code that is there now."""
+    (service.working_folder() / RECORD).write_text(fingerprint(service), encoding="ascii")
+
+
+def has_outdated_code(service: Service) -> bool:
+    """Return whether a running service was started with other code; true where nothing is recorded."""
+    try:
+        recorded = (service.working_folder() / RECORD).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return True
+    return recorded != fingerprint(service)
+
+
+def fingerprint(service: Service, root: Path = ROOT) -> str:
+    """Return a digest of the names and contents of the files that a service runs, below the project's root."""
+    digest = hashlib.sha256()
+    for file in sorted(_files(root / path for path in (*SHARED, *service.code))):
+        digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(paths: Iterable[Path]) -> set[Path]:
+    found = {file for path in paths for file in (path.rglob("*") if path.is_dir() else (path,))}
+    return {file for file in found if file.suffix in SUFFIXES and file.is_file()}
