@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
-from serving import docs, health, problems
+from serving import error_responses, health, openapi
 from serving.admin.routes import router as admin
 from serving.auth.routes import router as auth
 from serving.check_ins.routes import router as check_ins
@@ -18,9 +18,9 @@ from serving.predictor.routes import router as predictor
 from serving.request_guard import RequestGuard
 from serving.services import Services
 from serving.web.error_pages import presenter
-from serving.web.pages import Pages
 from serving.web.routes import router as web
 from serving.web.routes import sites
+from serving.web.template_renderer import Pages
 
 
 class Assets(StaticFiles):
@@ -49,10 +49,10 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.pages = Pages()
-    problems.install(app, presenter(app.state.pages))
+    error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
-    app.mount("/docs/assets", Assets(directory=docs.assets()), name="docs-assets")
-    for router in (health.router, auth, predictor, check_ins, data, admin, docs.router, web, sites):
+    app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
+    for router in (health.router, auth, predictor, check_ins, data, admin, openapi.router, web, sites):
         app.include_router(router)
     app.add_middleware(
         RequestGuard, api_url=services.settings.api_url, observe=services.latency_reporter.latencies.observe

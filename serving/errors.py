@@ -5,27 +5,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.errors import PermanentError, RetryableError
-from serving.nearby import told
+from serving.suggestions import suggestion
 
 
 class NotFound(PermanentError):
-    """The thing asked for does not exist in the current publication or in the registry.
+    """The requested thing does not exist in the current publication or in the registry.
 
-    `nearby`: known names that look like it; None where it has none.
+    `similar`: known names that look like the requested one; None if none were searched for.
     """
 
-    def __init__(self, message: str, nearby: Sequence[str] | None = None) -> None:
-        super().__init__(message if nearby is None else f"{message} {told(nearby)}")
-        self.nearby = list(nearby or ())
+    def __init__(self, message: str, similar: Sequence[str] | None = None) -> None:
+        super().__init__(message if similar is None else f"{message} {suggestion(similar)}")
+        self.similar = list(similar or ())
 
 
 class UnknownName(PermanentError):
-    """A request names something that nobody knows. `nearby`: known names that look like it."""
+    """A request contains an unknown name. `similar`: known names that look like it."""
 
-    def __init__(self, message: str, *, pointer: str, nearby: Sequence[str]) -> None:
-        super().__init__(f"{message} {told(nearby)}")
+    def __init__(self, message: str, *, pointer: str, similar: Sequence[str]) -> None:
+        super().__init__(f"{message} {suggestion(similar)}")
         self.pointer = pointer
-        self.nearby = list(nearby)
+        self.similar = list(similar)
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class PublishedByOlderRelease(RetryableError):
     """The marts lack what this release reads: they were published by one before it, and the next publication has it."""
 
 
-class NotKept(RetryableError):
+class NotPersisted(RetryableError):
     """An event of ours could not be kept on disk: too much waits for the broker already, or the disk takes nothing."""
 
 

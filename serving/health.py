@@ -12,13 +12,13 @@ from ingestion.spool import SpoolState
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
-from serving.data.live import LiveFigures
+from serving.data.live_figures import LiveFigures
 from serving.errors import NotPublished
-from serving.holds import Holds, since_because
 from serving.outbox import Outbox
 from serving.predictor.active_model import ActiveModel
-from serving.published import Warehouse
-from serving.strict import StrictRoute
+from serving.publication_holds import PublicationHolds, hold_summary
+from serving.publication_reader import Warehouse
+from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 
@@ -40,7 +40,7 @@ class Health:
         threads: Sequence[BackgroundThread],
     ) -> None:
         self._warehouse = warehouse
-        self._holds = Holds(warehouse)
+        self._holds = PublicationHolds(warehouse)
         self._live = LiveFigures(cache)
         self._cache = cache
         self._active_model = active_model
@@ -75,8 +75,8 @@ class Health:
         return {"status": "ok"}
 
     def _ask_publication(self) -> Check:
-        held = since_because(self._holds.now())
-        hold = {"held_since": held[0].isoformat(), "held_because": held[1]} if held else {}
+        held = hold_summary(self._holds.current())
+        hold = {"held_since": held[0].isoformat(), "hold_reason": held[1]} if held else {}
         try:
             now = self._warehouse.publication()
         except NotPublished as error:
@@ -113,7 +113,7 @@ def _ask_outbox(outbox: Outbox) -> Check:
     spool = outbox.state()
     check: Check = {
         "status": "ok",
-        **{name: outbox.counts[name] for name in ("posted", "sent", "turned_away")},
+        **{name: outbox.counts[name] for name in ("posted", "sent", "not_persisted")},
         "waiting": spool.waiting,
         "rejected": spool.rejected,
     }

@@ -16,7 +16,7 @@ from ingestion.sources.metrics.host import host_name
 from lakehouse.background import BackgroundThread
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.logs import get_logger
-from serving.errors import NotKept
+from serving.errors import NotPersisted
 from serving.outbox import SOURCE, Outbox
 
 WINDOW_S = 30.0
@@ -126,7 +126,7 @@ class LatencyReporter:
                 get_logger(__name__).warning("a window of latencies is not kept: too much waits for the broker")
                 return
             self._outbox.post(events)
-        except NotKept as error:
+        except NotPersisted as error:
             get_logger(__name__).warning("a window of latencies is not kept", error=str(error))
 
     def _events(self) -> Sequence[EncodedEvent]:

@@ -24,7 +24,7 @@ from lakehouse.background import BackgroundThread
 from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from serving.errors import NotKept
+from serving.errors import NotPersisted
 
 SOURCE = "okr-api"
 PASS_S = 5.0  # the longest that one attempt to send what waits may take
@@ -99,7 +99,7 @@ class Outbox:
         """Keep events, all or none, and return their places in the spool; they are sent when the broker is there.
 
         Raises:
-            NotKept: nothing was kept; the log says why.
+            NotPersisted: nothing was kept; the log says why.
             ContractViolation: the broker would never take one of them.
         """
         if not events:
@@ -107,11 +107,13 @@ class Outbox:
         try:
             places = self.spool.append(events)
         except OkrError as error:
-            self.counts["turned_away"] += len(events)
+            self.counts["not_persisted"] += len(events)
             self._log.error("events were turned away", number=len(events), error=str(error))
             if isinstance(error, ContractViolation):
                 raise
-            raise NotKept("Too many events wait for the broker, or the disk takes nothing; /health tells.") from error
+            raise NotPersisted(
+                "Too many events wait for the broker, or the disk takes nothing; /health tells."
+            ) from error
         self.counts["posted"] += len(events)
         self._wake.set()
         return places
@@ -120,7 +122,7 @@ class Outbox:
         """Keep an event and wait a moment; return whether the broker has it, or it waits for the broker in the spool.
 
         Raises:
-            NotKept: it was not kept.
+            NotPersisted: it was not kept.
             ContractViolation: the broker will never take it.
         """
         (place,) = self.post([event])

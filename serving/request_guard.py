@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.logs import get_logger
-from serving.problems import Problem
+from serving.error_responses import Problem
 
 Observe = Callable[[str, str, int, float], None]  # method, route's template, status, milliseconds
 

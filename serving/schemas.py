@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from lakehouse.contracts.allowed_characters import fault_of_id
-from serving.published import Published
+from serving.publication_reader import Published
 
 LONGEST_ID = 128
 
@@ -50,15 +50,15 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
 
-class Answer(BaseModel):
+class PublishedResponse(BaseModel):
     """Every answer from the marts says which publication it was read from."""
 
     publication_id: int = Field(description="The publication that every value of this answer belongs to.")
     data_as_of: datetime = Field(description="The newest recording in that publication, UTC.")
 
 
-def stamp(published: Published[Any]) -> dict[str, Any]:
-    """Return the fields of `Answer`."""
+def publication_fields(published: Published[Any]) -> dict[str, Any]:
+    """Return the fields of `PublishedResponse`."""
     return {
         "publication_id": published.publication.publication_id,
         "data_as_of": published.publication.data_as_of,

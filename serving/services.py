@@ -11,22 +11,23 @@ from ingestion.spool.disk_priority import FORECASTS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from serving.admin.service import Administration
+from serving.auth.failed_login_limit import FailedLoginLimit
+from serving.auth.login import Accounts
 from serving.auth.passwords import Passwords
-from serving.auth.service import Accounts
-from serving.auth.throttle import LoginThrottle
 from serving.auth.tokens import Tokens
+from serving.check_ins.idempotency import RequestStore
+from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
-from serving.check_ins.store import Requests
-from serving.data.live import LiveFigures
+from serving.data.live_figures import LiveFigures
 from serving.data.service import Data
 from serving.health import Health
-from serving.holds import Holds
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
 from serving.predictor.active_model import ActiveModel
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import Predictor
-from serving.published import Warehouse
+from serving.publication_holds import PublicationHolds
+from serving.publication_reader import Warehouse
 from serving.web.service import Scorecard
 
 REDIS_LIMIT_S = 0.5  # Redis only saves work here, so it may not cost more than the work
@@ -52,7 +53,7 @@ class Services:
     administration: Administration
     scorecard: Scorecard
     health: Health
-    holds: Holds
+    publication_holds: PublicationHolds
 
     def start(self) -> None:
         """Open connections, start the threads, make the first accounts.
@@ -108,16 +109,16 @@ def build_services(settings: Settings) -> Services:
         forecast_log=forecast_log,
         latency_reporter=latency_reporter,
         active_model=active_model,
-        accounts=Accounts(warehouse, Passwords(), LoginThrottle(client)),
+        accounts=Accounts(warehouse, Passwords(), FailedLoginLimit(client)),
         tokens=Tokens(settings.require("jwt_secret")),
         predictor=predictor,
         data=Data(warehouse),
-        check_ins=CheckIns(outbox, Requests(warehouse)),
+        check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse)),
         live=LiveFigures(client),
         administration=Administration(warehouse, outbox, forecast_log),
         scorecard=Scorecard(warehouse, predictor),
         health=Health(warehouse, client, active_model, outbox=outbox, forecast_log=forecast_log, threads=threads),
-        holds=Holds(warehouse),
+        publication_holds=PublicationHolds(warehouse),
     )
 
 
@@ -126,4 +127,4 @@ def _services(request: Request) -> Services:
     return services
 
 
-Served = Annotated[Services, Depends(_services)]
+ServicesDep = Annotated[Services, Depends(_services)]

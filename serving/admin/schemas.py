@@ -35,7 +35,7 @@ class OutboxCounts(BaseModel):
 
     posted: int = Field(description="Events that were kept to be sent.")
     sent: int = Field(description="Events that the broker acknowledged, those that an earlier process left among them.")
-    turned_away: int = Field(description="Events that could not be kept; whoever sent them got an error.")
+    not_persisted: int = Field(description="Events that could not be kept; whoever sent them got an error.")
     waiting: int = Field(description="Events on disk that the broker does not have yet.")
     refused: int = Field(description="Events on disk that the broker will never take.")
 

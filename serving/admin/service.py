@@ -1,9 +1,9 @@
 """What the operator asks: publications, gates, our own events. Knows no HTTP."""
 
 from serving.outbox import Outbox
-from serving.published import Reader, Row, Warehouse
+from serving.publication_reader import Reader, Row, Warehouse
 
-ROOM = "serving.admin"
+PACKAGE = "serving.admin"
 
 
 class Administration:
@@ -19,8 +19,8 @@ class Administration:
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             return {
-                "publications": reader.rows(ROOM, "publications", {"limit": limit}),
-                "gate_results": reader.rows(ROOM, "gate_results", {"limit": limit}),
+                "publications": reader.rows(PACKAGE, "publications", {"limit": limit}),
+                "gate_results": reader.rows(PACKAGE, "gate_results", {"limit": limit}),
                 "outbox": _state(self._outbox),
                 "forecast_log": _state(self._forecast_log),
             }
@@ -28,5 +28,5 @@ class Administration:
 
 def _state(outbox: Outbox) -> dict[str, int]:
     spool = outbox.state()
-    counts = {name: outbox.counts[name] for name in ("posted", "sent", "turned_away")}
+    counts = {name: outbox.counts[name] for name in ("posted", "sent", "not_persisted")}
     return {**counts, "waiting": spool.waiting, "rejected": spool.rejected}

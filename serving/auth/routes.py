@@ -7,10 +7,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from serving.auth.schemas import Credentials, TokenAnswer
+from serving.auth.schemas import Credentials, TokenResponse
 from serving.auth.tokens import Audience
-from serving.services import Served
-from serving.strict import StrictRoute
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
 
@@ -42,10 +42,10 @@ async def _credentials(request: Request) -> Credentials:
 
 @router.post("/token", openapi_extra=_BODY)
 def token(
-    request: Request, credentials: Annotated[Credentials, Depends(_credentials)], services: Served
-) -> TokenAnswer:
+    request: Request, credentials: Annotated[Credentials, Depends(_credentials)], services: ServicesDep
+) -> TokenResponse:
     """Exchange user name and password for a bearer token that holds for 15 minutes."""
     address = request.client.host if request.client else "unknown"
     identity = services.accounts.authenticate(credentials.username, credentials.password, address)
     issued = services.tokens.issue(identity, Audience.API)
-    return TokenAnswer(access_token=issued.text, expires_in=issued.expires_in_s)
+    return TokenResponse(access_token=issued.text, expires_in=issued.expires_in_s)

@@ -20,7 +20,7 @@ class LoginForm(Credentials):
     next: Annotated[Text, StringConstraints(max_length=2000)] = "/"
 
 
-class TokenAnswer(BaseModel):
+class TokenResponse(BaseModel):
     """OAuth 2 (RFC 6749, section 5.1): send it as `Authorization: Bearer <access_token>`."""
 
     access_token: str

@@ -8,7 +8,7 @@ from enum import StrEnum
 import jwt
 
 from lakehouse.errors import PermanentError
-from serving.auth.identity import Identity, Role
+from serving.auth.roles import Identity, Role
 from serving.errors import NotSignedIn
 
 ALGORITHM = "HS256"  # pinned: what a token's own header asks for is never followed

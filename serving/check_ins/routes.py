@@ -4,17 +4,17 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
-from serving.auth.access import Caller
-from serving.auth.identity import Identity, Right
+from serving.auth.authorization import RequireToken
+from serving.auth.roles import Identity, Right
 from serving.check_ins.schemas import CheckIn, CheckInAccepted, CheckInContent, Correction
 from serving.check_ins.service import Accepted, Content
 from serving.schemas import Id
-from serving.services import Served
-from serving.strict import StrictRoute
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1/check-ins", tags=["check-ins"], route_class=StrictRoute)
 
-Recorder = Annotated[Identity, Depends(Caller(Right.RECORD))]
+Recorder = Annotated[Identity, Depends(RequireToken(Right.RECORD))]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -35,7 +35,7 @@ REPEATED = {
 def record_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
     check_in: CheckIn,
     identity: Recorder,
-    services: Served,
+    services: ServicesDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
     allow_unknown: Annotated[
@@ -59,7 +59,7 @@ def correct_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
     check_in_id: Annotated[Id, Path(description="The check-in to correct.")],
     correction: Correction,
     identity: Recorder,
-    services: Served,
+    services: ServicesDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> CheckInAccepted:
@@ -81,6 +81,6 @@ def _answer(accepted: Accepted, response: Response) -> CheckInAccepted:
         {
             "event_id": str(accepted.event_id), "check_in_id": accepted.check_in_id,
             "key_result_id": accepted.key_result_id, "occurred_at": accepted.occurred_at,
-            "in_log": accepted.is_in_log, "warnings": accepted.warnings,
+            "is_acknowledged": accepted.is_acknowledged, "warnings": accepted.warnings,
         }
     )  # fmt: skip

@@ -34,7 +34,7 @@ class Correction(CheckInContent):
     key_result_id: Id | None = Field(None, description="If given, it must be the one that the check-in belongs to.")
 
 
-class Warned(BaseModel):
+class CheckInWarning(BaseModel):
     """Something surprising about a check-in that was accepted."""
 
     code: str = Field(description="A stable word, e.g. implausible_value.")
@@ -51,5 +51,7 @@ class CheckInAccepted(BaseModel):
     check_in_id: str
     key_result_id: str
     occurred_at: datetime
-    in_log: bool = Field(description="Whether the broker has it already; else it is sent when the broker is back.")
-    warnings: list[Warned] = Field(description="What should be looked at again; empty as a rule.")
+    is_acknowledged: bool = Field(
+        description="Whether the broker has acknowledged it; if not, it is sent when the broker is available."
+    )
+    warnings: list[CheckInWarning] = Field(description="What should be looked at again; empty as a rule.")

@@ -5,7 +5,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from serving.schemas import Answer, Name, Query
+from serving.schemas import Name, PublishedResponse, Query
 
 Status = Literal[
     "on_track",
@@ -89,14 +89,14 @@ class KeyResult(BaseModel):
     )
 
 
-class KeyResultAnswer(Answer):
+class KeyResultResponse(PublishedResponse):
     """One key result: where it is now, and each cycle that it counts in, the current one first."""
 
     key_result: KeyResult
     cycles: list[KeyResult]
 
 
-class KeyResultsAnswer(Answer):
+class KeyResultsResponse(PublishedResponse):
     """A page of key results, in the order of their ids: each in its current cycle, or in the cycles asked for."""
 
     key_results: list[KeyResult]
@@ -131,7 +131,7 @@ class TeamProgress(BaseModel):
     score_to_date_ratio: float | None = Field(description="Weighted mean score so far, of all key results.")
 
 
-class ProgressAnswer(Answer):
+class ProgressResponse(PublishedResponse):
     """Progress per team and cycle, newest cycle first."""
 
     teams: list[TeamProgress]
@@ -146,7 +146,7 @@ class ActivityDay(BaseModel):
     key_result_count: int = Field(description="Key results that the user checked in on that day.")
 
 
-class ActivityAnswer(Answer):
+class ActivityResponse(PublishedResponse):
     """A user's activity by day, newest day first; days without any are left out."""
 
     user_id: str
@@ -205,7 +205,7 @@ class Live(BaseModel):
     )
 
 
-class SystemHealthAnswer(Answer):
+class SystemHealthResponse(PublishedResponse):
     """How the hosts and the pipelines fare, by the events that they send."""
 
     host_metrics: list[HostMetric]
@@ -213,7 +213,7 @@ class SystemHealthAnswer(Answer):
     live: Live | None = Field(description="Seconds old, and newer than `data_as_of`; null while Redis is away.")
 
 
-class PublicationAnswer(Answer):
+class PublicationResponse(PublishedResponse):
     """The publication that every answer is read from now."""
 
     published_at: datetime
@@ -221,4 +221,4 @@ class PublicationAnswer(Answer):
     held_since: datetime | None = Field(
         None, description="Since when nothing newer is published although it could be; null when nothing is held."
     )
-    held_because: str | None = Field(None, description="The gate and rule, or the rollback, that holds it back.")
+    hold_reason: str | None = Field(None, description="The gate and rule, or the rollback, that holds it back.")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import ContractViolation
-from serving.closing import missing_to_close
-from serving.data.names import KeyResultFilter, check_names
+from serving.data.filters import KeyResultFilter, check_names
 from serving.errors import NotFound
-from serving.nearby import nearby
-from serving.published import Publication, Published, Reader, Row, Warehouse
+from serving.publication_reader import Publication, Published, Reader, Row, Warehouse
+from serving.status_explanations import missing_to_close
+from serving.suggestions import similar_names
 
-ROOM = "serving.data"
+PACKAGE = "serving.data"
 LONGEST_CURSOR = 1_000
 
 
@@ -51,8 +51,8 @@ class Data:
         """
 
         def read(reader: Reader) -> tuple[list[Row], list[Row]]:
-            rows = reader.rows(ROOM, "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
-            return rows, [] if rows else reader.rows(ROOM, "similar_key_results", {"wanted": key_result_id})
+            rows = reader.rows(PACKAGE, "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
+            return rows, [] if rows else reader.rows(PACKAGE, "similar_key_results", {"wanted": key_result_id})
 
         found = self._warehouse.read(read)
         rows, similar = found.value
@@ -60,9 +60,9 @@ class Data:
             raise NotFound(
                 f"Publication {found.publication.publication_id} holds no key result {key_result_id!r}; "
                 "GET /v1/key-results lists them.",
-                nearby(key_result_id, [row["key_result_id"] for row in similar]),
+                similar_names(key_result_id, [row["key_result_id"] for row in similar]),
             )
-        return Published(found.publication, with_missing(rows))
+        return Published(found.publication, add_missing_to_close(rows))
 
     def key_results(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
         """Return at most `limit` key results behind the cursor.
@@ -77,11 +77,11 @@ class Data:
         def read(reader: Reader) -> list[Row]:
             check_names(reader, wanted)
             return reader.rows(
-                ROOM, "key_results", {**wanted.values(), **after, "limit": limit, "days_to_close": DAYS_TO_CLOSE}
+                PACKAGE, "key_results", {**wanted.values(), **after, "limit": limit, "days_to_close": DAYS_TO_CLOSE}
             )
 
         found = self._warehouse.read(read)
-        rows, more = with_missing(found.value[:limit]), found.value[limit:]
+        rows, more = add_missing_to_close(found.value[:limit]), found.value[limit:]
         return Published(found.publication, Page(rows, _cursor(rows[-1]) if more else None))
 
     def okr_progress(self, wanted: KeyResultFilter) -> Published[list[Row]]:
@@ -93,7 +93,7 @@ class Data:
 
         def read(reader: Reader) -> list[Row]:
             check_names(reader, wanted)
-            return reader.rows(ROOM, "okr_progress", wanted.values())
+            return reader.rows(PACKAGE, "okr_progress", wanted.values())
 
         return self._warehouse.read(read)
 
@@ -105,9 +105,9 @@ class Data:
         """
 
         def read(reader: Reader) -> list[Row] | None:
-            if not reader.rows(ROOM, "user", {"user_id": user_id}):
+            if not reader.rows(PACKAGE, "user", {"user_id": user_id}):
                 return None
-            return reader.rows(ROOM, "user_activity", {"user_id": user_id, "days": days})
+            return reader.rows(PACKAGE, "user_activity", {"user_id": user_id, "days": days})
 
         found = self._warehouse.read(read)
         if found.value is None:
@@ -118,12 +118,12 @@ class Data:
         """Return the last `hours` hours of metrics that hold samples, and the newest pipeline runs."""
         return self._warehouse.read(
             lambda reader: SystemHealth(
-                reader.rows(ROOM, "host_metrics", {"hours": hours}), reader.rows(ROOM, "pipeline_runs")
+                reader.rows(PACKAGE, "host_metrics", {"hours": hours}), reader.rows(PACKAGE, "pipeline_runs")
             )
         )
 
 
-def with_missing(rows: list[Row]) -> list[Row]:
+def add_missing_to_close(rows: list[Row]) -> list[Row]:
     """Add to rows of mart_okr_scorecard what is missing to close them."""
     return [{**row, "missing_to_close": missing_to_close(row)} for row in rows]
 

@@ -7,7 +7,7 @@ from typing import Any
 from ingestion.event_codec import EncodedEvent, encode
 from lakehouse.contracts.prediction import PredictionServed
 from serving.predictor.active_model import ModelInUse
-from serving.published import Publication
+from serving.publication_reader import Publication
 
 SOURCE = "okr-api"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from serving.schemas import Answer, Body, Id
+from serving.schemas import Body, Id, PublishedResponse
 
 IDS_MOST = 1_000
 Role = Literal["champion", "challenger", "pacing_rule"]
@@ -43,7 +43,7 @@ class PredictionItem(BaseModel):
     as_of: datetime | None = Field(None, description="The moment that the forecast's features describe, UTC.")
 
 
-class PredictAnswer(Answer):
+class PredictAnswer(PublishedResponse):
     """Forecasts in the order of the ids asked for, all by one model from one publication."""
 
     model: ModelName

@@ -10,14 +10,14 @@ from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from ml import model_registry
 from ml.feature_mart import read_current
-from serving.closing import NoForecastStatus, why_no_forecast
-from serving.errors import NotFound, NotKept
+from serving.errors import NotFound, NotPersisted
 from serving.outbox import Outbox
 from serving.predictor.active_model import ActiveModel, ModelInUse
 from serving.predictor.cached_forecast import LEVEL, CachedForecast
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.prediction import Prediction, served_event
-from serving.published import Publication, Published, PublishedReader, Row, Warehouse
+from serving.publication_reader import Publication, Published, PublishedReader, Row, Warehouse
+from serving.status_explanations import NoForecastStatus, why_no_forecast
 
 ROOM = "serving.predictor"
 RUNNING = frozenset({"on_track", "at_risk", "off_track", "no_check_in"})
@@ -81,7 +81,7 @@ class Predictor:
 
         Raises:
             NotPublished: nothing has been published yet.
-            NotKept: the forecasts could not be recorded.
+            NotPersisted: the forecasts could not be recorded.
         """
         model = self._active_model.answering()
         distinct = list(dict.fromkeys(key_result_ids))
@@ -170,15 +170,15 @@ class Predictor:
         """Keep what is answered for the log: a forecast that nobody could later hold against its outcome is not given.
 
         Raises:
-            NotKept: it could not be kept.
+            NotPersisted: it could not be kept.
         """
         try:
             self._outbox.post([served_event(prediction, model, publication) for prediction in served])
         except ContractViolation as error:
             # The caller's answer does not depend on our log, but a forecast out of its bounds is a fault of ours.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
-        except NotKept as error:
-            raise NotKept(f"The forecasts could not be recorded, so they are not given. {error}") from error
+        except NotPersisted as error:
+            raise NotPersisted(f"The forecasts could not be recorded, so they are not given. {error}") from error
 
 
 def _forecast(model: ModelInUse, rows: list[Row]) -> dict[KeyResultCycle, CachedForecast]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from lakehouse.scoring import ACHIEVED_SCORE
-from serving.web.format import percent
+from serving.web.formatting import percent
 
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 132.0, 40.0, 4.0
 BAR_WIDTH, BAR_HEIGHT = 132.0, 16.0

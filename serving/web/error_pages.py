@@ -6,8 +6,8 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from serving.problems import Present, Problem
-from serving.web.pages import Pages
+from serving.error_responses import Present, Problem
+from serving.web.template_renderer import Pages
 
 PROGRAMS = ("/v1/", "/predict", "/models", "/admin/", "/auth/", "/health", "/openapi.json")
 

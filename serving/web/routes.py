@@ -8,24 +8,24 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.responses import Response
 
-from serving.auth.access import COOKIE, Visitor, same_origin
-from serving.auth.identity import Identity, Right
+from serving.auth.authorization import COOKIE, RequireSession, same_origin
+from serving.auth.roles import Identity, Right
 from serving.auth.schemas import LoginForm
 from serving.auth.tokens import LIFE, Audience
-from serving.data.names import KeyResultFilter
+from serving.data.filters import KeyResultFilter
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
-from serving.holds import since_because
+from serving.publication_holds import hold_summary
 from serving.schemas import Name
-from serving.services import Served
-from serving.strict import StrictRoute
-from serving.web.pages import Pages
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
 from serving.web.scorecard import SHOWN, SHOWN_MOST
-from serving.web.sites import CATALOG_POLICY, QUALITY_POLICY, site_file
+from serving.web.static_sites import CATALOG_POLICY, QUALITY_POLICY, site_file
+from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 sites = APIRouter(include_in_schema=False)  # their scripts send parameters of their own
 
-Looking = Annotated[Identity, Depends(Visitor(Right.SEE_PAGES))]
+Looking = Annotated[Identity, Depends(RequireSession(Right.SEE_PAGES))]
 Shown = Annotated[int, Query(ge=1, le=SHOWN_MOST)]
 Names = Annotated[list[Name] | None, Query(max_length=100)]
 OneName = Annotated[Name | None, Query()]
@@ -43,7 +43,7 @@ Rendered = Annotated[Pages, Depends(_pages)]
 @router.get(HOME)
 def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
     visitor: Looking,
-    services: Served,
+    services: ServicesDep,
     pages: Rendered,
     show: Shown = SHOWN,
     cycle: Names = None,
@@ -52,7 +52,7 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
 ) -> Response:
     """Show what will be missed, how sure that is, and why: of the cycles that run, or of those asked for."""
     wanted = KeyResultFilter(teams=team or [], cycles=cycle or [], archived=archived)
-    held = since_because(services.holds.now())
+    held = hold_summary(services.publication_holds.current())
     try:
         page = services.scorecard.page(wanted, show)
     except NotPublished:
@@ -67,7 +67,7 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
 def key_result(
     key_result_id: str,
     visitor: Looking,
-    services: Served,
+    services: ServicesDep,
     pages: Rendered,
     cycle: OneName = None,
 ) -> Response:
@@ -89,7 +89,7 @@ def login_form(pages: Rendered, next: str = HOME) -> Response:  # noqa: A002 -- 
 
 
 @router.post("/login", dependencies=[Depends(same_origin)])
-def login(request: Request, form: Annotated[LoginForm, Form()], services: Served, pages: Rendered) -> Response:
+def login(request: Request, form: Annotated[LoginForm, Form()], services: ServicesDep, pages: Rendered) -> Response:
     """Begin a session: its token stands in a cookie that no script can read and no other site can send."""
     address = request.client.host if request.client else "unknown"
     here = _local(form.next)
@@ -118,14 +118,14 @@ def logout() -> Response:
     return response
 
 
-@sites.get("/catalog/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
-def catalog(path: str, services: Served) -> Response:
+@sites.get("/catalog/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_PAGES))])
+def catalog(path: str, services: ServicesDep) -> Response:
     """Serve a file of dbt's documentation."""
     return _site(services.settings.sites_dir / "catalog", path, CATALOG_POLICY)
 
 
-@sites.get("/quality/{path:path}", dependencies=[Depends(Visitor(Right.SEE_PAGES))])
-def quality(path: str, services: Served) -> Response:
+@sites.get("/quality/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_PAGES))])
+def quality(path: str, services: ServicesDep) -> Response:
     """Serve a file of Great Expectations' Data Docs."""
     return _site(services.settings.sites_dir / "quality", path, QUALITY_POLICY)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta
 from serving.predictor.active_model import ModelInUse
 from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.service import RUNNING, KeyResultCycle
-from serving.published import Publication, Row
+from serving.publication_reader import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
 EVEN = 0.5  # below it, a miss is the more likely end

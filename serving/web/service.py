@@ -8,20 +8,20 @@ from typing import TypeVar
 
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
-from serving.closing import missing_to_close
-from serving.data.names import KeyResultFilter, check_names
+from serving.data.filters import KeyResultFilter, check_names
 from serving.errors import NotFound, NotPublished
-from serving.nearby import nearby
 from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.service import RUNNING, AllForecasts, KeyResultCycle, Predictor
-from serving.published import Published, PublishedReader, Row, Warehouse
+from serving.publication_reader import Published, PublishedReader, Row, Warehouse
+from serving.status_explanations import missing_to_close
+from serving.suggestions import similar_names
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
 from serving.web.scorecard import KeyResultPage, Line, ScorecardPage, TeamLine
 
 T = TypeVar("T")
 
-ROOM = "serving.web"
+PACKAGE = "serving.web"
 ATTEMPTS = 3
 CHECK_INS_SHOWN = 200
 EVERYTHING = KeyResultFilter()
@@ -124,7 +124,7 @@ class Scorecard:
 
     def _lines(self, lists: list[list[Row]], forecasts: Published[AllForecasts]) -> list[list[Line]] | None:
         ids = [row["key_result_id"] for rows in lists for row in rows]
-        found = self._warehouse.read(lambda reader: reader.rows(ROOM, "trails", {"key_result_ids": ids}))
+        found = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "progress_histories", {"key_result_ids": ids}))
         if found.publication != forecasts.publication:
             return None
         trails: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
@@ -150,19 +150,19 @@ def _of_one_publication(build: Callable[[], T | None]) -> T:
 def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int) -> _Read:
     check_names(reader, wanted)
     names = wanted.values()
-    organisation = reader.rows(ROOM, "organisation", names)[0]
+    organisation = reader.rows(PACKAGE, "scorecard_totals", names)[0]
     if not organisation["cycle_ids"]:
         if wanted.teams or wanted.cycles:
             raise NotFound("No key result of the teams asked for counts in the cycles asked for.")
         raise NotPublished("The publication holds no cycle that has begun.")
     values = {**names, "cycle_ids": organisation["cycle_ids"], "limit": shown}
-    key_results = reader.rows(ROOM, "key_results", values)
+    key_results = reader.rows(PACKAGE, "key_results", values)
     return _Read(
         organisation,
-        reader.rows(ROOM, "teams", values),
+        reader.rows(PACKAGE, "teams", values),
         [row for row in key_results if not row["is_archived"]],
         [row for row in key_results if row["is_archived"]],
-        reader.rows(ROOM, "awaiting_close", values),
+        reader.rows(PACKAGE, "awaiting_close", values),
     )
 
 
@@ -173,14 +173,14 @@ def _read_key_result(
     cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
     if not cycles:
         similar = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
-        alike = nearby(key_result_id, [row["key_result_id"] for row in similar])
+        alike = similar_names(key_result_id, [row["key_result_id"] for row in similar])
         raise NotFound("The current publication holds no such key result.", alike)
     row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)
     if row is None:
         known = [str(row["cycle_name"] or row["cycle_id"]) for row in cycles]
         raise NotFound(f"The key result does not count in a cycle {cycle!r}, only in {', '.join(map(repr, known))}.")
     values = {"key_result_id": key_result_id, "cycle_id": row["cycle_id"]}
-    return row, cycles, reader.rows(ROOM, "check_ins", values)
+    return row, cycles, reader.rows(PACKAGE, "check_ins", values)
 
 
 def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:

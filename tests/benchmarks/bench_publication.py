@@ -20,7 +20,7 @@ import pytest
 from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving.published import PublishedReader, Warehouse
+from serving.publication_reader import PublishedReader, Warehouse
 from tests.lakehouse.marts import load_one_event
 from tests.publications import passed
 

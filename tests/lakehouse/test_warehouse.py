@@ -25,7 +25,7 @@ from lakehouse.warehouse import (
     session,
     sqlalchemy_url,
 )
-from serving.published import Warehouse
+from serving.publication_reader import Warehouse
 from tests import hostile_environment
 from tests.silent_proxy import Proxy, proxy
 
@@ -159,7 +159,7 @@ def test_the_apis_pool_gives_up_a_silent_server_and_goes_on_with_one_that_answer
     silent: tuple[Proxy, str], postgres: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between, dsn = silent
-    monkeypatch.setattr("serving.published.GRACE_S", -14.0)  # one second in all
+    monkeypatch.setattr("serving.publication_reader.GRACE_S", -14.0)  # one second in all
     warehouse = Warehouse(dsn)
     warehouse.open()
     try:

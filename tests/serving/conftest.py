@@ -11,9 +11,9 @@ from pydantic import SecretStr
 
 from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
-from tests.serving.browser import CHROMIUM, FLAGS
-from tests.serving.client import Api, serving
-from tests.serving.marts import publish, register_two_models, simulated, strange
+from tests.serving.browser_harness import CHROMIUM, FLAGS
+from tests.serving.live_server import Api, serving
+from tests.serving.published_organisation import publish, register_two_models, simulated, strange
 
 NewDatabase = Callable[[], AbstractContextManager[Settings]]
 

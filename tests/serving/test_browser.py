@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.serving.browser import SCREENS, is_trouble, seen
-from tests.serving.client import Api
-from tests.serving.marts import STRANGE
+from tests.serving.browser_harness import SCREENS, is_trouble, seen
+from tests.serving.live_server import Api
+from tests.serving.published_organisation import STRANGE
 
 pytestmark = pytest.mark.browser
 

@@ -15,9 +15,9 @@ from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.warehouse import connect
-from serving.strict import _each_once
-from tests.serving.check_ins import accepted, events_of, post, put, read_state, word
-from tests.serving.client import Api
+from serving.strict_requests import _each_once
+from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
+from tests.serving.live_server import Api
 
 
 def test_a_correction_replaces_what_was_said_at_its_own_moment(api: Api, app_headers: dict[str, str]) -> None:
@@ -111,16 +111,16 @@ def test_a_check_in_of_another_source_is_known_by_its_id(api: Api, app_headers: 
     assert told == [(0.7, "u"), (0.8, "u")]
 
 
-def test_an_unknown_key_result_is_told_with_known_ones_nearby(api: Api, app_headers: dict[str, str]) -> None:
+def test_an_unknown_key_result_is_an_error_that_suggests_similar_ids(api: Api, app_headers: dict[str, str]) -> None:
     answer = post(api, app_headers, {"key_result_id": "rtx", "value": 1.0})
     assert answer.status_code == 422
     problem = answer.json()
     assert problem["type"] == "urn:okr:problem:unknown-name"
     assert problem["pointer"] == "#/key_result_id"
-    assert problem["nearby"] == []
-    assert problem["detail"].endswith("None is similar.")
+    assert problem["similar"] == []
+    assert problem["detail"].endswith("No known name is similar.")
     similar = post(api, app_headers, {"key_result_id": "MARKUP", "value": 1.0}).json()
-    assert similar["nearby"] == ["markup"]
+    assert similar["similar"] == ["markup"]
     allowed = accepted(post(api, app_headers, {"key_result_id": "rtx", "value": 1.0}, query="?allow_unknown=true"))
     assert [each["code"] for each in allowed["warnings"]] == ["unknown_key_result"]
 

@@ -21,8 +21,8 @@ from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.serving.client import Api, serving
-from tests.serving.marts import AS_OF, STRANGE, good
+from tests.serving.live_server import Api, serving
+from tests.serving.published_organisation import AS_OF, STRANGE, good
 
 
 def analyst(settings: Settings, query: str) -> list[tuple[Any, ...]]:
@@ -71,7 +71,7 @@ def test_a_filter_takes_ids_and_names_and_any_of_several(api: Api, app_headers: 
 
 @pytest.mark.parametrize("path", ["/v1/key-results", "/v1/okr-progress"])
 @pytest.mark.parametrize("noun", ["team", "cycle"])
-def test_a_name_that_nobody_knows_is_an_error_with_known_ones_nearby(
+def test_an_unknown_name_is_an_error_that_suggests_similar_names(
     api: Api, app_headers: dict[str, str], path: str, noun: str
 ) -> None:
     """An unknown name looked like an empty answer, as in https://github.com/openclaw/clawhub/issues/2184."""
@@ -82,7 +82,7 @@ def test_a_name_that_nobody_knows_is_an_error_with_known_ones_nearby(
     problem = answer.json()
     assert problem["type"] == "urn:okr:problem:unknown-name"
     assert problem["pointer"] == f"query {noun}"
-    assert known in problem["nearby"]
+    assert known in problem["similar"]
     assert known in problem["detail"]
 
 
@@ -106,10 +106,12 @@ def test_a_parameter_that_is_not_known_or_may_not_repeat_is_an_error(
     assert f"query {name}" in answer.json()["detail"]
 
 
-def test_a_misspelt_key_result_is_not_found_with_known_ones_nearby(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_misspelt_key_result_id_is_not_found_and_similar_ids_are_suggested(
+    api: Api, app_headers: dict[str, str]
+) -> None:
     answer = api.client.get("/v1/key-results/markupp", headers=app_headers)
     assert answer.status_code == 404
-    assert answer.json()["nearby"] == ["markup"]
+    assert answer.json()["similar"] == ["markup"]
 
 
 def test_filters_keep_what_they_say(api: Api, app_headers: dict[str, str]) -> None:
@@ -177,7 +179,7 @@ def test_no_answer_scores_a_person(api: Api) -> None:
     about_people = [
         name for name, schema in schemas.items() if {"user_id", "owner_user_id"} & set(schema.get("properties", ()))
     ]
-    assert "ActivityAnswer" in about_people
+    assert "ActivityResponse" in about_people
     for name in about_people:
         is_of_a_key_result = "key_result_id" in schemas[name]["properties"]
         assert is_of_a_key_result or not [each for each in schemas[name]["properties"] if score.search(each)], name
@@ -254,9 +256,9 @@ def test_a_live_figure_that_nobody_confirms_is_null_and_keeps_its_time(api: Api,
 def test_the_publication_is_told_with_what_holds_back_a_newer_one(api: Api, app_headers: dict[str, str]) -> None:
     body = get(api, app_headers, "/v1/publication")
     assert set(body) == {
-        "publication_id", "data_as_of", "published_at", "model_version", "held_since", "held_because",
+        "publication_id", "data_as_of", "published_at", "model_version", "held_since", "hold_reason",
     }  # fmt: skip
-    assert (body["held_since"], body["held_because"]) == (None, None)
+    assert (body["held_since"], body["hold_reason"]) == (None, None)
     report = {"accepted": False, "suites": [{"noun": "check_in", "rules": [
         {"name": "progress_is_plausible", "says": "a check-in stays near its key result", "passed": False,
          "advice": False, "acceptable": True, "error": None, "unexpected": 7, "examples": ["kr-1 at 900"]},
@@ -275,7 +277,7 @@ def test_the_publication_is_told_with_what_holds_back_a_newer_one(api: Api, app_
     finally:
         with connect(api.settings.require("dsn_owner")) as connection:
             connection.execute("DELETE FROM ops.gate_result WHERE gate_result_id = %s", result)
-    assert "check_in: progress_is_plausible: expected that a check-in stays near" in held["held_because"]
-    assert (check["status"], check["held_because"]) == ("degraded", held["held_because"])
+    assert "check_in: progress_is_plausible: expected that a check-in stays near" in held["hold_reason"]
+    assert (check["status"], check["hold_reason"]) == ("degraded", held["hold_reason"])
     assert "Held back since" in page
     assert "progress_is_plausible" in page

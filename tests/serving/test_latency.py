@@ -13,8 +13,8 @@ from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from serving.latency import BUCKETS, Histogram, Latencies, LatencyReporter, samples
 from serving.outbox import Outbox
-from tests.serving.client import Api, serving
-from tests.serving.topic import read_until
+from tests.serving.live_server import Api, serving
+from tests.serving.topic_reader import read_until
 
 TOPIC = "okr_system_metrics"
 

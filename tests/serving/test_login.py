@@ -11,11 +11,11 @@ from pydantic import SecretStr
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
-from serving.auth.identity import Identity, Role
-from serving.auth.throttle import FAILURES_PER_ADDRESS, FAILURES_PER_USERNAME, LoginThrottle
+from serving.auth.failed_login_limit import FAILURES_PER_ADDRESS, FAILURES_PER_USERNAME, FailedLoginLimit
+from serving.auth.roles import Identity, Role
 from serving.auth.tokens import ISSUER, Audience, Tokens
 from serving.errors import TooManyAttempts
-from tests.serving.client import Api, serving
+from tests.serving.live_server import Api, serving
 
 ADMIN = Identity("admin", Role.ADMIN)
 
@@ -135,7 +135,7 @@ def test_too_many_failures_of_a_name_are_told_to_wait(api: Api) -> None:
 
 def test_too_many_failures_from_an_address_hold_it_up_whatever_names_it_tries(redis_server: Settings) -> None:
     with redis.Redis.from_url(redis_server.require("redis_url")) as client:
-        throttle = LoginThrottle(client)
+        throttle = FailedLoginLimit(client)
         for number in range(FAILURES_PER_ADDRESS):
             throttle.check(f"name {number}", "203.0.113.9")
             throttle.failed(f"name {number}", "203.0.113.9")

@@ -19,12 +19,12 @@ from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
-from serving.errors import NotKept
+from serving.errors import NotPersisted
 from serving.outbox import Outbox
-from serving.published import Warehouse
+from serving.publication_reader import Warehouse
 from tests.faults.polling import until
-from tests.serving.client import Api, serving
-from tests.serving.topic import read_until
+from tests.serving.live_server import Api, serving
+from tests.serving.topic_reader import read_until
 
 
 @contextmanager
@@ -110,11 +110,11 @@ def test_a_full_spool_turns_events_away_and_the_caller_knows(tmp_path: Path) -> 
     outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
     event = page_viewed("turned away")
     outbox.post([event] * 10)
-    with pytest.raises(NotKept):
+    with pytest.raises(NotPersisted):
         outbox.post([event])
-    with pytest.raises(NotKept):
+    with pytest.raises(NotPersisted):
         outbox.deliver(event)
-    assert dict(outbox.counts) == {"posted": 10, "turned_away": 2}
+    assert dict(outbox.counts) == {"posted": 10, "not_persisted": 2}
 
 
 def test_an_event_that_was_kept_is_no_error_when_the_spool_cannot_be_asked_for_it(
@@ -144,7 +144,7 @@ def test_an_event_that_can_never_be_sent_is_refused_at_once_and_the_others_go_on
         assert outbox.is_sending
     finally:
         outbox.stop()
-    assert dict(outbox.counts) == {"posted": 1, "turned_away": 1, "sent": 1}
+    assert dict(outbox.counts) == {"posted": 1, "not_persisted": 1, "sent": 1}
 
 
 def test_health_is_well_again_when_the_broker_is_back(api: Api, tmp_path: Path, kafka: Settings) -> None:
@@ -187,8 +187,8 @@ def test_however_many_forecasts_wait_for_the_log_a_check_in_is_taken(api: Api, t
         posted = cut_off.client.post("/v1/check-ins", headers=headers, json=body)
         assert posted.status_code < 300, posted.text
         checks = cut_off.client.get("/health").json()["checks"]
-        assert checks["forecast_log"]["turned_away"] > 0
-        assert (checks["events"]["turned_away"], checks["events"]["waiting"]) == (0, 1)
+        assert checks["forecast_log"]["not_persisted"] > 0
+        assert (checks["events"]["not_persisted"], checks["events"]["waiting"]) == (0, 1)
 
 
 def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

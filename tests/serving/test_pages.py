@@ -7,9 +7,9 @@ import pytest
 
 from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
-from tests.serving.client import Api, serving
 from tests.serving.conftest import NewDatabase
-from tests.serving.marts import STRANGE, ended, publish
+from tests.serving.live_server import Api, serving
+from tests.serving.published_organisation import STRANGE, ended, publish
 
 HTML = {"Accept": "text/html"}
 

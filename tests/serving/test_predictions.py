@@ -11,9 +11,9 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.warehouse import connect
 from ml import model_registry
-from tests.serving.client import Api, serving
-from tests.serving.marts import STRANGE
-from tests.serving.topic import read_until
+from tests.serving.live_server import Api, serving
+from tests.serving.published_organisation import STRANGE
+from tests.serving.topic_reader import read_until
 
 MODEL = model_registry.MODEL_NAME
 
@@ -190,7 +190,7 @@ def test_a_check_in_becomes_an_event_that_keeps_its_contract(api: Api, app_heade
     answer = api.client.post("/v1/check-ins", json=sent, headers=app_headers)
     assert answer.status_code == 202, answer.text
     accepted = answer.json()
-    assert accepted["in_log"] is True
+    assert accepted["is_acknowledged"] is True
     event = read_until(api.settings, "okr_user_events", lambda value: accepted["event_id"].encode() in value)
     decoded = decode("okr_user_events", event.value, event.key)
     assert event.key == b"rtl"
@@ -207,7 +207,7 @@ def test_without_a_broker_predictions_and_check_ins_wait_on_disk(api: Api, tmp_p
         assert time.monotonic() - begun < 20, "only the first look at the registry may take a while"
         answer = cut_off.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
         assert answer.status_code == 202, answer.text
-        assert answer.json()["in_log"] is False
+        assert answer.json()["is_acknowledged"] is False
     for outbox, event_type in (
         (cut_off.services.forecast_log, "okr.prediction.served.v1"),
         (cut_off.services.outbox, "okr.check_in.recorded.v1"),

@@ -10,10 +10,10 @@ from fastapi.testclient import TestClient
 from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving import problems
+from serving import error_responses
 from serving.errors import NotPublished, PublishedByOlderRelease
-from serving.published import PublishedReader, Warehouse
-from tests.serving.marts import DATA_AS_OF, RUN, republish
+from serving.publication_reader import PublishedReader, Warehouse
+from tests.serving.published_organisation import DATA_AS_OF, RUN, republish
 
 
 def build(settings: Settings, number: int) -> None:
@@ -103,19 +103,19 @@ SELECT
     'c'::text AS check_in_id, 'k'::text AS key_result_id, 'q1'::text AS cycle_id, now() AS checked_in_at,
     0.5::float8 AS elapsed_ratio, 0.4::float8 AS progress_ratio, true AS is_in_cycle
 """
-TRAILS = ("serving.web", "trails", {"key_result_ids": ["k"]})
+HISTORIES = ("serving.web", "progress_histories", {"key_result_ids": ["k"]})
 
 
 def test_marts_of_an_older_release_are_an_answer_that_says_so(published_twice: Settings) -> None:
     """A new release reads a column that the last publication lacks: it was an unforeseen error, without a word why."""
     warehouse = Warehouse(published_twice.require("dsn_serving"))
     app = FastAPI()
-    problems.install(app, lambda request, problem: None)
-    app.get("/trails")(lambda: warehouse.read(lambda reader: reader.rows(*TRAILS)).value)
+    error_responses.install(app, lambda request, problem: None)
+    app.get("/histories")(lambda: warehouse.read(lambda reader: reader.rows(*HISTORIES)).value)
     warehouse.open()
     try:
         publish_check_ins(published_twice, 2, CHECK_INS)
-        answer = TestClient(app).get("/trails")
+        answer = TestClient(app).get("/histories")
         assert answer.status_code == 503
         assert answer.headers["retry-after"]
         assert answer.json()["type"] == "urn:okr:problem:published-by-older-release"
@@ -126,10 +126,10 @@ def test_marts_of_an_older_release_are_an_answer_that_says_so(published_twice: S
         publish_check_ins(
             published_twice, 3, CHECK_INS.replace("AS cycle_id", "AS cycle_id, 'q2'::text AS counted_cycle_id")
         )
-        assert [row["cycle_id"] for row in TestClient(app).get("/trails").json()] == ["q2"]
+        assert [row["cycle_id"] for row in TestClient(app).get("/histories").json()] == ["q2"]
         # Going back leaves the column, which is empty in what was published before it.
         publication.rollback(published_twice.require("dsn_transform"))
-        assert [row["cycle_id"] for row in TestClient(app).get("/trails").json()] == ["q1"]
+        assert [row["cycle_id"] for row in TestClient(app).get("/histories").json()] == ["q1"]
     finally:
         warehouse.close()
 

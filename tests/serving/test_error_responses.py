@@ -7,7 +7,7 @@ import pytest
 from httpx import Response
 
 from tests.background_logs import BackgroundLog
-from tests.serving.client import Api
+from tests.serving.live_server import Api
 
 
 def problem(answer: Response, status: int) -> dict[str, Any]:

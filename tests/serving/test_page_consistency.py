@@ -14,11 +14,11 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import AllForecasts, Predictor
-from serving.published import Published, Warehouse
+from serving.publication_reader import Published, Warehouse
 from serving.web.service import ATTEMPTS, Scorecard
-from tests.serving.client import Api
 from tests.serving.conftest import NewDatabase
-from tests.serving.marts import RUN, publish, republish
+from tests.serving.live_server import Api
+from tests.serving.published_organisation import RUN, publish, republish
 
 
 def publish_the_same_again(settings: Settings) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from serving.check_ins.outcome import Sent
-from serving.check_ins.plausible import warnings
-from serving.nearby import nearby
+from serving.check_ins.check_in_warnings import warnings
+from serving.check_ins.outcome_effect import Sent
+from serving.suggestions import similar_names
 
 KNOWN: dict[str, Any] = {
     "baseline": 100.0, "target": 80.0, "unit": "days", "status": "on_track", "cycle_start": date(2026, 10, 1),
@@ -79,5 +79,5 @@ def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -
         ("x" * 128, ["y"] * 10_000, []),
     ],
 )
-def test_names_nearby_are_the_most_alike(wanted: str, known: list[str], expected: list[str]) -> None:
-    assert sorted(nearby(wanted, known)) == sorted(expected)
+def test_the_most_similar_names_are_suggested(wanted: str, known: list[str], expected: list[str]) -> None:
+    assert sorted(similar_names(wanted, known)) == sorted(expected)

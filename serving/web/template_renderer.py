@@ -5,7 +5,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from serving.web import format as formats
+from serving.web import formatting
 
 STATUS_WORDS = {
     "on_track": ("On track", "good"),
@@ -33,7 +33,7 @@ class Pages:
             lstrip_blocks=True,
         )
         for name in ("percent", "chance", "score", "value_of", "defined_of", "about", "moment", "clock", "day"):
-            self._environment.filters[name] = getattr(formats, name)
+            self._environment.filters[name] = getattr(formatting, name)
         self._environment.globals["status_word"] = {status: word for status, (word, _) in STATUS_WORDS.items()}
         self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}
 

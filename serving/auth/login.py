@@ -3,13 +3,13 @@
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import read_sql
-from serving.auth.identity import Identity, Role
+from serving.auth.failed_login_limit import FailedLoginLimit
 from serving.auth.passwords import Passwords
-from serving.auth.throttle import LoginThrottle
+from serving.auth.roles import Identity, Role
 from serving.errors import NotSignedIn
-from serving.published import Reader, Warehouse
+from serving.publication_reader import Reader, Warehouse
 
-ROOM = "serving.auth"
+PACKAGE = "serving.auth"
 # User name, and the setting that holds its first password.
 FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), (Role.APP, "app_password"))
 
@@ -17,7 +17,7 @@ FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), 
 class Accounts:
     """Who may log in."""
 
-    def __init__(self, warehouse: Warehouse, passwords: Passwords, throttle: LoginThrottle) -> None:
+    def __init__(self, warehouse: Warehouse, passwords: Passwords, throttle: FailedLoginLimit) -> None:
         self._warehouse = warehouse
         self._passwords = passwords
         self._throttle = throttle
@@ -36,7 +36,7 @@ class Accounts:
                 continue
             values = {"username": role.value, "role": role.value, "password_hash": self._passwords.hash(password)}
             with self._warehouse.connection() as connection:
-                connection.execute(read_sql(ROOM, "queries/upsert_account").encode(), values)
+                connection.execute(read_sql(PACKAGE, "queries/upsert_account").encode(), values)
             get_logger(__name__).info("account seeded", username=role.value)
 
     def authenticate(self, username: str, password: str, address: str) -> Identity:
@@ -55,5 +55,5 @@ class Accounts:
 
     def _stored(self, username: str) -> dict[str, str] | None:
         with self._warehouse.connection() as connection:
-            rows = Reader(connection).rows(ROOM, "account", {"username": username})
+            rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
         return rows[0] if rows else None

@@ -10,9 +10,9 @@ import pytest
 from ingestion.maintenance.expired_requests import delete_expired_requests
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect
-from serving.check_ins.store import Requested, Requests
-from tests.serving.check_ins import accepted, events_of, post, put, read_state, word
-from tests.serving.client import Api, serving
+from serving.check_ins.idempotency import RequestStore, StoredRequest
+from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
+from tests.serving.live_server import Api, serving
 
 
 def test_a_repeated_request_gets_the_first_answer_in_any_process_and_after_a_restart(
@@ -174,7 +174,7 @@ def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
         raise RetryableError("as if the process had ended here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Requests, "kept", dies)
+        patch.setattr(RequestStore, "mark_persisted", dies)
         first = accepted(post(api, app_headers, body, key))
     again = accepted(post(api, app_headers, body, key))
     assert again["event_id"] == first["event_id"]
@@ -198,7 +198,7 @@ def test_a_request_that_is_forgotten_is_answered_from_the_log(api: Api, app_head
     body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
     first = accepted(post(api, app_headers, body, word()))
     forget(api, first["check_in_id"])
-    assert accepted(post(api, app_headers, body)) == {**first, "in_log": True}
+    assert accepted(post(api, app_headers, body)) == {**first, "is_acknowledged": True}
     assert len(events_of(api.settings, first["check_in_id"])) == 1
 
 
@@ -211,7 +211,7 @@ def test_a_request_that_is_forgotten_is_answered_by_its_own_words_not_by_those_o
     accepted(put(api, app_headers, first["check_in_id"], {"value": 2.5, "note": "typing error"}))
     forget(api, first["check_in_id"])
     for _ in range(2):
-        assert accepted(post(api, app_headers, body, key)) == {**first, "in_log": True}
+        assert accepted(post(api, app_headers, body, key)) == {**first, "is_acknowledged": True}
         other = post(api, app_headers, {**body, "value": 2.5, "note": "typing error"}, key)
         assert other.status_code == 409, other.text
         assert other.json()["differs"] == [
@@ -229,16 +229,16 @@ def test_a_key_that_is_sent_with_two_check_ins_at_once_stands_for_the_first(
     accepted(post(api, app_headers, repeated))
     new, key = {**repeated, "check_in_id": word()}, word()
     slow, quick = (repeated, new) if recorded_first else (new, repeated)
-    insert, quick_answers = Requests.insert, []
+    insert, quick_answers = RequestStore.insert, []
 
-    def insert_late(self: Requests, *asked: Any) -> Requested | None:
+    def insert_late(self: RequestStore, *asked: Any) -> StoredRequest | None:
         if asked[2].check_in_id == slow["check_in_id"] and not quick_answers:
             quick_answers.append(None)
             with httpx.Client(base_url=api.client.base_url, timeout=60) as client:
                 quick_answers[0] = post(Api(client, api.services, api.settings), app_headers, quick, key)
         return insert(self, *asked)
 
-    monkeypatch.setattr(Requests, "insert", insert_late)
+    monkeypatch.setattr(RequestStore, "insert", insert_late)
     late = post(api, app_headers, slow, key)
     assert accepted(quick_answers[0])["check_in_id"] == quick["check_in_id"]
     assert late.status_code == 409, late.text

@@ -12,7 +12,7 @@ from ingestion.event_codec import decode
 from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings
-from tests.serving.client import Api
+from tests.serving.live_server import Api
 
 TOPIC = "okr_user_events"
 

@@ -11,7 +11,7 @@ from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
-from tests.serving.marts import AS_OF
+from tests.serving.published_organisation import AS_OF
 
 Q3, Q4 = date(2026, 7, 1), date(2026, 10, 1)
 

@@ -159,7 +159,7 @@ def _limit(connection: Connection) -> None:
 
 
 def _publication(connection: Connection) -> Publication:
-    query = read_sql("serving", "queries/publication").encode()
+    query = read_sql("serving", "queries/current_publication").encode()
     try:
         with connection.cursor(row_factory=class_row(Publication)) as cursor:
             publication = cursor.execute(query).fetchone()

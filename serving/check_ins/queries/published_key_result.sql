@@ -1,5 +1,5 @@
 -- Grain: at most one row, a key result in the cycle in which a check-in counts, as it was published: the cycle that it
--- closes (queries/closes.sql), else the one of `check_in_id` where it is published, else the one where the key result is at
+-- closes (queries/cycle_to_close.sql), else the one of `check_in_id` where it is published, else the one where the key result is at
 -- the moment `at` (one planned on is still in the old one). deciding_* is the check-in that says how it ended; other_* the
 -- one that would if this check-in did not count: the latest closing one, else the latest
 -- (as intermediate.int_key_result_cycle). archived_at: since when it is archived, itself or by its objective or team.

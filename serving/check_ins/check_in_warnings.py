@@ -4,34 +4,34 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lakehouse.number_format import Measure, percent
-from serving.check_ins.outcome import Effect, Sent, closes, effect_on_outcome, is_archived
-from serving.published import Row
+from serving.check_ins.outcome_effect import Effect, Sent, closes, effect_on_outcome, is_archived
+from serving.publication_reader import Row
 
 LOWEST_PROGRESS, HIGHEST_PROGRESS = -1.0, 2.0
 
 
 @dataclass(frozen=True)
-class Warned:
+class CheckInWarning:
     """Something surprising: a stable word for programs, a sentence for people."""
 
     code: str
     detail: str
 
 
-def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[Warned]:
+def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[CheckInWarning]:
     """Return what the caller should look at again; `known` is the key result as far as it is known."""
     if known is None:
         told = (
             f"No key result {key_result_id!r} is known. The check-in shows in the marts once one is defined by that id."
         )
-        return [Warned("unknown_key_result", told)]
+        return [CheckInWarning("unknown_key_result", told)]
     # Of a correction of the closing check-in itself it is known which cycle it closes: the one that is told of below.
     is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id and not is_archived(sent, known)
     closing = _of_closing(known) if is_closing_new and known.get("closes_cycle") else []
     return [*_of_value(value, known), *closing, *_of_state(value, sent, known)]
 
 
-def _of_value(value: float, known: Row) -> Iterator[Warned]:
+def _of_value(value: float, known: Row) -> Iterator[CheckInWarning]:
     progress = (value - known["baseline"]) / (known["target"] - known["baseline"])
     if LOWEST_PROGRESS <= progress <= HIGHEST_PROGRESS:
         return
@@ -41,34 +41,36 @@ def _of_value(value: float, known: Row) -> Iterator[Warned]:
         f"{measure.value(value)} is {percent(progress)} of the way from the baseline {baseline} to the target {target} "
         f"{known['unit']}".rstrip()
     )
-    yield Warned("implausible_value", f"{told}. It counts as it is; PUT /v1/check-ins/{{check_in_id}} corrects it.")
+    yield CheckInWarning(
+        "implausible_value", f"{told}. It counts as it is; PUT /v1/check-ins/{{check_in_id}} corrects it."
+    )
 
 
-def _of_closing(known: Row) -> list[Warned]:
+def _of_closing(known: Row) -> list[CheckInWarning]:
     closes, other = known["closes_cycle"], known["other_cycle"]
     if known["closes_before"]:
         told = f"It closes the key result in {closes!r}, which it was carried on from; in {other!r} it stays open."
     else:
         told = f"It closes the key result in {closes!r}, not in {other!r}, which it was carried on from."
-    return [Warned("closes_cycle", told)]
+    return [CheckInWarning("closes_cycle", told)]
 
 
-def _of_state(value: float, sent: Sent, known: Row) -> Iterator[Warned]:
+def _of_state(value: float, sent: Sent, known: Row) -> Iterator[CheckInWarning]:
     status = known.get("status")
     if status is None:  # not published yet
         return
     effect = None if status == "archived" else effect_on_outcome(sent, known)
     if effect is not None:
-        yield Warned(effect.value, _of_outcome(effect, value, sent, known))
+        yield CheckInWarning(effect.value, _of_outcome(effect, value, sent, known))
         return
     match status:
         case "archived":
-            yield Warned("archived", "The key result is archived: it counts nowhere, whatever its value is.")
+            yield CheckInWarning("archived", "The key result is archived: it counts nowhere, whatever its value is.")
         case "awaiting_close" if not sent.is_final:
             told = f"Its cycle ended on {known['cycle_end']}: what is missing is a closing check-in"
-            yield Warned("cycle_is_over", f'{told} ("is_final": true).')
+            yield CheckInWarning("cycle_is_over", f'{told} ("is_final": true).')
         case "not_started":
-            yield Warned("cycle_has_not_begun", f"Its cycle starts on {known['cycle_start']}.")
+            yield CheckInWarning("cycle_has_not_begun", f"Its cycle starts on {known['cycle_start']}.")
         case _:
             return
 

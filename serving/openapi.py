@@ -8,9 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
-from serving.auth.access import Member, Visitor
-from serving.auth.identity import Identity, Right
-from serving.strict import StrictRoute
+from serving.auth.authorization import RequireSession, RequireTokenOrSession
+from serving.auth.roles import Identity, Right
+from serving.strict_requests import StrictRoute
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
@@ -70,14 +70,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return described
 
 
-@router.get("/openapi.json", dependencies=[Depends(Member(Right.SEE_DOCS))])
+@router.get("/openapi.json", dependencies=[Depends(RequireTokenOrSession(Right.SEE_DOCS))])
 def openapi(request: Request) -> JSONResponse:
     """Return the API's description."""
     return JSONResponse(describe(request.app))
 
 
 @router.get("/docs")
-def docs(request: Request, visitor: Annotated[Identity, Depends(Visitor(Right.SEE_DOCS))]) -> Response:
+def docs(request: Request, visitor: Annotated[Identity, Depends(RequireSession(Right.SEE_DOCS))]) -> Response:
     """Show the API's description in Swagger UI."""
     response: Response = request.app.state.pages.render("docs.html", visitor=visitor)
     response.headers["Content-Security-Policy"] = DOCS_POLICY

@@ -18,11 +18,11 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving.check_ins.outcome import Effect, Sent, effect_on_outcome
-from serving.check_ins.plausible import warnings
-from serving.check_ins.store import Requests
-from serving.published import Warehouse
-from tests.serving.marts import keep_state, publish
+from serving.check_ins.check_in_warnings import warnings
+from serving.check_ins.lookups import Lookups
+from serving.check_ins.outcome_effect import Effect, Sent, effect_on_outcome
+from serving.publication_reader import Warehouse
+from tests.serving.published_organisation import keep_state, publish
 
 BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
 CLOSED_AT = datetime(2026, 10, 5, 8, tzinfo=UTC)
@@ -177,8 +177,8 @@ def told_and_published(new_database: Callable[[], AbstractContextManager[Setting
         before = final_values(settings)
         warehouse = Warehouse(settings.require("dsn_serving"))
         warehouse.open()
-        requests = Requests(warehouse)
-        known = {case.name: requests.key_result(case.name, sent(case)) for case in (*CASES, *CARRIED)}
+        lookups = Lookups(warehouse)
+        known = {case.name: lookups.key_result(case.name, sent(case)) for case in (*CASES, *CARRIED)}
         warehouse.close()
         publish(settings, story() + [check_in(case.name, case.sent) for case in (*CASES, *CARRIED)], dbt_target)
         yield known, before, final_values(settings)

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lakehouse.publication_hold import Hold, holds_now
-from serving.published import Warehouse
+from serving.publication_reader import Warehouse
 
 
 @dataclass(frozen=True)
-class Holds:
+class PublicationHolds:
     """Reads what holds publications back."""
 
     warehouse: Warehouse
 
-    def now(self) -> list[Hold]:
+    def current(self) -> list[Hold]:
         """Return every reason, the oldest first; empty when nothing is held.
 
         Raises:
@@ -23,7 +23,7 @@ class Holds:
             return holds_now(connection)
 
 
-def since_because(held: list[Hold]) -> tuple[datetime, str] | None:
+def hold_summary(held: list[Hold]) -> tuple[datetime, str] | None:
     """Return since when publications are held back, and why in one line; None when they are not."""
     if not held:
         return None

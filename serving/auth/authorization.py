@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
-from serving.auth.identity import Identity, Right, roles_with
+from serving.auth.roles import Identity, Right, roles_with
 from serving.auth.tokens import Audience
 from serving.errors import CrossSite, NotAllowed, NotSignedIn
-from serving.services import Served
+from serving.services import ServicesDep
 
 COOKIE = "okr_session"
 
@@ -17,26 +17,26 @@ _bearer = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)
 _Bearer = Annotated[str | None, Depends(_bearer)]
 
 
-class Caller:
+class RequireToken:
     """Dependency of an API route: the caller's identity, if the role of their token includes the right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
-    def __call__(self, token: _Bearer, services: Served) -> Identity:
+    def __call__(self, token: _Bearer, services: ServicesDep) -> Identity:
         """Raise NotSignedIn without a valid token, NotAllowed without the right."""
         if token is None:
             raise NotSignedIn("A bearer token is expected; get one from POST /auth/token.")
         return _allowed(services.tokens.verify(token, Audience.API), self._right)
 
 
-class Visitor:
+class RequireSession:
     """Dependency of a page: the identity in the session's cookie, if its role includes the right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
-    def __call__(self, request: Request, services: Served) -> Identity:
+    def __call__(self, request: Request, services: ServicesDep) -> Identity:
         """Raise NotSignedIn without a session, NotAllowed without the right."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
@@ -44,14 +44,14 @@ class Visitor:
         return _allowed(services.tokens.verify(cookie, Audience.PAGE), self._right)
 
 
-class Member:
+class RequireTokenOrSession:
     """Dependency of what programs and people read alike: a bearer token, or else a session."""
 
     def __init__(self, right: Right) -> None:
-        self._caller = Caller(right)
-        self._visitor = Visitor(right)
+        self._caller = RequireToken(right)
+        self._visitor = RequireSession(right)
 
-    def __call__(self, request: Request, token: _Bearer, services: Served) -> Identity:
+    def __call__(self, request: Request, token: _Bearer, services: ServicesDep) -> Identity:
         """Raise NotSignedIn without either, NotAllowed without the right."""
         return self._caller(token, services) if token else self._visitor(request, services)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from serving.closing import missing_to_close, why_no_forecast
+from serving.status_explanations import missing_to_close, why_no_forecast
 
 ROW: dict[str, Any] = {
     "status": "awaiting_close", "cycle_start": date(2026, 7, 1), "cycle_end": date(2026, 9, 30), "unit": "percent",

@@ -13,7 +13,7 @@ from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from serving.nearby import nearby
+from serving.suggestions import similar_names
 
 ONCE = ("idempotency-key",)
 
@@ -100,7 +100,7 @@ def _unknown(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
 
 
 def _meant(name: str, known: dict[str, bool]) -> str:
-    alike = [each for each in nearby(name, known, 1) if each[0] == name[:1]]
+    alike = [each for each in similar_names(name, known, 1) if each[0] == name[:1]]
     return f". Did you mean {alike[0]}?" if alike else ""
 
 

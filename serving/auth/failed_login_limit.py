@@ -12,7 +12,7 @@ FAILURES_PER_USERNAME = 20
 FAILURES_PER_ADDRESS = 60
 
 
-class LoginThrottle:
+class FailedLoginLimit:
     """Refuses a login after too many failures of the same name or address within WINDOW_S seconds."""
 
     def __init__(self, client: "redis.Redis") -> None:

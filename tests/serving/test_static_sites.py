@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.serving.client import Api
+from tests.serving.live_server import Api
 
 
 @pytest.fixture

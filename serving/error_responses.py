@@ -20,8 +20,8 @@ from serving.errors import (
     CrossSite,
     NotAllowed,
     NotFound,
-    NotKept,
     NotLoadable,
+    NotPersisted,
     NotPublished,
     NotSignedIn,
     PublishedByOlderRelease,
@@ -47,7 +47,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
     (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
     (PublishedByOlderRelease, HTTPStatus.SERVICE_UNAVAILABLE, "published-by-older-release"),
-    (NotKept, HTTPStatus.SERVICE_UNAVAILABLE, "not-kept"),
+    (NotPersisted, HTTPStatus.SERVICE_UNAVAILABLE, "not-persisted"),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )
@@ -142,10 +142,10 @@ def _members_of(error: OkrError) -> dict[str, Any]:
     match error:
         case ContractViolation():
             return {"reason": error.reason}
-        case NotFound() if error.nearby:
-            return {"nearby": error.nearby}
+        case NotFound() if error.similar:
+            return {"similar": error.similar}
         case UnknownName():
-            return {"pointer": error.pointer, "nearby": error.nearby}
+            return {"pointer": error.pointer, "similar": error.similar}
         case Conflict():
             differs = ({"field": each.field, "first": each.first, "now": each.now} for each in error.differs)
             return {"differs": [{name: _short(value) for name, value in each.items()} for each in differs]}

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from lakehouse.number_format import Measure, score
-from serving.published import Row
+from serving.publication_reader import Row
 
 NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from serving.errors import UnknownName
-from serving.nearby import nearby
-from serving.published import Reader, Row
+from serving.publication_reader import Reader, Row
+from serving.suggestions import similar_names
 
 PACKAGE = "serving.data"
 
@@ -33,13 +33,13 @@ def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query")
     for noun, names in (("team", wanted.teams), ("cycle", wanted.cycles)):
         if not names:
             continue
-        known = reader.rows(PACKAGE, f"known_{noun}s")
+        known = reader.rows(PACKAGE, f"{noun}_names")
         words = {word for row in known for word in (row["id"], row["name"]) if word is not None}
         for name in names:
             if name not in words:
-                alike = nearby(name, words)
+                alike = similar_names(name, words)
                 raise UnknownName(
                     f"The current publication knows no {noun} of the id or name {name!r}.",
                     pointer=f"{pointer} {noun}",
-                    nearby=alike,
+                    similar=alike,
                 )

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.serving.browser import SCREENS, seen
-from tests.serving.client import Api, serving
+from tests.serving.browser_harness import SCREENS, seen
 from tests.serving.conftest import NewDatabase
-from tests.serving.ended_story import story
-from tests.serving.marts import publish
+from tests.serving.ended_cycles_story import story
+from tests.serving.live_server import Api, serving
+from tests.serving.published_organisation import publish
 
 
 @pytest.fixture(scope="module")
@@ -169,10 +169,10 @@ def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
     [
         ("/?cycle=zz", "knows no cycle of the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
         ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
-        ("/key-results/carriet", "carried"), ("/?team=zz", "None is similar."), ("/key-results/zz", "None is similar."),
+        ("/key-results/carriet", "carried"), ("/?team=zz", "No known name is similar."), ("/key-results/zz", "No known name is similar."),
     ],
 )  # fmt: skip
-def test_a_page_of_what_nobody_knows_says_so_with_known_ones_nearby(ending: Api, path: str, told: str) -> None:
+def test_a_page_for_an_unknown_name_suggests_similar_names(ending: Api, path: str, told: str) -> None:
     ending.log_in()
     answer = ending.client.get(path, headers={"Accept": "text/html"})
     assert answer.status_code in {404, 422}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from serving.published import Row
+from serving.publication_reader import Row
 
 
 class Effect(StrEnum):
@@ -47,7 +47,7 @@ def closes(sent: Sent, known: Row) -> bool:
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
     """Tell what a check-in does to an outcome; None where there is none and it makes none.
 
-    `known`: the row of queries/published.sql, with the check-ins before this one.
+    `known`: the row of queries/published_key_result.sql, with the check-ins before this one.
     """
     was_closed = known["status"] in {"achieved", "missed"}
     cycle_closed_at = known["cycle_closed_at"]

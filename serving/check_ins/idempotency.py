@@ -1,0 +1,137 @@
+"""Remember requests in PostgreSQL (api.check_in_request), so that a repeated one gets its first response again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from serving.publication_reader import Reader, Row, Warehouse
+
+PACKAGE = "serving.check_ins"
+CONTENT = ("value", "confidence", "note", "is_final")
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """A check-in or correction that was requested, and the content of its first response.
+
+    `request_id` is None if another source than this API recorded it. `is_bound`: the request's idempotency key is
+    already stored for it.
+    """
+
+    request_id: int | None
+    check_in_id: str
+    key_result_id: str
+    content: dict[str, Any]
+    event_id: UUID
+    occurred_at: datetime
+    warnings: list[dict[str, str]]
+    is_persisted: bool
+    is_acknowledged: bool
+    is_bound: bool = False
+
+
+class RequestStore:
+    """Reads and writes api.check_in_request; each call is a transaction of its own."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def find_recorded(
+        self, username: str, idempotency_key: str | None, check_in_id: str | None
+    ) -> StoredRequest | None:
+        """Return the request that first recorded an idempotency key or a check-in id, whatever source it came from.
+
+        Corrections do not change it. If its request has been deleted, it is read from the first event in the log.
+        """
+        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "recorded_request", who)
+            if rows:
+                return _stored(rows[0])
+            rows = reader.rows(PACKAGE, "first_logged_event", {"check_in_id": check_in_id}) if check_in_id else []
+        return _stored_from_log(rows[0]) if rows else None
+
+    def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
+        """Return the correction made under an idempotency key; without a key, the newest request for the check-in.
+
+        Also None if the log has newer content: the same words are then a new correction. While the state consumer has
+        not read the request's own event, the request is newer than the state tables and is returned.
+        """
+        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "correction_request", who)
+            logged = reader.rows(PACKAGE, "current_check_in", {"check_in_id": check_in_id})
+        if not rows:
+            return None
+        found = _stored(rows[0])
+        if idempotency_key is not None or not logged or _content(logged[0]) == found.content:
+            return found
+        return None if self.is_logged(found) else found
+
+    def bind_key(self, who: dict[str, str | None], before: StoredRequest) -> bool:
+        """Store an idempotency key for an earlier check-in; return False if the key is stored for another one."""
+        row = self.insert("repeat", who, before)
+        if row is not None and row.request_id is not None and before.is_persisted:
+            self.mark_persisted(row.request_id, is_acknowledged=before.is_acknowledged)
+        return row is not None
+
+    def insert(self, operation: str, who: dict[str, str | None], request: StoredRequest) -> StoredRequest | None:
+        """Store a request before its event is persisted; return None if the same request was stored concurrently."""
+        values = {
+            **who, "operation": operation, "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
+            "body": Jsonb(request.content), "event_id": request.event_id, "occurred_at": request.occurred_at,
+            "warnings": Jsonb(request.warnings),
+        }  # fmt: skip
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "insert_request", values)
+        return _stored(rows[0]) if rows else None
+
+    def mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
+        """Record that a request's event is on disk, and whether the broker has acknowledged it."""
+        values = {"request_id": request_id, "is_acknowledged": is_acknowledged}
+        with self._warehouse.connection() as connection:
+            Reader(connection).rows(PACKAGE, "mark_request_persisted", values)
+
+    def is_logged(self, request: StoredRequest) -> bool:
+        """Return whether the state consumer has read the request's event from the log."""
+        values = {"check_in_id": request.check_in_id, "event_id": request.event_id}
+        with self._warehouse.connection() as connection:
+            return bool(Reader(connection).rows(PACKAGE, "logged_event", values))
+
+
+def _content(row: Row) -> dict[str, Any]:
+    return {name: row.get(name) for name in CONTENT}
+
+
+def _stored(row: Row) -> StoredRequest:
+    return StoredRequest(
+        request_id=row["request_id"],
+        check_in_id=row["check_in_id"],
+        key_result_id=row["key_result_id"],
+        content=_content(row["body"]),
+        event_id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        warnings=row["warnings"],
+        is_persisted=row["kept_at"] is not None,
+        is_acknowledged=row["is_in_log"],
+        is_bound=row.get("is_bound", True),
+    )
+
+
+def _stored_from_log(row: Row) -> StoredRequest:
+    return StoredRequest(
+        request_id=None,
+        check_in_id=row["check_in_id"],
+        key_result_id=row["key_result_id"],
+        content=_content(row),
+        event_id=row["event_id"],
+        occurred_at=row["occurred_at"],
+        warnings=[],
+        is_persisted=True,
+        is_acknowledged=True,
+    )

@@ -1,0 +1,62 @@
+"""Look up what is known of a key result or a check-in: in the marts, the state tables and earlier requests."""
+
+from lakehouse.contracts.cycle import DAYS_TO_CLOSE
+from lakehouse.errors import RetryableError
+from serving.check_ins.outcome_effect import Sent
+from serving.errors import NotPublished
+from serving.publication_reader import Reader, Row, Warehouse
+from serving.suggestions import similar_names
+
+PACKAGE = "serving.check_ins"
+
+
+class Lookups:
+    """Read-only queries; each call is a transaction of its own."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def original_check_in(self, check_in_id: str) -> Row | None:
+        """Return key_result_id and occurred_at of a check-in as it was first recorded; None for an unknown one."""
+        return self._first("original_check_in", {"check_in_id": check_in_id})
+
+    def author(self, check_in_id: str) -> Row:
+        """Return user_id and organisation_id from a check-in's newest event in the log; empty if there is none."""
+        return self._first("check_in_author", {"check_in_id": check_in_id}) or {}
+
+    def key_result(self, key_result_id: str, sent: Sent) -> Row | None:
+        """Return a key result with its published state in the cycle of a check-in; None for an unknown key result.
+
+        If its newest definition belongs to that cycle, unit, baseline and target come from that definition. If it
+        counts in several cycles, `closes_cycle` is the cycle that a closing check-in at that moment closes.
+        """
+        wanted: Row = {"key_result_id": key_result_id, "check_in_id": sent.check_in_id, "at": sent.at}
+        to_close = self._first("cycle_to_close", wanted | {"days_to_close": DAYS_TO_CLOSE})
+        is_late = sent.is_final and to_close is not None and to_close["closes_before"]
+        wanted["closes_cycle_id"] = to_close["closes_cycle_id"] if to_close and is_late else None
+        published = self._published(wanted)
+        wanted |= {"is_published": published is not None, "cycle_id": published["cycle_id"] if published else None}
+        defined = self._first("key_result_definition", wanted)
+        return {**(published or {}), **(defined or {}), **(to_close or {})} or None
+
+    def similar_ids(self, key_result_id: str) -> list[str]:
+        """Return ids of published key results that look like an unknown one."""
+        try:
+            found = self._warehouse.read(
+                lambda reader: reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+            )
+        except (NotPublished, RetryableError):
+            return []
+        return similar_names(key_result_id, [row["key_result_id"] for row in found.value])
+
+    def _published(self, wanted: Row) -> Row | None:
+        try:
+            rows = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published_key_result", wanted)).value
+        except NotPublished:
+            return None
+        return rows[0] if rows else None
+
+    def _first(self, query: str, values: Row) -> Row | None:
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, query, values)
+        return rows[0] if rows else None
