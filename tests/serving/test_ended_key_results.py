@@ -169,7 +169,8 @@ def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
     [
         ("/?cycle=zz", "knows no cycle of the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
         ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
-        ("/key-results/carriet", "carried"), ("/?team=zz", "No known name is similar."), ("/key-results/zz", "No known name is similar."),
+        ("/key-results/carriet", "carried"),
+        ("/?team=zz", "No known name is similar."), ("/key-results/zz", "No known name is similar."),
     ],
 )  # fmt: skip
 def test_a_page_for_an_unknown_name_suggests_similar_names(ending: Api, path: str, told: str) -> None:
