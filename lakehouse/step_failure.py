@@ -39,16 +39,18 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
         connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
 
 
-def delete(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
-    """Forget the failure of a step that has succeeded since.
+def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
+    """Delete the failures of a step that has succeeded: in this run, and in any run before this try started.
+
+    The callback of an earlier success may have been killed before it deleted the failure of its run.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn_transform, application="okr-steps") as connection:
-        key = {"pipeline": pipeline, "run_id": run_id, "step": step}
         connection.execute(
-            "DELETE FROM ops.step_failure WHERE (pipeline, run_id, step) = (%(pipeline)s, %(run_id)s, %(step)s)", key
+            "DELETE FROM ops.step_failure WHERE (pipeline, step) = (%s, %s) AND (run_id = %s OR failed_at <= %s)",
+            (pipeline, step, run_id, started_at),
         )
 
 

@@ -24,8 +24,7 @@ REPORT_LENGTH = 4000  # of a gate: its rules, with examples
 def record_success(context: Mapping[str, Any]) -> None:
     """Airflow's on_success_callback: runs after the state was reported, so nothing waits for it."""
     _send(context, "success", None)
-    if context["ti"].try_number > 1:  # a first try has no failure to forget
-        _keep(context, None)
+    _keep(context, None)
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
@@ -46,7 +45,10 @@ def _keep(context: Mapping[str, Any], message: str | None) -> None:
     try:
         dsn = load_settings().require("dsn_transform")
         if message is None:
-            step_failure.delete(dsn, pipeline=ti.dag_id, run_id=ti.run_id, step=ti.task_id)
+            started_at = ti.start_date or datetime.now(UTC)
+            step_failure.delete_superseded(
+                dsn, pipeline=ti.dag_id, run_id=ti.run_id, step=ti.task_id, started_at=started_at
+            )
         else:
             at = ti.end_date or datetime.now(UTC)
             step_failure.record(dsn, step_failure.StepFailure(ti.dag_id, ti.run_id, ti.task_id, at, message))

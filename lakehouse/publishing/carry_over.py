@@ -1,8 +1,9 @@
 """What a build takes over from the publication before it, where nothing that it is made of has changed.
 
-A build is a function of the log, of operators' decisions and of the dbt project. Of two builds in a row of the same
-project and the same decisions, only what depends on the kinds of events that were loaded in between can differ. What
-marts are built from (`staging`, `intermediate`) is left as the build before made it. ADR 21 tells what must hold.
+A build is a function of the log, of operators' decisions, of the dbt project and of the warehouse's schema. Of two
+builds in a row with the same decisions, project and schema, only the models that depend on the kinds of events that
+were loaded in between can differ. The tables that marts are built from (`staging`, `intermediate`) are left as the build
+before made them. ADR 21 lists the conditions.
 """
 
 import json

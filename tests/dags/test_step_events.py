@@ -1,7 +1,7 @@
 """What a step leaves behind when it ends: an event of the pipeline's topic, and its failure where somebody waits."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,6 +101,33 @@ def test_whoever_waits_for_a_run_finds_its_failed_step_until_it_has_succeeded(
     record_success(ended_step)
     assert step_failure.of_run(dsn, "okr_etl_dag", "run") == []
     assert holds(dsn) == []
+
+
+def test_the_failure_of_a_step_whose_success_callback_was_killed_goes_with_its_next_success(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    dsn = warehouse.require("dsn_serving")
+    record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
+    # The next try succeeds, but its callback is killed. The next run's step succeeds at its first try.
+    other = {"run_id": "next", "start_date": STARTED + timedelta(hours=1), "end_date": STARTED + timedelta(hours=1)}
+    for dag, task, remaining in (
+        ("okr_etl_dag", "dbt", ["load"]),
+        ("okr_training_dag", "load", ["load"]),
+        ("okr_etl_dag", "load", []),
+    ):
+        ti = SimpleNamespace(**vars(ended_step["ti"]) | other | {"dag_id": dag, "task_id": task})
+        record_success({"ti": ti})
+        assert [failure.step for failure in step_failure.of_run(dsn, "okr_etl_dag", "run")] == remaining
+
+
+def test_a_failure_is_kept_when_an_earlier_try_of_another_run_succeeds(
+    warehouse: Settings, ended_step: dict[str, Any]
+) -> None:
+    before = STARTED - timedelta(hours=1)
+    earlier = SimpleNamespace(**vars(ended_step["ti"]) | {"run_id": "other", "start_date": before})
+    record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
+    record_success({"ti": earlier})
+    assert len(step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")) == 1
 
 
 def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_killed_says_that(

@@ -166,12 +166,18 @@ class Log:
         return event
 
     def load(self, settings: Settings) -> None:
-        """Replace what raw holds by this log."""
+        """Replace the events in raw by this log."""
+        with connect(settings.require("dsn_loader")) as connection:
+            for topic in TOPICS:
+                connection.execute(f"DELETE FROM raw.{topic}")
+        self.append_to_raw(settings, self.events)
+
+    def append_to_raw(self, settings: Settings, events: Sequence[Logged]) -> None:
+        """Add events of this log to raw, as loading does."""
         with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
             for topic in TOPICS:
-                cursor.execute(f"DELETE FROM raw.{topic}")  # as loading does, it leaves the table itself
                 with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
-                    for event in (event for event in self.events if event.topic == topic):
+                    for event in (event for event in events if event.topic == topic):
                         copy.write_row(
                             (
                                 event.partition, event.offset, event.logged_at, event.event_id, event.event_type,

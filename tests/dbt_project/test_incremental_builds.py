@@ -11,6 +11,7 @@ from dbt.contracts.graph.manifest import Manifest
 
 from dags.steps.models_to_rebuild import models_to_rebuild
 from lakehouse import marts_build, publication
+from lakehouse.contracts import TOPICS
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.publishing.carry_over import basis, inputs
 from lakehouse.settings import Settings
@@ -27,14 +28,15 @@ class Runs:
     """Runs of the pipeline on one database: each loads some more of a log, builds and publishes."""
 
     def __init__(self, dbt: Dbt, log: Log) -> None:
-        self.dbt, self.log, self.number = dbt, log, 0
+        self.dbt, self.log, self.number, self.loaded = dbt, log, 0, 0
         self.dsn = dbt.settings.require("dsn_transform")
 
     def run(self, project: str = "project", whole: tuple[str, ...] = ()) -> set[str]:
         """Build as the ETL does, `whole` for everything; return the models that were built, nothing for all of them."""
         self.number += 1
         build = f"run-{self.number}"
-        self.log.load(self.dbt.settings)
+        self.log.append_to_raw(self.dbt.settings, self.log.events[self.loaded :])
+        self.loaded = len(self.log.events)
         _set_watermarks(self.dbt.settings, self.log)
         basis = marts_build.prepare_build(self.dsn, build, project=project)
         names = models_to_rebuild(self.manifest(), basis.changed) if basis else []
@@ -135,6 +137,11 @@ CHANGES = [
         "INSERT INTO ops.event_review VALUES (gen_random_uuid(), 'manual', 'withhold', 'n', 'me', now())",
         "DELETE FROM ops.event_review",
     ),
+    (  # a migration was applied
+        "dsn_owner",
+        "UPDATE public.schema_version SET version_num = 'next-' || version_num",
+        "UPDATE public.schema_version SET version_num = substr(version_num, 6)",
+    ),
     (  # readers see another publication
         "dsn_owner",
         "UPDATE ops.publication SET is_current = false",
@@ -163,6 +170,37 @@ def test_a_build_begins_with_nothing_where_something_else_changed(runs: Any) -> 
         assert _basis(runs) is not None, undo
     _execute(runs, "dsn_loader", "TRUNCATE raw.okr_user_events")
     assert _basis(runs) is None, "a repair loads raw again, up to the same offsets"
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM raw.{}", "UPDATE raw.{} SET data = data", "TRUNCATE raw.{}"])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_change_of_raw_other_than_by_loading_changes_what_a_build_depends_on(
+    fresh_database: Settings, topic: str, change: str
+) -> None:
+    """An erasure and a migration that changes rows add no event, and leave tables where they are on disk."""
+    dsn = fresh_database.require("dsn_transform")
+    with connect(dsn) as connection:
+        before = inputs(connection, "project")
+        assert inputs(connection, "project") == before
+    with connect(fresh_database.require("dsn_loader")) as connection:
+        connection.execute(change.format(topic).encode())
+    with connect(dsn) as connection:
+        assert inputs(connection, "project") != before
+
+
+def test_a_build_after_an_erasure_builds_everything(runs: Any) -> None:
+    runs.log.organisation()
+    runs.log.key_result("kr")
+    for day in (5, 6):
+        runs.log.check_in("kr", day, datetime(2026, 1, day, tzinfo=UTC))
+    runs.run()
+    runs.publish()
+    erased = runs.log.events[-1]
+    _execute(runs, "dsn_owner", f"DELETE FROM raw.{erased.topic} WHERE event_id = '{erased.event_id}'")
+    assert not runs.run()
+    built_on = runs.publish()
+    assert not runs.run(project="another project")
+    assert built_on == runs.publish()
 
 
 def _basis(runs: Any, project: str = "project") -> Any:

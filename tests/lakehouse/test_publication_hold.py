@@ -106,6 +106,21 @@ def test_failures_from_before_a_resume_hold_nothing(published_twice: Settings) -
     assert [(hold.kind, hold.run_id, hold.runs_held) for hold in holds(dsn)] == [("step", "run-4", 1)]
 
 
+def test_a_publication_deletes_the_failures_of_steps_before_it(warehouse: Settings) -> None:
+    """The callback that would delete one may have been killed."""
+    dsn = warehouse.require("dsn_transform")
+    for step in ("gate_raw", "document"):
+        step_failure.record(dsn, failed("run-1", step, datetime.now(UTC)))
+    step_failure.record(dsn, step_failure.StepFailure("okr_training_dag", "run-1", "train", NOON, "why"))
+    publish(warehouse, 1)
+    kept = [
+        (each.pipeline, each.step)
+        for dag in ("okr_etl_dag", "okr_training_dag")
+        for each in step_failure.of_run(dsn, dag, "run-1")
+    ]
+    assert kept == [("okr_etl_dag", "document"), ("okr_training_dag", "train")]
+
+
 def test_a_rollback_holds_until_resume(published_twice: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     dsn = published_twice.require("dsn_transform")
     publication.rollback(dsn)
