@@ -2,8 +2,8 @@
 
 A build is a function of the log, of operators' decisions, of the dbt project and of the warehouse's schema. Of two
 builds in a row with the same decisions, project and schema, only the models that depend on the kinds of events that
-were loaded in between can differ. The tables that marts are built from (`staging`, `intermediate`) are left as the build
-before made them. ADR 21 lists the conditions.
+were loaded in between can differ. The tables that marts are built from (`staging`, `intermediate`) are left as the
+build before made them. ADR 21 lists the conditions.
 """
 
 import json

@@ -2,8 +2,8 @@
 
 from infra.migrations.sql_revision import run_sql_beside
 
-revision = "0036"
-down_revision = "0035"
+revision = "0037"
+down_revision = "0036"
 
 
 def upgrade() -> None:
