@@ -1,6 +1,6 @@
-"""What marts_build and ml_build hold: a run's build, from when it is begun until it is published.
+"""The build of a run in marts_build and ml_build, from its start until it is published.
 
-Whose build it is, and of which offsets, stands in the comment of the schema `marts_build`.
+The comment of the schema `marts_build` holds the run id, the loaded offsets and the other metadata of the build.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Build:
-    """What marts_build holds: the build of a run, or nothing any more since that was published."""
+    """The build in marts_build. It is empty after it was published (`published_as`)."""
 
     run_id: str | None
     offsets: dict[str, dict[str, int]]
@@ -30,10 +30,10 @@ class Build:
 
 
 def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
-    """Empty the build schemas for one run, once everything that it builds from is loaded.
+    """Empty the build schemas for one run, after its events were loaded.
 
-    Whose build it is, and up to which offsets events are in it at least, is kept as the schema's comment. Returned is
-    what the build may begin with, if it is of the same dbt project (a hash) as the one before.
+    The schema comment records the run and the offsets up to which the build contains all events. Return the publication
+    that the build can start from, if the previous build was of the same dbt project (`project` is its hash).
     """
     with publisher(dsn_transform) as connection:
         now = inputs(connection, project)
@@ -47,19 +47,19 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
 
 
 def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
-    """Put the marts of a publication into the build schemas, but for those that are built again."""
+    """Copy the marts of a publication into the build schemas, except those that are rebuilt."""
     with publisher(dsn_transform) as connection:
         carry(connection, publication_id, rebuilt)
 
 
 def counts_other_events(dsn_transform: str) -> bool:
-    """Tell whether other events are withheld now than when the build before ended, so that any mart may differ."""
+    """Return whether the withheld events changed since the previous build, in which case any mart may differ."""
     with publisher(dsn_transform) as connection:
         return comment(connection).get("withheld_before") != withheld(connection)
 
 
 def finish_build(dsn_transform: str, run_id: str) -> None:
-    """Record that every model of a build was built, so that the next build may begin with what it publishes."""
+    """Record that all models of a build were built, so that the next build can start from its publication."""
     with publisher(dsn_transform) as connection:
         build = comment(connection)
         require_build_of(build_of(connection), run_id)
@@ -68,34 +68,34 @@ def finish_build(dsn_transform: str, run_id: str) -> None:
 
 
 def build_state(dsn: str) -> Build:
-    """Return what marts_build holds."""
+    """Return the build in marts_build."""
     with connect(dsn, application="okr-publication") as connection:
         return build_of(connection)
 
 
 def comment(connection: "Connection[Any]") -> dict[str, Any]:
-    """Return what is known of the build that marts_build holds, or held until it was published."""
+    """Return the metadata of the build in marts_build, or of the last one that was published from it."""
     row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
     build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
     return build
 
 
 def build_of(connection: "Connection[Any]") -> Build:
-    """Return what marts_build holds."""
+    """Return the build in marts_build, using an open connection."""
     build = comment(connection)
     return Build(build.get("run_id"), build.get("offsets", {}), build.get("published_as"))
 
 
 def require_build_of(build: Build, run_id: str) -> Build:
-    """Return the build if it is this run's and not published yet.
+    """Return the build if it belongs to this run and is not published yet.
 
     Raises:
-        PermanentError: it is another run's, or is published.
+        PermanentError: it belongs to another run, or is published.
     """
     if build.run_id != run_id or build.published_as is not None:
         raise PermanentError(
-            f"marts_build holds the build of run {build.run_id}, not of {run_id}. A later run has begun since: "
-            "start okr_etl_dag again instead of clearing this run's tasks."
+            f"marts_build contains the build of run {build.run_id}, not of {run_id}: a later run has started. "
+            "Start okr_etl_dag again instead of clearing this run's tasks."
         )
     return build
 
@@ -110,20 +110,20 @@ def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
 
 @contextmanager
 def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
-    """Give a connection beside which nobody else prepares or publishes, by a lock that no reader can take.
+    """Open a connection that locks out other publishers and preparations; no reader can take that lock.
 
     Raises:
-        RetryableError: a lock was not to be had: another publication does not end, or somebody uses what is built.
+        RetryableError: a lock timed out: another publication does not end, or another session uses the build.
     """
     with connect(dsn_transform, application="okr-publication") as connection:
         limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))
         with locks.explained(connection, "Another publication has not ended", locks.PUBLISHER):
             connection.execute(limit)
             connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
-        with locks.explained(connection, "What is built or published was not free", locks.BUILT_OR_PUBLISHED):
+        with locks.explained(connection, "Tables of a build or publication were in use", locks.BUILT_OR_PUBLISHED):
             yield connection
 
 
 def run_file(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
-    """Run a .sql file of this package with its parts filled in."""
+    """Run a .sql file of this package with its placeholders filled in."""
     connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))

@@ -1,10 +1,10 @@
-"""Whether a pipeline is paused while something waits for it, for whoever asks why nothing newer is published."""
+"""Record that a paused pipeline has work waiting: one reason why publications are on hold."""
 
 from lakehouse.warehouse import connect, read_sql
 
 
 def record(dsn_transform: str, pipeline: str, waiting: str | None) -> None:
-    """Keep that a paused pipeline has something waiting for it, said in words, or with None that it has not any more.
+    """Record what is waiting for a paused pipeline, as text, or delete the record with None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

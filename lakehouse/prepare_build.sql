@@ -1,4 +1,4 @@
--- An empty place for dbt to build into; what a failed run left there is gone.
+-- Empty schemas for dbt to build into. Tables that a failed run left are dropped.
 DROP SCHEMA IF EXISTS marts_build CASCADE;
 DROP SCHEMA IF EXISTS ml_build CASCADE;
 CREATE SCHEMA marts_build;

@@ -1,9 +1,9 @@
-"""Write-audit-publish: dbt builds where nobody reads, the gate checks, and one transaction switches all marts at once.
+"""Write-audit-publish: dbt builds into hidden schemas, the gate checks them, one transaction switches all marts.
 
-Readers know the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`; `publish` makes that an
-immutable version (`marts_v<id>`, `ml_v<id>`) and lets the views show it (`lakehouse.publishing`). The versions
-before stay (KEPT), so that going back is one transaction too. After a rollback nothing is published until `resume`:
-the next run would bring the same data back.
+Readers use the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`. `publish` turns the build into
+an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The KEPT previous
+versions remain, so a rollback is one transaction too. After a rollback, publications are on hold until `resume`:
+the next run would publish the same data again.
 """
 
 import json
@@ -25,12 +25,15 @@ from lakehouse.warehouse import connect, read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-KEPT = 2  # publications kept beside the current one
+KEPT = 2  # previous publications that a rollback can return to
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What readers see: one row of ops.publication. `offsets` maps topic -> partition -> next offset."""
+    """One row of ops.publication: one set of marts that readers see or saw.
+
+    `offsets` maps topic -> partition -> next offset.
+    """
 
     publication_id: int
     published_at: datetime
@@ -46,30 +49,30 @@ COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_
 
 
 def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str | None) -> Publication:
-    """Let readers see the build that a gate's report is of, in one transaction, and record the publication.
+    """Publish the build that a gate report describes, in one transaction, and record the publication.
 
-    It may be repeated: a build that is published already is not published twice, its publication is returned.
+    The call is idempotent: for a build that is already published, it returns the existing publication.
 
     Raises:
-        PermanentError: the report's build is not there any more or was rolled back, its gate did not pass or checked
-            nothing, or publishing is held.
-        RetryableError: the warehouse is away, another publication does not end, or a mart whose columns changed was
-            in use all the time.
+        PermanentError: the build no longer exists or was rolled back, its gate did not pass or checked no row, or
+            publications are on hold.
+        RetryableError: the warehouse is unreachable, another publication does not end, or a mart whose columns changed
+            was in use for the whole waiting time.
     """
     run_id = _require_passed(gate)
     with publisher(dsn_transform) as connection:
-        _require_not_held(connection)
+        _require_no_hold(connection)
         build = build_of(connection)
         published = _published(connection, build, run_id)
         if published is None:
-            known = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
-            published = _publish(connection, require_build_of(build, run_id), known)
+            details = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
+            published = _publish(connection, require_build_of(build, run_id), details)
         drop_old_versions(connection, KEPT)
     return published
 
 
 def name_model(dsn_transform: str, publication_id: int, version: str | None) -> None:
-    """Record which forecast model answers while a publication is the current one, unless that is known."""
+    """Record the serving model version of the current publication, unless it is already recorded."""
     with connect(dsn_transform, application="okr-publication") as connection:
         connection.execute(
             "UPDATE ops.publication SET model_version = %s "
@@ -79,7 +82,7 @@ def name_model(dsn_transform: str, publication_id: int, version: str | None) -> 
 
 
 def current(dsn: str) -> Publication | None:
-    """Return what readers see now, or None before the first publication."""
+    """Return the current publication, or None before the first one."""
     with connect(dsn, application="okr-publication") as connection:
         return _current(connection)
 
@@ -92,15 +95,15 @@ def history(dsn: str, limit: int = 20) -> list[Publication]:
 
 
 def rollback(dsn_transform: str) -> Publication:
-    """Make the newest kept publication older than the current one current again, and hold publishing until `resume`.
+    """Make the previous publication current again and put publications on hold until `resume`.
 
     Raises:
-        PermanentError: no older publication is kept.
+        PermanentError: there is no older version to return to.
     """
     with publisher(dsn_transform) as connection:
         older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
         if older is None:
-            raise PermanentError("No older publication is kept, so there is nothing to go back to.")
+            raise PermanentError("There is no older publication to roll back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
         back = _switch(connection, int(str(older[0])))
         drop_old_versions(connection, KEPT)
@@ -108,7 +111,7 @@ def rollback(dsn_transform: str) -> Publication:
 
 
 def resume(dsn_transform: str) -> list[int]:
-    """Let publishing go on after a rollback; return what was rolled back and is dropped once nobody reads it."""
+    """End the hold after a rollback; return the publications that were rolled back and will be dropped."""
     with publisher(dsn_transform) as connection:
         rejected = connection.execute(
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
@@ -119,30 +122,30 @@ def resume(dsn_transform: str) -> list[int]:
 
 
 def _require_passed(gate: Mapping[str, Any]) -> str:
-    """Return whose build the report of a marts gate lets pass."""
+    """Return the run id of a marts gate report that passed."""
     run_id = gate.get("run_id")
     if not run_id or not gate.get("passed") or gate.get("gate") != "marts":
         raise PermanentError(
-            f"Run {run_id} may not be published: its marts gate did not pass. The publication before it stays."
+            f"Run {run_id} cannot be published: its marts gate did not pass. The current publication stays."
         )
     if not gate.get("checked_rows"):
-        raise PermanentError(f"Run {run_id} may not be published: its gate checked no row. The publication stays.")
+        raise PermanentError(f"Run {run_id} cannot be published: its gate checked no row. The publication stays.")
     return str(run_id)
 
 
-def _require_not_held(connection: "Connection[Any]") -> None:
-    held = connection.execute(
+def _require_no_hold(connection: "Connection[Any]") -> None:
+    newest = connection.execute(
         "SELECT max(publication_id) FROM ops.publication WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL"
     ).fetchone()
-    if held and held[0] is not None:
+    if newest and newest[0] is not None:
         raise PermanentError(
-            f"Publication {held[0]} was rolled back, so nothing is published until its cause is fixed: say "
-            "`okr publication resume` then, and start okr_etl_dag."
+            f"Publication {newest[0]} was rolled back, so publications are on hold. Fix the cause, then run "
+            "`okr publication resume` and start okr_etl_dag."
         )
 
 
 def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publication | None:
-    """Return this run's publication if its build is published already, whoever builds now."""
+    """Return this run's publication if its build is already published, even if another run builds now."""
     if build.run_id == run_id and build.published_as is None:
         return None
     query = "SELECT {} FROM ops.publication WHERE dbt_run_id = %s ORDER BY publication_id DESC LIMIT 1"
@@ -150,27 +153,27 @@ def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publ
         published = cursor.execute(sql.SQL(query).format(sql.SQL(COLUMNS)), (run_id,)).fetchone()
     if published is not None and published.rolled_back_at is not None:
         raise PermanentError(
-            f"Run {run_id} was published as {published.publication_id}, which was rolled back and is not shown again: "
-            "start okr_etl_dag, or clear this run from its task dbt on."
+            f"Run {run_id} was published as {published.publication_id}, which was rolled back and cannot be "
+            "published again. Start okr_etl_dag, or clear this run from its task dbt onwards."
         )
     return published
 
 
-def _publish(connection: "Connection[Any]", build: Build, known: Mapping[str, Any]) -> Publication:
-    rows = _rows_built(connection, {suite["table"]: suite["rows"] for suite in known["gate"].get("suites", ())})
+def _publish(connection: "Connection[Any]", build: Build, details: Mapping[str, Any]) -> Publication:
+    rows = _rows_built(connection, {suite["table"]: suite["rows"] for suite in details["gate"].get("suites", ())})
     if not rows:
-        raise PermanentError("marts_build holds no table: run the dbt models before publishing.")
-    noted = comment(connection)
-    values = {**known, "rows": rows, "offsets": build.offsets, "inputs": noted.get("inputs")}
+        raise PermanentError("marts_build has no table: run the dbt models before publishing.")
+    build_metadata = comment(connection)
+    values = {**details, "rows": rows, "offsets": build.offsets, "inputs": build_metadata.get("inputs")}
     publication_id = _record(connection, values)
-    empty = json.dumps(noted | {"published_as": publication_id})
+    empty = json.dumps(build_metadata | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
     run_file(connection, "turn_build_into_version", build=sql.Literal(empty), **names)
     return _switch(connection, publication_id)
 
 
 def _switch(connection: "Connection[Any]", publication_id: int) -> Publication:
-    """Let readers see a version, and commit."""
+    """Make a version visible to readers, and commit."""
     switch_to(connection, publication_id)
     connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
     connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
@@ -187,7 +190,7 @@ def _current(connection: "Connection[Any]") -> Publication | None:
 
 
 def _rows_built(connection: "Connection[Any]", counted: Mapping[str, int]) -> dict[str, int]:
-    """Return the rows of each table built; the gate has counted most of them, in this very build."""
+    """Return the row count of each table in the build; the gate has already counted most of them."""
     tables = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'marts_build' ORDER BY 1"
     ).fetchall()

@@ -1,11 +1,11 @@
-"""`okr publication`: what analysts, API and page read now, and going back to the one before."""
+"""`okr publication`: the publications that analysts, API and page read, and the rollback to the previous one."""
 
 import typer
 
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="What readers see: list, current, rollback, resume.")
+group = typer.Typer(no_args_is_help=True, help="Published marts: list, current, rollback, resume.")
 app.add_typer(group, name="publication")
 
 
@@ -36,7 +36,7 @@ def list_() -> None:
 
 @group.command()
 def current() -> None:
-    """Show what readers see now."""
+    """Show the current publication."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")
@@ -47,7 +47,7 @@ def current() -> None:
 
 @group.command()
 def rollback() -> None:
-    """Go back to the publication before; nothing is published until `okr publication resume`."""
+    """Roll back to the previous publication; publications are on hold until `okr publication resume`."""
     from lakehouse import publication
 
     typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))
@@ -55,9 +55,9 @@ def rollback() -> None:
 
 @group.command()
 def resume() -> None:
-    """Let runs publish again after a rollback, once its cause is fixed."""
+    """Let runs publish again after a rollback, when its cause is fixed."""
     from lakehouse import publication
 
     rejected = publication.resume(load_settings().require("dsn_transform"))
-    rolled_back = f"; what was rolled back is not published again: {', '.join(map(str, rejected))}" if rejected else ""
-    typer.echo(f"Publishing goes on{rolled_back}.")
+    rolled_back = f" Not published again: {', '.join(map(str, rejected))} (rolled back)." if rejected else ""
+    typer.echo(f"Publications resumed.{rolled_back}")

@@ -1,4 +1,4 @@
-"""Why readers do not get a newer publication: a gate refused it, a step failed, or an operator rolled back."""
+"""Why publications are on hold: a gate failed, a step failed, an operator rolled back, or a pipeline is paused."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hold:
-    """One row of ops.publication_hold; the view's comments say what each column means."""
+    """One row of ops.publication_hold; the comments of the view describe its columns."""
 
     held_since: datetime
     kind: str
@@ -28,12 +28,12 @@ class Hold:
     because: str
 
     def __str__(self) -> str:
-        """Return the line that a terminal shows."""
+        """Return the line shown in a terminal."""
         return f"Held since {self.held_since:%Y-%m-%d %H:%M:%S} UTC: {self.because} (run {self.run_id})."
 
 
 def holds(dsn: str) -> list[Hold]:
-    """Return every reason why nothing newer is published, the oldest first; empty when nothing is held.
+    """Return every reason why publications are on hold, oldest first; empty if they are not.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -43,6 +43,6 @@ def holds(dsn: str) -> list[Hold]:
 
 
 def holds_now(connection: "Connection[Any]") -> list[Hold]:
-    """Return the same as `holds` by a connection that is open."""
+    """Return the same as `holds`, using an open connection."""
     with connection.cursor(row_factory=class_row(Hold)) as cursor:
         return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()

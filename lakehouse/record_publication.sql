@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 -- The row that says what was published. It becomes current when readers see it. Failures of earlier steps hold nothing back
 -- any longer, also where the callback of a step that succeeded since was killed before it deleted one; `document` comes after
 -- the publication.
@@ -6,6 +7,9 @@ WITH superseded AS (
     WHERE pipeline = 'okr_etl_dag' AND step <> 'document' AND failed_at <= %(published_at)s
 )
 
+=======
+-- The row of a new publication. It becomes current when readers see it.
+>>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
 INSERT INTO ops.publication (
     published_at, data_as_of, offsets, inputs, dbt_run_id, gate, model_version, rows, is_current
 )

@@ -1,4 +1,4 @@
--- The newest kept version before the current one that was never rolled back.
+-- The newest version before the current one that still exists and was never rolled back.
 SELECT publication_id
 FROM ops.publication
 WHERE rolled_back_at IS NULL

@@ -1,6 +1,6 @@
-"""Steps of pipeline runs that failed, known when they end: the event of a step waits for a later run to publish it.
+"""Failed steps of pipeline runs, recorded immediately: the event of a step is only published by a later run.
 
-Whoever waits for a run (`okr demo`, `okr status`, API, page) reads it here or in `ops.publication_hold`.
+What waits for a run (`okr demo`, `okr status`, API, page) reads failures here or in `ops.publication_hold`.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ class StepFailure:
     message: str
 
     def __str__(self) -> str:
-        """Return what a terminal shows: the step, then what it said."""
+        """Return the line shown in a terminal: the step and its message."""
         return f"{self.step} of {self.pipeline} failed at {self.failed_at:%H:%M:%S} UTC: {self.message}"
 
 
 def record(dsn_transform: str, failure: StepFailure) -> None:
-    """Keep a failure; one of the same step and run is replaced, and what is older than 90 days is deleted.
+    """Record a failure, replacing one of the same step and run; delete failures older than 90 days.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -39,10 +39,15 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
         connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
 
 
+<<<<<<< HEAD
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
     """Delete the failures of a step that has succeeded: in this run, and in any run before this try started.
 
     The callback of an earlier success may have been killed before it deleted the failure of its run.
+=======
+def delete(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
+    """Delete the failure of a step that has succeeded since.
+>>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -55,7 +60,7 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
 
 
 def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
-    """Forget all failures of a pipeline: a run has found that nothing is missing, so none of them holds anything back.
+    """Delete all failures of a pipeline: a run found that nothing is missing, so they no longer hold publications.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -65,7 +70,7 @@ def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
 
 
 def of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
-    """Return the failed steps of a run, the first one first.
+    """Return the failed steps of a run in the order of failure.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -1,7 +1,7 @@
-"""Connections to PostgreSQL by role, whatever client makes them, and SQL files.
+"""Connections to PostgreSQL for every role and client library, and SQL files.
 
-A DSN is read here alone (`parts_of`), so that what it says (sslmode and its like) holds for psycopg, SQLAlchemy, dbt,
-Great Expectations, MLflow and Airflow. No connection of ours waits for ever: see `Limits`.
+Only this module reads a DSN (`parts_of`), so that its parameters (sslmode, for example) apply to psycopg, SQLAlchemy,
+dbt, Great Expectations, MLflow and Airflow. Every connection has timeouts: see `lakehouse.connection_limits`.
 """
 
 from importlib.resources import files
@@ -24,18 +24,18 @@ Row_co = TypeVar("Row_co", covariant=True)
 
 
 class Connection(psycopg.Connection[Row_co]):
-    """A connection that fails when the server says nothing for `answer_s` seconds, instead of waiting for ever.
+    """A connection that fails if the server does not respond for `answer_s` seconds.
 
-    Keepalives do not notice a frozen server, nor a proxy that accepts and forwards nothing: their kernels answer.
+    Keepalives do not detect a frozen server or a proxy that forwards nothing, because their kernels still respond.
     """
 
     answer_s: float | None = BATCH.statement_s + GRACE_S
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait as psycopg does, but with a limit.
+        """Wait as psycopg does, but with a timeout.
 
         Raises:
-            psycopg.OperationalError: the server did not answer; the connection is closed.
+            psycopg.OperationalError: the server did not respond; the connection is closed.
         """
         limit = self.answer_s if timeout is None else timeout
         try:
@@ -44,7 +44,7 @@ class Connection(psycopg.Connection[Row_co]):
             if timeout is not None:
                 raise
             self.pgconn.finish()  # not `close`, which may wait for the server again
-            raise psycopg.OperationalError(f"The server has said nothing for {limit:.0f} s.") from error
+            raise psycopg.OperationalError(f"The server has not responded for {limit:.0f} s.") from error
 
 
 def connect(
@@ -53,8 +53,8 @@ def connect(
     """Open a connection in UTC, with limits.
 
     Raises:
-        RetryableError: the server cannot be reached or refuses the login.
-        PermanentError: the DSN cannot be read.
+        RetryableError: the server is unreachable or rejects the login.
+        PermanentError: the DSN is invalid.
     """
     parts = parts_of(dsn)
     try:
@@ -71,9 +71,9 @@ def connect(
 
 
 def session(dsn: str, application: str, limits: Limits | None = BATCH, options: str = "") -> dict[str, str]:
-    """Return every libpq parameter of a session: what the DSN says, then our patience, name, limits and `options`.
+    """Return all libpq parameters of a session: those of the DSN, network timeouts, name, limits and `options`.
 
-    The environment has no say: variables of libpq's are removed from it.
+    PG* variables have no effect: they are removed from the environment.
     """
     forget_libpq_variables()
     named = parts_of(dsn)
@@ -84,12 +84,12 @@ def session(dsn: str, application: str, limits: Limits | None = BATCH, options: 
 
 
 def parts_of(dsn: str) -> dict[str, str]:
-    """Return host, port, dbname, user, password and what else a DSN holds, as libpq reads it.
+    """Return host, port, dbname, user, password and all other parameters of a DSN, as libpq reads it.
 
-    A URL of SQLAlchemy's is one, too: the driver in its scheme is left out.
+    A SQLAlchemy URL is accepted too; the driver in its scheme is ignored.
 
     Raises:
-        PermanentError: it cannot be read; what it holds is not told, for the password is in it.
+        PermanentError: the DSN is invalid; the message does not show it, because it contains the password.
     """
     scheme, separator, rest = dsn.partition("://")
     dialect = scheme.partition("+")[0]
@@ -98,29 +98,29 @@ def parts_of(dsn: str) -> dict[str, str]:
     except psycopg.ProgrammingError:
         raise PermanentError(
             "Expected a DSN such as postgresql://role:password@host:5432/database, but one of the OKR_DSN_ settings "
-            "cannot be read."
+            "is invalid."
         ) from None
-    usual = {"host": "127.0.0.1", "port": "5432", "dbname": "", "user": "", "password": ""}
-    return usual | {name: str(value) for name, value in parts.items()}
+    defaults = {"host": "127.0.0.1", "port": "5432", "dbname": "", "user": "", "password": ""}
+    return defaults | {name: str(value) for name, value in parts.items()}
 
 
 def sqlalchemy_url(
     dsn: str, application: str, *, driver: str = "psycopg", limits: Limits | None = BATCH, options: str = ""
 ) -> str:
-    """Return a DSN as SQLAlchemy's URL for a driver over libpq, with everything that `session` says."""
+    """Return a DSN as a SQLAlchemy URL for a driver based on libpq, with all parameters of `session`."""
     from sqlalchemy.engine import URL
 
     values = session(dsn, application, limits, options)
     user, password, database = (values.pop(name, None) for name in ("user", "password", "dbname"))
     host, port = None, None
-    if not set("/,") & set(values["host"]):  # one server over TCP; sockets and several servers only fit into the query
+    if not set("/,") & set(values["host"]):  # one server over TCP; sockets and several servers only fit in the query
         host, port = values.pop("host"), int(values.pop("port"))
     url = URL.create(f"postgresql+{driver}", user, password, host, port, database, values)
     return url.render_as_string(hide_password=False)
 
 
 def limit_answers(engine: "Engine", limits: Limits) -> None:
-    """Let the psycopg connections that a SQLAlchemy engine makes from now on give up as ours do."""
+    """Apply the client timeout of `Connection` to the psycopg connections that a SQLAlchemy engine opens."""
     from sqlalchemy import event
 
     @event.listens_for(engine, "do_connect")
@@ -131,29 +131,29 @@ def limit_answers(engine: "Engine", limits: Limits) -> None:
 
 
 def read_sql(package: str, name: str) -> str:
-    """Return the text of `<name>.sql` that stands in a package's folder beside the code that runs it."""
+    """Return the text of `<name>.sql` in the folder of a package."""
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
-# What dbt's adapter knows of libpq's parameters besides the address; and what only tunes, so that nothing is lost.
-DBT_KNOWS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
-ONLY_TUNES = {*NETWORK_TIMEOUTS, "application_name", "client_encoding", "fallback_application_name", "options"}
+# The libpq parameters that dbt's adapter supports besides the address, and those that can be left out safely.
+DBT_PARAMETERS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
+OPTIONAL_PARAMETERS = {*NETWORK_TIMEOUTS, "application_name", "client_encoding", "fallback_application_name", "options"}
 
 
 def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Return the variables that `dbt_project/profiles.yml` reads, from the transform role's DSN.
+    """Return the variables that `dbt_project/profiles.yml` reads, from the DSN of the transform role.
 
     Raises:
-        PermanentError: the DSN holds a parameter that dbt cannot pass on: dropping it might drop a safeguard.
+        PermanentError: the DSN has a parameter that dbt cannot pass on. Dropping it could disable a security measure.
     """
     parts = parts_of(settings.require("dsn_transform"))
     address = ("host", "port", "user", "password", "dbname")
-    if lost := parts.keys() - {*address, *DBT_KNOWS, *ONLY_TUNES}:
+    if lost := parts.keys() - {*address, *DBT_PARAMETERS, *OPTIONAL_PARAMETERS}:
         raise PermanentError(
-            f"OKR_DSN_TRANSFORM holds {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Leave it out; "
-            f"of the parameters that secure a connection dbt knows {', '.join(DBT_KNOWS)}."
+            f"OKR_DSN_TRANSFORM has {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Remove it; "
+            f"of the parameters that secure a connection dbt supports {', '.join(DBT_PARAMETERS)}."
         )
-    return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_KNOWS)} | {
+    return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_PARAMETERS)} | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }

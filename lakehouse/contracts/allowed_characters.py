@@ -1,23 +1,23 @@
-"""Which characters an id or a name may hold: one rule for files, Kafka and the API, so that they agree on a value.
+"""The characters that ids and names may contain: one rule for files, Kafka and the API.
 
-`ID`s are compared by their bytes, so whatever looks alike must be the same bytes: in Unicode's normal form C, without
-characters that nobody sees, without spaces but U+0020 within. `NAME`s are read by people and may hold what scripts and
-emoji need (joiners, variation selectors, tags). A file's cells are normalised; a message is rejected, for what a
-source sent is never rewritten.
+Ids are compared byte by byte, so ids that look the same must have the same bytes: Unicode normal form C, no invisible
+characters, and no spaces except U+0020 between other characters. Names are read by people and may contain the
+characters that scripts and emoji need (joiners, variation selectors, tags). Cells of files are normalised. A message
+that breaks the rule is rejected, because events are never rewritten.
 """
 
 import re
 import unicodedata
 
 _CONTROL = "\x00-\x1f\x7f-\x9f"
-_SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all but U+0020
-# Unicode's Default_Ignorable_Code_Point (shown as nothing), without what scripts and emoji need; interlinear marks.
+_SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all except U+0020
+# Unicode's Default_Ignorable_Code_Point (invisible), except those that scripts and emoji need; interlinear marks.
 _IGNORED = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
 )
 _JOINING = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff"
-_DAMAGED = "\ufffd"  # stands where a program could not read what was there
+_DAMAGED = "\ufffd"  # the replacement character, inserted by a program that could not decode the text
 
 _not_of_an_id = re.compile(f"[{_CONTROL}{_SPACES}{_IGNORED}{_JOINING}{_DAMAGED}]")
 _not_of_a_name = re.compile(f"[{_CONTROL}{_IGNORED}{_DAMAGED}]")
@@ -26,38 +26,38 @@ _edges = re.compile(rf"\A[\s{_CONTROL}{_IGNORED}\u200c\u200d]+|[\s{_CONTROL}{_IG
 
 
 def strip(text: str) -> str:
-    """Take spaces, control characters and invisible ones off both ends."""
+    """Remove spaces, control characters and invisible characters from both ends."""
     text = text.strip()
     return text if text.isascii() and text.isprintable() else _edges.sub("", text)
 
 
 def normalised_id(text: str) -> str:
-    """Return an id as its source meant it: without what nobody sees at its ends, in normal form C."""
+    """Return an id in normal form C, without invisible characters at its ends."""
     return unicodedata.normalize("NFC", strip(text))
 
 
 def normalised_name(text: str) -> str:
-    """Return a name as people read it: as `normalised_id`, each space the usual one."""
+    """Return a name in normal form C, without invisible characters at its ends, all spaces as U+0020."""
     return normalised_id(_other_space.sub(" ", text))
 
 
 def fault_of_id(text: str) -> str | None:
-    """Say why a text is no id, for people; None if it may be one. Its length is not looked at."""
+    """Return why a text is not a valid id, as text for people, or None. The length is not checked."""
     if text.isascii() and text.isprintable():
         return "begins or ends with a space" if text != text.strip() else None
     if found := _not_of_an_id.search(text):
-        return f"holds {_told(found[0])}"
+        return f"contains {_described(found[0])}"
     if text != text.strip():
         return "begins or ends with a space"
     return None if unicodedata.is_normalized("NFC", text) else "is not in Unicode's normal form C (NFC)"
 
 
 def fault_of_name(text: str) -> str | None:
-    """Say why a text is no name, for people; None if it may be one."""
+    """Return why a text is not a valid name, as text for people, or None."""
     found = _not_of_a_name.search(text)
-    return f"holds {_told(found[0])}" if found else None
+    return f"contains {_described(found[0])}" if found else None
 
 
-def _told(character: str) -> str:
+def _described(character: str) -> str:
     name = unicodedata.name(character, "a control character" if ord(character) < 0xA0 else "an unnamed character")
     return f"U+{ord(character):04X} ({name})"

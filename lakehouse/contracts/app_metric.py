@@ -12,9 +12,9 @@ from lakehouse.contracts.registry import event
 class AppMetricSampled(msgspec.Struct, kw_only=True, frozen=True):
     """One sample of one metric of one application, e.g. request_latency_p95 in ms, consumer_lag in events.
 
-    `labels` say of what: a route's template, a topic, a consumer group. Never of a person: no id, name or address of
-    one may stand there. `window_seconds` is how long the time before the event's `time` is that the sample sums up;
-    None for a value of that moment.
+    `labels` identify what was measured: a route template, a topic, a consumer group. They must never contain the id,
+    name or address of a person. `window_seconds` is the length of the period before the event's `time` that the sample
+    summarises; null for an instantaneous value.
     """
 
     app: Id

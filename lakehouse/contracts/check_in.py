@@ -8,10 +8,10 @@ from lakehouse.contracts.registry import event
 
 @event("okr.check_in.recorded.v1", topic="okr_user_events", key="key_result_id")
 class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
-    """A key result's value at the event's `time`, in the key result's unit. `is_final` closes the key result.
+    """The value of a key result at the event's `time`, in the key result's unit. `is_final` closes the key result.
 
-    A second event with the same `check_in_id` corrects the first. `organisation_id` says whose key result is meant
-    where a source has only its own ids for it; in another organisation's the check-in is quarantined (ADR 18).
+    A later event with the same `check_in_id` corrects the earlier one. `organisation_id` names the organisation of the
+    key result; if the key result belongs to another one, the check-in is quarantined (ADR 18).
     """
 
     check_in_id: Id

@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.comment.posted.v1", topic="okr_user_events", key="key_result_id")
 class CommentPosted(msgspec.Struct, kw_only=True, frozen=True):
-    """A user wrote about a key result, outside a check-in. A second event with the same `comment_id` corrects it."""
+    """A user wrote about a key result, outside a check-in. A later event with the same `comment_id` corrects it."""
 
     comment_id: Id
     key_result_id: Id

@@ -8,14 +8,14 @@ from lakehouse.contracts.fields import Id, Title
 from lakehouse.contracts.registry import event
 
 LONGEST_DAYS = 732
-# People close a cycle in the days after it: so long after its last day a closing check-in closes it, though the key
-# result was carried on (ADR 19). dbt_project/dbt_project.yml has it as days_to_close.
+# People close a cycle in the days after its end: for this many days after its last day, a closing check-in closes it
+# even if the key result was carried on (ADR 19). dbt_project/dbt_project.yml has the same number as days_to_close.
 DAYS_TO_CLOSE = 31
 
 
 @event("okr.cycle.defined.v1", topic="okr_user_events", key="cycle_id")
 class CycleDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of a cycle; `ends_on` is its last day, inclusive, UTC."""
+    """The full state of a cycle; `ends_on` is its last day (inclusive, UTC)."""
 
     cycle_id: Id
     organisation_id: Id
@@ -32,7 +32,7 @@ class CycleDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.cycle.closed.v1", topic="okr_user_events", key="cycle_id")
 class CycleClosed(msgspec.Struct, kw_only=True, frozen=True):
-    """A cycle's results were agreed on: check-ins that come later are corrections."""
+    """The results of a cycle were agreed on: later check-ins are corrections."""
 
     cycle_id: Id
     user_id: Id | None = None

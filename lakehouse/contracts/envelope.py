@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in structured JSON: the frame around every event."""
+"""The envelope of every event: CloudEvents 1.0 in structured JSON."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,10 +9,10 @@ from lakehouse.contracts.fields import Id, Moment
 
 
 class Envelope(msgspec.Struct, kw_only=True, frozen=True):
-    """One event as it travels: frame typed, `data` still as the bytes that were sent, so unknown fields survive.
+    """One event as sent: typed attributes, and `data` as the original bytes, so that unknown fields are preserved.
 
-    `recordedtime` is CloudEvents' extension of that name: when the source recorded the fact, where that is not when
-    the log got it (imported history). `recordedassumed` marks history that brings no recording time of its own.
+    `recordedtime` is the CloudEvents extension of that name: when the source recorded the fact, if that differs from
+    the log's time (imported history). `recordedassumed` marks imported history without its own recording time.
     """
 
     id: UUID

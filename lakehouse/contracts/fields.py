@@ -1,4 +1,4 @@
-"""Field types shared by the contracts. Bounds keep every accepted event loadable and every progress finite."""
+"""Field types shared by the contracts. Their bounds keep accepted events loadable and every progress finite."""
 
 from datetime import datetime
 from typing import Annotated
@@ -15,7 +15,7 @@ Note = Annotated[str, Meta(max_length=10_000)]
 ADDRESS = r"^[^@\s]+@[^@\s]+$"
 Email = Annotated[str, Meta(max_length=320, pattern=ADDRESS)]
 Unit = Annotated[str, Meta(max_length=64, description="what a value counts, e.g. percent, eur, days")]
-# Beyond 1e15 a float no longer holds units, and differences of two values could overflow in SQL.
+# Above 1e15 a float can no longer represent units, and differences of two values could overflow in SQL.
 Value = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, Meta(gt=0.0, le=1000.0)]
@@ -23,4 +23,4 @@ LabelName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-
 Labels = Annotated[dict[LabelName, Annotated[str, Meta(max_length=256)]], Meta(max_length=16)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-SMALLEST_GAIN = 1e-9  # |target - baseline|: below it a progress would be a division by almost nothing
+SMALLEST_GAIN = 1e-9  # minimum of |target - baseline|, so that progress is not a division by almost zero

@@ -10,9 +10,9 @@ from lakehouse.contracts.registry import event
 
 @event("okr.key_result.defined.v1", topic="okr_user_events", key="key_result_id")
 class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of a key result; a later one with another target is a re-targeting.
+    """The full state of a key result; a later event with another target re-targets it.
 
-    progress = (value - baseline) / (target - baseline), so a falling metric has its target below its baseline.
+    progress = (value - baseline) / (target - baseline). A metric that should fall has a target below its baseline.
     """
 
     key_result_id: Id
@@ -37,7 +37,7 @@ class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.key_result.archived.v1", topic="okr_user_events", key="key_result_id")
 class KeyResultArchived(msgspec.Struct, kw_only=True, frozen=True):
-    """A key result was given up, merged or entered by mistake: it is no longer worked on, and no failure."""
+    """A key result was abandoned, merged or entered by mistake. It does not count as missed."""
 
     key_result_id: Id
     reason: Note | None = None

@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.objective.defined.v1", topic="okr_user_events", key="objective_id")
 class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of an objective, aligned to a parent where it has one; the newest one holds."""
+    """The full state of an objective, aligned to its parent if it has one; the newest event applies."""
 
     objective_id: Id
     team_id: Id
@@ -20,7 +20,7 @@ class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.objective.archived.v1", topic="okr_user_events", key="objective_id")
 class ObjectiveArchived(msgspec.Struct, kw_only=True, frozen=True):
-    """An objective was given up, merged or entered by mistake, and its key results with it."""
+    """An objective and its key results were abandoned, merged or entered by mistake."""
 
     objective_id: Id
     reason: Note | None = None

@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.page.viewed.v1", topic="okr_user_events", key="user_id")
 class PageViewed(msgspec.Struct, kw_only=True, frozen=True):
-    """A user looked at a page, perhaps of one key result."""
+    """A user viewed a page of an OKR tool, optionally the page of one key result."""
 
     user_id: Id
     page: Id

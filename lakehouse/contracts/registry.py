@@ -1,4 +1,4 @@
-"""The register of event types, filled by the files of this package."""
+"""The registry of event types, filled by the modules of this package."""
 
 import importlib
 import pkgutil
@@ -21,7 +21,7 @@ _registered: dict[str, "Contract"] = {}
 
 @dataclass(frozen=True)
 class Contract:
-    """One event type: its name, its topic, the field of `data` that is the Kafka key, and the model of `data`."""
+    """An event type: its name, its topic, the field of `data` that is the Kafka key, and the model of `data`."""
 
     name: str
     topic: str
@@ -30,7 +30,7 @@ class Contract:
 
 
 def event(name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
-    """Class decorator: make a Struct the contract of an event type."""
+    """Register a Struct as the contract of an event type (a class decorator)."""
 
     def register(model: type[S]) -> type[S]:
         if topic not in TOPICS or key not in model.__struct_fields__:
@@ -43,7 +43,7 @@ def event(name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
 
 @cache
 def contracts() -> Mapping[str, Contract]:
-    """All contracts by event type; imports every file of this package once."""
+    """Return all contracts by event type; imports every module of this package once."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")

@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.team.defined.v1", topic="okr_user_events", key="team_id")
 class TeamDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of a team; the newest one holds."""
+    """The full state of a team; the newest event applies."""
 
     team_id: Id
     organisation_id: Id
@@ -17,7 +17,7 @@ class TeamDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.team.archived.v1", topic="okr_user_events", key="team_id")
 class TeamArchived(msgspec.Struct, kw_only=True, frozen=True):
-    """A team was dissolved, perhaps into another."""
+    """A team was dissolved; `successor_team_id` names the team that replaces it, if any."""
 
     team_id: Id
     successor_team_id: Id | None = None

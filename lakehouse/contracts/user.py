@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.user.defined.v1", topic="okr_user_events", key="user_id")
 class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of a user; the newest one holds."""
+    """The full state of a user; the newest event applies."""
 
     user_id: Id
     name: Title
@@ -18,6 +18,6 @@ class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.user.deactivated.v1", topic="okr_user_events", key="user_id")
 class UserDeactivated(msgspec.Struct, kw_only=True, frozen=True):
-    """A user left or may no longer log in. What they wrote stays; to erase it is another matter."""
+    """A user left or may no longer log in. Their texts stay; erasing them is a separate process."""
 
     user_id: Id

@@ -1,1 +1,1 @@
-"""How a publication reaches its readers: views that stay, versions behind them, and what becomes of old ones."""
+"""How a publication reaches its readers: stable views, the versions behind them, and the cleanup of old versions."""

@@ -1,5 +1,5 @@
--- The tables and views that marts are built from, as they are on disk: another build, also one by hand, changes them, and
--- so does a repair that empties `raw` and loads it again.
+-- The tables and views that marts are built from, identified by their files on disk. Another build changes them, even a
+-- manual one, and so does a repair that truncates `raw` and loads it again.
 SELECT md5(string_agg(oid || ':' || relfilenode, ',' ORDER BY oid))
 FROM pg_class
 WHERE

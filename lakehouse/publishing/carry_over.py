@@ -1,9 +1,15 @@
-"""What a build takes over from the publication before it, where nothing that it is made of has changed.
+"""Copy marts from the previous publication into a build if none of their inputs has changed.
 
+<<<<<<< HEAD
 A build is a function of the log, of operators' decisions, of the dbt project and of the warehouse's schema. Of two
 builds in a row with the same decisions, project and schema, only the models that depend on the kinds of events that
 were loaded in between can differ. The tables that marts are built from (`staging`, `intermediate`) are left as the
 build before made them. ADR 21 lists the conditions.
+=======
+A build is a function of the log, the operators' decisions and the dbt project. If project and decisions are the same,
+two consecutive builds differ only in marts that depend on event types loaded in between. The inputs of marts
+(`staging`, `intermediate`) remain as the previous build left them. ADR 21 lists the conditions.
+>>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
 """
 
 import json
@@ -22,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Basis:
-    """The publication of the build before, and the kinds of events that were loaded since that began."""
+    """The publication of the previous build, and the event types loaded since that build started."""
 
     publication_id: int
     changed: frozenset[str]
 
 
 def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
-    """Return a hash of what a build depends on beside the log; None where that is not known."""
+    """Return a hash of the inputs of a build other than the log; None if the project is unknown."""
     if project is None:
         return None
     row = connection.execute(read_sql("lakehouse.publishing", "build_inputs").encode(), {"project": project}).fetchone()
@@ -37,19 +43,19 @@ def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
 
 
 def objects(connection: "Connection[Any]") -> str:
-    """Return a hash that tells whether anybody has built since."""
+    """Return a hash of the tables marts are built from; it changes with any later build."""
     row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
     return str(row[0]) if row else ""
 
 
 def withheld(connection: "Connection[Any]") -> str:
-    """Return a hash of which events count for nothing, once a build has told them."""
+    """Return a hash of the withheld events, as the last build determined them."""
     row = connection.execute(read_sql("lakehouse.publishing", "withheld_events").encode()).fetchone()
     return str(row[0]) if row else ""
 
 
 def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
-    """Return what a build may begin with, from what is known of the build before; None where it builds everything."""
+    """Return the publication a build can start from, given the previous build's metadata; None for a full build."""
     publication_id = before.get("published_as")
     if now is None or publication_id is None or before.get("inputs") != now:
         return None
@@ -61,7 +67,7 @@ def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | N
 
 
 def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
-    """Tell whether readers see a publication: one that was rolled back is nothing to begin with."""
+    """Return whether a publication is current: a build must not start from one that was rolled back."""
     row = connection.execute(
         "SELECT is_current FROM ops.publication WHERE publication_id = %s", (publication_id,)
     ).fetchone()
@@ -69,7 +75,7 @@ def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
 
 
 def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
-    """Copy the marts of a publication that are not built again to where the build puts the others."""
+    """Copy the marts of a publication that are not rebuilt into the build schemas."""
     for mart, columns in sorted(views.built(connection, publication_id).items()):
         if mart.name in rebuilt:
             continue
@@ -87,7 +93,7 @@ def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collectio
 
 
 def _copy_comment(connection: "Connection[Any]", source: sql.Identifier, target: sql.Identifier) -> None:
-    """Say of a table what is said of another; LIKE copies the comments of columns alone."""
+    """Copy the comment of a table; LIKE copies only those of columns."""
     row = connection.execute(
         views.statement("SELECT obj_description({}::regclass)", sql.Literal(source.as_string(connection)))
     ).fetchone()

@@ -1,8 +1,8 @@
-"""Marts whose columns changed, and marts that are gone: the one case in which a publication waits for readers.
+"""Replace the views of marts that were removed or whose columns changed: the only case that waits for readers.
 
-The versions that readers may still want are copied into the new columns first, so that a statement which planned by
-what was published before finds all of it in the new view, too. Then the view is replaced: an attempt holds up the
-readers behind it for LOCK_ATTEMPT_MS at most, and is repeated until no query that began earlier uses the view.
+First, the versions that readers may still use are copied into tables with the new columns, so that a statement planned
+before the switch also finds its rows in the new view. Then the view is replaced: each attempt blocks readers for
+LOCK_ATTEMPT_MS at most, and is repeated until no earlier query uses the view.
 """
 
 import random
@@ -28,9 +28,9 @@ BLOCK_BYTES = 1 << 20
 
 
 def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publication_id: int) -> None:
-    """Make the new partitioned tables beside the old ones, with a copy of every version that is attached.
+    """Create the new partitioned tables beside the old ones, with a copy of every attached version.
 
-    A column that a version does not have, or has with a type that cannot be assigned to the new one, is null in it.
+    A column that a version lacks, or whose type cannot be assigned to the new type, is null in the copy.
     """
     for mart, columns in changed.items():
         create_store(connection, mart, columns, suffix(publication_id))
@@ -45,7 +45,7 @@ def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publ
 
 
 def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifier) -> None:
-    """Copy rows so that every snapshot sees them: a transaction that began before still reads its publication."""
+    """Copy rows so that every snapshot sees them: a transaction that started earlier still reads its publication."""
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, connection.cursor() as cursor:
         with cursor.copy(statement("COPY ({}) TO STDOUT (FORMAT binary)", rows)) as copied:
             for block in copied:
@@ -59,11 +59,11 @@ def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifi
 def replace(
     connection: "Connection[Any]", changed: Mapping[Mart, Columns], gone: Collection[Mart], publication_id: int
 ) -> None:
-    """Drop the views of marts that are gone, and replace those whose columns changed; rights stay.
+    """Drop the views of removed marts and replace those whose columns changed; grants stay.
 
     Raises:
-        RetryableError: they were read all the time for `locks.READERS_S`.
-        PermanentError: somebody's view depends on one of them.
+        RetryableError: readers used them without a pause for `locks.READERS_S`.
+        PermanentError: another view depends on one of them.
     """
     deadline = time.monotonic() + locks.READERS_S
     while changed or gone:
@@ -78,7 +78,7 @@ def replace(
         except psycopg.errors.DependentObjectsStillExist as error:
             raise PermanentError(
                 f"The columns of a mart changed, and another view depends on it: {error.diag.message_detail} Drop that "
-                "view, publish again, and create it again. What is published stays until then."
+                "view, publish again, and re-create it. The current publication stays until then."
             ) from error
         except psycopg.errors.LockNotAvailable as error:
             if time.monotonic() > deadline:
@@ -86,8 +86,8 @@ def replace(
                 who = locks.holders(connection, f"^({views})$")
                 raise RetryableError(
                     f"The columns of a mart changed, and its view was in use for {locks.READERS_S:.0f} s without a "
-                    f"pause{who}. Nobody is waited for longer, though an analyst's transaction may last 1,800 s. "
-                    "What is published stays. Try again when it has ended."
+                    f"pause{who}. Publishing does not wait longer, although an analyst's transaction may last 1,800 s. "
+                    "The current publication stays. Try again when that session has ended."
                 ) from error
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 -- jitter, not a secret
         else:
@@ -95,7 +95,7 @@ def replace(
 
 
 def suffix(publication_id: int) -> str:
-    """Return what ends the names of tables with the new columns, until they take the place of the old ones."""
+    """Return the name suffix of tables with the new columns, until they replace the old ones."""
     return f"__as_{publication_id}"
 
 

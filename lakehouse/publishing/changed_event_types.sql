@@ -1,4 +1,4 @@
--- Which kinds of events were loaded since a build began: read by the primary key, behind the offsets of that time.
+-- The event types loaded since a build started: events from the offsets of that time on, read by the primary key.
 WITH since AS (
     SELECT
         watermark.topic,

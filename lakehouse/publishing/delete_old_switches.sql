@@ -1,4 +1,4 @@
--- Of versions that are dropped nothing reads these rows; the newest stay whatever they name.
+-- Delete the rows of dropped versions, which are no longer read. The newest rows always stay.
 WITH gone AS (
     DELETE FROM publishing.switch AS s
     WHERE to_regnamespace('marts_v' || s.publication_id) IS NULL AND switch_id < (SELECT max(switch_id) FROM publishing.switch)

@@ -1,8 +1,8 @@
 """Read privileges on the published marts.
 
 A new view gets its privileges from the default privileges of its schema: `okr_serving` may read marts and ml
-(infra/migrations/versions/0001_schemas.sql), the analysts' group `okr_analyst` marts (0015_analyst_group.sql). A view
-that is re-created keeps the privileges it had.
+(infra/migrations/versions/0001_schemas.sql), the analysts' group `okr_analyst` marts (0015_analyst_group.sql). A
+re-created view keeps the privileges it had.
 """
 
 from dataclasses import dataclass

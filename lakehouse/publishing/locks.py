@@ -1,4 +1,4 @@
-"""Locks that publishing waits for: how long, in one place, and who holds them when that was not enough."""
+"""How long publishing waits for locks, and which sessions hold them after a timeout."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +12,10 @@ from lakehouse.warehouse import read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-PUBLISHER_S = 60  # for another publication, or the preparation of a build, to end; and for what either needs for itself
-# For readers, of all marts together. An analyst's statement ends after 120 s. Who lifts that limit may hold a mart for
-# up to 600 s by a statement, 1,800 s by a transaction (infra.analysts.guard): so long nothing waits.
+PUBLISHER_S = 60  # for another publication or preparation of a build to end, and for locks on their tables
+# For readers, of all marts together. An analyst's statement ends after 120 s. A session that raises its limit can hold
+# a mart for up to 600 s with a statement and 1,800 s with a transaction (infra.analysts.guard); publishing does not
+# wait that long.
 READERS_S = 150.0
 
 PUBLISHER = r"^publishing\.publisher$"
@@ -23,10 +24,10 @@ BUILT_OR_PUBLISHED = r"^((marts|ml)(_build|_store|_v[0-9]+)?|publishing)\."
 
 @contextmanager
 def explained(connection: "Connection[Any]", what: str, tables: str) -> Iterator[None]:
-    """Say who holds the tables (a regular expression) that a lock was waited for in vain; nothing of it is committed.
+    """Turn a lock timeout into an error that names the sessions holding `tables` (a regular expression), and roll back.
 
     Raises:
-        RetryableError: a lock was not to be had within the transaction's `lock_timeout`.
+        RetryableError: a lock was not granted within the transaction's `lock_timeout`.
     """
     try:
         yield
@@ -36,6 +37,6 @@ def explained(connection: "Connection[Any]", what: str, tables: str) -> Iterator
 
 
 def holders(connection: "Connection[Any]", tables: str) -> str:
-    """Return which sessions hold locks on some tables, as the end of a sentence; empty where none does."""
+    """Return the sessions that hold locks on some tables, as the end of a sentence; empty if there are none."""
     found = connection.execute(read_sql("lakehouse.publishing", "lock_holders").encode(), {"tables": tables}).fetchall()
     return f": {', '.join(name for (name,) in found)}" if found else ""

@@ -1,12 +1,12 @@
-"""Versions that nobody can read any more are detached and dropped. No reader waits for it.
+"""Detach and drop old versions that no transaction can read any more. Readers never wait for this.
 
-A statement may read a version for as long as the transaction that it belongs to runs, even if its plan or snapshot was
-made just before the switch away from it. So each switch records which transactions ran when it was through; once none
-of them runs any more, what was current before it is free.
+A statement can read a version until its transaction ends, even if its plan or snapshot was made just before the switch
+away from that version. So each switch records the transactions that were running after its commit. When none of them
+runs any more, the version before the switch is unused.
 
-To detach a partition PostgreSQL waits for everybody who uses the mart, whichever version. While a long query does, what
-is free is left to the next publication, but for the case that more than MANY versions have gathered: then it waits for
-the queries that run now, `locks.READERS_S` at most for all marts together. Readers see what was published long before.
+To detach a partition, PostgreSQL waits for all users of the mart, whatever version they read. While a long query runs,
+unused versions are left to the next publication. Only if there are more than MANY of them, the cleanup waits for the
+running queries, `locks.READERS_S` at most for all marts together. The new publication is already visible by then.
 """
 
 import math
@@ -26,33 +26,33 @@ if TYPE_CHECKING:
 
 MANY = 20
 WAIT_MS = 300
-WORK_S = 30.0  # for all that waits for nobody
-LONG_S = 0.05  # whoever uses a mart for longer is waited for by nobody
+WORK_S = 30.0  # for steps that wait for no reader
+LONG_S = 0.05  # the cleanup does not wait for a transaction that uses a mart for longer
 
 
 def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
-    """Commit, and drop versions but the current one, `kept` before it, and what was rolled back until `resume`.
+    """Commit, then drop all versions except the current one, `kept` before it, and those on hold after a rollback.
 
-    It is the last that a connection is used for: its limits are others afterwards, and each statement a transaction.
-    An error is logged and goes no further: readers have the right version already, and the next call tries again.
+    This must be the last use of the connection: it changes its limits and switches it to autocommit. An error is only
+    logged: readers already have the right version, and the next call tries again.
     """
     connection.commit()
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         connection.set_autocommit(True)
-        _limit(connection, began + WORK_S)
+        _limit(connection, started + WORK_S)
         connection.execute(read_sql("lakehouse.publishing", "record_running_transactions").encode())
         found = connection.execute(
             read_sql("lakehouse.publishing", "unused_versions").encode(), {"kept": kept}
         ).fetchall()
-        outdated = [int(str(publication_id)) for (publication_id,) in found]
-        if outdated and len(outdated) <= MANY and _is_busy(connection):
+        unused = [int(str(publication_id)) for (publication_id,) in found]
+        if unused and len(unused) <= MANY and _is_busy(connection):
             return
-        detached_by, wait_ms = (began + locks.READERS_S, None) if len(outdated) > MANY else (began + WORK_S, WAIT_MS)
-        for publication_id in outdated:
+        detached_by, wait_ms = (started + locks.READERS_S, None) if len(unused) > MANY else (started + WORK_S, WAIT_MS)
+        for publication_id in unused:
             _detach(connection, publication_id, detached_by, wait_ms)
         dropped_by = time.monotonic() + WORK_S
-        for publication_id in outdated:
+        for publication_id in unused:
             for schema in SCHEMAS:
                 _limit(connection, dropped_by)
                 name = sql.Identifier(f"{schema}_v{publication_id}")
@@ -62,28 +62,28 @@ def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
         _analyze_stores(connection)
         connection.execute(read_sql("lakehouse.publishing", "delete_old_switches").encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
-        get_logger(__name__).info("an outdated version is still in use and is dropped later", cause=str(error).strip())
+        get_logger(__name__).info("an old version is still in use and will be dropped later", cause=str(error).strip())
     except TimeoutError:
-        get_logger(__name__).info("outdated versions are left to the next publication: no time is left for them")
+        get_logger(__name__).info("old versions are left to the next publication: the time limit was reached")
     except psycopg.Error as error:
-        get_logger(__name__).warning("outdated versions were not dropped, they gather", cause=str(error).strip())
+        get_logger(__name__).warning("old versions were not dropped and accumulate", cause=str(error).strip())
 
 
 def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None = None) -> None:
-    """Let each statement from now on take what is left until a deadline, `wait_ms` at most.
+    """Limit each later statement to the time left until a deadline, and to `wait_ms`.
 
     Raises:
-        TimeoutError: nothing is left.
+        TimeoutError: no time is left.
     """
     left_ms = int(min((deadline - time.monotonic()) * 1000, wait_ms or math.inf))
     if left_ms <= 0:
         raise TimeoutError
-    # Nothing here has to survive a power cut: what is not dropped is dropped by the next publication.
+    # No step has to survive a power cut: the next publication drops the rest.
     connection.execute(f"SET synchronous_commit = off; SET lock_timeout = {left_ms}; SET statement_timeout = {left_ms}")
 
 
 def _is_busy(connection: "Connection[Any]") -> bool:
-    """Say whether a transaction that uses a mart takes longer than most."""
+    """Return whether a transaction that uses a mart runs for longer than LONG_S."""
     query = read_sql("lakehouse.publishing", "mart_users").encode()
     users = set(connection.execute(query).fetchall())
     if users:
@@ -96,7 +96,7 @@ def _detach(connection: "Connection[Any]", publication_id: int, deadline: float,
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
     ).fetchall()
-    # A detachment that was interrupted is pending, and no other of the same mart may begin before it has ended.
+    # An interrupted detachment is pending and must be finished before another one of the same mart can start.
     for _, store, store_schema, version_schema, partition, is_pending in sorted(rows, key=lambda row: not row[5]):
         if is_pending or version_schema in names:
             _limit(connection, deadline, wait_ms)
@@ -111,6 +111,6 @@ def _drop_empty_stores(connection: "Connection[Any]") -> None:
 
 
 def _analyze_stores(connection: "Connection[Any]") -> None:
-    """Make what joins are planned by: statistics of whole partitioned tables, which autovacuum leaves out."""
+    """Collect the statistics of whole partitioned tables that joins are planned with; autovacuum does not."""
     for schema, name in connection.execute(read_sql("lakehouse.publishing", "stores_to_analyze").encode()).fetchall():
         connection.execute(statement("ANALYZE ONLY {}", sql.Identifier(schema, name)))

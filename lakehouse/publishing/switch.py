@@ -1,35 +1,35 @@
-"""How the views come to show a version: what is attached, made or replaced for it, in the caller's transaction."""
+"""Switch the published views to a version: attach, create or replace what it needs, in the caller's transaction."""
 
 from typing import TYPE_CHECKING, Any
 
 from lakehouse.publishing import changed_columns
-from lakehouse.publishing import views as behind
+from lakehouse.publishing import views as published_views
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
 
 def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
-    """Put a version behind the views; readers see it when `views.commit` has returned.
+    """Make the views show a version; readers see it when `views.commit` has returned.
 
     Raises:
-        RetryableError: a mart's columns changed, or it is gone, and its view was in use all the time.
+        RetryableError: a mart was removed or its columns changed, and its view was in use for the whole waiting time.
         PermanentError: another view depends on such a mart.
     """
-    built, stored = behind.built(connection, publication_id), behind.stored(connection)
-    there = {mart for mart, version in behind.attached(connection, built) if version == publication_id}
-    # A version that is attached has the columns of what it is attached to, as a copy if need be.
-    changed = {m: built[m] for m in built.keys() & stored.keys() - there if built[m] != stored[m]}
+    built, stored = published_views.built(connection, publication_id), published_views.stored(connection)
+    present = {mart for mart, version in published_views.attached(connection, built) if version == publication_id}
+    # An attached version has the columns of its store, as a copy if necessary.
+    changed = {m: built[m] for m in built.keys() & stored.keys() - present if built[m] != stored[m]}
     changed_columns.prepare(connection, changed, publication_id)
-    for mart in sorted(built.keys() - there):
-        behind.add_key(connection, mart, publication_id)
+    for mart in sorted(built.keys() - present):
+        published_views.add_key(connection, mart, publication_id)
         if mart not in stored:
-            behind.create_store(connection, mart, built[mart])
+            published_views.create_store(connection, mart, built[mart])
         store = mart.store(changed_columns.suffix(publication_id) if mart in changed else "")
-        behind.attach(connection, store, mart.partition(publication_id), publication_id)
-    known = behind.views(connection)
+        published_views.attach(connection, store, mart.partition(publication_id), publication_id)
+    known = published_views.views(connection)
     for mart in sorted(built.keys() - known - changed.keys()):
-        behind.create_view(connection, mart, stored.get(mart, built[mart]))
+        published_views.create_view(connection, mart, stored.get(mart, built[mart]))
     changed_columns.replace(connection, changed, known - built.keys(), publication_id)
-    behind.comment(connection, publication_id)
-    behind.record_switch(connection, publication_id)
+    published_views.comment(connection, publication_id)
+    published_views.record_switch(connection, publication_id)

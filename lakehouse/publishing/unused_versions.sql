@@ -1,4 +1,4 @@
--- Grain: a version that is neither shown nor kept, and that no running transaction can read.
+-- Grain: a version that is neither current nor kept for a rollback, and that no running transaction can read.
 WITH versions AS (
     SELECT substring(nspname FROM '[0-9]+$')::bigint AS publication_id FROM pg_namespace WHERE nspname ~ '^marts_v[0-9]+$'
 ),
@@ -16,7 +16,7 @@ kept AS (
     )
 ),
 in_use AS (
-    -- Whatever was shown until a switch whose readers still run.
+    -- The version before a switch that transactions still run from.
     SELECT before.publication_id
     FROM (SELECT publication_id, lead(readers) OVER (ORDER BY switch_id) AS readers FROM publishing.switch) AS before
     WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND virtualxid = ANY (before.readers))

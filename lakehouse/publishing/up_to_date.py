@@ -1,14 +1,14 @@
-"""Whether what readers see was built from what there is now beside events: the dbt project and operators' decisions."""
+"""Whether the current publication was built from the present dbt project and the present decisions of operators."""
 
 from lakehouse.publishing.carry_over import inputs
 from lakehouse.warehouse import connect
 
 
 def is_up_to_date(dsn: str, project: str) -> bool:
-    """Tell whether the current publication is of this dbt project (a hash) and of all decisions; true before the first.
+    """Return whether the current publication is of this dbt project (a hash) and all decisions; true before the first.
 
-    What it was built from was noted when its build began, so a decision that came while it was built is one that it
-    does not follow. A publication of a release that noted nothing follows nothing; the next one does.
+    The inputs of a build are recorded when it starts, so a publication does not include a decision made during its
+    build. A publication by a release that recorded no inputs counts as outdated.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

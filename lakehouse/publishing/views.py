@@ -1,11 +1,11 @@
-"""The views that readers know, and the partitioned tables behind them. ADR 14 tells why it is built like this.
+"""The published views and the partitioned tables behind them. ADR 14 explains the design.
 
-    marts.fct_x         a view: its name, rights and comments stay          what readers know
-    marts_store.fct_x   a table partitioned by `published_version`          what the view reads
-    marts_v12.fct_x     a partition, the mart as publication 12 has it      what dbt built, never changed again
+    marts.fct_x         a view; its name, grants and comments are stable       readers use it
+    marts_store.fct_x   a table partitioned by `published_version`             the view reads it
+    marts_v12.fct_x     a partition: the mart as of publication 12             built by dbt, immutable
 
-Attaching a version's partitions and switching to it is one transaction, for which no reader waits. Only a mart whose
-columns changed, or that is gone, needs its view for itself for a moment: `lakehouse.publishing.changed_columns`.
+Attaching the partitions of a version and switching to it is one transaction, and no reader waits for it. Only if a mart
+was removed or its columns changed, its view must be locked for a moment (`lakehouse.publishing.changed_columns`).
 """
 
 from collections.abc import Iterable
@@ -27,27 +27,27 @@ Columns = tuple[tuple[str, str], ...]  # name and type, in order, without KEY
 
 @dataclass(frozen=True, order=True)
 class Mart:
-    """The schema that readers know, and the name."""
+    """A mart: the schema of its view, and its name."""
 
     schema: str
     name: str
 
     @property
     def view(self) -> sql.Identifier:
-        """What readers know."""
+        """Return the view that readers use."""
         return sql.Identifier(self.schema, self.name)
 
     def store(self, suffix: str = "") -> sql.Identifier:
-        """Return what the view reads."""
+        """Return the partitioned table that the view reads."""
         return sql.Identifier(f"{self.schema}_store", self.name + suffix)
 
     def partition(self, publication_id: int, suffix: str = "") -> sql.Identifier:
-        """Return the mart as one publication has it."""
+        """Return the partition of one publication."""
         return sql.Identifier(f"{self.schema}_v{publication_id}", self.name + suffix)
 
 
 def statement(text: str, *parts: sql.Composable) -> sql.Composed:
-    """Return a statement with its identifiers and literals in place."""
+    """Return a statement with its identifiers and literals filled in."""
     return sql.SQL(text).format(*parts)
 
 
@@ -62,7 +62,7 @@ def stored(connection: "Connection[Any]") -> dict[Mart, Columns]:
 
 
 def views(connection: "Connection[Any]") -> set[Mart]:
-    """Return the marts that readers know."""
+    """Return the marts that have a view."""
     rows = connection.execute(
         "SELECT schemaname, viewname FROM pg_views "
         "WHERE schemaname = ANY(%s) AND (schemaname, viewname) <> ('marts', 'publication')",
@@ -72,7 +72,7 @@ def views(connection: "Connection[Any]") -> set[Mart]:
 
 
 def create_store(connection: "Connection[Any]", mart: Mart, columns: Columns, suffix: str = "") -> None:
-    """Make the partitioned table of a mart, without partitions."""
+    """Create the partitioned table of a mart, without partitions."""
     listed = sql.SQL(", ").join(
         statement("{} {}", sql.Identifier(name), sql.SQL(type_name)) for name, type_name in (*columns, (KEY, "bigint"))
     )
@@ -81,14 +81,14 @@ def create_store(connection: "Connection[Any]", mart: Mart, columns: Columns, su
 
 
 def create_view(connection: "Connection[Any]", mart: Mart, columns: Columns) -> None:
-    """Make the view of a mart; the schema's default privileges say who may read it."""
+    """Create the view of a mart; the default privileges of the schema grant read access."""
     names = sql.SQL(", ").join(sql.Identifier(name) for name, _ in columns)
     view = sql.SQL(read_sql("lakehouse.publishing", "mart_view"))
     connection.execute(view.format(view=mart.view, store=mart.store(), columns=names))
 
 
 def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> None:
-    """Give a version's table the partition key; no row is rewritten."""
+    """Add the partition key to a version's table; no row is rewritten."""
     add = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} bigint NOT NULL DEFAULT {}"
     key = sql.Identifier(KEY)
     connection.execute(statement(add, mart.partition(publication_id), key, sql.Literal(publication_id)))
@@ -97,39 +97,39 @@ def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> N
 def attach(
     connection: "Connection[Any]", store: sql.Identifier, partition: sql.Identifier, publication_id: int
 ) -> None:
-    """Make a table a partition. Readers of the others are not disturbed by the lock that this takes."""
+    """Attach a table as a partition. Its lock does not block readers of the other partitions."""
     add = "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})"
     connection.execute(statement(add, store, partition, sql.Literal(publication_id)))
 
 
 def comment(connection: "Connection[Any]", publication_id: int) -> None:
-    """Let views say what dbt wrote at the version's tables and columns; what they say already is left alone."""
+    """Copy the comments that dbt wrote on a version's tables and columns to the views, where they differ."""
     differing = connection.execute(
         read_sql("lakehouse.publishing", "differing_comments").encode(),
         {"id": publication_id, "schemas": list(SCHEMAS)},
     )
     for schema, name, column, text in differing.fetchall():
-        place = sql.Identifier(schema, name) if column is None else sql.Identifier(schema, name, column)
+        target = sql.Identifier(schema, name) if column is None else sql.Identifier(schema, name, column)
         kind = "VIEW" if column is None else "COLUMN"
-        connection.execute(statement(f"COMMENT ON {kind} {{}} IS {{}}", place, sql.Literal(text)))
+        connection.execute(statement(f"COMMENT ON {kind} {{}} IS {{}}", target, sql.Literal(text)))
 
 
 def record_switch(connection: "Connection[Any]", publication_id: int) -> None:
-    """Name the version that views show from the commit on."""
+    """Record the version that the views show from the commit on."""
     values = {"shown": publication_id}
-    # Cached plans end with it: a rollback attaches nothing that would end them, and they know no newer switch.
+    # This invalidates cached plans, which know no newer switch; a rollback attaches nothing that would invalidate them.
     connection.execute("ALTER TABLE publishing.switch SET (fillfactor = 100)")
     connection.execute(read_sql("lakehouse.publishing", "planner_statistics").encode(), values)
     connection.execute(read_sql("lakehouse.publishing", "insert_switch").encode(), values)
 
 
 def commit(connection: "Connection[Any]") -> None:
-    """Commit a switch. The barrier is held for the commit alone (one round trip): plans being made wait for it."""
+    """Commit a switch. The barrier is locked only for the commit (one round trip); concurrent planning waits for it."""
     connection.execute("LOCK TABLE publishing.barrier IN ACCESS EXCLUSIVE MODE; COMMIT")
 
 
 def attached(connection: "Connection[Any]", marts: Iterable[Mart]) -> list[tuple[Mart, int]]:
-    """Return the versions that stand behind the views of some marts, but for those that are being detached."""
+    """Return the versions attached to the stores of some marts, except those that are being detached."""
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
     ).fetchall()

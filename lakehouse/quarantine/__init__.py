@@ -1,4 +1,4 @@
-"""Single events that rules found: listed, released, withheld. What is decided here, the next build follows."""
+"""Quarantine of single events: list, release and withhold them. The next build applies the decisions."""
 
 from lakehouse.quarantine.review import (
     MANUAL,

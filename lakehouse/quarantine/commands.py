@@ -1,4 +1,4 @@
-"""`okr quarantine`: events that do not count, or that count and are flagged."""
+"""`okr quarantine`: events that are withheld from the marts, or flagged by a rule."""
 
 import getpass
 import json
@@ -11,18 +11,18 @@ import typer
 if TYPE_CHECKING:
     from lakehouse.quarantine import Decision
 
-app = typer.Typer(no_args_is_help=True, help="Single events that rules found: list, release, withhold.")
+app = typer.Typer(no_args_is_help=True, help="Events found by rules: list, release, withhold.")
 
 Ids = Annotated[list[UUID], typer.Argument(help="Ids of events, as `okr quarantine list` shows them.")]
-Note = Annotated[str | None, typer.Option(help="Why, for whoever asks later.")]
-Withheld = Annotated[bool, typer.Option("--withheld", help="Only events that count in no mart.")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
+Withheld = Annotated[bool, typer.Option("--withheld", help="Only withheld events, which are in no mart.")]
+Limit = Annotated[int, typer.Option(min=1, help="Maximum number of events.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
 
 
 @app.command("list")
 def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """Show what the last publication found, withheld events first."""
+    """Show the events that rules found in the current publication, withheld events first."""
     from lakehouse import quarantine
     from lakehouse.settings import load_settings
 
@@ -39,18 +39,18 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
     for each in pending:
         typer.echo(f"{each.event_id}\tpending\t{each.rule}\t{each.decision}: not published yet")
     if not events and not pending and not as_json:
-        typer.echo("No event is withheld." if withheld else "No event was found by a rule.")
+        typer.echo("No event is withheld." if withheld else "No rule found an event.")
 
 
 @app.command()
 def release(ids: Ids, note: Note = None) -> None:
-    """Let events count although a rule withholds them, or take back that they are withheld."""
+    """Release events that a rule or an operator withheld: the next publication includes them."""
     _decide(ids, "release", note)
 
 
 @app.command()
 def withhold(ids: Ids, note: Note = None) -> None:
-    """Let events count no longer, in no mart; their rows stay in raw and in the lake."""
+    """Withhold events from all marts; their rows stay in raw and in the lake."""
     _decide(ids, "withhold", note)
 
 

@@ -1,4 +1,5 @@
--- Grain: a decision that the current publication does not follow yet. Marts name no event that is not loaded (any more).
+-- Grain: a decision that the current publication does not include yet. Only decisions on loaded events are listed, because
+-- marts contain no others.
 SELECT review.event_id::text AS event_id, review.rule, review.decision
 FROM ops.loaded_review AS review
 LEFT JOIN marts.fct_reviewed_event AS published USING (event_id, rule)

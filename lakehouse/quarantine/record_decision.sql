@@ -1,5 +1,5 @@
--- Each named event under every rule that found it or that an operator decided on. What is withheld and was never found is
--- a decision of the operator's own; a release that finds nothing to release returns no row.
+-- Grain: one row per event and per rule that found it or that an operator decided on. Withholding an event that no rule
+-- found is recorded as a manual decision. Releasing an event that nothing withholds returns no row.
 WITH named AS (
     SELECT DISTINCT unnest(%(event_ids)s::uuid []) AS event_id
 ),

@@ -1,4 +1,4 @@
-"""Reading what the published marts found, and writing what an operator decides (ops.event_review)."""
+"""Read the events that rules found (marts.fct_reviewed_event) and record decisions on them (ops.event_review)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class ReviewedEvent:
 
 
 def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) -> list[ReviewedEvent]:
-    """Return what the last publication found, withheld events first, then the newest.
+    """Return the reviewed events of the current publication, withheld events first, then newest first.
 
     Raises:
-        PermanentError: nothing that holds them was published yet.
+        PermanentError: nothing was published yet.
     """
     asked = {"withheld_only": withheld_only, "limit": limit}
     try:
@@ -49,7 +49,7 @@ def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) 
 
 @dataclass(frozen=True)
 class PendingDecision:
-    """A decision that the current publication does not follow yet."""
+    """A decision that the current publication does not include yet."""
 
     event_id: str
     rule: str
@@ -57,7 +57,7 @@ class PendingDecision:
 
 
 def pending_decisions(dsn: str) -> list[PendingDecision]:
-    """Return the decisions that the current publication does not follow yet, the oldest first; none before one."""
+    """Return the decisions that the current publication does not include yet, oldest first; none before the first."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             cursor = connection.cursor(row_factory=class_row(PendingDecision))
@@ -67,7 +67,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
 
 
 def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return how many events of the last publication are withheld, and how many are flagged and count; 0 before one."""
+    """Return the numbers of withheld and of only flagged events in the current publication; 0 before the first."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
@@ -77,11 +77,11 @@ def withheld_count(dsn: str) -> tuple[int, int]:
 
 
 def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
-    """Keep a decision on events; it replaces all earlier ones on them, and holds from the next build on.
+    """Record a decision on events; it replaces all earlier ones on them and applies from the next build on.
 
     Raises:
-        PermanentError: an event is not in the warehouse, or is to be released and nothing withholds or flags it (then
-            nothing is kept); or nothing was published yet.
+        PermanentError: an event is not in the warehouse, or is to be released although nothing withholds or flags it
+            (no decision is recorded in either case); or nothing was published yet.
     """
     named = {str(each) for each in event_ids}
     with connect(dsn_transform, application="okr-quarantine") as connection:
@@ -99,11 +99,11 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
         unmatched = sorted(named - {str(event_id) for (event_id,) in decided})
         if unmatched:
             raise PermanentError(
-                f"Nothing to release: {', '.join(unmatched)}. Looked for a rule that found them in the last "
-                "publication (`okr quarantine list`) and for an earlier decision on them, and there is none: they "
-                "count, or no publication has read them yet."
+                f"Nothing to release: {', '.join(unmatched)}. No rule found them in the current publication "
+                "(`okr quarantine list`) and there is no earlier decision on them: they are not withheld, or no "
+                "publication has read them yet."
             )
 
 
 def _nothing_published() -> PermanentError:
-    return PermanentError("Nothing is published yet that lists reviewed events: start okr_etl_dag (`make demo` does).")
+    return PermanentError("Reviewed events are not published yet: start okr_etl_dag (`make demo` does).")

@@ -1,1 +1,1 @@
-"""JSON Schemas of the contracts: generated from the models, committed, and guarded against incompatible changes."""
+"""JSON Schemas of the contracts: generated from the models, committed, and checked for incompatible changes."""

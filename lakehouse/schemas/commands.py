@@ -8,7 +8,7 @@ import typer
 from lakehouse.errors import PermanentError
 from lakehouse.schemas.generate import FOLDER, all_schemas, as_text, file_of
 
-app = typer.Typer(no_args_is_help=True, help="The event types: what each may say, and its JSON Schema.")
+app = typer.Typer(no_args_is_help=True, help="The event types and their JSON Schemas.")
 
 
 @app.command("list")
@@ -23,12 +23,12 @@ def list_contracts() -> None:
 @app.command("schemas")
 def schemas(
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; exit status 1 when a file is not current.")
+        bool, typer.Option("--check", help="Write nothing; exit with status 1 if a file is out of date.")
     ] = False,
-    against: Annotated[str, typer.Option(help="Compare with this git revision's history, too, e.g. origin/main.")] = "",
-    folder: Annotated[Path, typer.Option(help="Where the schemas are committed.")] = FOLDER,
+    against: Annotated[str, typer.Option(help="Also compare with a git revision's history, e.g. origin/main.")] = "",
+    folder: Annotated[Path, typer.Option(help="Folder of the committed schemas.")] = FOLDER,
 ) -> None:
-    """Write the JSON Schema of every event type; where a change breaks old events, say which and write nothing."""
+    """Write the JSON Schema of every event type; if a change breaks old events, report it and write nothing."""
     from lakehouse.schemas.check import incompatible_changes, stale_files
     from lakehouse.schemas.git_history import read_history
 

@@ -1,10 +1,10 @@
-"""Whether a new schema reads everything that the old one let in: a registry's BACKWARD rule, within a major version.
+"""Check that a new schema reads every event the old one accepted: the BACKWARD rule of schema registries.
 
-Stricter than the sets of valid documents alone: a field that is taken away, and a default that changes, would change
-what old events mean, so they break, too. Looser in one thing: a new optional field is no break, though an old event
-could hold an unknown field of that name and another type; without it no contract could ever grow.
+The check is stricter than comparing the sets of valid documents: removing a field or changing a default would change
+the meaning of old events, so both are breaks. It is looser in one case: a new optional field is not a break, although
+an old event could have an unknown field of that name with another type. Otherwise no contract could ever be extended.
 
-What cannot be proven (another pattern, a keyword that this file does not know) is a break.
+A change that cannot be proven compatible (another pattern, an unknown keyword) is a break.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ NOTHING: Schema = {"not": {}}
 
 @dataclass(frozen=True)
 class Break:
-    """One change that old events do not survive: which field (a path into the event), and what about it."""
+    """One incompatible change: the field (a path into the event) and a description."""
 
     field: str
     what: str
@@ -41,7 +41,7 @@ def breaks(old: Schema, new: Schema) -> list[Break]:
 class _Comparison:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old, self._new = old, new
-        self._comparing: set[tuple[str, str]] = set()  # references, for models that hold themselves
+        self._comparing: set[tuple[str, str]] = set()  # references, for recursive models
 
     def places(self) -> Iterator[Break]:
         for name, what in (("x-topic", "topic"), ("x-key", "Kafka key")):
@@ -63,14 +63,15 @@ class _Comparison:
         self._comparing.discard(references)
 
     def _alternatives(self, old: Schema, new: Schema, field: str) -> Iterator[Break]:
-        """Each old alternative must be read by one new one."""
+        """Require that one new alternative reads each old one."""
         candidates = [_resolved(each, self._new) for each in new.get("anyOf", [new])]
         for each in old.get("anyOf", [old]):
             alternative = _without_default(_resolved(each, self._old))
             found = [list(self._one(alternative, _without_default(other), field)) for other in candidates]
             if all(found):
                 same = [f for f, other in zip(found, candidates, strict=True) if _types(other) & _types(alternative)]
-                yield from min(same, key=len) if same else [Break(field, f"{_told(alternative)} is no longer taken")]
+                unread = [Break(field, f"{_described(alternative)} is no longer valid")]
+                yield from min(same, key=len) if same else unread
 
     def _one(self, old: Schema, new: Schema, field: str) -> Iterator[Break]:
         yield from _kinds(old, new, field)
@@ -85,7 +86,7 @@ class _Comparison:
         for name, each in before.items():
             place = f"{field}.{name}" if field else name
             if name not in after:
-                yield Break(place, "the field is gone")
+                yield Break(place, "the field was removed")
                 continue
             if name in must_after - must_before:
                 yield Break(place, "the field was optional and is now required")
@@ -100,7 +101,7 @@ class _Comparison:
             if before == NOTHING or after == EVERYTHING:
                 continue
             if after == NOTHING:
-                yield Break(field, f"{keyword} are no longer taken")
+                yield Break(field, f"{keyword} are no longer accepted")
             else:
                 yield from self.compare(before, after, f"{field}{part}")
 
@@ -138,13 +139,13 @@ def _kinds(old: Schema, new: Schema, field: str) -> Iterator[Break]:
     if "integer" in lost and "number" in _types(new):
         lost -= {"integer"}
     if lost:
-        yield Break(field, f"its type was {_told(old)} and is now {_told(new)}")
+        yield Break(field, f"its type was {_described(old)} and is now {_described(new)}")
         return
     before, after = _values(old), _values(new)
     if after is not None and before is None:
-        yield Break(field, f"any value was taken, now only {', '.join(map(repr, after))}")
+        yield Break(field, f"any value was accepted, now only {', '.join(map(repr, after))}")
     elif after is not None and before is not None and (gone := [each for each in before if each not in after]):
-        yield Break(field, f"{', '.join(map(repr, gone))} is no longer taken")
+        yield Break(field, f"{', '.join(map(repr, gone))} is no longer accepted")
 
 
 ALL_TYPES = frozenset({"null", "boolean", "object", "array", "number", "integer", "string"})
@@ -168,7 +169,7 @@ def _values(schema: Schema) -> list[Any] | None:
     return values
 
 
-def _told(schema: Schema) -> str:
+def _described(schema: Schema) -> str:
     types = _types(schema)
     return "anything" if types == ALL_TYPES else " or ".join(sorted(types))
 
@@ -192,13 +193,13 @@ def _bounds(old: Schema, new: Schema, field: str) -> Iterator[Break]:
 
 
 def _limit(schema: Schema, inclusive: str, exclusive: str, sign: int) -> tuple[float, bool] | None:
-    """Return a limit so that a larger one is narrower: the number times `sign`, and whether it is itself left out."""
+    """Return a limit such that a larger one is narrower: the number times `sign`, and whether it is exclusive."""
     limits = [(sign * schema[name], name == exclusive) for name in (inclusive, exclusive) if name in schema]
     return max(limits) if limits else None
 
 
 def _narrowed(field: str, name: str, old: Schema, new: Schema) -> Break:
-    was = f"was {old[name]!r}" if name in old else "was not there"
+    was = f"was {old[name]!r}" if name in old else "was not set"
     return Break(field, f"{name} {was} and is now {new[name]!r}, which old events may exceed")
 
 
@@ -218,4 +219,4 @@ def _unproven(old: Schema, new: Schema, field: str) -> Iterator[Break]:
             yield Break(field, f"{name} was {was} and is now {new[name]!r}, which old events may not fit")
     for name in sorted((old.keys() | new.keys()) - HANDLED):
         if old.get(name) != new.get(name):
-            yield Break(field, f"{name} changed, and whether old events fit cannot be told")
+            yield Break(field, f"{name} changed, and it is unknown whether old events fit")

@@ -1,4 +1,4 @@
-"""The models as JSON Schemas, one document an event type and one for the envelope."""
+"""Generate JSON Schemas from the models: one document per event type and one for the envelope."""
 
 import inspect
 import json
@@ -18,37 +18,37 @@ ROOT = "#/$defs/"
 
 
 def all_schemas() -> dict[str, Schema]:
-    """Return every schema by its name: the event type, or `envelope`."""
+    """Return all schemas by name: the event type, or `envelope`."""
     return {ENVELOPE: envelope_schema()} | {
         name: event_schema(contract) for name, contract in sorted(contracts().items())
     }
 
 
 def event_schema(contract: Contract) -> Schema:
-    """Return the schema of an event type's `data`; `x-topic` is where it goes, `x-key` what keeps it in order.
+    """Return the schema of an event type's `data`; `x-topic` is its topic, `x-key` the field with the Kafka key.
 
-    What it does not say are rules across fields (`__post_init__` of the model): JSON Schema has no words for them.
+    The schema omits rules across fields (`__post_init__` of the model), which JSON Schema cannot express.
     """
     return _document(contract.name, contract.model) | {"x-topic": contract.topic, "x-key": contract.key}
 
 
 def envelope_schema() -> Schema:
-    """Return the schema of the frame around every event. `data` is what the schema of the event's type says."""
+    """Return the schema of the envelope. The schema of the event type describes its `data`."""
     return _document(ENVELOPE, Envelope)
 
 
 def schema_id(name: str) -> str:
-    """Return the URI of a schema, which a source may name as the `dataschema` of an event."""
+    """Return the URI of a schema, which a source may set as the `dataschema` of an event."""
     return f"urn:okr-lakehouse:schema:{name}"
 
 
 def as_text(schema: Schema) -> str:
-    """Return a schema as it is committed."""
+    """Return the text of a schema file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def file_of(folder: Path, name: str) -> Path:
-    """Return where a schema is committed."""
+    """Return the path of a schema file."""
     return folder / f"{name}.json"
 
 
@@ -64,7 +64,7 @@ def _document(name: str, model: type[msgspec.Struct]) -> Schema:
 
 
 def _clean(value: Any) -> Any:
-    """Take the indentation of the source code out of descriptions."""
+    """Remove the indentation of the source code from descriptions."""
     if isinstance(value, dict):
         return {
             key: inspect.cleandoc(each) if key == "description" and isinstance(each, str) else _clean(each)

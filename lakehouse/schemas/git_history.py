@@ -1,4 +1,4 @@
-"""Schemas as they were committed: every version that git knows, so that writing the file anew hides no break."""
+"""All committed versions of the schemas, so that rewriting a file cannot hide an incompatible change."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ GIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Version:
-    """A schema as it once was, and where that is found."""
+    """One earlier version of a schema, and the commit that has it."""
 
     name: str
     schema: dict[str, Any]
@@ -23,19 +23,19 @@ class Version:
 
 @dataclass(frozen=True)
 class History:
-    """Versions of all schemas, newest first, and in a few words how far back they reach."""
+    """Versions of all schemas, newest first, and a text that says how far back they reach."""
 
     reach: str
     versions: list[Version] = field(default_factory=list)
 
 
 def read_history(folder: Path, against: str = "") -> History:
-    """Return what git holds of the schemas up to HEAD and, if named, up to another revision (a pull request's target).
+    """Return the schema versions in git up to HEAD and, if given, up to another revision (a pull request's target).
 
-    Without git (a tarball) or with a shallow clone there is less to compare with, and `reach` says so.
+    Without git (a tarball) or in a shallow clone there are fewer versions, and `reach` says so.
 
     Raises:
-        PermanentError: git does not know the other revision.
+        PermanentError: the other revision does not exist.
     """
     on_disk = list(_on_disk(folder))
     if against:
@@ -57,12 +57,12 @@ def read_history(folder: Path, against: str = "") -> History:
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", "") or str(error)
         return History(
-            f"compared with the files of this folder alone, for git does not answer here ({why.strip()})", on_disk
+            f"compared only with the files in this folder, because git is not available here ({why.strip()})", on_disk
         )
     committed = list(_committed(folder, lines))
     reach = f"compared with {len(committed)} committed version{'' if len(committed) == 1 else 's'}"
     if is_shallow:
-        reach += "; this clone is shallow, so older ones are not known: fetch the whole history to compare with them"
+        reach += "; this clone is shallow: fetch the whole history to compare with older versions"
     return History(reach, [*on_disk, *committed])
 
 
@@ -71,8 +71,8 @@ def _require_revision(folder: Path, revision: str) -> None:
         _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except (OSError, subprocess.SubprocessError) as error:
         raise PermanentError(
-            f"Git does not know the revision {revision}, so nothing was compared with it, and nothing written. Is it "
-            "spelled right, and fetched (`git fetch origin`)?"
+            f"Git has no revision {revision}, so nothing was compared and nothing was written. Is the name "
+            "correct, and is the revision fetched (`git fetch origin`)?"
         ) from error
 
 
@@ -86,7 +86,7 @@ def _on_disk(folder: Path) -> Iterator[Version]:
 
 
 def _committed(folder: Path, log: str) -> Iterator[Version]:
-    """Yield each content that a schema ever had, from lines such as `:100644 100644 <old> <new> M<tab><path>`."""
+    """Yield each version of a schema, from lines such as `:100644 100644 <old> <new> M<tab><path>`."""
     seen: set[tuple[str, str]] = set()
     commit = ""
     for line in log.splitlines():
@@ -109,7 +109,7 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
         schema: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise PermanentError(
-            f"{where} is not JSON ({error}). Take it from git again: `git checkout -- <file>`."
+            f"{where} is not JSON ({error}). Restore it from git: `git checkout -- <file>`."
         ) from error
     return schema
 

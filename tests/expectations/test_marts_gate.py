@@ -160,7 +160,7 @@ def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build:
     report = marts_gate.validate_build(build, "run-2")
     with pytest.raises(GateFailed, match="okr gate marts"):
         marts_gate.require_passed(report)
-    with pytest.raises(PermanentError, match="may not be published"):
+    with pytest.raises(PermanentError, match="cannot be published"):
         publish(build.require("dsn_transform"), gate=report.as_dict(), model_version=None)
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT passed, failed > 0 FROM ops.gate_result").fetchall() == [(False, True)]

@@ -67,7 +67,7 @@ def test_ids_of_any_script_are_ids(text: str) -> None:
 
 
 def test_faults_name_the_code_point() -> None:
-    assert fault_of_id("a\u00a0b") == "holds U+00A0 (NO-BREAK SPACE)"
-    assert fault_of_id("a\x01b") == "holds U+0001 (a control character)"
+    assert fault_of_id("a\u00a0b") == "contains U+00A0 (NO-BREAK SPACE)"
+    assert fault_of_id("a\x01b") == "contains U+0001 (a control character)"
     assert fault_of_id("e\u0301") == "is not in Unicode's normal form C (NFC)"
-    assert fault_of_name("a\u200bb") == "holds U+200B (ZERO WIDTH SPACE)"
+    assert fault_of_name("a\u200bb") == "contains U+200B (ZERO WIDTH SPACE)"

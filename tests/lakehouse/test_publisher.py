@@ -120,7 +120,7 @@ def test_a_run_that_was_rolled_back_is_not_said_to_be_published(warehouse: Setti
     publish(warehouse, 1), publish(warehouse, 2)
     publication.rollback(warehouse.require("dsn_transform"))
     publication.resume(warehouse.require("dsn_transform"))
-    with pytest.raises(PermanentError, match="was rolled back and is not shown again"):
+    with pytest.raises(PermanentError, match="was rolled back and cannot be published again"):
         swap(warehouse, passed("run-2"))
     assert swap(warehouse, passed("run-1")).is_current
 

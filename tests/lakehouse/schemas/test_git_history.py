@@ -62,8 +62,8 @@ def test_the_models_read_every_event_of_every_committed_version() -> None:
 
 def test_a_break_is_named_with_type_field_change_and_what_to_do(repository: Path) -> None:
     (told,), reach = changes(repository, {NAME: schema("a")})
-    assert told.startswith(f"{NAME}: b: the field is gone (compared with ")
-    assert "okr.thing.made.v2, in a file of its own" in told
+    assert told.startswith(f"{NAME}: b: the field was removed (compared with ")
+    assert "okr.thing.made.v2, in its own file" in told
     assert reach == "compared with 1 committed version"
 
 
@@ -77,7 +77,7 @@ def test_writing_and_committing_the_file_anew_does_not_hide_a_break(repository: 
     git(repository, "add", ".")
     commit(repository)
     (told,), reach = changes(repository, now)
-    assert "b: the field is gone" in told
+    assert "b: the field was removed" in told
     assert reach == "compared with 2 committed versions"
 
 
@@ -87,7 +87,7 @@ def test_a_break_in_many_steps_is_still_one(repository: Path) -> None:
     write(repository, optional)
     commit(repository)
     (told,), _ = changes(repository, {NAME: schema("a")})
-    assert "b: the field is gone" in told
+    assert "b: the field was removed" in told
 
 
 def test_an_event_type_that_is_gone_is_a_break_even_when_its_file_is_gone_too(repository: Path) -> None:
@@ -95,7 +95,7 @@ def test_an_event_type_that_is_gone_is_a_break_even_when_its_file_is_gone_too(re
     commit(repository)
     (repository / "schemas").mkdir()  # git removes an empty folder
     (told,), _ = changes(repository, {})
-    assert "the event type is gone" in told
+    assert "the event type was removed" in told
 
 
 def test_a_revision_to_compare_with_is_one_more_history(repository: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_revision_to_compare_with_is_one_more_history(repository: Path) -> Non
     git(repository, "checkout", "-q", "main")
     assert changes(repository, {NAME: schema("a", "b")}) == ([], "compared with 1 committed version")
     (told,), _ = changes(repository, {NAME: schema("a", "b")}, "theirs")
-    assert "c: the field is gone" in told
+    assert "c: the field was removed" in told
 
 
 def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path,
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", str(clone))
     (told,), reach = changes(clone, {NAME: schema("a", "b")})
-    assert "c: the field is gone" in told
+    assert "c: the field was removed" in told
     assert reach.startswith("compared with 1 committed version; this clone is shallow")
 
 
@@ -123,16 +123,16 @@ def test_without_git_the_file_itself_is_compared_with_and_that_is_said(tmp_path:
     write(tmp_path, schema("a", "b"))
     (told,), reach = changes(tmp_path, {NAME: schema("a")})
     assert "compared with the file as it is now" in told
-    assert "git does not answer" in reach
+    assert "git is not available" in reach
 
 
 def test_files_that_are_missing_changed_or_of_nothing_are_named(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text("{}")
     file_of(tmp_path, "changed").write_text("{}")
     first, second, third = stale_files({"changed": schema("a"), "missing": schema("a")}, tmp_path)
-    assert "changed.json is not what its model says" in first
+    assert "changed.json does not match its model" in first
     assert "missing.json is missing" in second
-    assert "old.json is of no event type" in third
+    assert "old.json belongs to no event type" in third
 
 
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
@@ -151,5 +151,5 @@ def test_every_schema_names_itself_its_topic_and_its_key() -> None:
 
 
 def test_a_revision_that_git_does_not_know_is_an_error_and_no_comparison(repository: Path) -> None:
-    with pytest.raises(PermanentError, match="does not know the revision nope"):
+    with pytest.raises(PermanentError, match="has no revision nope"):
         read_history(repository / "schemas", "nope")
