@@ -39,15 +39,10 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
         connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
 
 
-<<<<<<< HEAD
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
     """Delete the failures of a step that has succeeded: in this run, and in any run before this try started.
 
     The callback of an earlier success may have been killed before it deleted the failure of its run.
-=======
-def delete(dsn_transform: str, *, pipeline: str, run_id: str, step: str) -> None:
-    """Delete the failure of a step that has succeeded since.
->>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -1,9 +1,5 @@
-<<<<<<< HEAD
--- What a build depends on beside the log: the project, the schema's revision, operators' decisions, and changes of raw other
--- than by loading.
-=======
--- The inputs of a build other than the log: the dbt project and the decisions of operators.
->>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
+-- The inputs of a build other than newly loaded events: the dbt project, the schema revision, operators' decisions, and
+-- changes of raw other than by loading.
 SELECT md5(concat_ws(
     '|',
     %(project)s::text,

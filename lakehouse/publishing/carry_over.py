@@ -1,15 +1,9 @@
 """Copy marts from the previous publication into a build if none of their inputs has changed.
 
-<<<<<<< HEAD
-A build is a function of the log, of operators' decisions, of the dbt project and of the warehouse's schema. Of two
-builds in a row with the same decisions, project and schema, only the models that depend on the kinds of events that
-were loaded in between can differ. The tables that marts are built from (`staging`, `intermediate`) are left as the
-build before made them. ADR 21 lists the conditions.
-=======
-A build is a function of the log, the operators' decisions and the dbt project. If project and decisions are the same,
-two consecutive builds differ only in marts that depend on event types loaded in between. The inputs of marts
-(`staging`, `intermediate`) remain as the previous build left them. ADR 21 lists the conditions.
->>>>>>> c90db01 (lakehouse: plain words in publication, publishing, quarantine, contracts and schemas; docs/events.md names three places for an event type)
+A build is a function of the log, the operators' decisions, the dbt project and the warehouse schema. If decisions,
+project and schema are the same, two consecutive builds differ only in models that depend on event types loaded in
+between. The inputs of marts (`staging`, `intermediate`) remain as the previous build left them. ADR 21 lists the
+conditions.
 """
 
 import json
