@@ -1,1 +1,1 @@
-"""Logins of analysts: one role each, members of the group role that holds their rights, watched by a guard."""
+"""Logins of analysts: one role per person, a group role with their rights, and a guard that enforces limits."""

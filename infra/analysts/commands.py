@@ -1,4 +1,4 @@
-"""`okr analyst`: one login for each person who reads the marts with SQL."""
+"""`okr analyst`: manage the logins of the people who read the marts with SQL."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,22 +8,24 @@ if TYPE_CHECKING:
     from infra.analysts.logins import Login
     from infra.local.stack import Stack
 
-group = typer.Typer(no_args_is_help=True, help="Logins of analysts: add, remove, list. Each reads marts, nothing else.")
+group = typer.Typer(
+    no_args_is_help=True, help="Manage logins of analysts: add, remove, list. A login can read only the marts."
+)
 
-Name = Annotated[str, typer.Argument(help="The login: lower-case letters, digits, underscores.")]
+Name = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
 
 
 @group.command()
 def add(name: Name) -> None:
-    """Make a login and show its address with a new password, once; for an existing one, a new password."""
+    """Create a login, or give an existing one a new password. Prints its address with the password, once."""
     from infra.analysts.logins import DATABASE
-    from infra.analysts.logins import add as make
+    from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK
 
     stack, dsn = _superuser()
-    password = make(dsn, name)
+    password = add_login(dsn, name)
     typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
-    typer.echo("The password is shown this once and kept nowhere: add the login again for a new one.", err=True)
+    typer.echo("The password is shown only once and stored nowhere; add the login again for a new one.", err=True)
 
 
 @group.command()
@@ -37,7 +39,7 @@ def remove(name: Name) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """Show the logins, their sessions, and what one changed of itself."""
+    """List the logins with their sessions and with settings they changed themselves."""
     from infra.analysts.logins import logins
     from lakehouse.warehouse import connect
 
@@ -51,14 +53,14 @@ def list_() -> None:
 
 
 def _hint(login: "Login") -> str:
-    if not login.is_ours:
-        return f"\tnot made by `okr analyst add`: REVOKE okr_analyst FROM {login.role} unless it is meant"
-    return "" if login.can_log_in else f"\thalf removed: `okr analyst remove {login.role}` finishes it"
+    if not login.was_added:
+        return f"\tnot created by `okr analyst add`: REVOKE okr_analyst FROM {login.role} unless it is intended"
+    return "" if login.can_log_in else f"\tremoval interrupted: `okr analyst remove {login.role}` completes it"
 
 
 @group.command(hidden=True)
 def guard() -> None:
-    """Hold the limits that a session can lift for itself; the stack runs it as a service."""
+    """Enforce limits that a session can lift itself; the stack runs this command as a service."""
     import signal
     import threading
 

@@ -1,7 +1,7 @@
-"""`okr analyst guard`: holds the limits that a session can lift for itself, and sets logins back.
+"""`okr analyst guard`: enforces limits that a session can lift itself, and resets changed logins.
 
-statement_timeout and its siblings, work_mem and a role's own password are the role's to change, by PostgreSQL's rules.
-So a session of an analyst beyond these limits is ended from outside, and a login that changed is set back.
+In PostgreSQL a role may change its timeouts, its work_mem and its own password. So this guard ends sessions of analysts
+that exceed a limit, and resets logins that were changed.
 """
 
 import threading
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 
-from infra.analysts.logins import Connection, logins, restore
+from infra.analysts.logins import Connection, logins, reset_changed
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
@@ -25,7 +25,7 @@ RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Limits:
-    """What a session may take: seconds of a statement, idle in a transaction, of a transaction; memory of its own."""
+    """The limits of a session: seconds of a statement, idle in a transaction, of a transaction; private memory."""
 
     statement_s: int = 600
     idle_s: int = 120
@@ -35,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ended:
-    """A session that was ended."""
+    """A session that the guard ended."""
 
     pid: int
     role: str
@@ -43,43 +43,43 @@ class Ended:
 
 
 def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = None) -> None:
-    """Enforce until `stop` is set; a server that is away is waited for."""
-    told: set[str] = set()
+    """Enforce the limits until `stop` is set; reconnect if the server is unavailable."""
+    reported: set[str] = set()
     while not stop.is_set():
         try:
             with connect(superuser_dsn, application="okr-guard", autocommit=True) as connection:
-                enforce(connection, limits or Limits(), told)
+                enforce(connection, limits or Limits(), reported)
                 report_ready()
                 while not stop.wait(PERIOD_SECONDS):
-                    enforce(connection, limits or Limits(), told)
+                    enforce(connection, limits or Limits(), reported)
         except (psycopg.Error, OkrError) as error:
-            log.warning("analysts are not guarded, trying again", reason=str(error))
+            log.warning("limits of analysts are not enforced, retrying", reason=str(error))
             stop.wait(RETRY_SECONDS)
 
 
-def enforce(connection: Connection, limits: Limits, told: set[str] | None = None) -> list[Ended]:
-    """End sessions beyond their limits and set changed logins back, once; return the sessions that were ended.
+def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[Ended]:
+    """Reset changed logins and end sessions that exceed a limit, once; return the ended sessions.
 
-    Roles in `told` were reported already; those that are reported now are added.
+    `reported` has the unknown roles that were reported before; newly reported ones are added to it.
     """
-    for login in restore(connection):
-        log.warning("an analyst changed their own login, it was set back", role=login.role, changed=login.changed)
-    _report_strangers(connection, set() if told is None else told)
+    for login in reset_changed(connection):
+        log.warning("an analyst changed their own login, so it was reset", role=login.role, changed=login.changed)
+    _report_unknown_members(connection, set() if reported is None else reported)
     ended = list(_end(connection, limits))
     for each in ended:
         log.warning("an analyst's session was ended", role=each.role, pid=each.pid, reason=each.reason)
     return ended
 
 
-def _report_strangers(connection: Connection, told: set[str]) -> None:
-    strangers = {login.role for login in logins(connection) if not login.is_ours}
-    for role in sorted(strangers - told):
+def _report_unknown_members(connection: Connection, reported: set[str]) -> None:
+    unknown = {login.role for login in logins(connection) if not login.was_added}
+    for role in sorted(unknown - reported):
         log.warning(
-            "a role that `okr analyst add` did not make is a member of okr_analyst: its sessions are limited as any "
-            "analyst's, its password and settings are left alone",
+            "a role that `okr analyst add` did not create is a member of okr_analyst: its sessions are limited, "
+            "but its password and settings are not reset",
             role=role,
         )
-    told |= strangers
+    reported |= unknown
 
 
 def _end(connection: Connection, limits: Limits) -> Iterator[Ended]:
@@ -94,12 +94,12 @@ def _beyond(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[
     for pid, role, reason in sessions:
         is_too_large = own_memory_bytes(int(str(pid))) > limits.memory_bytes
         memory = f"more than {limits.memory_bytes / 1e6:,.0f} MB of memory" if is_too_large else None
-        if told := reason or memory:
-            yield Ended(int(str(pid)), str(role), str(told))
+        if exceeded := reason or memory:
+            yield Ended(int(str(pid)), str(role), str(exceeded))
 
 
 def own_memory_bytes(pid: int) -> int:
-    """Return what a process holds of memory beside shared buffers; 0 where that cannot be told (gone, another host)."""
+    """Return the private memory of a process, without shared buffers; 0 if it ended or is on another host."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""The logins themselves: made, listed, removed, and set back to what they must be.
+"""Create, list, remove and reset the logins of analysts.
 
-PostgreSQL lets every role change its own password and its own default settings; no privilege takes that away. So what
-a login must have is kept in okr_admin.analyst_login (the superuser alone reads it) and in SETTINGS; `restore` sets it
-back.
+In PostgreSQL every role can change its own password and default settings, and no privilege prevents that. So the
+expected password is stored in okr_admin.analyst_login (readable only by the superuser) and the expected settings are in
+SETTINGS; `reset_changed` restores both.
 """
 
 import re
@@ -21,20 +21,20 @@ from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect, read_sql
 
 GROUP = "okr_analyst"
-LOCAL_LOGIN = "analyst"  # the local stack's own, made at each start with the password of stack.env
+LOCAL_LOGIN = "analyst"  # the local stack's own login, whose password is in stack.env
 DATABASE = "okr"
 CONNECTIONS = 5
 PASSWORD_BYTES = 24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# Those that a role may set back itself are conveniences, and the guard holds the limits behind them. What only a
-# superuser may set (temp_file_limit and all of log_*, but one) binds.
+# A role can change some of these itself; the guard enforces the limits behind those. Settings that only a superuser can
+# change (temp_file_limit and all but one of log_*) are binding.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "120s",
     "idle_in_transaction_session_timeout": "60s",
     "search_path": "marts",
     "temp_file_limit": "1GB",
-    "log_min_messages": "fatal",  # an analyst's mistakes, and their text, are nobody's business but theirs
+    "log_min_messages": "fatal",  # an analyst's statements and mistakes are private
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
     "log_statement": "none",
@@ -55,7 +55,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Login:
-    """One member of the group. `changed` says what the role set itself and `restore` sets back, None where nothing."""
+    """One member of the group. `changed` describes what the role changed itself, None if nothing."""
 
     role: str
     connections: int
@@ -65,16 +65,16 @@ class Login:
     can_log_in: bool
 
     @property
-    def is_ours(self) -> bool:
-        """Whether `add` made it; a superuser may have granted the group to any other role."""
+    def was_added(self) -> bool:
+        """Whether `add` created it; a superuser may have granted the group to another role."""
         return self.created_at is not None
 
 
 def add(superuser_dsn: str, role: str) -> str:
-    """Make a login, or give an existing one a new password; return the password, which is not kept anywhere.
+    """Create a login, or give an existing one a new password; return the password, which is stored nowhere.
 
     Raises:
-        PermanentError: the name cannot be a login, or is a role that is no analyst.
+        PermanentError: the name is not allowed, or belongs to a role that is not an analyst.
     """
     if not NAME.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
@@ -83,33 +83,33 @@ def add(superuser_dsn: str, role: str) -> str:
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with connect(superuser_dsn, application="okr-analyst") as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        if exists and role not in _ours(connection):
+        if exists and role not in _added(connection):
             raise PermanentError(f"{role!r} is a role of the platform already: choose another name for the analyst.")
-        keep(connection, role, password)
+        set_up(connection, role, password)
     return password
 
 
 def remove(superuser_dsn: str, role: str) -> None:
-    """End a login's sessions and drop it; may be repeated when it did not come to its end.
+    """End the sessions of a login and drop it; may be repeated after an interruption.
 
     Raises:
         PermanentError: there is no such analyst, or it is the local stack's own login.
         RetryableError: it can no longer log in, but the role is not dropped yet.
     """
     if role == LOCAL_LOGIN:
-        raise PermanentError(f"{role!r} is the local stack's own login, which the next start would make again.")
+        raise PermanentError(f"{role!r} is the local stack's own login, which the next start would create again.")
     with connect(superuser_dsn, application="okr-analyst") as connection:
-        known = _ours(connection)
+        known = _added(connection)
         if role not in known:
             raise PermanentError(f"There is no analyst {role!r}. Known: {', '.join(known)}.")
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
-        connection.commit()  # so that no session begins any more
+        connection.commit()  # so that no new session starts
         try:
             _drop(connection, superuser_dsn, role)
         except psycopg.Error as error:
             why = " ".join(str(error).split())
             raise RetryableError(
-                f"{role} can no longer log in, but the role is not dropped yet: {why}. Once that is fixed, say "
+                f"{role} can no longer log in, but the role is not dropped yet: {why}. Once that is fixed, run "
                 f"`okr analyst remove {role}` again."
             ) from error
 
@@ -117,19 +117,19 @@ def remove(superuser_dsn: str, role: str) -> None:
 def _drop(connection: Connection, superuser_dsn: str, role: str) -> None:
     name = sql.Identifier(role)
     connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
-    # Default privileges that the role set itself are the one thing that it can own.
+    # The only objects that the role can own are default privileges that it set itself.
     with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
         warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
     connection.execute(sql.SQL("DROP ROLE {}").format(name))
     connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))
 
 
-def _ours(connection: Connection) -> list[str]:
-    return [login.role for login in logins(connection) if login.is_ours]
+def _added(connection: Connection) -> list[str]:
+    return [login.role for login in logins(connection) if login.was_added]
 
 
 def logins(connection: Connection) -> list[Login]:
-    """Return every member of the analysts' group, by name: also one that is half removed, or that we did not make."""
+    """Return all members of the analysts' group by name, including partly removed logins and unknown roles."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(read_sql("infra.analysts", "logins")).fetchall()
     return [
@@ -141,8 +141,8 @@ def logins(connection: Connection) -> list[Login]:
     ]  # fmt: skip
 
 
-def keep(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
-    """Make a login as it must be, whatever it was; the server only ever sees the password's SCRAM verifier."""
+def set_up(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
+    """Create a login, or reset it to the expected state. The server only sees the password's SCRAM verifier."""
     name = sql.Identifier(role)
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(name))
@@ -155,15 +155,15 @@ def keep(connection: Connection, role: str, password: str, connections: int = CO
     connection.execute(read_sql("infra.analysts", "record_verifier"), {"role": role})
 
 
-def restore(connection: Connection) -> list[Login]:
-    """Set back what analysts changed of their own logins, and return these logins as they were found."""
+def reset_changed(connection: Connection) -> list[Login]:
+    """Reset the logins that analysts changed themselves, and return them as they were before."""
     found = [login for login in logins(connection) if login.changed]
     for login in found:
-        kept = connection.execute(
+        expected = connection.execute(
             "SELECT verifier FROM okr_admin.analyst_login WHERE role = %s", (login.role,)
         ).fetchone()
-        if kept:
-            _set(connection, login.role, str(kept[0]))
+        if expected:
+            _set(connection, login.role, str(expected[0]))
     return found
 
 
@@ -199,11 +199,11 @@ def _quoted(role: str) -> str:
 
 def _changed(row: dict[str, Any]) -> str | None:
     wanted = {f"{name}={value}" for name, value in SETTINGS.items()}
-    told = set(row["settings"] or ())
-    names: Iterable[str] = sorted({each.partition("=")[0] for each in told ^ wanted})
+    found = set(row["settings"] or ())
+    names: Iterable[str] = sorted({each.partition("=")[0] for each in found ^ wanted})
     parts = [
         "the password" if row["is_password_changed"] else "",
-        f"the settings {', '.join(names)}" if told != wanted else "",
+        f"the settings {', '.join(names)}" if found != wanted else "",
         f"settings in {', '.join(row['databases_with_settings'])}" if row["databases_with_settings"] else "",
     ]
     return " and ".join(filter(None, parts)) or None

@@ -1,11 +1,10 @@
--- Grain: one member of the group: a login of an analyst's, also one whose removal was interrupted, or another role.
--- `setting_lists` are those of every database, then of single ones.
+-- Grain: one member of the group: a login of an analyst, including one whose removal was interrupted, or another role.
 SELECT
     login.rolname AS role,
     login.rolcanlogin AS can_log_in,
     login.rolconnlimit AS connections,
-    kept.created_at,
-    auth.rolpassword IS DISTINCT FROM kept.verifier AS is_password_changed,
+    expected.created_at,
+    auth.rolpassword IS DISTINCT FROM expected.verifier AS is_password_changed,
     (
         SELECT array_agg(setting ORDER BY setting)
         FROM pg_db_role_setting AS set_for_role
@@ -22,6 +21,6 @@ SELECT
 FROM pg_roles AS login
 INNER JOIN pg_authid AS auth ON login.oid = auth.oid
 INNER JOIN pg_auth_members AS membership ON login.oid = membership.member
-INNER JOIN pg_roles AS held ON membership.roleid = held.oid AND held.rolname = 'okr_analyst'
-LEFT JOIN okr_admin.analyst_login AS kept ON login.rolname = kept.role
+INNER JOIN pg_roles AS analysts ON membership.roleid = analysts.oid AND analysts.rolname = 'okr_analyst'
+LEFT JOIN okr_admin.analyst_login AS expected ON login.rolname = expected.role
 ORDER BY login.rolname

@@ -1,5 +1,5 @@
--- What a login's password must be; only the superuser can read it, as pg_authid.
-INSERT INTO okr_admin.analyst_login AS kept (role, verifier)
+-- Record the password verifier of a login as the expected one. Like pg_authid, the table is readable only by the superuser.
+INSERT INTO okr_admin.analyst_login (role, verifier)
 SELECT rolname, rolpassword
 FROM pg_authid
 WHERE rolname = %(role)s

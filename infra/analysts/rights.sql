@@ -2,9 +2,9 @@
 -- The right to read marts is granted to the group okr_analyst by revision 0015 of infra/migrations and, for each new mart
 -- view, by lakehouse/publishing.
 
--- Whoever reads marts needs none of these functions, which PostgreSQL lets everybody call: they take the locks that
--- publishing and loading wait for, write large objects, write-ahead log or transaction ids, keep a session busy with
--- nothing, or end the sessions of whoever shares the login.
+-- By default PostgreSQL lets every role call these functions, which reading marts does not require. They take the locks
+-- that publishing and loading wait for, write large objects, write-ahead log or transaction ids, block a session without
+-- work, or end other sessions of the same login.
 CREATE TEMPORARY VIEW closed_function AS
 SELECT oid::regprocedure AS signature
 FROM pg_proc
@@ -25,7 +25,7 @@ WHERE
             'brin_desummarize_range', 'gin_clean_pending_list'
         )
     );
--- What is revoked already is left out: to change a hundred rows of the catalogue at each start would bloat it.
+-- Skip functions that are already revoked: changing a hundred catalogue rows at each start would bloat the catalogue.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature)
 FROM closed_function
 WHERE has_function_privilege('okr_analyst', signature, 'EXECUTE')
@@ -37,6 +37,6 @@ WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
 ORDER BY 1 DESC
 \gexec
 
--- DO runs what it is given, so that a loop in it would be one statement.
+-- DO runs arbitrary code, so a loop in it would be a single statement.
 REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql, sql TO okr_service;

@@ -1,4 +1,4 @@
--- Grain: one session of an analyst that is beyond a limit. A session may set its own timeouts to 0; it cannot lift these.
+-- Grain: one session of an analyst, with the limit that it exceeds, else null. A session cannot lift these limits.
 SELECT
     session.pid,
     session.usename AS role,
@@ -14,5 +14,5 @@ SELECT
     END AS reason
 FROM pg_stat_activity AS session
 INNER JOIN pg_auth_members AS membership ON session.usesysid = membership.member
-INNER JOIN pg_roles AS held ON membership.roleid = held.oid AND held.rolname = 'okr_analyst'
+INNER JOIN pg_roles AS analysts ON membership.roleid = analysts.oid AND analysts.rolname = 'okr_analyst'
 WHERE session.backend_type = 'client backend'

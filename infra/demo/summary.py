@@ -130,7 +130,8 @@ def _time_and_memory(console: Console, result: DemoResult, progress: Progress, s
     if result.latencies_s:
         middle, longest = median(result.latencies_s), max(result.latencies_s)
         console.print(
-            f"From posting a check-in to the published mart: median {middle:.0f} s (limit {LIMITS['median']} s), "
-            f"maximum {longest:.0f} s (limit {LIMITS['maximum']} s), of {len(result.latencies_s)}."
+            f"From posting a check-in to the published mart ({len(result.latencies_s)} check-ins): "
+            f"median {middle:.0f} s (limit {LIMITS['median']} s), "
+            f"maximum {longest:.0f} s (limit {LIMITS['maximum']} s)."
         )
     console.print()

@@ -1,4 +1,4 @@
-"""Airflow on the stack's PostgreSQL: scheduler with LocalExecutor, DAG processor, API server and triggerer."""
+"""Airflow on the stack's PostgreSQL: scheduler with LocalExecutor, DAG processor, API server, triggerer."""
 
 import json
 import os
@@ -13,14 +13,14 @@ from infra.local.stack import Stack
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import sqlalchemy_url
 
-# Imported before the scheduler forks its tasks: see airflow_config/airflow_local_settings.py.
+# Airflow imports airflow_local_settings.py from this folder before the scheduler forks its tasks.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
 SLOTS = 8
 SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
 def airflow_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of every Airflow process; its tasks inherit it, with all OKR_* variables."""
+    """Return the environment of all Airflow processes; tasks inherit it, with all OKR_* variables."""
     home = stack.state / "airflow"
     url = stack.env["OKR_AIRFLOW_URL"]
     sections = {
@@ -30,7 +30,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__FERNET_KEY": f"{stack.env['OKR_AIRFLOW_FERNET_SECRET']}=",  # 32 bytes, padded as base64 wants
+        "CORE__FERNET_KEY": f"{stack.env['OKR_AIRFLOW_FERNET_SECRET']}=",  # 32 bytes in base64, with its padding
         "CORE__AUTH_MANAGER": SIMPLE_AUTH,
         "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{stack.env['OKR_AIRFLOW_USER']}:admin",
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
@@ -46,12 +46,12 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "API__WORKERS": "1",
         "API__SECRET_KEY": stack.env["OKR_AIRFLOW_API_SECRET"],
         "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],
-        # By default one second passes between two looks at what may run next: most of the wait between two tasks.
+        # By default the scheduler sleeps one second between two loops, which is most of the delay between two tasks.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        # A killed scheduler's tasks are taken up again once its last heartbeat is 30 s old. The scheduler that replaces
-        # it looks at its start, which is too early, and by default then only every five minutes.
+        # Tasks of a killed scheduler may be adopted once its last heartbeat is 30 s old. The scheduler that replaces it
+        # checks at its start, which is too early, and then by default only every five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # a task whose own process was killed; by default 300
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # for a task whose process was killed; the default is 300
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
@@ -67,7 +67,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
 
 
 class AirflowService(Service):
-    """What Airflow's four services share; `component` is the command of the airflow program."""
+    """The base class of Airflow's four services; `component` is the subcommand of the airflow program."""
 
     component: ClassVar[str]
     code: ClassVar[tuple[str, ...]] = (
@@ -76,7 +76,7 @@ class AirflowService(Service):
     )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # seconds on a free machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # seconds on an idle machine, minutes on a busy one
 
     def command(self) -> list[str]:
         """Return the component's command line."""
@@ -87,7 +87,7 @@ class AirflowService(Service):
         return airflow_environment(self.stack)
 
     def check(self) -> None:
-        """Return when the API server reports the component's heartbeat as healthy."""
+        """Return if the API server reports the component's heartbeat as healthy."""
         status = self._health().get(self.component.replace("-", "_"), {}).get("status")
         if status != "healthy":
             raise RetryableError(f"Airflow reports its {self.component} as {status}")
@@ -97,46 +97,47 @@ class AirflowService(Service):
 
 
 class AirflowApiServer(AirflowService):
-    """REST API, web page, and the API that running tasks report to."""
+    """REST API, web page, and the execution API to which running tasks report."""
 
     name: ClassVar[str] = "airflow-api-server"
     component: ClassVar[str] = "api-server"
 
     def prepare(self) -> None:
-        """Write the login's password where SimpleAuthManager reads it."""
+        """Write the login's password to the file that SimpleAuthManager reads."""
         file = self.stack.folder("airflow") / "passwords.json"
         file.touch(mode=0o600)
         login = {self.stack.env["OKR_AIRFLOW_USER"]: self.stack.env["OKR_AIRFLOW_PASSWORD"]}
         file.write_text(json.dumps(login) + "\n", encoding="utf-8")
 
     def check(self) -> None:
-        """Return when the server answers.
+        """Return if the server responds.
 
-        Its execution API is built on the first request; without ours here, the first task would wait for that.
+        The server builds its execution API at the first request. This check sends it, so that the first task need not
+        wait.
         """
         self._health()
         get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/execution/health")
 
 
 class AirflowScheduler(AirflowService):
-    """Decides what runs and runs it in forked processes. Without serve-logs, which listens on all interfaces."""
+    """The scheduler, which runs tasks in forked processes. It has no serve-logs, which listens on all interfaces."""
 
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
-    needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # of its tasks
+    needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # its tasks use the warehouse
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
-    stop_limit_seconds: ClassVar[int] = 25  # a task that is told to end gets this long
+    stop_limit_seconds: ClassVar[int] = 25  # tasks get this long to end
 
 
 class AirflowDagProcessor(AirflowService):
-    """Reads the DAG files."""
+    """The DAG processor, which parses the DAG files."""
 
     name: ClassVar[str] = "airflow-dag-processor"
     component: ClassVar[str] = "dag-processor"
 
 
 class AirflowTriggerer(AirflowService):
-    """Runs deferred waits."""
+    """The triggerer, which runs deferred waits."""
 
     name: ClassVar[str] = "airflow-triggerer"
     component: ClassVar[str] = "triggerer"

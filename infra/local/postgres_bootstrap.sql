@@ -1,7 +1,7 @@
--- Databases, roles and what they may do to databases; run by psql as the superuser at each start, so it can be repeated.
--- Schemas, tables and their grants belong to infra/migrations.
+-- Creates roles and databases and grants rights on databases. psql runs it as the superuser at each start, so every
+-- statement can be repeated. Schemas, tables and their grants are in infra/migrations.
 
--- A failing statement here, or one that takes long, would write a password into the server's log.
+-- Otherwise the server would log the text of a failing or slow statement, with a password in it.
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
 SET log_statement = none;
@@ -19,7 +19,8 @@ FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), 
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
--- okr_analyst holds what analysts may do; their logins are its members (infra/analysts). okr_service is everybody of ours.
+-- okr_analyst has the rights of analysts, whose logins are its members (infra/analysts). The members of okr_service are
+-- the platform's own roles.
 SELECT format('CREATE ROLE %I NOLOGIN', wanted.role)
 FROM (VALUES ('okr_analyst'), ('okr_service')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
@@ -33,7 +34,7 @@ ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
 ALTER ROLE okr_serving SET statement_timeout = '30s';
--- dbt's sessions, which take no limits from their profile; other clients of ours bring their own (lakehouse/warehouse.py).
+-- For dbt, whose profile cannot set limits; other clients set their own (lakehouse/connection_limits.py).
 ALTER ROLE okr_transform SET statement_timeout = '30min';
 ALTER ROLE okr_transform SET lock_timeout = '5min';
 ALTER ROLE okr_transform SET idle_in_transaction_session_timeout = '15min';
@@ -46,22 +47,22 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_analyst;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
--- dbt makes temporary tables; each publication makes schemas, for which it needs CREATE.
+-- dbt creates temporary tables; each publication creates schemas, which requires CREATE.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
--- Migrations make dbt's schemas and grant what dbt will make in them.
+-- Migrations create dbt's schemas and set default privileges for the objects that dbt creates in them.
 GRANT okr_transform TO okr_owner;
 
--- However many sessions analysts open, some are left for the platform (reserved_connections).
+-- Connections reserved for the platform, however many sessions analysts open (reserved_connections).
 GRANT pg_use_reserved_connections TO okr_owner, okr_loader, okr_transform, okr_serving, airflow, mlflow;
 
--- What the password of each analyst's login must be; nobody but the superuser enters this database.
+-- The expected password of each analyst's login. Only the superuser can connect to this database.
 CREATE SCHEMA IF NOT EXISTS okr_admin;
 CREATE TABLE IF NOT EXISTS okr_admin.analyst_login (
     role text PRIMARY KEY,
     verifier text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A role may change its own password, and is set back to this one.';
+COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A role can change its own password; the guard resets it to this one.';
 
 \connect okr
 GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving;

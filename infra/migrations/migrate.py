@@ -1,4 +1,4 @@
-"""`okr migrate`: brings the warehouse's schema to the newest revision, all of it or nothing."""
+"""`okr migrate`: migrates the warehouse's schema to the newest revision, in one transaction."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 TABLE = "schema_version"
 LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a table
-LOCK = 7_405_002  # advisory lock: two migrations at once wait for each other
+LOCK = 7_405_002  # advisory lock, so that two migrations never run at the same time
 
 
 def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | None = None) -> str:
-    """Run outstanding revisions as the owner role, as far as `to`; return the newest revision of this code.
+    """Run outstanding revisions up to `to` as the owner role; return the newest revision of this code.
 
-    `before` is called first where any is outstanding.
+    `before` is called first if any revision is outstanding.
 
     Raises:
         RetryableError: the database cannot be reached.
-        PermanentError: a revision failed (nothing of it stays), or the database is newer than this code.
+        PermanentError: a revision failed and was rolled back, or the database is newer than this code.
     """
     import psycopg
     from alembic import command
@@ -55,15 +55,15 @@ def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | No
         raise PermanentError(f"A migration failed and was rolled back: {cause}.") from error
     except CommandError as error:
         raise PermanentError(
-            f"The database's revision is not one of this code's ({error}). Is the clone older?"
+            f"This code does not know the database's revision ({error}). Is the clone older than the database?"
         ) from error
     return str(ScriptDirectory.from_config(config).get_current_head())
 
 
 def _is_outdated(connection: "Connection", scripts: "ScriptDirectory") -> bool:
-    """Tell whether revisions are outstanding; none are where the database is newer than this code."""
+    """Return whether revisions are outstanding; false if the database is newer than this code."""
     from alembic.runtime.migration import MigrationContext
 
     revision = MigrationContext.configure(connection, opts={"version_table": TABLE}).get_current_revision()
-    older = [each.revision for each in scripts.walk_revisions()][1:]  # the newest one first
+    older = [each.revision for each in scripts.walk_revisions()][1:]  # newest first
     return revision is None or revision in older

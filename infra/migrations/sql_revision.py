@@ -1,10 +1,10 @@
-"""How a revision runs its SQL: the file beside it, whole, in the migration's transaction."""
+"""Run the SQL file beside a revision, in the transaction of the migration."""
 
 from pathlib import Path
 
 
 def run_sql_beside(revision_file: str) -> None:
-    """Execute `<revision>.sql`, statement by statement as the server reads it; colons and percent signs are its own."""
+    """Execute `<revision>.sql` as it is: colons and percent signs have no special meaning."""
     from alembic import op
 
     connection = op.get_bind().connection.driver_connection

@@ -41,6 +41,6 @@ def test_a_jar_that_is_not_the_locked_one_is_refused(
     lock = tmp_path / "kafka_jars.lock"
     lock.write_text(f"{'0' * 64} org.jspecify:jspecify:1.0.0\n", encoding="ascii")
     monkeypatch.setattr(kafka_jars, "LOCK", lock)
-    with pytest.raises(PermanentError, match="do not use it"):
+    with pytest.raises(PermanentError, match="Do not use it"):
         kafka_jars.fetch(print)
     assert list(empty_cache.iterdir()) == []

@@ -133,7 +133,7 @@ def test_passwords_that_no_longer_match_are_reported(state: Path) -> None:
     up(state, ("postgres",), print)
     down(state, print)
     (state / "stack.env").unlink()
-    with pytest.raises(PermanentError, match="was made with other passwords than those in"):
+    with pytest.raises(PermanentError, match="was created with other passwords than those in"):
         up(state, ("postgres",), print)
 
 

@@ -1,7 +1,7 @@
-"""Imported by Airflow at start. In the scheduler it loads what our tasks use before they are forked from it.
+"""Preload in the scheduler what tasks import, before they are forked from it. Airflow imports this module.
 
-A task then begins in half a second instead of six. Never load deltalake, duckdb, polars or mlflow here: their threads
-do not survive a fork, and a forked child that touches them hangs or panics.
+A task then starts in half a second instead of six. Never preload deltalake, duckdb, polars or mlflow: their threads do
+not survive a fork, and a forked child that uses them hangs or panics.
 """
 
 import importlib
@@ -38,7 +38,7 @@ PRELOADED = {
 
 
 def preload(component: str) -> None:
-    """Import what a component's children use; the scheduler's build with dbt, so it also parses the project."""
+    """Import what the children of a component use. The scheduler also parses the dbt project, which its tasks build."""
     for module in PRELOADED.get(component, ()):
         importlib.import_module(module)
     if component == "scheduler":

@@ -1,4 +1,4 @@
-"""`okr analyst`: logins made, shown and removed by a person at a terminal."""
+"""`okr analyst`: logins are added, listed and removed at a terminal."""
 
 import os
 import re
@@ -29,11 +29,11 @@ def okr(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_login_is_made_listed_and_removed(test_stack: Stack, postgres: Settings) -> None:
+def test_a_login_is_added_listed_and_removed(test_stack: Stack, postgres: Settings) -> None:
     added = okr(test_stack, "add", "maria")
     address = added.stdout.strip()
     assert added.returncode == 0, added.stderr
-    assert "shown this once" in added.stderr
+    assert "shown only once" in added.stderr
     with psycopg.connect(address) as connection:
         assert connection.execute("SELECT current_user, current_setting('search_path')").fetchone() == (
             "maria", "marts"
@@ -50,7 +50,7 @@ def test_a_login_is_made_listed_and_removed(test_stack: Stack, postgres: Setting
     assert "maria" not in okr(test_stack, "list").stdout
 
 
-def test_a_login_added_again_has_a_new_password_and_the_old_one_is_void(test_stack: Stack, postgres: Settings) -> None:
+def test_adding_a_login_again_replaces_its_password(test_stack: Stack, postgres: Settings) -> None:
     superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
     login = conninfo_to_dict(postgres.require("dsn_analyst"), user="noor")
     before, after = (logins.add(superuser, "noor") for _ in range(2))
@@ -62,7 +62,7 @@ def test_a_login_added_again_has_a_new_password_and_the_old_one_is_void(test_sta
         logins.remove(superuser, "noor")
 
 
-def test_a_password_is_neither_kept_nor_logged(test_stack: Stack, postgres: Settings) -> None:
+def test_a_password_is_neither_stored_nor_logged(test_stack: Stack, postgres: Settings) -> None:
     password = logins.add(test_stack.env["OKR_PG_SUPERUSER_DSN"], "lin")
     try:
         files = {path for path in Path(test_stack.state).rglob("*") if path.is_file()}
@@ -73,7 +73,7 @@ def test_a_password_is_neither_kept_nor_logged(test_stack: Stack, postgres: Sett
         logins.remove(test_stack.env["OKR_PG_SUPERUSER_DSN"], "lin")
 
 
-def test_no_verifier_is_logged_whatever_the_server_logs(test_stack: Stack, postgres: Settings) -> None:
+def test_no_password_verifier_is_logged_whatever_the_log_settings(test_stack: Stack, postgres: Settings) -> None:
     superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
     log = Path(test_stack.state) / "logs" / "postgres.log"
     with psycopg.connect(superuser, autocommit=True) as connection:
@@ -84,19 +84,19 @@ def test_no_verifier_is_logged_whatever_the_server_logs(test_stack: Stack, postg
             logins.add(superuser, "uma")
             with connect(superuser, autocommit=True) as guard:
                 guard.execute("ALTER ROLE uma RESET statement_timeout")
-                assert [login.role for login in logins.restore(guard)] == ["uma"]
+                assert [login.role for login in logins.reset_changed(guard)] == ["uma"]
             Postgres(test_stack).after_start()
         finally:
             for setting in ("log_statement", "log_min_duration_statement"):
                 connection.execute(f"ALTER ROLE postgres RESET {setting}".encode())
             logins.remove(superuser, "uma")
     logged = log.read_bytes()[before:].decode()
-    assert 'ALTER ROLE "uma" SET' in logged, "the server logs all statements meanwhile"
+    assert 'ALTER ROLE "uma" SET' in logged, "the server must log all statements during this test"
     assert "SCRAM-SHA-256" not in logged
     assert test_stack.env["OKR_PG_LOADER_PASSWORD"] not in logged
 
 
-def test_a_removal_that_was_interrupted_is_shown_and_finished(test_stack: Stack, postgres: Settings) -> None:
+def test_an_interrupted_removal_is_listed_and_can_be_completed(test_stack: Stack, postgres: Settings) -> None:
     superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
     logins.add(superuser, "ada")
     with psycopg.connect(superuser, autocommit=True) as connection:
@@ -104,35 +104,35 @@ def test_a_removal_that_was_interrupted_is_shown_and_finished(test_stack: Stack,
         try:
             with pytest.raises(RetryableError, match=r"ada can no longer log in.*okr analyst remove ada` again"):
                 logins.remove(superuser, "ada")
-            assert "half removed: `okr analyst remove ada` finishes it" in okr(test_stack, "list").stdout
+            assert "removal interrupted: `okr analyst remove ada` completes it" in okr(test_stack, "list").stdout
         finally:
             connection.execute("DROP SCHEMA hers")
     logins.remove(superuser, "ada")
     assert "ada" not in okr(test_stack, "list").stdout
 
 
-def test_a_member_that_nobody_added_is_reported_once_and_left_alone(
+def test_an_unknown_member_of_the_group_is_reported_once_and_not_changed(
     test_stack: Stack, postgres: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
     with connect(superuser, autocommit=True) as connection:
         connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'x' IN ROLE okr_analyst")
         try:
-            told: set[str] = set()
+            reported: set[str] = set()
             for _ in range(3):
-                enforce(connection, Limits(), told)
-            assert told == {"stranger"}
+                enforce(connection, Limits(), reported)
+            assert reported == {"stranger"}
             assert capsys.readouterr().err.count("stranger") == 1
             with pytest.raises(PermanentError, match="is a role of the platform already"):
                 logins.add(superuser, "stranger")
             with pytest.raises(PermanentError, match="There is no analyst 'stranger'"):
                 logins.remove(superuser, "stranger")
-            assert "not made by `okr analyst add`" in okr(test_stack, "list").stdout
+            assert "not created by `okr analyst add`" in okr(test_stack, "list").stdout
         finally:
             connection.execute("DROP ROLE stranger")
 
 
-def test_a_platforms_role_is_refused_in_a_line(test_stack: Stack, postgres: Settings) -> None:
+def test_adding_a_role_of_the_platform_fails_with_one_line(test_stack: Stack, postgres: Settings) -> None:
     answer = okr(test_stack, "add", "okr_owner")
     assert answer.returncode == 1
     assert answer.stderr == (
@@ -151,14 +151,14 @@ def test_a_platforms_role_is_refused_in_a_line(test_stack: Stack, postgres: Sett
         (logins.remove, "analyst", "is the local stack's own login"),
     ],
 )
-def test_what_is_no_analyst_is_left_alone(
+def test_roles_that_are_not_analysts_cannot_be_changed(
     test_stack: Stack, postgres: Settings, change: Callable[[str, str], object], name: str, message: str
 ) -> None:
     with pytest.raises(PermanentError, match=re.escape(message)):
         change(test_stack.env["OKR_PG_SUPERUSER_DSN"], name)
 
 
-def test_the_next_start_sets_the_local_login_back(test_stack: Stack, postgres: Settings) -> None:
+def test_the_next_start_resets_the_local_login(test_stack: Stack, postgres: Settings) -> None:
     with psycopg.connect(postgres.require("dsn_analyst"), autocommit=True) as analyst:
         analyst.execute("SET default_transaction_read_only = off")
         analyst.execute("ALTER ROLE analyst PASSWORD 'mine'")
@@ -168,7 +168,7 @@ def test_the_next_start_sets_the_local_login_back(test_stack: Stack, postgres: S
         assert analyst.execute("SHOW statement_timeout").fetchone() == ("2min",)
 
 
-def test_a_start_that_changes_nothing_writes_nothing_into_the_catalogue_of_functions(
+def test_a_start_without_changes_writes_nothing_to_the_function_catalogue(
     test_stack: Stack, postgres: Settings
 ) -> None:
     counted = "SELECT n_tup_upd FROM pg_stat_sys_tables WHERE relname = 'pg_proc'"

@@ -1,4 +1,4 @@
-"""The examples of docs/connect.md run as they stand, with an analyst's login."""
+"""The examples in docs/connect.md run unchanged with an analyst's login."""
 
 import os
 import re
@@ -20,7 +20,7 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"
 
 @pytest.fixture(scope="module")
 def address(test_stack: Stack, postgres: Settings) -> Iterator[str]:
-    """An analyst's address of a warehouse that has a scorecard behind a view, as a publication leaves it."""
+    """The address of an analyst's login for a warehouse with a scorecard behind a view, as after a publication."""
     superuser = test_stack.env["OKR_PG_SUPERUSER_DSN"]
     with psycopg.connect(postgres.require("dsn_transform"), autocommit=True) as transform:
         transform.execute("CREATE TABLE marts_build.scorecard AS SELECT 'KR-1' AS key_result_id, 'at_risk' AS status")
@@ -38,7 +38,7 @@ def address(test_stack: Stack, postgres: Settings) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=["pandas", "polars", "duckdb", "sqlalchemy"])
-def test_an_example_of_the_page_runs_as_it_stands(address: str, example: str, tmp_path: Path) -> None:
+def test_an_example_of_the_page_runs_unchanged(address: str, example: str, tmp_path: Path) -> None:
     assert "maria:" in address
     done = subprocess.run(
         [sys.executable, "-c", example], env=os.environ | {"OKR_WAREHOUSE_DSN": address}, cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""An analyst who means harm: everything PostgreSQL lets a role try, and what comes of it."""
+"""A hostile analyst: what PostgreSQL lets a role try, and the outcome of each attempt."""
 
 import threading
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
 DENIED = psycopg.errors.InsufficientPrivilege
-# Each after SET default_transaction_read_only = off, which a role may say (pgEdge/pgedge-postgres-mcp #196: each layer
-# of a read-only mode that is a setting is the connected role's to change).
+# Each runs after SET default_transaction_read_only = off, which every role may do (pgEdge/pgedge-postgres-mcp #196: the
+# connected role can change each setting of a read-only mode).
 ATTEMPTS = (
-    # Locks that the platform waits for (awslabs/mcp #4575: advisory and row locks stop others without writing a thing).
+    # Locks that the platform waits for (awslabs/mcp #4575: advisory and row locks block others without a write).
     "SELECT pg_try_advisory_lock(7405001)",
     "SELECT pg_advisory_lock(7405001)",
     "SELECT pg_advisory_xact_lock(1, 2)",
@@ -56,7 +56,7 @@ ATTEMPTS = (
     "SELECT pg_read_file('/etc/passwd')",
     "COPY (SELECT 1) TO '/tmp/out'",
     "COPY (SELECT 1) TO PROGRAM 'true'",
-    # Becoming somebody else.
+    # Becoming another role.
     "SET ROLE okr_analyst",
     "SET ROLE okr_owner",
     "SET SESSION AUTHORIZATION okr_transform",
@@ -66,7 +66,7 @@ ATTEMPTS = (
     "ALTER ROLE {me} VALID UNTIL 'infinity'",
     "ALTER ROLE okr_transform PASSWORD 'stolen'",
     "GRANT okr_owner TO {me}",
-    # Ending others, keeping the server busy, filling its disk and its log.
+    # Ending other sessions, keeping the server busy, filling its disk and its log.
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()",
     "SELECT pg_sleep(3600)",
     "DO $$ BEGIN LOOP NULL; END LOOP; END $$",
@@ -86,7 +86,7 @@ def superuser_dsn(test_stack: Stack, postgres: Settings) -> str:
 
 @pytest.fixture
 def eve(superuser_dsn: str, postgres: Settings) -> Iterator[dict[str, Any]]:
-    """The connection parameters of an analyst's login of this test."""
+    """The connection parameters of an analyst's login for one test."""
     with psycopg.connect(postgres.require("dsn_transform"), autocommit=True) as transform:
         transform.execute("CREATE TABLE marts.probe AS SELECT 1 AS n")
         transform.execute("CREATE TABLE marts_build.probe AS SELECT 1 AS n")
@@ -101,7 +101,7 @@ def eve(superuser_dsn: str, postgres: Settings) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def session(login: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
-    """A session that lifts every limit that it can lift."""
+    """A session that has lifted all limits that it can lift."""
     with psycopg.connect(**login, autocommit=True, connect_timeout=10) as connection:
         for setting in ("statement_timeout", "idle_in_transaction_session_timeout", "lock_timeout"):
             connection.execute(f"SET {setting} = 0".encode())
@@ -109,7 +109,7 @@ def session(login: dict[str, Any]) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def test_she_reads_the_marts(eve: dict[str, Any]) -> None:
+def test_an_analyst_reads_the_marts(eve: dict[str, Any]) -> None:
     with session(eve) as connection:
         assert connection.execute("SELECT n FROM probe").fetchone() == (1,)
 
@@ -120,18 +120,18 @@ def test_an_attempt_is_refused(eve: dict[str, Any], attempt: str) -> None:
         connection.execute(attempt.format(me="eve").encode())
 
 
-def test_what_she_drops_or_grants_of_her_own_changes_nothing(eve: dict[str, Any]) -> None:
+def test_drops_and_grants_by_an_analyst_have_no_effect(eve: dict[str, Any]) -> None:
     with session(eve) as connection:
         connection.execute("DROP OWNED BY eve")
-        connection.execute("GRANT SELECT ON marts.probe TO PUBLIC")  # a warning: no privileges were granted
+        connection.execute("GRANT SELECT ON marts.probe TO PUBLIC")  # only a warning: no privileges were granted
         connection.execute("ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC")
         assert connection.execute("SELECT n FROM marts.probe").fetchone() == (1,)
     with session(eve) as connection:
         assert connection.execute("SELECT n FROM marts.probe").fetchone() == (1,)
 
 
-def test_no_function_that_changes_something_is_open_to_her(eve: dict[str, Any]) -> None:
-    """What PostgreSQL brings and calls volatile: either closed, or known to be harmless."""
+def test_an_analyst_can_call_no_function_that_changes_something(eve: dict[str, Any]) -> None:
+    """Each volatile function of PostgreSQL is either revoked or known to be harmless."""
     harmless = (
         r"^(RI_FKey_|pg_stat_|pg_get_|pg_last_|pg_control_|pg_xact_|pg_current_wal_|pg_wal_|pg_available_|pg_partition_|"
         r"pg_is_|pg_.*_size$|.*_to_xml|.*handler$|currval|nextval|lastval|setval|currtid2|dsnowball_|amvalidate|array_|"
@@ -148,7 +148,7 @@ def test_no_function_that_changes_something_is_open_to_her(eve: dict[str, Any]) 
     assert rows == []
 
 
-def test_nothing_of_hers_is_in_the_servers_log(eve: dict[str, Any], test_stack: Stack) -> None:
+def test_statements_of_an_analyst_are_not_in_the_server_log(eve: dict[str, Any], test_stack: Stack) -> None:
     with session(eve) as connection:
         for statement in (
             "ALTER ROLE okr_owner PASSWORD 'secret-of-a-failing-statement'",
@@ -166,9 +166,7 @@ def test_nothing_of_hers_is_in_the_servers_log(eve: dict[str, Any], test_stack: 
     assert "secret-of-a" not in log
 
 
-def test_a_failing_statement_of_the_platform_leaves_no_password_in_the_log(
-    superuser_dsn: str, test_stack: Stack
-) -> None:
+def test_a_failing_statement_of_the_platform_logs_no_password(superuser_dsn: str, test_stack: Stack) -> None:
     with psycopg.connect(superuser_dsn, autocommit=True) as connection, pytest.raises(psycopg.Error):
         connection.execute("ALTER ROLE there_is_none PASSWORD 'secret-of-the-platform'")
     log = (Path(test_stack.state) / "logs" / "postgres.log").read_text(encoding="utf-8", errors="replace")
@@ -181,7 +179,7 @@ def test_temporary_files_are_limited(eve: dict[str, Any], superuser_dsn: str) ->
         assert connection.execute("SHOW temp_file_limit").fetchone() == ("1GB",)
 
 
-def test_she_cannot_take_the_platforms_last_connections(eve: dict[str, Any]) -> None:
+def test_an_analyst_cannot_use_up_the_platforms_connections(eve: dict[str, Any]) -> None:
     with ExitStack() as opened:
         for _ in range(logins.CONNECTIONS):
             opened.enter_context(psycopg.connect(**eve))
@@ -189,7 +187,7 @@ def test_she_cannot_take_the_platforms_last_connections(eve: dict[str, Any]) -> 
             psycopg.connect(**eve)
 
 
-def test_a_changed_password_and_lifted_defaults_are_set_back(eve: dict[str, Any], superuser_dsn: str) -> None:
+def test_a_changed_password_and_changed_settings_are_reset(eve: dict[str, Any], superuser_dsn: str) -> None:
     with session(eve) as connection:
         connection.execute("ALTER ROLE eve PASSWORD 'weak'")
         connection.execute("ALTER ROLE eve SET statement_timeout = 0")
@@ -217,7 +215,7 @@ def test_a_changed_password_and_lifted_defaults_are_set_back(eve: dict[str, Any]
         (("BEGIN", "SELECT 1"), Limits(memory_bytes=1), "of memory"),
     ],
 )
-def test_a_session_beyond_a_limit_is_ended(
+def test_a_session_that_exceeds_a_limit_is_ended(
     eve: dict[str, Any], superuser_dsn: str, statements: tuple[str, ...], limits: Limits, reason: str
 ) -> None:
     def run() -> None:
@@ -237,7 +235,7 @@ def test_a_session_beyond_a_limit_is_ended(
             connection.execute("SELECT 1")
 
 
-def test_sessions_within_their_limits_and_others_are_left_alone(
+def test_sessions_within_their_limits_and_other_roles_are_not_ended(
     eve: dict[str, Any], superuser_dsn: str, postgres: Settings
 ) -> None:
     with (
