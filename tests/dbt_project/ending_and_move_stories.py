@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from ingestion.sources.okr_files.row_validation import history_facts, read_history
+from ingestion.sources.okr_files.event_order import history_facts
+from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse.contracts.cycle import CycleClosed
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveArchived

@@ -16,7 +16,8 @@ from expectations.raw_gate import questions
 from expectations.report import GateReport
 from expectations.suites import event
 from ingestion.event_codec import DecodedEvent
-from ingestion.sources.okr_files.row_validation import history_events, read_history
+from ingestion.sources.okr_files.event_order import history_events
+from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse import marts_build, publication, quarantine
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings

@@ -1,4 +1,4 @@
-"""Cells to values. Each refusal says what was expected and what stands there."""
+"""Parse CSV cells into values. Each error message says what was expected and what was found."""
 
 import math
 import re
@@ -8,18 +8,18 @@ from lakehouse.contracts.allowed_characters import fault_of_id, fault_of_name, n
 from lakehouse.errors import ContractViolation
 from lakehouse.number_format import plain
 
-# float() would also take underscores, digits of other scripts and "infinity".
+# float() would also accept underscores, digits of other scripts and "infinity".
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[\d.' \u00a0\u202f\u2019]*,\d+", re.ASCII)
-_MINUS = "\u2212"  # what Numbers and many banks write; it means nothing else
+_MINUS = "\u2212"  # the Unicode minus sign, as written by Apple Numbers and many banks
 LARGEST = 1e15  # as in the contract of a value
 LONGEST_ID = 128  # as in the contract of an id
 _SHOWN = 80
 
 
 def text_of(cells: dict[str, str], column: str) -> str:
-    """Return a cell that must not be empty.
+    """Return the text of a cell that must not be empty.
 
     Raises:
         ContractViolation: `missing_value`.
@@ -31,7 +31,7 @@ def text_of(cells: dict[str, str], column: str) -> str:
 
 
 def id_of(cells: dict[str, str], column: str) -> str:
-    """Return a cell that identifies something, in the form that `lakehouse.contracts.allowed_characters` gives ids.
+    """Return a cell as an id, normalised by `lakehouse.contracts.allowed_characters`.
 
     Raises:
         ContractViolation: `missing_value` or `bad_id`.
@@ -47,7 +47,7 @@ def id_of(cells: dict[str, str], column: str) -> str:
 
 
 def name_in(cells: dict[str, str], column: str) -> str:
-    """Return a cell that names something, in the form that `lakehouse.contracts.allowed_characters` gives names.
+    """Return a cell as a name, normalised by `lakehouse.contracts.allowed_characters`.
 
     Raises:
         ContractViolation: `missing_value`, `nul_character` or `bad_name`.
@@ -71,20 +71,20 @@ def number_of(cells: dict[str, str], column: str) -> float:
         raise ContractViolation("not_finite", f"{column} must be a finite number, found {text!r}.")
     if _COMMA.fullmatch(text):
         message = (
-            f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}: whether its comma is a decimal one "
-            "cannot be known. Save numbers with a decimal point and without thousands separators."
+            f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}: its comma may be a decimal "
+            "comma or a thousands separator. Save numbers with a decimal point and without thousands separators."
         )
         raise ContractViolation("decimal_comma", message)
     if not _NUMBER.fullmatch(text):
         raise ContractViolation("bad_number", f"{column} must be a number such as 12.5, found {text[:_SHOWN]!r}.")
     number = float(text)
     if not math.isfinite(number) or abs(number) > LARGEST:
-        raise ContractViolation("out_of_range", f"{column} must lie within ±{plain(LARGEST)}, found {text[:_SHOWN]!r}.")
+        raise ContractViolation("out_of_range", f"{column} must be within ±{plain(LARGEST)}, found {text[:_SHOWN]!r}.")
     return number
 
 
 def ratio_of(cells: dict[str, str], column: str) -> float | None:
-    """Return a cell as a number from 0 to 1, or None where it is empty.
+    """Return a cell as a number from 0 to 1, or None if it is empty.
 
     Raises:
         ContractViolation: as `number_of`.
@@ -93,7 +93,7 @@ def ratio_of(cells: dict[str, str], column: str) -> float | None:
         return None
     ratio = number_of(cells, column)
     if not 0.0 <= ratio <= 1.0:
-        raise ContractViolation("out_of_range", f"{column} must be empty or lie between 0 and 1, found {plain(ratio)}.")
+        raise ContractViolation("out_of_range", f"{column} must be empty or between 0 and 1, found {plain(ratio)}.")
     return ratio
 
 
@@ -105,36 +105,36 @@ def date_of(cells: dict[str, str], column: str) -> date:
     """
     text = text_of(cells, column)
     try:
-        return _date_of(text)
+        return _parse_date(text)
     except ValueError as error:
         message = f"{column} must be a date such as 2021-03-01, found {text[:_SHOWN]!r}."
         raise ContractViolation("bad_date", message) from error
 
 
-def moment_of(cells: dict[str, str], column: str) -> datetime:
-    """Return a cell as a moment in UTC; one without a zone is UTC, as the format says.
+def time_of(cells: dict[str, str], column: str) -> datetime:
+    """Return a cell as a time in UTC; a time without a zone is UTC.
 
     Raises:
         ContractViolation: `missing_value` or `bad_date`.
     """
     text = text_of(cells, column)
     try:
-        moment = _moment_of(text)
+        moment = _parse_time(text)
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError) as error:
         message = f"{column} must be a time such as 2021-03-06T13:36:00Z, found {text[:_SHOWN]!r}."
         raise ContractViolation("bad_date", message) from error
 
 
-def _date_of(text: str) -> date:
-    """Read a date; a time of midnight behind it is what spreadsheets and data frames write for a date."""
+def _parse_date(text: str) -> date:
+    """Parse a date; accept a trailing midnight, which spreadsheets and data frames write for dates."""
     moment = datetime.fromisoformat(text)
     if moment.time() != time() or moment.tzinfo:
         raise ValueError(text)
     return moment.date()
 
 
-def _moment_of(text: str) -> datetime:
-    """Read a time. More than microseconds are cut off, as in a message: no time is moved over the edge of its cycle."""
+def _parse_time(text: str) -> datetime:
+    """Parse a time. Digits beyond microseconds are truncated, because rounding could move it out of its cycle."""
     text = text[:-1] + "Z" if text.endswith("z") else text  # RFC 3339 allows both
     return datetime.fromisoformat(text)

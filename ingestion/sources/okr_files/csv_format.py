@@ -1,11 +1,11 @@
-"""The two files: their names, their columns, and what a closing check-in is called."""
+"""The format of the two CSV files: names, columns, and the note that marks a closing check-in."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A CSV file's name, the columns it must have, in any order, and which of them hold numbers."""
+    """A CSV file's name, its required columns (in any order), and which of them are numbers."""
 
     name: str
     columns: tuple[str, ...]
@@ -38,14 +38,14 @@ CHECK_INS = FileFormat(
 
 FINAL_NOTE = "final value"  # the note of the check-in that closes a key result
 
-# Faults of a file's form, not of one row: what else the file says may be read wrongly, so nothing of it is sent unless
-# somebody accepts that.
-FORM_FAULTS = frozenset({"unclosed_quote", "decimal_comma", "not_utf8", "file_cut_short"})
+# Faults of the whole file, not of one row: other rows may have been misread too, so nothing is sent unless the user
+# accepts that.
+FILE_FAULTS = frozenset({"unclosed_quote", "decimal_comma", "not_utf8", "file_cut_short"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A row that cannot be used. `line` is where the row begins in its file, from 1; `reason` is a stable word."""
+    """A rejected row. `line` is the line on which the row starts, from 1; `reason` is a stable identifier."""
 
     file: str
     line: int

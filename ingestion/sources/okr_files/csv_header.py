@@ -1,4 +1,4 @@
-"""The header of a CSV file: which delimiter the file has, and which column stands where."""
+"""Read the header of a CSV file: detect the delimiter and the position of each column."""
 
 import csv
 import difflib
@@ -12,7 +12,7 @@ from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.errors import ContractViolation
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_MOST_LINES = 50  # of a header whose cells hold line ends
+_MOST_LINES = 50  # of a header with line ends inside its cells
 _separator_line = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
 _any_delimiter = re.compile("[" + "".join(DELIMITERS) + "]")
 _gap = re.compile(r"[\s_-]+")
@@ -20,22 +20,22 @@ _gap = re.compile(r"[\s_-]+")
 
 @dataclass(frozen=True)
 class Header:
-    """Where each column stands; surplus ones are named as the file does."""
+    """The columns in file order; surplus ones keep the name they have in the file."""
 
     columns: tuple[str, ...]
     delimiter: str
 
     def needed_width(self, file_format: FileFormat) -> int:
-        """Return how many cells a row must have: spreadsheets leave out empty ones at its end, and head more."""
+        """Return how many cells a row needs. Spreadsheets omit empty cells at the end of a row."""
         return 1 + max(self.columns.index(column) for column in file_format.columns)
 
     def surplus(self, file_format: FileFormat) -> tuple[str, ...]:
-        """Return the columns that the format does not ask for, each name once."""
+        """Return the names of columns that the format does not define, without duplicates."""
         return tuple(dict.fromkeys(name for name in self.columns if name and name not in file_format.columns))
 
 
 def read_header(path: Path, lines: Lines, file_format: FileFormat) -> Header:
-    """Read lines up to the header's last one. Blank lines before it, and Excel's `sep=;`, are skipped.
+    """Read lines up to the end of the header. Leading blank lines and Excel's `sep=;` are skipped.
 
     Raises:
         ContractViolation: `missing_header` or `wrong_header`.
@@ -44,32 +44,32 @@ def read_header(path: Path, lines: Lines, file_format: FileFormat) -> Header:
     text = _first_text(lines)
     if not text:
         raise ContractViolation(
-            "missing_header", f"{path}: expected the header {expected} in line 1, found nothing but blank lines."
+            "missing_header", f"{path}: expected the header {expected} in line 1, found only blank lines."
         )
     candidates = [Header(columns_of(_cells(text, each), file_format), each) for each in DELIMITERS]
     best = max(candidates, key=lambda header: len(set(header.columns) & set(file_format.columns)))
     missing = [column for column in file_format.columns if column not in best.columns]
     if missing:
         best = best if len(missing) < len(file_format.columns) else candidates[0]
-        raise ContractViolation("wrong_header", f"{path}: {_wrong(best, missing, expected)}")
+        raise ContractViolation("wrong_header", f"{path}: {_describe_mismatch(best, missing, expected)}")
     twice = [column for column in file_format.columns if best.columns.count(column) > 1]
     if twice:
         raise ContractViolation(
             "wrong_header",
-            f"{path}: columns named twice: {', '.join(twice)}. Which one counts cannot be known: keep one of each.",
+            f"{path}: duplicate columns: {', '.join(twice)}. Keep one of each.",
         )
     return best
 
 
 def columns_of(cells: list[str], file_format: FileFormat) -> tuple[str, ...]:
-    """Return a header's cells as column names: `Key result ID` names key_result_id, too."""
+    """Map header cells to column names; `Key result ID` maps to key_result_id."""
     known = {_gap.sub("_", column): column for column in file_format.columns}
     names = [normalised_name(cell) for cell in cells]
     return tuple(known.get(_gap.sub("_", name.casefold()), name) for name in names)
 
 
 def _first_text(lines: Lines) -> str:
-    """Return the first text that is not blank: a line, or several where a cell of it holds line ends."""
+    """Return the first non-blank line, with following lines if one of its cells contains line ends."""
     for line in lines:
         is_blank = not any(normalised_name(cell) for cell in _any_delimiter.split(line))
         if is_blank or _separator_line.fullmatch(line):
@@ -88,7 +88,7 @@ def _cells(text: str, delimiter: str) -> list[str]:
         return []
 
 
-def _wrong(header: Header, missing: list[str], expected: str) -> str:
+def _describe_mismatch(header: Header, missing: list[str], expected: str) -> str:
     found = ", ".join(header.columns)
     shown = "".join(character if character.isprintable() else "?" for character in found)[:500]
     surplus = {name.casefold(): name for name in header.columns}
@@ -99,5 +99,5 @@ def _wrong(header: Header, missing: list[str], expected: str) -> str:
     ]
     hint = f" ({'; '.join(near)})" if near else ""
     known = ", ".join(f"{name}" for name in DELIMITERS.values())
-    form = f" Cells may be separated by {known}." if len(header.columns) == 1 else ""
+    form = f" Supported delimiters: {known}." if len(header.columns) == 1 else ""
     return f"expected the columns {expected}; found {shown}; missing {', '.join(missing)}{hint}.{form}"

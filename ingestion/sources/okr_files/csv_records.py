@@ -1,8 +1,8 @@
-"""Records of a CSV file, by Python's `csv` in strict mode. The inside of a quote is never read as a record.
+"""Read the records of a CSV file with Python's `csv` in strict mode; never read the inside of a quote as a record.
 
-A quote that is closed later is one cell, however many lines it has. Where a quote is not balanced, nobody can tell for
-sure where its cell ends: a fault that is surely closed within its line costs that line; any other costs every line up
-to where it surely is, or the rest of the file.
+A quoted cell may span any number of lines. If quotes are unbalanced, the end of the cell is ambiguous: if the fault is
+certain to end within its line, only that line is rejected; otherwise all lines are rejected up to the point where the
+quote is certain to be closed, or to the end of the file (ADR 16).
 """
 
 import csv
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from ingestion.sources.okr_files.text_lines import LONGEST, Lines
 
-LONGEST_LINE = 120_000  # characters of a line that is used
+LONGEST_LINE = 120_000  # characters; longer lines are rejected
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Cells of one record, or with a `reason` why it has none. `line` to `last_line` are its lines, from 1."""
+    """The cells of one record, or the `reason` why it was rejected. It spans lines `line` to `last_line`, from 1."""
 
     line: int
     last_line: int
@@ -26,12 +26,12 @@ class Record:
 
 
 class Records:
-    """Iterate to get each record; `width` is how many cells one should have."""
+    """Iterates over the records of a file; `width` is the expected number of cells per record."""
 
     def __init__(self, lines: Lines, delimiter: str, width: int) -> None:
-        """Read on from where the lines stand."""
-        # The module's own limit of a cell is 131,072 characters: a longer one would be an error in the midst of a
-        # quote. The limit is the process's; nobody else's parser minds a wider one.
+        """Start at the current line of `lines`."""
+        # The csv module limits cells to 131,072 characters and would raise in the middle of a quote. The limit is
+        # global to the process; raising it does not affect other parsers.
         csv.field_size_limit(2 * LONGEST)
         self.width = width
         self._lines = lines
@@ -40,7 +40,7 @@ class Records:
         self._size = 0
 
     def __iter__(self) -> Iterator[Record]:
-        # A spreadsheet's users write `, "a, b"`: a quote after spaces opens a cell, too.
+        # People write `, "a, b"` by hand: a quote after spaces opens a cell, too.
         reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
         while True:
             self._taken, self._size = [], 0
@@ -51,7 +51,7 @@ class Records:
                 yield self._broken(line, str(error))
                 continue
             if cells is None:
-                if self._taken:  # a line that never ends was not given to the parser
+                if self._taken:  # an overlong line was not passed to the parser
                     yield self._too_long(line)
                 return
             if max(map(len, self._taken)) > LONGEST_LINE:
@@ -61,40 +61,40 @@ class Records:
 
     def _feed(self) -> Iterator[str]:
         for line in self._lines:
-            # A file that was put behind another brings its byte-order mark, before a quote perhaps.
+            # A file appended to another one brings its byte-order mark, possibly before a quote.
             text = line if self._taken else line.lstrip("\ufeff")
             self._taken.append(text)
             self._size += len(text)
             if self._size > LONGEST:
-                return  # the cell that is open is no cell: the end of the data, for the parser
+                return  # an overlong open cell: end the data for the parser
             yield text
 
     def _too_long(self, line: int) -> Record:
         reason = "file_cut_short" if self._lines.is_too_long else "line_too_long"
-        rest = " Nothing after it is read." if self._lines.is_too_long else ""
+        rest = " The rest of the file was not read." if self._lines.is_too_long else ""
         message = f"A line may have at most {LONGEST_LINE} characters.{rest}"
         return Record(line, self._lines.number, [], reason, message)
 
     def _broken(self, line: int, why: str) -> Record:
         first = self._taken[0] if self._taken else ""
         if len(self._taken) == 1 and self._is_local(first):
-            message = f"A quote is opened and not closed where it should be: {why}."
+            message = f"Unbalanced quotes: {why}."
             return Record(line, line, [], "unbalanced_quotes", message)
         if self._size > LONGEST:
-            for _ in self._lines:  # to the end, only to know how many lines that are
+            for _ in self._lines:  # to the end, to count the lines
                 pass
             is_open = True
         else:
             is_open = self._skip_quote()
-        end = f"nothing of lines {line} to {self._lines.number} is read" if self._lines.number > line else ""
-        where = "is never closed" if is_open else "is closed by no quote that ends its cell at once"
-        message = f"A quote is opened in line {line} and {where}{': ' if end else ''}{end}. Close it, or double it."
+        end = f"lines {line} to {self._lines.number} were not read" if self._lines.number > line else ""
+        where = "is never closed" if is_open else "is not followed by a quote that clearly ends its cell"
+        message = f"A quote opened in line {line} {where}{'; ' if end else ''}{end}. Close the quote, or double it."
         return Record(line, self._lines.number, [], "unclosed_quote", message)
 
     def _skip_quote(self) -> bool:
-        """Read on to where the quote is surely closed; say whether the file ended before.
+        """Skip to where the quote is certain to be closed; return whether the file ended before that.
 
-        It is where the quotes up to there are even in number, too: `"A "B"` and a line's end may close, or be text.
+        The number of quotes up to there must be even, too: the last quote of `"A "B"` may close the cell or be text.
         """
         text = "".join(self._taken)
         quotes = text.count('"')
@@ -108,7 +108,7 @@ class Records:
         return False
 
     def _is_local(self, text: str) -> bool:
-        """Say whether a line's fault surely ends with the line: each way to go on after the wrong quote says so."""
+        """Return whether a fault is certain to end with its line, whichever way the wrong quote is read."""
         if text.count('"') % 2:
             return False
         if not _is_open_after(text, self._delimiter, is_open=False):
@@ -118,17 +118,17 @@ class Records:
 
 
 def _is_open_after(text: str, delimiter: str, *, is_open: bool) -> bool:
-    """Say whether a quote is open after a text, if only one before a delimiter or a line's end closes its cell."""
-    begins_cell, place = True, 0
-    while place < len(text):
-        character, following = text[place], text[place + 1 : place + 2]
+    """Return whether a quote is open after a text; only a quote before a delimiter or line end closes its cell."""
+    begins_cell, index = True, 0
+    while index < len(text):
+        character, following = text[index], text[index + 1 : index + 2]
         if is_open and character == '"':
             if following == '"':
-                place += 1
+                index += 1
             elif following in {delimiter, "\r", "\n", ""}:
                 is_open, begins_cell = False, False
         elif not is_open:
             is_open = begins_cell and character == '"'
             begins_cell = not is_open and (character in {delimiter, "\r", "\n"} or (begins_cell and character == " "))
-        place += 1
+        index += 1
     return is_open

@@ -1,4 +1,4 @@
-"""A CSV file as rows of named cells, with line numbers. What cannot be read is told and costs no other row."""
+"""Read a CSV file as rows of named cells with line numbers; report rows that cannot be read."""
 
 import re
 from collections import Counter
@@ -20,21 +20,21 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells of the format's columns, stripped; `line` is where the row begins, from 1."""
+    """Cells of the format's columns, stripped; `line` is the line on which the row starts, from 1."""
 
     line: int
     cells: dict[str, str]
 
 
 class Table:
-    """An open CSV file whose header was found right. Iterate to get each row, or why it cannot be read."""
+    """An open CSV file with a valid header. Iterate to get each row, or the reason why it cannot be read."""
 
     def __init__(self, folder: Path, file_format: FileFormat) -> None:
         """Open the file and read its header.
 
         Raises:
             PermanentError: the file cannot be opened.
-            ContractViolation: its header is missing or wrong; nothing of it may be used.
+            ContractViolation: its header is missing or wrong; the whole file is rejected.
         """
         self.file = file_format.name
         self._path = folder / file_format.name
@@ -49,7 +49,7 @@ class Table:
         self._noted: Counter[str] = Counter()
         self._first_header_again = 0
         self._long_cells: list[str] = []
-        self._doubtful = ""
+        self._ambiguous_comma = ""
 
     def __enter__(self) -> "Table":
         return self
@@ -58,10 +58,10 @@ class Table:
         self._lines.close()
 
     def notes(self) -> list[str]:
-        """Return what was read in an unusual way, once all rows were: for people, and no fault."""
+        """Return notes on unusual formats, which are not errors. Call it after all rows were read."""
         notes = []
         if self._header.delimiter != ",":
-            notes.append(f"its cells are separated by {DELIMITERS[self._header.delimiter]}")
+            notes.append(f"cells are separated by {DELIMITERS[self._header.delimiter]}")
         if self._noted["decimal_comma"]:
             notes.append(f"{self._noted['decimal_comma']} numbers were read with a decimal comma")
         if self._noted["blank"]:
@@ -70,8 +70,8 @@ class Table:
             notes.append(
                 f"{self._noted['header']} repeated header rows skipped, the first in line {self._first_header_again}"
             )
-        if self._doubtful:
-            notes.append(self._doubtful)
+        if self._ambiguous_comma:
+            notes.append(self._ambiguous_comma)
         return notes + self._long_cells[:5]
 
     def __iter__(self) -> Iterator[Row | Rejection]:
@@ -82,7 +82,7 @@ class Table:
             cells = [strip(cell) for cell in record.cells]
             if not (record.reason or any(cells)):
                 self._noted["blank"] += 1
-            elif not record.reason and (found := self._header_again(cells)):
+            elif not record.reason and (found := self._repeated_header(cells)):
                 header = Header(found, header.delimiter)
                 self._first_header_again = self._first_header_again or record.line
                 self._noted["header"] += 1
@@ -91,7 +91,7 @@ class Table:
             else:
                 row = {column: cells[header.columns.index(column)] for column in self._format.columns}
                 self._note_long(record)
-                yield Row(record.line, self._with_points(row) if has_decimal_commas else row)
+                yield Row(record.line, self._with_decimal_points(row) if has_decimal_commas else row)
 
     def _rejection(self, record: Record, cells: list[str], header: Header) -> Rejection | None:
         if record.reason:
@@ -111,15 +111,15 @@ class Table:
             return Rejection(self.file, record.line, "not_utf8", message)
         return None
 
-    def _header_again(self, cells: list[str]) -> tuple[str, ...] | None:
-        """Return the columns where a row is a header: files were joined. They may stand in another order from there."""
+    def _repeated_header(self, cells: list[str]) -> tuple[str, ...] | None:
+        """Return the columns if a row is another header, as in concatenated files; their order may differ."""
         if not any(cell[:3].casefold() == "key" for cell in cells):
             return None
         columns = columns_of(cells, self._format)
         return columns if all(columns.count(column) == 1 for column in self._format.columns) else None
 
     def _note_long(self, record: Record) -> None:
-        """Note a cell that may be rows: two quotes that were forgotten make one of them, valid, but hardly meant."""
+        """Note a long cell that looks like rows: two missing quotes make a valid cell out of the rows between them."""
         if record.last_line == record.line:
             return
         inner = [line for cell in record.cells for line in cell.splitlines()[1:]]
@@ -127,28 +127,28 @@ class Table:
         alike = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
         if alike >= _SUSPICIOUS_LINES:
             self._long_cells.append(
-                f"lines {record.line} to {record.last_line} are one row with a quoted cell, {alike} of them look like "
-                "rows: if they are, a quote is missing"
+                f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {alike} of them look "
+                "like rows; if they are, a quote is missing"
             )
 
     def _has_decimal_commas(self) -> bool:
-        """Say whether all numbers of the file that have a comma are surely decimal, and none has a point."""
+        """Return whether at least one number certainly has a decimal comma and no number has a point."""
         is_sure, pointed = False, ""
         with Lines(self._path) as lines:
             header = read_header(self._path, lines, self._format)
-            places = [header.columns.index(column) for column in self._format.numbers]
+            positions = [header.columns.index(column) for column in self._format.numbers]
             for record in Records(lines, header.delimiter, len(header.columns)):
-                for place in places:
-                    number = strip(record.cells[place]) if place < len(record.cells) else ""
+                for position in positions:
+                    number = strip(record.cells[position]) if position < len(record.cells) else ""
                     if "." in number and not pointed:
-                        pointed = f"{header.columns[place]} in line {record.line} is {number[:_SHOWN]!r}"
+                        pointed = f"{header.columns[position]} in line {record.line} is {number[:_SHOWN]!r}"
                     is_sure = is_sure or _is_surely_decimal(number)
                 if is_sure and pointed:
-                    self._doubtful = f"{pointed}, with a point: so it cannot be known what the file's commas mean"
+                    self._ambiguous_comma = f"{pointed}, with a point, so the meaning of the file's commas is ambiguous"
                     return False
         return is_sure and not pointed
 
-    def _with_points(self, row: dict[str, str]) -> dict[str, str]:
+    def _with_decimal_points(self, row: dict[str, str]) -> dict[str, str]:
         for column in self._format.numbers:
             if DECIMAL_COMMA.fullmatch(row[column]):
                 self._noted["decimal_comma"] += 1
@@ -157,6 +157,6 @@ class Table:
 
 
 def _is_surely_decimal(number: str) -> bool:
-    """Say whether a comma is no thousands separator: 1,234 may be either, 12,5 and 0,125 and 1234,567 only one."""
+    """Return whether a comma must be decimal, as in 12,5, 0,125 and 1234,567; in 1,234 it may separate thousands."""
     found = DECIMAL_COMMA.fullmatch(number)
     return found is not None and (len(found[2]) != 3 or found[1] in {"", "0"} or len(found[1]) > 3)

@@ -1,4 +1,4 @@
-"""A folder of OKR files to sent events, with an account of every row: read = used + rejected."""
+"""Import a folder of OKR files: read, validate, send or spool the events, and account for every row."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.event_codec import EncodedEvent
-from ingestion.sources.okr_files.csv_format import CHECK_INS, FORM_FAULTS, KEY_RESULTS
+from ingestion.sources.okr_files.csv_format import CHECK_INS, FILE_FAULTS, KEY_RESULTS
+from ingestion.sources.okr_files.event_order import history_facts
 from ingestion.sources.okr_files.rejected_rows_file import RejectedRows
 from ingestion.sources.okr_files.row_to_events import SOURCE, encode_fact
-from ingestion.sources.okr_files.row_validation import History, history_facts, read_history
+from ingestion.sources.okr_files.row_validation import History, read_history
 from ingestion.sources.okr_files.sent_facts import SentFacts, sent_facts
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
@@ -21,17 +22,17 @@ from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
-CONNECT_SECONDS = 10.0  # how long the broker is waited for, before the spool takes the events
-MOST_REJECTED = 0.1  # of a file's rows: with more, what is left is hardly what somebody meant to send
-DRAIN_SECONDS = 60.0  # for what an earlier import left there
+CONNECT_SECONDS = 10.0  # how long to wait for the broker before the events go to the spool
+MOST_REJECTED = 0.1  # share of a file's rows; above it the remaining rows are probably not what the user wants to send
+DRAIN_SECONDS = 60.0  # for events that an earlier import left in the spool
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of every row of a folder.
+    """What happened to each row of a folder.
 
-    `sent` and `spooled` count events by topic, definitions above key results among them: the broker has them, or they
-    wait on this host's disk.
+    `sent` (the broker has them) and `spooled` (they wait on this host's disk) count events by topic, including the
+    definitions above key results.
     """
 
     folder: Path
@@ -62,13 +63,13 @@ class ImportReport:
         }
 
     def as_lines(self) -> list[str]:
-        """Return the report for people, a line each."""
+        """Return the report as lines of text."""
         lines = []
         for file, used in self._used().items():
             rows = self._rows(file, used)
             lines.append(f"{file}: {rows['read']} rows read = {rows['used']} used + {rows['rejected']} rejected")
         for file, columns in self.history.ignored_columns.items():
-            lines.append(f"{file}: columns that are not used: {', '.join(columns)}")
+            lines.append(f"{file}: ignored columns: {', '.join(columns)}")
         for file, notes in self.history.notes.items():
             lines += [f"{file}: {note}" for note in notes]
         lines += self.rejected.as_lines()
@@ -77,20 +78,20 @@ class ImportReport:
         return lines + self.sent_lines()
 
     def sent_lines(self) -> list[str]:
-        """Return what was sent, for people."""
+        """Return what was sent or spooled, as lines of text."""
         lines = [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
         if self.spooled:
             lines.append(
                 f"Not sent yet: {self.spooled.total()} events wait in the spool on this host's disk. "
-                "`okr produce metrics` or `okr produce spool drain` sends them once the broker takes them."
+                "`okr produce metrics` or `okr produce spool drain` sends them when the broker is available again."
             )
         return lines
 
     def obstacle(self) -> str | None:
-        """Say why the history must not be sent unless somebody accepts it; None where nothing stands in the way."""
-        faults = sorted(FORM_FAULTS & self.rejected.by_reason.keys())
+        """Return why the history must not be sent without --accept-rejects, or None."""
+        faults = sorted(FILE_FAULTS & self.rejected.by_reason.keys())
         if faults:
-            return f"What was read may be wrong, for the form of a file is ({', '.join(faults)})"
+            return f"Rows may have been misread because of a fault in the file format ({', '.join(faults)})"
         for file, used in self._used().items():
             rows = self._rows(file, used)
             if rows["rejected"] > MOST_REJECTED * rows["read"]:
@@ -107,7 +108,7 @@ class ImportReport:
 
 
 def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, RejectedRows]:
-    """Read a folder and list the rows that cannot be used in `<state>/rejected_rows.csv`. Nothing is sent yet.
+    """Read a folder and write rejected rows to `<state>/rejected_rows.csv`. Nothing is sent.
 
     Raises:
         PermanentError: the folder, a file or the state folder cannot be used.
@@ -119,39 +120,40 @@ def read_folder(folder: Path, *, state: Path, now: datetime) -> tuple[History, R
 
 
 def check_usable(report: ImportReport) -> None:
-    """Check that there is something to import.
+    """Check that at least one key result can be imported.
 
     Raises:
-        PermanentError: no key result can be used.
+        PermanentError: every key result was rejected.
     """
     if not report.history.key_results:
         raise PermanentError(
-            f"{report.folder / KEY_RESULTS.name}: none of its {report.history.rows_read[KEY_RESULTS.name]} rows can be "
-            f"used, so there is nothing to import; rejected rows are listed in {report.rejected.path}."
+            f"{report.folder / KEY_RESULTS.name}: none of its {report.history.rows_read[KEY_RESULTS.name]} rows is "
+            f"valid, so there is nothing to import; rejected rows are listed in {report.rejected.path}."
         )
 
 
 def check_would_be_sent(report: ImportReport, obstacle: str | None) -> None:
-    """Check that sending would not stop.
+    """Check that the history could be sent without --accept-rejects.
 
     Raises:
-        PermanentError: it would, for the same reason.
+        PermanentError: it could not.
     """
     check_usable(report)
     if obstacle:
         raise PermanentError(
-            f"{obstacle}. Sending would stop here: correct the files, or send what can be used: --accept-rejects."
+            f"{obstacle}. Nothing would be sent: correct the files, or send the valid rows with --accept-rejects."
         )
 
 
 def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter[str]]:
-    """Send a history, or where that cannot be done now keep all of it in the spool; returns events sent and spooled.
+    """Send a history, or spool all of it if the broker is unavailable; return the events sent and the events spooled.
 
-    What an earlier import left in the spool goes first. Some events may come twice then; the same id counts once.
+    Events that an earlier import left in the spool are sent first. Some events may be sent twice; an event id counts
+    once.
 
     Raises:
-        SpoolFullError: the spool has no room for all of it and kept nothing, or cannot let go of what was sent.
-        RetryableError: another import of this state folder is at work.
+        SpoolFullError: the spool cannot take all events (it took none), or cannot delete the events that were sent.
+        RetryableError: another import of this state folder is running.
     """
     from ingestion.producer import EventProducer
 
@@ -164,7 +166,7 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
         except SpoolFullError:
             raise
         except RetryableError as error:
-            log.warning("the events go to the spool", reason=str(error))
+            log.warning("broker unavailable, spooling the events", reason=str(error))
         events = [encode_fact(data, at, facts.revision(data, at)) for at, data in history_facts(history)]
         spool.append(events)
         return Counter(), Counter(event.topic for event in events)
@@ -178,7 +180,7 @@ def _is_drained(spool: Spool, bootstrap: str) -> bool:
 
 
 def send_history(history: History, send: Callable[[EncodedEvent], None], facts: SentFacts) -> Counter[str]:
-    """Send a history in the order of time; returns the events sent by topic."""
+    """Send a history in order of time; return the number of events by topic."""
     sent: Counter[str] = Counter()
     for at, data in history_facts(history):
         event = encode_fact(data, at, facts.revision(data, at))

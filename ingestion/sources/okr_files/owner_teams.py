@@ -1,4 +1,4 @@
-"""Owners who are in one team first and in another later, as the rows of their key results tell."""
+"""Derive the team of each owner over time from the rows of their key results."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,10 +10,11 @@ Span = tuple[date, date, str]
 
 
 def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResultRow]:
-    """Return, by owner and day, where an owner is from that day on: a row of the team. `rows` come in order of start.
+    """Return, by owner and day, a row of the team that the owner joins on that day. `rows` are in order of start.
 
-    An owner moves on the first day on which cycles of their key results run, but none of the team so far: who has key
-    results in two teams at once stays. Nobody moves to another organisation, for an address is an id of one.
+    An owner moves on the first day on which cycles of their key results are running, but none in their current team. An
+    owner of key results in two teams at the same time stays. Owners never move to another organisation, because an
+    e-mail address is the id of a user of one organisation.
     """
     spans: dict[str, dict[Span, KeyResultRow]] = defaultdict(dict)
     organisations: dict[str, str] = {}
@@ -24,7 +25,7 @@ def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResul
 
 
 def _moves(spans: dict[Span, KeyResultRow]) -> Iterable[tuple[date, KeyResultRow]]:
-    """Yield the days on which an owner comes into a team, the first one included."""
+    """Yield the days on which an owner joins a team, including the first one."""
     days = {start for start, _, _ in spans} | {end + timedelta(days=1) for _, end, _ in spans if end < date.max}
     team = None
     for day in sorted(days):

@@ -1,7 +1,7 @@
-"""The list of rows that could not be used: a CSV in the state folder, and for the screen each kind of fault once.
+"""List rejected rows: all of them in a CSV file in the state folder, grouped by kind of fault on the terminal.
 
 Six hundred rows with one trivial fault must not hide the one that matters: rejections are grouped by file, reason and
-message apart from what stands in the row, and the rarest kinds are shown first.
+message (without the values of the row), and the rarest kinds are shown first.
 """
 
 import csv
@@ -18,13 +18,13 @@ from lakehouse.errors import PermanentError
 FILE_NAME = "rejected_rows.csv"
 SHOWN = 20
 EXAMPLES = 3  # of each kind of fault
-KINDS = 25  # shown; a file with more has another fault than its rows
-_own_text = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-+\d.:TZe]*""")
+KINDS = 25  # shown; more kinds than this suggest a problem with the whole file
+_row_values = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-+\d.:TZe]*""")
 
 
 @dataclass
 class Kind:
-    """Rejections of one file that differ only in what stands in the row."""
+    """Rejections of one file that differ only in the values of the row."""
 
     file: str
     reason: str
@@ -32,33 +32,33 @@ class Kind:
     messages: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, rejection: Rejection) -> None:
-        """Count a rejection; the first few different messages are kept, with their lines."""
+        """Count a rejection; keep the first few distinct messages with their lines."""
         self.count += 1
         if len(self.messages) < EXAMPLES or rejection.message in self.messages:
             lines = self.messages.setdefault(rejection.message, [])
             lines.append(rejection.line)
 
     def as_lines(self) -> list[str]:
-        """Return the kind for people: how often, and examples."""
+        """Format the kind as text: the number of rows, and examples."""
         lines = [f"  {self.file}: {self.reason}: {self.count} row{'s' if self.count > 1 else ''}"]
-        told = 0
+        listed = 0
         for message, at in self.messages.items():
             more = f" (and {len(at) - 1} more such lines)" if len(at) > 1 else ""
             lines.append(f"    line {at[0]}{more}: {message}")
-            told += len(at)
-        if told < self.count:
-            lines.append(f"    and {self.count - told} more")
+            listed += len(at)
+        if listed < self.count:
+            lines.append(f"    and {self.count - listed} more")
         return lines
 
 
 class RejectedRows:
-    """Writes each rejection as it comes. The file takes its name only at the end, so it is never half of a list."""
+    """Writes rejections as they occur. The file gets its final name only at the end, so it is never incomplete."""
 
     def __init__(self, state: Path) -> None:
-        """Begin the list in the state folder.
+        """Open the file in the state folder.
 
         Raises:
-            PermanentError: the folder cannot be written.
+            PermanentError: the folder is not writable.
         """
         self.path = state / FILE_NAME
         self.count: Counter[str] = Counter()
@@ -72,18 +72,18 @@ class RejectedRows:
         except OSError as error:
             raise PermanentError(
                 f"The list of rejected rows cannot be written: {self._unfinished}: {error.strerror}. "
-                "Point OKR_STATE at a folder that can be written."
+                "Set OKR_STATE to a writable folder."
             ) from error
         self._writer = csv.writer(self._file)
         self._writer.writerow(("file", "line", "reason", "message"))
 
     def add(self, rejection: Rejection) -> None:
-        """Take a rejection."""
+        """Count and write a rejection."""
         self.count[rejection.file] += 1
         self.by_reason[rejection.reason] += 1
         if len(self.first) < SHOWN:
             self.first.append(rejection)
-        shape = _own_text.sub("", rejection.message)
+        shape = _row_values.sub("", rejection.message)
         self._kinds.setdefault((rejection.file, rejection.reason, shape), Kind(rejection.file, rejection.reason)).add(
             rejection
         )
@@ -91,11 +91,11 @@ class RejectedRows:
         self._writer.writerow((rejection.file, rejection.line, rejection.reason, message))
 
     def kinds(self) -> list[Kind]:
-        """Return the kinds of faults, the rarest first."""
+        """Return the kinds of faults, rarest first."""
         return sorted(self._kinds.values(), key=lambda kind: kind.count)
 
     def as_lines(self) -> list[str]:
-        """Return for people each kind of fault with its count and examples."""
+        """Format each kind of fault with its count and examples."""
         kinds = self.kinds()
         lines = [line for kind in kinds[:KINDS] for line in kind.as_lines()]
         if len(kinds) > KINDS:

@@ -1,10 +1,10 @@
-"""Rows to facts: what one row of each file says, judged by itself."""
+"""Parse one CSV row into a typed row; checks that need only this row are here, others in `row_validation`."""
 
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from ingestion.sources.okr_files.cell_parsing import date_of, id_of, moment_of, name_in, number_of, ratio_of, text_of
+from ingestion.sources.okr_files.cell_parsing import date_of, id_of, name_in, number_of, ratio_of, text_of, time_of
 from ingestion.sources.okr_files.csv_format import FINAL_NOTE
 from lakehouse.contracts.cycle import LONGEST_DAYS
 from lakehouse.contracts.fields import ADDRESS, SMALLEST_GAIN
@@ -14,7 +14,7 @@ from lakehouse.number_format import plain
 
 @dataclass(frozen=True, slots=True)
 class KeyResultRow:
-    """One key result with everything above it. `owner_email` is None where nobody owns it."""
+    """One key result with everything above it. `owner_email` is None if it has no owner."""
 
     key_result_id: str
     organisation: str
@@ -31,13 +31,13 @@ class KeyResultRow:
 
     @property
     def cycle_key(self) -> tuple[str, str]:
-        """What names a cycle: cycles belong to an organisation."""
+        """The key of the cycle: its name is unique within its organisation."""
         return self.organisation, self.cycle
 
 
 @dataclass(frozen=True, slots=True)
 class CheckInRow:
-    """What a check-in says; its key result and its moment are its name."""
+    """The content of a check-in, which is identified by its key result and its time."""
 
     value: float
     confidence: float | None
@@ -45,15 +45,15 @@ class CheckInRow:
 
     @property
     def is_final(self) -> bool:
-        """Whether it closes its key result."""
+        """Whether the check-in closes its key result."""
         return " ".join(self.note.split()).casefold() == FINAL_NOTE
 
 
 def key_result_of(cells: dict[str, str]) -> KeyResultRow:
-    """Read a row of key_results.csv.
+    """Parse a row of key_results.csv.
 
     Raises:
-        ContractViolation: a cell cannot be used; `bad_cycle`, `target_equals_baseline` or the reasons of `cells`.
+        ContractViolation: a cell is invalid; `bad_cycle`, `target_equals_baseline` or a reason of `cell_parsing`.
     """
     row = KeyResultRow(
         key_result_id=id_of(cells, "key_result_id"),
@@ -74,9 +74,7 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
         message = f"A cycle ends 1 to {LONGEST_DAYS} days after its start, found {row.cycle_start} to {row.cycle_end}."
         raise ContractViolation("bad_cycle", message)
     if abs(row.target - row.baseline) < SMALLEST_GAIN:
-        message = (
-            f"The target must differ from the baseline, found {plain(row.target)} for both: progress has no meaning."
-        )
+        message = f"The target must differ from the baseline, found {plain(row.target)} for both."
         raise ContractViolation("target_equals_baseline", message)
     return row
 
@@ -89,10 +87,10 @@ def _email_in(cells: dict[str, str], column: str) -> str:
 
 
 def check_in_of(cells: dict[str, str]) -> tuple[str, datetime, CheckInRow]:
-    """Read a row of check_ins.csv as (key result id, moment in UTC, what it says).
+    """Parse a row of check_ins.csv as (key result id, time in UTC, content).
 
     Raises:
-        ContractViolation: a cell cannot be used; the reasons of `cells`.
+        ContractViolation: a cell is invalid; a reason of `cell_parsing`.
     """
     row = CheckInRow(number_of(cells, "value"), ratio_of(cells, "confidence"), cells["note"])
-    return id_of(cells, "key_result_id"), moment_of(cells, "checked_in_at"), row
+    return id_of(cells, "key_result_id"), time_of(cells, "checked_in_at"), row

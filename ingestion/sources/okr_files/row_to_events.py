@@ -1,8 +1,8 @@
-"""Facts to events: deterministic ids and bytes, so that a second import of the same rows makes only duplicates.
+"""Turn CSV rows into events with deterministic ids and bytes, so that importing the same rows again yields duplicates.
 
-A corrected value has another event id but the same check-in id; a correction back to the first value, too. Ids are read
-off the file's own names: `organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`; longer ones and
-objectives are hashed.
+A corrected value has another event id but the same check-in id; so does a correction back to the first value. Ids are
+built from the names in the file: `organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`. Ids of
+objectives, and ids that would be too long, are hashes.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ SOURCE = "okr-files"
 
 
 def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
-    """Yield a key result and everything above it, topmost first."""
+    """Yield the definitions of a key result and of everything above it, from the organisation down."""
     organisation = organisation_id_of(row)
     team = name_of("team", row.organisation, row.team)
     cycle = name_of("cycle", row.organisation, row.cycle)
@@ -64,9 +64,9 @@ def organisation_id_of(row: KeyResultRow) -> str:
 
 
 def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> CheckInRecorded:
-    """Return what a check-in's event says; who made it is not in the file, so that it names nobody.
+    """Return the data of a check-in event. The file does not say who made the check-in, so it has no user.
 
-    It says whose key result it means: another organisation's may have the same id in the warehouse.
+    It carries the organisation of its key result, because another organisation may use the same key result id.
     """
     key_result_id = key_result.key_result_id
     return CheckInRecorded(
@@ -81,7 +81,7 @@ def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> Ch
 
 
 def name_of(kind: str, *parts: str) -> str:
-    """Return a readable id of names inside each other; a hash where that would be ambiguous or no id at all."""
+    """Return an id built from nested names, or a hash if that would be ambiguous or not a valid id."""
     name = "/".join(parts)
     if len(name) > LONGEST_ID or fault_of_id(name) or any("/" in part for part in parts):
         return hash_of(kind, *parts)
@@ -89,21 +89,21 @@ def name_of(kind: str, *parts: str) -> str:
 
 
 def hash_of(kind: str, *parts: str) -> str:
-    """Return an id made of a kind and the SHA-256 of its parts (80 bits of it)."""
+    """Return an id made of a kind and 80 bits of the SHA-256 of its parts."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
     return f"{kind}-{digest[:20]}"
 
 
 def start_of(day: date) -> datetime:
-    """Return 00:00 UTC of a day: when an imported definition counts as made."""
+    """Return 00:00 UTC of a day, which is the time of an imported definition."""
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def encode_fact(data: msgspec.Struct, at: datetime, revision: int = 0) -> EncodedEvent:
-    """Frame an imported fact; it brings no recording time, and is flagged so. `revision` as in `sent.SentFacts`.
+    """Encode an imported fact. Its recording time is unknown and flagged as assumed; see `SentFacts` for `revision`.
 
     Raises:
-        ContractViolation: the fact breaks its contract.
+        ContractViolation: the fact violates its contract.
     """
     parts = [SOURCE, type(data).__name__, msgspec.json.encode(data).decode()]
     event_id = uuid7_of(at, *parts, *([str(revision)] if revision else []))

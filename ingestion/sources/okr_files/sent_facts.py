@@ -1,8 +1,8 @@
-"""What imports of this state folder sent last, so that a value that is changed and changed back is sent again.
+"""Remember what imports of this state folder sent, so that a value that is changed and changed back is sent again.
 
-An event's id is made of its fact. The same fact twice is one event, which makes an import safe to repeat; but a value
-that returns to what it was would be taken for the first event, too. So each fact that can change counts its revisions
-here, and the count is part of the id. Where this file is lost, ids are those of a first import again.
+An event id is derived from its content, so importing the same fact twice yields one event. By that rule alone, a value
+that returns to an earlier value would get the id of the earlier event. Therefore this file counts the revisions of each
+fact, and the count is part of the id. If the file is lost, ids are those of a first import again.
 """
 
 import hashlib
@@ -23,30 +23,30 @@ BUSY_SECONDS = 5.0
 
 
 class SentFacts:
-    """Revisions of facts within one import: `revision` asks and remembers, what is remembered is kept at its end."""
+    """Revisions of facts in one import; changes are committed when the import ends."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._find, self._keep = read_sql(PACKAGE, "select_sent_fact"), read_sql(PACKAGE, "upsert_sent_fact")
+        self._select, self._upsert = read_sql(PACKAGE, "select_sent_fact"), read_sql(PACKAGE, "upsert_sent_fact")
 
     def revision(self, data: msgspec.Struct, at: datetime) -> int:
-        """Return how often a fact was changed by imports until it says what it says now."""
+        """Return how often imports have changed a fact, including this one."""
         fact = _digest(type(data).__name__, str(getattr(data, data.__struct_fields__[0])), at.isoformat())
         content = _digest(msgspec.json.encode(data).decode())
-        found = self._connection.execute(self._find, {"fact": fact}).fetchone()
+        found = self._connection.execute(self._select, {"fact": fact}).fetchone()
         if found is not None and found[0] == content:
             return int(found[1])
         revision = 0 if found is None else int(found[1]) + 1
-        self._connection.execute(self._keep, {"fact": fact, "content": content, "revision": revision})
+        self._connection.execute(self._upsert, {"fact": fact, "content": content, "revision": revision})
         return revision
 
 
 @contextmanager
 def sent_facts(state: Path) -> Iterator[SentFacts]:
-    """Open the record for one import. It is kept only if the import ends well: events were sent, or are in the spool.
+    """Open the file for one import. Changes are committed only if the import succeeds (events are sent or spooled).
 
     Raises:
-        RetryableError: another import of this state folder is at work.
+        RetryableError: another import of this state folder is running.
         PermanentError: the file cannot be used.
     """
     path = state / FILE_NAME
@@ -62,7 +62,7 @@ def sent_facts(state: Path) -> Iterator[SentFacts]:
         with _explained(path):
             connection.execute("COMMIT")
     finally:
-        connection.close()  # what was not committed is undone
+        connection.close()  # rolls back what was not committed
 
 
 @contextmanager
@@ -75,10 +75,10 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _unusable(path: Path, error: sqlite3.Error) -> PermanentError | RetryableError:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return RetryableError(f"Another import holds {path}. Wait until it has ended, then import again.")
+        return RetryableError(f"Another import is using {path}. Wait until it has ended, then import again.")
     return PermanentError(
-        f"The record of earlier imports, {path}, cannot be used ({error}). May this user write there? If it is "
-        "damaged, move it away: imports then start a new one."
+        f"The record of earlier imports, {path}, cannot be used ({error}). Check that this user may write to it. If it "
+        "is damaged, move it away; the next import creates a new one."
     )
 
 

@@ -1,4 +1,4 @@
-"""A file's text, line by line, in the encoding that its byte-order mark names. Bytes that are no text stay seen."""
+"""Read a text file line by line, in the encoding of its byte-order mark. Invalid bytes are kept as surrogates."""
 
 import codecs
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Self
 
 from lakehouse.errors import ContractViolation, PermanentError
 
-LONGEST = 16 * 2**20  # characters of a line or of a record: more is no row, and must not fill the memory
+LONGEST = 16 * 2**20  # characters per line or record; bounds the memory that a malformed file can take
 
-# The longer marks first: UTF-32's begins with UTF-16's.
+# Longer marks first: the UTF-32 mark starts with the UTF-16 one.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -27,26 +27,26 @@ _OTHER_FORMATS = (
 
 
 class Lines:
-    """Physical lines of a file with the number of the one read last, from 1. Iterate, or `read` one."""
+    """The physical lines of a file; `number` is the number of the line read last, from 1. Iterate, or `read` one."""
 
     def __init__(self, path: Path) -> None:
         """Open a file.
 
         Raises:
             PermanentError: it cannot be opened.
-            ContractViolation: `not_csv` or `not_utf8`: it is no text that can be read.
+            ContractViolation: `not_csv` or `not_utf8`: the file is not readable text.
         """
         self.number = 0
         self.is_too_long = False
         try:
             with path.open("rb") as file:
                 head = file.read(512)
-            # Bytes that are not UTF-8 become lone surrogates, by which they are found in their row.
+            # Bytes that are not UTF-8 become lone surrogates, so that their row can be reported.
             encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
             errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
             self._text = path.open(encoding=encoding, errors=errors, newline="")
         except OSError as error:
-            raise PermanentError(f"{path}: expected a CSV file that can be read, but: {error.strerror}.") from error
+            raise PermanentError(f"{path}: expected a readable CSV file: {error.strerror}.") from error
         try:
             _check_format(path, head, encoding)
         except ContractViolation:
@@ -54,7 +54,7 @@ class Lines:
             raise
 
     def read(self) -> str | None:
-        """Return the next line with its end, None after the last one; a line that never ends is the last one."""
+        """Return the next line with its line end, or None at the end of the file or after an overlong line."""
         if self.is_too_long:
             return None
         line = self._text.readline(LONGEST + 1)
@@ -78,7 +78,7 @@ class Lines:
 
 
 def bad_bytes(text: str) -> bytes:
-    """Return the bytes of a text that were not UTF-8."""
+    """Return the bytes of a text that were not valid UTF-8."""
     if text.isascii():
         return b""
     return bytes(ord(character) - 0xDC00 for character in text if "\udc80" <= character <= "\udcff")

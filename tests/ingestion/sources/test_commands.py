@@ -230,7 +230,7 @@ def test_a_quote_that_is_never_closed_stops_an_import_however_few_rows_it_costs(
         file.write('\nkr-1,2026-01-20T10:00:00Z,1,,"open\n')
     with pytest.raises(OkrError, match="unclosed_quote"):
         _run("produce", "files", str(folder))
-    with pytest.raises(OkrError, match=r"unclosed_quote.*Sending would stop"):
+    with pytest.raises(OkrError, match=r"unclosed_quote.*Nothing would be sent"):
         _run("produce", "files", str(folder), "--check")
     _run("produce", "files", str(folder), "--check", "--accept-rejects")
 
@@ -238,5 +238,5 @@ def test_a_quote_that_is_never_closed_stops_an_import_however_few_rows_it_costs(
 @pytest.mark.parametrize("used", [0, 3])
 def test_a_check_fails_where_sending_would(environment: Path, used: int) -> None:
     folder = _folder_with_rejects(environment / "out", rejected=59, used=used)
-    with pytest.raises(OkrError, match=r"Sending would stop|nothing to import"):
+    with pytest.raises(OkrError, match=r"Nothing would be sent|nothing to import"):
         _run("produce", "files", str(folder), "--check")

@@ -1,4 +1,4 @@
-"""A small folder of OKR files that is right, to be spoiled one thing at a time."""
+"""A small valid folder of OKR files, in which each test changes one thing."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,8 @@ import pytest
 
 from ingestion.event_codec import EncodedEvent
 from ingestion.sources.okr_files.csv_format import Rejection
-from ingestion.sources.okr_files.row_validation import History, history_events, read_history
+from ingestion.sources.okr_files.event_order import history_events
+from ingestion.sources.okr_files.row_validation import History, read_history
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -28,7 +29,7 @@ kr-1,2026-04-02T10:00:00Z,6,,final value
 
 @dataclass
 class Reading:
-    """What came of reading a folder."""
+    """The result of reading a folder."""
 
     history: History
     rejected: list[Rejection] = field(default_factory=list)
@@ -52,13 +53,13 @@ Read = Callable[..., Reading]
 
 @pytest.fixture
 def now() -> datetime:
-    """The moment of every import here."""
+    """The time of every import in these tests."""
     return NOW
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Folder with both files."""
+    """A folder with both files."""
     (tmp_path / "key_results.csv").write_text(KEY_RESULTS, encoding="utf-8")
     (tmp_path / "check_ins.csv").write_text(CHECK_INS, encoding="utf-8")
     return tmp_path
@@ -66,7 +67,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def read(folder: Path) -> Read:
-    """Read the folder after writing what is given in place of a file, or at its end."""
+    """Read the folder after replacing a file or appending to it."""
 
     def reader(
         *,

@@ -1,4 +1,4 @@
-"""A key result that is carried on into the next cycle, and values that are changed and changed back."""
+"""A key result in several cycles, and values that are changed and changed back."""
 
 import json
 from collections.abc import Callable
@@ -20,8 +20,8 @@ Q2 = "kr-nps,acme,Payments,,2026-Q2,2026-04-01,2026-06-30,Be reliable,Raise the 
 Q3 = "kr-nps,acme,Payments,,2026-Q3,2026-07-01,2026-09-30,Be reliable,Raise the NPS further,points,18,30\n"
 
 
-def _told(events: list[EncodedEvent]) -> list[tuple[str, str, Any, Any]]:
-    """What is said of the key result, in order: type, time, and target and value where they stand."""
+def _summary(events: list[EncodedEvent]) -> list[tuple[str, str, Any, Any]]:
+    """Return the events of the key result in order: type, time, and target and value if present."""
     frames = [json.loads(event.value) for event in events]
     return [
         (f["type"].split(".")[1], f["time"], f["data"].get("target"), f["data"].get("value"))
@@ -30,7 +30,7 @@ def _told(events: list[EncodedEvent]) -> list[tuple[str, str, Any, Any]]:
     ]
 
 
-def test_a_key_result_of_two_cycles_is_defined_for_each_when_it_begins(read: Read) -> None:
+def test_a_key_result_in_two_cycles_is_defined_at_the_start_of_each(read: Read) -> None:
     check_ins = (
         "key_result_id,checked_in_at,value,confidence,note\n"
         "kr-nps,2026-07-20T09:00:00Z,19,0.5,\nkr-nps,2026-07-02T09:00:00Z,18,,final value\n"
@@ -39,7 +39,7 @@ def test_a_key_result_of_two_cycles_is_defined_for_each_when_it_begins(read: Rea
     reading = read(key_results=f"{HEADER}\n{Q3}{Q2}", check_ins=check_ins)
 
     assert reading.reasons == []
-    assert _told(reading.events) == [
+    assert _summary(reading.events) == [
         ("key_result", "2026-04-01T00:00:00Z", 20, None),
         ("check_in", "2026-05-03T09:00:00Z", None, 14),
         ("key_result", "2026-07-01T00:00:00Z", 30, None),
@@ -58,7 +58,7 @@ def test_a_key_result_of_two_cycles_is_defined_for_each_when_it_begins(read: Rea
         (Q3.replace("acme", "other"), "conflicting_organisation"),
     ],
 )
-def test_a_second_row_of_a_key_result_must_be_of_another_cycle_of_its_organisation(
+def test_a_second_row_of_a_key_result_must_be_for_another_cycle_of_its_organisation(
     read: Read, row: str, reason: str
 ) -> None:
     reading = read(key_results=f"{HEADER}\n{Q2}{row}", check_ins="key_result_id,checked_in_at,value,confidence,note\n")
@@ -103,7 +103,7 @@ def _none() -> str:
     return "key_result_id,checked_in_at,value,confidence,note\n"
 
 
-def test_an_import_that_fails_is_not_remembered(read: Read, folder: Path, tmp_path: Path) -> None:
+def test_a_failed_import_is_not_remembered(read: Read, folder: Path, tmp_path: Path) -> None:
     text = (folder / "check_ins.csv").read_text()
     before = _imported(read(), tmp_path)
     changed = read(check_ins=text.replace("10:00:00Z,18,", "10:00:00Z,17,"))
@@ -113,7 +113,7 @@ def test_an_import_that_fails_is_not_remembered(read: Read, folder: Path, tmp_pa
     assert _imported(read(check_ins=text), tmp_path) == before
 
 
-def test_two_imports_of_one_state_folder_do_not_run_at_once(
+def test_only_one_import_of_a_state_folder_runs_at_a_time(
     read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingestion.sources.okr_files.sent_facts.BUSY_SECONDS", 0.1)

@@ -1,4 +1,4 @@
-"""Whatever stands in a cell: a row is used with exactly its text, or rejected. Nothing else happens to it."""
+"""Property tests: for any cell content a row is either used with exactly that text, or rejected."""
 
 import csv
 import io
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from ingestion.event_codec import decode
 from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
-from ingestion.sources.okr_files.row_validation import history_events, read_history
+from ingestion.sources.okr_files.event_order import history_events
+from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse.contracts.allowed_characters import strip
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
@@ -44,21 +45,21 @@ def _read(key_results: bytes, check_ins: bytes) -> tuple[list[str], list[Rejecti
 
 @settings(deadline=None, max_examples=150)
 @given(note=ANY_TEXT, value=ODD_NUMBERS)
-def test_a_note_of_any_text_arrives_as_it_was_written(note: str, value: str) -> None:
+def test_a_note_of_any_text_is_sent_unchanged(note: str, value: str) -> None:
     key_results = _csv(KEY_RESULTS.columns, [RIGHT.split(",")])
     rows = [["kr-1", "2026-01-08T10:00:00Z", value, "", note], ["kr-1", "2026-01-09T10:00:00Z", "18", "", ""]]
     sent, rejected, _ = _read(key_results.encode(), _csv(CHECK_INS.columns, rows).encode())
 
-    told = [json.loads(event)["data"] for event in sent if "check_in.recorded" in event]
-    assert told[-1]["value"] == 18.0
-    assert len(told) + len(rejected) == 2
+    check_ins = [json.loads(event)["data"] for event in sent if "check_in.recorded" in event]
+    assert check_ins[-1]["value"] == 18.0
+    assert len(check_ins) + len(rejected) == 2
     if not rejected:
-        assert told[0]["note"] == (strip(note) or None)
+        assert check_ins[0]["note"] == (strip(note) or None)
 
 
 @settings(deadline=None, max_examples=150)
 @given(cells=st.lists(ANY_TEXT, min_size=12, max_size=12))
-def test_a_key_result_of_any_cells_is_used_or_rejected_and_never_stops_the_import(cells: list[str]) -> None:
+def test_a_key_result_with_any_cells_is_used_or_rejected(cells: list[str]) -> None:
     _, rejected, used = _read(
         _csv(KEY_RESULTS.columns, [RIGHT.split(","), cells]).encode(), _csv(CHECK_INS.columns, []).encode()
     )
@@ -68,7 +69,7 @@ def test_a_key_result_of_any_cells_is_used_or_rejected_and_never_stops_the_impor
 
 @settings(deadline=None, max_examples=150)
 @given(names=st.lists(ANY_TEXT, min_size=4, max_size=4))
-def test_names_of_any_text_make_ids_that_keep_their_contract(names: list[str]) -> None:
+def test_names_of_any_text_yield_valid_ids(names: list[str]) -> None:
     organisation, team, objective, title = names
     row = RIGHT.split(",")
     row[1], row[2], row[7], row[8] = organisation, team, objective, title
@@ -80,7 +81,7 @@ def test_names_of_any_text_make_ids_that_keep_their_contract(names: list[str]) -
 
 @settings(deadline=None, max_examples=200)
 @given(body=st.binary(max_size=200))
-def test_any_bytes_below_the_header_are_rows_used_or_rejected(body: bytes) -> None:
+def test_any_bytes_below_the_header_are_used_or_rejected_as_rows(body: bytes) -> None:
     header = ",".join(CHECK_INS.columns).encode() + b"\n"
     key_results = _csv(KEY_RESULTS.columns, [RIGHT.split(",")]).encode()
     good = b"\nkr-1,2026-01-09T10:00:00Z,18,,\n"

@@ -1,4 +1,4 @@
-"""What is sent for a history, in which order, and under which ids."""
+"""The events of a history: content, order and ids."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def _frames(events: list[EncodedEvent]) -> list[dict[str, Any]]:
     return [json.loads(event.value) for event in events]
 
 
-def test_parents_come_before_children_and_check_ins_in_the_order_of_time(read: Read) -> None:
+def test_parents_come_before_children_and_check_ins_in_order_of_time(read: Read) -> None:
     frames = _frames(read().events)
 
     assert [frame["type"].split(".")[1] for frame in frames] == [
@@ -32,13 +32,13 @@ def test_parents_come_before_children_and_check_ins_in_the_order_of_time(read: R
     assert [frame["time"] for frame in frames] == sorted(frame["time"] for frame in frames)
 
 
-def test_imported_history_counts_as_recorded_when_it_occurred_and_is_flagged(read: Read) -> None:
+def test_the_recording_time_of_imported_events_is_assumed_and_flagged(read: Read) -> None:
     for frame in _frames(read().events):
         assert frame["recordedtime"] == frame["time"]
         assert frame["recordedassumed"] is True
 
 
-def test_every_event_keeps_its_contract_and_falling_metrics_their_direction(read: Read) -> None:
+def test_every_event_is_valid_and_falling_metrics_keep_their_direction(read: Read) -> None:
     decoded = [decode(event.topic, event.value, event.key) for event in read().events]
     key_results = {e.envelope.subject: e.payload for e in decoded if "key_result" in e.envelope.type}
 
@@ -47,7 +47,7 @@ def test_every_event_keeps_its_contract_and_falling_metrics_their_direction(read
     assert key_results["kr-1"].owner_user_id == "ann@example.org"
 
 
-def test_a_key_result_without_an_owner_is_owned_by_nobody(read: Read) -> None:
+def test_a_key_result_without_an_owner_has_no_owner_in_its_event(read: Read) -> None:
     row = "kr-9,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,1,2\n"
     reading = read(more_key_results=row)
 
@@ -73,12 +73,12 @@ def test_a_corrected_value_is_a_new_event_of_the_same_check_in(read: Read, folde
 
 
 @pytest.mark.parametrize(("one", "other"), [(("a/b", "c"), ("a", "b/c")), (("a", "b" * 200), ("a", "b" * 201))])
-def test_names_that_would_read_alike_have_different_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_names_that_would_yield_the_same_path_have_different_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert name_of("team", *one) != name_of("team", *other)
     assert len(name_of("team", *one)) <= 128
 
 
-def test_the_account_of_every_row_is_in_the_report_and_in_the_state_folder(
+def test_every_row_is_accounted_for_in_the_report_and_the_state_folder(
     folder: Path, tmp_path: Path, now: datetime
 ) -> None:
     with (folder / "check_ins.csv").open("a") as file:
@@ -101,13 +101,13 @@ def test_the_account_of_every_row_is_in_the_report_and_in_the_state_folder(
     ]
 
 
-def test_an_import_without_a_usable_key_result_fails_and_lists_why(folder: Path, tmp_path: Path, now: datetime) -> None:
+def test_an_import_without_a_valid_key_result_fails_and_lists_why(folder: Path, tmp_path: Path, now: datetime) -> None:
     header = (folder / "key_results.csv").read_text().splitlines()[0]
     row = "kr-1,acme,Payments,,2026-Q1,2026-01-01,2026-03-31,Be quick,A title,days,7,7"
     (folder / "key_results.csv").write_text(f"{header}\n{row}\n")
     report = ImportReport(folder, *read_folder(folder, state=tmp_path / "state", now=now))
 
-    with pytest.raises(PermanentError, match="none of its 1 rows can be used"):
+    with pytest.raises(PermanentError, match="none of its 1 rows is valid"):
         check_usable(report)
     assert any("line 2" in line and "must differ" in line for line in report.as_lines())
     assert (tmp_path / "state" / "rejected_rows.csv").read_text().count("target_equals_baseline") == 1
@@ -124,19 +124,21 @@ STAYED = [("2026-01-01T00:00:00Z", "acme/A")]
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "expected"),
     [
         ({"beside": "A", "then": "B"}, [*STAYED, ("2026-04-01T00:00:00Z", "acme/B")]),
         ({"beside": "B", "then": "A"}, STAYED),  # in both teams all the time
         ({"beside": "A", "then": "B", "second": "other"}, STAYED),
     ],
 )
-def test_an_owner_moves_with_their_key_results(read: Read, rows: dict[str, str], told: list[tuple[str, str]]) -> None:
+def test_an_owner_moves_with_their_key_results(
+    read: Read, rows: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
     text = ROWS.format(**{"first": "acme", "second": "acme", **rows})
     reading = read(key_results=text, check_ins="key_result_id,checked_in_at,value,confidence,note\n")
     assert reading.reasons == []
     users = [f for f in _frames(reading.events) if f["type"] == "okr.user.defined.v1"]
-    assert [(f["time"], f["data"]["team_id"]) for f in users] == told
+    assert [(f["time"], f["data"]["team_id"]) for f in users] == expected
 
 
 ANNUAL = """\
@@ -149,7 +151,7 @@ IN_A = ("2025-01-01T00:00:00Z", "acme/A")
 
 
 @pytest.mark.parametrize(
-    ("end", "last", "told"),
+    ("end", "last", "expected"),
     [
         ("2026-06-30", "2026-06-30", [IN_A]),  # its last cycle ends with the team's
         ("2026-04-30", "2026-06-30", [IN_A, ("2026-05-01T00:00:00Z", "acme/B")]),
@@ -157,15 +159,15 @@ IN_A = ("2025-01-01T00:00:00Z", "acme/A")
         ("2026-03-31", "2026-06-30", [IN_A, ("2026-04-01T00:00:00Z", "acme/B")]),
         ("2025-12-31", "2026-06-30", [IN_A, ("2026-01-01T00:00:00Z", "acme/B")]),
         ("2026-11-23", "2026-12-31", [IN_A, ("2026-11-24T00:00:00Z", "acme/B")]),  # today
-        ("2026-11-24", "2026-12-31", [IN_A]),  # tomorrow is told by an import of then
+        ("2026-11-24", "2026-12-31", [IN_A]),  # tomorrow's move is sent by a later import
     ],
 )
-def test_an_owner_stays_in_a_team_as_long_as_one_of_its_cycles_runs(
-    read: Read, end: str, last: str, told: list[tuple[str, str]]
+def test_an_owner_stays_in_a_team_while_one_of_its_cycles_is_running(
+    read: Read, end: str, last: str, expected: list[tuple[str, str]]
 ) -> None:
     reading = read(
         key_results=ANNUAL.format(end=end, last=last), check_ins="key_result_id,checked_in_at,value,confidence,note\n"
     )
     assert reading.reasons == []
     users = [f for f in _frames(reading.events) if f["type"] == "okr.user.defined.v1"]
-    assert [(f["time"], f["data"]["team_id"]) for f in users] == told
+    assert [(f["time"], f["data"]["team_id"]) for f in users] == expected

@@ -1,4 +1,4 @@
-"""Each row that cannot be used is listed with its line and its reason, and the rest goes on."""
+"""Each invalid row is listed with its line and reason, and the other rows are used."""
 
 from collections.abc import Callable
 from typing import Any
@@ -40,7 +40,7 @@ KR = "kr-9,acme,Payments,a@example.org,2026-Q1,2026-01-01,2026-03-31,Be quick,A 
         (KR.format("1", "2").replace("A title", "x" * 130_000), "line_too_long"),
     ],
 )
-def test_a_key_result_that_cannot_be_used_costs_only_its_own_row(read: Read, row: str, reason: str) -> None:
+def test_an_invalid_key_result_rejects_only_its_own_row(read: Read, row: str, reason: str) -> None:
     reading = read(more_key_results=row + KR.format("1", "2").replace("kr-9", "kr-10"))
 
     assert reading.reasons == [("key_results.csv", 4, reason)]
@@ -70,7 +70,7 @@ def test_a_key_result_that_cannot_be_used_costs_only_its_own_row(read: Read, row
         (f"kr-2,2026-01-20T10:00:00Z,1,,{'n' * 10_001}\n", "bad_data"),
     ],
 )
-def test_a_check_in_that_cannot_be_used_costs_only_its_own_row(read: Read, row: str, reason: str) -> None:
+def test_an_invalid_check_in_rejects_only_its_own_row(read: Read, row: str, reason: str) -> None:
     reading = read(more_check_ins=row + "kr-2,2026-01-30T10:00:00Z,33,0.5,\n")
 
     assert reading.reasons == [("check_ins.csv", 5, reason)]
@@ -84,12 +84,12 @@ def test_check_ins_of_a_rejected_key_result_say_that_its_row_was_rejected(read: 
     assert "its row was rejected" in reading.rejected[1].message
 
 
-def test_a_check_in_of_tomorrow_in_an_open_cycle_is_rejected(read: Read) -> None:
+def test_a_check_in_dated_tomorrow_is_rejected(read: Read) -> None:
     row = KR.format("1", "2").replace("2026-Q1,2026-01-01,2026-03-31", "2026-Q4,2026-10-01,2026-12-31")
     reading = read(more_key_results=row, more_check_ins="kr-9,2026-11-25T10:00:00-02:00,3,,\n")
 
     assert reading.reasons == [("check_ins.csv", 5, "time_in_future")]
-    assert "of '2026-11-25T10:00:00-02:00', which is 2026-11-25T12:00:00Z" in reading.rejected[0].message
+    assert "dated '2026-11-25T10:00:00-02:00', which is 2026-11-25T12:00:00Z" in reading.rejected[0].message
 
 
 def test_a_final_value_up_to_fourteen_days_after_the_cycle_closes_its_key_result(read: Read) -> None:
@@ -99,7 +99,7 @@ def test_a_final_value_up_to_fourteen_days_after_the_cycle_closes_its_key_result
     assert list(reading.history.check_ins.values())[-1].is_final
 
 
-def test_a_row_that_is_not_utf8_costs_only_itself(read: Read) -> None:
+def test_a_row_that_is_not_utf8_rejects_only_itself(read: Read) -> None:
     lines = b"key_result_id,checked_in_at,value,confidence,note\nkr-1,2026-01-08T10:00:00Z,18,,caf\xe9\n"
     reading = read(check_ins=lines + "kr-1,2026-01-09T10:00:00Z,17,,café\n".encode())
 

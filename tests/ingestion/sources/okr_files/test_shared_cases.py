@@ -1,4 +1,4 @@
-"""Folders that a review gave, where they are at hand (OKR_SHARED, else ../shared), beside the like made here."""
+"""Folders from a review, if available (in OKR_SHARED, else ../shared)."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.ingestion.sources.okr_files.conftest import NOW
 Read = Callable[..., Any]
 CASES = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[5] / "shared") / "cases"
 
-# Per case: rows used of key_results.csv and check_ins.csv, and the reasons of what is rejected.
+# Per case: rows used of key_results.csv and check_ins.csv, and the reasons of rejected rows.
 EXPECTED: dict[str, tuple[int, int, list[str]]] = {
     "case-02": (3, 6, []),
     "case-07": (2, 2, []),
@@ -22,7 +22,7 @@ EXPECTED: dict[str, tuple[int, int, list[str]]] = {
 }
 
 
-def test_each_case_that_is_at_hand_gives_its_rows(folder: Path) -> None:
+def test_each_available_case_yields_its_rows(folder: Path) -> None:
     found = [CASES / name for name in EXPECTED if (CASES / name).is_dir()]
     for each in [folder, *found]:
         rejected: list[Rejection] = []

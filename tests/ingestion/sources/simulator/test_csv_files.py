@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.sources.okr_files.csv_format import Rejection
-from ingestion.sources.okr_files.row_validation import history_events, read_history
+from ingestion.sources.okr_files.event_order import history_events
+from ingestion.sources.okr_files.row_validation import read_history
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.csv_files import write_files
 from ingestion.sources.simulator.messages import Fate
