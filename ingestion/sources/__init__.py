@@ -1,1 +1,1 @@
-"""Where events come from: files of OKRs, a simulated organisation, the host's own metrics."""
+"""Event sources: OKR files, a simulated organisation, metrics of the host and the platform."""

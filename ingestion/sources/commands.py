@@ -1,4 +1,4 @@
-"""`okr simulate` and `okr produce …`: the commands of the sources."""
+"""Commands `okr simulate` and `okr produce …`."""
 
 import json
 import math
@@ -21,31 +21,33 @@ produce = typer.Typer(no_args_is_help=True, help="Send events to Kafka from a so
 app.add_typer(produce, name="produce")
 produce.add_typer(spool, name="spool")
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # of a simulated present
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # earliest --as-of of a simulation
 
+AsOf = Annotated[str, typer.Option(help="End of the simulated history, e.g. 2026-05-01T12:00:00Z; default: now.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
-Seed = Annotated[int, typer.Option(help="Another number is another organisation.")]
+Seed = Annotated[int, typer.Option(help="Seed of the simulated organisation; another seed gives another organisation.")]
 ScaleName = Annotated[
-    str, typer.Option(help="default (2,000 key results and more), small (about 200) or large (24,000).")
+    str, typer.Option(help="Size: small (about 200 key results), default (at least 2,000) or large (24,000).")
 ]
 
 
 @produce.command("files")
 def produce_files(
-    folder: Annotated[Path, typer.Argument(help="Holds key_results.csv and check_ins.csv.")],
+    folder: Annotated[Path, typer.Argument(help="Folder with key_results.csv and check_ins.csv.")],
     check: Annotated[
         bool,
-        typer.Option("--check", help="Read the files and list what is wrong; send nothing. Fails where sending would."),
+        typer.Option("--check", help="Validate the files without sending; fail if they would not be sent."),
     ] = False,
     accept_rejects: Annotated[
-        bool, typer.Option("--accept-rejects", help="Send what can be used, however many rows were rejected.")
+        bool, typer.Option("--accept-rejects", help="Send the valid rows, however many rows are rejected.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send an organisation's own history. Rows that cannot be used are listed with line and reason.
+    """Send an organisation's history from CSV files. Rejected rows are listed with line and reason.
 
-    Where more than 10 % of a file's rows are rejected, or a quote, a decimal comma or an encoding makes doubtful what
-    was read, nothing is sent: a terminal is asked, anything else needs --accept-rejects.
+    Nothing is sent if more than 10 % of a file's rows are rejected, or if a quote, a decimal comma or the encoding
+    makes other rows ambiguous. On a terminal the command then asks for confirmation; otherwise it needs
+    --accept-rejects.
     """
     from ingestion.sources.okr_files.importer import (
         ImportReport,
@@ -57,7 +59,7 @@ def produce_files(
 
     settings = load_settings()
     if not check:
-        settings.require("kafka_bootstrap")  # better missed before the files are read
+        settings.require("kafka_bootstrap")  # fail before the files are read
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
     report = ImportReport(folder, history, rejected)
     obstacle = None if accept_rejects else report.obstacle()
@@ -67,9 +69,9 @@ def produce_files(
         check_would_be_sent(report, obstacle)
         return
     check_usable(report)
-    if obstacle and not (_is_terminal() and not as_json and typer.confirm(f"{obstacle}. Send the rest?")):
+    if obstacle and not (_is_terminal() and not as_json and typer.confirm(f"{obstacle}. Send the valid rows?")):
         raise PermanentError(
-            f"{obstacle}. Nothing was sent. Correct the files and send them again, or send what can be used: "
+            f"{obstacle}. Nothing was sent. Correct the files and try again, or send the valid rows with "
             "--accept-rejects."
         )
     sent, spooled = deliver(history, settings)
@@ -81,10 +83,10 @@ def produce_files(
 def produce_simulation(
     seed: Seed = 1,
     scale: ScaleName = "default",
-    as_of: Annotated[str, typer.Option(help="End of the past, e.g. 2026-05-01T12:00:00Z; by default now.")] = "",
+    as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send a simulated organisation's past, with late, repeated and malformed messages, and say how many of each."""
+    """Send a simulated history, with late, duplicate and malformed messages, and print the number of each."""
     from ingestion.producer import EventProducer
     from ingestion.sources.simulator import Tally, messages, organisation, scale_of
     from ingestion.sources.simulator.messages import report
@@ -102,13 +104,13 @@ def produce_simulation(
 @produce.command("live")
 def produce_live(
     *,
-    seconds: Annotated[float, typer.Option(help="How long.")],
-    rate: Annotated[float, typer.Option(help="Events a second.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="Duration in seconds.")],
+    rate: Annotated[float, typer.Option(help="Events per second.")] = 5.0,
     seed: Seed = 1,
     scale: ScaleName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Send the same organisation's present: check-ins, views and host metrics of now."""
+    """Send live events of the simulated organisation: check-ins, page views and host metrics of the current time."""
     from ingestion.producer import EventProducer
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.live import live
@@ -125,7 +127,7 @@ def produce_live(
 def produce_metrics(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two samples.")] = 10.0,
 ) -> None:
-    """Send what this host and the platform measure (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
+    """Send metrics of this host and the platform (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
     from ingestion.sources.metrics.collector import collect
 
     settings = load_settings()
@@ -138,12 +140,12 @@ def produce_metrics(
 
 @app.command("simulate")
 def simulate(
-    out: Annotated[Path, typer.Option(help="A new or an empty folder.")],
+    out: Annotated[Path, typer.Option(help="New or empty output folder.")],
     seed: Seed = 1,
     scale: ScaleName = "default",
-    as_of: Annotated[str, typer.Option(help="End of the past, e.g. 2026-05-01T12:00:00Z; by default now.")] = "",
+    as_of: AsOf = "",
 ) -> None:
-    """Write a simulated organisation as key_results.csv and check_ins.csv, as `okr produce files` reads them."""
+    """Write a simulated organisation to key_results.csv and check_ins.csv, the format of `okr produce files`."""
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.csv_files import write_files
 
@@ -171,6 +173,6 @@ def _moment(text: str) -> datetime:
 
 
 def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    # A file's text may hold control characters, which a terminal would obey, or halves of surrogate pairs.
+    # Text from files may contain control characters, which a terminal would interpret, or lone surrogates.
     readable = ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
     typer.echo(json.dumps(document, indent=2) if as_json else "\n".join(readable))

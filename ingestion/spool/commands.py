@@ -1,4 +1,4 @@
-"""`okr produce spool …`: what waits on disk for the broker, and sending it now."""
+"""Commands `okr produce spool …`: show and send events that wait on disk for the broker."""
 
 import json
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from lakehouse.settings import load_settings
 if TYPE_CHECKING:
     from ingestion.spool.store import SpooledEvent
 
-app = typer.Typer(no_args_is_help=True, help="Events that wait on this host's disk until the broker takes them.")
+app = typer.Typer(no_args_is_help=True, help="Show and send events that wait on this host's disk for the broker.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 SHOWN_REJECTED = 20
@@ -20,7 +20,7 @@ SHOWN_REJECTED = 20
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Show by source how many events wait, how old the oldest is, and what the broker permanently rejected."""
+    """Show, by source, the number of waiting events, the age of the oldest, and permanently rejected events."""
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
@@ -46,10 +46,10 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command("drain")
 def drain(
-    seconds: Annotated[float, typer.Option(min=0.1, help="The longest to try, for each source.")] = 60.0,
-    rejected: Annotated[bool, typer.Option("--rejected", help="Try what the broker rejected again, too.")] = False,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit in seconds for each source.")] = 60.0,
+    rejected: Annotated[bool, typer.Option("--rejected", help="Also retry events that the broker rejected.")] = False,
 ) -> None:
-    """Send what waits now, oldest first; exit status 1 when something still waits."""
+    """Send waiting events now, oldest first; the exit status is 1 if any are left."""
     from ingestion.spool.drain import Drainer
     from ingestion.spool.store import Spool, spooled_sources
 
@@ -69,7 +69,7 @@ def drain(
         typer.echo(f"{source}: {sent} sent")
     if left:
         raise RetryableError(
-            f"{left} events still wait; nothing is lost. Run it again (`make status` tells of the broker)."
+            f"{left} events still wait; none is lost. Check the broker (`make status`) and run the command again."
         )
 
 

@@ -1,16 +1,17 @@
--- One event a row, in the order it was handed over; refused_because is set where the broker will never take it.
+-- Grain: one event, in order of arrival. refused_because is the reason why the broker permanently rejected it (the names
+-- of columns and tables stay, so that spools with waiting events survive an upgrade).
 CREATE TABLE IF NOT EXISTS event (
-    position INTEGER PRIMARY KEY AUTOINCREMENT, -- never given out twice, so a position tells its event for good
+    position INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, so it identifies the event permanently
     topic TEXT NOT NULL,
     message_key BLOB,
     message_value BLOB NOT NULL,
-    spooled_at REAL NOT NULL, -- seconds since 1970, by this host's clock
+    spooled_at REAL NOT NULL, -- seconds since 1970, host clock
     refused_because TEXT
 );
 
 CREATE INDEX IF NOT EXISTS event_waiting ON event (position) WHERE refused_because IS NULL;
 
--- Counted as they come and go: to count them on each append would read the whole spool.
+-- Totals, maintained by triggers: counting on each append would read the whole spool.
 CREATE TABLE IF NOT EXISTS held (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     events INTEGER NOT NULL,

@@ -1,9 +1,9 @@
-"""From the spool to the broker, in the order of the spool.
+"""Send spooled events to the broker, in order.
 
-Read it from top to bottom: take the oldest events, send them, wait for the broker, then delete what it has. A process
-that dies in between sends some again; staging counts an event id once. A later event of a key never overtakes an
-earlier one: one process sends at a time, its producer lets none time out, and after a failure the oldest comes first
-again.
+The steps: take the oldest events, send them, wait for acknowledgements, then delete the acknowledged ones. If the
+process dies in between, some events are sent twice; staging counts an event id once. A later event of a key is never
+sent before an earlier one: only one process sends at a time, its producer never times out a message, and after a
+failure it starts with the oldest event again.
 """
 
 import time
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 BATCH_EVENTS = 2_000
-BATCH_BYTES = 16_777_216  # well below what the client queues, so that queueing never waits
+BATCH_BYTES = 16_777_216  # well below the client's queue limit, so that queueing never blocks
 BROKER_SECONDS = 3.0
 
 
 class Drained(NamedTuple):
-    """How many events the broker has taken, and whether none is left (False also where another process sends)."""
+    """The number of events sent, and whether the spool is empty (False also if another process is sending)."""
 
     sent: int
     is_empty: bool
 
 
 class Drainer:
-    """Sends what waits in one spool. Not for several threads at once; several processes take turns."""
+    """Sends the events of one spool. Not thread-safe; several processes take turns."""
 
     def __init__(self, spool: Spool, bootstrap: str) -> None:
-        """Connect to nothing yet: the broker may be away."""
+        """Do not connect yet: the broker may be down."""
         self._spool = spool
         self._bootstrap = bootstrap
         self._producer: EventProducer | None = None
-        self._unsettled: set[int] = set()  # sent, but the full disk did not let them be deleted
+        self._unsettled: set[int] = set()  # sent, but not deleted because the disk was full
 
     def drain(self, limit_seconds: float) -> "Drained":
-        """Send what waits, oldest first, for at most about `limit_seconds`.
+        """Send waiting events, oldest first, for at most about `limit_seconds`.
 
-        What the broker will never take is set aside with its reason, so that it holds up nothing else.
+        Events that the broker permanently rejects are marked with the reason and do not block others.
 
         Raises:
-            RetryableError: the broker did not answer in time; what waits stays and goes first next time.
-            SpoolFullError: the broker has everything, but the full disk does not let it be deleted yet.
+            RetryableError: the broker did not respond in time; waiting events stay and are sent first next time.
+            SpoolFullError: everything was sent, but cannot be deleted yet because the disk is full.
         """
         deadline = time.monotonic() + limit_seconds
         sent = 0
@@ -66,7 +66,7 @@ class Drainer:
         return Drained(sent, is_empty=is_ours)
 
     def close(self) -> None:
-        """Close the connection to the broker; what is not acknowledged stays in the spool."""
+        """Close the connection to the broker; unacknowledged events stay in the spool."""
         if self._producer is not None:
             self._producer.abandon()
             self._producer = None
@@ -82,7 +82,7 @@ class Drainer:
         return batch
 
     def _send(self, batch: Sequence[SpooledEvent], limit_seconds: float) -> int:
-        begun = time.monotonic()
+        started = time.monotonic()
         results = Results()
         producer = self._connected(min(BROKER_SECONDS, limit_seconds))
         try:
@@ -90,30 +90,34 @@ class Drainer:
                 on_result = partial(results.note, event.position)
                 try:
                     producer.send_raw(event.topic, event.key, event.value, on_result)
-                except ContractViolation as refusal:
-                    results.rejected[event.position] = str(refusal)
-            producer.flush(max(0.1, limit_seconds - (time.monotonic() - begun)))
+                except ContractViolation as error:
+                    results.rejected[event.position] = str(error)
+            producer.flush(max(0.1, limit_seconds - (time.monotonic() - started)))
         except RetryableError:
-            self.close()  # a producer that failed stays failed
-            if not results.rejected:  # else it ended because of a refusal, and the others have yet to be tried
+            self.close()  # a failed producer cannot be reused
+            if (
+                not results.rejected
+            ):  # otherwise it failed because of a rejection, and the other events are still to be sent
                 raise
         finally:
             try:
                 self._settle(results.delivered, results.rejected)
             except SpoolFullError as error:
-                log.warning("what was sent cannot be deleted yet", number=len(self._unsettled), error=str(error))
+                log.warning("sent events cannot be deleted yet", number=len(self._unsettled), error=str(error))
         return len(results.delivered)
 
     def _settle(self, delivered: Sequence[int], rejected: dict[int, str]) -> None:
         for position, reason in rejected.items():
-            log.error("the broker will never take an event", spool=str(self._spool.path), position=position, why=reason)
+            log.error(
+                "the broker permanently rejected an event", spool=str(self._spool.path), position=position, why=reason
+            )
         self._unsettled.update(delivered)
         if self._unsettled or rejected:
             self._spool.settle(sorted(self._unsettled), rejected)
             self._unsettled.clear()
 
     def _connected(self, limit_seconds: float) -> EventProducer:
-        """Return a producer whose broker answers; the client itself goes on connecting between two calls."""
+        """Return a producer whose broker responds; the client keeps connecting between calls."""
         if self._producer is None:
             self._producer = EventProducer(
                 self._bootstrap, client_id=self._spool.source, connect_seconds=0, is_in_order=True
@@ -123,22 +127,22 @@ class Drainer:
 
 
 class Results:
-    """What the broker said of each event of a batch; of some it may have said nothing."""
+    """The broker's result for each event of a batch, if there is one yet."""
 
     def __init__(self) -> None:
         self.delivered: list[int] = []
         self.rejected: dict[int, str] = {}
 
     def note(self, position: int, error: "KafkaError | None") -> None:
-        """Take note of one answer; an error that may pass leaves the event where it is."""
+        """Record one result; after a transient error the event keeps waiting."""
         if error is None:
             self.delivered.append(position)
-        elif _is_for_good(error):
+        elif _is_permanent(error):
             self.rejected[position] = error.str()
 
 
-def _is_for_good(error: "KafkaError") -> bool:
-    """Say whether sending the same bytes again would fail again, whatever an operator does to the broker's health."""
+def _is_permanent(error: "KafkaError") -> bool:
+    """Return whether sending the same bytes again would fail again even with a healthy broker."""
     from confluent_kafka import KafkaError
 
     return error.code() in (

@@ -1,8 +1,8 @@
-"""A bounded queue of events on this host's disk, one SQLite file a source, for any number of its processes.
+"""Queue events on this host's disk: bounded, one SQLite file per source, shared by all processes of the source.
 
-An event that `append` returned for has been synced to the disk: it survives SIGKILL and a power cut. Whatever cannot be
-kept is an error for the caller, never silence. Events leave it when the broker has acknowledged them; a process that
-dies between the acknowledgement and the deletion sends the same event again, with the same id, which counts once.
+When `append` returns, its events have been synced to the disk and survive SIGKILL and a power cut. If events cannot be
+stored, `append` raises an error; none is dropped silently. Events are deleted after the broker has acknowledged them.
+If a process dies in between, the same event is sent again with the same id, which counts once.
 """
 
 import fcntl
@@ -27,22 +27,22 @@ from lakehouse.warehouse import read_sql
 
 PACKAGE = "ingestion.spool"
 SUFFIX = ".spool"
-BUSY_SECONDS = 5.0  # how long another process's transaction is waited for
+BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 LOCK_POLL_SECONDS = 0.02
-WAL_PAGES = 256  # of 4 KB: how far the log beside the file grows; a full disk is met sooner with SQLite's 4 MB
+WAL_PAGES = 256  # of 4 KB each: limit of the write-ahead log; SQLite's default of 4 MB would fill a disk sooner
 EventStatus = Literal["waiting", "rejected", "sent"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a spool holds at most. A day without a broker is about 100,000 events of a busy API."""
+    """The limits of a spool. A busy API spools about 100,000 events in a day without a broker."""
 
     events: int = 200_000
     bytes: int = 268_435_456
 
 
 class SpooledEvent(NamedTuple):
-    """An event in the spool. Positions grow in the order of the appends and are never given out twice."""
+    """An event in the spool. Positions grow in order of appending and are never reused."""
 
     position: int
     topic: str
@@ -52,7 +52,7 @@ class SpooledEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SpoolState:
-    """What a spool holds: events that wait or were rejected, their bytes, age of the oldest, and how full it is."""
+    """The contents of a spool: waiting and rejected events, their bytes, age of the oldest, and fill ratio."""
 
     waiting: int
     rejected: int
@@ -62,10 +62,10 @@ class SpoolState:
 
 
 class Spool:
-    """One source's spool. Opened at its first use; may be used by several threads and processes at once."""
+    """The spool of one source. Opened at first use; safe for concurrent use by threads and processes."""
 
     def __init__(self, folder: Path, source: str, limits: Limits | None = None, *, leave_free: int = 0) -> None:
-        """Use the file of a source; it keeps nothing that would leave less than `leave_free` bytes of the disk."""
+        """Use the file of a source; `append` fails if less than `leave_free` bytes of the disk would stay free."""
         self.source = source
         self._leave_free = leave_free
         self.path = folder / f"{source}{SUFFIX}"
@@ -75,42 +75,42 @@ class Spool:
 
     @classmethod
     def of(cls, settings: Settings, source: str) -> "Spool":
-        """Return a source's spool under the state folder, bounded by the settings."""
+        """Return the spool of a source in the state folder, with the limits of the settings."""
         limits = Limits(settings.spool_events, settings.spool_bytes)
         return cls(settings.spool_dir, source, limits, leave_free=reserved_bytes(settings, source))
 
     def append(self, events: Sequence[EncodedEvent]) -> list[int]:
-        """Keep events, all or none, and return their positions; they are on the disk when it returns.
+        """Store events, all or none, and return their positions; they are synced to disk on return.
 
         Raises:
-            SpoolFullError: the spool has reached its bounds, or its disk is full.
-            ContractViolation: an event is larger than the broker takes.
-            RetryableError: another process holds the spool for too long.
+            SpoolFullError: the spool is at its limits, or its disk is full.
+            ContractViolation: an event is larger than the broker accepts.
+            RetryableError: another process has locked the spool for too long.
             PermanentError: the spool's file cannot be used.
         """
         sizes = [_size(event) for event in events]
         with self._transaction() as connection:
-            self._check_room(connection, len(events), sum(sizes))
+            self._check_limits(connection, len(events), sum(sizes))
             now = time.time()
             rows = ({"topic": each.topic, "key": each.key, "value": each.value, "spooled_at": now} for each in events)
             return [int(connection.execute(_sql("insert_event"), row).lastrowid or 0) for row in rows]
 
     def oldest(self, events: int, without: Collection[int] = ()) -> list[SpooledEvent]:
-        """Return the events that wait, in order, at most so many, but none at the positions `without`."""
+        """Return up to `events` waiting events in order, except those at the positions `without`."""
         with self._reading() as connection:
             rows = connection.execute(_sql("select_waiting"), {"events": events, "without": json.dumps(list(without))})
             return [SpooledEvent(*row) for row in rows]
 
     def settle(self, delivered: Sequence[int], rejected: Mapping[int, str]) -> None:
-        """Delete what the broker has, and set aside what it will never take, with its reason."""
+        """Delete delivered events, and mark permanently rejected ones with the reason."""
         with self._transaction() as connection:
             connection.executemany(_sql("delete_event"), [{"position": each} for each in delivered])
             reasons = [{"position": position, "reason": reason} for position, reason in rejected.items()]
             connection.executemany(_sql("mark_rejected"), reasons)
-        self._give_back_space()
+        self._free_disk_space()
 
     def event_status(self, position: int) -> EventStatus:
-        """Say what became of an event: it waits, the broker rejected it for good, or the broker has it."""
+        """Return the status of an event: waiting, permanently rejected by the broker, or sent."""
         with self._reading() as connection:
             row = connection.execute(_sql("select_event_status"), {"position": position}).fetchone()
         if row is None:
@@ -118,18 +118,18 @@ class Spool:
         return "waiting" if row[0] is None else "rejected"
 
     def rejected(self, events: int = 100) -> list[tuple[SpooledEvent, str]]:
-        """Return what the broker rejected for good, with its reasons."""
+        """Return permanently rejected events with their reasons."""
         with self._reading() as connection:
             rows = connection.execute(_sql("select_rejected"), {"events": events})
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
     def requeue_rejected(self) -> int:
-        """Let what was rejected wait again, at its old position; return how many."""
+        """Let rejected events wait again at their old positions; return how many."""
         with self._transaction() as connection:
             return connection.execute(_sql("requeue_rejected")).rowcount
 
     def state(self) -> SpoolState:
-        """Return what the spool holds; a spool that nobody has opened yet is empty and is not made by asking."""
+        """Return the contents of the spool. This does not create the file of a spool that was never opened."""
         if not self.path.exists():
             return SpoolState(0, 0, 0, 0.0, 0.0)
         with self._reading() as connection:
@@ -140,14 +140,14 @@ class Spool:
 
     @contextmanager
     def draining(self, limit_seconds: float) -> Iterator[bool]:
-        """Be the one process that sends from this spool; False when another still is after `limit_seconds`.
+        """Lock the spool for sending; yield False if another process still holds the lock after `limit_seconds`.
 
-        Two at once could send a later event of a key before an earlier one. The kernel lifts the lock of a process
+        Two senders could send a later event of a key before an earlier one. The kernel releases the lock of a process
         that dies.
         """
-        self._folder_made()
+        self._create_folder()
         with explained(self.path), self.path.with_suffix(".lock").open("ab") as file:
-            yield _locked_within(file.fileno(), limit_seconds)  # closing the file lifts the lock
+            yield _locked_within(file.fileno(), limit_seconds)  # closing the file releases the lock
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -156,31 +156,31 @@ class Spool:
                 self._connection.close()
                 self._connection = None
 
-    def _check_room(self, connection: sqlite3.Connection, events: int, size: int) -> None:
-        held_events, held_bytes = connection.execute(_sql("select_totals")).fetchone()
+    def _check_limits(self, connection: sqlite3.Connection, events: int, size: int) -> None:
+        total_events, total_bytes = connection.execute(_sql("select_totals")).fetchone()
         limits = self._limits
-        if held_events + events > limits.events or held_bytes + size > limits.bytes:
+        if total_events + events > limits.events or total_bytes + size > limits.bytes:
             raise SpoolFullError(
-                f"The spool {self.path} is full: {held_events} events of {held_bytes} bytes wait there, and it takes "
-                f"{limits.events} events and {limits.bytes} bytes. {events} more were not taken. Is the broker up "
-                "(`make status`)? `okr produce spool status` shows what waits."
+                f"The spool {self.path} is full: it has {total_events} events of {total_bytes} bytes; its limits are "
+                f"{limits.events} events and {limits.bytes} bytes. {events} more events were not stored. Check the "
+                "broker (`make status`); `okr produce spool status` shows waiting events."
             )
         if self._leave_free and shutil.disk_usage(self.path.parent).free - size < self._leave_free:
             raise SpoolFullError(
-                f"The disk of the spool {self.path} has less than {self._leave_free} bytes free, which are left to "
-                f"what users say. {events} more events of the source {self.source} were not taken."
+                f"The disk of the spool {self.path} has less than {self._leave_free} bytes free, which are reserved "
+                f"for events of users. {events} events of the source {self.source} were not stored."
             )
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Open a transaction that is synced to the disk at its end, or leaves nothing."""
+        """Run a transaction that is synced to disk at its end, or rolled back."""
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
-                if connection.in_transaction:  # SQLite itself rolls back after some errors, a full disk among them
+                if connection.in_transaction:  # SQLite has already rolled back after some errors, e.g. a full disk
                     connection.execute("ROLLBACK")
                 raise
 
@@ -192,8 +192,8 @@ class Spool:
             yield self._connection
 
     def _open(self) -> sqlite3.Connection:
-        self._folder_made()
-        # Two processes that turn a new file into a write-ahead log at once would find it locked, whatever the timeout.
+        self._create_folder()
+        # Two processes that switch a new file to write-ahead logging concurrently get a lock error despite the timeout.
         with self.path.with_suffix(".opening").open("ab") as file:
             if not _locked_within(file.fileno(), BUSY_SECONDS):
                 raise RetryableError(
@@ -211,26 +211,26 @@ class Spool:
     def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA temp_store = MEMORY")  # what is asked while the disk is full needs no disk
+        connection.execute("PRAGMA temp_store = MEMORY")  # queries must work while the disk is full
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL would lose the last commits in a power cut
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.executescript(_sql("create_tables"))
 
-    def _folder_made(self) -> None:
+    def _create_folder(self) -> None:
         with explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
-    def _give_back_space(self) -> None:
-        """Give the pages that a long absence of the broker has taken back to the disk, once it is over."""
+    def _free_disk_space(self) -> None:
+        """Return disk space to the file system when the spool is empty again after an outage of the broker."""
         with self._reading() as connection:
             is_empty = connection.execute(_sql("select_totals")).fetchone()[0] == 0
             if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
-                connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
+                connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free only one page
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def spooled_sources(folder: Path) -> list[str]:
-    """Return the sources that have a spool, by name."""
+    """Return the names of the sources that have a spool."""
     return sorted(path.stem for path in folder.glob(f"*{SUFFIX}"))
 
 
@@ -243,14 +243,14 @@ def _size(event: EncodedEvent) -> int:
     if size > MAX_MESSAGE_BYTES:
         raise ContractViolation(
             "too_large",
-            f"A message to {event.topic} has {size} bytes, key and value; the broker takes at most "
-            f"{MAX_MESSAGE_BYTES}. It was not kept: shorten it at its source.",
+            f"A message to {event.topic} has {size} bytes (key and value); the broker accepts at most "
+            f"{MAX_MESSAGE_BYTES}. It was not stored; shorten it.",
         )
     return size
 
 
 def _locked_within(descriptor: int, limit_seconds: float) -> bool:
-    """Take a file's lock, which its process may hold for no longer than it lives; False when that takes too long."""
+    """Lock a file (released when the process dies); return False if that takes too long."""
     deadline = time.monotonic() + limit_seconds
     while True:
         try:

@@ -37,7 +37,7 @@ class OutboxCounts(BaseModel):
     sent: int = Field(description="Events that the broker acknowledged, those that an earlier process left among them.")
     not_persisted: int = Field(description="Events that could not be kept; whoever sent them got an error.")
     waiting: int = Field(description="Events on disk that the broker does not have yet.")
-    refused: int = Field(description="Events on disk that the broker will never take.")
+    rejected: int = Field(description="Events on disk that the broker permanently rejected.")
 
 
 class AdminState(BaseModel):

@@ -156,7 +156,7 @@ from ingestion.spool import store
 real = store._sql
 store._sql = lambda name: die() if name == "refuse" else real(name)
 """,
-    "committed": "from ingestion.spool.store import Spool; Spool._give_back_space = die",
+    "committed": "from ingestion.spool.store import Spool; Spool._free_disk_space = die",
 }
 
 

@@ -1,1 +1,1 @@
-"""`okr produce metrics`: what this host and our applications measure of themselves. `collector` is where it begins."""
+"""Metrics of this host and of our services, for `okr produce metrics`. `collector` is the entry point."""

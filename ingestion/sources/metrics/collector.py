@@ -1,7 +1,7 @@
-"""Measures at an interval until it is told to stop, whatever of the platform is away meanwhile.
+"""Collect metrics at an interval until stopped, even while parts of the platform are down.
 
-Each measurement has a thread of its own, so that one which hangs (a stopped PostgreSQL) holds up no other. What was
-measured goes to the spool on disk first; the main thread sends it, and what other sources on this host left in theirs.
+Each measurement has its own thread, so that one that hangs (a stopped PostgreSQL) does not delay others. Samples go to
+the spool on disk first; the main thread sends them, and also sends events that other sources on this host left behind.
 """
 
 import threading
@@ -29,15 +29,15 @@ log = get_logger(__name__)
 SOURCE = "okr-metrics"
 PASS_SECONDS = 5.0  # one attempt to send; SIGTERM waits for it
 LONGEST_PAUSE_SECONDS = 60.0
-SLOW = 3  # of what changes slowly, or costs its service a connection
-LEFT_SECONDS = 30.0  # what another source could not send for so long is sent from here
+SLOW = 3  # intervals, for metrics that change slowly or need a connection
+LEFT_SECONDS = 30.0  # events that another source has not sent for so long are sent from here
 
 Measure = Callable[[], Iterator[msgspec.Struct]]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Something to measure, by name; at every so manieth interval."""
+    """A named measurement, taken every `every` intervals."""
 
     name: str
     measure: Measure
@@ -45,10 +45,10 @@ class Measurement:
 
 
 def collect(settings: Settings, *, interval_seconds: float, stop: threading.Event) -> int:
-    """Measure and send until `stop` is set; return how many samples the broker has taken.
+    """Measure and send until `stop` is set; return how many samples the broker has accepted.
 
-    While the broker is away samples wait in the spool, which is bounded: when it is full, newer ones are not kept, and
-    the log says so.
+    While the broker is down, samples wait in the spool, which is bounded: when it is full, new samples are dropped and
+    a warning is logged.
 
     Raises:
         PermanentError: a setting is missing.
@@ -66,7 +66,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
             _send_what_others_left(settings, bootstrap)
         except OkrError as error:
             pause = backoff.pause()
-            log.warning("events wait in the spool", seconds=round(pause, 1), error=str(error))
+            log.warning("events wait in the spool, retrying", seconds=round(pause, 1), error=str(error))
         else:
             backoff.reset()
             pause = interval_seconds
@@ -76,7 +76,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
 
 
 def measurements(settings: Settings) -> list[Measurement]:
-    """Return everything that is measured here; what there is no address of is left out."""
+    """Return the measurements of all services whose address is configured."""
     name, bootstrap = host.host_name(), settings.require("kafka_bootstrap")
     has_database = bool(settings.dsn_loader.get_secret_value())
     groups = [queues.Group.landing(settings)] if settings.lake_uri else []
@@ -98,7 +98,7 @@ def measurements(settings: Settings) -> list[Measurement]:
 
 
 class _Measuring:
-    """One measurement's thread."""
+    """The thread of one measurement."""
 
     def __init__(
         self, what: Measurement, spool: Spool, interval_seconds: float, stop: threading.Event, state: Path
@@ -109,17 +109,17 @@ class _Measuring:
     def _run(self) -> None:
         is_well = True
         while not self._stop.is_set():
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
                 self._measure()
-            except Exception as error:  # whatever it is, the next sample may succeed; without one the gap shows
+            except Exception as error:  # the next sample may succeed; a missing one shows as a gap
                 if is_well:
-                    log.warning("not measured, tried again", what=self._what.name, error=str(error))
+                    log.warning("measurement failed, retrying", what=self._what.name, error=str(error))
                 is_well = False
             else:
                 is_well = True
             self.thread.report_success()
-            self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - begun)))
+            self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - started)))
 
     def _measure(self) -> None:
         samples = list(self._what.measure())
@@ -128,7 +128,7 @@ class _Measuring:
 
 
 def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
-    """Send from the spools of sources that are not there any more, or end too soon to send (a step of a pipeline)."""
+    """Send from the spools of sources that have ended, or end too soon to send (a pipeline step)."""
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()
@@ -138,5 +138,5 @@ def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
                 sent = drainer.drain(PASS_SECONDS).sent
             finally:
                 drainer.close()
-            log.info("sent what another source left", source=source, sent=sent)
+            log.info("sent events that another source left", source=source, sent=sent)
         spool.close()

@@ -1,6 +1,6 @@
-"""What this host measures of itself, by psutil.
+"""Measure this host with psutil.
 
-Metrics: cpu_busy (ratio, since the last sample), memory_used and disk_used (bytes; the disk that holds the state).
+Metrics: cpu_busy (ratio, since the last sample), memory_used and disk_used (bytes; the disk with the state folder).
 """
 
 import platform
@@ -13,7 +13,7 @@ from lakehouse.contracts.host_metric import HostMetricSampled
 def sample(host: str, disk: Path) -> Iterator[HostMetricSampled]:
     """Measure the host once; the first cpu_busy of a process covers the time since its import of psutil.
 
-    `disk` is a folder on the disk to be measured, or one that will be made there.
+    `disk` is a folder on the disk to measure; it need not exist yet.
     """
     import psutil
 
@@ -25,5 +25,5 @@ def sample(host: str, disk: Path) -> Iterator[HostMetricSampled]:
 
 
 def host_name() -> str:
-    """Return this host's name, as events carry it."""
+    """Return this host's name as used in events."""
     return platform.node().strip()[:128] or "localhost"

@@ -1,6 +1,6 @@
-"""How much waits between two hops: in Kafka for each consumer group, in the lake for `raw`, on disk for Kafka.
+"""Measure backlogs: in Kafka for each consumer group, in the lake for `raw`, on disk for Kafka.
 
-Each function measures once and raises what it meets: the collector goes on without it.
+Each function measures once and lets errors propagate; the collector handles them.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ Offsets = dict[tuple[str, int], int]
 
 @dataclass(frozen=True)
 class GroupOffsets:
-    """By (topic, partition): where the log begins and ends, and the group's next read (at first the begin)."""
+    """By (topic, partition): start and end of the log, and the group's next offset (initially the start)."""
 
     begins: Offsets
     ends: Offsets
@@ -33,12 +33,12 @@ class GroupOffsets:
 
 
 class Group:
-    """Asks the broker about a consumer group without joining it; `name` is ours, `group_id` Kafka's.
+    """Queries the offsets of a consumer group without joining it; `name` is our name, `group_id` Kafka's.
 
-    `topics`: those that the group reads, for what it never reads does not wait for it.
+    `topics` are those that the group reads; others have no backlog for it.
 
-    A consumer is asked, not an AdminClient: librdkafka 2.16 crashes the process when that is told of a group's
-    coordinator that it is still loading.
+    It uses a Consumer instead of an AdminClient: librdkafka 2.16 crashes the process if an AdminClient queries a group
+    whose coordinator is still loading.
     """
 
     def __init__(self, bootstrap: str, name: str, group_id: str, topics: Sequence[str] = TOPICS) -> None:
@@ -57,38 +57,38 @@ class Group:
 
     @classmethod
     def state(cls, settings: Settings) -> Self:
-        """Return the group that keeps this database's state."""
+        """Return the group that maintains this database's state tables."""
         return cls(settings.require("kafka_bootstrap"), STATE_GROUP, state_group(settings), [STATE_TOPIC])
 
     def offsets(self) -> GroupOffsets:
-        """Return where the group is.
+        """Return the offsets of the group.
 
         Raises:
-            confluent_kafka.KafkaException: the broker does not answer.
+            confluent_kafka.KafkaException: the broker does not respond.
         """
         from confluent_kafka import TopicPartition
 
         topics = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
         known = [topic for topic in self._topics if topic in topics]
-        places = [TopicPartition(topic, partition) for topic in known for partition in topics[topic].partitions]
+        partitions = [TopicPartition(topic, partition) for topic in known for partition in topics[topic].partitions]
         bounds = {
             (each.topic, each.partition): self._consumer.get_watermark_offsets(each, timeout=ANSWER_SECONDS)
-            for each in places
+            for each in partitions
         }
-        begins = {place: low for place, (low, _) in bounds.items()}
+        begins = {key: low for key, (low, _) in bounds.items()}
         committed = {
             (each.topic, each.partition): each.offset
-            for each in self._consumer.committed(places, timeout=ANSWER_SECONDS)
+            for each in self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
             if each.offset >= 0
         }
-        return GroupOffsets(begins, {place: high for place, (_, high) in bounds.items()}, begins | committed)
+        return GroupOffsets(begins, {key: high for key, (_, high) in bounds.items()}, begins | committed)
 
 
 def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSampled]:
-    """Yield the messages of each topic that each group of ours has yet to read.
+    """Yield, by topic, the number of messages that each of our groups has yet to read.
 
     Raises:
-        confluent_kafka.KafkaException: the broker does not answer.
+        confluent_kafka.KafkaException: the broker does not respond.
     """
     for group in groups:
         offsets = group.offsets()
@@ -97,12 +97,12 @@ def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSa
 
 
 def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield the messages of each topic that have landed in the lake, but are not loaded into `raw`.
+    """Yield, by topic, the number of messages that have landed in the lake but are not loaded into `raw`.
 
-    Where the lake stands is taken from Kafka's copy of it, which the landing workers keep for monitors like this one.
+    The offsets of the lake come from their copy in Kafka, which landing workers maintain for monitoring.
 
     Raises:
-        confluent_kafka.KafkaException, RetryableError, psycopg.Error: Kafka or PostgreSQL does not answer.
+        confluent_kafka.KafkaException, RetryableError, psycopg.Error: Kafka or PostgreSQL does not respond.
     """
     offsets = landing.offsets()
     with connect(
@@ -115,7 +115,7 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
 
 
 def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield how many events of each source wait on this host's disk, and how many the broker refused for good.
+    """Yield how many events of each source wait on this host's disk, and how many the broker rejected permanently.
 
     Raises:
         OkrError: a spool cannot be read.
@@ -135,9 +135,9 @@ def _events(app: str, instance: str, metric: str, number: int, labels: dict[str,
 
 
 def _behind(begins: Offsets, ends: Offsets, positions: Offsets) -> Counter[str]:
-    """Sum up, by topic, what lies between a position (or where the log begins, if there is none) and the end."""
+    """Return, by topic, the number of messages from the position (or the start of the log) to its end."""
     behind: Counter[str] = Counter()
-    for place, end in ends.items():
-        begin = max(begins.get(place, 0), positions.get(place, 0))
-        behind[place[0]] += max(0, end - begin)
+    for key, end in ends.items():
+        begin = max(begins.get(key, 0), positions.get(key, 0))
+        behind[key[0]] += max(0, end - begin)
     return behind

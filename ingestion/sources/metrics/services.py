@@ -1,4 +1,4 @@
-"""Whether Kafka, PostgreSQL and Redis answer: metric `up`, 1 or 0, of the application of that name."""
+"""Check whether Kafka, PostgreSQL and Redis respond: metric `up` (1 or 0) of the application of that name."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ ANSWER_SECONDS = 3.0
 
 
 def kafka_up(bootstrap: str, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield whether the broker answers."""
+    """Yield whether the broker responds."""
     from confluent_kafka.admin import AdminClient
 
     client = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
@@ -20,7 +20,7 @@ def kafka_up(bootstrap: str, instance: str) -> Iterator[AppMetricSampled]:
 
 
 def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield whether PostgreSQL lets the loader in."""
+    """Yield whether PostgreSQL accepts the loader's login."""
 
     def ask() -> object:
         with connect(
@@ -32,7 +32,7 @@ def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSample
 
 
 def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield whether Redis answers."""
+    """Yield whether Redis responds."""
     from redis import Redis
 
     url = settings.require("redis_url")
@@ -48,6 +48,6 @@ def _up(app: str, instance: str, ask: Callable[[], object]) -> AppMetricSampled:
     try:
         ask()
         value = 1.0
-    except Exception:  # whatever it is, the service did not answer; its own log says why
+    except Exception:  # any error means that the service did not respond; its own log has the cause
         value = 0.0
     return AppMetricSampled(app=app, instance=instance, metric="up", value=value, unit="ratio")

@@ -1,7 +1,7 @@
-"""A simulated organisation: everything in it is a pure function of (seed, scale) and the calendar.
+"""Simulate an organisation: everything in it is a pure function of (seed, scale) and the calendar.
 
-The past up to `as_of` is therefore the same bytes each time, a later `as_of` goes on where an earlier one ended, and
-the live present (`live`) belongs to the same key results.
+The history up to `as_of` is therefore the same bytes every time, a later `as_of` continues an earlier history, and live
+events (`live`) belong to the same key results.
 """
 
 from ingestion.sources.simulator.messages import Tally, messages

@@ -1,4 +1,4 @@
-"""Facts about progress: weekly check-ins with gaps, corrections, and the value that closes a key result."""
+"""Simulate check-ins: weekly, with gaps and corrections, and the final value that closes a key result."""
 
 import math
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ FINAL_NOTE = "final value"
 
 
 def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterator[Fact]:
-    """Tell all check-ins of a key result, of its whole cycle."""
+    """Yield all check-ins of a key result over its cycle."""
     rng = organisation.rng("check_ins", key_result.id)
     for number, at in enumerate(_moments(rng, key_result)):
         data = _weekly(organisation, rng, key_result, number, at)
@@ -41,11 +41,11 @@ def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterato
 
 
 def confidence_of(rng: Random, key_result: KeyResult, at: datetime) -> float:
-    """Return what the owner would say: the true log-odds, damped, too hopeful by their optimism, and noisy."""
+    """Return the owner's stated confidence: the true log-odds, damped, shifted by their optimism, plus noise."""
     truth = true_probability(key_result.process, _day(key_result, at), key_result.threshold(at))
     log_odds = math.log(min(0.98, max(0.02, truth)) / (1.0 - min(0.98, max(0.02, truth))))
-    said = 0.65 * log_odds + key_result.owner.optimism + rng.gauss(0.0, 0.7)
-    return round(20.0 / (1.0 + math.exp(-said))) / 20.0
+    stated = 0.65 * log_odds + key_result.owner.optimism + rng.gauss(0.0, 0.7)
+    return round(20.0 / (1.0 + math.exp(-stated))) / 20.0
 
 
 def _moments(rng: Random, key_result: KeyResult) -> Iterator[datetime]:

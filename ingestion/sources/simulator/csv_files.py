@@ -1,4 +1,4 @@
-"""The simulated organisation as a user's own history: the two CSV files that `okr produce files` reads."""
+"""Write the simulated organisation as the two CSV files that `okr produce files` reads."""
 
 import csv
 from collections.abc import Iterable
@@ -20,12 +20,10 @@ Cells = tuple[str, ...]
 
 
 def write_files(organisation: Organisation, as_of: datetime, folder: Path) -> dict[str, int]:
-    """Write what the log of the same simulation says by `as_of`: latest targets, corrected values.
-
-    Returns rows by file.
+    """Write the state of the same simulation at `as_of` (latest targets, corrected values); return rows by file.
 
     Raises:
-        PermanentError: the folder is not empty, or cannot be written.
+        PermanentError: the folder is not empty or not writable.
     """
     _make_empty(folder)
     defined: dict[str, KeyResultDefined] = {}
@@ -34,7 +32,7 @@ def write_files(organisation: Organisation, as_of: datetime, folder: Path) -> di
         if isinstance(fact.data, KeyResultDefined):
             defined[fact.data.key_result_id] = fact.data
         elif isinstance(fact.data, CheckInRecorded):
-            recorded[fact.data.check_in_id] = fact  # a correction is always sent after what it corrects
+            recorded[fact.data.check_in_id] = fact  # corrections are sent later, so the last one wins
     drawn = {
         key_result.id: key_result for cycle in cycles_until(as_of) for key_result in draw_okrs(organisation, cycle)[1]
     }
@@ -77,9 +75,9 @@ def _make_empty(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     except OSError as error:
-        raise PermanentError(f"{folder}: expected a folder to write to, but: {error.strerror}.") from error
+        raise PermanentError(f"{folder}: expected a writable folder: {error.strerror}.") from error
     if not is_empty:
-        raise PermanentError(f"{folder} is not empty and nothing in it is overwritten. Name a new or an empty folder.")
+        raise PermanentError(f"{folder} is not empty. Existing files are not overwritten; name a new or empty folder.")
 
 
 def _write(folder: Path, file_format: FileFormat, rows: Iterable[Cells]) -> int:
@@ -89,7 +87,7 @@ def _write(folder: Path, file_format: FileFormat, rows: Iterable[Cells]) -> int:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(file_format.columns)
-            for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is what is returned
+            for count, row in enumerate(rows, start=1):  # noqa: B007 - the count is returned
                 writer.writerow(row)
     except OSError as error:
         raise PermanentError(f"{path} cannot be written: {error.strerror}.") from error

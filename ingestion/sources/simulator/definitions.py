@@ -1,4 +1,4 @@
-"""Facts about the organisation itself: who and what there is, before anything is measured."""
+"""Yield the facts that define the organisation: teams, users, cycles, objectives and key results."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
@@ -14,12 +14,12 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 
-DAYS_BEFORE = 30  # the organisation is entered so many days before its first cycle
-CYCLE_DAYS_BEFORE = 20  # a cycle is announced so many days before it starts
+DAYS_BEFORE = 30  # days from the definition of the organisation to its first cycle
+CYCLE_DAYS_BEFORE = 20  # days from the definition of a cycle to its start
 
 
 def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
-    """Tell the organisation, its teams and its people, in this order."""
+    """Yield the definitions of the organisation, its teams and its users, in this order."""
     at = datetime.combine(first.start - timedelta(days=DAYS_BEFORE), time(9), tzinfo=UTC)
     rng = organisation.rng("founding")
     data = OrganisationDefined(organisation_id=organisation.id, name=organisation.name)
@@ -36,7 +36,7 @@ def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
 def cycle_facts(
     organisation: Organisation, cycle: Cycle, objectives: list[Objective], key_results: list[KeyResult]
 ) -> Iterator[Fact]:
-    """Tell a cycle, its objectives and key results (and their re-targetings), and who works elsewhere in it."""
+    """Yield a cycle, its objectives and key results (with new targets), and the users on loan in it."""
     rng = organisation.rng("structure", cycle.name)
     announced = datetime.combine(cycle.start - timedelta(days=CYCLE_DAYS_BEFORE), time(9), tzinfo=UTC)
     cycle_id = organisation.id_of("cycle", cycle.name)
@@ -60,7 +60,7 @@ def cycle_facts(
 
 
 def key_result_data(key_result: KeyResult, target: float) -> KeyResultDefined:
-    """Return a key result's full state with one of its targets."""
+    """Return the definition of a key result with one of its targets."""
     return KeyResultDefined(
         key_result_id=key_result.id,
         objective_id=key_result.objective.id,
@@ -86,7 +86,7 @@ def _objective_data(objective: Objective, cycle_id: str) -> ObjectiveDefined:
 
 
 def _loans(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
-    """Tell who moves to another team for the cycle, and that they are back after it."""
+    """Yield the moves of users to another team for the cycle, and back after it."""
     out = datetime.combine(cycle.start, time(6), tzinfo=UTC)
     back = datetime.combine(cycle.end, time(20), tzinfo=UTC)
     for user in organisation.users:

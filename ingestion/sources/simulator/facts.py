@@ -1,4 +1,4 @@
-"""A fact and when it is told: what happened, when, when it was recorded, and when it reaches the log."""
+"""Represent a fact with its three times: when it occurred, was recorded, and was sent."""
 
 from datetime import datetime, timedelta
 from random import Random
@@ -10,7 +10,7 @@ from ingestion.sources.simulator.randomness import recording_delay, sending_dela
 
 
 class Fact(NamedTuple):
-    """One event to be. Facts are sent in the order of `sent_at`; `name` is unique and makes the event's id."""
+    """A fact that becomes one event. They are sent in order of `sent_at`; the unique `name` determines the event id."""
 
     sent_at: datetime
     name: str
@@ -20,12 +20,12 @@ class Fact(NamedTuple):
 
 
 def delayed_fact(rng: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
-    """Return a fact of a person's app: recorded after a lag, sent after another."""
+    """Return a fact from a user's app, with a recording delay and a sending delay."""
     recorded_at = occurred_at + recording_delay(rng)
     return Fact(recorded_at + sending_delay(rng), name, occurred_at, recorded_at, data)
 
 
 def immediate_fact(rng: Random, name: str, occurred_at: datetime, data: msgspec.Struct) -> Fact:
-    """Return a fact of a server: recorded and sent within a second or two, so that what builds on it comes later."""
+    """Return a fact from a server, recorded and sent within a second, so that dependent facts come later."""
     recorded_at = occurred_at + timedelta(seconds=rng.random())
     return Fact(recorded_at, name, occurred_at, recorded_at, data)

@@ -1,20 +1,20 @@
-"""How a key result moves, and the probability that it ends well, which a simulation alone can know.
+"""Simulate the latent progress of key results, and compute the true probability of achieving them.
 
 Progress x (0 at the baseline, 1 at the first target) starts at 0 on the cycle's first day and moves once a day:
 
     x[d] - x[d-1] = drift * (W(d/D) - W((d-1)/D)) + volatility / sqrt(D) * e,     e ~ N(0, 1), independent
 
 for D days of the cycle. `drift` is the progress expected at the end: DRIFT + team's skill + cycle's effect -
-difficulty, all Gaussian. W, the profile, is how the work is spread over the cycle: it rises from 0 to 1 (steady, early,
-late, an S, or with a stall where it stands still). Each week from the second on, a key result is abandoned with
-probability ABANDON_PER_WEEK; from then on it does not move at all.
+difficulty, all Gaussian. W, the profile, distributes the work over the cycle: it rises from 0 to 1 (steadily, early,
+late, S-shaped, or with a stall). In each week from the second on, a key result is abandoned with probability
+ABANDON_PER_WEEK; after that it no longer moves.
 
-So, for a key result known to be alive at day d with progress x, the end is Gaussian, but for abandonment:
+Apart from abandonment, the final progress of a key result that is alive on day d with progress x is Gaussian:
 
     x[D] ~ N(x + drift * (1 - W(d/D)), volatility^2 * (1 - d/D))
 
-`true_probability` sums that over the weeks in which it may be abandoned. It knows drift and profile, which no model
-sees, so no forecast can have a better expected score; a re-targeting counts from the day it is made.
+`true_probability` sums over the weeks in which the key result may be abandoned. It uses drift and profile, which no
+model sees, so no forecast can have a better expected score. A new target counts from the day on which it is set.
 """
 
 import math
@@ -48,12 +48,12 @@ PROFILES: tuple[tuple[float, Profile], ...] = (
     (0.10, _stall(0.15, 0.35)),
     (0.08, _stall(0.45, 0.35)),
 )
-"""Share of key results, and their profile W."""
+"""Share of key results with each profile W."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """One key result's fate: `path[d]` is its progress d days after the cycle's start; a cycle of D days has D + 1."""
+    """The progress of one key result: `path[d]` is its progress on day d; a cycle of D days has D + 1 values."""
 
     drift: float
     profile: Profile
@@ -62,16 +62,16 @@ class Process:
 
     @property
     def days(self) -> int:
-        """D, the cycle's days."""
+        """The number of days D of the cycle."""
         return len(self.path) - 1
 
     def is_abandoned(self, day: int) -> bool:
-        """Whether it had been abandoned by that day."""
+        """Return whether it is abandoned on that day."""
         return self.abandoned_day is not None and self.abandoned_day <= day
 
 
 def draw(rng: Random, drift: float, days: int) -> Process:
-    """Draw a key result's fate for a cycle of that many days."""
+    """Draw the progress of a key result for a cycle of that many days."""
     profile = rng.choices([p for _, p in PROFILES], [share for share, _ in PROFILES])[0]
     abandoned = next((d for d in range(14, days, 7) if rng.random() < ABANDON_PER_WEEK), None)
     path = [0.0]
@@ -82,9 +82,9 @@ def draw(rng: Random, drift: float, days: int) -> Process:
 
 
 def true_probability(process: Process, day: int, threshold: float = ACHIEVED) -> float:
-    """Return P(x at the end >= threshold), given everything about the key result but its future chances.
+    """Return P(final progress >= threshold), given everything about the key result except future randomness.
 
-    `threshold` is in units of the first target: ACHIEVED times new gain / first gain where it was re-targeted.
+    `threshold` is in units of the first target: ACHIEVED * new gain / first gain after a new target.
     """
     now = process.path[day]
     if process.is_abandoned(day) or day >= process.days:

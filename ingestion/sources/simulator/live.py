@@ -1,4 +1,4 @@
-"""The live present: check-ins, views and host metrics of this moment, on the open cycle's key results."""
+"""Send live events (check-ins, page views, host metrics) on the key results of the current cycle."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,18 +25,18 @@ VIEW_SHARE = 0.6
 
 
 def live(organisation: Organisation, *, seconds: float, rate: float, send: Callable[[EncodedEvent], None]) -> Tally:
-    """Send `rate` events a second for some seconds, each of the moment at which it is sent.
+    """Send `rate` events per second for `seconds`, each with the current time.
 
     Raises:
-        PermanentError: seconds or rate is not positive, or no key result of the open cycle is defined yet.
+        PermanentError: seconds or rate is not positive, or the current cycle has no key result yet.
     """
     if seconds <= 0 or rate <= 0:
         raise PermanentError(f"Expected seconds and rate above 0, got {seconds:g} and {rate:g}.")
     tally = Tally()
     facts = _facts(organisation)
-    begun = time.monotonic()
+    started = time.monotonic()
     for number in range(max(1, round(seconds * rate))):
-        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        time.sleep(max(0.0, started + number / rate - time.monotonic()))
         data = next(facts)
         event = encode(data, at=datetime.now(UTC), source="okr-simulation/live", event_id=uuid7())
         send(event)
@@ -64,13 +64,13 @@ def _open_key_results(organisation: Organisation, now: datetime) -> list[KeyResu
     _, key_results = draw_okrs(organisation, quarter_of(now.date()))
     defined = [key_result for key_result in key_results if key_result.defined_at <= now]
     if not defined:
-        raise PermanentError("The open cycle has no key result yet: it began minutes ago. Try again in an hour.")
+        raise PermanentError("The current cycle started minutes ago and has no key result yet. Try again in an hour.")
     organisation.rng("live order", now).shuffle(defined)
     return defined
 
 
 def _check_in(organisation: Organisation, rng: Random, key_result: KeyResult) -> CheckInRecorded:
-    """Read the key result's latent progress at this moment, between the values of two days."""
+    """Return a check-in at the current progress, interpolated between today and tomorrow."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     path = key_result.process.path

@@ -1,4 +1,4 @@
-"""Facts to messages: encoded events, about 1 % of them sent twice, and 0.3 % malformed ones between them."""
+"""Encode facts as messages; about 1 % are sent twice, and 0.3 % malformed messages are added."""
 
 import heapq
 from collections import Counter
@@ -18,11 +18,11 @@ from lakehouse.ids import uuid7_of
 
 DUPLICATED_PER_MILLE = 10
 MALFORMED_PER_MILLE = 3
-LATEST_DUPLICATE = 5_000  # messages later
+LATEST_DUPLICATE = 5_000  # number of messages before the duplicate follows
 
 
 class Fate(StrEnum):
-    """What a message is to whoever counts."""
+    """How a message counts in the tally."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
@@ -30,7 +30,7 @@ class Fate(StrEnum):
 
 
 class Message(NamedTuple):
-    """A message to be sent as it is."""
+    """A message, to be sent unchanged."""
 
     event: EncodedEvent
     fate: Fate
@@ -38,7 +38,7 @@ class Message(NamedTuple):
 
 @dataclass
 class Tally:
-    """Messages by topic and fate: what a pipeline must find again."""
+    """The number of messages by topic and fate, which a pipeline must reproduce."""
 
     counts: dict[str, Counter[Fate]] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Tally:
         self.counts.setdefault(message.event.topic, Counter())[message.fate] += 1
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """Return per topic: produced in all, of these duplicates and malformed, and distinct good events."""
+        """Return per topic: messages produced, duplicates and malformed ones among them, and distinct valid events."""
         return {
             topic: {
                 "produced": sum(count.values()),
@@ -59,7 +59,7 @@ class Tally:
         }
 
     def as_lines(self) -> list[str]:
-        """Return the same for people, a line per topic."""
+        """Return the tally as text, one line per topic."""
         return [
             f"sent to {topic}: {n['produced']} messages = {n['distinct']} events + {n['duplicates']} duplicates"
             f" + {n['malformed']} malformed"
@@ -68,24 +68,24 @@ class Tally:
 
 
 def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
-    """Yield the past up to `as_of` as messages, in the order of sending; equal bytes for equal arguments."""
-    again: list[tuple[int, int, EncodedEvent]] = []  # due, position (no two are equal), event
+    """Yield the history up to `as_of` as messages in order of sending; equal arguments give equal bytes."""
+    duplicates: list[tuple[int, int, EncodedEvent]] = []  # due position, own position (unique), event
     for position, fact in enumerate(timeline(organisation, as_of)):
         event_id, event = encode_fact(organisation, fact)
         yield Message(event, Fate.NEW)
         draw, kind, delay = _fate_numbers(event_id)
         if draw < DUPLICATED_PER_MILLE:
-            heapq.heappush(again, (position + 1 + delay, position, event))
+            heapq.heappush(duplicates, (position + 1 + delay, position, event))
         elif draw >= 1000 - MALFORMED_PER_MILLE:
             yield Message(malformed(event, kind), Fate.MALFORMED)
-        while again and again[0][0] <= position:
-            yield Message(heapq.heappop(again)[2], Fate.DUPLICATE)
-    while again:
-        yield Message(heapq.heappop(again)[2], Fate.DUPLICATE)
+        while duplicates and duplicates[0][0] <= position:
+            yield Message(heapq.heappop(duplicates)[2], Fate.DUPLICATE)
+    while duplicates:
+        yield Message(heapq.heappop(duplicates)[2], Fate.DUPLICATE)
 
 
 def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEvent]:
-    """Return a fact's event with the id that it always has."""
+    """Return a fact's event with its deterministic id."""
     event_id = uuid7_of(fact.occurred_at, organisation.id, type(fact.data).__name__, fact.name)
     source = f"okr-simulation/{organisation.scale.name}/{organisation.seed}"
     event = encode(fact.data, at=fact.occurred_at, source=source, event_id=event_id, recorded_at=fact.recorded_at)
@@ -93,13 +93,13 @@ def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEv
 
 
 def _fate_numbers(event_id: UUID) -> tuple[int, int, int]:
-    """Return (0 to 999, a kind, a delay) read off an id's hashed bits, so that an event's fate is its own."""
+    """Return (0 to 999, a kind, a delay) from an id's hashed bits, so that each event's fate is independent."""
     bits = event_id.int & (1 << 60) - 1
     return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % LATEST_DUPLICATE
 
 
 def report(organisation: Organisation, as_of: datetime, tally: Tally) -> dict[str, Any]:
-    """Return what was simulated, as plain values."""
+    """Return a summary of the simulation as plain values."""
     return {
         "seed": organisation.seed,
         "scale": organisation.scale.name,

@@ -1,4 +1,4 @@
-"""What the teams set out to do in a cycle: objectives aligned to the leadership's, and key results with their fate."""
+"""Draw the OKRs of a cycle: objectives aligned with those of the leadership, and key results with their progress."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Objective:
 
 @dataclass(frozen=True)
 class KeyResult:
-    """A key result with its latent process. `retarget` is when another target was set, and which."""
+    """A key result with its latent progress. `retarget` is the time and value of a new target, if any."""
 
     id: str
     objective: Objective
@@ -44,22 +44,22 @@ class KeyResult:
     retarget: tuple[datetime, float] | None
 
     def title(self, target: float) -> str:
-        """Return its title for one of its targets."""
+        """Return the title with one of its targets."""
         return self.measure.title.format(f"{target:,.{self.measure.decimals}f}")
 
     def value(self, progress: float) -> float:
-        """Return the value at a progress, as precisely as the measure is read."""
+        """Return the value at a progress, rounded to the decimals of the measure."""
         return round(self.baseline + progress * (self.target - self.baseline), self.measure.decimals)
 
     def threshold(self, at: datetime) -> float:
-        """Return the progress (in units of the first target) that counts as achieved, by the target valid at a time."""
+        """Return the progress (in units of the first target) that counts as achieved, given the target at a time."""
         if self.retarget is None or at < self.retarget[0]:
             return ACHIEVED
         return ACHIEVED * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
 
 
 def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
-    """Draw all objectives and key results of a cycle; the leadership's come first."""
+    """Draw all objectives and key results of a cycle, those of the leadership first."""
     objectives: list[Objective] = []
     key_results: list[KeyResult] = []
     effect = organisation.rng("cycle", cycle.name).gauss(0.0, CYCLE_SD)
@@ -75,7 +75,7 @@ def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective]
 def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
     rng = organisation.rng("objectives", cycle.name, team.index)
     members = organisation.members(team)
-    days_before = 12 if parents else 16  # who aligns to the leadership's objectives has to have read them
+    days_before = 12 if parents else 16  # aligned objectives come after those of the leadership
     for number, title in enumerate(rng.sample(OBJECTIVES, rng.randint(2, 4))):
         is_aligned = bool(parents) and rng.random() < ALIGNED
         yield Objective(
@@ -104,7 +104,7 @@ def _key_results(
             yield _key_result(own, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
 
 
-def _key_result(  # noqa: PLR0913 - the parts it is drawn from
+def _key_result(  # noqa: PLR0913 - the inputs of the draw
     rng: Random, objective: Objective, measure: Measure, *, key_result_id: str, owner: User, drift: float
 ) -> KeyResult:
     cycle = objective.cycle

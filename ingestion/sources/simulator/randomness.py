@@ -1,21 +1,21 @@
-"""Named streams of chance, so that each thing's fate depends on its name alone and not on what was drawn before it."""
+"""Provide a random stream per name, so that an entity depends on its name only, not on what was drawn before it."""
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
 
 
 def random_stream(*name: object) -> random.Random:
-    """Return the stream of that name; the same name gives the same numbers in every process."""
-    return random.Random("/".join(map(str, name)))  # noqa: S311 - a simulation, nothing secret
+    """Return the random stream of a name; the same name gives the same numbers in every process."""
+    return random.Random("/".join(map(str, name)))  # noqa: S311 - a simulation, no secrets
 
 
 def working_moment(rng: random.Random, day: date) -> datetime:
-    """Return a second of the working hours (07:00 to 18:59 UTC) of a day."""
+    """Return a random second of a day's working hours (07:00 to 18:59 UTC)."""
     return datetime.combine(day, time(7), tzinfo=UTC) + timedelta(seconds=rng.randrange(12 * 3600))
 
 
 def recording_delay(rng: random.Random) -> timedelta:
-    """Return how long after the fact an app records it: seconds; hours for a phone without a network; rarely days."""
+    """Return the delay until an app records a fact: seconds, hours for a phone without network, rarely days."""
     draw = rng.random()
     if draw < 0.96:
         return timedelta(seconds=rng.expovariate(1 / 2.0))
@@ -25,7 +25,7 @@ def recording_delay(rng: random.Random) -> timedelta:
 
 
 def sending_delay(rng: random.Random) -> timedelta:
-    """Return how long a recorded event waits before it is sent: mostly under seconds, now and then minutes."""
+    """Return the delay until a recorded event is sent: mostly below a second, sometimes minutes."""
     if rng.random() < 0.98:
         return timedelta(seconds=rng.expovariate(1 / 0.5))
     return timedelta(minutes=rng.uniform(1.0, 45.0))

@@ -1,11 +1,11 @@
-"""How large the organisation is, and its calendar of quarters."""
+"""Define the size of the organisation and its calendar of quarters."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from lakehouse.errors import PermanentError
 
-CYCLES = 6  # five that ended and the open one
+CYCLES = 6  # five that have ended and the current one
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Scale:
 
 SCALES = {
     "default": Scale("default", teams=40, users=300, hosts=4, host_every_hours=3, views_per_workday=0.9),
-    # The default times ten; only the hosts stay as many.
+    # Ten times the default, with the same number of hosts.
     "large": Scale("large", teams=400, users=3_000, hosts=4, host_every_hours=3, views_per_workday=0.9),
     "small": Scale("small", teams=4, users=24, hosts=2, host_every_hours=24, views_per_workday=0.3),
 }
@@ -38,7 +38,7 @@ class Cycle:
 
     @property
     def days(self) -> int:
-        """Whole days from the first day to the last: what elapsed time is measured against."""
+        """Days from the first day to the last, the base of elapsed ratios."""
         return (self.end - self.start).days
 
 
@@ -46,7 +46,7 @@ def scale_of(name: str) -> Scale:
     """Return a scale by its name.
 
     Raises:
-        PermanentError: there is none of that name.
+        PermanentError: there is no scale of that name.
     """
     if name not in SCALES:
         raise PermanentError(f"There is no scale {name!r}; expected one of {', '.join(SCALES)}.")
@@ -54,7 +54,7 @@ def scale_of(name: str) -> Scale:
 
 
 def quarter_of(day: date) -> Cycle:
-    """Return the quarter that holds a day."""
+    """Return the quarter that contains a day."""
     quarter = (day.month - 1) // 3
     start = date(day.year, 3 * quarter + 1, 1)
     following = date(day.year + quarter // 3, (3 * quarter + 3) % 12 + 1, 1)
@@ -62,7 +62,7 @@ def quarter_of(day: date) -> Cycle:
 
 
 def cycles_until(as_of: datetime) -> list[Cycle]:
-    """Return the quarters that the simulation covers, oldest first; the last one holds `as_of`."""
+    """Return the quarters that the simulation covers, oldest first; the last one contains `as_of`."""
     found = [quarter_of(as_of.date())]
     while len(found) < CYCLES:
         found.insert(0, quarter_of(found[0].start - timedelta(days=1)))

@@ -1,4 +1,4 @@
-"""The organisation, its teams and its people: a function of (seed, scale) alone."""
+"""Draw the organisation with its teams and users, as a function of (seed, scale) only."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,12 +9,12 @@ from ingestion.sources.simulator.randomness import random_stream
 from ingestion.sources.simulator.scale import Cycle, Scale
 from ingestion.sources.simulator.vocabulary import FIRST_NAMES, LAST_NAMES, STRANGE_PEOPLE, STRANGE_TEAMS, TEAMS
 
-ON_LOAN = 0.03  # share of people who help another team for one cycle
+ON_LOAN = 0.03  # share of users who work in another team for one cycle
 
 
 @dataclass(frozen=True)
 class Team:
-    """A team; `skill` shifts the drift of its key results, `misses` is the share of check-ins it leaves out."""
+    """A team; `skill` shifts the drift of its key results, `misses` is the share of check-ins it omits."""
 
     index: int
     id: str
@@ -26,7 +26,7 @@ class Team:
 
 @dataclass(frozen=True)
 class User:
-    """A person; `optimism` is added to the log-odds of their confidence, `views` are pages per workday."""
+    """A user; `optimism` is added to the log-odds of their confidence, `views` are pages per workday."""
 
     index: int
     id: str
@@ -39,7 +39,7 @@ class User:
 
 @dataclass(frozen=True)
 class Organisation:
-    """Everything of the organisation that does not change with time, and the seed of everything that does."""
+    """The parts of the organisation that do not change over time, and the seed of those that do."""
 
     seed: int
     scale: Scale
@@ -49,21 +49,21 @@ class Organisation:
     users: tuple[User, ...]
 
     def id_of(self, *name: object) -> str:
-        """Return the UUID of one of its things, by the thing's name."""
+        """Return the UUID of an entity of the organisation, by its name."""
         return _id(self.seed, self.scale, *name)
 
     def rng(self, *name: object) -> Random:
-        """Return the stream of chance of one of its things."""
+        """Return the random stream of an entity, by its name."""
         return random_stream(self.seed, self.scale.name, *name)
 
     def team_of(self, user: User, cycle: Cycle) -> Team:
-        """Return where a person works in a cycle: at home, or on loan."""
+        """Return the team of a user in a cycle: the home team, or another one on loan."""
         rng = self.rng("loan", user.index, cycle.name)
         away = rng.random() < ON_LOAN
         return self.teams[rng.randrange(len(self.teams)) if away else user.home_team]
 
     def members(self, team: Team) -> tuple[User, ...]:
-        """Return the people whose home a team is; every team has some."""
+        """Return the users whose home team this is; every team has some."""
         return tuple(user for user in self.users if user.home_team == team.index)
 
 
@@ -76,8 +76,8 @@ def organisation(seed: int, scale: Scale) -> Organisation:
 
 def _team(seed: int, scale: Scale, index: int) -> Team:
     rng = random_stream(seed, scale.name, "team", index)
-    lap, place = divmod(index, len(TEAMS))
-    name = STRANGE_TEAMS.get(index) or TEAMS[place] + (f" {lap + 1}" if lap else "")
+    lap, position = divmod(index, len(TEAMS))
+    name = STRANGE_TEAMS.get(index) or TEAMS[position] + (f" {lap + 1}" if lap else "")
     return Team(
         index=index,
         id=_id(seed, scale, "team", index),

@@ -1,4 +1,4 @@
-"""All facts of the past in the order in which they reach the log, a day at a time."""
+"""Yield all facts of the simulated history in order of sending, day by day."""
 
 import heapq
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ONE_DAY = timedelta(days=1)
 
 
 def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
-    """Yield every fact that had reached the log by `as_of`. Holds one cycle and the facts that are on their way."""
+    """Yield every fact sent by `as_of`. Only one cycle and the unsent facts are in memory."""
     cycles = cycles_until(as_of)
     waiting: list[Fact] = list(founding_facts(organisation, cycles[0]))
     heapq.heapify(waiting)

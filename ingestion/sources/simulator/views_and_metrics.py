@@ -1,4 +1,4 @@
-"""Facts that come every day: pages that people view, and what the hosts measure of themselves."""
+"""Simulate the daily background: page views of users and metrics of hosts."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ GIBIBYTE = 2.0**30
 
 
 def page_views(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
-    """Tell the pages viewed on a day. `of_team` holds each team's key results of the cycle."""
+    """Yield the page views of a day. `of_team` maps each team to its key results of the cycle."""
     rng = organisation.rng("views", day)
     share = WEEKEND_SHARE if day.weekday() >= 5 else 1.0
     for user in organisation.users:
@@ -32,7 +32,7 @@ def page_views(organisation: Organisation, day: date, of_team: dict[int, list[Ke
 
 
 def host_metrics(organisation: Organisation, day: date) -> Iterator[Fact]:
-    """Tell what each host measured on a day: busy share of CPU, memory and disk used."""
+    """Yield the metrics of each host for a day: busy CPU ratio, memory and disk used."""
     rng = organisation.rng("hosts", day)
     midnight = datetime.combine(day, time(), tzinfo=UTC)
     for index in range(organisation.scale.hosts):

@@ -1,4 +1,4 @@
-"""Names and measures: what teams, people, objectives and key results are called. Strange ones are on purpose."""
+"""Names and measures of teams, users, objectives and key results. Some are strange on purpose."""
 
 from dataclasses import dataclass
 

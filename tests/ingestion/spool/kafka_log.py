@@ -1,4 +1,4 @@
-"""What a topic holds, key by key, in the order of the log."""
+"""Read the messages of a topic by key, in log order."""
 
 import time
 import uuid
@@ -9,7 +9,7 @@ from lakehouse.settings import Settings
 
 
 def values_by_key(settings: Settings, topic: str) -> dict[bytes, list[bytes]]:
-    """Read a topic from its beginning to its end as it is now."""
+    """Read a topic from its start to its current end."""
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka_bootstrap,

@@ -1,4 +1,4 @@
-"""`okr produce spool`: what an operator sees of the spools, and sends by hand."""
+"""`okr produce spool`: show the spools and send their events."""
 
 import json
 import subprocess
@@ -24,23 +24,23 @@ def run(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str
 
 @pytest.fixture
 def spool(tmp_path: Path, check_in: Events) -> Spool:
-    """Two events wait and one was refused."""
+    """A spool with two waiting events and one rejected."""
     spool = Spool.of(Settings(state=tmp_path), "okr-api")
     places = spool.append([check_in(number) for number in range(3)])
     spool.settle([], {places[1]: "Broker: Message size too large"})
     return spool
 
 
-def test_status_tells_by_source_what_waits_and_what_was_refused_and_why(spool: Spool, tmp_path: Path) -> None:
-    told = run(Settings(state=tmp_path), "status").stdout.splitlines()
-    assert told[1].split()[:3] == ["okr-api", "2", "1"]
-    assert "rejected permanently: okr-api okr_user_events position 2: Broker: Message size too large" in told[2]
+def test_status_shows_waiting_and_rejected_events_by_source(spool: Spool, tmp_path: Path) -> None:
+    lines = run(Settings(state=tmp_path), "status").stdout.splitlines()
+    assert lines[1].split()[:3] == ["okr-api", "2", "1"]
+    assert "rejected permanently: okr-api okr_user_events position 2: Broker: Message size too large" in lines[2]
     document = json.loads(run(Settings(state=tmp_path), "status", "--json").stdout)
     assert (document["okr-api"]["waiting"], document["okr-api"]["rejected"]) == (2, 1)
     assert document["okr-api"]["rejected_events"][0]["position"] == 2
 
 
-def test_drain_sends_what_waits_and_what_was_refused_when_asked_to(
+def test_drain_sends_waiting_events_and_on_request_rejected_ones(
     pipeline: Settings, spool: Spool, tmp_path: Path
 ) -> None:
     settings = pipeline.model_copy(update={"state": tmp_path})
@@ -50,9 +50,9 @@ def test_drain_sends_what_waits_and_what_was_refused_when_asked_to(
     assert (spool.state().waiting, spool.state().rejected) == (0, 0)
 
 
-def test_drain_without_a_broker_ends_with_one_clear_line(spool: Spool, tmp_path: Path) -> None:
+def test_drain_without_a_broker_fails_with_one_clear_line(spool: Spool, tmp_path: Path) -> None:
     answer = run(Settings(state=tmp_path, kafka_bootstrap="127.0.0.1:1"), "drain", "--seconds", "1")
     assert answer.returncode == 1
     assert answer.stderr.splitlines()[-1].startswith("okr: No Kafka broker answers at 127.0.0.1:1")
-    assert "rdkafka" not in answer.stderr, "the client's own log stays out of it"
+    assert "rdkafka" not in answer.stderr, "no log lines of the client library"
     assert spool.state().waiting == 2

@@ -1,4 +1,4 @@
-"""From the spool to a real broker: in order, once where nothing dies, and never stopped by one bad event."""
+"""Draining to a real broker: in order, once if nothing dies, and not blocked by a rejected event."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "spool", "source")
 
 
-def test_what_waits_is_sent_in_order_and_leaves_the_spool(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+def test_waiting_events_are_sent_in_order_and_deleted(pipeline: Settings, spool: Spool, check_in: Events) -> None:
     events = [check_in(number) for number in range(5_000)]
     spool.append(events)
     drained = Drainer(spool, pipeline.kafka_bootstrap).drain(60)
@@ -34,7 +34,7 @@ def test_what_waits_is_sent_in_order_and_leaves_the_spool(pipeline: Settings, sp
         assert values == [event.value for event in events if event.key == key]
 
 
-def test_without_a_broker_it_says_so_in_time_and_everything_stays(spool: Spool, check_in: Events) -> None:
+def test_without_a_broker_it_fails_in_time_and_keeps_all_events(spool: Spool, check_in: Events) -> None:
     spool.append([check_in(1)])
     drainer = Drainer(spool, "127.0.0.1:1")
     for _ in range(2):
@@ -43,11 +43,11 @@ def test_without_a_broker_it_says_so_in_time_and_everything_stays(spool: Spool, 
     assert spool.state().waiting == 1
 
 
-def test_making_a_drainer_asks_nothing_of_the_broker(spool: Spool) -> None:
+def test_creating_a_drainer_does_not_connect(spool: Spool) -> None:
     assert Drainer(spool, "127.0.0.1:1").drain(1.0) == (0, True)
 
 
-def test_an_event_that_the_broker_refuses_for_good_is_set_aside_and_the_others_are_sent(
+def test_an_event_that_the_broker_rejects_is_marked_and_the_others_are_sent(
     pipeline: Settings, spool: Spool, check_in: Events
 ) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic
@@ -55,15 +55,15 @@ def test_an_event_that_the_broker_refuses_for_good_is_set_aside_and_the_others_a
     admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
     admin.create_topics([NewTopic("small", 1, 1, config={"max.message.bytes": "2000"})])["small"].result(30)
     good = [EncodedEvent("small", b"k", str(number).encode()) for number in range(10)]
-    # Random bytes, for the limit is of what is left after compression.
+    # Random bytes, because the limit applies after compression.
     large = EncodedEvent("small", b"k", bytes(random_bytes(5_000)))
     places = spool.append([*good[:5], large, *good[5:]])
     drainer = Drainer(spool, pipeline.kafka_bootstrap)
     while spool.state().waiting:
         drainer.drain(60)
     assert values_by_key(pipeline, "small")[b"k"] == [event.value for event in good]
-    ((refused, why),) = spool.rejected()
-    assert refused.position == places[5]
+    ((rejected, why),) = spool.rejected()
+    assert rejected.position == places[5]
     assert "too large" in why.lower()
 
 
@@ -73,7 +73,7 @@ def random_bytes(size: int) -> bytes:
     return random.Random(1).randbytes(size)
 
 
-def test_two_that_drain_at_once_send_each_event_once(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+def test_two_concurrent_drainers_send_each_event_once(pipeline: Settings, spool: Spool, check_in: Events) -> None:
     spool.append([check_in(number) for number in range(4_000)])
     counts: list[int] = []
 
@@ -90,7 +90,7 @@ def test_two_that_drain_at_once_send_each_event_once(pipeline: Settings, spool: 
     assert sum(map(len, values_by_key(pipeline, TOPIC).values())) == 4_000
 
 
-def test_what_a_full_disk_does_not_let_go_is_not_sent_again_and_goes_later(
+def test_events_that_a_full_disk_does_not_let_delete_are_not_sent_again(
     pipeline: Settings, spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool.append([check_in(number) for number in range(10)])
@@ -111,7 +111,7 @@ def test_what_a_full_disk_does_not_let_go_is_not_sent_again_and_goes_later(
 
 
 class HalfBroker:
-    """Takes what its partitions that answer are sent, in the place of the producer and its broker."""
+    """Replaces producer and broker; only some of its partitions respond."""
 
     def __init__(self) -> None:
         self.log: list[bytes] = []
@@ -138,9 +138,7 @@ class HalfBroker:
             raise RetryableError("a partition did not answer in time")
 
 
-def test_after_a_full_disk_no_later_event_of_a_key_overtakes_one_that_was_not_delivered(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_a_full_disk_events_of_a_key_stay_in_order(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     broker = HalfBroker()
     monkeypatch.setattr(drain, "EventProducer", broker.connect)
     spool.append([EncodedEvent(TOPIC, b"b", b"b1"), EncodedEvent(TOPIC, b"a", b"a1")])

@@ -1,4 +1,4 @@
-"""What the spool keeps, for whom, and what it says when it cannot."""
+"""The spool's queue: order, durability, limits and errors."""
 
 import os
 import resource
@@ -30,7 +30,7 @@ def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path / "spool", "source")
 
 
-def test_events_wait_in_the_order_they_came_and_only_their_owner_can_read_them(spool: Spool, check_in: Events) -> None:
+def test_events_wait_in_order_of_arrival_readable_by_their_owner_only(spool: Spool, check_in: Events) -> None:
     events = [check_in(number) for number in range(5)]
     spool.append(events[:3])
     spool.append(events[3:])
@@ -40,7 +40,7 @@ def test_events_wait_in_the_order_they_came_and_only_their_owner_can_read_them(s
     assert spooled_sources(spool.path.parent) == ["source"]
 
 
-def test_what_was_appended_is_there_for_another_process_and_after_a_kill(spool: Spool, check_in: Events) -> None:
+def test_appended_events_survive_a_kill_and_are_visible_to_other_processes(spool: Spool, check_in: Events) -> None:
     event = check_in(1)
     spool.append([event])
     code = """
@@ -57,7 +57,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert [each.value for each in spool.oldest(10)] == [event.value, b"of the dead"]
 
 
-def test_many_processes_append_at_once_and_none_is_lost(spool: Spool) -> None:
+def test_many_processes_append_concurrently_without_loss(spool: Spool) -> None:
     code = """
 import sys
 from pathlib import Path
@@ -78,10 +78,12 @@ for number in range(40):
         assert values == [str(position).encode() for position in range(40)]
 
 
-def test_a_full_spool_takes_nothing_says_so_and_takes_again_when_it_has_room(tmp_path: Path, check_in: Events) -> None:
+def test_a_full_spool_raises_an_error_until_it_has_space_again(tmp_path: Path, check_in: Events) -> None:
     spool = Spool(tmp_path, "source", Limits(events=3))
     places = spool.append([check_in(1), check_in(2)])
-    with pytest.raises(SpoolFullError, match=r"is full: 2 events of \d+ bytes wait.*takes 3 events.* 2 more were not"):
+    with pytest.raises(
+        SpoolFullError, match=r"is full: it has 2 events of \d+ bytes; its limits are 3 events.* 2 more events were not"
+    ):
         spool.append([check_in(3), check_in(4)])
     assert spool.state().waiting == 2
     spool.settle(places[:1], {})
@@ -89,7 +91,7 @@ def test_a_full_spool_takes_nothing_says_so_and_takes_again_when_it_has_room(tmp
     assert spool.state().waiting == 3
 
 
-def test_bytes_are_a_bound_too(tmp_path: Path, check_in: Events) -> None:
+def test_bytes_are_limited_too(tmp_path: Path, check_in: Events) -> None:
     size = len(check_in(1).key) + len(check_in(1).value)
     spool = Spool(tmp_path, "source", Limits(bytes=2 * size))
     spool.append([check_in(1), check_in(2)])
@@ -98,14 +100,14 @@ def test_bytes_are_a_bound_too(tmp_path: Path, check_in: Events) -> None:
         spool.append([check_in(3)])
 
 
-def test_what_the_broker_would_never_take_is_not_kept(spool: Spool, check_in: Events) -> None:
-    with pytest.raises(ContractViolation, match="at most 1048588") as refused:
+def test_an_event_too_large_for_the_broker_is_not_stored(spool: Spool, check_in: Events) -> None:
+    with pytest.raises(ContractViolation, match="at most 1048588") as caught:
         spool.append([replace(check_in(1), value=b"x" * 1_100_000)])
-    assert refused.value.reason == "too_large"
+    assert caught.value.reason == "too_large"
     assert spool.state().waiting == 0
 
 
-def test_what_was_refused_no_longer_waits_but_stays_until_it_is_tried_again(spool: Spool, check_in: Events) -> None:
+def test_rejected_events_stay_until_they_are_requeued(spool: Spool, check_in: Events) -> None:
     first, second = spool.append([check_in(1), check_in(2)])
     spool.settle([second], {first: "too large for this topic"})
     assert (spool.event_status(first), spool.event_status(second)) == ("rejected", "sent")
@@ -115,7 +117,7 @@ def test_what_was_refused_no_longer_waits_but_stays_until_it_is_tried_again(spoo
     assert [event.position for event in spool.oldest(10)] == [first]
 
 
-def test_places_are_never_given_out_twice(spool: Spool, check_in: Events) -> None:
+def test_positions_are_never_reused(spool: Spool, check_in: Events) -> None:
     (first,) = spool.append([check_in(1)])
     spool.settle([first], {})
     (second,) = spool.append([check_in(2)])
@@ -123,31 +125,31 @@ def test_places_are_never_given_out_twice(spool: Spool, check_in: Events) -> Non
     assert spool.event_status(first) == "sent"
 
 
-def test_an_emptied_spool_gives_its_disk_back(spool: Spool, check_in: Events) -> None:
+def test_an_emptied_spool_frees_its_disk_space(spool: Spool, check_in: Events) -> None:
     places = spool.append([check_in(number) for number in range(5_000)])
     spool.settle(places, {})
     assert spool.path.stat().st_size < 100_000
 
 
-def test_asking_for_a_spool_that_is_not_there_does_not_make_it(spool: Spool) -> None:
+def test_reading_the_state_of_a_missing_spool_does_not_create_it(spool: Spool) -> None:
     assert spool.state().waiting == 0
     assert not spool.path.exists()
 
 
-def test_a_damaged_file_is_named_with_what_to_do(spool: Spool, check_in: Events) -> None:
+def test_a_damaged_file_is_reported_with_instructions(spool: Spool, check_in: Events) -> None:
     spool.path.parent.mkdir()
     spool.path.write_bytes(b"no database at all" * 1000)
     with pytest.raises(PermanentError, match=r"source\.spool is damaged .*Move it away"):
         spool.append([check_in(1)])
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path, check_in: Events) -> None:
+def test_a_folder_that_cannot_be_created_is_reported(tmp_path: Path, check_in: Events) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(PermanentError, match="cannot be used"):
         Spool(tmp_path / "file" / "spool", "source").append([check_in(1)])
 
 
-def test_a_process_that_holds_the_file_for_too_long_is_an_error_not_a_wait(
+def test_a_process_that_locks_the_file_too_long_causes_an_error(
     spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sqlite3
@@ -156,7 +158,7 @@ def test_a_process_that_holds_the_file_for_too_long_is_an_error_not_a_wait(
     spool.append([check_in(1)])
     with sqlite3.connect(spool.path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(RetryableError, match="held the spool"):
+        with pytest.raises(RetryableError, match="locked the spool"):
             Spool(spool.path.parent, "source").append([check_in(2)])
         other.execute("ROLLBACK")
     other.close()
@@ -164,14 +166,14 @@ def test_a_process_that_holds_the_file_for_too_long_is_an_error_not_a_wait(
     assert spool.state().waiting == 2
 
 
-def test_a_disk_that_takes_nothing_more_is_an_error_and_what_was_kept_stays(spool: Spool, check_in: Events) -> None:
-    """The limit of a file's size stands for the disk: SQLite sees the same failing write."""
+def test_a_full_disk_causes_an_error_and_stored_events_stay(spool: Spool, check_in: Events) -> None:
+    """A limit on the file size stands in for a full disk: SQLite sees the same failing write."""
     events = [check_in(number) for number in range(10_000)]
     spool.append(events[:1])
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
-        with pytest.raises(SpoolFullError, match="Nothing was kept"):
+        with pytest.raises(SpoolFullError, match="Nothing was stored"):
             one_by_one(spool, events[1:])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -182,7 +184,7 @@ def test_a_disk_that_takes_nothing_more_is_an_error_and_what_was_kept_stays(spoo
     assert spool.state().waiting == kept + 1
 
 
-def test_one_process_sends_at_a_time_and_a_dead_one_does_not_hold_the_turn(spool: Spool) -> None:
+def test_one_process_sends_at_a_time_and_a_dead_one_releases_the_lock(spool: Spool) -> None:
     code = """
 import os, signal, sys, time
 from pathlib import Path
@@ -205,7 +207,7 @@ with Spool(Path(sys.argv[1]), "source").draining(5) as is_ours:
             assert is_ours
 
 
-def test_a_process_that_stopped_while_it_opened_the_file_is_an_error_not_a_wait(
+def test_a_process_stopped_while_opening_the_file_causes_an_error(
     spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fcntl
@@ -219,12 +221,12 @@ def test_a_process_that_stopped_while_it_opened_the_file_is_an_error_not_a_wait(
     spool.append([check_in(1)])
 
 
-def test_the_platforms_own_records_leave_the_disk_to_what_users_say(tmp_path, check_in, monkeypatch):
+def test_platform_records_leave_disk_space_to_events_of_users(tmp_path, check_in, monkeypatch):
     settings = Settings(state=tmp_path, spool_bytes=1_000_000)
     free = type("usage", (), {"free": 1_000_100})
     monkeypatch.setattr("ingestion.spool.store.shutil.disk_usage", lambda path: free)
     for source in PLATFORM_SOURCES:
-        with pytest.raises(SpoolFullError, match="are left to what users say"):
+        with pytest.raises(SpoolFullError, match="reserved for events of users"):
             Spool.of(settings, source).append([check_in(1)])
     assert Spool.of(settings, "okr-api").append([check_in(1)]) == [1]
     assert Spool.of(settings, "okr-files").append([check_in(1)]) == [1]

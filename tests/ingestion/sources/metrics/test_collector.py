@@ -1,4 +1,4 @@
-"""The collector goes on whatever is away, and what it measured meanwhile arrives."""
+"""The collector keeps measuring while services are down, and its samples are sent later."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ TOPIC = "okr_system_metrics"
 
 @contextmanager
 def collecting(settings: Settings, interval_seconds: float = 0.1) -> Iterator[list[int]]:
-    """Run the collector until the block ends; then the list holds how many samples the broker has taken."""
+    """Run the collector until the block ends; then the list has the number of samples the broker accepted."""
     stop = threading.Event()
     sent: list[int] = []
     worker = threading.Thread(
@@ -40,7 +40,7 @@ def collecting(settings: Settings, interval_seconds: float = 0.1) -> Iterator[li
 
 
 def sampled(settings: Settings) -> set[tuple[str, str]]:
-    """Return the app (or host) and metric of every event in the log; each keeps its contract."""
+    """Return the app (or host) and metric of every event in the log; each is valid."""
     found = set()
     for key, values in values_by_key(settings, TOPIC).items():
         for value in values:
@@ -62,7 +62,7 @@ def test_everything_is_measured_and_sent(pipeline: Settings, tmp_path: Path) -> 
     assert sent[0] > 0
 
 
-def test_with_everything_away_it_measures_on_and_sends_when_the_broker_is_back(
+def test_with_all_services_down_it_keeps_measuring_and_sends_when_the_broker_is_back(
     pipeline: Settings, tmp_path: Path
 ) -> None:
     away = pipeline.model_copy(
@@ -87,7 +87,7 @@ def test_with_everything_away_it_measures_on_and_sends_when_the_broker_is_back(
     assert {msgspec.json.decode(value)["data"].get("value") for value in kept if b'"up"' in value} == {0.0}
 
 
-def test_a_measurement_that_hangs_or_fails_holds_up_no_other(
+def test_a_measurement_that_hangs_or_fails_does_not_delay_others(
     pipeline: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released = threading.Event()
@@ -107,7 +107,7 @@ def test_a_measurement_that_hangs_or_fails_holds_up_no_other(
     released.set()
 
 
-def test_what_another_source_left_is_sent(
+def test_events_that_another_source_left_are_sent(
     pipeline: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_in: Callable[[int], EncodedEvent]
 ) -> None:
     monkeypatch.setattr(collector, "LEFT_SECONDS", 0.0)

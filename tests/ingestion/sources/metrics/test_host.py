@@ -1,4 +1,4 @@
-"""What a host says of itself."""
+"""Metrics of the host."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_a_sample_has_each_metric_once_in_its_unit(tmp_path: Path) -> None:
     assert samples["memory_used"].value > 1_000_000
 
 
-def test_a_sample_keeps_its_contract(tmp_path: Path) -> None:
+def test_a_sample_is_valid(tmp_path: Path) -> None:
     for data in sample(host_name(), tmp_path):
         event = encode(data, at=datetime.now(UTC), source="test")
         assert decode(event.topic, event.value, event.key).payload == data

@@ -1,4 +1,4 @@
-"""How much waits between two hops, measured on real services."""
+"""Backlogs, measured on real services."""
 
 import shutil
 import threading
@@ -34,14 +34,14 @@ def groups(settings: Settings) -> list[Group]:
 
 
 def waiting(samples: Iterable[AppMetricSampled], metric: str) -> dict[str, float]:
-    """What waits of the topic by who it waits for, as the one metric that was measured says it."""
+    """Return the backlog of the topic by consumer, from samples of one metric."""
     of_topic = [each for each in samples if each.labels == {"topic": TOPIC}]
     assert {(each.metric, each.unit, each.instance) for each in of_topic} == {(metric, "events", "h")}
-    assert len({each.app for each in of_topic}) == len(of_topic), "each is told once"
+    assert len({each.app for each in of_topic}) == len(of_topic), "each is reported once"
     return {each.app: each.value for each in of_topic}
 
 
-def test_what_waits_for_each_group_and_for_raw_is_counted(
+def test_the_backlog_of_each_group_and_of_raw_is_counted(
     settings: Settings, groups: list[Group], check_in: Callable[[int], EncodedEvent]
 ) -> None:
     spool = Spool.of(settings, "test")
@@ -67,7 +67,7 @@ def test_what_waits_for_each_group_and_for_raw_is_counted(
     assert next(iter(spool_depth(settings, "h"))).value == 0.0
 
 
-def test_services_that_answer_are_up_and_others_are_not(settings: Settings, groups: list[Group]) -> None:
+def test_services_that_respond_are_up_and_others_are_down(settings: Settings, groups: list[Group]) -> None:
     away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
     assert [
         next(each).value
@@ -77,7 +77,7 @@ def test_services_that_answer_are_up_and_others_are_not(settings: Settings, grou
     assert next(kafka_up("127.0.0.1:1", "h")).value == 0.0
 
 
-def test_without_postgresql_there_is_no_figure_rather_than_a_wrong_one(settings: Settings, groups: list[Group]) -> None:
+def test_without_postgresql_there_is_no_sample(settings: Settings, groups: list[Group]) -> None:
     away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
     with pytest.raises(RetryableError, match="did not accept"):
         list(waiting_for_raw(away, groups[0], "h"))

@@ -1,4 +1,4 @@
-"""A simulated organisation written as files comes back through the importer as the same organisation."""
+"""A simulated organisation written to files and imported again is the same organisation."""
 
 import json
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ SMALL = organisation(1, SCALES["small"])
 
 
 def _latest(values: list[bytes]) -> dict[str, dict[str, dict[str, object]]]:
-    """By type and id the last state that was told, with what only the log knows left out."""
+    """Return the latest state by type and id, without fields that only the log has."""
     states: dict[str, dict[str, dict[str, object]]] = {"key_result": {}, "check_in": {}}
     for value in values:
         frame = json.loads(value)
@@ -33,7 +33,7 @@ def _latest(values: list[bytes]) -> dict[str, dict[str, dict[str, object]]]:
     return states
 
 
-def test_written_and_imported_again_it_has_the_same_key_results_and_check_ins(tmp_path: Path) -> None:
+def test_files_imported_again_yield_the_same_key_results_and_check_ins(tmp_path: Path) -> None:
     rows = write_files(SMALL, AS_OF, tmp_path / "out")
     rejected: list[Rejection] = []
     history = read_history(tmp_path / "out", now=AS_OF, reject=rejected.append)
@@ -45,14 +45,14 @@ def test_written_and_imported_again_it_has_the_same_key_results_and_check_ins(tm
     assert rows == {"key_results.csv": len(history.key_results), "check_ins.csv": len(history.check_ins)}
 
 
-def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("precious")
-    with pytest.raises(PermanentError, match="is not empty and nothing in it is overwritten"):
+    with pytest.raises(PermanentError, match="is not empty"):
         write_files(SMALL, AS_OF, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
-    with pytest.raises(PermanentError, match="expected a folder to write to"):
+    with pytest.raises(PermanentError, match="expected a writable folder"):
         write_files(SMALL, AS_OF, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""The simulated past: the same bytes each time, counts that add up, and everything in it that a real past has."""
+"""The simulated history: reproducible bytes, correct counts, and the features of a real history."""
 
 import json
 from collections import Counter, defaultdict
@@ -25,7 +25,7 @@ def past() -> list[Message]:
 
 @pytest.fixture(scope="module")
 def frames(past: list[Message]) -> list[dict[str, Any]]:
-    """Frames of all good events, each once, in the order of sending."""
+    """Return all distinct valid events as JSON, in order of sending."""
     return [json.loads(message.event.value) for message in past if message.fate is Fate.NEW]
 
 
@@ -47,7 +47,7 @@ def test_another_seed_is_another_organisation(past: list[Message]) -> None:
     assert not ids & other
 
 
-def test_a_later_present_goes_on_where_an_earlier_one_ended(past: list[Message]) -> None:
+def test_a_later_as_of_continues_an_earlier_history(past: list[Message]) -> None:
     later = [m for m in messages(SMALL, AS_OF + timedelta(days=7)) if m.fate is Fate.NEW]
     earlier = [message for message in past if message.fate is Fate.NEW]
 
@@ -55,7 +55,7 @@ def test_a_later_present_goes_on_where_an_earlier_one_ended(past: list[Message])
     assert len(later) > len(earlier)
 
 
-def test_the_tally_adds_up_to_what_was_yielded(past: list[Message]) -> None:
+def test_the_tally_matches_the_yielded_messages(past: list[Message]) -> None:
     tally = Tally()
     for message in past:
         tally.add(message)
@@ -73,7 +73,7 @@ def _is_good(message: Message) -> bool:
     return message.fate is not Fate.MALFORMED
 
 
-def test_good_messages_keep_their_contracts_and_malformed_ones_break_them(past: list[Message]) -> None:
+def test_valid_messages_satisfy_their_contracts_and_malformed_ones_violate_them(past: list[Message]) -> None:
     for message in past:
         event = message.event
         if _is_good(message):
@@ -84,7 +84,7 @@ def test_good_messages_keep_their_contracts_and_malformed_ones_break_them(past: 
 
 
 @pytest.mark.parametrize("kind", range(len(MALFORMATIONS)))
-def test_every_kind_of_damage_breaks_every_kind_of_event(past: list[Message], kind: int) -> None:
+def test_every_malformation_invalidates_every_type_of_event(past: list[Message], kind: int) -> None:
     one_of_each = {json.loads(m.event.value)["type"]: m.event for m in past if _is_good(m)}
     for event in one_of_each.values():
         broken = malformed(event, kind)
@@ -92,14 +92,14 @@ def test_every_kind_of_damage_breaks_every_kind_of_event(past: list[Message], ki
             decode(broken.topic, broken.value, broken.key)
 
 
-def test_duplicates_are_about_one_percent_and_malformed_about_a_third(past: list[Message]) -> None:
+def test_about_one_percent_are_duplicates_and_a_third_of_a_percent_malformed(past: list[Message]) -> None:
     fates = Counter(message.fate for message in past)
 
     assert 0.006 < fates[Fate.DUPLICATE] / len(past) < 0.014
     assert 0.0015 < fates[Fate.MALFORMED] / len(past) < 0.005
 
 
-def test_nothing_is_recorded_or_sent_after_the_present(frames: list[dict[str, Any]]) -> None:
+def test_nothing_is_recorded_or_sent_after_as_of(frames: list[dict[str, Any]]) -> None:
     assert all(_time(frame["recordedtime"]) <= AS_OF for frame in frames)
     assert max(_time(frame["time"]) for frame in frames) > AS_OF - timedelta(days=1)
 
@@ -113,14 +113,14 @@ def test_some_events_come_days_late_and_out_of_order(frames: list[dict[str, Any]
     assert sum(later < earlier for earlier, later in pairwise(recorded)) > 10
 
 
-def test_six_quarters_of_which_the_last_is_open(frames: list[dict[str, Any]]) -> None:
+def test_the_history_has_six_quarters_and_the_last_is_open(frames: list[dict[str, Any]]) -> None:
     cycles = [frame["data"] for frame in _of_type(frames, "cycle")]
 
     assert [cycle["name"] for cycle in cycles] == ["2025-Q1", "2025-Q2", "2025-Q3", "2025-Q4", "2026-Q1", "2026-Q2"]
     assert cycles[-1]["ends_on"] == "2026-06-30"
 
 
-def test_children_are_told_after_their_parents(frames: list[dict[str, Any]]) -> None:
+def test_children_are_sent_after_their_parents(frames: list[dict[str, Any]]) -> None:
     known: set[str] = set()
     for frame in frames:
         data = frame["data"]
@@ -130,7 +130,7 @@ def test_children_are_told_after_their_parents(frames: list[dict[str, Any]]) -> 
         known.add(frame["subject"])
 
 
-def test_check_ins_belong_to_known_key_results_and_lie_in_their_cycle(frames: list[dict[str, Any]]) -> None:
+def test_check_ins_belong_to_known_key_results_and_are_within_their_cycle(frames: list[dict[str, Any]]) -> None:
     cycles = {frame["subject"]: frame["data"] for frame in _of_type(frames, "cycle")}
     objectives = {frame["subject"]: frame["data"] for frame in _of_type(frames, "objective")}
     key_results = {frame["subject"]: frame["data"] for frame in _of_type(frames, "key_result")}
@@ -142,11 +142,11 @@ def test_check_ins_belong_to_known_key_results_and_lie_in_their_cycle(frames: li
             assert cycle["starts_on"] <= frame["time"][:10] <= cycle["ends_on"]
 
 
-def test_corrections_carry_the_same_check_in_and_come_after_what_they_correct(frames: list[dict[str, Any]]) -> None:
+def test_corrections_have_the_same_check_in_id_and_come_later(frames: list[dict[str, Any]]) -> None:
     versions = defaultdict(list)
     for frame in _of_type(frames, "check_in"):
         versions[frame["data"]["check_in_id"]].append(frame)
-    corrected = [told for told in versions.values() if len(told) > 1]
+    corrected = [each for each in versions.values() if len(each) > 1]
 
     assert 5 < len(corrected) < 0.05 * len(versions)
     for first, second in corrected:
@@ -155,7 +155,7 @@ def test_corrections_carry_the_same_check_in_and_come_after_what_they_correct(fr
         assert first["recordedtime"] < second["recordedtime"]
 
 
-def test_there_is_everything_that_a_real_organisation_has(frames: list[dict[str, Any]]) -> None:
+def test_the_history_has_the_features_of_a_real_organisation(frames: list[dict[str, Any]]) -> None:
     key_results = Counter(frame["subject"] for frame in _of_type(frames, "key_result"))
     finals = sum(frame["data"]["is_final"] for frame in _of_type(frames, "check_in"))
     closed = {frame["subject"] for frame in _of_type(frames, "check_in") if frame["data"]["is_final"]}

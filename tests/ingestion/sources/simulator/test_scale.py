@@ -12,7 +12,7 @@ from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import PermanentError
 
 
-def test_the_default_has_two_thousand_key_results_and_150_000_events_even_on_a_quarters_first_day() -> None:
+def test_the_default_scale_has_2000_key_results_and_150_000_events_on_a_quarters_first_day() -> None:
     key_results, events = set(), 0
     for fact in timeline(organisation(1, SCALES["default"]), datetime(2026, 10, 1, 0, 5, tzinfo=UTC)):
         events += 1
@@ -48,11 +48,11 @@ def test_quarters_end_on_their_last_day(day: date, name: str, start: date, end: 
     assert (cycle.name, cycle.start, cycle.end) == (name, start, end)
 
 
-def test_the_past_reaches_over_new_year() -> None:
+def test_the_history_spans_new_year() -> None:
     cycles = cycles_until(datetime(2026, 1, 2, tzinfo=UTC))
     assert [cycle.name for cycle in cycles] == ["2024-Q4", "2025-Q1", "2025-Q2", "2025-Q3", "2025-Q4", "2026-Q1"]
 
 
-def test_an_unknown_scale_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_scale_is_rejected_with_the_known_ones() -> None:
     with pytest.raises(PermanentError, match="expected one of default, large, small"):
         scale_of("huge")
