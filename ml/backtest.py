@@ -1,26 +1,18 @@
 """Forecasts of past check-ins, each by a model that saw only cycles closed before its own cycle could be read."""
 
-import csv
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
-from io import StringIO
-from pathlib import Path
-from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
-from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData, fit
+from ml.forecast_csv import Line, line_of
 from ml.hyperparameters import Hyperparameters
 from ml.train_test_split import Period, Split, closed_periods, labelled, periods_of, split_at
 
 if TYPE_CHECKING:
     from numpy import bool_
     from numpy.typing import NDArray
-
-HEADER = ("key_result_id", "as_of", "probability", "low", "high")
-Line = tuple[str, str, float, float, float]
 
 
 def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[str] | None = None) -> Iterator[Line]:
@@ -44,45 +36,12 @@ def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[s
         yield from _forecasts(history.take(split.train), test, hyperparameters)
 
 
-def write(lines: Iterator[Line], out: Path) -> int:
-    """Write forecasts as CSV; the file appears only when it is whole. Returns its rows.
-
-    Raises:
-        PermanentError: the folder of `out` does not exist or cannot be written.
-    """
-    text = StringIO()
-    try:
-        with TemporaryFile(dir=out.parent):  # a folder that takes no file is told before the work
-            pass
-        rows = _write_lines(lines, text)
-        replace_file(out, text.getvalue())
-    except OSError as error:
-        reason = error.strerror or error
-        raise PermanentError(f"{out} cannot be written: {reason}. Name a file in a folder of yours.") from error
-    return rows
-
-
-def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(HEADER)
-    rows = 0
-    for line in lines:
-        writer.writerow(line)
-        rows += 1
-    return rows
-
-
 def _forecasts(train: Rows, test: Rows, hyperparameters: Hyperparameters) -> Iterator[Line]:
     model = fit(train, hyperparameters)
     low, high = model.intervals(test)
     columns = test["key_result"], test["as_of"], model.probabilities(test), low, high
-    for key_result_id, as_of, probability, bottom, top in zip(*columns, strict=True):
-        yield key_result_id, _moment(as_of), float(probability), float(bottom), float(top)
-
-
-def _moment(at: datetime) -> str:
-    """Return 2021-03-06T13:36:00Z; with microseconds only where there are some."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    for values in zip(*columns, strict=True):
+        yield line_of(*values)
 
 
 def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | None) -> list[Period]:

@@ -37,15 +37,15 @@ def train(seed: Seed = None) -> None:
 
 @app.command()
 def evaluate(
-    simulation: Annotated[
-        str, typer.Option(help="SCALE/SEED of a simulated history, e.g. default/1: adds the best possible forecast.")
-    ] = "",
+    compare: Annotated[
+        Path | None, typer.Option(help="CSV of other forecasts to score too: key_result_id, as_of, probability.")
+    ] = None,
 ) -> None:
-    """Evaluate the champion on the held-out cycle, beside the rules that OKR tools use."""
+    """Score the champion on the held-out cycle, next to the rules that OKR tools use."""
     from lakehouse.settings import load_settings
-    from ml.train import evaluate_champion
+    from ml.champion_evaluation import evaluate_champion
 
-    _print_report(evaluate_champion(load_settings(), _simulation(simulation) if simulation else None))
+    _print_report(evaluate_champion(load_settings(), compare))
 
 
 @app.command()
@@ -58,14 +58,15 @@ def backtest(
     """Forecast each check-in of past cycles by a model that saw only cycles closed before."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
-    from ml import backtest as past
+    from ml.backtest import backtest as forecast_past_cycles
     from ml.feature_mart import read_history
+    from ml.forecast_csv import write_forecasts
     from ml.hyperparameters import Hyperparameters
 
     with connect(load_settings().require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
     names = None if cycles is None else [name.strip() for name in cycles.split(",") if name.strip()]
-    rows = past.write(past.backtest(history, Hyperparameters(), names), out)
+    rows = write_forecasts(forecast_past_cycles(history, Hyperparameters(), names), out)
     typer.echo(f"{rows} forecasts written to {out}.")
 
 
@@ -118,13 +119,6 @@ def models() -> None:
             f"held out {one.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
             f"publication {one.tags.get('publication_id', '-')}  sha256 {one.tags.get('sha256', '')[:16]}"
         )
-
-
-def _simulation(text: str) -> tuple[str, int]:
-    scale, _, seed = text.partition("/")
-    if not seed.isdigit():
-        raise typer.BadParameter(f"expected SCALE/SEED such as default/1, got {text!r}", param_hint="--simulation")
-    return scale, int(seed)
 
 
 def _print_report(report: "Report") -> None:

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 from ml.feature_rows import Rows
 from ml.forecast_model import ForecastModel
 from ml.pacing_rule import pace_ratio, pacing_probability
+from ml.scores import coverage, scores
 
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-CLIP = 1e-6
 HIGHEST_RANKED_PACE = 1.5
-COVERAGE_TOLERANCE = 1e-6
-BINS = 10
 
 
 @dataclass(frozen=True)
@@ -74,56 +72,3 @@ def base_rate(train: Rows) -> float:
     """Return the share achieved of key results (not of their rows)."""
     outcomes = dict(zip(train["key_result_in_cycle"], train["is_achieved"], strict=True))
     return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5
-
-
-def scores(
-    outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
-) -> dict[str, float]:
-    """Return Brier score, log loss, ROC-AUC (of `rank_by`), and calibration error."""
-    return {
-        "brier": brier_score(outcome, probability),
-        "log_loss": log_loss(outcome, probability),
-        "auc": auc(outcome, probability if rank_by is None else rank_by),
-        "ece": calibration_error(outcome, probability),
-    }
-
-
-def brier_score(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the mean squared distance of forecast and outcome: 0 is perfect."""
-    import numpy as np
-
-    return float(np.mean((probability - outcome) ** 2))
-
-
-def log_loss(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the mean negative log likelihood, probabilities clipped to 1e-6."""
-    import numpy as np
-
-    clipped = np.clip(probability, CLIP, 1 - CLIP)
-    return float(-np.mean(outcome * np.log(clipped) + (1 - outcome) * np.log(1 - clipped)))
-
-
-def auc(outcome: "NDArray[float64]", rank_by: "NDArray[float64]") -> float:
-    """Return the area under the ROC curve, ties counted half; NaN where all outcomes are alike."""
-    import numpy as np
-
-    _, group = np.unique(rank_by, return_inverse=True)
-    positive, negative = np.bincount(group, outcome), np.bincount(group, 1 - outcome)
-    pairs = positive.sum() * negative.sum()
-    return float((positive * (np.cumsum(negative) - negative / 2)).sum() / pairs) if pairs else float("nan")
-
-
-def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the mean distance of forecast and outcome over ten equal bins of probability, weighted by rows."""
-    import numpy as np
-
-    bins = np.minimum((probability * BINS).astype(np.int_), BINS - 1)
-    return float(np.abs(np.bincount(bins, probability - outcome, BINS)).sum() / len(outcome))
-
-
-def coverage(score: "NDArray[float64]", low: "NDArray[float64]", high: "NDArray[float64]") -> dict[str, float]:
-    """Return the share of final scores inside their interval, and the mean width."""
-    import numpy as np
-
-    inside = (low - COVERAGE_TOLERANCE <= score) & (score <= high + COVERAGE_TOLERANCE)
-    return {"interval_coverage": float(np.mean(inside)), "interval_width": float(np.mean(high - low))}

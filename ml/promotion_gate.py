@@ -9,12 +9,12 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
 from ml.champion import champion_version, set_champion, was_rolled_back
-from ml.evaluation import brier_score
 from ml.feature_mart import read_history
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData
 from ml.forecast_model import ForecastModel
 from ml.pacing_rule import pacing_probability
+from ml.scores import brier_score
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
 SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better

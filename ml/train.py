@@ -1,20 +1,18 @@
 """Train a model on the published feature mart and register it as challenger. model_training_dag runs this."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg import IsolationLevel
 
-from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
-from ml.champion import champion_version
 from ml.design_matrix import BOOSTED, LOGISTIC
-from ml.evaluation import Report, evaluate, scores
+from ml.evaluation import Report, evaluate
 from ml.feature_mart import read_history, read_publication_id
 from ml.feature_rows import Rows
-from ml.fit_model import InsufficientData, check_outcomes, fit
+from ml.fit_model import InsufficientData, fit
 from ml.forecast_model import ForecastModel
 from ml.hyperparameter_search import choose_hyperparameters
 from ml.hyperparameters import Hyperparameters
@@ -126,36 +124,3 @@ def check_learnable(history: Rows) -> list[Period]:
             "answers until there is one."
         )
     return periods
-
-
-def evaluate_champion(settings: Settings, simulation: tuple[str, int] | None = None) -> Report:
-    """Judge the champion's judged model on the held-out cycle again, from the mart as it is now.
-
-    `simulation` (scale, seed) adds `best_possible`: the probabilities that the simulator of this history knows.
-
-    Raises:
-        InsufficientData: too little has closed to evaluate on, or for a champion to exist.
-        PermanentError: there is no champion, or it learned from that cycle, or the history is not of that simulation.
-    """
-    from ml.promotion_gate import held_out
-
-    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
-        history = read_history(connection)
-    period, test = held_out(history)
-    version = champion_version(settings)
-    if version is None:
-        check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
-        raise PermanentError(
-            "No model is champion: the pacing rule answers. `okr forecast train`, then `okr forecast promote` make one."
-        )
-    model = model_registry.load(settings, version, "evaluated")
-    if model.trained_until > str(period.start):
-        raise PermanentError(f"The champion learned from {period} itself. Train again: `okr forecast train`.")
-    report = evaluate(model, test, history.take(split_at(history, period).train))
-    if simulation is None:
-        return report
-    from ml.oracle import true_probabilities
-
-    scale, seed = simulation
-    best = scores(test.outcomes(), true_probabilities(test, seed, scale))
-    return replace(report, figures={**report.figures, "best_possible": best})

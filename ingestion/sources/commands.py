@@ -154,6 +154,21 @@ def simulate(
         typer.echo(f"{out / file}: {count} rows")
 
 
+@app.command("simulation-probabilities")
+def simulation_probabilities(
+    forecasts: Annotated[Path, typer.Argument(help="CSV with key_result_id and as_of (`okr forecast backtest`).")],
+    out: Annotated[Path, typer.Option(help="CSV to write: key_result_id, as_of, probability.")],
+    seed: Seed = 1,
+    scale: ScaleName = "default",
+) -> None:
+    """Write the true probabilities of a simulated organisation, to compare with `okr forecast evaluate --compare`."""
+    from ingestion.sources.simulator import organisation, scale_of
+    from ingestion.sources.simulator.true_probabilities import write_true_probabilities
+
+    rows = write_true_probabilities(organisation(seed, scale_of(scale)), forecasts, out)
+    typer.echo(f"{rows} probabilities written to {out}.")
+
+
 def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty()
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
-from ml.backtest import HEADER, backtest, write
+from ml.backtest import backtest
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData
+from ml.forecast_csv import HEADER, write_forecasts
 from ml.hyperparameters import Hyperparameters
 from ml.train_test_split import closed_periods, labelled, periods_of
 
@@ -24,7 +25,7 @@ def test_each_check_in_of_the_last_two_closed_cycles_is_forecast_once(
     history: Rows, hyperparameters: Hyperparameters, tmp_path: Path
 ) -> None:
     out = tmp_path / "forecasts.csv"
-    rows = write(backtest(history, hyperparameters), out)
+    rows = write_forecasts(backtest(history, hyperparameters), out)
     asked = np.isin(periods_of(history), closed_periods(history)[-2:]) & labelled(history)
     due = history.take(asked & (history["as_of_kind"] == "check_in"))
     lines = read(out)
@@ -68,7 +69,7 @@ def test_without_closed_cycles_nothing_is_written(
     out = tmp_path / "forecasts.csv"
     none_closed = history.take(~labelled(history))
     with pytest.raises(InsufficientData, match="at least two closed cycles"):
-        write(backtest(none_closed, hyperparameters), out)
+        write_forecasts(backtest(none_closed, hyperparameters), out)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,27 +79,27 @@ LINE = ("kr", "2026-01-01T00:00:00Z", 0.5, 0.25, 0.75)
 def test_a_folder_that_is_not_there_is_named_before_anything_is_forecast(tmp_path: Path) -> None:
     lines = iter([LINE])
     with pytest.raises(PermanentError, match="cannot be written: No such file or directory"):
-        write(lines, tmp_path / "nowhere" / "forecasts.csv")
+        write_forecasts(lines, tmp_path / "nowhere" / "forecasts.csv")
     assert list(lines) == [LINE]
 
 
 KILLED = f"""
 import sys
 from pathlib import Path
-from ml.backtest import write
+from ml.forecast_csv import write_forecasts
 from tests.faults.fault_injection import die
 
 def lines():
     yield {LINE}
     die()
 
-write(lines(), Path(sys.argv[1]))
+write_forecasts(lines(), Path(sys.argv[1]))
 """
 
 
 def test_a_backtest_that_is_killed_leaves_the_file_of_before_and_no_other(tmp_path: Path) -> None:
     out = tmp_path / "forecasts.csv"
-    assert write(iter([LINE]), out) == 1
+    assert write_forecasts(iter([LINE]), out) == 1
     killed = subprocess.run([sys.executable, "-c", KILLED, str(out)], capture_output=True, timeout=60, check=False)
     assert killed.returncode == -9, killed.stderr
     assert list(tmp_path.iterdir()) == [out]
@@ -110,7 +111,7 @@ def test_a_handful_of_closed_key_results_is_told_in_one_line_with_a_status_of_it
 ) -> None:
     few = history.take(np.isin(history["key_result"].astype(str), sorted(set(history["key_result"]))[:12]))
     with pytest.raises(InsufficientData, match=r"at least|No cycle had closed") as caught:
-        write(backtest(few, hyperparameters), tmp_path / "forecasts.csv")
+        write_forecasts(backtest(few, hyperparameters), tmp_path / "forecasts.csv")
     assert "\n" not in str(caught.value)
     assert caught.value.exit_status == TOO_LITTLE_DATA
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,7 @@
 """Forecasts over HTTP: which model, in which order, from where, and told to the log."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,12 @@ from tests.serving.published_organisation import STRANGE
 from tests.serving.topic_reader import read_until
 
 MODEL = model_registry.MODEL_NAME
+
+
+def test_serving_does_not_import_scikit_learn() -> None:
+    probe = "import sys, serving.app, ml.forecast_model, ml.mlflow_client; print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def ids_of(api: Api, headers: dict[str, str], limit: int = 1000) -> list[str]:

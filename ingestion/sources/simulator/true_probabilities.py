@@ -1,0 +1,93 @@
+"""Write the true probability of each forecast of a simulated key result: the best that any forecast can do."""
+
+import csv
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+
+from ingestion.sources.simulator.latent_progress import true_probability
+from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
+from ingestion.sources.simulator.scale import Cycle, quarter_of
+from ingestion.sources.simulator.teams_and_users import Organisation
+from lakehouse.atomic_replace import replace_file
+from lakehouse.errors import PermanentError
+
+COLUMNS = ("key_result_id", "as_of")
+Moment = tuple[str, datetime]  # a key result and the time of one of its check-ins
+
+
+def write_true_probabilities(organisation: Organisation, forecasts: Path, out: Path) -> int:
+    """Write key_result_id, as_of and the true probability of each line of `forecasts`. Returns the number of lines.
+
+    `forecasts` is CSV with the columns key_result_id and as_of, such as `okr forecast backtest` writes.
+
+    Raises:
+        PermanentError: a file cannot be read or written, or a key result is not of this simulation.
+    """
+    lines = _read(forecasts)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow((*COLUMNS, "probability"))
+    for line, probability in zip(lines, true_probabilities(organisation, map(_moment, lines)), strict=True):
+        writer.writerow((*line, probability))
+    try:
+        replace_file(out, text.getvalue())
+    except OSError as error:
+        raise PermanentError(f"{out} cannot be written: {error.strerror or error}.") from error
+    return len(lines)
+
+
+def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) -> list[float]:
+    """Return P(final score >= 0.7) of each key result at its moment, as the simulation drew it.
+
+    Raises:
+        PermanentError: a key result is not of this simulation.
+    """
+    asked = list(moments)
+    drawn = _drawn(organisation, [at.date() for _, at in asked])
+    unknown = sorted({key_result_id for key_result_id, _ in asked} - set(drawn))
+    if unknown:
+        raise PermanentError(
+            f"Key result {unknown[0]!r} is not of this simulation. Name the --scale and --seed of the history."
+        )
+    return [_probability(drawn[key_result_id], at) for key_result_id, at in asked]
+
+
+def _drawn(organisation: Organisation, days: list[date]) -> dict[str, KeyResult]:
+    return {one.id: one for cycle in _cycles_around(days) for one in draw_okrs(organisation, cycle)[1]}
+
+
+def _cycles_around(days: list[date]) -> list[Cycle]:
+    """Return the cycles of the days, and the one before: a check-in may be a few days after its cycle's end."""
+    if not days:
+        return []
+    cycles = [quarter_of(quarter_of(min(days)).start - timedelta(days=1))]
+    while cycles[-1].end < max(days):
+        cycles.append(quarter_of(cycles[-1].end + timedelta(days=1)))
+    return cycles
+
+
+def _probability(key_result: KeyResult, at: datetime) -> float:
+    day = min((at.date() - key_result.objective.cycle.start).days, key_result.process.days)
+    return true_probability(key_result.process, day, key_result.threshold(at))
+
+
+def _read(forecasts: Path) -> list[tuple[str, str]]:
+    try:
+        with forecasts.open(encoding="utf-8", newline="") as file:
+            return [(line["key_result_id"], line["as_of"]) for line in csv.DictReader(file, strict=True)]
+    except (OSError, ValueError, csv.Error, KeyError) as error:
+        raise PermanentError(
+            f"{forecasts} cannot be read ({error}). Expected CSV with the columns {', '.join(COLUMNS)}, such as "
+            "`okr forecast backtest` writes."
+        ) from error
+
+
+def _moment(line: tuple[str, str]) -> Moment:
+    key_result_id, as_of = line
+    try:
+        at = datetime.fromisoformat(as_of)
+    except (TypeError, ValueError) as error:
+        raise PermanentError(f"Expected as_of to be a time such as 2026-05-01T12:00:00Z, got {as_of!r}.") from error
+    return key_result_id, at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""Evaluate the champion again on the held-out cycle, from the feature mart as it is now."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
+from ml import model_registry
+from ml.champion import champion_version
+from ml.evaluation import Report, evaluate
+from ml.feature_mart import read_history
+from ml.fit_model import check_outcomes
+from ml.forecast_csv import read_probabilities
+from ml.promotion_gate import held_out
+from ml.scores import scores
+from ml.train import check_learnable
+from ml.train_test_split import split_at
+
+
+def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -> Report:
+    """Return the scores of the champion's evaluated model, and of other forecasts of the same check-ins if given.
+
+    `other_forecasts` is CSV with the columns key_result_id, as_of and probability. The report names them as the file.
+
+    Raises:
+        InsufficientData: too little has closed to evaluate on, or for a champion to exist.
+        PermanentError: there is no champion, it learned from the held-out cycle, or a check-in has no other forecast.
+    """
+    with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
+        history = read_history(connection)
+    period, test = held_out(history)
+    version = champion_version(settings)
+    if version is None:
+        check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
+        raise PermanentError(
+            "There is no champion, so the pacing rule serves. Run `okr forecast train`, then `okr forecast promote`."
+        )
+    model = model_registry.load(settings, version, "evaluated")
+    if model.trained_until > str(period.start):
+        raise PermanentError(
+            f"The champion learned from the held-out cycle ({period}). Train again: `okr forecast train`."
+        )
+    report = evaluate(model, test, history.take(split_at(history, period).train))
+    if other_forecasts is None:
+        return report
+    other = scores(test.outcomes(), read_probabilities(other_forecasts, test))
+    return replace(report, figures={**report.figures, other_forecasts.stem: other})

@@ -1,0 +1,98 @@
+"""Forecasts as a CSV file: written by a backtest, and read to compare any forecaster with the champion."""
+
+import csv
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, TextIO
+
+from lakehouse.atomic_replace import replace_file
+from lakehouse.errors import PermanentError
+from ml.feature_rows import Rows
+
+if TYPE_CHECKING:
+    from numpy import float64
+    from numpy.typing import NDArray
+
+HEADER = ("key_result_id", "as_of", "probability", "low", "high")
+READ = HEADER[:3]
+Line = tuple[str, str, float, float, float]
+
+
+def write_forecasts(lines: Iterator[Line], out: Path) -> int:
+    """Write forecasts as CSV and return their number; the file appears only when it is complete.
+
+    Raises:
+        PermanentError: the folder of `out` does not exist or cannot be written.
+    """
+    text = StringIO()
+    try:
+        with TemporaryFile(dir=out.parent):  # an unwritable folder is reported before the work starts
+            pass
+        rows = _write_lines(lines, text)
+        replace_file(out, text.getvalue())
+    except OSError as error:
+        reason = error.strerror or error
+        raise PermanentError(f"{out} cannot be written: {reason}. Name a file in a folder you can write to.") from error
+    return rows
+
+
+def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
+    """Return the probability that a file of forecasts gives each row.
+
+    Raises:
+        PermanentError: the file cannot be read, has no forecast of a row, or a probability is not between 0 and 1.
+    """
+    import numpy as np
+
+    forecasts = _read(file)
+    keys = [
+        (key_result_id, _moment(as_of)) for key_result_id, as_of in zip(rows["key_result"], rows["as_of"], strict=True)
+    ]
+    missing = [key for key in keys if key not in forecasts]
+    if missing:
+        key_result_id, as_of = missing[0]
+        raise PermanentError(
+            f"{file} lacks {len(missing)} of the {len(keys)} check-ins of the held-out cycle, such as key result "
+            f"{key_result_id!r} at {as_of}. `okr forecast backtest` lists the check-ins of past cycles."
+        )
+    probabilities = np.array([forecasts[key] for key in keys], dtype=np.float64)
+    if not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
+        raise PermanentError(f"{file} has a probability that is not between 0 and 1.")
+    return probabilities
+
+
+def line_of(key_result_id: str, as_of: datetime, probability: float, low: float, high: float) -> Line:
+    """Return one forecast as a line of the file."""
+    return key_result_id, _moment(as_of), float(probability), float(low), float(high)
+
+
+def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(HEADER)
+    rows = 0
+    for line in lines:
+        writer.writerow(line)
+        rows += 1
+    return rows
+
+
+def _read(path: Path) -> dict[tuple[str, str], float]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return {
+                (line["key_result_id"], _moment(datetime.fromisoformat(line["as_of"]))): float(line["probability"])
+                for line in csv.DictReader(file, strict=True)
+            }
+    except (OSError, ValueError, TypeError, csv.Error, KeyError) as error:
+        raise PermanentError(
+            f"{path} cannot be read ({error}). Expected CSV with the columns {', '.join(READ)}."
+        ) from error
+
+
+def _moment(at: datetime) -> str:
+    """Return UTC as 2021-03-06T13:36:00Z, with microseconds only when they are not zero."""
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
