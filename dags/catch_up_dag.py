@@ -1,17 +1,19 @@
-"""Every minute, start okr_etl_dag for what is landed or loaded and that no run is going to publish.
+"""Start okr_etl_dag every minute if landed or loaded data is unpublished and no run will publish it.
 
-**Purpose**: an announcement of landed events can be lost (okr_etl_dag was paused, Airflow was away), and a run can load
-and then fail. This starts okr_etl_dag when the lake holds user events that the current publication does not cover, when
-an operator has decided on single events (`okr quarantine`) or the dbt project has changed since its build began (a new
-release), and no run is queued or running. It looks again every minute, so it needs no memory of what was announced.
+**Purpose**: the announcement of landed events can be lost (okr_etl_dag was paused, Airflow was down), and a run can
+load a batch and then fail. This DAG starts okr_etl_dag if the lake holds user events that the current publication does
+not cover, if an operator has decided on single events (`okr quarantine`), or if the dbt project has changed since the
+last build started (a new release), provided that no run is queued or running. It compares states every minute and
+therefore keeps no record of announcements.
 
 **Owner**: data-platform
 
-**When it fails** new events are still published as they are announced; only what was missed waits for the next one.
+**When it fails** new events are still published as they are announced; only missed ones wait for the next minute.
 
-- `start_catch_up_run`: lake, warehouse or Airflow could not be asked; the next minute tries again. It is skipped
-  while all is published, while a run is on its way, while okr_etl_dag is paused (Airflow forgets what is announced to
-  a paused DAG), for ten minutes after a failed run, and while publishing is held (`okr publication resume`).
+- `start_catch_up_run`: the lake, the warehouse or Airflow could not be reached; the next run tries again. The task is
+  skipped while everything is published, while a run is in progress, while okr_etl_dag is paused (Airflow drops events
+  that are announced to a paused DAG), for ten minutes after a failed run, and while publications are on hold
+  (`okr publication resume`).
 """
 
 from datetime import timedelta

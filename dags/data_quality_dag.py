@@ -1,18 +1,18 @@
-"""The daily look at lake and published marts.
+"""Check the lake and the published marts once a day.
 
-**Purpose**: prove that every event landed and was loaded exactly once; judge what readers see now by every rule, by
-recomputation, for freshness and for drift; renew the Data Docs site (`/quality/`).
+**Purpose**: verify that every event landed and was loaded exactly once; check the published marts against all rules, by
+recomputation, and for freshness and drift; update the Data Docs site (`/quality/`).
 
 **Owner**: data-platform
 
-**When it fails** readers may be looking at wrong data.
+**When it fails** readers may be seeing wrong data.
 
-- `verify_lake`: an offset is missing or there twice. Stop the writers and follow docs/runbooks/lake-verify.md;
-  `okr lake verify` proves it again.
-- `validate_published`: a rule broke in the published marts, all of one publication. The log and `/quality/` name it. If
-  the data is wrong, `okr publication rollback` goes back at once; then mend the cause and start okr_etl_dag. Rules that
-  compare with `raw` or `intermediate` are left out, and the report says so, while these are ahead of what is published:
-  a run builds, or publishing is held.
+- `verify_lake`: an offset is missing or duplicated. Stop the writers and follow docs/runbooks/lake-verify.md;
+  `okr lake verify` repeats the check.
+- `validate_published`: the published marts, all of one publication, break a rule. The log and `/quality/` name it. If
+  the data is wrong, run `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. Rules that
+  compare with `raw` or `intermediate` are left out while these are ahead of the publication (a run is building, or
+  publications are on hold); the report says so.
 """
 
 from datetime import timedelta

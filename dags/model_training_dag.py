@@ -1,16 +1,16 @@
-"""From the published feature mart to a model that answers.
+"""Train a forecast model on the published feature mart and promote it if it is better.
 
-**Purpose**: tune, train, calibrate and judge a forecast model on the published feature mart, register it in MLflow, and
-make it champion if it beats the pacing rule and the champion on the same held-out cycle. Weekly.
+**Purpose**: tune, train, calibrate and evaluate a forecast model on the published feature mart, register it in MLflow,
+and make it champion if it beats the pacing rule and the champion on the same held-out cycle. Weekly.
 
 **Owner**: ml-platform
 
-**When it fails** nothing changes for readers: the champion (or, without one, the pacing rule) goes on answering.
+**When it fails** nothing changes for readers: the champion (or the pacing rule, if there is no champion) stays active.
 
-- `train`: skipped, with the reason, while too little has closed to learn from. Failed: the log says what was expected;
-  `okr forecast train` runs it by hand.
-- `promote`: the challenger could not be judged. `okr forecast promote` judges it again; `okr forecast rollback` goes
-  back to the champion before. An outcome `kept` or `refused` is no failure: the challenger was not better.
+- `train`: skipped, with the reason, while too few key results are closed to learn from. On failure the log says what
+  was expected; `okr forecast train` trains by hand.
+- `promote`: the challenger could not be evaluated. `okr forecast promote` evaluates it again; `okr forecast rollback`
+  restores the previous champion. The outcomes `kept` and `refused` are not failures: the challenger was not better.
 """
 
 from datetime import timedelta

@@ -1,28 +1,29 @@
-"""From landed events to published marts.
+"""Load landed events and publish the marts.
 
-**Purpose**: load what has landed in the lake, build the marts where nobody reads, judge them, publish them in one
-transaction. Started by landed events (asset `okr_user_events_landed`) and once a day.
+**Purpose**: load landed events from the lake, build the marts in schemas that no reader sees, validate them, and
+publish them in one transaction. Started by landed events (asset `okr_user_events_landed`) and once a day.
 
 **Owner**: data-platform
 
-**Every task may be cleared at any time**, alone or with what follows it: what a try before has done is found and not
-done twice. What a failed run loaded is published by the next one, which catch_up_dag starts if nothing else does.
+**Every task may be cleared at any time**, alone or with its downstream tasks: each try finds what an earlier one has
+done and does not repeat it. If a run loads data and then fails, the next run publishes that data; catch_up_dag starts
+one if nothing else does.
 
-**When it fails** the last publication stays in place; readers notice nothing but its age. Read the failed task's log:
-it says what was expected, what came and what to do.
+**When it fails** the last publication stays in place; readers notice only that it gets older. Read the failed task's
+log: it says what was expected, what was found and what to do.
 
-- `gate_raw`: the waiting batch is not plausible and nothing was loaded. `okr gate raw` judges it again. If the batch is
-  right after all, start the DAG with `{"accept_raw_batch": true}`. While something that was loaded before is not
-  published, a run publishes that, and only the next one fails here.
-- `load`: the lake or the warehouse is away. It retries, and goes on at its watermark; then see `make status`. Skipped
-  while a back-fill lands: the next run, which what has landed meanwhile has started, builds.
-- `dbt`: a model or a constraint broke; the log names it. Fix it, then clear the task: it begins with empty schemas.
-- `gate_marts`: the built marts break a rule. `okr gate marts` judges them again. If only plausibility rules broke and
+- `gate_raw`: the waiting batch is implausible and nothing was loaded. `okr gate raw` checks it again. If the batch is
+  right, start the DAG with `{"accept_raw_batch": true}`. If earlier loaded data is still unpublished, the run publishes
+  that data first, and only the next run fails here.
+- `load`: the lake or the warehouse is unavailable. The task is retried and continues at its watermark; see `make
+  status`. It is skipped while a backfill lands: the next run, already started by newly landed events, builds instead.
+- `dbt`: a model or a constraint failed; the log names it. Fix it, then clear the task: it starts with empty schemas.
+- `gate_marts`: the built marts break a rule. `okr gate marts` checks them again. If only plausibility rules failed and
   the data is right, start the DAG with `{"accept_marts_build": true}`.
-- `publish`: it was refused: another run has built since (start the DAG again), or a publication was rolled back
-  (`okr publication resume` once its cause is fixed). `okr publication list` shows what readers see.
-- `document`: the dbt docs site was not renewed. Harmless for readers of the marts; clear the task. It is skipped where
-  the site shows the project as it is.
+- `publish`: the publication was refused because another run has built in the meantime (start the DAG again) or because
+  of a rollback (`okr publication resume` once its cause is fixed). `okr publication list` shows what readers see.
+- `document`: the dbt docs site was not updated. Readers of the marts are not affected; clear the task. It is skipped if
+  the site is up to date.
 """
 
 from datetime import timedelta
@@ -45,9 +46,9 @@ with DAG(
     tags=["okr", "etl"],
     params={
         "accept_raw_batch": Param(
-            False, type="boolean", description="Load and publish the batch though it is not plausible."
+            False, type="boolean", description="Load and publish the batch although it is implausible."
         ),
-        "accept_marts_build": Param(False, type="boolean", description="Publish though plausibility rules break."),
+        "accept_marts_build": Param(False, type="boolean", description="Publish although plausibility rules fail."),
     },
     default_args={
         "owner": "data-platform",

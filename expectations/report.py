@@ -27,7 +27,7 @@ class RuleResult:
     def __str__(self) -> str:
         """Return the line that a log shows for a broken rule."""
         if self.error:
-            return f"{self.name}: could not be judged: {self.error}"
+            return f"{self.name}: could not be checked: {self.error}"
         count = "" if self.unexpected is None else f"; {self.unexpected} at fault"
         shown = f", e.g. {'; '.join(self.examples)}" if self.examples else ""
         return f"{self.name}: expected that {self.says}{count}{shown}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lakehouse.errors import PermanentError
+from lakehouse.scoring import ACHIEVED_SCORE
 from lakehouse.settings import Settings
 from ml.forecast_model import ForecastModel, load_model
 from ml.mlflow_client import (
@@ -32,7 +33,7 @@ MODEL_NAME = "okr_key_result_forecast"
 CHALLENGER = "challenger"
 SERVED, EVALUATED = "model", "evaluated"
 DIGEST = "sha256"
-DESCRIPTION = "P(final score of a key result >= 0.7), an interval of the score, and reasons."
+DESCRIPTION = f"P(final score of a key result >= {ACHIEVED_SCORE}), an interval of the score, and reasons."
 REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 

@@ -1,1 +1,1 @@
-"""What the tasks of the DAGs do, one function a task: each opens the settings, calls its package and reports."""
+"""The bodies of the DAGs' tasks, one function each: it reads the settings, calls a package and reports the result."""

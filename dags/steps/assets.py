@@ -1,4 +1,4 @@
-"""What starts DAGs. Not in a DAG's file: one that imports another one would define it a second time."""
+"""The assets that start DAGs. They are not in a DAG file, because importing one would define its DAG a second time."""
 
 from airflow.sdk import Asset
 

@@ -1,4 +1,4 @@
-"""One build at a time, and by which id it is known: gate, publication and the build schemas name the same one."""
+"""The id of a build and the lock that allows one build at a time; gate, publication and build schemas use this id."""
 
 import time
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-LOCK = 7_405_003  # advisory lock of the session that builds, not the migrations'; it goes when the process dies
+LOCK = 7_405_003  # advisory lock of the building session, not the one of migrations; released when the process dies
 LONGEST_WAIT_S = 60.0
 
 
 def build_id() -> str:
-    """Return the id of the build that this try makes: the run's id, from the second try on with the try's number.
+    """Return the id of this try's build: the run's id, with the number of the try from the second try on.
 
-    A step that is cleared builds something else than what may have been gated and published under the first id.
+    A cleared step builds something else than what may already be validated and published under the first id.
     """
     number = try_number()
     return run_id() if number == 1 else f"{run_id()}~{number}"
@@ -25,25 +25,25 @@ def build_id() -> str:
 
 @contextmanager
 def hold_build_lock(dsn_transform: str) -> Iterator[None]:
-    """Keep other builds out while this one runs: a try that Airflow took for dead may still write.
+    """Hold the build lock: a try that Airflow considers dead may still be writing.
 
     Raises:
-        RetryableError: another build is still at work after a minute.
+        RetryableError: another build still holds the lock after a minute.
     """
     deadline = time.monotonic() + LONGEST_WAIT_S
     with connect(dsn_transform, application="okr-build", autocommit=True) as connection:
         while not _is_locked(connection):
             if time.monotonic() > deadline:
                 raise RetryableError(
-                    f"Another build of the marts is still at work after {LONGEST_WAIT_S:.0f} s (application okr-build "
-                    "in pg_stat_activity). This one starts once it has ended."
+                    f"Another build of the marts is still running after {LONGEST_WAIT_S:.0f} s (application okr-build "
+                    "in pg_stat_activity). This one starts when it has ended."
                 )
             time.sleep(0.5)
         yield
 
 
 def published_gate_report(settings: Settings, build: str) -> dict[str, Any] | None:
-    """Return the gate's report of a build that is published already, None where it is not.
+    """Return the gate's report of a build that is already published, or None if it is not.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

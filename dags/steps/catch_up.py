@@ -1,8 +1,8 @@
-"""What has landed, is loaded, was decided or is built otherwise now, and yet is not published, and no run is about to.
+"""Find landed, loaded or decided data that is unpublished although no run is about to publish it.
 
-Airflow forgets asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones where one
-run at a time is allowed (#56050); a run may load and then fail; a decision or another release of the models announces
-nothing. So what is, is compared with what should be.
+Airflow drops asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if only one
+run at a time is allowed (#56050); a run may load and then fail; decisions and new releases of the models are not
+announced at all. Therefore the actual state is compared with the expected one.
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from dags.steps.task_adapter import is_paused, report_rows, say, skip, step, unf
 from lakehouse.settings import Settings, load_settings
 
 ETL = "okr_etl_dag"
-TOPIC = "okr_user_events"  # what the others bring waits for the next run, as when it lands
-TRY_AGAIN_AFTER = timedelta(minutes=10)  # a run that failed fails again unless something has changed
+TOPIC = "okr_user_events"  # data of the other topics waits for the next run
+TRY_AGAIN_AFTER = timedelta(minutes=10)  # a failed run fails again unless something has changed
 
 
 @step
@@ -23,7 +23,8 @@ def start_catch_up_run() -> int:
     """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
 
     Raises:
-        AirflowSkipException: nothing is missing, a run is on its way, okr_etl_dag is paused, or publishing is held.
+        AirflowSkipException: nothing is unpublished, a run is in progress, okr_etl_dag is paused, or
+            publications are on hold.
     """
     from lakehouse import pipeline_pause
     from lakehouse.publication_hold import holds
@@ -35,24 +36,24 @@ def start_catch_up_run() -> int:
     is_on_hold = bool(waiting) and is_paused(ETL)
     pipeline_pause.record(dsn, ETL, waiting if is_on_hold else None)
     if not waiting:
-        skip("All that has landed is published.")
+        skip("All landed events are published.")
     if is_on_hold:
-        skip(f"{waiting} wait: okr_etl_dag is paused. It is started within a minute of its resumption.")
+        skip(f"{waiting} wait because okr_etl_dag is paused. It is started within a minute after it is resumed.")
     if unfinished_runs(ETL):
-        skip("A run of okr_etl_dag is on its way.")
+        skip("A run of okr_etl_dag is queued or running.")
     for hold in holds(dsn):
         if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
             skip(f"Not started. {hold}")
     report_rows(rows)
-    say(f"{waiting} are not published and no run is on its way: okr_etl_dag is started.")
+    say(f"{waiting} are unpublished and no run is queued or running: okr_etl_dag is started.")
     return rows
 
 
 def unpublished_rows(settings: Settings) -> int:
-    """Return how many landed rows of the user events, rejected ones included, the current publication does not cover.
+    """Count the landed user events, including rejected ones, that the current publication does not cover.
 
     Raises:
-        RetryableError: lake or warehouse cannot be reached.
+        RetryableError: the lake or the warehouse cannot be reached.
     """
     from ingestion.loading import backlog_rows
 
@@ -60,7 +61,7 @@ def unpublished_rows(settings: Settings) -> int:
 
 
 def unpublished_changes(settings: Settings) -> str | None:
-    """Say what the current publication does not follow beside events, or return None: decisions, the dbt project.
+    """Describe what the current publication lacks besides events (decisions, changes of the dbt project), or None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -74,9 +75,9 @@ def unpublished_changes(settings: Settings) -> str | None:
 
 
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
-    """Tell whether the current publication covers the user events up to the offsets that a gate has looked at.
+    """Return whether the current publication covers the user events up to the offsets that a gate has checked.
 
-    It must follow all decisions on single events and be built by the dbt project as it is, too.
+    It must also include all decisions on single events and be built by the present dbt project.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -1,4 +1,4 @@
-"""The dbt docs site, of the schemas that people read. It depends on the project's files alone, so they tell its age."""
+"""The dbt docs site of the published schemas. A hash of the project's files says whether the site is up to date."""
 
 import hashlib
 import os
@@ -15,13 +15,13 @@ DESCRIBED = {".sql", ".yml", ".md"}
 
 
 def is_current(project: Path, site: Path) -> bool:
-    """Tell whether the site was made of the project as it is."""
+    """Return whether the site was generated from the project as it is."""
     made_of = site / FINGERPRINT
     return made_of.is_file() and made_of.read_text(encoding="ascii") == fingerprint(project)
 
 
 def fingerprint(project: Path) -> str:
-    """Return a hash of every file that the site shows."""
+    """Return a hash over all files that the site shows."""
     digest = hashlib.sha256()
     for file in sorted(file for file in project.rglob("*") if file.suffix in DESCRIBED):
         digest.update(str(file.relative_to(project)).encode() + b"\0" + file.read_bytes() + b"\0")
@@ -29,7 +29,7 @@ def fingerprint(project: Path) -> str:
 
 
 def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
-    """Run `dbt docs generate` and put its files in place in one step: readers see the old site or the new one.
+    """Run `dbt docs generate` and replace the site in one step: readers see either the old or the new one.
 
     Raises:
         PermanentError: dbt failed.

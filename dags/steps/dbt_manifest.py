@@ -1,6 +1,6 @@
-"""The dbt project as the scheduler parsed it before it forks tasks: a build then begins at once, not a second later.
+"""The manifest of the dbt project, parsed once in the scheduler before tasks are forked; it saves each build a second.
 
-It is used only for the very project and warehouse that it was parsed for: a manifest names the database.
+It is used only for the project and warehouse that it was parsed for: a manifest names the database.
 """
 
 import gc
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 
-_kept: "dict[tuple[str, str], Manifest]" = {}  # at most one
+_parsed: "dict[tuple[str, str], Manifest]" = {}  # at most one
 
 
 def parse() -> None:
-    """Parse and keep the manifest; without settings, or with a project that cannot be parsed, a build does it itself.
+    """Parse the manifest and keep it in this process.
 
-    Everything stays in this process; what dbt leaves for a next run lies in its target folder.
+    Without settings, or if the project cannot be parsed, each build parses it itself.
     """
     try:
         settings = load_settings()
         key = _key(settings)
     except OkrError as error:
-        get_logger(__name__).info("dbt project not parsed ahead", error=str(error))
+        get_logger(__name__).info("dbt project not parsed in advance", error=str(error))
         return
     manifest = _parse(settings)
-    _kept.clear()
+    _parsed.clear()
     if manifest is not None:
-        _kept[key] = manifest
+        _parsed[key] = manifest
     gc.collect()
-    gc.freeze()  # a forked task's collections need not look at what was here before it
+    gc.freeze()  # garbage collections of forked tasks then skip these objects
 
 
 def manifest(settings: Settings) -> "Manifest | None":
-    """Return what was parsed if it still is what stands on disk and this warehouse's."""
-    return _kept.get(_key(settings)) if _kept else None
+    """Return the parsed manifest if it still fits the files on disk and this warehouse."""
+    return _parsed.get(_key(settings)) if _parsed else None
 
 
 def _key(settings: Settings) -> tuple[str, str]:
@@ -59,12 +59,12 @@ def _parse(settings: Settings) -> "Manifest | None":
     places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", target]
     with environ(dict(dbt_environment(settings))):
         try:
-            # dbt's static parser has threads of its own: a forked child that parses would wait for them for ever.
+            # dbt's static parser starts threads: a forked child that parses would wait for them forever.
             command = ["--quiet", "--no-static-parser", "parse", "--target", "build", "--log-path", target, *places]
             result = dbtRunner().invoke(command)
         finally:
-            reset_adapters()  # its locks are this process's
+            reset_adapters()  # its locks must not be inherited by forked tasks
     if not result.success:
-        get_logger(__name__).warning("dbt project not parsed ahead", error=str(result.exception or result.result))
+        get_logger(__name__).warning("dbt project not parsed in advance", error=str(result.exception or result.result))
         return None
     return result.result

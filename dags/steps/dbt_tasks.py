@@ -1,4 +1,4 @@
-"""The dbt project as tasks: built by Cosmos in the task's own process, documented when it changed."""
+"""The dbt tasks: Cosmos runs `dbt build` in the task's process; the docs site is updated when the project changes."""
 
 import gc
 import json
@@ -30,17 +30,17 @@ PROFILE = ProfileConfig(
 
 
 class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
-    """`dbt build` of all models with their data tests, in one invocation and in the task's own process.
+    """Build all models with one `dbt build` in the task's process.
 
-    A task for each model (Cosmos' WATCHER, 39 tasks) took more than 80 s where this takes 16 s, on two busy cores: the
-    warehouse then waits for Airflow. Unit tests judge the code, not the data: `make test` runs them.
+    One task per model (Cosmos' WATCHER, 39 tasks) took more than 80 s on two busy cores, this takes 16 s: the warehouse
+    would wait for Airflow. Unit tests check the code, not the data: `make test` runs them.
     """
 
     def execute(self, context: "Context", **kwargs: Any) -> str:
         """Build with the transform role's login, in the environment of this process alone; return the build's id.
 
-        It begins with empty schemas, so that what a try before left there does not matter. dbt's target folder is kept
-        between runs: what it parsed need not be parsed again.
+        It starts with empty schemas, so leftovers of an earlier try do not matter. dbt's target folder is kept, so
+        unchanged files need not be parsed again.
         """
         settings = load_settings()
         dsn, build = settings.require("dsn_transform"), build_id()
@@ -48,47 +48,46 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         target.mkdir(parents=True, exist_ok=True)
         os.environ |= dbt_environment(settings) | {"DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(target)}
         with hold_build_lock(dsn):
-            self._selection = _begin(settings, build)
+            self._selection = _prepare(settings, build)
             super().execute(context, **kwargs)
             if self._selection and counts_other_events(dsn):
-                say("The new events change which events count: everything is built.")
-                self._selection = _begin_with_nothing(settings, build)
+                say("The new events change which events are withheld: all models are built.")
+                self._selection = _prepare_full_build(settings, build)
                 super().execute(context, **kwargs)
             finish_build(dsn, build)
             _report(target / RESULTS)
         return build
 
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **_: Any) -> Any:
-        """Begin with what was parsed before the fork, and leave Python's garbage collector little to do.
+        """Run dbt with the manifest that was parsed before the fork and with few garbage collections.
 
-        A build lasts seconds and its process ends with it; the collector took a quarter of dbt's own time. Of what dbt
-        writes at its end only the results are new: the manifest was written when the project was parsed.
+        A build lasts seconds and its process ends with it; garbage collection took a quarter of dbt's own time. Only
+        the results are written at the end: the manifest was written when the project was parsed.
         """
         from dbt.adapters.factory import reset_adapters
         from dbt.artifacts.schemas.run import RunExecutionResult
         from dbt.cli.main import dbtRunner
 
-        known = manifest(load_settings())
+        parsed = manifest(load_settings())
         gc.freeze()
         gc.set_threshold(200_000, 50, 50)
-        flags = ["--no-write-json"] if known else []
+        flags = ["--no-write-json"] if parsed else []
         with change_working_directory(cwd), environ(env):
-            ended = dbtRunner(manifest=known).invoke([*command[1:], *flags, *self._selection])
+            ended = dbtRunner(manifest=parsed).invoke([*command[1:], *flags, *self._selection])
         if flags and isinstance(ended.result, RunExecutionResult):
             ended.result.write(f"{env['DBT_TARGET_PATH']}/{RESULTS}")
         reset_adapters()
         return ended
 
     def calculate_openlineage_events_completes(self, *_: Any, **__: Any) -> bool:
-        """Derive no lineage of what was built: nobody reads it here, and every publication would wait for it."""
+        """Derive no lineage: nothing reads it here, and every publication would wait for it."""
         return False
 
 
-def _begin(settings: Settings, build: str) -> list[str]:
-    """Prepare the build schemas; return how dbt is told what is built: everything, or what may differ from before.
+def _prepare(settings: Settings, build: str) -> list[str]:
+    """Prepare the build schemas; return dbt's selection of models: all (empty), or those that may have changed.
 
-    A run that no landing started builds everything, so that no day's marts rest on those of the day before, and so does
-    a task that is tried again.
+    A scheduled or manual run builds all models, so each day has one full build; so does a retried task.
     """
     dsn, parsed = settings.require("dsn_transform"), manifest(settings)
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
@@ -96,11 +95,11 @@ def _begin(settings: Settings, build: str) -> list[str]:
         return []  # all
     names = models_to_rebuild(parsed, basis.changed)
     begin_with(dsn, basis.publication_id, names)
-    say(f"Of publication {basis.publication_id} what no new event changes is kept; {len(names)} models are built.")
+    say(f"{len(names)} models are built; the other tables are reused from publication {basis.publication_id}.")
     return ["--select", *names]
 
 
-def _begin_with_nothing(settings: Settings, build: str) -> list[str]:
+def _prepare_full_build(settings: Settings, build: str) -> list[str]:
     prepare_build(settings.require("dsn_transform"), build, project=fingerprint(PROJECT))
     return []
 
@@ -117,24 +116,23 @@ def build() -> DbtBuild:
         install_deps=False,
         emit_datasets=False,
         should_store_compiled_sql=False,
-        retries=1,  # for a warehouse that restarts; a model that is wrong stays wrong
+        retries=1,  # for a warehouse that restarts; a retry does not fix a model
     )
 
 
 def _report(run_results: Path) -> None:
     results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
     models = [result for result in results if result["unique_id"].startswith("model.")]
-    tests = sum(result["unique_id"].startswith("test.") for result in results)
     rows = sum(max(result["adapter_response"].get("rows_affected") or 0, 0) for result in models)
     report_rows(rows)
-    say(f"Built {len(models)} models, {rows} rows; {tests} data tests passed.")
+    say(f"Built {len(models)} models, {rows} rows; the constraints of their contracts hold.")
 
 
 @step
 def document() -> bool:
-    """Renew the dbt docs site when the project changed since it was made; return whether it did.
+    """Update the dbt docs site if the project has changed since; return whether it was updated.
 
-    `publish` leaves this step out where it is current; whoever clears the step alone may find it so, too.
+    `publish` skips this step if the site is up to date, but the step may also be cleared alone.
     """
     from dags.steps.dbt_docs import is_current, renew
 

@@ -1,4 +1,4 @@
-"""The steps of okr_etl_dag. Heavy packages are imported inside: DAG files are parsed often, some must not be forked."""
+"""The steps of okr_etl_dag. Heavy packages are imported in functions: DAG files are parsed often."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,35 +25,35 @@ Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys a
 
 @step
 def gate_raw() -> Offsets:
-    """Judge what waits in the lake and return up to where it was judged.
+    """Validate the batch that waits in the lake; return the offsets up to which it was checked.
 
-    Where that must not be loaded, but what is loaded already is not published, the run goes on with that alone.
+    If the batch fails but loaded data is still unpublished, the run continues with the loaded data.
 
     Raises:
         AirflowFailException: the batch must not be loaded.
-        AirflowSkipException: there is nothing to do, and the run ends here.
+        AirflowSkipException: there is nothing to do; the run ends here.
     """
     from expectations.raw_gate import require_passed, validate_waiting
     from lakehouse import step_failure
 
     settings = load_settings()
-    verdict = validate_waiting(settings, run_id(), accepted=is_param_set("accept_raw_batch"))
-    report_rows(verdict.report.checked_rows)
-    say(verdict.report.summary())
-    if not verdict.report.passed and (loaded := unpublished_load(settings)):
-        say("It is not loaded. What was loaded before it is not published yet: that is built.")
+    result = validate_waiting(settings, run_id(), accepted=is_param_set("accept_raw_batch"))
+    report_rows(result.report.checked_rows)
+    say(result.report.summary())
+    if not result.report.passed and (loaded := unpublished_load(settings)):
+        say("The batch is not loaded. Earlier loaded data is still unpublished and is built now.")
         return loaded
-    require_passed(verdict.report)
-    if not any(verdict.upto.values()):
+    require_passed(result.report)
+    if not any(result.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
-    if started_by_asset() and is_published(settings, verdict.upto):
+    if started_by_asset() and is_published(settings, result.upto):
         step_failure.delete_of_pipeline(settings.require("dsn_transform"), pipeline=ETL)
-        skip("What was announced is published already, by the run before.")
-    return _as_text(verdict.upto)
+        skip("The previous run has already published the announced events.")
+    return _as_text(result.upto)
 
 
 def unpublished_load(settings: Settings) -> Offsets | None:
-    """Return up to where user events are loaded if the current publication does not cover them or is built otherwise.
+    """Return the loaded offsets of user events if the current publication is not up to date with them.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -70,10 +70,10 @@ def _as_text(offsets: Mapping[str, Mapping[int, int]]) -> Offsets:
 
 @step
 def load(upto: Offsets) -> dict[str, int]:
-    """Load exactly what was judged from the lake into raw; return the rows loaded by topic.
+    """Load exactly the checked part of the lake into raw; return the number of loaded rows by topic.
 
     Raises:
-        AirflowSkipException: so much has landed meanwhile that the next run builds, which that has started.
+        AirflowSkipException: a backfill is landing; the next run, which it has started, builds instead.
     """
     from ingestion import loading
 
@@ -81,12 +81,12 @@ def load(upto: Offsets) -> dict[str, int]:
     loaded = loading.load(settings, upto)
     report_rows(sum(loaded.values()))
     if started_by_asset() and not raw_gate_failed(settings) and (behind := backfill_rows(settings, upto)):
-        skip(f"Loaded. {behind} rows have landed meanwhile: a back-fill. The next run loads them, and builds.")
+        skip(f"Loaded. {behind} more rows have landed: a backfill is in progress. The next run loads them and builds.")
     return loaded
 
 
 def raw_gate_failed(settings: Settings) -> bool:
-    """Tell whether the raw gate refused the newest batch, so that no run loads what has landed beyond the loaded part.
+    """Return whether the newest batch failed the raw gate, so that no run loads it.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -97,10 +97,10 @@ def raw_gate_failed(settings: Settings) -> bool:
 
 
 def backfill_rows(settings: Settings, upto: Offsets) -> int:
-    """Return how many user events have landed beyond `upto` if they are a back-fill's, else 0.
+    """Return the number of user events that have landed beyond `upto` if they are part of a backfill, else 0.
 
-    Marts of a part would be out of date before they are built, and would delay those of the whole. A back-fill is more
-    than a share of all that is loaded, so that publishing waits only while the log grows by that share each time.
+    Marts of a part of it would be out of date before they are built and would delay the complete ones. More than a
+    certain share of the loaded events counts as a backfill, so publishing waits only while the log grows that fast.
 
     Raises:
         RetryableError: the lake cannot be read.
@@ -114,9 +114,9 @@ def backfill_rows(settings: Settings, upto: Offsets) -> int:
 
 @step
 def gate_marts(build_id: str) -> dict[str, Any]:
-    """Judge the built marts and return the gate's report, which the publication keeps.
+    """Validate the built marts; return the gate's report, which is stored with the publication.
 
-    A build that is published already, by a try before, keeps the report that it was published with.
+    A build that an earlier try has already published keeps the report that it was published with.
 
     Raises:
         AirflowFailException: the marts must not be published.
@@ -124,10 +124,10 @@ def gate_marts(build_id: str) -> dict[str, Any]:
     from expectations.marts_gate import require_passed, validate_build
 
     settings = load_settings()
-    if (kept := published_gate_report(settings, build_id)) is not None:
-        say("This build is published already; its report is kept.")
-        return kept
-    # Who accepted a batch as it is has accepted what its values do to the marts.
+    if (published := published_gate_report(settings, build_id)) is not None:
+        say("This build is already published; its report is kept.")
+        return published
+    # An operator who accepted a batch has also accepted the effect of its values on the marts.
     accepted = is_param_set("accept_marts_build") or is_param_set("accept_raw_batch")
     report = validate_build(settings, build_id, accepted=accepted)
     report_rows(report.checked_rows)
@@ -138,7 +138,7 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 
 @step
 def publish(gate: Mapping[str, Any]) -> int:
-    """Publish the judged marts, in one transaction; return the publication's id, the same one however often it runs.
+    """Publish the validated marts in one transaction; return the publication's id, the same for every try.
 
     MLflow takes a quarter of a second to check a password: it is asked for the champion when readers have the marts.
 

@@ -1,4 +1,4 @@
-"""Which models a build makes again: what depends on the kinds of events that were loaded since the build before."""
+"""Select the models that a build must rebuild: all that depend on event types loaded since the last build."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# Every staging view leaves out the events that it names. It is made again each time and mostly says the same; where it
-# does not, everything is built (lakehouse.marts_build.counts_other_events).
+# Every staging view excludes the events in this table. It is rebuilt each time and seldom changes; if it does, all
+# models are built (lakehouse.marts_build.counts_other_events).
 WITHHELD = "int_withheld_event"
 
 
 def models_to_rebuild(manifest: "Manifest", changed: Collection[str]) -> list[str]:
-    """Return the names of these models, without the views of the staging layer: they say the same of more events."""
+    """Return their names, without staging views: their definitions do not depend on the data."""
     models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
     staging = {key for key, node in models.items() if node.fqn[1] == "staging"}
     withheld = {key for key, node in models.items() if node.name == WITHHELD}

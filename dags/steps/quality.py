@@ -7,11 +7,11 @@ from lakehouse.settings import load_settings
 
 @step
 def verify_lake() -> None:
-    """Prove that every offset landed once and was loaded once.
+    """Verify that every offset landed once and was loaded once.
 
     Raises:
-        AirflowFailException: an offset is missing, or there twice.
-        AirflowSkipException: nothing was ever published, so there is nothing to prove.
+        AirflowFailException: an offset is missing or duplicated.
+        AirflowSkipException: nothing was ever published, so there is nothing to verify.
     """
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_table
@@ -27,10 +27,10 @@ def verify_lake() -> None:
 
 @step
 def validate_published() -> None:
-    """Judge what readers see now and renew the Data Docs.
+    """Validate the published marts and update the Data Docs.
 
     Raises:
-        AirflowFailException: a rule broke in what is published.
+        AirflowFailException: the published marts break a rule.
     """
     from expectations import published_check
 

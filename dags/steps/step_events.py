@@ -1,7 +1,7 @@
-"""Each step that ended becomes an event, so that the pipeline's own history is in the lake and in fct_pipeline_run.
+"""Send an event for each finished step, so that the lake and fct_pipeline_run have the pipeline's own history.
 
-The topic is okr_data_pipeline, whose landing starts no run: a run must not trigger the next. A failure is also kept in
-ops.step_failure, at once: whoever waits for the run cannot wait for the next one to publish why it failed.
+The topic is okr_data_pipeline, whose landing starts no run: a run must not trigger the next one. A failure is also
+written to ops.step_failure immediately, because an operator who waits for the run cannot wait for the next publication.
 """
 
 from collections.abc import Mapping
@@ -14,28 +14,28 @@ from dags.steps.task_adapter import ROWS_XCOM
 from lakehouse.errors import GateFailed
 
 SOURCE = "okr-dags"
-# A run does not wait for a broker that is away: the event is on disk, and the next step, or the collector of metrics
-# (`okr produce metrics`), sends it.
+# A run does not wait for an unavailable broker: the event is on disk, and the next step or the metrics collector
+# (`okr produce metrics`) sends it.
 LONGEST_WAIT_S = 3.0
 MESSAGE_LENGTH = 1000
-REPORT_LENGTH = 4000  # of a gate: its rules, with examples
+REPORT_LENGTH = 4000  # of a gate's report: its rules with examples
 
 
 def record_success(context: Mapping[str, Any]) -> None:
-    """Airflow's on_success_callback: runs after the state was reported, so nothing waits for it."""
+    """Record a success. Airflow calls this after it has reported the state, so no task waits for it."""
     _send(context, "success", None)
-    _keep(context, None)
+    _store_failure(context, None)
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Airflow's on_failure_callback, with what may be told of the error; Airflow's log has all of it."""
+    """Record a failure with the part of its message that is free of data; Airflow's log has the whole error."""
     error = context.get("exception")
-    _keep(context, _said(error))
-    _send(context, "failed", _told(error)[:MESSAGE_LENGTH] if error else None)
+    _store_failure(context, _message(error))
+    _send(context, "failed", _one_line(error)[:MESSAGE_LENGTH] if error else None)
 
 
-def _keep(context: Mapping[str, Any], message: str | None) -> None:
-    """Note a failure where whoever waits looks, or forget it (None): the step has succeeded since."""
+def _store_failure(context: Mapping[str, Any], message: str | None) -> None:
+    """Write the failure to ops.step_failure, or delete it (None) because the step has succeeded since."""
     from lakehouse import step_failure
     from lakehouse.errors import OkrError
     from lakehouse.logs import get_logger
@@ -53,19 +53,19 @@ def _keep(context: Mapping[str, Any], message: str | None) -> None:
             at = ti.end_date or datetime.now(UTC)
             step_failure.record(dsn, step_failure.StepFailure(ti.dag_id, ti.run_id, ti.task_id, at, message))
     except (OkrError, psycopg.Error) as error:
-        get_logger(__name__).warning("failure not kept", step=ti.task_id, run_id=ti.run_id, error=str(error))
+        get_logger(__name__).warning("failure not stored", step=ti.task_id, run_id=ti.run_id, error=str(error))
 
 
-def _said(error: BaseException | str | None) -> str:
-    """Return what the step said: a gate's rules and examples whole, of another error its line for the lake."""
+def _message(error: BaseException | str | None) -> str:
+    """Return a failed gate's whole report, or one line of any other error."""
     if error is None:
-        return "It ended without a word (killed, or out of time). See the task's log."
+        return "The step ended without a message (killed or timed out). See the task's log."
     gate_failed = isinstance(error, BaseException) and isinstance(error.__cause__, GateFailed)
-    return str(error)[:REPORT_LENGTH] if gate_failed else _told(error)[:MESSAGE_LENGTH]
+    return str(error)[:REPORT_LENGTH] if gate_failed else _one_line(error)[:MESSAGE_LENGTH]
 
 
-def _told(error: BaseException | str) -> str:
-    """Return the error in a line for the lake: what PostgreSQL adds as DETAIL or CONTEXT may be a row of somebody."""
+def _one_line(error: BaseException | str) -> str:
+    """Return the error as one line without PostgreSQL's DETAIL and CONTEXT, which may contain a person's data."""
     cause = error if isinstance(error, BaseException) else None
     while cause is not None:
         if isinstance(cause, psycopg.Error) and (primary := cause.diag.message_primary):
@@ -100,5 +100,5 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
             drainer.close()
             spool.close()
     except OkrError as error:
-        # The step itself is done; its record is not worth failing it. What the spool kept is sent later.
+        # The step itself has finished and must not fail because of its record. Spooled events are sent later.
         get_logger(__name__).warning("step not recorded yet", step=ti.task_id, run_id=ti.run_id, error=str(error))

@@ -1,4 +1,4 @@
-"""The edge to Airflow: our errors become its retries and failures, results become short XComs, steps become events."""
+"""Adapter between Airflow and the steps: errors become retries or failures, results become short XComs."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,10 +11,10 @@ R = TypeVar("R")
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function a task's body: `RetryableError` stays Airflow's to retry, any other error of ours ends the task.
+    """Make a function a task's body: Airflow retries a `RetryableError`; any other OkrError fails the task.
 
     Raises:
-        AirflowFailException: trying again would change nothing; its message says what to do.
+        AirflowFailException: a retry would not help; the message says what to do.
     """
 
     @wraps(function)
@@ -41,7 +41,7 @@ def run_id() -> str:
 
 
 def started_by_asset() -> bool:
-    """Tell whether landed events started the run, not the clock or a person."""
+    """Return whether landed events started the run, rather than the schedule or a person."""
     from airflow.sdk import get_current_context
 
     # Airflow's type is an enum of strings: it equals its value, but str() of it is "DagRunType.ASSET_TRIGGERED".
@@ -49,7 +49,7 @@ def started_by_asset() -> bool:
 
 
 def try_number() -> int:
-    """Return which try of the running step this is; it goes on counting when somebody clears the step."""
+    """Return the number of the running try; it keeps counting when the step is cleared."""
     from airflow.sdk import get_current_context
 
     return int(get_current_context()["ti"].try_number)
@@ -63,14 +63,14 @@ def unfinished_runs(dag_id: str) -> int:
 
 
 def is_paused(dag_id: str) -> bool:
-    """Tell whether a DAG is paused: Airflow then forgets what is announced to it."""
+    """Return whether a DAG is paused: Airflow then drops the asset events that are announced to it."""
     from airflow.sdk import get_current_context
 
     return bool(get_current_context()["ti"].get_dag(dag_id).is_paused)
 
 
 def skip(message: str) -> NoReturn:
-    """End the step, and with it what follows, as skipped.
+    """End the step and its downstream tasks as skipped.
 
     Raises:
         AirflowSkipException: always.
@@ -82,7 +82,7 @@ def skip(message: str) -> NoReturn:
 
 
 def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
-    """End the step as done, with its result, and a task after it as skipped, which then takes no time.
+    """End the step as successful with its result, and one downstream task as skipped.
 
     Raises:
         DownstreamTasksSkipped: always.
@@ -95,7 +95,7 @@ def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
 
 
 def skip_unless_published() -> None:
-    """End the step as skipped on a stack that has published nothing yet: its first scheduled runs come before the data.
+    """End the step as skipped while nothing is published: on a new stack the first scheduled runs precede the data.
 
     Raises:
         AirflowSkipException: nothing is published.
@@ -104,25 +104,25 @@ def skip_unless_published() -> None:
     from lakehouse.settings import load_settings
 
     if current(load_settings().require("dsn_transform")) is None:
-        skip("Nothing is published yet: okr_etl_dag publishes as soon as events have landed.")
+        skip("Nothing is published yet: okr_etl_dag publishes when events have landed.")
 
 
 def is_param_set(param: str) -> bool:
-    """Tell whether a param of the DAG run was set to true by whoever started it."""
+    """Return whether the DAG run was started with this param set to true."""
     from airflow.sdk import get_current_context
 
     return get_current_context()["params"][param] is True
 
 
 def report_rows(rows: int) -> None:
-    """Leave how many rows the running step wrote or judged, for the record of the step."""
+    """Store the number of rows that the running step wrote or checked, for the event of the step."""
     from airflow.sdk import get_current_context
 
     get_current_context()["ti"].xcom_push(key=ROWS_XCOM, value=rows)
 
 
 def say(message: str) -> None:
-    """Write to the task's log. Airflow has configured structlog by then; we never do inside a task."""
+    """Write to the task's log. Airflow configures structlog; steps never do."""
     from lakehouse.logs import get_logger
 
     get_logger("okr").info(message)

@@ -1,4 +1,4 @@
-"""The steps of model_training_dag: ml does the work, these say what it did."""
+"""The steps of model_training_dag: they call ml and report what it did."""
 
 from dags.steps.task_adapter import report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
@@ -8,10 +8,10 @@ from lakehouse.settings import load_settings
 def train() -> str:
     """Tune, train, evaluate on a held-out cycle and register as challenger; return the version's number.
 
-    Tried again after it was killed, it completes what the try before has registered.
+    A try that follows a killed one completes the version that it has registered.
 
     Raises:
-        AirflowSkipException: too little has closed to learn from; the pacing rule goes on answering.
+        AirflowSkipException: too few key results are closed to learn from; the active model stays.
     """
     from ml.fit_model import InsufficientData
     from ml.train import train_and_register
@@ -32,7 +32,7 @@ def train() -> str:
 
 @step
 def promote(version: str) -> str:
-    """Make the version champion if it beats rule and champion on the same held-out rows; return what was decided."""
+    """Make the version champion if it beats rule and champion on the same held-out rows; return the outcome."""
     from ml.promotion_gate import promote_if_better
 
     decision = promote_if_better(load_settings(), version)

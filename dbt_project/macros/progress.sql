@@ -10,8 +10,8 @@
     case when {{ progress }} is not null then least(greatest({{ progress }}, 0.0), 1.0) end
 {%- endmacro %}
 
-{#- Floats: (70.41 - 66.56) / (72.06 - 66.56) is 0.7 and yet below it, so boundaries are compared within 1e-9. -#}
-{% macro at_least(measure, boundary) -%} ({{ measure }} >= {{ boundary }} - 1e-9) {%- endmacro %}
+{#- As floats, (70.41 - 66.56) / (72.06 - 66.56) is below 0.7 although it is 0.7: hence the tolerance. -#}
+{% macro at_least(measure, boundary) -%} ({{ measure }} >= {{ boundary }} - {{ var('score_tolerance') }}) {%- endmacro %}
 
 {#- Whole days since the cycle's start by the days of the cycle, clipped to 0-1; also the progress a line expects. -#}
 {% macro elapsed_ratio(day, cycle_start, cycle_end) -%}

@@ -9,26 +9,12 @@ FROM (
 CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
 
--- name: check_in_id_is_unique
--- expect: a check-in stands in the mart once
-SELECT check_in_id, count(*) AS times FROM {batch} GROUP BY check_in_id HAVING count(*) > 1 OR check_in_id IS NULL
-
--- name: progress_is_finite
--- expect: progress and pace are finite numbers
-SELECT check_in_id, progress_ratio, pace_ratio
-FROM {batch}
-WHERE progress_ratio IN ('NaN', 'Infinity', '-Infinity') OR pace_ratio IN ('NaN', 'Infinity', '-Infinity')
-
 -- name: key_result_exists
 -- expect: a check-in that says its key result is known finds it in dim_key_result, and no other does
 SELECT c.check_in_id, c.key_result_id
 FROM {batch} AS c
 LEFT JOIN dim_key_result AS k ON c.key_result_id = k.key_result_id AND k.is_current
 WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
-
--- name: confidence_is_a_share
--- expect: confidence, where given, is 0-1
-SELECT check_in_id, confidence FROM {batch} WHERE confidence NOT BETWEEN 0 AND 1
 
 -- name: new_progress_is_plausible (acceptable)
 -- expect: but for 20 % of 50 or more, check-ins new since the last publication stay within 100 times the gain aimed at

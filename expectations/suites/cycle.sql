@@ -1,3 +1,5 @@
+
+
 -- name: every_cycle_arrived
 -- expect: as many cycles are current as raw has ids of defined ones
 SELECT in_raw, in_mart
@@ -14,8 +16,12 @@ WHERE in_raw <> in_mart
 SELECT cycle_id, count(*) FILTER (WHERE is_current) AS current_versions
 FROM {batch} GROUP BY cycle_id HAVING count(*) FILTER (WHERE is_current) <> 1 OR cycle_id IS NULL
 
--- name: versions_do_not_overlap
--- expect: a version ends when the next one begins
-SELECT cycle_id, version_number, valid_to, next_from
-FROM (SELECT *, lead(valid_from) OVER (PARTITION BY cycle_id ORDER BY version_number) AS next_from FROM {batch}) AS followed
-WHERE valid_to IS DISTINCT FROM next_from
+-- name: versions_are_contiguous
+-- expect: the versions of a cycle are numbered 1, 2, ... and each ends when the next one begins
+SELECT cycle_id, version_number, expected_number, valid_to, next_from
+FROM (
+    SELECT *, row_number() OVER by_version AS expected_number, lead(valid_from) OVER by_version AS next_from
+    FROM {batch}
+    WINDOW by_version AS (PARTITION BY cycle_id ORDER BY version_number)
+) AS followed
+WHERE version_number <> expected_number OR valid_to IS DISTINCT FROM next_from

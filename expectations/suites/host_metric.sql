@@ -8,7 +8,3 @@ CROSS JOIN (
     WHERE event_type = 'okr.host_metric.sampled.v1' AND event_id NOT IN (SELECT event_id FROM int_withheld_event)
 ) AS r
 WHERE in_hours <> in_raw
-
--- name: values_are_ordered
--- expect: smallest, 95th percentile and largest value are in this order
-SELECT host, metric, unit, hour_at FROM {batch} WHERE min_value > p95_value OR p95_value > max_value

@@ -1,3 +1,5 @@
+
+
 -- name: every_key_result_arrived
 -- expect: as many key results are current as raw has ids of defined ones
 SELECT in_raw, in_mart
@@ -14,16 +16,12 @@ WHERE in_raw <> in_mart
 SELECT key_result_id, count(*) FILTER (WHERE is_current) AS current_versions
 FROM {batch} GROUP BY key_result_id HAVING count(*) FILTER (WHERE is_current) <> 1 OR key_result_id IS NULL
 
--- name: versions_do_not_overlap
--- expect: a version ends when the next one begins
-SELECT key_result_id, version_number, valid_to, next_from
+-- name: versions_are_contiguous
+-- expect: the versions of a key result are numbered 1, 2, ... and each ends when the next one begins
+SELECT key_result_id, version_number, expected_number, valid_to, next_from
 FROM (
-    SELECT *, lead(valid_from) OVER (PARTITION BY key_result_id ORDER BY version_number) AS next_from FROM {batch}
+    SELECT *, row_number() OVER by_version AS expected_number, lead(valid_from) OVER by_version AS next_from
+    FROM {batch}
+    WINDOW by_version AS (PARTITION BY key_result_id ORDER BY version_number)
 ) AS followed
-WHERE valid_to IS DISTINCT FROM next_from
-
--- name: gain_is_not_nothing
--- expect: a target differs from its baseline, in the direction that is said
-SELECT key_result_id, baseline, target, direction
-FROM {batch}
-WHERE target = baseline OR (direction = 'increase') <> (target > baseline)
+WHERE version_number <> expected_number OR valid_to IS DISTINCT FROM next_from

@@ -16,11 +16,3 @@ WHERE f.as_of >= k.final_at
 SELECT DISTINCT key_result_id FROM {batch}
 EXCEPT
 SELECT key_result_id FROM mart_okr_scorecard
-
--- name: features_are_finite
--- expect: features are finite numbers
-SELECT key_result_id, as_of
-FROM {batch}
-WHERE
-    progress_ratio IN ('NaN', 'Infinity', '-Infinity') OR log_required_pace IN ('NaN', 'Infinity', '-Infinity')
-    OR log_pace_ratio_cycle IN ('NaN', 'Infinity', '-Infinity')

@@ -6,16 +6,6 @@ FULL JOIN (SELECT key_result_id FROM dim_key_result WHERE is_current) AS k USING
 GROUP BY key_result_id
 HAVING count(s.key_result_id) <> 1 OR count(k.key_result_id) <> 1
 
--- name: score_is_a_share
--- expect: scores are 0-1
-SELECT key_result_id, score_ratio, final_score
-FROM {batch} WHERE score_ratio NOT BETWEEN 0 AND 1 OR final_score NOT BETWEEN 0 AND 1
-
--- name: achieved_means_seven_tenths
--- expect: a closed key result is achieved exactly when its final score is at least 0.7
-SELECT key_result_id, final_score, is_achieved
-FROM {batch} WHERE is_closed AND is_achieved IS DISTINCT FROM (final_score >= 0.7 - 1e-9)
-
 -- name: closed_by_a_check_in
 -- expect: with a closing check-in in its cycle a key result is closed, without one only where its cycle is closed
 SELECT s.key_result_id, s.cycle_id, s.is_closed

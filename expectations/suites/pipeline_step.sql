@@ -8,7 +8,3 @@ FROM (
 ) AS r
 CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
-
--- name: state_fits_the_steps
--- expect: a run failed exactly when a step of it did
-SELECT pipeline, run_id, state, failed_step_count FROM {batch} WHERE (state = 'failed') <> (failed_step_count > 0)

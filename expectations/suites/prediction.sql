@@ -9,16 +9,9 @@ FROM (
 CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
 
--- name: probability_is_a_share
--- expect: probability, low and high are 0-1
-SELECT prediction_id, probability, low, high
-FROM {batch}
-WHERE probability NOT BETWEEN 0 AND 1 OR low NOT BETWEEN 0 AND 1 OR high NOT BETWEEN 0 AND 1
-
--- name: scored_before_the_outcome_was_known
--- expect: a forecast is scored only when it was served, and its model trained, before the outcome was known
-SELECT prediction_id, served_at, trained_until, outcome_known_at
-FROM {batch}
-WHERE
-    is_scored
-    AND (outcome_known_at IS NULL OR served_at >= outcome_known_at OR trained_until >= outcome_known_at)
+-- name: key_result_exists
+-- expect: dim_key_result has the key result of a forecast exactly where the forecast says that it is known
+SELECT p.prediction_id, p.key_result_id
+FROM {batch} AS p
+LEFT JOIN dim_key_result AS k ON p.key_result_id = k.key_result_id AND k.is_current
+WHERE p.is_key_result_known <> (k.key_result_id IS NOT NULL)

@@ -9,6 +9,7 @@ from rich.table import Table
 from infra.demo.progress import Progress
 from infra.demo.steps import DemoResult
 from lakehouse.number_format import chance, score
+from lakehouse.scoring import ACHIEVED_SCORE
 
 SHOWN_AT_RISK = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
@@ -103,7 +104,8 @@ def _at_risk(console: Console, result: DemoResult) -> None:
         return
     over = "" if result.any_open else ", in the cycle that ended last, as of its last check-ins"
     console.print(
-        f"[bold]At risk{over}[/bold] (P = probability of a final score of at least 0.7; [90 % interval of the score])"
+        f"[bold]At risk{over}[/bold] (P = probability of a final score of at least {ACHIEVED_SCORE}; "
+        "[90 % interval of the score])"
     )
     for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
         title = escape(_shortened(result.titles[each["key_result_id"]]))

@@ -1,5 +1,5 @@
 -- One row per key result, as it stands in the cycle where it is now (app.key_result_cycles).
--- progress = (value - baseline) / (target - baseline); achieved from a score of 0.7 on, as the marts have it.
+-- progress = (value - baseline) / (target - baseline); achieved from achieved_score on (lakehouse/scoring.py), as in the marts.
 WITH measured AS (
     SELECT
         named.okr_id,
@@ -31,7 +31,7 @@ SELECT
     CASE WHEN measured.progress IS NOT NULL THEN greatest(-9.99, least(9.99, measured.progress))::numeric(3, 2) END,
     CASE
         WHEN measured.is_archived THEN 'archived'
-        WHEN measured.is_closed AND measured.progress >= 0.7 - 1e-9 THEN 'achieved'
+        WHEN measured.is_closed AND measured.progress >= %(achieved_score)s - %(tolerance)s THEN 'achieved'
         WHEN measured.is_closed THEN 'missed'
         WHEN measured.last_value IS NULL THEN 'not_started'
         ELSE 'in_progress'

@@ -36,6 +36,7 @@ from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from lakehouse.ids import natural_uuid
 from lakehouse.logs import get_logger
+from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.warehouse import read_sql
 
 log = get_logger(__name__)
@@ -272,7 +273,7 @@ class StateStore:
         ids = [natural_uuid("key_result", each) for each in key_results]
         self._run("delete_key_result_cycles", subjects=key_results)
         self._run("project_key_result_cycles", subjects=key_results, days_to_close=DAYS_TO_CLOSE)
-        self._run("project_okrs", subjects=key_results, ids=ids)
+        self._run("project_okrs", subjects=key_results, ids=ids, achieved_score=ACHIEVED_SCORE, tolerance=TOLERANCE)
 
     def _met(self) -> Met:
         is_more_than_one, is_reviewed = self._run("organisations_seen").fetchone() or (False, False)

@@ -5,6 +5,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from lakehouse.scoring import ACHIEVED_SCORE
 from serving.schemas import Name, PublishedResponse, Query
 
 Status = Literal[
@@ -83,7 +84,7 @@ class KeyResult(BaseModel):
     final_at: datetime | None
     final_value: float | None
     final_score: float | None
-    is_achieved: bool | None = Field(description="Final score of at least 0.7; null while open.")
+    is_achieved: bool | None = Field(description=f"Final score of at least {ACHIEVED_SCORE}; null while open.")
     missing_to_close: str | None = Field(
         description="What is missing to close it, where its cycle is over; null where nothing is."
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
+from lakehouse.scoring import ACHIEVED_SCORE
 from serving.schemas import Body, Id, PublishedResponse
 
 IDS_MOST = 1_000
@@ -35,7 +36,7 @@ class PredictionItem(BaseModel):
     final_score: float | None = Field(None, description="How it ended; null unless it is closed.")
     is_achieved: bool | None = Field(None, description="Whether it ended as achieved; null unless it is closed.")
     prediction_id: str | None = Field(None, description="The id under which marts.fct_prediction will hold it.")
-    probability: float | None = Field(None, description="P(final score >= 0.7), calibrated.")
+    probability: float | None = Field(None, description=f"P(final score >= {ACHIEVED_SCORE}), calibrated.")
     low: float | None = Field(None, description="Lower end of the interval of the final score (0-1).")
     high: float | None = Field(None, description="Upper end of the interval of the final score (0-1).")
     level: float | None = Field(None, description="Share of final scores that such intervals hold.")

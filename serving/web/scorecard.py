@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
+from lakehouse.scoring import TOLERANCE
 from serving.predictor.active_model import ModelInUse
 from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.service import RUNNING, KeyResultCycle
@@ -173,7 +174,8 @@ def look_back(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
         return None
     misses = [_miss(row, forecasts) for row in ended]
     within = [
-        forecasts[place(row)].low - 1e-9 <= row["final_score"] <= forecasts[place(row)].high + 1e-9 for row in ended
+        forecasts[place(row)].low - TOLERANCE <= row["final_score"] <= forecasts[place(row)].high + TOLERANCE
+        for row in ended
     ]
     right = sum((forecasts[place(row)].probability >= EVEN) == row["is_achieved"] for row in ended)
     return Hindsight(len(ended), right, sum(miss**2 for miss in misses) / len(misses), sum(within))

@@ -134,7 +134,7 @@ def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_kil
     warehouse: Settings, ended_step: dict[str, Any]
 ) -> None:
     said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
-    for error, message in ((told_to_airflow(GateFailed(said)), said), (None, "It ended without a word")):
+    for error, message in ((told_to_airflow(GateFailed(said)), said), (None, "The step ended without a message")):
         record_failure(ended_step | {"exception": error})
         (failure,) = step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
         assert failure.message.startswith(message)

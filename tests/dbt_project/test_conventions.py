@@ -1,4 +1,4 @@
-"""House rules of dbt_project/, read from dbt's own manifest. Each message says what to do."""
+"""Conventions of dbt_project/, read from dbt's manifest. Each message says what to do."""
 
 import json
 import re
@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from expectations import marts_gate
 from lakehouse.contracts import contracts
+from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 
-MODELS = Path(__file__).parents[2] / "dbt_project" / "models"
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "dbt_project" / "models"
 PREFIXES = {"staging": ("stg_",), "intermediate": ("int_",), "marts": ("dim_", "fct_", "mart_")}
 MAY_READ = {
     "staging": {"source"},
@@ -38,6 +42,8 @@ SCORE = re.compile(
 )
 SCORES_OF_A_KEY_RESULT = {"score_ratio", "final_score"}
 MOST_NODES = 60
+# A score or pace that is compared with 0.7, in code or in a text for readers; 0.7 alone may be any parameter.
+ACHIEVED_COMPARISON = re.compile(r"(>=?|at least|score of|from) *0\.7\b|\b0\.7 *- *1e-9", re.IGNORECASE)
 
 Node = dict[str, Any]
 
@@ -96,6 +102,23 @@ def _scores_of_people(node: Node) -> list[str]:
     return [name for name in node["columns"] if people and SCORE.search(name) and name not in allowed]
 
 
+def _is_constraint(query: str) -> bool:
+    """Whether a rule reads one table and nothing but single rows of it, or counts the rows of a key."""
+    reads_another_table = re.search(r"\b(JOIN|EXCEPT|UNION|INTERSECT)\b|\bFROM (?!\{batch\})", query, re.IGNORECASE)
+    if reads_another_table or re.search(r"\bOVER\b|\bFILTER\b|\(\s*SELECT\b", query, re.IGNORECASE):
+        return False
+    return "GROUP BY" not in query or re.search(r"HAVING count\(\*\) > 1", query) is not None
+
+
+def _code_lines(path: Path) -> list[str]:
+    """Return the lines of a file without comments and docstrings."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = re.sub(r'"""(?:(?!\{).)*?"""', "", text, flags=re.DOTALL)
+    text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
+    return [re.sub(r"(?<!\S)(#|--).*", "", line) for line in text.splitlines()]
+
+
 def test_each_model_has_its_yml_beside_it() -> None:
     sql = {path.with_suffix("") for path in MODELS.rglob("*.sql")}
     yml = {path.with_suffix("") for path in MODELS.rglob("*.yml")} - {
@@ -143,12 +166,7 @@ def test_each_published_model_has_an_enforced_contract_and_a_key(models: list[No
         assert "primary_key" in kinds or unique or indexed, f"{node['name']}: enforce its grain by a primary key."
 
 
-def test_each_published_column_is_checked(models: list[Node], manifest: dict[str, Any]) -> None:
-    tested = {
-        (node.get("attached_node"), node.get("column_name"))
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test"
-    }
+def test_each_published_column_is_checked(models: list[Node]) -> None:
     for node in _published(models):
         of_model = " ".join(
             f"{constraint['expression'] or ''} {' '.join(constraint['columns'])}" for constraint in node["constraints"]
@@ -156,11 +174,9 @@ def test_each_published_column_is_checked(models: list[Node], manifest: dict[str
         unchecked = [
             name
             for name, column in node["columns"].items()
-            if not column["constraints"]
-            and not re.search(rf"\b{name}\b", of_model)
-            and (node["unique_id"], name) not in tested
+            if not column["constraints"] and not re.search(rf"\b{name}\b", of_model)
         ]
-        assert not unchecked, f"{node['name']}: give {unchecked} a constraint (not_null, check) or a data test."
+        assert not unchecked, f"{node['name']}: give {unchecked} a constraint (not_null, check)."
 
 
 def test_models_read_only_what_lies_before_them(models: list[Node], manifest: dict[str, Any]) -> None:
@@ -200,19 +216,60 @@ def test_a_mean_that_depends_on_the_order_of_rows_is_seen(code: str, is_order_de
     assert bool(ORDER_DEPENDENT.search(code)) is is_order_dependent
 
 
-def test_each_data_test_says_what_it_guards(manifest: dict[str, Any]) -> None:
-    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
-    silent = [node["name"] for node in tests if not node["description"]]
-    assert tests, "No data test stands behind the gate any more."
-    assert not silent, f"Describe {silent} in dbt_project/tests/data_tests.yml."
+def test_dbt_has_no_data_test_beside_constraints_and_the_gate(manifest: dict[str, Any]) -> None:
+    tests = [node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    assert not tests, f"Make each a constraint or a rule of a suite (expectations/suites/README.md): {tests}"
 
 
-def test_the_project_stays_small_enough_for_its_time(models: list[Node], manifest: dict[str, Any]) -> None:
-    tests = [node for node in manifest["nodes"].values() if node["resource_type"] == "test"]
-    nodes = len(tests) + sum(node["config"]["materialized"] != "ephemeral" for node in models)
-    assert nodes <= MOST_NODES, (
-        f"{nodes} nodes: each costs time in every run; say it by a constraint instead of a test."
-    )
+def test_no_suite_repeats_what_a_constraint_can_say(models: list[Node]) -> None:
+    tables = {node["name"] for node in models}
+    repeated = [
+        f"{suite.noun}.{rule.name}"
+        for suite in marts_gate.suites()
+        if suite.table in tables
+        for rule in suite.rules
+        if _is_constraint(str(rule.arguments["unexpected_rows_query"]))
+    ]
+    assert not repeated, f"Move to the model's contract (see expectations/suites/README.md): {repeated}"
+
+
+@pytest.mark.parametrize(
+    ("query", "is_constraint"),
+    [
+        ("SELECT id FROM {batch} WHERE score NOT BETWEEN 0 AND 1", True),
+        ("SELECT id FROM {batch} WHERE id IS NULL", True),
+        ("SELECT id FROM {batch} WHERE status NOT IN ('a', 'b')", True),
+        ("SELECT id, count(*) AS times FROM {batch} GROUP BY id HAVING count(*) > 1 OR id IS NULL", True),
+        ("SELECT id FROM {batch} GROUP BY id HAVING count(*) FILTER (WHERE is_current) <> 1", False),
+        ("SELECT c.id FROM {batch} AS c LEFT JOIN other AS o ON c.id = o.id WHERE o.id IS NULL", False),
+        ("SELECT id FROM {batch} EXCEPT SELECT id FROM other", False),
+        ("SELECT id FROM (SELECT *, lead(a) OVER (ORDER BY b) AS next FROM {batch}) AS f WHERE next <> a", False),
+    ],
+)
+def test_a_rule_that_a_constraint_can_say_is_recognised(query: str, is_constraint: bool) -> None:
+    assert _is_constraint(query) is is_constraint
+
+
+def test_dbt_has_the_achieved_score_and_its_tolerance_of_the_scoring_module() -> None:
+    variables = yaml.safe_load((MODELS.parent / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
+    assert (variables["achieved_score"], variables["score_tolerance"]) == (ACHIEVED_SCORE, TOLERANCE)
+
+
+def test_no_code_writes_the_achieved_score_out() -> None:
+    written = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for folder in ("dbt_project", "expectations", "ingestion/state", "serving", "ml", "dags")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".sql", ".py", ".yml"} and path.name != "dbt_project.yml"
+        for line in _code_lines(path)
+        if ACHIEVED_COMPARISON.search(line)
+    ]
+    assert not written, f"Use ACHIEVED_SCORE of lakehouse/scoring.py, or dbt's var('achieved_score'): {written}"
+
+
+def test_the_project_stays_small_enough_for_its_time(models: list[Node]) -> None:
+    nodes = sum(node["config"]["materialized"] != "ephemeral" for node in models)
+    assert nodes <= MOST_NODES, f"{nodes} nodes: each costs time in every run."
 
 
 def test_no_model_scores_a_person(models: list[Node]) -> None:

@@ -33,7 +33,7 @@ SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "share
 collect_ignore = [] if (SHARED / "data" / "us_states").is_dir() else ["test_real_goals.py"]  # real data stay there
 DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
 CONSTRAINTS = """
-SELECT conrelid::regclass::text, quote_ident(conname) FROM pg_constraint
+SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE connamespace::regnamespace::text IN ('marts_build', 'ml_build') AND contype <> 'n'
 """
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -129,31 +129,44 @@ def load_key_result(fresh_database: Settings) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def _built(
     new_database: Callable[[], AbstractContextManager[Settings]], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Settings]:
-    """A simulated organisation's log in raw, and the marts that dbt builds of it, without their constraints."""
+) -> Iterator[tuple[Settings, dict[str, str]]]:
+    """A simulated log in raw, its marts without constraints, and the statement that adds each constraint again."""
     with new_database() as settings:
         load_log(settings, simulated_log())
         dbt_build(settings, tmp_path_factory.mktemp("dbt"))
         with connect(settings.require("dsn_transform")) as connection:
-            for table, constraint in connection.execute(CONSTRAINTS).fetchall():
-                connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}".encode())
-        yield settings
+            constraints = connection.execute(CONSTRAINTS).fetchall()
+            for table, name, _ in constraints:
+                connection.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"'.encode())
+        adding = {
+            name: f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}' for table, name, definition in constraints
+        }
+        yield settings, adding
 
 
 @pytest.fixture(scope="session")
-def copy_of_the_build(_built: Settings, test_stack: Stack) -> Callable[[], AbstractContextManager[Settings]]:
+def contract_constraints(_built: tuple[Settings, dict[str, str]]) -> dict[str, str]:
+    """Return the statement that adds each constraint of the models' contracts, by its name."""
+    return _built[1]
+
+
+@pytest.fixture(scope="session")
+def copy_of_the_build(
+    _built: tuple[Settings, dict[str, str]], test_stack: Stack
+) -> Callable[[], AbstractContextManager[Settings]]:
     """Return what copies that database (0.2 s), for a test to plant a fault in."""
+    built, _ = _built
 
     @contextmanager
     def copied() -> Iterator[Settings]:
         name = f"okr_{uuid.uuid4().hex[:12]}"
-        original = _built.require("dsn_owner").rpartition("/")[2]
+        original = built.require("dsn_owner").rpartition("/")[2]
         with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as superuser:
             superuser.execute(f"CREATE DATABASE {name} TEMPLATE {original} OWNER okr_owner".encode())
             superuser.execute(f"GRANT CREATE ON DATABASE {name} TO okr_transform".encode())
             try:
-                yield _built.model_copy(
-                    update={dsn: SecretStr(_built.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
+                yield built.model_copy(
+                    update={dsn: SecretStr(built.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
                 )
             finally:
                 superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from expectations import marts_gate
@@ -35,51 +36,57 @@ FAULTS = {
     ("whole_build", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
     ("whole_build", "no_mart_shrinks"): PUBLISHED.format(as_of="'2020-01-01Z'", rows='{"dim_user": 9999}'),
     ("check_in", "every_check_in_arrived"): f"DELETE FROM fct_check_in WHERE check_in_id = {A_CHECK_IN}",
-    ("check_in", "check_in_id_is_unique"): "INSERT INTO fct_check_in SELECT * FROM fct_check_in LIMIT 1",
-    ("check_in", "progress_is_finite"): f"UPDATE fct_check_in SET pace_ratio = 'NaN' WHERE check_in_id = {A_CHECK_IN}",
     ("check_in", "key_result_exists"): f"UPDATE fct_check_in SET key_result_id = 'x' WHERE check_in_id = {A_CHECK_IN}",
-    ("check_in", "confidence_is_a_share"): f"UPDATE fct_check_in SET confidence = 2 WHERE check_in_id = {A_CHECK_IN}",
     ("check_in", "new_progress_is_plausible"): "UPDATE fct_check_in SET progress_ratio = -101",
     ("check_in", "few_orphans"): "UPDATE fct_check_in SET is_key_result_known = false",
     ("reviewed_event", "withheld_check_ins_do_not_count"):
         "INSERT INTO fct_reviewed_event SELECT gen_random_uuid(), 'manual', 'r', 't', 's', now(), now(), "
         "kafka_partition, kafka_offset, NULL, NULL, NULL, NULL, true FROM fct_check_in LIMIT 1",
-    ("key_result", "gain_is_not_nothing"): "UPDATE dim_key_result SET target = baseline",
-    ("key_result_daily", "day_is_unique"): "INSERT INTO fct_key_result_daily TABLE fct_key_result_daily",
     ("key_result_daily", "key_result_exists"): "UPDATE fct_key_result_daily SET key_result_id = key_result_id || 'x'",
-    ("key_result_daily", "no_day_is_missing"): "DELETE FROM fct_key_result_daily WHERE extract(day FROM day) = 15",
-    ("key_result_daily", "score_is_a_share"): "UPDATE fct_key_result_daily SET score_ratio = 1.1",
+    ("key_result_daily", "every_day_has_its_row"): "DELETE FROM fct_key_result_daily WHERE extract(day FROM day) = 15",
     ("key_result_daily", "nothing_after_the_data"): "UPDATE fct_key_result_daily SET day = day + 9999",
     ("okr_scorecard", "one_row_a_key_result"): f"DELETE FROM mart_okr_scorecard WHERE key_result_id = {A_KEY_RESULT}",
-    ("okr_scorecard", "score_is_a_share"): "UPDATE mart_okr_scorecard SET score_ratio = -0.1",
-    ("okr_scorecard", "achieved_means_seven_tenths"): "UPDATE mart_okr_scorecard SET is_achieved = NOT is_achieved",
     ("okr_scorecard", "closed_by_a_check_in"): f"DELETE FROM fct_check_in WHERE key_result_id = {A_KEY_RESULT}",
     ("team_scorecard", "key_results_add_up"): "UPDATE mart_team_scorecard SET key_result_count = 0",
-    ("team_scorecard", "shares_are_shares"): "UPDATE mart_team_scorecard SET attainment_ratio = 1.5",
-    ("team_scorecard", "calibration_needs_five"):
-        "UPDATE mart_team_scorecard SET overconfidence_ratio = 0, closed_count = 4",
-    ("checkin_hygiene", "coverage_is_a_share"): "UPDATE mart_checkin_hygiene SET check_in_coverage_ratio = 2",
     ("checkin_hygiene", "team_exists"): "UPDATE mart_checkin_hygiene SET team_id = 'nobody'",
     ("user_activity", "check_ins_add_up"): "UPDATE fct_user_activity_daily SET check_in_count = check_in_count + 1",
     ("user_activity", "views_add_up"): "UPDATE fct_user_activity_daily SET page_view_count = page_view_count + 1",
     ("host_metric", "samples_add_up"): "UPDATE fct_system_health_hourly SET sample_count = sample_count + 1",
-    ("host_metric", "values_are_ordered"): "UPDATE fct_system_health_hourly SET min_value = max_value + 1",
     ("pipeline_step", "every_run_arrived"): "DELETE FROM fct_pipeline_run",
-    ("pipeline_step", "state_fits_the_steps"): "UPDATE fct_pipeline_run SET failed_step_count = failed_step_count + 1",
     ("prediction", "every_prediction_arrived"): "DELETE FROM fct_prediction",
-    ("prediction", "probability_is_a_share"): "UPDATE fct_prediction SET probability = 1.01",
-    ("prediction", "scored_before_the_outcome_was_known"):
-        "UPDATE fct_prediction SET is_scored = true, outcome_known_at = served_at",
     ("key_result_features", "nothing_after_the_data"): f"{LATER} + interval '9 years'",
     ("key_result_features", "nothing_after_the_outcome"): "UPDATE int_key_result_cycle SET final_at = '2000-01-01Z'",
     ("key_result_features", "key_result_exists"): "UPDATE key_result_features SET key_result_id = key_result_id || 'x'",
-    ("key_result_features", "features_are_finite"): "UPDATE key_result_features SET progress_ratio = 'Infinity'",
     ("key_result_outcome", "only_closed_have_an_outcome"): "DELETE FROM key_result_outcome",
+    ("prediction", "key_result_exists"): "UPDATE fct_prediction SET is_key_result_known = NOT is_key_result_known",
 }  # fmt: skip
 for _noun, _table in DIMENSIONS.items():
     FAULTS[_noun, f"every_{_noun}_arrived"] = f"DELETE FROM {_table} WHERE is_current"
     FAULTS[_noun, "one_version_is_current"] = f"UPDATE {_table} SET is_current = false"
-    FAULTS[_noun, "versions_do_not_overlap"] = f"UPDATE {_table} SET valid_to = valid_from"
+    FAULTS[_noun, "versions_are_contiguous"] = f"UPDATE {_table} SET valid_to = valid_from"
+
+# What one row or key can break is a constraint of its model's contract: constraint -> SQL that breaks it.
+CONTRACT_FAULTS = {
+    "fct_check_in_pkey": "INSERT INTO fct_check_in SELECT * FROM fct_check_in LIMIT 1",
+    "fct_check_in_pace_ratio_check": f"UPDATE fct_check_in SET pace_ratio = 'NaN' WHERE check_in_id = {A_CHECK_IN}",
+    "fct_check_in_confidence_check": f"UPDATE fct_check_in SET confidence = 2 WHERE check_in_id = {A_CHECK_IN}",
+    "dim_key_result_target_differs_from_baseline": "UPDATE dim_key_result SET target = baseline",
+    "fct_key_result_daily_pkey": "INSERT INTO fct_key_result_daily TABLE fct_key_result_daily",
+    "fct_key_result_daily_score_ratio_check": "UPDATE fct_key_result_daily SET score_ratio = 1.1",
+    "mart_okr_scorecard_score_ratio_check": "UPDATE mart_okr_scorecard SET score_ratio = -0.1",
+    "mart_okr_scorecard_achieved_from_the_score_on": "UPDATE mart_okr_scorecard SET is_achieved = NOT is_achieved",
+    "mart_team_scorecard_attainment_ratio_check": "UPDATE mart_team_scorecard SET attainment_ratio = 1.5",
+    "mart_team_scorecard_calibration_key_result_count_check":
+        "UPDATE mart_team_scorecard SET overconfidence_ratio = 0, calibration_key_result_count = 4",
+    "mart_checkin_hygiene_check_in_coverage_ratio_check":
+        "UPDATE mart_checkin_hygiene SET check_in_coverage_ratio = 2",
+    "fct_system_health_hourly_values_are_ordered": "UPDATE fct_system_health_hourly SET min_value = max_value + 1",
+    "fct_pipeline_run_state_fits_steps": "UPDATE fct_pipeline_run SET failed_step_count = failed_step_count + 1",
+    "fct_prediction_probability_check": "UPDATE fct_prediction SET probability = 1.01",
+    "fct_prediction_scored_before_the_outcome_was_known":
+        "UPDATE fct_prediction SET is_scored = true, outcome_known_at = served_at",
+    "key_result_features_progress_ratio_check": "UPDATE key_result_features SET progress_ratio = 'Infinity'",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -110,6 +117,16 @@ def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, noun: str, rul
     assert rule in found, report.summary()
     assert found[rule].error is None
     assert found[rule].unexpected
+
+
+@pytest.mark.parametrize("constraint", CONTRACT_FAULTS)
+def test_a_contract_rejects_the_fault_that_its_constraint_names(
+    build: Settings, contract_constraints: dict[str, str], constraint: str
+) -> None:
+    plant(build, CONTRACT_FAULTS[constraint])
+    with connect(build.require("dsn_transform")) as connection, pytest.raises(psycopg.IntegrityError) as broken:
+        connection.execute(contract_constraints[constraint].encode())
+    assert broken.value.diag.constraint_name == constraint
 
 
 WITHHELD = """
@@ -174,11 +191,11 @@ def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
     report = marts_gate.validate_build(fresh_database, "run-3")
     assert not report.passed
     assert report.checked_rows == 0
-    assert "could not be judged" in report.summary()
+    assert "could not be checked" in report.summary()
 
 
 def test_a_build_that_a_run_is_making_is_waited_for(fresh_database: Settings) -> None:
-    """The gate by hand said of each table that is not there yet that its rules could not be judged."""
+    """The gate by hand said of each table that is not there yet that its rules could not be checked."""
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
         connection.execute("CREATE TABLE marts_build.dim_user ()")

@@ -22,7 +22,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-ACHIEVED = 0.7
+from lakehouse.scoring import ACHIEVED_SCORE
+
 DRIFT = 0.83
 SKILL_SD = 0.15
 CYCLE_SD = 0.07
@@ -81,10 +82,10 @@ def draw(rng: Random, drift: float, days: int) -> Process:
     return Process(drift, profile, abandoned, tuple(path))
 
 
-def true_probability(process: Process, day: int, threshold: float = ACHIEVED) -> float:
+def true_probability(process: Process, day: int, threshold: float = ACHIEVED_SCORE) -> float:
     """Return P(final progress >= threshold), given everything about the key result except future randomness.
 
-    `threshold` is in units of the first target: ACHIEVED * new gain / first gain after a new target.
+    `threshold` is in units of the first target: ACHIEVED_SCORE * new gain / first gain after a new target.
     """
     now = process.path[day]
     if process.is_abandoned(day) or day >= process.days:

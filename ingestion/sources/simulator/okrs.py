@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
-from ingestion.sources.simulator.latent_progress import ACHIEVED, CYCLE_SD, DIFFICULTY_SD, DRIFT, Process, draw
+from ingestion.sources.simulator.latent_progress import CYCLE_SD, DIFFICULTY_SD, DRIFT, Process, draw
 from ingestion.sources.simulator.randomness import working_moment
 from ingestion.sources.simulator.scale import Cycle
 from ingestion.sources.simulator.teams_and_users import Organisation, Team, User
 from ingestion.sources.simulator.vocabulary import MEASURES, OBJECTIVES, Measure
+from lakehouse.scoring import ACHIEVED_SCORE
 
 RETARGETED = 0.04
 ALIGNED = 0.85
@@ -54,8 +55,8 @@ class KeyResult:
     def threshold(self, at: datetime) -> float:
         """Return the progress (in units of the first target) that counts as achieved, given the target at a time."""
         if self.retarget is None or at < self.retarget[0]:
-            return ACHIEVED
-        return ACHIEVED * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
+            return ACHIEVED_SCORE
+        return ACHIEVED_SCORE * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
 
 
 def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:

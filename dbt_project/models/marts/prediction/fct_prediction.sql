@@ -61,5 +61,5 @@ select
     is_achieved,
     is_scored,
     case when is_scored then power(probability - is_achieved::integer, 2) end as brier_score,
-    case when is_scored then final_score >= low - 1e-9 and final_score <= high + 1e-9 end as is_in_interval
+    case when is_scored then {{ at_least('final_score', 'low') }} and {{ at_least('high', 'final_score') }} end as is_in_interval
 from scored
