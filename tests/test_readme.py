@@ -55,3 +55,12 @@ def test_the_data_path_follows_functions_that_exist():
         for name in names if source else ():
             assert re.search(rf"(def|class) {name}\b", room), f"{file}: {name}"
     assert checked > 15, "Few functions were found: this test reads the table wrongly."
+
+
+@pytest.mark.parametrize("page", ["glossary.md", "architecture.md"])
+def test_every_path_in_the_glossary_and_the_architecture_exists(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    packages = "lakehouse|serving|ingestion|expectations|ml|dags|dbt_project|infra|tests"
+    paths = re.findall(rf"`((?:{packages})/[a-z0-9_./*]*)`", text)
+    assert len(paths) > 10, "Few paths were found: this test reads the page wrongly."
+    assert [path for path in paths if not list(ROOT.glob(path))] == []

@@ -24,7 +24,7 @@ from infra.demo.api_client import App
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
-from tests.e2e.stack import run_okr, wait_until
+from tests.e2e.running_stack import run_okr, wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -1,4 +1,4 @@
-"""One whole stack for this folder's tests, in a path with a space and deeper than a socket's path may be."""
+"""One whole stack for the tests of this folder, in a path with spaces that is too long for a socket."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 from infra.demo.airflow_client import Airflow
 from infra.local.stack import open_stack
 from lakehouse.settings import load_settings
-from tests.e2e.stack import Running, run_okr
+from tests.e2e.running_stack import Running, run_okr
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +25,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def airflow(running: Running) -> Iterator[Airflow]:
-    """A client that is logged in to the stack's Airflow."""
+    """A logged-in client of the stack's Airflow."""
     with Airflow(running.settings) as client:
         yield client

@@ -22,7 +22,7 @@ def _okr(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([OKR, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_env_prints_the_eight_addresses_as_assignments_a_shell_reads(tmp_path: Path) -> None:
+def test_env_prints_eight_addresses_as_shell_assignments(tmp_path: Path) -> None:
     state = tmp_path / "it's a folder"
     stack = prepare_stack(state)
     printed = _okr(state, "env").stdout
@@ -42,12 +42,12 @@ def test_without_a_stack_the_command_says_how_to_start_one(tmp_path: Path, comma
     assert "Traceback" not in answer.stderr
 
 
-def test_a_part_of_the_stack_brings_what_it_needs() -> None:
+def test_a_selection_includes_the_services_it_needs() -> None:
     assert select("api") == ("postgres", "kafka", "redis", "api")
     assert set(select("airflow-scheduler")) == {"postgres", *(name for name in NAMES if name.startswith("airflow-"))}
     assert select(None) == NAMES
 
 
-def test_an_unknown_service_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_service_is_reported_with_the_known_names() -> None:
     with pytest.raises(PermanentError, match=r"There is no service 'postgre'\. Known: postgres, kafka"):
         select("postgre")

@@ -21,21 +21,21 @@ def test_every_jar_of_the_lock_has_a_checksum_and_no_address() -> None:
     assert "://" not in kafka_jars.LOCK.read_text(encoding="ascii")
 
 
-def test_without_a_network_the_fetch_says_what_is_missing_and_that_a_rerun_goes_on(
+def test_without_a_network_fetch_reports_missing_jars_and_that_a_rerun_continues(
     empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # where nothing answers
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing listens there
     with pytest.raises(RetryableError, match=r"could not be fetched .* run the command again: 46 jars are"):
         kafka_jars.fetch(print)
     assert list(empty_cache.iterdir()) == []
 
 
-def test_a_broker_without_its_jars_says_how_to_get_them(empty_cache: Path) -> None:
+def test_missing_jars_are_reported_with_the_command_that_fetches_them(empty_cache: Path) -> None:
     with pytest.raises(PermanentError, match="Run `okr fetch`"):
         kafka_jars.class_path()
 
 
-def test_a_jar_that_is_not_the_locked_one_is_refused(
+def test_a_jar_with_a_wrong_checksum_is_rejected(
     empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = tmp_path / "kafka_jars.lock"

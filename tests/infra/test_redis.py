@@ -4,18 +4,18 @@ import redis
 from lakehouse.settings import Settings
 
 
-def test_redis_answers_its_password_alone(redis_server: Settings) -> None:
+def test_redis_requires_its_password(redis_server: Settings) -> None:
     url = redis_server.require("redis_url")
-    with redis.Redis.from_url(url) as known:
-        assert known.ping()
+    with redis.Redis.from_url(url) as client:
+        assert client.ping()
     with (
-        redis.Redis.from_url(f"redis://{url.rpartition('@')[2]}") as stranger,
+        redis.Redis.from_url(f"redis://{url.rpartition('@')[2]}") as anonymous,
         pytest.raises(redis.AuthenticationError),
     ):
-        stranger.ping()
+        anonymous.ping()
 
 
-def test_redis_keeps_no_file_behind(redis_server: Settings) -> None:
+def test_redis_persists_nothing(redis_server: Settings) -> None:
     with redis.Redis.from_url(redis_server.require("redis_url")) as client:
         assert client.config_get("save") == {"save": ""}
         assert client.config_get("appendonly") == {"appendonly": "no"}

@@ -18,7 +18,7 @@ from lakehouse.settings import load_settings
 
 @pytest.fixture
 def foreign_server() -> Iterator[socket.socket]:
-    """A socket for a program of somebody else."""
+    """A socket with which a test occupies a port."""
     with socket.socket() as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         yield server
@@ -33,7 +33,7 @@ def test_a_second_start_keeps_ports_and_secrets(tmp_path: Path) -> None:
     assert prepare_stack(tmp_path).env == prepare_stack(tmp_path).env
 
 
-def test_a_taken_port_is_chosen_anew_and_its_addresses_follow(tmp_path: Path, foreign_server: socket.socket) -> None:
+def test_a_taken_port_is_replaced_in_all_addresses(tmp_path: Path, foreign_server: socket.socket) -> None:
     before = prepare_stack(tmp_path)
     _occupy(foreign_server, before.port("postgres"))
     after = prepare_stack(tmp_path)
@@ -44,13 +44,13 @@ def test_a_taken_port_is_chosen_anew_and_its_addresses_follow(tmp_path: Path, fo
     }
 
 
-def test_two_stacks_share_neither_port_nor_secret(tmp_path: Path) -> None:
+def test_two_stacks_share_no_port_and_no_secret(tmp_path: Path) -> None:
     first, second = prepare_stack(tmp_path / "a"), prepare_stack(tmp_path / "b")
     assert not {first.port(name) for name in PORTS} & {second.port(name) for name in PORTS}
     assert not {first.env[name] for name in SECRETS} & {second.env[name] for name in SECRETS}
 
 
-def test_stack_env_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+def test_stack_env_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     prepare_stack(tmp_path / "state")
     assert (tmp_path / "state" / "stack.env").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
@@ -59,7 +59,7 @@ def test_stack_env_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["with space", "quo'te", 'double"quote', "back\\slash", "ünï çode", "equals=sign#hash"]
 )
-def test_settings_read_what_the_stack_wrote_whatever_the_folder_is_called(tmp_path: Path, name: str) -> None:
+def test_settings_read_stack_env_in_folders_with_special_characters(tmp_path: Path, name: str) -> None:
     stack = prepare_stack(tmp_path / name)
     settings = load_settings(tmp_path / name)
     assert settings.lake_uri == str(tmp_path / name / "lake")
@@ -67,7 +67,7 @@ def test_settings_read_what_the_stack_wrote_whatever_the_folder_is_called(tmp_pa
     assert settings.sites_dir == tmp_path / name / "sites"
 
 
-def test_an_env_file_is_replaced_whole_and_leaves_no_draft(tmp_path: Path) -> None:
+def test_an_env_file_is_replaced_atomically_and_leaves_no_draft(tmp_path: Path) -> None:
     path = tmp_path / "stack.env"
     write_env_file(path, {"OKR_A": "1", "OKR_B": "2"})
     write_env_file(path, {"OKR_A": "a 'b' \\ c"})
@@ -75,26 +75,28 @@ def test_an_env_file_is_replaced_whole_and_leaves_no_draft(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_drafts_with_secrets_that_an_earlier_release_left_are_removed(tmp_path: Path) -> None:
+def test_drafts_with_secrets_left_by_an_earlier_release_are_removed(tmp_path: Path) -> None:
     for pid in (17, 4_194_304):
         (tmp_path / f"stack.env.{pid}.draft").write_text("OKR_PG_OWNER_PASSWORD='secret'")
     write_env_file(tmp_path / "stack.env", {"OKR_A": "1"})
     assert [each.name for each in tmp_path.iterdir()] == ["stack.env"]
 
 
-def test_a_damaged_stack_env_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+def test_a_damaged_stack_env_is_reported_with_its_missing_values(tmp_path: Path) -> None:
     write_env_file(tmp_path / "stack.env", {"OKR_STACK_ID": "x"})
     with pytest.raises(PermanentError, match="is damaged: it lacks OKR_PG_SUPERUSER_PASSWORD"):
         open_stack(tmp_path)
 
 
-def test_a_state_folder_that_is_a_file_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_state_folder_that_is_a_file_is_reported_with_advice(tmp_path: Path) -> None:
     (tmp_path / "state").touch()
     with pytest.raises(PermanentError, match=r"is not a folder\. Fix that, or choose another folder with OKR_STATE"):
         prepare_stack(tmp_path / "state")
 
 
-def test_a_nearly_full_disk_is_told_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nearly_full_disk_is_reported_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     full = type("usage", (), {"free": FREE_BYTES_NEEDED - 1})
     monkeypatch.setattr("infra.local.stack.shutil.disk_usage", lambda path: full)
     with pytest.raises(PermanentError, match="needs at least 1,000 MB"):
@@ -102,14 +104,14 @@ def test_a_nearly_full_disk_is_told_before_anything_is_written(tmp_path: Path, m
     assert not list(tmp_path.iterdir())
 
 
-def test_our_processes_get_no_password_of_the_stack_itself(tmp_path: Path) -> None:
+def test_services_do_not_get_the_superusers_password(tmp_path: Path) -> None:
     stack = prepare_stack(tmp_path)
     environment = platform_environment(stack)
     assert stack.env["OKR_PG_SUPERUSER_PASSWORD"] not in "".join(environment.values())
     assert environment["OKR_DSN_LOADER"] == stack.env["OKR_DSN_LOADER"]
 
 
-def test_nothing_of_the_users_shell_bends_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_users_shell_do_not_reach_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIRFLOW__CORE__EXECUTOR", "PGHOST", "PYTHONPATH", "OKR_DSN_OWNER", "KAFKA_OPTS"):
         monkeypatch.setenv(name, "elsewhere")
     assert "elsewhere" not in platform_environment(prepare_stack(tmp_path)).values()

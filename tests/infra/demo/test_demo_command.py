@@ -12,7 +12,7 @@ def demo(state, *arguments):
     )
 
 
-def test_a_state_folder_that_cannot_be_made_is_one_line_that_says_what_to_do(tmp_path):
+def test_an_unusable_state_folder_is_reported_in_one_line_with_advice(tmp_path):
     (tmp_path / "file").touch()
     answer = demo(tmp_path / "file" / "state")
     assert answer.returncode == 1
@@ -20,7 +20,7 @@ def test_a_state_folder_that_cannot_be_made_is_one_line_that_says_what_to_do(tmp
     assert "Traceback" not in answer.stderr
 
 
-def test_files_that_cannot_be_read_are_told_before_anything_starts(tmp_path):
+def test_invalid_files_are_reported_before_the_stack_starts(tmp_path):
     data = tmp_path / "our data"
     data.mkdir()
     (data / "key_results.csv").write_text("id,name\n1,x\n")

@@ -1,4 +1,4 @@
-"""A service that answers late, not at all or with no JSON ends a step in words, never in a traceback of the client."""
+"""A service that responds late, not at all or without JSON fails a step with a message, never with a traceback."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -22,22 +22,22 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Service:
-    """A server on loopback; each request is answered as `answers` say, the last one again and again."""
+    """A server on loopback. Each request gets the next response of `answers`, and the last one from then on."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
-        self.asked = 0
+        self.requests = 0
         service = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                service.asked += 1
-                service.answers[min(service.asked, len(service.answers)) - 1](self)
+                service.requests += 1
+                service.answers[min(service.requests, len(service.answers)) - 1](self)
 
             do_POST = do_GET  # noqa: N815 -- the server's own naming
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Do not log requests."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -55,21 +55,21 @@ def service() -> Iterator[Service]:
 
 
 def silent(_request: BaseHTTPRequestHandler) -> None:
-    """Close the connection without a word."""
+    """Close the connection without a response."""
 
 
 def late(_request: BaseHTTPRequestHandler) -> None:
-    """Answer after the client has given up."""
+    """Respond after the client's timeout."""
     threading.Event().wait(0.5)
 
 
 def page(request: BaseHTTPRequestHandler) -> None:
-    """Answer with what is no JSON."""
+    """Respond with HTML."""
     send(request, b"<h1>Bad gateway</h1>")
 
 
 def good(request: BaseHTTPRequestHandler) -> None:
-    """Answer as the service does."""
+    """Respond like a healthy service."""
     send(request, b'{"access_token": "token"}')
 
 
@@ -79,8 +79,8 @@ def send(request: BaseHTTPRequestHandler, body: bytes) -> None:
     request.wfile.write(body)
 
 
-def torn(request: BaseHTTPRequestHandler) -> None:
-    """Answer with less than was promised."""
+def truncated(request: BaseHTTPRequestHandler) -> None:
+    """Respond with less than Content-Length says."""
     request.send_response(200)
     request.send_header("Content-Length", "1000")
     request.end_headers()
@@ -91,18 +91,18 @@ def endpoint(service: Service, patience_s: float) -> Endpoint:
     return Endpoint(http_client(service.url, timeout_s=0.2), "Airflow", LOG, patience_s)
 
 
-@pytest.mark.parametrize("first", [silent, late, torn])
-def test_what_may_be_asked_twice_is_asked_again_while_nobody_answers(service: Service, first: Answer) -> None:
+@pytest.mark.parametrize("first", [silent, late, truncated])
+def test_a_repeatable_request_is_retried_until_the_service_responds(service: Service, first: Answer) -> None:
     service.answers = [first, good]
     assert endpoint(service, 30).json("GET", "/api")["access_token"] == "token"
-    service.asked = 0
+    service.requests = 0
     with pytest.raises(StepFailed, match="Airflow did not answer POST /runs"):
         endpoint(service, 30).json("POST", "/runs")
-    assert service.asked == 1, "a run must not be started twice"
+    assert service.requests == 1, "a run must not be started twice"
 
 
 @pytest.mark.parametrize(("answer", "said"), [(silent, "did not answer"), (late, "did not answer"), (page, "<h1>Bad")])
-def test_a_service_that_does_not_recover_is_a_failed_step_that_names_its_log(
+def test_a_service_that_does_not_recover_fails_the_step_with_its_log(
     service: Service, answer: Answer, said: str
 ) -> None:
     service.answers = [answer]
@@ -110,7 +110,7 @@ def test_a_service_that_does_not_recover_is_a_failed_step_that_names_its_log(
         endpoint(service, 0).json("GET", "/api")
 
 
-def test_logging_in_to_airflow_and_to_the_api_is_a_failed_step_too(service: Service, tmp_path: Path) -> None:
+def test_a_failed_login_to_airflow_or_the_api_fails_the_step(service: Service, tmp_path: Path) -> None:
     service.answers = [page]
     secret = SecretStr("secret")
     settings = Settings(
@@ -122,10 +122,8 @@ def test_logging_in_to_airflow_and_to_the_api_is_a_failed_step_too(service: Serv
         App(settings, LOG)
 
 
-@pytest.mark.parametrize("answer", [silent, torn, page])
-def test_a_check_of_a_service_that_answers_with_half_or_nonsense_may_be_tried_again(
-    service: Service, answer: Answer
-) -> None:
+@pytest.mark.parametrize("answer", [silent, truncated, page])
+def test_a_health_check_with_an_invalid_response_may_be_retried(service: Service, answer: Answer) -> None:
     service.answers = [answer]
     with pytest.raises(RetryableError, match="does not respond"):
         http_check.get_json(service.url)

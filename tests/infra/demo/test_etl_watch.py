@@ -1,4 +1,4 @@
-"""Whoever waits for okr_etl_dag: a failed run that saw everything ends the wait, one that saw a part does not."""
+"""Waiting for okr_etl_dag ends if a run that saw all events failed, and continues if it saw only a part."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ LANDED_AT = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
 class Airflow:
-    """Airflow as the watch sees it: runs of one DAG, newest first."""
+    """A stand-in for Airflow: the runs of one DAG, newest first."""
 
     def __init__(self, *runs: Run) -> None:
         self.all, self.started = list(runs), 0
@@ -36,18 +36,18 @@ def run(state, after_s):
     return Run("okr_etl_dag", "run", state, None, started_at)
 
 
-def test_a_run_that_saw_everything_and_failed_ends_the_wait_with_its_step_rule_and_example():
+def test_a_failed_run_that_saw_all_events_ends_the_wait_with_step_rule_and_example():
     airflow = Airflow(run("failed", 1))
     with pytest.raises(StepFailed, match=r"gate_raw of okr_etl_dag failed: expected that .*, e\.g\. c-1"):
         Watch(airflow, print, LANDED_AT)()
 
 
-def test_while_another_run_is_on_its_way_a_failed_one_decides_nothing():
+def test_a_failed_run_is_ignored_while_another_one_is_active():
     airflow = Airflow(run("failed", 1), run("running", 2))
     assert "running: dbt running" in Watch(airflow, print, LANDED_AT)()
 
 
-def test_a_run_that_failed_on_a_part_of_what_landed_is_followed_by_one_that_sees_all():
+def test_after_a_failed_run_that_saw_only_a_part_another_run_is_started():
     airflow = Airflow(run("failed", -1))
     watch = Watch(airflow, print, LANDED_AT)
     watch()

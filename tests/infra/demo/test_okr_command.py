@@ -4,7 +4,7 @@ from infra.demo.errors import StepFailed
 from infra.demo.okr_command import okr
 
 
-def test_a_command_that_fails_names_itself_its_last_words_and_the_mend(tmp_path, monkeypatch):
+def test_a_failed_command_is_reported_with_its_last_output_and_the_fix(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     log = tmp_path / "demo.log"
     with pytest.raises(StepFailed, match=r"`okr publication current` ended with status 1.*OKR_DSN_SERVING.*") as failed:
@@ -13,15 +13,15 @@ def test_a_command_that_fails_names_itself_its_last_words_and_the_mend(tmp_path,
     assert "OKR_DSN_SERVING" in log.read_text()
 
 
-def test_a_command_that_takes_too_long_is_ended_and_said(tmp_path, monkeypatch):
+def test_a_command_that_takes_too_long_is_ended_and_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     with pytest.raises(StepFailed, match=r"did not end within 0 s"):
         okr("--help", log=tmp_path / "demo.log", limit_s=0.01, fix="-")
 
 
-def test_a_download_of_a_command_goes_through_the_callers_proxy(tmp_path, monkeypatch):
+def test_a_command_downloads_through_the_callers_proxy(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # the discard port, where nobody listens
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # the discard port, on which nothing listens
     with pytest.raises(StepFailed, match=r"could not be fetched \(ProxyError\)"):
         okr("fetch", log=tmp_path / "demo.log", limit_s=60, fix="-")

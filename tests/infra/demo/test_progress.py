@@ -10,7 +10,7 @@ def plain():
     return Progress(Console(file=io.StringIO(), width=200))
 
 
-def test_without_a_terminal_each_step_has_a_line_when_it_starts_and_when_it_ends():
+def test_without_a_terminal_each_step_prints_a_line_at_its_start_and_end():
     progress = plain()
     with progress.step("land") as step:
         step.say("3 of 4 landed")
@@ -20,7 +20,7 @@ def test_without_a_terminal_each_step_has_a_line_when_it_starts_and_when_it_ends
     assert lines[-1].endswith("land  3 of 4 landed")
 
 
-def test_a_step_that_fails_says_so_and_lets_the_error_through():
+def test_a_failed_step_is_printed_and_its_error_is_raised():
     progress = plain()
     with pytest.raises(RuntimeError), progress.step("publish"):
         raise RuntimeError("refused")

@@ -1,4 +1,4 @@
-"""The whole stack as its users meet it. The tests run in this order, on one stack."""
+"""The whole stack from the point of view of its users. The tests run in this order, on one stack."""
 
 import json
 import shlex
@@ -20,12 +20,12 @@ from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
-from tests.e2e.stack import run_okr, wait_until
+from tests.e2e.running_stack import run_okr, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 ETL = "okr_etl_dag"
-ANNOUNCED_WITHIN_S = 5.0  # of a landing; more than announcements are apart
+ANNOUNCED_WITHIN_S = 5.0  # after landing; longer than the interval between announcements
 MARTS = "SELECT count(*), sum(check_in_count) FROM marts.mart_okr_scorecard"
 
 
@@ -38,7 +38,7 @@ def current(running):
     return publication.current(running.settings.require("dsn_serving"))
 
 
-def test_the_demo_tells_what_it_made(running):
+def test_the_demo_prints_a_summary(running):
     for words in (
         "produced",
         "rows per mart",
@@ -52,7 +52,7 @@ def test_the_demo_tells_what_it_made(running):
     assert "okr_user_events" in running.output
 
 
-def test_okr_env_is_a_shell_assignment_for_each_address(running):
+def test_okr_env_prints_a_shell_assignment_for_each_address(running):
     values = dict(line.removeprefix("export ").split("=", 1) for line in running.okr("env").splitlines())
     assert set(values) == {
         "OKR_API_URL", "OKR_AIRFLOW_URL", "OKR_MLFLOW_URL", "OKR_DOCS_URL", "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI",
@@ -61,7 +61,7 @@ def test_okr_env_is_a_shell_assignment_for_each_address(running):
     assert shlex.split(values["OKR_LAKE_URI"]) == [running.settings.lake_uri]
 
 
-def test_the_analysts_login_reads_marts_alone(running):
+def test_the_analysts_login_reads_only_marts(running):
     assert analyst(running, MARTS)[0][0] > 100
     for table in ("raw.okr_user_events", "app.users", "ops.publication", "ml.key_result_features"):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -87,7 +87,7 @@ def test_nothing_listens_beyond_loopback(running):
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
-def test_secrets_are_readable_by_their_owner_alone(running):
+def test_secrets_are_readable_only_by_their_owner(running):
     for name in ("stack.env",):
         assert stat.S_IMODE((running.stack.state / name).stat().st_mode) == 0o600
 
@@ -104,12 +104,12 @@ def test_secrets_are_readable_by_their_owner_alone(running):
         ("mlflow_url", "/api/2.0/mlflow/experiments/search?max_results=1"),
     ],
 )
-def test_a_stranger_sees_a_login_and_no_data(running, setting, path):
+def test_without_a_login_no_data_is_shown(running, setting, path):
     answer = httpx.get(running.settings.require(setting) + path, timeout=20)
     assert answer.status_code in {303, 401, 403}
 
 
-def test_the_scorecard_page_shows_what_will_be_missed(running):
+def test_the_scorecard_page_shows_key_results_at_risk(running):
     with httpx.Client(base_url=running.settings.api_url, timeout=30, follow_redirects=True) as browser:
         origin = {"Origin": running.settings.api_url}
         form = {"username": "lead", "password": running.settings.require("lead_password")}
@@ -121,17 +121,21 @@ def test_the_scorecard_page_shows_what_will_be_missed(running):
         assert "//cdn" not in page.text
 
 
-def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole(running, airflow):
+def test_an_implausible_batch_is_never_published_and_the_old_publication_is_unchanged(running, airflow):
     before, rows = current(running), analyst(running, MARTS)
-    # As many as point to a wrong unit: fewer than 50 implausible rows are flagged and hold nothing back.
+    # So many implausible rows suggest a wrong unit; fewer than 50 are only flagged and block nothing.
     key_results = [row[0] for row in analyst(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 80")]
     now = datetime.now(UTC)
-    with EventProducer(running.settings.kafka_bootstrap, client_id="poison") as producer:
+    with EventProducer(running.settings.kafka_bootstrap, client_id="implausible") as producer:
         for key_result in key_results:
             absurd = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=9e14)
-            producer.send(encode(absurd, at=now, source="test/poison"))
-    wait_until("a run has refused the poisoned batch", lambda: airflow.runs(ETL, 1)[0].state == "failed", limit_s=180)
-    # Whoever waits is told at once: which step, which rule, an example.
+            producer.send(encode(absurd, at=now, source="test/implausible"))
+    wait_until(
+        "the raw gate has failed",
+        lambda: airflow.runs(ETL, 1)[0].state == "failed",
+        limit_s=180,
+    )
+    # Waiting for the publication fails immediately, with the step, the rule and an example.
     with pytest.raises(StepFailed, match=r"(?s)gate_raw of okr_etl_dag failed.*progress.*expected that .*e\.g\."):
         Watch(airflow, lambda _detail: None, now)()
     assert "Held since" in (status := " ".join(running.okr("status").split()))
@@ -142,7 +146,7 @@ def test_a_poisoned_batch_is_never_published_and_the_old_publication_stays_whole
     assert httpx.get(running.settings.api_url + "/health", timeout=20).status_code == 200
 
 
-def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(running, airflow):
+def test_an_operator_can_accept_the_batch_and_roll_back_to_the_previous_publication(running, airflow):
     before = current(running)
     airflow.wait(airflow.start("okr_etl_dag", {"accept_raw_batch": True}), 240, lambda _detail: None)
     accepted = current(running)
@@ -150,14 +154,14 @@ def test_an_operator_may_accept_the_batch_and_go_back_to_the_publication_before(
     assert f"publication_id={before.publication_id}" in running.okr("publication", "rollback")
     assert current(running).publication_id == before.publication_id
     assert "go" in running.okr("publication", "resume")
-    # What was gone back from is new again, so that the gate asks once more.
+    # After the rollback the batch counts as unpublished again, so the gate checks it again.
     airflow.wait(airflow.start("okr_etl_dag", {"accept_marts_build": True}), 240, lambda _detail: None)
     assert current(running).publication_id > accepted.publication_id
 
 
-def test_what_lands_while_the_dag_is_paused_is_published_after_the_pause_without_a_further_event(running, airflow):
+def test_events_landed_while_the_dag_is_paused_are_published_after_the_pause_without_another_event(running, airflow):
     """Airflow forgets an asset event of a paused DAG: apache/airflow #38891, #49857."""
-    wait_until("no run is on its way", lambda: airflow.runs(ETL, 1)[0].state not in {"queued", "running"})
+    wait_until("no run is active", lambda: airflow.runs(ETL, 1)[0].state not in {"queued", "running"})
     key_result = analyst(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 1")[0][0]
     check_in = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=1.0)
     airflow.pause(ETL)
@@ -180,7 +184,7 @@ def test_what_lands_while_the_dag_is_paused_is_published_after_the_pause_without
         ("postgres", ("postgres", "-D")),
     ],
 )
-def test_a_killed_service_comes_back_and_nothing_is_lost(running, service, words):
+def test_a_killed_service_restarts_and_no_event_is_lost(running, service, words):
     running.kill(*words)
     ids = [str(uuid7()) for _ in range(50)]
     key_result = analyst_when_back(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 1")[0][0]
@@ -214,15 +218,15 @@ def analyst_when_back(running, query):
     return found
 
 
-def test_a_scheduler_killed_in_the_middle_of_a_run_comes_back_and_ends_it(running, airflow):
-    # A run of its own, past the gate's plausibility: what the tests before it sent may rightly fail one without that.
+def test_a_scheduler_killed_during_a_run_restarts_and_completes_it(running, airflow):
+    # A separate run that accepts implausible rows, because earlier tests sent some.
     run = airflow.start("okr_etl_dag", {"accept_raw_batch": True})
-    wait_until("the run is under way", lambda: "running" in airflow.tasks(run))
+    wait_until("the run has started", lambda: "running" in airflow.tasks(run))
     running.kill("airflow", "scheduler")
     assert airflow.wait(run, 240, lambda _detail: None).state == "success"
 
 
-def test_down_leaves_no_process_and_no_port_behind_and_keeps_the_state(running):
+def test_down_ends_all_processes_and_keeps_the_state(running):
     running.okr("down")
     assert stack_processes(running.stack) == []
     ours = {int(value) for name, value in running.stack.env.items() if name.startswith(("OKR_PORT_", "OKR_API_PORT"))}

@@ -1,4 +1,4 @@
-"""A running stack as the end-to-end tests drive it."""
+"""Helpers with which the end-to-end tests drive a running stack."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ OKR = Path(sys.executable).with_name("okr")
 
 @dataclass
 class Running:
-    """A stack that `okr demo --scale small` has brought up and filled; `output` is what the demo printed."""
+    """A stack started and filled by `okr demo --scale small`; `output` is the output of the demo."""
 
     stack: Stack
     settings: Settings
@@ -35,7 +35,7 @@ class Running:
         return answer.stdout
 
     def kill(self, *words: str) -> None:
-        """SIGKILL the processes whose command line holds all the words, once there is one."""
+        """Wait until a process has all the words in its command line, and SIGKILL all such processes."""
         found: list[psutil.Process] = []
 
         def is_there() -> bool:
@@ -56,7 +56,7 @@ def _title(process: psutil.Process) -> str:
 
 
 def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.CompletedProcess[str]":
-    """Run a command of the stack as a caller whose shell holds everything that could lead it astray (issue 10, E)."""
+    """Run a command of the stack from a shell whose variables could misdirect it (issue 10, E)."""
     hostile = hostile_environment.variables(state.parent / "hostile")
     environment = hostile | {"PATH": os.environ["PATH"], "OKR_STATE": str(state)}
     return subprocess.run(
@@ -68,5 +68,5 @@ def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.C
 def wait_until(what: str, holds: Callable[[], bool], limit_s: float = 90) -> None:
     deadline = time.monotonic() + limit_s
     while not holds():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
+        assert time.monotonic() < deadline, f"did not happen within {limit_s} s: {what}"
         time.sleep(1)
