@@ -1,4 +1,4 @@
-"""A micro-batch: the messages that were read, prevalidated, with the offsets that they cover."""
+"""A micro-batch: prevalidated messages and the offsets that they cover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next o
 
 @dataclass(frozen=True)
 class Span:
-    """Offsets of one partition in a batch: from `start` (None: the partition's first read) up to before `next`."""
+    """Offsets of one partition in a batch: from `start` (None at the partition's first read) to `next`, exclusive."""
 
     start: int | None
     next: int
@@ -24,19 +24,19 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """What ends a micro-batch: so many messages, so many bytes as they came, so long since it was begun.
+    """Limits of a micro-batch: number of messages, raw megabytes, and seconds since it was started.
 
-    Or, once it holds a message, so long without another.
+    A batch that has a message also ends after `idle_seconds` without another one.
     """
 
     rows: int = 80_000
     megabytes: float = 64.0
     seconds: float = 1.0
-    idle_seconds: float = 0.2  # a lone event need not wait for the rest of the second
+    idle_seconds: float = 0.2  # so that a single event does not wait for the rest of the second
 
 
 class Batch:
-    """Sifted messages by topic, each partition's offsets strictly rising from its position."""
+    """Sifted messages by topic, each partition's offsets increase strictly from its position."""
 
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
@@ -46,22 +46,22 @@ class Batch:
         self.bytes = 0
 
     def add(self, messages: "Sequence[Message]") -> None:
-        """Take messages in the order they were read.
+        """Add messages in the order in which they were read.
 
         Raises:
-            RetryableError: one does not follow the one before it. To land it would break the ledger; who starts again
-                reads from where the sink stands.
-            PermanentError: a topic does not carry the broker's time.
+            RetryableError: a message does not follow the previous one. Landing it would break the ledger; a restart
+                reads from the sink's offset.
+            PermanentError: a topic does not store the broker's time.
         """
         for topic, own in _by_topic(messages):
             prevalidated = prevalidate(topic, own)
-            self._follow(topic, prevalidated)
+            self._advance(topic, prevalidated)
             self.prevalidated.setdefault(topic, []).append(prevalidated)
             self.rows += len(own)
             self.bytes += sum(prevalidated[name].nbytes for name in ("value", "key", "headers"))
 
-    def _follow(self, topic: str, prevalidated: "pa.RecordBatch") -> None:
-        """Go on to the end of what was read, partition by partition."""
+    def _advance(self, topic: str, prevalidated: "pa.RecordBatch") -> None:
+        """Check the offsets that were read and advance the position of each partition."""
         import numpy as np
 
         partitions, offsets = prevalidated["kafka_partition"].to_numpy(), prevalidated["kafka_offset"].to_numpy()
@@ -70,16 +70,16 @@ class Batch:
             expected = self._next.get(place, self._start.get(place, -1) or 0)
             if expected < 0 or own[0] < expected or (np.diff(own) <= 0).any():
                 raise RetryableError(
-                    f"Expected offsets from {expected} on, rising, of {place}, but the client read {own[:20].tolist()}."
+                    f"Expected increasing offsets of {place} from {expected} on, but read {own[:20].tolist()}."
                 )
             self._next[place] = int(own[-1]) + 1
 
     def is_full(self, limits: Limits) -> bool:
-        """Say whether the batch has reached its rows or bytes."""
+        """Return whether the batch has reached its limit of rows or bytes."""
         return self.rows >= limits.rows or self.bytes >= limits.megabytes * 1e6
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Return the next offset after the batch, by (topic, partition) that it covers."""
+        """Return the next offset after the batch, by (topic, partition)."""
         return dict(self._next)
 
     def spans(self, topic: str) -> dict[int, Span]:
@@ -92,9 +92,9 @@ class Batch:
 
 
 def _by_topic(messages: "Sequence[Message]") -> "list[tuple[str, Sequence[Message]]]":
-    """Return the messages by topic, in their order. Mostly there is one topic, and that costs next to nothing."""
+    """Return the messages by topic, in their order. A single topic, the usual case, costs almost nothing."""
     topics = [message.topic() or "" for message in messages]
-    different = set(topics)
-    if len(different) == 1:
+    distinct = set(topics)
+    if len(distinct) == 1:
         return [(topics[0], messages)]
-    return [(each, [own for topic, own in zip(topics, messages, strict=True) if topic == each]) for each in different]
+    return [(each, [own for topic, own in zip(topics, messages, strict=True) if topic == each]) for each in distinct]

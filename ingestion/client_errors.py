@@ -1,4 +1,4 @@
-"""What the Kafka client says of its connections, without a line for every attempt to connect."""
+"""Log the Kafka client's connection errors, without a line for every attempt to connect."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 QUIET_SECONDS = 30.0
-QUIET = {"log_level": 0}  # the client's own log goes past ours, to standard error, a line for every attempt
+QUIET = {"log_level": 0}  # the client logs every attempt to standard error, bypassing our log
 
 
 class ClientErrors:
-    """An `error_cb` that logs an error when it is new, and again every half minute while it lasts."""
+    """An `error_cb` that logs an error when it first occurs, and then every half minute while it lasts."""
 
     def __init__(self) -> None:
         self._last: dict[int, float] = {}
 
     def __call__(self, error: "KafkaError") -> None:
-        """Take note of an error."""
+        """Log an error unless it was logged recently."""
         now = time.monotonic()
         if now - self._last.get(error.code(), float("-inf")) > QUIET_SECONDS:
             self._last[error.code()] = now
-            log.warning("the Kafka client has a problem and goes on trying", error=error.str())
+            log.warning("the Kafka client has a problem and keeps retrying", error=error.str())

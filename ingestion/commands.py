@@ -20,24 +20,25 @@ from lakehouse.settings import Settings, load_settings
 
 app = typer.Typer()
 app.add_typer(sources)
-consume = typer.Typer(no_args_is_help=True, help="Keep the lake, or the state tables, up to date with Kafka.")
+consume = typer.Typer(no_args_is_help=True, help="Consume events from Kafka into the lake or the state tables.")
 app.add_typer(consume, name="consume")
 lake = typer.Typer(
-    no_args_is_help=True, help="The lake's ledger: what is in it, and that nothing is missing or double."
+    no_args_is_help=True,
+    help="The lake: its state, maintenance, repair, and the proof that no event is missing or duplicated.",
 )
 app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # a consumer that ran for longer was well: its next failure is a new one
+STEADY_SECONDS = 60.0  # after a longer run, the pauses start with the shortest again
 
-Drain = Annotated[bool, typer.Option(help="End when everything that Kafka holds was read.")]
+Drain = Annotated[bool, typer.Option(help="Stop at the end of the Kafka log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @consume.command("land")
 def consume_land(drain: Drain = False) -> None:
-    """Land events of all topics in the lake, exactly once; SIGTERM ends it after the batch in hand."""
+    """Land events of all topics in the lake exactly once; SIGTERM stops after the batch in flight."""
     from ingestion.landing.consumer import land
 
     settings = load_settings()
@@ -46,7 +47,7 @@ def consume_land(drain: Drain = False) -> None:
 
 @consume.command("state")
 def consume_state(drain: Drain = False) -> None:
-    """Keep app.users, app.okrs and the figures in Redis up to date; SIGTERM ends it after the batch in hand."""
+    """Keep the state tables (app.*) and the figures in Redis up to date; SIGTERM stops after the batch in flight."""
     from ingestion.state.consumer import consume_state
 
     settings = load_settings()
@@ -55,7 +56,7 @@ def consume_state(drain: Drain = False) -> None:
 
 @app.command("load")
 def load_command(as_json: AsJson = False) -> None:
-    """Load what waits in the lake into PostgreSQL's schema raw, without asking the gate (okr_etl_dag asks it first)."""
+    """Load pending rows of the lake into PostgreSQL's schema raw, without the gate that okr_etl_dag runs first."""
     from ingestion.loading import load
 
     rows = load(load_settings())
@@ -64,7 +65,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event is landed once and loaded once; exit status 1 when not, or when that cannot be told."""
+    """Prove that every event is landed once and loaded once; exit with status 1 if not, or if that is unknown."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 
@@ -78,17 +79,19 @@ def lake_verify(as_json: AsJson = False) -> None:
             "answer. Is OKR_LAKE_URI right?"
         )
     if not ledger.passed:
-        raise InvariantBroken("The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you write.")
+        raise InvariantBroken(
+            "The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you change anything."
+        )
     if not all(topic.is_broker_known for topic in ledger.topics):
         raise RetryableError(
-            "Nothing is wrong with what has landed, but whether all has landed is not proven: the broker could not be "
-            "asked. Start it (`make status`), then verify again."
+            "The landed events are correct, but it is unknown whether all events have landed: the broker did not "
+            "answer. Start it (`make status`), then verify again."
         )
 
 
 @lake.command("maintain")
 def lake_maintain(as_json: AsJson = False) -> None:
-    """Join small files, shorten the Delta log, delete what the retention no longer needs; safe beside everything."""
+    """Compact small files, clean up the Delta log and delete expired files; other processes can keep running."""
     from ingestion.maintenance import maintain
     from ingestion.maintenance.report import as_documents, as_lines
 
@@ -101,12 +104,13 @@ def lake_maintain(as_json: AsJson = False) -> None:
 
 @lake.command("repair")
 def lake_repair() -> None:
-    """After a power cut: set torn versions aside where the broker still has their events. Stop the writers first."""
+    """Remove torn versions after a power cut if the broker still has their events. Stop the writers first."""
     from ingestion.maintenance.repair import repair
 
     repairs = repair(_settings_with_lake())
     lines = [
-        f"{each.topic}: {each.reason}. Its version is {each.version} now; {each.set_aside} files lie in {each.folder}."
+        f"{each.topic}: {each.reason}. Its version is {each.version} now; {each.moved_files} files were moved to "
+        f"{each.folder}."
         for each in repairs
     ]
     typer.echo("\n".join([*lines, "Start landing, then run `okr lake verify`."] if lines else ["Nothing is damaged."]))
@@ -114,27 +118,27 @@ def lake_repair() -> None:
 
 @lake.command("accept-loss")
 def lake_accept_loss(
-    yes: Annotated[bool, typer.Option("--yes", help="Do it. Without this, say only what is lost.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this, only list it.")] = False,
 ) -> None:
-    """Go on where the broker deleted events before they landed; they stay noted as lost. Ask the sources first."""
+    """Continue after the broker deleted events before they landed, and record them as lost. Ask the sources first."""
     from ingestion.maintenance.accept_loss import accept, find_losses
 
     settings = _settings_with_lake()
     losses = find_losses(settings)
     if not losses:
-        typer.echo("The broker has every offset that comes next: nothing is lost.")
+        typer.echo("The broker has every next offset: nothing is lost.")
         return
-    typer.echo("\n".join(["Never landed, and the broker no longer has them:", *map(str, losses)]))
+    typer.echo("\n".join(["Not landed, and no longer in the broker:", *map(str, losses)]))
     if yes:
         accept(settings, losses)
-        typer.echo("Noted in ops.excused_gap. Start landing, then run `okr lake verify`.")
+        typer.echo("Recorded in ops.excused_gap. Start landing, then run `okr lake verify`.")
     else:
-        typer.echo("Nothing was changed. To go on without them: `okr lake accept-loss --yes`.")
+        typer.echo("Nothing was changed. To continue without them: `okr lake accept-loss --yes`.")
 
 
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
-    """Show each landing table's version, files and rows; cheap, proves nothing."""
+    """Show each landing table's version, files and rows, from the Delta log only."""
     from ingestion import lake_status
 
     tables = lake_status.lake_status(_settings_with_lake().lake_uri)
@@ -144,19 +148,19 @@ def lake_status(as_json: AsJson = False) -> None:
 @lake.command("rejected")
 def lake_rejected(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many, newest first.")] = 20,
-    topic: Annotated[str, typer.Option(help="Those of one topic.")] = "",
-    reason: Annotated[str, typer.Option(help="Those with one reason, such as not_json.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number, newest first.")] = 20,
+    topic: Annotated[str, typer.Option(help="Only this topic.")] = "",
+    reason: Annotated[str, typer.Option(help="Only this reason, such as not_json.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show messages that broke their contract: when, topic/partition/offset, why, key, value and headers as they came.
+    """Show messages that violate their contract: time, topic/partition/offset, reason, and raw key, value and headers.
 
-    With --json the bytes are whole, in base64.
+    With --json all bytes are printed, in base64.
     """
     from ingestion.rejected_messages import read_rejected
 
     if topic and topic not in TOPICS:
-        raise PermanentError(f"There is no topic {topic}; there are {', '.join(TOPICS)}.")
+        raise PermanentError(f"There is no topic {topic}; expected one of {', '.join(TOPICS)}.")
     topics = (topic,) if topic else TOPICS
     found = read_rejected(load_settings().require("lake_uri"), limit, topics=topics, reason=reason or None)
     if as_json:
@@ -165,7 +169,7 @@ def lake_rejected(
         return
     lines = [each.as_lines() for each in found.newest]
     counts = ", ".join(f"{name} {count:,}" for name, count in found.by_reason.items())
-    lines.append(f"{len(lines)} shown; there are: {counts}." if counts else "No message was rejected.")
+    lines.append(f"{len(lines)} shown; in total: {counts}." if counts else "No message was rejected.")
     typer.echo("\n".join(lines))
 
 
@@ -176,37 +180,38 @@ def _settings_with_lake() -> Settings:
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:
-    """Run a consumer until a signal ends it; what may pass is tried again, with pauses that grow.
+    """Run a consumer until a signal stops it; after a transient error restart it, with growing pauses.
 
     Raises:
-        RetryableError: only with `drain`, where somebody waits for the end.
+        RetryableError: only with `drain`, where the caller waits for the end.
         typer.Exit: with status 3, at what somebody has to mend first: no supervisor should start it again.
     """
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
-    # Messages by the thousand, which refer to nothing: looking for cycles among them costs a tenth of the time and
-    # finds none.
+    # Batches of thousands of messages contain no reference cycles; searching for cycles would cost a tenth of the time.
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
-    # One thread reads while the other lands, mostly in C without the interpreter's lock; to get it back after each call
-    # it would wait 5 ms by default.
+    # One thread reads while the other lands, mostly in C without the GIL; by default it would wait 5 ms to get the GIL
+    # back after each call.
     sys.setswitchinterval(0.0005)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's, which would spin: nothing here is algebra
+    os.environ.setdefault(
+        "OPENBLAS_NUM_THREADS", "1"
+    )  # numpy's threads would spin, and there is no linear algebra here
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     pause = FIRST_PAUSE_SECONDS
     while not stop.is_set():
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             rows = work(stop)
         except RetryableError as error:
             if drain:
                 raise
-            if time.monotonic() - begun > STEADY_SECONDS:
+            if time.monotonic() - started > STEADY_SECONDS:
                 pause = FIRST_PAUSE_SECONDS
-            log.warning("stopped, starts again", error=str(error), pause_seconds=pause)
+            log.warning("stopped, restarting", error=str(error), pause_seconds=pause)
             stop.wait(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         except PermanentError as error:

@@ -1,8 +1,8 @@
-"""Noun: consumer group. Sinks keep their offsets under its name: a group of another name reads everything anew.
+"""Names of the consumer groups. Sinks store their offsets under these names: a renamed group reads everything again.
 
-In Kafka each lake and each database has a group of its own, named by its place. In one for all, a worker that is
-started with a wrong OKR_LAKE_URI would take partitions away from the right ones, and the group's offsets would look
-well. As it is, such a worker lands everything a second time, elsewhere, and takes nothing away.
+In Kafka each lake and each database has its own group, named after its location. In a shared group, a worker that is
+started with a wrong OKR_LAKE_URI would take partitions away from the other workers, while the group's offsets would
+look correct. With separate groups, such a worker only lands everything a second time, in the other lake.
 """
 
 from hashlib import sha256
@@ -13,24 +13,24 @@ from lakehouse.warehouse import parts_of
 
 LANDING_GROUP = "okr-landing"
 STATE_GROUP = "okr-state"
-STATE_TOPIC = "okr_user_events"  # the only one that it reads
+STATE_TOPIC = "okr_user_events"  # the only topic that the state consumer reads
 
 
 def landing_group(settings: Settings) -> str:
-    """Return Kafka's name of the group of all workers that land in this lake. They must spell its place alike."""
+    """Return the Kafka group of all workers that land in this lake; they must write its URI in the same way."""
     uri = settings.require("lake_uri")
-    return _named(LANDING_GROUP, uri.rstrip("/") if "://" in uri else str(Path(uri).resolve()))
+    return _group_name(LANDING_GROUP, uri.rstrip("/") if "://" in uri else str(Path(uri).resolve()))
 
 
 def state_group(settings: Settings) -> str:
-    """Return Kafka's name of the group of all consumers that keep this database's state, whoever they log in as.
+    """Return the Kafka group of all consumers that maintain this database's state, with any login.
 
     Raises:
         PermanentError: the DSN cannot be read.
     """
     parts = parts_of(settings.require("dsn_loader"))
-    return _named(STATE_GROUP, f"{parts['host']}:{parts['port']}/{parts['dbname']}")
+    return _group_name(STATE_GROUP, f"{parts['host']}:{parts['port']}/{parts['dbname']}")
 
 
-def _named(group: str, place: str) -> str:
-    return f"{group}-{sha256(place.encode()).hexdigest()[:12]}"
+def _group_name(group: str, location: str) -> str:
+    return f"{group}-{sha256(location.encode()).hexdigest()[:12]}"

@@ -1,4 +1,8 @@
-"""Events to bytes and back: the one place where a message is judged against its contract."""
+"""Encode an event, decode a message, and validate either against its contract.
+
+This module alone rejects messages. `ingestion.decoding`, which reads Kafka in batches, accepts events in the usual form
+without it, by the same rules, and passes all other messages to `decode`.
+"""
 
 import re
 from dataclasses import dataclass
@@ -18,7 +22,7 @@ from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
 
 MAX_VALUE_BYTES = 1_000_000  # the broker's own default limit of a message is 1,048,588 bytes
-CLOCK_TOLERANCE = timedelta(minutes=10)  # a source's clock may run ahead of the broker's by this much
+CLOCK_TOLERANCE = timedelta(minutes=10)  # by which a source's clock may be ahead of the broker's
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _FINER_THAN_MICROSECONDS = re.compile(r"(?<=[.,]\d{6})\d+")
@@ -27,7 +31,7 @@ _MAY_BE_FINER = re.compile(rb"\d[.,]\d{7}|\\u")  # a digit may be written as an 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """An event ready to be sent; the key keeps one aggregate's events in order."""
+    """An event that is ready to be sent. The key keeps the events of one aggregate in order."""
 
     topic: str
     key: bytes
@@ -35,7 +39,7 @@ class EncodedEvent:
 
 
 class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that keeps its contract: the frame, the typed payload, and `data` as the text that was sent."""
+    """An event that satisfies its contract: the envelope, the typed payload, and `data` as the text that was sent."""
 
     envelope: Envelope
     payload: Any
@@ -51,14 +55,14 @@ def encode(  # noqa: PLR0913 - the parts of a frame
     recorded_at: datetime | None = None,
     recorded_assumed: bool = False,
 ) -> EncodedEvent:
-    """Frame a payload as CloudEvents JSON for its topic. `at` is when the fact happened (zone-aware).
+    """Encode a payload as CloudEvents JSON for its topic. `at` is when the fact happened (timezone-aware).
 
     Raises:
-        ContractViolation: the payload breaks its contract; a source must find out before it sends.
+        ContractViolation: the payload violates its contract, which a source must notice before it sends.
     """
     contract = _contract_of_model(type(data))
     frame: dict[str, object] = {
-        "type": contract.name,  # first: who decodes by it (`ingestion.decoding`) need not read ahead
+        "type": contract.name,  # first, so that `ingestion.decoding` can select the type without reading ahead
         "specversion": "1.0",
         "id": event_id or uuid7(),
         "source": source,
@@ -73,7 +77,7 @@ def encode(  # noqa: PLR0913 - the parts of a frame
     try:
         value = msgspec.json.encode(frame)
     except UnicodeEncodeError as error:
-        raise ContractViolation("lone_surrogate", f"{contract.name}: text holds half of a surrogate pair.") from error
+        raise ContractViolation("lone_surrogate", f"{contract.name}: text contains a lone surrogate.") from error
     decode(contract.topic, value)
     return EncodedEvent(contract.topic, str(frame["subject"]).encode(), value)
 
@@ -84,10 +88,10 @@ def decode(
     key: bytes | None = None,
     logged_at: datetime | None = None,
 ) -> DecodedEvent:
-    """Judge a message that came on `topic` with a Kafka key; `logged_at` is the broker's time, where there is one.
+    """Decode and validate a message of `topic` with its Kafka key; `logged_at` is the broker's time, if known.
 
     Raises:
-        ContractViolation: its `reason` is a stable word: null_value, too_large, not_utf8, not_json, bad_envelope,
+        ContractViolation: its `reason` is a stable code: null_value, too_large, not_utf8, not_json, bad_envelope,
             unknown_type, wrong_topic, bad_data, bad_id, subject_mismatch, key_mismatch, time_in_future,
             time_out_of_range, or one of `ingestion.storable_json`.
     """
@@ -95,7 +99,7 @@ def decode(
         raise ContractViolation("null_value", "The message has no value; expected a CloudEvents JSON document.")
     if len(value) > MAX_VALUE_BYTES:
         raise ContractViolation(
-            "too_large", f"The message has {len(value)} bytes; at most {MAX_VALUE_BYTES} are taken."
+            "too_large", f"The message has {len(value)} bytes; at most {MAX_VALUE_BYTES} are accepted."
         )
     try:
         value.decode()
@@ -106,7 +110,7 @@ def decode(
     try:
         envelope = _decode_envelope(value)
     except ContractViolation:
-        if b"\\u" in value or may_be_deep(value):  # half of a surrogate pair and too deep a message are told as such
+        if b"\\u" in value or may_be_deep(value):  # reports a lone surrogate and too deep nesting as such
             check_storable(value)
         raise
     if is_suspect(value):
@@ -122,9 +126,10 @@ def decode(
 
 
 def extensions_of(value: bytes) -> str | None:
-    """Return the attributes of an envelope that are not ours as a JSON object, None where there are none.
+    """Return the unknown attributes of an envelope as a JSON object, or None.
 
-    CloudEvents lets anybody add some (`traceparent`, `partitionkey`); `value` is a message that `decode` took.
+    CloudEvents allows any extension attribute (`traceparent`, `partitionkey`). `value` is a message that `decode`
+    accepted.
     """
     members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     others = {name: raw for name, raw in members.items() if name not in Envelope.__struct_fields__}
@@ -144,7 +149,7 @@ def _decode_envelope(value: bytes) -> Envelope:
 
 
 def _cut_to_microseconds(envelope: Envelope, value: bytes) -> Envelope:
-    """Cut off what is finer: msgspec rounds, which moves a time over the edge of its day or cycle."""
+    """Truncate times to microseconds: msgspec rounds, which can move a time into the next day or cycle."""
     members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     times = {name: members[name] for name in ("time", "recordedtime") if name in members}
     texts = {name: msgspec.json.decode(raw) for name, raw in times.items()}
@@ -174,9 +179,9 @@ def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: byte
 
 
 def _check_ids(contract: Contract, payload: Any) -> None:
-    """Check that nothing in an id is hidden from who reads it: two that look alike are one.
+    """Check that ids have no invisible characters, so that two ids that look the same are the same.
 
-    The schema's pattern cannot say so within its major version, and no pattern knows Unicode's normal forms.
+    The schema's pattern cannot become narrower within its major version, and no pattern covers Unicode normal forms.
     """
     for field in id_fields(contract.model):
         text = getattr(payload, field)
@@ -186,7 +191,7 @@ def _check_ids(contract: Contract, payload: Any) -> None:
 
 def _check_times(contract: Contract, envelope: Envelope, payload: Any, logged_at: datetime | None) -> None:
     if logged_at is not None and envelope.time > logged_at + CLOCK_TOLERANCE:
-        message = f"{contract.name}: happened at {envelope.time}, but was logged earlier, at {logged_at}."
+        message = f"{contract.name}: the event time {envelope.time} is later than the broker's time {logged_at}."
         raise ContractViolation("time_in_future", message)
     times = [envelope.time, envelope.recordedtime or envelope.time]
     times += [getattr(payload, field) for field in moment_fields(contract.model)]
@@ -207,7 +212,7 @@ def _payload_decoder(model: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 @cache
 def id_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Fields of a payload that identify something, e-mail addresses among them."""
+    """Return the fields of a payload that identify something, including e-mail addresses."""
     return tuple(field.name for field in msgspec.structs.fields(model) if _identifies(field.type))
 
 
@@ -220,7 +225,7 @@ def _identifies(hint: Any) -> bool:
 
 @cache
 def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Fields of a payload that always hold a moment, so that none lies outside what every reader can hold."""
+    """Return the fields of a payload that are always a time, whose range must be checked."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))
@@ -231,4 +236,6 @@ def _contract_of_model(model: type[msgspec.Struct]) -> Contract:
     for contract in contracts().values():
         if contract.model is model:
             return contract
-    raise PermanentError(f"{model.__name__} is not the model of an event type; known: {', '.join(contracts())}.")
+    raise PermanentError(
+        f"{model.__name__} is not the model of an event type; expected one of: {', '.join(contracts())}."
+    )

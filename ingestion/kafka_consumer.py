@@ -1,8 +1,8 @@
-"""Reading a group's partitions of Kafka from offsets that the sink keeps, not Kafka.
+"""Read a consumer group's partitions from Kafka, starting at the offsets that the sink has stored.
 
-The seek belongs to the assignment: partitions are handed to the client together with the offsets where the sink stands,
-so nothing is ever read from elsewhere (kafka-delta-ingest PR 92). An offset out of the broker's range stops the worker:
-to reset it would skip or repeat events in silence (Hudi #5400).
+Kafka's own committed offsets are not used. Partitions are assigned to the client together with the sink's offsets, so
+no message is read from any other position (kafka-delta-ingest PR 92). An offset out of the broker's range stops the
+worker, because resetting it would silently skip or repeat events (Hudi #5400).
 """
 
 import time
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-CHUNK_MESSAGES = 1_000  # stays in the processor's cache: reading costs a quarter less CPU than by 10,000
+CHUNK_MESSAGES = 1_000  # fits in the CPU cache: reading needs a quarter less CPU than with 10,000
 CONNECT_SECONDS = 15.0
 DRAIN_SECONDS = 60.0
 LOG_SECONDS = 60.0
@@ -30,11 +30,11 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "allow.auto.create.topics": False,
     "enable.partition.eof": True,
     "partition.assignment.strategy": "range",
-    "session.timeout.ms": 6_000,  # how long a killed worker's partitions wait for the next one
+    "session.timeout.ms": 6_000,  # after which a killed worker's partitions are reassigned
     "heartbeat.interval.ms": 2_000,
-    "topic.metadata.refresh.interval.ms": 30_000,  # until partitions that were added are seen
-    # Read ahead no further than landing keeps up with: what was just unpacked is still in the processor's cache when it
-    # is taken apart (a tenth of all CPU), and a fetch of 256 KB unpacks to ten times that.
+    "topic.metadata.refresh.interval.ms": 30_000,  # until added partitions are noticed
+    # Fetch no further ahead than landing can process, so that decompressed messages are still in the CPU cache when
+    # they are parsed (which saves a tenth of all CPU); a fetch of 256 KB decompresses to ten times that size.
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 49_152,
     "fetch.message.max.bytes": 262_144,
@@ -42,12 +42,12 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     **QUIET,
 }
 
-# Given the partitions now assigned, as (topic, partition): where each is to be read from, None for its beginning.
+# From the assigned partitions, as (topic, partition), to the offset at which each is read, None for its beginning.
 StoredOffsets = Callable[[Sequence[tuple[str, int]]], Mapping[tuple[str, int], int | None]]
 
 
 class KafkaConsumer:
-    """Reads micro-batches of the partitions that the group gives this worker. Close it to leave the group."""
+    """Reads micro-batches from the partitions that are assigned to this worker. Close it to leave the group."""
 
     def __init__(self, bootstrap: str, group: str, topics: Sequence[str], **overrides: Any) -> None:
         """Connect and find the topics; `start` then joins the group.
@@ -61,7 +61,7 @@ class KafkaConsumer:
         self._topics = list(topics)
         self._positions: dict[tuple[str, int], int | None] = {}
         self._assigned: list[tuple[str, int]] = []
-        self._ends: dict[tuple[str, int], int] = {}  # the end of a partition, where its reading has come to it
+        self._ends: dict[tuple[str, int], int] = {}  # end offsets of the partitions that were read to their end
         self._last_message = time.monotonic()
         self._is_reassigned = False
         self._stored_offsets: StoredOffsets | None = None
@@ -73,12 +73,12 @@ class KafkaConsumer:
         )
         _find_topics(self._consumer, bootstrap, self._topics)
         self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
-        self.log_ids = log_ids(self._admin, self._topics)  # by topic: whose offsets these are
+        self.log_ids = log_ids(self._admin, self._topics)  # by topic: the log that its offsets belong to
 
     def start(self, stored_offsets: StoredOffsets, settle: Callable[[], None] = lambda: None) -> None:
-        """Join the group; at each assignment `stored_offsets` is asked where to read from.
+        """Join the group; at each assignment `stored_offsets` returns where to start.
 
-        `settle` stores what is still in hand: it is called before that, and before partitions are given up.
+        `settle` stores the batch in flight. It is called before `stored_offsets`, and before partitions are revoked.
         """
         self._stored_offsets, self._settle = stored_offsets, settle
         self._consumer.subscribe(
@@ -86,18 +86,18 @@ class KafkaConsumer:
         )
 
     def poll(self, limits: Limits) -> Batch:
-        """Return the next micro-batch, which begins where the one before it ended, stored or not.
+        """Return the next micro-batch, which starts at the end of the previous one, stored or not.
 
-        It is empty after `limits.seconds` without a message, or in a rebalance.
+        It is empty after `limits.seconds` without a message, or during a rebalance.
 
         Raises:
-            PermanentError: the broker no longer has the offset that comes next.
-            RetryableError: what was read may be of another log than what was read so far.
+            PermanentError: the broker no longer has the next offset.
+            RetryableError: the messages may belong to another log than the previous ones.
         """
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
         while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
-            # What the client has read ahead, which is bounded; only then wait, for one: they may be large.
+            # First take messages that were already fetched; otherwise wait for one, because they may be large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
             patience = min(left, limits.idle_seconds)
             messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
@@ -105,31 +105,31 @@ class KafkaConsumer:
                 break
             if messages:
                 self._last_message = time.monotonic()
-            good = [message for message in messages if message.error() is None]
-            batch.add(good)
-            if len(good) < len(messages):
+            valid = [message for message in messages if message.error() is None]
+            batch.add(valid)
+            if len(valid) < len(messages):
                 for message in messages:
-                    self._note(message)
+                    self._handle_error(message)
         if self._is_reassigned:
-            # What was read belongs to an assignment that is gone. Nothing of it is landed, so nothing is lost.
+            # These messages belong to a previous assignment. They are not landed, so nothing is lost.
             self.rewind()
             return Batch(self._positions)
         if batch.rows:
-            # After it was read: the client goes on at the old offset in a topic that was made anew, without a word.
+            # Checked after reading, because in a re-created topic the client silently continues at the old offset.
             self._require_same_logs()
         self._positions |= batch.ends()
         return batch
 
     def rewind(self) -> None:
-        """Read on from where the sink stands, for every partition in hand.
+        """Continue at the sink's stored offset, for every assigned partition.
 
         Raises:
-            RetryableError: a topic is not the one that was read so far, or the broker does not say.
+            RetryableError: a topic was re-created since it was last read, or the broker does not answer.
         """
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
         if self._stored_offsets is None:
-            raise PermanentError("KafkaConsumer.start was not called before it read.")
+            raise PermanentError("KafkaConsumer.start must be called before reading.")
         self._settle()
         if self._assigned:
             self._require_same_logs()
@@ -142,48 +142,49 @@ class KafkaConsumer:
                 for (topic, partition), offset in self._positions.items()
             ]
         )
-        # The group's own offsets, which lag monitors read, may be another lake's or none.
+        # Kafka's committed offsets, which lag monitors read, may be outdated or missing.
         self._commit_to_kafka({place: offset for place, offset in self._positions.items() if offset is not None})
         log.info("reading", partitions=len(self._assigned))
 
     def report_stored(self, topic: str, spans: Mapping[int, Span]) -> None:
-        """Note that the sink has stored these offsets, and tell Kafka, whose copy is for lag monitors only."""
+        """Commit offsets that the sink has stored to Kafka, for lag monitors only."""
         self._commit_to_kafka({(topic, partition): span.next for partition, span in spans.items()})
 
     def is_at_end(self) -> bool:
-        """Say whether every partition was read to its end; never true before the group gave this worker a partition.
+        """Return whether every partition was read to its end; False before the first assignment.
 
         Raises:
-            RetryableError: no message came for a minute, nor the end.
+            RetryableError: for a minute, no message was read and the end was not reached.
         """
         lags = self.lag()
         if lags and all(lag == 0 for lag in lags.values()):
             return True
         if time.monotonic() > self._last_message + DRAIN_SECONDS:
             raise RetryableError(
-                f"Nothing came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not seen: {lags or 'none given'}."
+                f"No message came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not reached: "
+                f"{lags or 'no partition assigned'}."
             )
         return False
 
     def lag(self) -> dict[tuple[str, int], int | None]:
-        """Return how many offsets lie between what was read and the end of each assigned partition.
+        """Return the number of offsets between the position and the end of each assigned partition.
 
-        The end is what the last fetch of the partition saw; None before its first fetch.
+        The end is that of the last fetch of the partition; the lag is None before its first fetch.
         """
         from confluent_kafka import TopicPartition
 
         lags: dict[tuple[str, int], int | None] = {}
         for topic, partition in self._assigned:
-            # Asking the broker instead would wait behind its long-polling fetches, half a second a partition.
+            # Cached, because a query waits for the long-polling fetches, half a second per partition.
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             position = self._positions.get((topic, partition))
-            # After the last message there may be offsets without one (control records), which are no lag.
+            # Offsets without a message after the last one (control records) are not lag.
             read = max(low if position is None else position, self._ends.get((topic, partition), 0))
             lags[(topic, partition)] = max(high - read, 0) if high >= 0 else None
         return lags
 
     def close(self) -> None:
-        """Leave the group, so that the next worker need not wait for this one to time out."""
+        """Leave the group, so that its partitions are reassigned without waiting for a timeout."""
         self._consumer.close()
 
     def _commit_to_kafka(self, positions: Mapping[tuple[str, int], int]) -> None:
@@ -194,10 +195,10 @@ class KafkaConsumer:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _require_same_logs(self) -> None:
-        """Ask the broker which logs the topics are; it is waited for, a while.
+        """Check that no topic was re-created; wait for the broker for a while.
 
         Raises:
-            RetryableError: a topic was made anew, or the broker does not say.
+            RetryableError: a topic was re-created, or the broker does not answer.
         """
         from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -208,25 +209,25 @@ class KafkaConsumer:
             reraise=True,
         )
         if attempts(log_ids, self._admin, self._topics) != self.log_ids:
-            raise RetryableError("A topic was deleted and made anew while it was read: its offsets start anew.")
+            raise RetryableError("A topic was deleted and re-created while it was read: its offsets start again.")
 
-    def _note(self, message: "Message") -> None:
+    def _handle_error(self, message: "Message") -> None:
         from confluent_kafka import KafkaError
 
         place, error = (message.topic() or "", message.partition()), message.error()
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             self._ends[place] = message.offset()
         elif error is not None:
-            _raise_unless_passing(place, error)
+            _raise_unless_transient(place, error)
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
-        # Nothing may be read before the sink was asked: the client gets no partition here, `rewind` hands them over.
+        # Assigns no partitions, so that nothing is read before the sink's offsets are known; `rewind` assigns them.
         consumer.assign([])
         self._assigned = [(each.topic, each.partition) for each in partitions]
         self._is_reassigned = True
 
     def _on_revoke(self, consumer: "Consumer", _partitions: "list[TopicPartition]") -> None:
-        self._settle()  # whoever gets the partitions then finds them where we leave them
+        self._settle()  # so that the next owner starts at the end of this batch
         consumer.unassign()
         self._assigned = []
         self._is_reassigned = True
@@ -253,15 +254,15 @@ def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) ->
         time.sleep(0.5)
 
 
-def _raise_unless_passing(place: tuple[str, int], error: "KafkaError") -> None:
+def _raise_unless_transient(place: tuple[str, int], error: "KafkaError") -> None:
     from confluent_kafka import KafkaError, KafkaException
 
     if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
         raise PermanentError(
-            f"{place}: the broker no longer has, or does not yet have, the offset that comes next ({error.str()}). "
-            "Nothing was skipped. Was its log truncated, or retention shorter than the worker's absence? "
+            f"{place}: the broker no longer has, or does not yet have, the next offset ({error.str()}). "
+            "Nothing was skipped. Was its log truncated, or its retention shorter than the worker's downtime? "
             "See docs/runbooks/offset-out-of-range.md."
         )
     if error.fatal() or not error.retriable():
         raise RetryableError(f"Reading {place} failed: {error.str()}.") from KafkaException(error)
-    log.warning("reading failed, the client tries again", place=place, error=error.str())
+    log.warning("reading failed, the client retries", place=place, error=error.str())

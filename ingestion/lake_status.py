@@ -1,4 +1,4 @@
-"""`okr lake status`: what the Delta logs say of each landing table, without reading a row."""
+"""`okr lake status`: the state of each landing table according to its Delta log, without reading rows."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -50,7 +50,7 @@ def _table_status(topic: str, uri: str) -> dict[str, Any]:
 
 
 def as_lines(tables: list[dict[str, Any]]) -> str:
-    """Return one line per table, for people."""
+    """Return a table with one line per landing table."""
     lines = [f"{'topic':<20} {'version':>8} {'files':>8} {'rows':>12} {'MB':>10} {'log':>7}  last maintenance"]
     for each in tables:
         version = "none yet" if each["version"] is None else each["version"]
@@ -64,7 +64,6 @@ def as_lines(tables: list[dict[str, Any]]) -> str:
 def _last_maintenance(last: dict[str, Any] | None) -> str:
     if last is None:
         return "never"
-    begun = datetime.fromtimestamp(last["started_at_s"], UTC)
-    return (
-        f"{begun:%Y-%m-%d %H:%M} UTC, {last['files_before']:,} -> {last['files_after']:,} files in {last['seconds']} s"
-    )
+    started = datetime.fromtimestamp(last["started_at_s"], UTC)
+    files = f"{last['files_before']:,} -> {last['files_after']:,} files"
+    return f"{started:%Y-%m-%d %H:%M} UTC, {files} in {last['seconds']} s"

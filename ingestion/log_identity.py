@@ -1,7 +1,7 @@
-"""Which log a topic's offsets count: an offset means nothing without it.
+"""Identify the log that a topic's offsets belong to; an offset is meaningless without it.
 
-A cluster made anew and a topic deleted and made anew both count from 0 again. Offsets that we stored of the old log
-would skip the new one's first events in silence (Iceberg PR 16360), so each is stored with the log it belongs to.
+A re-created cluster and a re-created topic both count from 0 again. Stored offsets of the old log would silently skip
+the first events of the new one (Iceberg PR 16360), so each offset is stored with the log that it belongs to.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ ANSWER_SECONDS = 10.0
 
 
 def log_ids(admin: "AdminClient", topics: Collection[str]) -> dict[str, str]:
-    """Return `<cluster id>/<topic id>` of each topic; no two logs ever have the same.
+    """Return `<cluster id>/<topic id>` of each topic, which is unique to a log.
 
     Raises:
         RetryableError: the broker does not answer, or lacks a topic.
@@ -29,5 +29,5 @@ def log_ids(admin: "AdminClient", topics: Collection[str]) -> dict[str, str]:
         return {topic: f"{cluster_id}/{answer.result().topic_id}" for topic, answer in described.items()}
     except KafkaException as error:
         raise RetryableError(
-            f"The Kafka broker does not say which logs its topics {', '.join(topics)} are: {error.args[0].str()}."
+            f"The Kafka broker did not return the ids of its topics {', '.join(topics)}: {error.args[0].str()}."
         ) from error

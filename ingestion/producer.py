@@ -1,4 +1,4 @@
-"""The one producer that every source uses: idempotent, acknowledged by all replicas, never silent about a loss."""
+"""The producer that all sources use: idempotent, acknowledged by all replicas; every lost message raises an error."""
 
 import contextlib
 import time
@@ -23,7 +23,7 @@ QUEUE_MESSAGES = 100_000
 QUEUE_KILOBYTES = 65_536
 MAX_MESSAGE_BYTES = 1_048_588  # the broker's default; the client's own is less than MAX_VALUE_BYTES and a key
 DELIVERY_MS = 60_000
-# The client tries again by itself, within DELIVERY_MS, after pauses that double and that jitter by a fifth or more.
+# The client retries within DELIVERY_MS, with pauses that double and have a jitter of at least a fifth.
 RETRIES: dict[str, Any] = {
     "delivery.timeout.ms": DELIVERY_MS,
     "retry.backoff.ms": 100,
@@ -31,19 +31,19 @@ RETRIES: dict[str, Any] = {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 5_000,
 }
-# A message that timed out may have been written; the next of its key is then in the log, and to send the first again
-# would be to reorder them: so none times out. And one that the broker refuses must not take its batch with it, whose
-# other messages would come after what followed them: so each is a batch. 1,400 a second and more are sent even so.
+# To keep the order of a key, no message times out: it may have been written nevertheless, and sending it again would
+# put it after its successor. And each message is its own batch, because a rejected message fails its whole batch, whose
+# other messages would then follow later ones. This still sends 1,400 messages per second or more.
 IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
 
 OnResult = Callable[["KafkaError | None"], None]
 
 
 class EventProducer:
-    """Sends events and counts what the broker acknowledged. Use as a context manager: leaving it flushes.
+    """Sends events and counts acknowledged messages. Use it as a context manager, which flushes at the end.
 
-    `send` returns before the broker answered; a message the broker did not take within a minute is counted in
-    `failed`, logged, and raised by the next `flush`. Not for use by several threads at once, but for `send`.
+    `send` returns before the broker has answered. A message that the broker did not accept within a minute is counted
+    in `failed`, logged, and raised by the next `flush`. Only `send` is thread-safe.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class EventProducer:
         connect_seconds: float = CONNECT_SECONDS,
         is_in_order: bool = False,
     ) -> None:
-        """Connect to the broker; with `connect_seconds=0` nothing is waited for, and `check_broker` asks later.
+        """Connect to the broker; with `connect_seconds=0`, do not wait for it, and use `check_broker` later.
 
-        With `is_in_order` no message overtakes an earlier one of its key, even if that is sent again by another
-        producer; nothing times out by itself then: bound each `flush`, and `abandon` the producer when it raises.
+        With `is_in_order`, no message overtakes an earlier one of its key, even if another producer sends that one
+        again. Messages then have no timeout: limit each `flush`, and `abandon` the producer if it raises.
 
         Raises:
             RetryableError: no broker answers within `connect_seconds`.
@@ -71,7 +71,7 @@ class EventProducer:
             _wait_for_broker(self._producer, bootstrap, connect_seconds)
 
     def check_broker(self, limit_seconds: float) -> None:
-        """Ask the broker whether it is there.
+        """Check that the broker is available.
 
         Raises:
             RetryableError: it does not answer within the limit.
@@ -79,19 +79,19 @@ class EventProducer:
         _wait_for_broker(self._producer, self._bootstrap, limit_seconds)
 
     def send(self, event: EncodedEvent) -> None:
-        """Queue an event; waits while the queue is full (back-pressure).
+        """Queue an event; wait while the queue is full (back-pressure).
 
         Raises:
-            RetryableError: the queue stayed full for a minute, so the broker is away or far too slow; or the client
-                does not take the event.
-            ContractViolation: the event is larger than the broker takes.
+            RetryableError: the queue stayed full for a minute because the broker is unavailable or too slow, or the
+                client does not accept the event.
+            ContractViolation: the event is larger than the broker accepts.
         """
         self.send_raw(event.topic, event.key, event.value)
 
     def send_raw(self, topic: str, key: bytes | None, value: bytes | None, on_result: OnResult | None = None) -> None:
-        """Queue any bytes, for replays and for the malformed messages of a simulation; else as `send`.
+        """Queue arbitrary bytes, for replays and for malformed messages of the simulator; otherwise like `send`.
 
-        `on_result` is called, from a later `send` or `flush`, with the broker's error, or None when it has the message.
+        A later `send` or `flush` calls `on_result` with the broker's error, or with None if it has the message.
         """
         from confluent_kafka import KafkaException
 
@@ -107,35 +107,35 @@ class EventProducer:
             except BufferError as error:
                 if time.monotonic() > deadline:
                     raise RetryableError(
-                        f"{len(self._producer)} messages wait and the broker at {self._bootstrap} has taken none for "
-                        f"{QUEUE_FULL_SECONDS:.0f} s. Is it up (`make status`)? Nothing more was queued."
+                        f"{len(self._producer)} messages are queued; the broker at {self._bootstrap} has accepted none "
+                        f"for {QUEUE_FULL_SECONDS:.0f} s. Is it running (`make status`)? The message was not queued."
                     ) from error
-                self._served(self._producer.poll, 0.1)
+                self._call_client(self._producer.poll, 0.1)
             except KafkaException as error:
-                raise _refusal(error.args[0], topic, len(key or b"") + len(value or b"")) from error
+                raise _producer_error(error.args[0], topic, len(key or b"") + len(value or b"")) from error
             else:
-                self._served(self._producer.poll, 0)
+                self._call_client(self._producer.poll, 0)
                 return
 
     def flush(self, limit_seconds: float = 90.0) -> None:
-        """Wait until the broker has acknowledged everything that was sent.
+        """Wait until the broker has acknowledged all messages.
 
         Raises:
-            RetryableError: something was not acknowledged; `failed` counts it by topic.
+            RetryableError: messages were not acknowledged; `failed` counts them by topic.
         """
-        waiting = self._served(self._producer.flush, limit_seconds)
+        waiting = self._call_client(self._producer.flush, limit_seconds)
         if waiting or self.failed:
             lost = sum(self.failed.values())
             raise RetryableError(
-                f"The broker at {self._bootstrap} took {sum(self.delivered.values())} messages, refused {lost} and did "
-                f"not answer for {waiting}. {self._first_error} Send those again: the same event id is counted once."
+                f"The broker at {self._bootstrap} accepted {sum(self.delivered.values())} messages, rejected {lost} "
+                f"and did not answer for {waiting}. {self._first_error} Send those again: an event id is counted once."
             )
 
     def abandon(self) -> None:
-        """Give up what waits, without waiting: what was on its way may have been written, or not."""
+        """Drop queued messages without waiting; messages in flight may or may not have been written."""
         self._producer.purge()
         with contextlib.suppress(RetryableError):
-            self._served(self._producer.flush, 1.0)
+            self._call_client(self._producer.flush, 1.0)
 
     def __enter__(self) -> Self:
         return self
@@ -148,20 +148,20 @@ class EventProducer:
         elif self._producer.flush(5.0):
             log.error("producer left with unacknowledged messages", waiting=len(self._producer))
 
-    def _served(self, call: Callable[[float], int], seconds: float) -> int:
-        """Let the client work.
+    def _call_client(self, call: Callable[[float], int], seconds: float) -> int:
+        """Call a method of the client.
 
         Raises:
-            RetryableError: it has given up for good, which it tells through whatever call comes next.
+            RetryableError: the client has failed permanently, which it reports in its next call.
         """
         from confluent_kafka import KafkaException
 
         try:
             return call(seconds)
-        except (KafkaException, SystemError) as error:  # a SystemError where the client forgets to set its own
+        except (KafkaException, SystemError) as error:  # a SystemError if the client sets no exception
             raise RetryableError(
-                f"The Kafka client to {self._bootstrap} gave up ({error}). Send what was not acknowledged "
-                "again, with a new producer: the same event id is counted once."
+                f"The Kafka client of {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
+                "new producer: an event id is counted once."
             ) from error
 
     def _on_delivery(self, error: "KafkaError | None", message: "Message") -> None:
@@ -171,22 +171,22 @@ class EventProducer:
             return
         if not self.failed:
             self._first_error = f"First error: {error.str()}."
-            log.error("the broker did not take a message", topic=topic, error=error.str())
+            log.error("the broker did not accept a message", topic=topic, error=error.str())
         self.failed[topic] += 1
 
 
-def _refusal(error: "KafkaError", topic: str, size: int) -> OkrError:
+def _producer_error(error: "KafkaError", topic: str, size: int) -> OkrError:
     from confluent_kafka import KafkaError
 
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         return ContractViolation(
             "too_large",
-            f"A message to {topic} has {size} bytes, key and value; the broker takes at most {MAX_MESSAGE_BYTES}. It "
-            "was not sent: shorten it at its source.",
+            f"A message to {topic} has {size} bytes in key and value; the broker accepts at most {MAX_MESSAGE_BYTES}. "
+            "It was not sent: shorten it at its source.",
         )
     return RetryableError(
-        f"The Kafka client did not take a message to {topic}: {error.str()}. It was not sent; send it again when the "
-        "broker is well (`make status`)."
+        f"The Kafka client did not accept a message to {topic}: {error.str()}. It was not sent; send it again when "
+        "the broker is available (`make status`)."
     )
 
 
@@ -227,6 +227,6 @@ def _wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float)
                 producer.list_topics(timeout=min(5.0, limit_seconds))
     except KafkaException as error:
         raise RetryableError(
-            f"No Kafka broker answers at {bootstrap} after {limit_seconds:.0f} s ({error.args[0].str()}). "
+            f"No Kafka broker answered at {bootstrap} within {limit_seconds:.0f} s ({error.args[0].str()}). "
             "Is the stack up (`make status`)?"
         ) from error

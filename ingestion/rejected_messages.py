@@ -1,6 +1,6 @@
-"""`okr lake rejected`: messages that broke their contract, with the reason in words and all that came, newest first.
+"""`okr lake rejected`: read rejected messages from the lake, with the reason in words, newest first.
 
-The lake keeps a reason's code; its words come from judging the message anew, by the contract of today.
+The lake stores the code of the reason; the words come from validating the message again with the present contract.
 """
 
 import base64
@@ -17,8 +17,8 @@ from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.lake import open_table, require_lake, table_uri
 
 SHOWN_BYTES = 120
-TAKEN_TODAY = "The contract of today takes it."
-NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # many have one time: it is stamped on what came together
+NOW_ACCEPTED = "The present contract accepts it."
+NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # messages that arrived together have the same time
 COLUMNS = (
     "logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value", "rejected_key",
     "rejected_headers",
@@ -27,9 +27,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class RejectedMessage:
-    """One message as it came, its place in the log, and why it was refused.
+    """One raw message, its position in the log, and the reason of its rejection.
 
-    `headers` are [name, base64 or null] each, a text where the client could not read them, None without any.
+    `headers` is a list of [name, base64 or null], a text if the client could not read them, or None without headers.
     """
 
     topic: str
@@ -43,7 +43,7 @@ class RejectedMessage:
     headers: Any
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON's types: bytes in base64, whole."""
+        """Return the message as a JSON-compatible dictionary, with all bytes in base64."""
         raw = {"key": self.key, "value": self.value}
         return {
             "topic": self.topic, "partition": self.partition, "offset": self.offset,
@@ -53,7 +53,7 @@ class RejectedMessage:
         }  # fmt: skip
 
     def as_lines(self) -> str:
-        """Return it for a terminal; what came is shown escaped, so that none of it can command the terminal."""
+        """Return the message as text; its content is escaped, so that it cannot control the terminal."""
         headers = f"  headers {_shown(json.dumps(self.headers).encode())}" if self.headers else ""
         return (
             f"{self.logged_at:%Y-%m-%d %H:%M:%S}  {self.topic}/{self.partition}/{self.offset}  {self.reason}\n"
@@ -64,17 +64,17 @@ class RejectedMessage:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The newest rejected messages that were asked for, and how many there are of their topics by any reason."""
+    """The newest matching rejected messages, and the number of all rejected messages of their topics by reason."""
 
     newest: list[RejectedMessage]
     by_reason: dict[str, int]
 
 
 def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, reason: str | None = None) -> Rejected:
-    """Return the newest `limit` rejected messages of some topics, or those of them with one reason.
+    """Return the newest `limit` rejected messages of the topics, optionally only those with one reason.
 
     Raises:
-        PermanentError: there is no lake at that place.
+        PermanentError: there is no lake at this URI.
         RetryableError: a landing table cannot be read.
     """
     import polars as pl
@@ -112,8 +112,12 @@ def _detail(topic: str, value: bytes | None, key: bytes | None, logged_at: datet
     try:
         decode(topic, value, key, logged_at)
     except ContractViolation as violation:
-        return str(violation) if violation.reason == reason else f"Today it would be {violation.reason}: {violation}"
-    return TAKEN_TODAY
+        return (
+            str(violation)
+            if violation.reason == reason
+            else f"With the present contract it would be {violation.reason}: {violation}"
+        )
+    return NOW_ACCEPTED
 
 
 def _shown(part: bytes | None) -> str:

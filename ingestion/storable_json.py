@@ -1,8 +1,8 @@
-"""Whether JSON that is valid can also be stored: as jsonb, and as numbers that SQL can compute with.
+"""Check that valid JSON can also be stored by PostgreSQL: as jsonb, with numbers that fit into float8.
 
-A contract checks the fields it knows; this checks the whole message, the unknown fields that are kept among it.
-What PostgreSQL refuses: NUL and lone surrogates in text, numbers beyond float8 (too large, or so small that they
-become zero), and nesting deeper than its stack. Any of them in one row would fail the load of a whole batch.
+A contract checks the fields that it knows. This module checks the whole message, including unknown fields. PostgreSQL
+does not store NUL and lone surrogates in text, numbers beyond float8 (too large, or so small that they become zero),
+and nesting deeper than its stack. Any of these in one row would fail the load of a whole batch.
 """
 
 import json
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from lakehouse.errors import ContractViolation
 
 MAX_DEPTH = 64
-# Cheap signs that a closer look is needed: an escape that may be NUL or half a surrogate pair, an exponent of three
-# digits or more (in a number, which begins after a delimiter; half of all UUIDs hold something like 0e12), or a very
-# long run of digits (200 of them and e99 are still within float8). A sign inside a text costs the closer look, no more.
+# Cheap indications that the full check is needed: an escape that may be NUL or a lone surrogate, an exponent of three
+# digits or more (of a number, which starts after a delimiter; half of all UUIDs contain something like 0e12), or a very
+# long run of digits (200 of them and e99 still fit into float8). A match within a text only costs the full check.
 ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 # The inverse, for a search by column: an object of valid JSON, in bytes, that certainly needs no full check. Its texts
@@ -41,17 +41,17 @@ _surrogate = re.compile("[\ud800-\udfff]")
 
 
 def is_suspect(value: bytes) -> bool:
-    """Say whether a message has to be looked at by `check_storable`."""
+    """Return whether `check_storable` must check a message."""
     return may_be_deep(value) or _suspect.search(value) is not None
 
 
 def may_be_deep(value: bytes) -> bool:
-    """Say whether a message opens more brackets than it may be deep."""
+    """Return whether a message has more opening brackets than levels are allowed."""
     return value.count(b"[") + value.count(b"{") > MAX_DEPTH
 
 
 def check_storable(value: bytes) -> None:
-    """Walk through a JSON document, given as UTF-8.
+    """Check a whole JSON document, given as UTF-8.
 
     Raises:
         ContractViolation: with one of the reasons `nul_character`, `lone_surrogate`, `number_out_of_range`,
@@ -69,11 +69,11 @@ def check_storable(value: bytes) -> None:
 def _check_number(literal: str) -> float:
     try:
         number = float(literal)
-    except ValueError as error:  # pragma: no cover - json matched a number before
+    except ValueError as error:  # pragma: no cover - json has matched a number
         raise ContractViolation("number_out_of_range", f"Not a number: {literal[:40]}.") from error
     mantissa = re.split("[eE]", literal)[0]
-    vanished = number == 0.0 and any(digit in "123456789" for digit in mantissa)
-    if vanished or number in (float("inf"), float("-inf")) or len(literal) > 1000:
+    is_underflow = number == 0.0 and any(digit in "123456789" for digit in mantissa)
+    if is_underflow or number in (float("inf"), float("-inf")) or len(literal) > 1000:
         raise ContractViolation("number_out_of_range", f"Expected a number that float8 can hold, got {literal[:40]}.")
     return number
 
@@ -94,6 +94,6 @@ def _walk(node: object, depth: int) -> None:
 
 def _check_text(text: str) -> None:
     if "\x00" in text:
-        raise ContractViolation("nul_character", "Text holds the character U+0000, which PostgreSQL cannot store.")
+        raise ContractViolation("nul_character", "Text contains the character U+0000, which PostgreSQL cannot store.")
     if _surrogate.search(text):
-        raise ContractViolation("lone_surrogate", "Text holds half of a surrogate pair, which is no character.")
+        raise ContractViolation("lone_surrogate", "Text contains a lone surrogate, which is not a character.")

@@ -1,9 +1,9 @@
-"""Messages to rows of a landing table, the same for every consumer.
+"""Parse and validate messages into rows of a landing table, in the same way for every consumer.
 
-In two steps, because a message is cheapest to look at right after it was read, and columns are in bulk:
+There are two steps, because it is cheapest to inspect a message right after it was read, and columns in bulk:
 
-- `prevalidate` takes the messages of one read apart while they are in the processor's cache, and lets go of them.
-- `decode_batch` makes rows of all that a batch has prevalidated: what is surely good by column, the others one by one.
+- `prevalidate` parses the messages of one read into columns, while they are in the CPU cache.
+- `decode_batch` makes rows of a batch's prevalidated messages: in the usual form by column, all others one by one.
 """
 
 from ingestion.decoding.full_validation import decode_batch

@@ -1,4 +1,4 @@
-"""Event types as C can judge them: the contracts' models without what is slow there, and that as rules."""
+"""Event types for fast decoding: the contracts' models without rules that are slow in msgspec, and these as rules."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,10 +21,10 @@ Field = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class EventType:
-    """How one event type is judged: by its `model`, in C, then by the rules that C was not told.
+    """One event type: its `model`, which msgspec checks in C, and the rules that are not part of that model.
 
-    The subject must equal the payload's `key`; a field of `rules` must fit. Those of `ids` have one rule, which visible
-    ASCII without any space surely keeps: that is seen of all of them at once.
+    The subject must equal the payload's `key`, and each field of `rules` must satisfy its rule. Fields in `ids` share
+    one rule, which visible ASCII without spaces always satisfies; this is checked for all of them together.
     """
 
     name: str
@@ -34,11 +34,11 @@ class EventType:
     rules: tuple[tuple[Field, Callable[[Any], object]], ...]
 
     def violations(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-        """Return the numbers of the events that break a rule; events are of this kind, or answer None to all.
+        """Return the indexes of the events that break a rule; each event is of this type, or NOTHING.
 
-        `doubtful` are those with an escape or a character beyond ASCII. Of the others `ids` get no look here: a space
-        at an end of one, and U+007F, are seen by column, later (`ingestion.storable_json.PLAIN_DATA`); other control
-        characters could only be escapes.
+        `doubtful` are the indexes of those with an escape or a non-ASCII character. The `ids` of the others are not
+        checked here: a leading or trailing space and U+007F are detected by column later
+        (`ingestion.storable_json.PLAIN_DATA`), and other control characters could only be escapes.
         """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
@@ -57,41 +57,41 @@ def _is_id(text: str) -> bool:
 
 
 def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
-    """Say whether all texts are visible ASCII without a space: then each surely is an id."""
+    """Return whether all texts are visible ASCII without a space, which makes each of them a valid id."""
     text = "".join(["".join(filter(None, column)) for column in columns])
     return text.isascii() and text.isprintable() and " " not in text
 
 
 def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
-    """Return the numbers of the values that do not fit; each different value is judged once, None is none."""
+    """Return the indexes of the values that break the rule; each distinct value is checked once, None always passes."""
     strange = {value for value in set(column) if value is not None and not fits(value)}
     return {number for number, value in enumerate(column) if value in strange} if strange else set()
 
 
 class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
-    """No message is of this. Beside it even a topic's only type is one of several, and a message must name its own."""
+    """Matches no message. It makes every topic's decoder a union, so that a message must name its type."""
 
     number: Annotated[int, msgspec.Meta(gt=0, lt=0)]
 
 
 @cache
 def decoder(topic: str) -> msgspec.json.Decoder[Any]:
-    """Return what decodes any event of a topic into the model of its kind."""
+    """Return a decoder that decodes any event of a topic into the model of its type."""
     models = (*event_types(topic), _NoEvent)
-    return msgspec.json.Decoder(Union[models])  # noqa: UP007 - of as many as there are
+    return msgspec.json.Decoder(Union[models])  # noqa: UP007 - their number varies
 
 
 @cache
 def event_types(topic: str) -> dict[type[Any], EventType]:
-    """Return the event_types of a topic's events by their models."""
+    """Return a topic's event types by their models."""
     found = (_event_type(contract) for contract in contracts().values() if contract.topic == topic)
     return {kind.model: kind for kind in found}
 
 
 def _event_type(contract: Contract) -> EventType:
     payload, patterns = _without_patterns(contract.model)
-    # Envelope, but with text where C would be slow, without attributes of others (those are for `decode`), and in the
-    # order of `encode`: there C finds each attribute at the first look.
+    # Like Envelope, but with text where msgspec would be slow, without extension attributes (`decode` handles those),
+    # and in the order of `encode`, which is the fastest order to decode.
     model = msgspec.defstruct(
         f"Bare{contract.model.__name__}Event",
         [
@@ -122,7 +122,7 @@ def _is_storable(moment: datetime) -> bool:
 
 
 def _without_patterns(model: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], dict[str, str]]:
-    """Return a contract's model with the patterns taken off its text fields, and those patterns by field."""
+    """Return a contract's model without the patterns of its text fields, and these patterns by field."""
     bare: list[tuple[str, Any, Any]] = []
     patterns = {}
     for each in msgspec.structs.fields(model):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Forms that are taken by column: an id in lower case; a time in UTC with at most microseconds, of a day that exists, in
-# the years that `decode` allows.
+# Forms that are accepted by column: an id in lower case; a time in UTC with at most microseconds, on an existing day,
+# in the years that `decode` allows.
 ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z"
 _LEAP_YEAR = "(19(72|76|80|84|88|92|96)|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))"
 _MONTH_AND_DAY = "((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
@@ -33,46 +33,46 @@ TIME = (
     rf"\A((19[7-9][0-9]|2[01][0-9]{{2}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\z"
 )
-# `data` is the first object within the message and its last member: so it is where `"data":` stands right before the
-# first brace (within a text, its quotes would be escaped) and nothing but the message's own brace comes after it.
+# `data` must be the first object within the message and its last member: `"data":` comes directly before the first
+# brace (within a text its quotes would be escaped), and only the closing brace of the message follows.
 DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 
 
 def decode_batch(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> "pa.Table":
-    """Return one row per message, in the landing schema: first the surely good ones, by day, then the others.
+    """Return one row per message, in the landing schema: first those accepted by column, by day, then the others.
 
-    Among the good ones of a day, and among the others, each partition's rows are in the order of the log.
+    Within a day of the former, and within the latter, each partition's rows are in the order of the log.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    good, others = accept_by_column(pa.Table.from_batches(prevalidated, prevalidated_schema()))
-    rows = pa.concat_tables([good, validate_each(topic, others)], promote_options="default")
-    # A rejected message has no time of its own; it lies under the day it came.
+    accepted, others = accept_by_column(pa.Table.from_batches(prevalidated, prevalidated_schema()))
+    rows = pa.concat_tables([accepted, validate_each(topic, others)], promote_options="default")
+    # A rejected message has no event time; it is stored under the day of its log time.
     day = pc.coalesce(rows["occurred_at"], rows["logged_at"]).cast(pa.date32())
     schema = landing_schema()
     return rows.append_column("event_date", day).select(schema.names).cast(schema)
 
 
 def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
-    """Return the surely good ones of prevalidated messages, as EVENT_COLUMNS, by day, and the others as they are."""
+    """Return events that are valid in the usual form, as EVENT_COLUMNS, by day, and the other messages unchanged."""
     import numpy as np
     import pyarrow.compute as pc
 
-    # In one piece: each chunk's own would cost an expression compiled anew. What only the others need is left as it is.
+    # In one chunk, because every chunk would compile the expressions again, and without columns that only others need.
     columns = messages.drop_columns(["value", "headers"]).combine_chunks()
-    is_good = _is_surely_good(columns)
-    numbers, moments = np.flatnonzero(is_good), _moments(columns, is_good)
+    is_valid = _is_valid(columns)
+    numbers, moments = np.flatnonzero(is_valid), _moments(columns, is_valid)
     is_early = np.asarray(pc.greater(moments["occurred_at"], pc.add(moments["logged_at"], CLOCK_TOLERANCE)))
     if is_early.any():
-        is_good[numbers[is_early]] = False
+        is_valid[numbers[is_early]] = False
         numbers, moments = numbers[~is_early], moments.filter(~is_early)
     by_day = np.argsort(moments["occurred_at"].cast("date32").cast("int32").to_numpy(), kind="stable")
-    return _typed(columns.take(numbers[by_day]), moments.take(by_day)), messages.filter(~is_good)
+    return _typed(columns.take(numbers[by_day]), moments.take(by_day)), messages.filter(~is_valid)
 
 
-def _is_surely_good(messages: "pa.Table") -> "np.ndarray":
-    """Say of each message whether C took it and its columns have the usual forms."""
+def _is_valid(messages: "pa.Table") -> "np.ndarray":
+    """Return for each message whether prevalidation accepted it and its columns have the usual forms."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -83,20 +83,20 @@ def _is_surely_good(messages: "pa.Table") -> "np.ndarray":
     def match(name: str, pattern: str) -> Any:
         return pc.match_substring_regex(messages[name], pattern)
 
-    is_good: np.ndarray = true(match("data", DATA)) & true(match("event_id", ID))
-    is_good &= true(match("occurred_at", TIME))
-    if messages["recorded_at"].null_count < len(messages):  # mostly none claims to be recorded at another time
-        is_good &= true(match("recorded_at", TIME), null=True)
-    is_good &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
-    return is_good
+    is_valid: np.ndarray = true(match("data", DATA)) & true(match("event_id", ID))
+    is_valid &= true(match("occurred_at", TIME))
+    if messages["recorded_at"].null_count < len(messages):  # most batches have no separate recorded time
+        is_valid &= true(match("recorded_at", TIME), null=True)
+    is_valid &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
+    return is_valid
 
 
-def _moments(messages: "pa.Table", is_good: "np.ndarray") -> "pa.Table":
-    """Return the moments of the good ones of messages: typed, and the recorded one as the landing table has it."""
+def _moments(messages: "pa.Table", is_valid: "np.ndarray") -> "pa.Table":
+    """Return the typed times of the valid messages, with the recorded time as the landing table defines it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    messages = messages.select(["logged_at", "occurred_at", "recorded_at"]).filter(is_good)
+    messages = messages.select(["logged_at", "occurred_at", "recorded_at"]).filter(is_valid)
     moment = landing_schema().field("logged_at").type
     logged_at = messages["logged_at"].cast(moment)
     claimed = pc.coalesce(messages["recorded_at"].cast(moment), logged_at)
@@ -110,7 +110,7 @@ def _moments(messages: "pa.Table", is_good: "np.ndarray") -> "pa.Table":
 
 
 def _typed(messages: "pa.Table", moments: "pa.Table") -> "pa.Table":
-    """Return good messages as EVENT_COLUMNS: their moments, and text where there were its bytes."""
+    """Return valid messages as EVENT_COLUMNS, with typed times and `data` as text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -126,10 +126,10 @@ _ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "r
 
 
 def validate_each(topic: str, messages: "pa.Table") -> "pa.Table":
-    """Judge messages one by one; what is rejected keeps its bytes."""
+    """Validate messages one by one; a rejected message keeps its bytes."""
     import pyarrow as pa
 
-    # By our own hand: Arrow takes 6 us to make a moment with a time zone.
+    # Computed in Python, because Arrow needs 6 us to convert one time with a time zone.
     logged_at = [EPOCH + timedelta(milliseconds=each) for each in messages["logged_at"].cast("int64").to_pylist()]
     places = zip(*(messages[name].to_pylist() for name in PLACE_COLUMNS[:-1]), logged_at, strict=True)
     came = (messages[name].to_pylist() for name in ("value", "key", "headers"))

@@ -1,4 +1,4 @@
-"""Messages to columns right after they were read: C decodes each by the model of its contract."""
+"""Parse messages into columns right after they were read: msgspec decodes each with the model of its contract."""
 
 import base64
 import json
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from confluent_kafka import Message
 
-# How far before its brace `data` is cut: the length of both ways to write its name. Where there is no such brace, the
-# cut is short or begins elsewhere, and `rows.DATA` does not match it.
+# `data` is sliced from this many bytes before its brace: the length of both ways to write its name. If there is no such
+# brace, the slice is short or starts elsewhere, and `full_validation.DATA` does not match it.
 DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
-_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # of those of `ESCAPE`, for a quick look at many messages
+_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of what `ESCAPE` matches, to search many messages fast
 _escape = re.compile(ESCAPE.encode())
 _unreadable = [("", None)]
 UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-8")
 
 
 class _Nothing:
-    """Stands for an event where C found a fault: whatever it is asked for is None, its payload included."""
+    """Replaces an event that msgspec did not accept: every attribute is None, including those of its payload."""
 
     id = source = subject = time = recordedtime = recordedassumed = None
 
@@ -47,11 +47,12 @@ NOTHING: Final = _Nothing()
 
 @cache
 def prevalidated_schema() -> "pa.Schema":
-    """Columns of what was prevalidated. Grain: one message.
+    """Return the columns of prevalidated messages. Grain: one message.
 
-    First the message as it came, then the event as C took it, its moments still text, `data` the bytes of the message
-    from DATA_AT before the first brace within to the last but one. Where C found a fault, all of the event is null, and
-    `data` means nothing. Where it found none, it was not told all: `rows.accept_by_column` decides.
+    They are the raw message, then the event as msgspec decoded it. Its times are still text, and `data` is the bytes of
+    the message from DATA_AT before the first inner brace up to the last byte, exclusive. If msgspec did not accept the
+    message, the event's columns are null and `data` is meaningless. If it did, not all rules have been checked yet:
+    `full_validation.accept_by_column` checks the rest.
     """
     import pyarrow as pa
 
@@ -66,18 +67,18 @@ def prevalidated_schema() -> "pa.Schema":
 
 
 def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
-    """Take messages of one topic apart, at least one, in their order.
+    """Parse messages of one topic (at least one) into columns, in their order.
 
     Raises:
-        PermanentError: the topic does not carry the broker's time.
+        PermanentError: the topic does not store the broker's time.
     """
     import numpy as np
     import pyarrow as pa
 
-    came = [message.value() for message in messages]
-    filled = list(filter(None, came))
+    raw = [message.value() for message in messages]
+    filled = list(filter(None, raw))
     whole = b"".join(filled)
-    values = _decodable(came, filled, whole)
+    values = _decodable(raw, filled, whole)
     events = _decode(topic, values, _doubtful(values, whole))
     names = {_Nothing: None} | {model: kind.name for model, kind in event_types(topic).items()}
     schema = prevalidated_schema()
@@ -86,7 +87,7 @@ def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
         "kafka_offset": np.array([message.offset() for message in messages], np.int64),
         "logged_at": _broker_milliseconds(topic, messages),
         "key": [message.key() for message in messages],
-        "value": _as_column(filled, whole) if len(filled) == len(came) else came,
+        "value": _as_column(filled, whole) if len(filled) == len(raw) else raw,
         "headers": _headers(messages),
         "event_id": [event.id for event in events],
         "event_type": [names[type(event)] for event in events],
@@ -101,11 +102,11 @@ def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
 
 
 def _decodable(values: Sequence[bytes | None], filled: Sequence[bytes], whole: bytes) -> Sequence[bytes]:
-    """Return the values; empty where one is none, too large, not UTF-8, or has one of the escapes that C lets through.
+    """Return the values, with b"" for those that are missing, too large, not UTF-8, or have escapes msgspec ignores.
 
-    `filled` are those that are not empty. Mostly a look at all of them, joined, tells that there is no such value.
-    Where the whole is UTF-8, so is each that begins and ends as JSON does; a half of a character at an end is refused
-    by C.
+    `filled` are those that are not empty, and `whole` is these joined, which is mostly enough to see that there is no
+    such value. If the whole is UTF-8, so is each value that starts and ends as JSON does; msgspec rejects a partial
+    character at either end.
     """
     has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
     if len(filled) == len(values) and max(map(len, filled)) <= MAX_VALUE_BYTES and _is_utf8(whole) and not has_signs:
@@ -128,9 +129,9 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
-    """Return the numbers of the values with an escape or a character beyond ASCII: what hides in an id is one of them.
+    """Return the indexes of the values with an escape or a non-ASCII character, which may be invisible in an id.
 
-    `whole` are the values, joined: mostly a look at it tells that there is none.
+    `whole` is the values joined, which is mostly enough to see that there is none.
     """
     if whole.isascii() and b"\\" not in whole:
         return []
@@ -138,11 +139,11 @@ def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
 
 
 def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> list[Any]:
-    """Return what C makes of each value, NOTHING where it found something wrong with it."""
+    """Return the decoded events, with NOTHING for those that msgspec or a rule did not accept."""
     decode, left, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
         try:
-            events.extend(map(decode, left))  # on an error it keeps what came before
+            events.extend(map(decode, left))  # after an error the earlier ones are kept
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             events.append(NOTHING)
     for number in _violations(topic, events, doubtful):
@@ -151,7 +152,7 @@ def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> lis
 
 
 def _as_column(values: Sequence[bytes], whole: bytes) -> "pa.Array":
-    """Return values, and the same joined, as a column, without a copy."""
+    """Return values as a column, without a copy; `whole` is the values joined."""
     import numpy as np
     import pyarrow as pa
 
@@ -166,24 +167,24 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
     stamps = [message.timestamp() for message in messages]
     if {kind for kind, _ in stamps} - {_BROKER_TIME}:
         raise PermanentError(
-            f"Topic {topic} does not keep the broker's time. Set message.timestamp.type=LogAppendTime on it: what was "
-            "recorded when is judged by that clock."
+            f"Topic {topic} does not store the broker's time. Set message.timestamp.type=LogAppendTime on it: recorded "
+            "times depend on that clock."
         )
     return [milliseconds for _, milliseconds in stamps]
 
 
 def _headers(messages: "Sequence[Message]") -> list[str | None]:
-    """Return each message's headers as JSON, a list of [name, base64 of the value or null]: a replay can send the same.
+    """Return each message's headers as JSON, a list of [name, base64 of the value or null], so a replay is identical.
 
-    Where a name is not UTF-8 the client sets an error and returns headers all the same, which crash whoever touches
-    them, also when asked again. `map` looks for the error; the interpreter's own quick call does not. It takes the
-    method of the first message, for all are of one class: to look for it on each takes four times as long.
+    If a name is not UTF-8, the client sets an error but returns headers, and any access to these crashes, also after
+    another call. `map` checks for the error; the interpreter's fast call does not. The method is taken from the first
+    message, because all have the same class: looking it up on each takes four times as long.
     """
-    asked = map(type(messages[0]).headers, messages)
+    calls = map(type(messages[0]).headers, messages)
     found: list[Any] = []
     while len(found) < len(messages):
         try:
-            found.extend(asked)
+            found.extend(calls)
         except (UnicodeDecodeError, SystemError):
             found.append(_unreadable)
     return [_as_json(headers) if headers else None for headers in found]
@@ -196,7 +197,7 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
 
 
 def _violations(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-    """Return the numbers of the events whose payload breaks a rule that C was not told; NOTHING breaks none."""
+    """Return the indexes of the events that break a rule that msgspec did not check; NOTHING breaks none."""
     models = list(map(type, events))
     different = set(models) - {_Nothing}
     if len(different) == 1:

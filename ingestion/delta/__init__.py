@@ -1,1 +1,1 @@
-"""What delta-rs leaves to us on a local disk: where a table's log is, whether it is whole, that it is flushed."""
+"""Work that delta-rs does not do on a local disk: locate the log's files, detect torn commits, flush to the disk."""

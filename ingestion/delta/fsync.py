@@ -1,20 +1,20 @@
-"""Making sure that a file is on the disk, not in the kernel's memory alone. delta-rs and pyarrow never do it.
+"""Flush files to the disk. delta-rs and pyarrow leave them in the kernel's cache.
 
-An object store has a file durably once it has it at all, so nothing is done there.
+Object stores need no flush: a stored object is durable.
 """
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
-MANY = 32  # from here on one flush of everything is quicker: a batch of two years writes 730 files, 3 s one by one
+MANY = 32  # from here on one sync of all disks is faster: a batch of two years writes 730 files, 3 s one by one
 
 
 def sync(paths: Iterable[Path]) -> None:
-    """Flush files, and the folders that name them, to the disk.
+    """Flush files and their folders to the disk.
 
     Raises:
-        OSError: a file is not there, or the disk failed.
+        OSError: a file does not exist, or the disk failed.
     """
     files = list(paths)
     if len(files) >= MANY:

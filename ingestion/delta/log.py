@@ -1,4 +1,4 @@
-"""Where the files of a table's Delta log are."""
+"""Locate the files of a table's Delta log."""
 
 from pathlib import Path
 
@@ -8,34 +8,34 @@ LAST_CHECKPOINT = "_last_checkpoint"
 
 
 class DeltaLog:
-    """The log of a table in a local folder. Of an object store's only delta-rs's own part of the work is done."""
+    """The log of a table in a local folder. For an object store it is empty: only delta-rs accesses that log."""
 
     def __init__(self, uri: str) -> None:
         self.folder = None if "://" in uri else Path(uri) / "_delta_log"
 
     def commits(self) -> list[int]:
-        """Return the versions that have a commit file, rising."""
+        """Return the versions that have a commit file, ascending."""
         return self._versions(".json")
 
     def checkpoints(self) -> list[int]:
-        """Return the versions that have a checkpoint of one file, rising."""
+        """Return the versions that have a single-file checkpoint, ascending."""
         return self._versions(".checkpoint.parquet")
 
     def commit(self, version: int) -> Path:
-        """Return where a version's commit file is."""
+        """Return the path of a version's commit file."""
         return self._path(f"{version:020}.json")
 
     def checkpoint(self, version: int) -> Path:
-        """Return where a version's checkpoint is."""
+        """Return the path of a version's checkpoint."""
         return self._path(f"{version:020}.checkpoint.parquet")
 
     def last_checkpoint(self) -> Path:
-        """Return where readers look first."""
+        """Return the path of the file that points readers to the last checkpoint."""
         return self._path(LAST_CHECKPOINT)
 
     def _path(self, name: str) -> Path:
         if self.folder is None:
-            raise PermanentError("The files of an object store's Delta log are not ours to touch.")
+            raise PermanentError("Only delta-rs accesses the Delta log in an object store.")
         return self.folder / name
 
     def _versions(self, ending: str) -> list[int]:

@@ -1,1 +1,1 @@
-"""Kafka to the lake, exactly once: `consumer` is the loop, `commit` appends, by `files`; `announce` tells Airflow."""
+"""Kafka to the lake, exactly once: `consumer` is the loop, `commit` appends a batch, `announce` notifies Airflow."""

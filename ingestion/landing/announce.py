@@ -1,7 +1,7 @@
-"""Telling Airflow that events have landed: an asset event, from a thread of its own; landing never waits for it.
+"""Notify Airflow of landed events with an asset event, from a separate thread; landing never waits for it.
 
-Coalesced: at most one every few seconds, and none while a run of the DAG is queued, for that run will read what has
-landed by then. After the last landing there is always either such a run or one more event.
+Notifications are coalesced: at most one every few seconds, and none while a run of the DAG is queued, because that run
+will read everything landed until it starts. After the last landing there is always either such a run or one more event.
 """
 
 import threading
@@ -28,7 +28,7 @@ CLOSE_SECONDS = 10.0
 
 
 class AirflowAssets:
-    """Airflow's REST API, as far as an announcement needs it."""
+    """The part of Airflow's REST API that announcements need."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self._url, self._user, self._password = url.rstrip("/"), user, password
@@ -36,11 +36,11 @@ class AirflowAssets:
         self._asset_id: int | None = None
 
     def announce(self) -> bool:
-        """Post an asset event, or return False where a queued run makes it needless.
+        """Post an asset event, or return False if a queued run makes it unnecessary.
 
         Raises:
-            RetryableError: Airflow is away, refuses the login, does not know the asset (yet), or answers with
-                something else than its API does.
+            RetryableError: Airflow is unavailable, rejects the login, does not know the asset (yet), or the answer is
+                not one of Airflow's API.
         """
         import httpx
 
@@ -51,19 +51,19 @@ class AirflowAssets:
                 return False
             self._asset_id = self._asset_id or self._find_asset(client)
             client.post("/api/v2/assets/events", json={"asset_id": self._asset_id}).raise_for_status()
-        except httpx.InvalidURL as error:  # no HTTPError of httpx
-            self._forget()
+        except httpx.InvalidURL as error:  # not a subclass of httpx.HTTPError
+            self._reset()
             raise RetryableError(
-                f"OKR_AIRFLOW_URL ({self._url}) is no address, so nothing is announced: {error}"
+                f"OKR_AIRFLOW_URL ({self._url}) is not a valid URL, so nothing is announced: {error}"
             ) from error
         except httpx.HTTPError as error:
-            self._forget()
-            raise RetryableError(f"Airflow at {self._url} took no announcement: {error}") from error
-        except (ValueError, LookupError, TypeError) as error:  # no JSON, or not what Airflow's API promises
-            self._forget()
+            self._reset()
+            raise RetryableError(f"Airflow at {self._url} did not accept the announcement: {error}") from error
+        except (ValueError, LookupError, TypeError) as error:  # not JSON, or not the documented fields
+            self._reset()
             raise RetryableError(
-                f"What answers at {self._url} does not answer as Airflow's API does ({type(error).__name__}: {error}). "
-                "Does OKR_AIRFLOW_URL name Airflow, and has it started?"
+                f"The server at {self._url} does not answer like Airflow's API ({type(error).__name__}: {error}). "
+                "Is OKR_AIRFLOW_URL the URL of Airflow, and has it started?"
             ) from error
         return True
 
@@ -80,18 +80,18 @@ class AirflowAssets:
                 return int(asset["id"])
         raise RetryableError(f"Airflow at {self._url} does not know the asset {ASSET} yet: is {DAG} parsed?")
 
-    def _forget(self) -> None:
-        # A token expires, and an Airflow started anew has other ids.
+    def _reset(self) -> None:
+        # A token expires, and a re-created Airflow has other ids.
         if self._client is not None:
             self._client.close()
         self._client, self._asset_id = None, None
 
 
 class Announcer:
-    """Announces landings in the background; `landed` returns at once."""
+    """Announces landings in the background; `landed` returns immediately."""
 
     def __init__(self, airflow: AirflowAssets | None, state: Path | None = None) -> None:
-        """Start the thread; without an Airflow there is none and nothing is announced."""
+        """Start the thread; without Airflow there is no thread and nothing is announced."""
         self._airflow = airflow
         self._pending = threading.Event()
         self._closing = threading.Event()
@@ -101,55 +101,58 @@ class Announcer:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return an announcer to the Airflow of the settings, which may be none."""
+        """Return an announcer for the Airflow of the settings, which may be None."""
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
         return cls(AirflowAssets(settings.airflow_url, settings.airflow_user, password), settings.state)
 
     def landed(self) -> None:
-        """Note that something has landed."""
+        """Request an announcement of landed events."""
         self._pending.set()
 
     def close(self) -> None:
-        """Announce what is pending, if Airflow is there, and end."""
+        """Make a pending announcement, if Airflow is available, and stop."""
         self._closing.set()
         if self.thread:
             self.thread.join(CLOSE_SECONDS)
 
     def _run(self) -> None:
-        is_away = False
+        is_unavailable = False
         while not (self._closing.is_set() and not self._pending.is_set()):
             if not self._pending.wait(timeout=0.5):
                 self._went_well()
                 continue
-            # Cleared before the call: what lands during it is announced again.
+            # Cleared before the call, so that events landed during it are announced again.
             self._pending.clear()
             try:
-                is_away = not self._announce(was_away=is_away)
+                is_unavailable = not self._announce(was_unavailable=is_unavailable)
             except BaseException:
-                self._pending.set()  # the thread begins again, and this landing has not been announced
+                self._pending.set()  # the thread restarts, and this landing has not been announced
                 raise
             self._went_well()
-            if is_away:
+            if is_unavailable:
                 self._pending.set()
                 if self._closing.is_set():
                     return
-            self._closing.wait(RETRY_SECONDS if is_away else PAUSE_SECONDS)
+            self._closing.wait(RETRY_SECONDS if is_unavailable else PAUSE_SECONDS)
 
     def _went_well(self) -> None:
         if self.thread:
             self.thread.report_success()
 
-    def _announce(self, *, was_away: bool) -> bool:
+    def _announce(self, *, was_unavailable: bool) -> bool:
         if self._airflow is None:
             return True
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             is_sent = self._airflow.announce()
         except RetryableError as error:
-            if not was_away:
-                log.warning("not announced, will be tried again", error=str(error))
+            if not was_unavailable:
+                log.warning("not announced, will retry", error=str(error))
             return False
-        log.info("announced" if is_sent else "a queued run will see it", seconds=round(time.monotonic() - begun, 2))
+        log.info(
+            "announced" if is_sent else "not announced, a queued run will read it",
+            seconds=round(time.monotonic() - started, 2),
+        )
         return True

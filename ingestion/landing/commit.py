@@ -1,13 +1,13 @@
-"""Appending a batch to its landing table exactly once: the Delta commit is the offset commit.
+"""Append a batch to its landing table exactly once: the Delta commit is the offset commit.
 
-The protocol, and what each step is for:
-1. The snapshot is refreshed and must say, for each partition, that its next offset is where this batch starts.
-   (A transaction id alone is no guard: delta-rs #2580 let the same one in twice.)
-2. The rows are written as files, which nobody sees yet, and flushed to the disk.
-3. The files are added on that snapshot together with the partitions' new next offsets, in one commit. A worker that
-   raced past us since step 1 makes the commit fail: we are fenced.
-4. After any error the table is read again and its versions decide, never the exception: an error may come back although
-   the write landed (delta-rs #2609).
+The steps of the protocol and their purposes:
+1. The snapshot is refreshed. For each partition its next offset must be the start of this batch. (A transaction id
+   alone does not ensure this: delta-rs #2580 accepted the same one twice.)
+2. The rows are written as files, which no reader sees yet, and flushed to the disk.
+3. The files are added on that snapshot together with the partitions' new next offsets, in one commit. If another worker
+   has committed since step 1, the commit fails: this worker is fenced.
+4. After any error the table is read again, and its versions decide whether the commit succeeded, not the exception: an
+   error may be returned although the commit succeeded (delta-rs #2609).
 """
 
 import time
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ATTEMPTS = 3
-LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes files that no commit names when they are two days old
-# Readers skip files by the statistics that `files` writes.
+LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes files older than two days that no commit references
+# Readers skip files by the statistics that `parquet_files` writes.
 CONFIGURATION: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
-    "delta.checkpointInterval": "1000",  # maintenance writes one at every run; this is for a stack without it
+    "delta.checkpointInterval": "1000",  # each maintenance run writes one; this bounds the log without it
 }
 
 
 class FencedError(RetryableError):
-    """Another worker has landed this partition: throw the batch away, read the table's offsets, go on from there."""
+    """Another worker has landed this partition: discard the batch and continue from the offsets in the table."""
 
 
 class LandingTable:
-    """One topic's table in the lake, as one consumer group commits to it."""
+    """One topic's table in the lake, with the offsets of one consumer group."""
 
     def __init__(self, lake_uri: str, topic: str, log_id: str, group: str) -> None:
-        """Open the table; it is made when missing.
+        """Open the table, or create it.
 
         Raises:
-            PermanentError: its events came from another log, of a cluster or topic that was made anew.
+            PermanentError: its events come from another log, because the cluster or topic was re-created.
         """
         self._uri = table_uri(lake_uri, topic)
         self._topic, self._log_id, self._group = topic, log_id, group
@@ -59,14 +59,14 @@ class LandingTable:
         known = self._table.metadata().description
         if known != log_id:
             raise PermanentError(
-                f"The lake table {self._uri} holds events of the log {known} (cluster id/topic id), but the topic of "
-                f"this broker is {log_id}: it was made anew, its offsets start anew and must not be mixed with the old "
-                "ones. Point OKR_LAKE_URI at a new folder, or connect to the broker that the lake was filled from. "
+                f"The lake table {self._uri} has events of the log {known} (cluster id/topic id), but the topic of "
+                f"this broker is {log_id}: it was re-created, its offsets start again and must not be mixed with the "
+                "old ones. Set OKR_LAKE_URI to a new folder, or connect to the broker that the lake was filled from. "
                 "Nothing was written."
             )
 
     def next_offset(self, partition: int) -> int | None:
-        """Return the next offset to read by the snapshot in hand, None when nothing of the partition ever landed."""
+        """Return the next offset to read in the current snapshot, or None if nothing of the partition ever landed."""
         version: int | None = self._table.transaction_version(self._application_id(partition))
         return version
 
@@ -87,12 +87,12 @@ class LandingTable:
         """Append a batch that covers `spans` by partition.
 
         Raises:
-            FencedError: the table is not where this batch starts; nothing of the batch was written.
-            RetryableError: the lake could not be written; nothing of the batch was written.
+            FencedError: the table's offset is not the start of this batch; nothing of the batch was committed.
+            RetryableError: the lake could not be written; nothing of the batch was committed.
         """
         self.refresh()
         self._check_start(spans)
-        begun = time.clock_gettime(time.CLOCK_BOOTTIME)  # goes on while the machine sleeps, and nobody sets it
+        started = time.clock_gettime(time.CLOCK_BOOTTIME)  # continues while the machine sleeps, and cannot be set
         try:
             files = write_files(rows, self._uri)
             self._flush(file.path for file in files)
@@ -100,7 +100,7 @@ class LandingTable:
             raise self._unwritable(failed) from failed
         error: Exception | None = None
         for _ in range(ATTEMPTS):
-            if time.clock_gettime(time.CLOCK_BOOTTIME) - begun > LONGEST_TRANSACTION_SECONDS:
+            if time.clock_gettime(time.CLOCK_BOOTTIME) - started > LONGEST_TRANSACTION_SECONDS:
                 raise FencedError(
                     f"{self._topic}: this batch's files are so old that maintenance may have deleted them."
                 )
@@ -109,7 +109,7 @@ class LandingTable:
             if error is None:
                 self._flush_commits(before)
                 return
-            log.warning("a commit failed, the table decides", topic=self._topic, error=cause(error))
+            log.warning("a commit returned an error, the table is read again", topic=self._topic, error=cause(error))
             self._table = self._open_or_create()
             if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
                 self._flush_commits(before)
@@ -122,7 +122,7 @@ class LandingTable:
             sync(Path(self._uri, path) for path in paths)
 
     def _flush_commits(self, before: int) -> None:
-        """Flush the commits since a version: after a power cut the lake must not be behind what Kafka was told."""
+        """Flush the commits since a version: after a power cut, too, the lake must not be behind Kafka's offset."""
         self.refresh()
         delta_log = DeltaLog(self._uri)
         try:
@@ -135,13 +135,13 @@ class LandingTable:
     def _unreadable(self, error: object) -> RetryableError:
         return RetryableError(
             f"The lake table {self._uri} cannot be read ({cause(error)}). Nothing is lost: the events stay in Kafka. "
-            "Is the disk there? Was the power cut, or the folder changed by hand? See docs/runbooks/lake-repair.md."
+            "Is the disk mounted? Was there a power cut or a manual change? See docs/runbooks/lake-repair.md."
         )
 
     def _unwritable(self, error: Exception | None) -> RetryableError:
         return RetryableError(
             f"The lake table {self._uri} could not be written ({cause(error)}). Is the disk full or read-only? "
-            "Nothing is lost: the events stay in Kafka and are landed once it can. See docs/runbooks/lake-full.md."
+            "Nothing is lost: the events stay in Kafka and are landed later. See docs/runbooks/lake-full.md."
         )
 
     def _check_start(self, spans: Mapping[int, Span]) -> None:
@@ -164,7 +164,7 @@ class LandingTable:
                 mode="append",
                 schema=self._table.schema(),
                 partition_by=PARTITION_COLUMN,
-                # The counts let `torn_commits` tell this commit from its first lines.
+                # With these counts `torn_commits` detects that only the first lines of this commit are left.
                 commit_properties=CommitProperties(
                     app_transactions=transactions,
                     custom_metadata={"files": len(files), "partitions": len(transactions)},
@@ -179,10 +179,10 @@ class LandingTable:
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
         try:
-            self._require_whole_end()
+            self._check_newest_commit()
             return _with_all_columns(DeltaTable(self._uri))
         except TableNotFoundError:
-            log.info("making a landing table", uri=self._uri)
+            log.info("creating a landing table", uri=self._uri)
         except (DeltaError, OSError) as error:
             raise self._unreadable(error) from error
         try:
@@ -196,12 +196,12 @@ class LandingTable:
             )
         except (DeltaError, OSError) as error:
             try:
-                return DeltaTable(self._uri)  # another worker made it meanwhile
+                return DeltaTable(self._uri)  # another worker has created it meanwhile
             except (DeltaError, OSError):
                 raise self._unwritable(error) from error
 
-    def _require_whole_end(self) -> None:
-        """Read the newest commit file: a power cut may have left its first lines alone, which delta-rs would believe.
+    def _check_newest_commit(self) -> None:
+        """Check the newest commit file: a power cut may have left only its first lines, which delta-rs would accept.
 
         Raises:
             RetryableError: it is torn.
@@ -216,7 +216,7 @@ class LandingTable:
 
 
 def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
-    """Add the columns that the landing schema got after the table was made; its old rows have null there."""
+    """Add the columns that the landing schema got after the table was created; they are null in old rows."""
     from deltalake import Schema
     from deltalake.exceptions import DeltaError
 
@@ -226,7 +226,7 @@ def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
         log.info("adding columns", uri=table.table_uri, columns=[field.name for field in missing])
         try:
             table.alter.add_columns(missing)
-        except DeltaError as error:  # another worker has added them meanwhile, or the next attempt tells why not
+        except DeltaError as error:  # another worker has added them, or the next attempt reports the cause
             log.warning("columns not added, the table is read again", error=str(error))
         table.update_incremental()
     return table

@@ -1,4 +1,4 @@
-"""`okr consume land`: the loop that takes events from Kafka to the lake, exactly once. Read it from top to bottom."""
+"""`okr consume land`: the loop that moves events from Kafka to the lake, exactly once. Read it from top to bottom."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,26 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 ANNOUNCED_TOPIC = "okr_user_events"
-DRAIN_IDLE_SECONDS = 0.1  # where nothing is left there is nothing to wait for
+DRAIN_IDLE_SECONDS = 0.1  # when draining, the end of the log is the end of the work
 
 
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
-    """Land the four topics until `stop` is set, or, with `drain`, until nothing is left; return the rows landed.
+    """Land the four topics until `stop` is set or, with `drain`, until the end of the log; return the rows landed.
 
-    While a batch is landed, the next one is read; never more than these two are in memory.
+    While a batch is landed, the next one is read. There are never more than these two in memory.
 
     Raises:
-        RetryableError: Kafka or the lake failed; start again, it goes on where the lake stands.
-        PermanentError: an offset is out of the broker's range, or the lake holds another log's events.
+        RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.
+        PermanentError: an offset is out of the broker's range, or the lake has another log's events.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
     lake_uri = settings.require("lake_uri")
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
-    decode_batch(ANNOUNCED_TOPIC, [])  # pyarrow's first array imports pandas: seconds, better before we own partitions
+    decode_batch(
+        ANNOUNCED_TOPIC, []
+    )  # pyarrow's first array imports pandas, which takes seconds: before owning partitions
     lander = Lander(reader, tables, announcer)
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
@@ -44,7 +46,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
             batch = reader.poll(limits)
             lander.settle()
             if lander.take_fenced():
-                reader.rewind()  # what was read meanwhile is read again, by whoever has the partition now
+                reader.rewind()  # messages read meanwhile are read again by the present owner of the partition
             elif batch.rows:
                 lander.submit(batch)
             elif drain and reader.is_at_end():
@@ -58,44 +60,44 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 
 
 class Lander:
-    """Lands one batch at a time, in a thread of its own. `settle` waits for it; no other method touches the tables."""
+    """Lands one batch at a time in a separate thread, which alone uses the tables between `submit` and `settle`."""
 
     def __init__(self, reader: KafkaConsumer, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
         self.rows = 0
         self._reader, self._tables, self._announcer = reader, tables, announcer
         self._thread = ThreadPoolExecutor(1, "landing")
-        self._in_hand: tuple[Batch, Future[None]] | None = None
+        self._in_flight: tuple[Batch, Future[None]] | None = None
         self._was_fenced = False
 
     def submit(self, batch: Batch) -> None:
-        """Land a batch; the one before it must be settled."""
-        self._in_hand = batch, self._thread.submit(self._land, batch)
+        """Start to land a batch; the previous one must be settled."""
+        self._in_flight = batch, self._thread.submit(self._land, batch)
 
     def settle(self) -> None:
-        """Wait until the batch in hand is landed and tell Kafka; one that was fenced off is thrown away.
+        """Wait until the batch in flight has landed and commit its offsets to Kafka; discard it if it was fenced.
 
         Raises:
             RetryableError: the lake could not be written.
         """
-        if self._in_hand is None:
+        if self._in_flight is None:
             return
-        (batch, landed), self._in_hand = self._in_hand, None
+        (batch, landed), self._in_flight = self._in_flight, None
         try:
             landed.result()
         except FencedError as fenced:
-            log.warning("fenced, the batch is thrown away", reason=str(fenced))
+            log.warning("fenced, the batch is discarded", reason=str(fenced))
             self._was_fenced = True
             return
         for topic in batch.prevalidated:
             self._reader.report_stored(topic, batch.spans(topic))
 
     def take_fenced(self) -> bool:
-        """Say whether a batch was fenced off since this was last asked."""
+        """Return whether a batch was fenced since the last call."""
         was_fenced, self._was_fenced = self._was_fenced, False
         return was_fenced
 
     def close(self) -> None:
-        """Wait for the batch in hand, whatever comes of it."""
+        """Wait for the batch in flight, whether it lands or fails."""
         self._thread.shutdown()
 
     def _land(self, batch: Batch) -> None:
@@ -111,7 +113,7 @@ class Lander:
 def _stored_offsets(
     tables: Mapping[str, LandingTable], assigned: Sequence[tuple[str, int]]
 ) -> dict[tuple[str, int], int | None]:
-    """Where the lake stands, for each assigned partition."""
+    """Return the lake's next offset of each assigned partition."""
     for topic in {topic for topic, _ in assigned}:
         tables[topic].refresh()
     return {(topic, partition): tables[topic].next_offset(partition) for topic, partition in assigned}

@@ -1,7 +1,8 @@
-"""Parquet files of a batch, one per day, and the entries by which a Delta commit adds them.
+"""Write the Parquet files of a batch, one per day, and return the actions that add them in a Delta commit.
 
-Written one after the other: deltalake's own writer keeps one open per day, which for a batch of two years' history
-costs 400 MB; so it is 30. A file that no commit adds (we were killed in between) is invisible, and vacuumed later.
+The files are written one after the other: deltalake's own writer keeps one open per day, which costs 400 MB instead of
+30 MB for a batch of two years' history. A file that no commit adds (because the worker was killed) is invisible and
+vacuumed later.
 """
 
 import itertools
@@ -19,22 +20,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake.transaction import AddAction
 
-# Statistics where readers skip files by them; on payload columns they would only swell the log.
+# Statistics are written only for the columns by which readers skip files; others would only enlarge the log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
-# What repeats, what rises, and ids, which begin alike where they were made one after the other: smaller than plain by a
-# third, and quicker to write.
+# Encodings for repeated values, increasing values, and ids, which share a prefix when created in sequence: a third
+# smaller than plain encoding, and faster to write.
 DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", "rejection_reason", "kafka_partition"]
 ENCODINGS = dict.fromkeys(["kafka_offset", "logged_at", "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED") | {
     "event_id": "DELTA_BYTE_ARRAY"
 }
-VALUES_AT_ONCE = 8_192  # by 1,024, as is usual, writing takes a tenth longer; more would make pages of long texts huge
+WRITE_BATCH_VALUES = 8_192  # the default, 1,024, is a tenth slower; more would make pages of long texts huge
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
-    """Write the rows below a table's folder, one file per day, and return what a commit must add: nothing without rows.
+    """Write the rows to a table's folder, one file per day, and return the actions for the commit (none without rows).
 
     Raises:
-        OSError: the lake cannot be written; files written before stay, unseen.
+        OSError: the lake cannot be written; files already written stay invisible.
     """
     from pyarrow.fs import FileSystem
 
@@ -43,7 +44,7 @@ def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
 
 
 def _by_day(rows: "pa.Table") -> "Iterator[tuple[date, pa.Table]]":
-    """Split into days; of a day, rows stay in their order. Where they are in the order of the days none is moved."""
+    """Split rows by day and keep their order within a day. Rows that are already ordered by day are not copied."""
     import numpy as np
     import pyarrow as pa
 
@@ -75,7 +76,7 @@ def _write(filesystem: Any, root: str, day: date, part: "pa.Table") -> "AddActio
             compression_level=1,
             use_dictionary=DICTIONARY_COLUMNS,
             column_encoding=ENCODINGS,
-            write_batch_size=VALUES_AT_ONCE,
+            write_batch_size=WRITE_BATCH_VALUES,
             write_statistics=list(STATISTICS_COLUMNS),
             store_schema=False,
         )

@@ -1,4 +1,4 @@
-"""The conservation ledger, `okr lake verify`: nothing is missing and nothing is double, from the broker to `raw`."""
+"""The ledger, `okr lake verify`: prove that from the broker to `raw` no event is missing and none is duplicated."""
 
 from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.record import record

@@ -1,4 +1,4 @@
-"""What the broker says: the bounds of each partition, and whether it has a record in a gap."""
+"""Query the broker for the bounds of each partition, and whether it has a record in a gap."""
 
 import time
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ ANSWER_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """A partition's first kept offset, and the next one it will give."""
+    """A partition's first retained offset, and the next one that the broker will assign."""
 
     low: int
     high: int
 
 
 class Broker:
-    """A connection for questions. It joins no group and commits nothing."""
+    """A read-only connection. It joins no group and commits nothing."""
 
     def __init__(self, bootstrap: str) -> None:
         from confluent_kafka import Consumer
         from confluent_kafka.admin import AdminClient
 
-        self._is_away = False
+        self._is_unavailable = False
         self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
         self._consumer = Consumer(
             {
@@ -42,21 +42,21 @@ class Broker:
         )
 
     def partitions(self, topic: str) -> list[int]:
-        """Return the numbers of a topic's partitions; none where the broker does not say."""
+        """Return the numbers of a topic's partitions, or none if the broker does not answer."""
         try:
             return list(self.bounds(topic))
         except RetryableError:
             return []
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Return the bounds of a topic's partitions; a broker that was away once is not waited for again.
+        """Return the bounds of a topic's partitions. After one call without an answer, later calls fail immediately.
 
         Raises:
             RetryableError: the broker does not answer, or lacks the topic.
         """
         from confluent_kafka import KafkaException, TopicPartition
 
-        if self._is_away:
+        if self._is_unavailable:
             raise RetryableError("The broker does not answer.")
         try:
             metadata = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
@@ -69,11 +69,11 @@ class Broker:
                 for partition in metadata.partitions
             }
         except KafkaException as error:
-            self._is_away = True
+            self._is_unavailable = True
             raise RetryableError(f"The broker does not answer: {error.args[0].str()}.") from error
 
     def log_id(self, topic: str) -> str:
-        """Return which log the topic is.
+        """Return the id of the topic's log.
 
         Raises:
             RetryableError: the broker does not answer, or lacks the topic.
@@ -81,10 +81,10 @@ class Broker:
         return log_ids(self._admin, [topic])[topic]
 
     def has_record(self, topic: str, partition: int, gap: Gap) -> bool:
-        """Say whether a record that a consumer can read lies in a gap; what lies there else is the broker's own.
+        """Return whether a gap has a record that a consumer can read; others belong to the broker itself.
 
         Raises:
-            RetryableError: the broker does not say.
+            RetryableError: the broker does not answer.
         """
         from confluent_kafka import KafkaError, TopicPartition
 
@@ -100,7 +100,9 @@ class Broker:
                     raise RetryableError(f"offset {gap.start} cannot be read any more ({error.str()})")
         finally:
             self._consumer.unassign()
-        raise RetryableError(f"The broker said nothing about {topic}/{partition} {gap} for {ANSWER_SECONDS:.0f} s.")
+        raise RetryableError(
+            f"The broker did not answer about {topic}/{partition} {gap} within {ANSWER_SECONDS:.0f} s."
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The ledger's figures: what was produced, landed and loaded, by partition, by topic and as a whole."""
+"""The ledger's counts of produced, landed and loaded events, by partition, by topic and in total."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ from ingestion.ledger.offsets import Gap
 
 @dataclass
 class PartitionLedger:
-    """One partition's account, in events. What only the broker knows is None where it could not be asked.
+    """One partition's numbers of events. Numbers that need the broker are None if it could not be queried.
 
-    produced = landed + absent + unlanded, where no offset is in the lake twice; landed = rejected + loaded + waiting.
-    `excused` are the gaps in which the broker said, in this run, that it has no record.
+    produced = landed + absent + unlanded, if no offset is in the lake twice; landed = rejected + loaded + waiting.
+    `excused` are the gaps for which the broker confirmed in this run that it has no record.
     """
 
     partition: int
@@ -29,7 +29,7 @@ class PartitionLedger:
 
 @dataclass
 class TopicLedger:
-    """One topic's account, in events."""
+    """One topic's numbers of events."""
 
     topic: str
     distinct_events: int = 0
@@ -40,22 +40,22 @@ class TopicLedger:
 
     @property
     def produced(self) -> int | None:
-        """Offsets that the broker gave since landing began; None when it could not be asked."""
+        """Offsets that the broker assigned since landing started, or None if it could not be queried."""
         return sum(each.produced or 0 for each in self.by_partition) if self.is_broker_known else None
 
     @property
     def unlanded(self) -> int | None:
-        """Offsets that are on their way to the lake; None when the broker could not be asked."""
+        """Offsets that have not landed yet, or None if the broker could not be queried."""
         return sum(each.unlanded or 0 for each in self.by_partition) if self.is_broker_known else None
 
     @property
     def absent(self) -> int:
-        """Offsets that the lake has passed without a row: the broker has no record there, or there is a problem."""
+        """Offsets that landing has passed without a row: the broker has no record there, or there is a problem."""
         return sum(each.absent for each in self.by_partition)
 
     @property
     def partitions(self) -> int:
-        """Partitions that were checked."""
+        """Number of partitions that were checked."""
         return len([each for each in self.by_partition if each.landed or each.loaded])
 
     @property
@@ -65,7 +65,7 @@ class TopicLedger:
 
     @property
     def rejected(self) -> int:
-        """Rows in the lake that break their contract."""
+        """Rows in the lake that violate their contract."""
         return sum(each.rejected for each in self.by_partition)
 
     @property
@@ -75,7 +75,7 @@ class TopicLedger:
 
     @property
     def waiting(self) -> int:
-        """Good rows in the lake at or beyond the load's watermark."""
+        """Valid rows in the lake at or beyond the load's watermark."""
         return sum(each.waiting for each in self.by_partition)
 
     @property
@@ -85,36 +85,36 @@ class TopicLedger:
 
     @property
     def problems(self) -> list[str]:
-        """What is missing, double or does not add up."""
+        """Everything that is missing, duplicated or does not add up."""
         found = [f"partition {each.partition}: {problem}" for each in self.by_partition for problem in each.problems]
         if self.is_same_log:
             return found
         return [
-            "the lake holds events of another log: the broker's topic was made anew, its offsets mean others",
+            "the lake has events of another log: the broker's topic was re-created, its offsets belong to other events",
             *found,
         ]
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is missing or double."""
+        """Whether nothing is missing or duplicated."""
         return not self.problems
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """All topics at one time."""
+    """The counts of all topics at one time."""
 
     verified_at: datetime
     topics: Sequence[TopicLedger]
 
     @property
     def passed(self) -> bool:
-        """Whether something was checked, where there may be something, and nothing is missing or double."""
+        """Whether nothing is missing or duplicated, and events were checked unless there are none."""
         return not self.checked_nothing and all(topic.passed for topic in self.topics)
 
     @property
     def checked_nothing(self) -> bool:
-        """Whether the lake is empty although the broker has events, or may have: that proves nothing."""
+        """Whether the lake is empty although the broker has, or may have, events: this proves nothing."""
         if any(topic.landed for topic in self.topics):
             return False
         return any(topic.produced is None or topic.produced > 0 for topic in self.topics)

@@ -1,7 +1,6 @@
-"""What the lake holds of a topic: each partition's offsets and the transaction version that goes with them.
+"""Read a topic's landed offsets and transaction version by partition from the lake.
 
-Read by polars through the Delta log alone, not by the code that loads: a proof must not share the faults of what it
-proves.
+This uses polars and the Delta log, not the code that loads: a proof must not share the faults of what it proves.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,38 +21,38 @@ BATCH_ROWS = 100_000
 
 @dataclass
 class LandedPartition:
-    """Rows of one partition; those that are good, below the load watermark and not; the next offset to read.
+    """Counts of one partition's rows, its valid rows below and beyond the load watermark, and the next offset to read.
 
-    `next_offset` is None where nothing was ever committed.
+    `next_offset` is None if nothing was ever committed.
     """
 
     next_offset: int | None = None
     rows: int = 0
     rejected: int = 0
-    good_loaded: int = 0
-    good_loaded_sum: int = 0
-    good_waiting: int = 0
+    valid_loaded: int = 0
+    valid_loaded_sum: int = 0
+    valid_waiting: int = 0
     offsets: Tally = field(default_factory=Tally)
 
     def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int) -> None:
-        """Take note of rows."""
-        good = offsets[~is_rejected]
-        loaded = good[good < watermark]
+        """Count rows."""
+        valid = offsets[~is_rejected]
+        loaded = valid[valid < watermark]
         self.rows += len(offsets)
         self.rejected += int(is_rejected.sum())
-        self.good_loaded += len(loaded)
-        self.good_loaded_sum += int(loaded.sum())
-        self.good_waiting += len(good) - len(loaded)
+        self.valid_loaded += len(loaded)
+        self.valid_loaded_sum += int(loaded.sum())
+        self.valid_waiting += len(valid) - len(loaded)
         self.offsets.add(offsets)
 
 
 def read_landed(
     lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = ()
 ) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot, by partition, batch by batch; a byte an offset stays in memory.
+    """Read a landing table's newest snapshot by partition, in batches; it needs one byte of memory per offset.
 
-    A partition has an account where it has rows, or where one of `watermarks` (of the load) or `known` (by the broker)
-    names it and it has a transaction.
+    The result includes each partition that has rows, and each partition in `watermarks` (of the load) or `known` (by
+    the broker) that has a transaction.
 
     Raises:
         RetryableError: the table cannot be read.
@@ -71,7 +70,7 @@ def read_landed(
 
 
 def landed_log(lake_uri: str, topic: str) -> str | None:
-    """Return the log whose offsets a landing table holds, None where there is no table."""
+    """Return the log whose offsets a landing table has, or None if there is no table."""
     from deltalake.exceptions import TableNotFoundError
 
     try:
@@ -92,9 +91,9 @@ def _read(
     for batch in rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False):
         partitions, offsets, is_rejected = (batch[name].to_numpy() for name in batch.columns)
         for partition in map(int, np.unique(partitions)):
-            here = partitions == partition
-            account = landed.setdefault(partition, LandedPartition())
-            account.add(offsets[here], is_rejected[here], watermarks.get(partition, 0))
+            own = partitions == partition
+            counts = landed.setdefault(partition, LandedPartition())
+            counts.add(offsets[own], is_rejected[own], watermarks.get(partition, 0))
     log_id = table.metadata().description
     for partition in {*landed, *watermarks, *known}:
         version = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))

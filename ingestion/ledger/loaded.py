@@ -1,4 +1,4 @@
-"""What PostgreSQL holds of the topics, read in one snapshot."""
+"""Read the loaded rows of all topics from PostgreSQL, in one snapshot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from lakehouse.warehouse import connect, read_sql
 
 @dataclass(frozen=True)
 class LoadedPartition:
-    """Rows of one partition in raw, the sum of their offsets, the last of them, and the load's watermark."""
+    """Number of rows of one partition in raw, the sum of their offsets, the last offset, and the load's watermark."""
 
     watermark: int = 0
     rows: int = 0
@@ -23,9 +23,9 @@ class LoadedPartition:
 
 @dataclass(frozen=True)
 class LoadedTopic:
-    """One table of raw, by partition, and how many different event ids it holds.
+    """One table of raw, by partition, and its number of distinct event ids.
 
-    `excused` are the gaps that earlier runs excused, rising, by log and partition.
+    `excused` are the gaps that earlier runs excused, ascending, by log and partition.
     """
 
     partitions: Mapping[int, LoadedPartition]
@@ -34,7 +34,7 @@ class LoadedTopic:
 
 
 def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
-    """Read every topic's raw table, and the gaps that were excused.
+    """Read every topic's raw table and the gaps that earlier runs excused.
 
     Raises:
         RetryableError: PostgreSQL cannot be read.

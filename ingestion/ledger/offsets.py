@@ -1,4 +1,4 @@
-"""Arithmetic of one partition's offsets: gaps and repeats. Knows neither Kafka nor a lake."""
+"""Find gaps and repeats in the offsets of one partition, independent of Kafka and the lake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-SPARE = 1_000_000  # offsets for which room is made at a time
+SPARE = 1_000_000  # offsets by which the array of counts grows at a time
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Offsets from `start` up to before `end` that are not in the lake."""
+    """Offsets from `start` to `end`, exclusive, that are not in the lake."""
 
     start: int
     end: int
@@ -21,7 +21,7 @@ class Gap:
         return f"{self.start}" if self.end == self.start + 1 else f"{self.start}-{self.end - 1}"
 
     def is_within(self, others: Iterable["Gap"]) -> bool:
-        """Say whether each of the offsets is in one of the others, which rise by their starts."""
+        """Return whether each offset is in one of the other gaps, which are ordered by their starts."""
         start = self.start
         for other in others:
             if other.start <= start:
@@ -45,7 +45,7 @@ def _no_counts() -> "np.ndarray":
 
 @dataclass
 class Tally:
-    """How often each offset of a partition was seen, in one byte: ten million offsets take 10 MB, in any order."""
+    """Number of occurrences of each offset of a partition, in one byte each: ten million offsets take 10 MB."""
 
     _base: int = 0
     _counts: "np.ndarray" = field(default_factory=_no_counts)
@@ -57,9 +57,9 @@ class Tally:
         if not len(offsets):
             return
         values, times = np.unique(offsets, return_counts=True)
-        self._make_room(int(values[0]), int(values[-1]) + 1)
-        places = values - self._base
-        self._counts[places] = np.minimum(self._counts[places] + times, 255)
+        self._grow(int(values[0]), int(values[-1]) + 1)
+        indexes = values - self._base
+        self._counts[indexes] = np.minimum(self._counts[indexes] + times, 255)
 
     @property
     def first(self) -> int | None:
@@ -70,39 +70,39 @@ class Tally:
         return self._base + int(seen[0]) if len(seen) else None
 
     def distinct(self, first: int, end: int) -> int:
-        """Return how many different offsets were seen from `first` up to before `end`."""
+        """Return the number of distinct offsets seen from `first` to `end`, exclusive."""
         import numpy as np
 
         return int(np.count_nonzero(self._between(first, end)))
 
     def distinct_from(self, first: int) -> int:
-        """Return how many different offsets were seen at or beyond `first`."""
+        """Return the number of distinct offsets seen at or beyond `first`."""
         return self.distinct(first, self._base + len(self._counts))
 
     def gaps(self, first: int, end: int) -> list[Gap]:
-        """Return what was not seen of the offsets from `first` up to before `end`."""
+        """Return the offsets not seen from `first` to `end`, exclusive."""
         import numpy as np
 
         start, stop = max(first, self._base), min(end, self._base + len(self._counts))
         if start >= stop:
             return [Gap(first, end)] if first < end else []
-        # A sentinel on both sides; what lies outside of what was ever seen is one with the gap beside it.
+        # A sentinel on both sides extends the outermost gaps to `first` and `end`.
         seen = np.flatnonzero(self._between(start, stop)) + start
-        fenced = np.concatenate(([first - 1], seen, [end]))
-        holes = np.flatnonzero(np.diff(fenced) > 1)
-        return [Gap(int(fenced[hole]) + 1, int(fenced[hole + 1])) for hole in holes]
+        bounded = np.concatenate(([first - 1], seen, [end]))
+        holes = np.flatnonzero(np.diff(bounded) > 1)
+        return [Gap(int(bounded[hole]) + 1, int(bounded[hole + 1])) for hole in holes]
 
     def repeats(self) -> list[Repeat]:
-        """Return the offsets that were seen more than once (255 times stands for that and more)."""
+        """Return the offsets that were seen more than once (255 means 255 times or more)."""
         import numpy as np
 
         twice = np.flatnonzero(self._counts > 1)
-        return [Repeat(self._base + int(place), int(self._counts[place])) for place in twice]
+        return [Repeat(self._base + int(index), int(self._counts[index])) for index in twice]
 
     def _between(self, first: int, end: int) -> "np.ndarray":
         return self._counts[max(first - self._base, 0) : max(end - self._base, 0)]
 
-    def _make_room(self, first: int, end: int) -> None:
+    def _grow(self, first: int, end: int) -> None:
         import numpy as np
 
         if not len(self._counts):

@@ -1,6 +1,7 @@
-"""Keeping a ledger where it can be asked for: in the warehouse, and as metrics in a file.
+"""Store a ledger in the warehouse, and as metrics in a file.
 
-The file is in Prometheus' text format, for a node exporter's textfile collector or any scraper; it is replaced whole.
+The file has the Prometheus text format, for a node exporter's textfile collector or any scraper; it is replaced
+atomically.
 """
 
 from collections.abc import Iterator
@@ -26,10 +27,10 @@ OF_A_TOPIC = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
 
 def record(settings: Settings, ledger: Ledger) -> None:
-    """Keep a ledger and the gaps that it excused in schema ops, and write its metrics.
+    """Store a ledger and the gaps that it excused in schema ops, and write its metrics.
 
     Raises:
-        RetryableError: PostgreSQL is away; the metrics are written all the same.
+        RetryableError: PostgreSQL is unavailable; the metrics are written nevertheless.
     """
     write_metrics(settings.state / METRICS_FILE, ledger)
     with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
@@ -57,7 +58,7 @@ def _insert(
 
 
 def write_metrics(path: Path, ledger: Ledger) -> None:
-    """Replace the metrics file; where it cannot be written that is logged, for the ledger itself matters more."""
+    """Replace the metrics file. A failure is only logged, because storing the ledger matters more."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, "\n".join(as_metrics(ledger)) + "\n")
@@ -66,24 +67,24 @@ def write_metrics(path: Path, ledger: Ledger) -> None:
 
 
 def as_metrics(ledger: Ledger) -> Iterator[str]:
-    """Give the lines of a ledger in Prometheus' text format; a figure that is not known is left out."""
-    yield from _head("okr_ledger_passed", "1 when nothing is missing or double and something was checked.")
+    """Yield the lines of a ledger in the Prometheus text format, without unknown values."""
+    yield from _head("okr_ledger_passed", "1 if nothing is missing or duplicated and events were checked.")
     yield f"okr_ledger_passed {int(ledger.passed)}"
-    yield from _head("okr_ledger_verified_timestamp_seconds", "When the ledger was drawn up.")
+    yield from _head("okr_ledger_verified_timestamp_seconds", "When the ledger was created.")
     yield f"okr_ledger_verified_timestamp_seconds {ledger.verified_at.timestamp():.3f}"
-    yield from _head("okr_ledger_broker_known", "1 when the broker could be asked about the topic.")
+    yield from _head("okr_ledger_broker_known", "1 if the broker answered for the topic.")
     for topic in ledger.topics:
         yield f'okr_ledger_broker_known{{topic="{topic.topic}"}} {int(topic.is_broker_known)}'
     for name, text in (
         ("problems", "Gaps, repeats and sums that do not add up."),
-        ("distinct_events", "Different event ids in raw."),
-        ("duplicates", "Events in raw that their source sent again."),
+        ("distinct_events", "Distinct event ids in raw."),
+        ("duplicates", "Events in raw that their source sent more than once."),
     ):
         yield from _head(f"okr_ledger_{name}", text)
         for topic in ledger.topics:
             value = len(topic.problems) if name == "problems" else getattr(topic, name)
             yield f'okr_ledger_{name}{{topic="{topic.topic}"}} {value}'
-    yield from _head("okr_ledger_events", "Events of a partition by how far they came.")
+    yield from _head("okr_ledger_events", "Events of a partition by stage.")
     for topic in ledger.topics:
         for each in topic.by_partition:
             for stage in STAGES:

@@ -1,4 +1,4 @@
-"""The ledger for people and for programs."""
+"""Format the ledger as a table and as JSON."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ingestion.ledger.counts import Ledger
 from ingestion.ledger.record import STAGES
 
 HEADER = (
-    "topic", "produced", "on the way", "absent", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", ""
+    "topic", "produced", "unlanded", "absent", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", ""
 )  # fmt: skip
 FIELDS = (
     "produced", "unlanded", "absent", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates"
@@ -14,7 +14,7 @@ FIELDS = (
 
 
 def as_document(ledger: Ledger) -> dict[str, Any]:
-    """Return the ledger as JSON's types."""
+    """Return the ledger as a JSON-compatible dictionary."""
     topics = {
         topic.topic: {name: getattr(topic, name) for name in (*FIELDS, "passed", "problems", "is_broker_known")}
         | {
@@ -34,7 +34,7 @@ def as_document(ledger: Ledger) -> dict[str, Any]:
 
 
 def as_table(ledger: Ledger) -> str:
-    """Return a table of topics, then every problem."""
+    """Return a table of topics, followed by all problems."""
     rows: list[tuple[str, ...]] = [HEADER]
     for topic in ledger.topics:
         values = ("unknown" if getattr(topic, name) is None else f"{getattr(topic, name):,}" for name in FIELDS)
@@ -51,21 +51,21 @@ def as_table(ledger: Ledger) -> str:
 
 
 def _verdict(ledger: Ledger) -> list[str]:
-    """Say what the ledger proves, and of how much."""
+    """Return what the ledger proves, and for how many rows."""
     landed = sum(topic.landed for topic in ledger.topics)
     partitions = sum(topic.partitions for topic in ledger.topics)
     checked = f"{landed:,} landed rows of {partitions} partitions checked"
     unasked = [topic.topic for topic in ledger.topics if not topic.is_broker_known]
     lines = [
-        f"The broker could not be asked about {', '.join(unasked)}: what it has that never landed is not known."
+        f"The broker did not answer about {', '.join(unasked)}: it is unknown whether all its events have landed."
     ] * bool(unasked)
     if ledger.checked_nothing:
-        why = "the broker could not be asked" if unasked else "the broker has events"
+        why = "the broker did not answer" if unasked else "the broker has events"
         lines.append(
-            f"Nothing is proved: {checked}, but {why}. Has landing begun (`make status`), and is OKR_LAKE_URI right?"
+            f"Nothing is proved: {checked}, but {why}. Has landing started (`make status`), and is OKR_LAKE_URI right?"
         )
     elif ledger.passed and unasked:
-        lines.append(f"What is landed is there once and loaded at most once: {checked}.")
+        lines.append(f"Every landed event is landed once and loaded at most once: {checked}.")
     elif ledger.passed:
         lines.append(f"Every event is landed once and loaded at most once: {checked}.")
     if not all(topic.passed for topic in ledger.topics):

@@ -1,12 +1,13 @@
-"""Proving the invariant for each topic and partition, from the broker, the Delta log and PostgreSQL.
+"""Prove that events are landed and loaded exactly once, from the broker, the Delta log and PostgreSQL.
 
-1. The landed offsets, good and rejected, run from the first to the transaction version without gap or repeat, but for
-   gaps the broker itself made (control records, compaction): produced = landed + absent + unlanded.
-2. landed = rejected + loaded + waiting: `raw` holds exactly the good rows below its watermark.
+For each topic and partition:
+1. The landed offsets, valid and rejected, run from the first one to the transaction version without a gap or a repeat,
+   except for gaps that the broker itself made (control records, compaction): produced = landed + absent + unlanded.
+2. landed = rejected + loaded + waiting: `raw` has exactly the valid rows below its watermark.
 3. loaded = distinct events + duplicates.
 
-PostgreSQL is read first, then the lake, then the broker: each may only be ahead of the one before, so that a running
-pipeline never looks broken, and a partition that is added meanwhile is seen by the first that has it.
+PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so a
+running pipeline never looks broken, and a partition that is added in the meantime is included.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,10 +28,10 @@ SHOWN = 5  # problems of one kind and partition that are named
 
 
 def verify(settings: Settings) -> Ledger:
-    """Draw up the ledger; it does not raise for what it finds.
+    """Create the ledger. Problems that it finds are part of the result and raise no error.
 
     Raises:
-        RetryableError: PostgreSQL or the lake cannot be read. (Without the broker, gaps cannot be excused.)
+        RetryableError: PostgreSQL or the lake cannot be read. (Without the broker, no new gap is excused.)
     """
     lake_uri = settings.require("lake_uri")
     loaded = read_loaded(settings.require("dsn_loader"), TOPICS)
@@ -41,9 +42,10 @@ def verify(settings: Settings) -> Ledger:
 
 @dataclass(frozen=True)
 class BrokerTopic:
-    """What the broker knows of a topic; `bounds` and `log_id` are None where it could not be asked.
+    """The broker's data about a topic; `bounds` and `log_id` are None if it did not answer.
 
-    `landed_id` is the log that the lake holds; `excused` are that log's gaps that earlier runs excused, by partition.
+    `landed_id` is the log of the lake's table; `excused` are the gaps of that log that earlier runs excused, by
+    partition.
     """
 
     broker: Broker
@@ -53,16 +55,16 @@ class BrokerTopic:
     bounds: Mapping[int, Bounds] | None = None
     log_id: str | None = None
 
-    def ask(self) -> Self:
-        """Ask for the bounds, and which log it is, now."""
+    def query(self) -> Self:
+        """Query the bounds and the log id now."""
         try:
             bounds, log_id = self.broker.bounds(self.topic), self.broker.log_id(self.topic)
         except RetryableError:
-            return self  # shown as an unknown `produced`; gaps stay unexcused, but for those that once were
+            return self  # `produced` is shown as unknown, and only gaps that earlier runs excused stay excused
         return replace(self, bounds=bounds, log_id=log_id)
 
-    def is_sure(self, partition: int, gap: Gap) -> bool:
-        """Say whether the broker's word about a gap may be kept: it has the lake's log, and all of the gap."""
+    def is_final(self, partition: int, gap: Gap) -> bool:
+        """Return whether the broker's answer about a gap is final: it has the lake's log and the gap's whole range."""
         bound = self.bound(partition)
         return bound is not None and self.log_id == self.landed_id and bound.low <= gap.start and gap.end <= bound.high
 
@@ -71,10 +73,10 @@ class BrokerTopic:
         return (self.bounds or {}).get(partition)
 
     def unexcused(self, partition: int, gap: Gap) -> str:
-        """Return why a gap is a loss, or nothing where the broker itself has, or once had, no record there."""
+        """Return why a gap is a loss, or "" if the broker has, or once had, no record landed."""
         was_excused = gap.is_within(self.excused.get(partition, ()))
         if self.bounds is None:
-            return "" if was_excused else "the broker could not be asked"
+            return "" if was_excused else "the broker did not answer"
         try:
             return "the broker has them" if self.broker.has_record(self.topic, partition, gap) else ""
         except RetryableError as error:
@@ -86,8 +88,8 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
     landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
     landed_id = landed_log(lake_uri, topic)
     excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == landed_id}
-    log = BrokerTopic(broker, topic, landed_id, excused).ask()
-    accounts = [
+    log = BrokerTopic(broker, topic, landed_id, excused).query()
+    partitions = [
         _verify_partition(
             partition,
             landed.get(partition) or LandedPartition(),
@@ -99,7 +101,7 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
     return TopicLedger(
         topic,
         loaded.distinct_events,
-        accounts,
+        partitions,
         is_broker_known=log.bounds is not None,
         is_same_log=None in (landed_id, log.log_id) or landed_id == log.log_id,
         log_id=log.log_id,
@@ -107,68 +109,67 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
 
 
 def _verify_partition(
-    partition: int, there: LandedPartition, in_raw: LoadedPartition, log: BrokerTopic
+    partition: int, landed: LandedPartition, loaded: LoadedPartition, log: BrokerTopic
 ) -> PartitionLedger:
-    account = PartitionLedger(
-        partition, landed=there.rows, rejected=there.rejected, loaded=in_raw.rows, waiting=there.good_waiting
+    counts = PartitionLedger(
+        partition, landed=landed.rows, rejected=landed.rejected, loaded=loaded.rows, waiting=landed.valid_waiting
     )
     bound = log.bound(partition)
-    first, end = _first(there, bound), there.next_offset or 0
-    gaps = there.offsets.gaps(first, end)
-    gone = _gone(there, bound)
-    account.absent = sum(gap.end - gap.start for gap in (*gaps, gone))
+    first, end = _first(landed, bound), landed.next_offset or 0
+    gaps = landed.offsets.gaps(first, end)
+    deleted = _deleted(landed, bound)
+    counts.absent = sum(gap.end - gap.start for gap in (*gaps, deleted))
     if bound is not None:
-        account.produced = max(bound.high, end) - first
-        account.unlanded = max(bound.high - max(gone.end, first), 0)
-    account.problems += _landing_problems(there, bound)
+        counts.produced = max(bound.high, end) - first
+        counts.unlanded = max(bound.high - max(deleted.end, first), 0)
+    counts.problems += _landing_problems(landed, bound)
     reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
-    account.excused = [gap for gap, reason in reasons if not reason and log.is_sure(partition, gap)]
-    account.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
-    account.problems += _loading_problems(there, in_raw)
-    if account.landed != account.rejected + account.loaded + account.waiting:
-        account.problems.append(
-            f"{account.landed} landed, but {account.rejected} rejected, {account.loaded} loaded, "
-            f"{account.waiting} waiting"
+    counts.excused = [gap for gap, reason in reasons if not reason and log.is_final(partition, gap)]
+    counts.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
+    counts.problems += _loading_problems(landed, loaded)
+    if counts.landed != counts.rejected + counts.loaded + counts.waiting:
+        counts.problems.append(
+            f"{counts.landed} landed, but {counts.rejected} rejected, {counts.loaded} loaded, {counts.waiting} waiting"
         )
-    return account
+    return counts
 
 
-def _first(there: LandedPartition, bound: Bounds | None) -> int:
-    """Return where landing began: at the broker's first offset, which since then can only have risen."""
-    if there.offsets.first is None:
-        return 0  # nothing of it landed, and all that was ever produced is still to land
-    return min(there.offsets.first, bound.low) if bound is not None else there.offsets.first
+def _first(landed: LandedPartition, bound: Bounds | None) -> int:
+    """Return the first offset of landing: the broker's first offset then, which can only have increased since."""
+    if landed.offsets.first is None:
+        return 0  # nothing has landed, and everything ever produced is still unlanded
+    return min(landed.offsets.first, bound.low) if bound is not None else landed.offsets.first
 
 
-def _gone(there: LandedPartition, bound: Bounds | None) -> Gap:
-    """Return the offsets at which landing would go on, but that the broker has deleted; an empty gap where none are."""
-    start = there.next_offset or 0
-    return Gap(start, max(bound.low, start) if bound is not None and there.next_offset is not None else start)
+def _deleted(landed: LandedPartition, bound: Bounds | None) -> Gap:
+    """Return the next offsets to land that the broker has deleted, or an empty gap."""
+    start = landed.next_offset or 0
+    return Gap(start, max(bound.low, start) if bound is not None and landed.next_offset is not None else start)
 
 
-def _landing_problems(there: LandedPartition, bound: Bounds | None) -> list[str]:
-    if there.next_offset is None:
-        return [f"{there.rows} rows, but no transaction"] if there.rows else []
-    problems = [f"offset {each.offset} is there {each.times} times" for each in there.offsets.repeats()[:SHOWN]]
-    beyond = there.offsets.distinct_from(there.next_offset)
+def _landing_problems(landed: LandedPartition, bound: Bounds | None) -> list[str]:
+    if landed.next_offset is None:
+        return [f"{landed.rows} rows, but no transaction"] if landed.rows else []
+    problems = [f"offset {each.offset} occurs {each.times} times" for each in landed.offsets.repeats()[:SHOWN]]
+    beyond = landed.offsets.distinct_from(landed.next_offset)
     if beyond:
-        problems.append(f"{beyond} rows at or beyond the transaction version {there.next_offset}")
-    gone = _gone(there, bound)
-    if gone.end > gone.start:
-        problems.append(f"offsets {gone} never landed, and the broker no longer has them")
-    if bound and there.next_offset > bound.high:
-        problems.append(f"the lake is at {there.next_offset}, the broker ends at {bound.high}: was its log truncated?")
+        problems.append(f"{beyond} rows at or beyond the transaction version {landed.next_offset}")
+    deleted = _deleted(landed, bound)
+    if deleted.end > deleted.start:
+        problems.append(f"offsets {deleted} never landed, and the broker no longer has them")
+    if bound and landed.next_offset > bound.high:
+        problems.append(f"the lake is at {landed.next_offset}, the broker ends at {bound.high}: was its log truncated?")
     return problems
 
 
-def _loading_problems(there: LandedPartition, in_raw: LoadedPartition) -> list[str]:
+def _loading_problems(landed: LandedPartition, loaded: LoadedPartition) -> list[str]:
     problems = []
-    if there.good_loaded != in_raw.rows:
+    if landed.valid_loaded != loaded.rows:
         problems.append(
-            f"{there.good_loaded} good rows below the watermark {in_raw.watermark}, but {in_raw.rows} in raw"
+            f"{landed.valid_loaded} valid rows below the watermark {loaded.watermark}, but {loaded.rows} in raw"
         )
-    elif there.good_loaded_sum != in_raw.offset_sum:
-        problems.append("raw holds other offsets than the lake")
-    if in_raw.last_offset >= in_raw.watermark:
-        problems.append(f"raw holds offset {in_raw.last_offset}, at or beyond its watermark {in_raw.watermark}")
+    elif landed.valid_loaded_sum != loaded.offset_sum:
+        problems.append("raw has other offsets than the lake")
+    if loaded.last_offset >= loaded.watermark:
+        problems.append(f"raw has offset {loaded.last_offset}, at or beyond its watermark {loaded.watermark}")
     return problems

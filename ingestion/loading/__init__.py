@@ -1,4 +1,4 @@
-"""Lake to the warehouse's raw schema, exactly once: `waiting` reads what is new, `copy` loads it with its watermark."""
+"""Lake to the warehouse's schema raw, exactly once: `pending` finds new rows, `copy` loads them with a watermark."""
 
 from ingestion.loading.backlog import backlog_rows
 from ingestion.loading.copy import load

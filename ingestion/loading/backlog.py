@@ -1,4 +1,4 @@
-"""What the lake holds beyond given offsets, by the same rule as `load`: rejected rows count, for they move it, too."""
+"""Count landed rows that are beyond given offsets; rejected rows count, too, because `load` advances past them."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from lakehouse.settings import Settings
 
 
 def backlog_rows(settings: Settings, topic: str, offsets: Mapping[int, int]) -> int:
-    """Return how many landed rows of a topic lie at or beyond the offsets (all of a partition that has none).
+    """Return the number of landed rows of a topic at or beyond the offsets (all rows of a partition without an offset).
 
     Raises:
         RetryableError: the lake cannot be read.

@@ -1,4 +1,4 @@
-"""`okr load`: what waits in the lake into `raw`, by binary COPY, with its watermark in the same transaction."""
+"""`okr load`: copy pending rows from the lake into `raw` by binary COPY, with the watermark in the same transaction."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,21 +20,21 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
-ANALYZED_FROM = 10_000  # rows of one load that may change what PostgreSQL knows of the table
+ANALYZED_FROM = 10_000  # rows of one load that make PostgreSQL's statistics of the table outdated
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None) -> dict[str, int]:
-    """Load what waits of each topic and return the rows copied, by topic.
+    """Load the pending rows of each topic and return the number of rows copied, by topic.
 
-    `upto` (topic -> partition -> next offset) bounds it to what a gate has judged; a topic or partition that it does
-    not name is left alone. Without it, everything that waits is loaded.
+    `upto` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; a topic or partition
+    that it does not name is not loaded. Without it, all pending rows are loaded.
 
     Raises:
-        RetryableError: PostgreSQL or the lake is away, or another loader holds the lock; nothing was loaded in part.
-        InvariantBroken: the lake holds an offset twice.
-        PermanentError: the lake holds events of another Kafka cluster than `raw`.
+        RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was loaded
+        partly. InvariantBroken: the lake or `raw` has an offset twice. PermanentError: the lake has events of another
+        Kafka log than `raw`.
     """
     bounds = None if upto is None else {topic: _offsets(offsets) for topic, offsets in upto.items()}
     loaded = {}
@@ -53,12 +53,12 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             pending = find_pending(lake_uri, topic, read_watermarks(connection, topic), bound)
             copied = _copy(connection, topic, pending)
             _write_watermarks(connection, topic, pending.ends())
-            if copied >= ANALYZED_FROM:  # the models are planned now, before PostgreSQL would look by itself
+            if copied >= ANALYZED_FROM:  # models run right after this, before autovacuum would analyze the table
                 connection.execute(sql.SQL("ANALYZE raw.{}").format(sql.Identifier(topic)))
             return copied
     except errors.UniqueViolation as error:
         raise InvariantBroken(
-            f"raw.{topic} already holds an offset that waits in the lake ({error.diag.message_detail}). Nothing was "
+            f"raw.{topic} already has an offset that is pending in the lake ({error.diag.message_detail}). Nothing was "
             "loaded. Run `okr lake verify` and read docs/runbooks/lake-verify.md."
         ) from error
     except errors.LockNotAvailable as error:
@@ -66,9 +66,11 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             f"Another `okr load` has held the lock of {topic} for {LOCK_SECONDS} s. Nothing was loaded; try again."
         ) from error
     except psycopg.OperationalError as error:
-        raise RetryableError(f"PostgreSQL failed while {topic} was loaded; nothing of it stays: {error}") from error
+        raise RetryableError(
+            f"PostgreSQL failed while {topic} was loaded; the load was rolled back: {error}"
+        ) from error
     except psycopg.Error as error:
-        raise PermanentError(f"PostgreSQL refused the rows of {topic}; nothing of them stays: {error}") from error
+        raise PermanentError(f"PostgreSQL refused the rows of {topic}; the load was rolled back: {error}") from error
 
 
 def _lock(connection: Connection, topic: str) -> None:
@@ -77,12 +79,12 @@ def _lock(connection: Connection, topic: str) -> None:
 
 
 def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
-    # What went through JSON has text as keys.
+    # Offsets that were passed through JSON have text as keys.
     return {int(partition): int(offset) for partition, offset in offsets.items()}
 
 
 def _copy(connection: Connection, topic: str, pending: Pending) -> int:
-    """Copy the good rows and return how many; PostgreSQL writes while a thread reads and encodes the next ones."""
+    """Copy the valid rows and return their number; a thread reads and encodes the next ones while PostgreSQL writes."""
     if not pending.files:
         return 0
     statement = sql.SQL("COPY raw.{} ({}) FROM STDIN WITH (FORMAT binary)").format(
@@ -104,9 +106,9 @@ def _copy(connection: Connection, topic: str, pending: Pending) -> int:
 
 def _encoded(encoder: Encoder, pending: Pending) -> Iterator[tuple[int, bytes]]:
     for batch in pending.batches((*EVENT_COLUMNS, "rejection_reason")):
-        good = batch.filter(batch["rejection_reason"].is_null())
-        if good.num_rows:
-            yield good.num_rows, encoder.rows(good)
+        valid = batch.filter(batch["rejection_reason"].is_null())
+        if valid.num_rows:
+            yield valid.num_rows, encoder.rows(valid)
 
 
 def _write_watermarks(connection: Connection, topic: str, ends: Watermarks) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the lake to bytes of PostgreSQL's binary COPY, read and encoded by a thread while PostgreSQL writes."""
+"""Encode rows of the lake for PostgreSQL's binary COPY, in a thread that runs ahead while PostgreSQL writes."""
 
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AHEAD = 3  # batches that wait encoded: PostgreSQL never waits for the lake, and 20 MB bound the memory
+AHEAD = 3  # encoded batches in advance: PostgreSQL never waits for the lake, and they need at most 20 MB
 JSON_COLUMNS = ("data", "extensions")
 UUID_DIGITS = 32
 UUID_CHARACTERS = 36
@@ -30,7 +30,7 @@ class Encoder:
         from pgpq.schema import Jsonb
 
         fields = [landing_schema().field(name) for name in EVENT_COLUMNS]
-        # A UUID travels as its 16 bytes, which is how PostgreSQL receives one.
+        # The binary format of a UUID is its 16 bytes.
         fields[EVENT_COLUMNS.index("event_id")] = pa.field("event_id", pa.binary(16))
         self._schema = pa.schema(fields)
         builders = {field.name: ArrowToPostgresBinaryEncoder.infer_encoder(field) for field in self._schema}
@@ -39,11 +39,11 @@ class Encoder:
         self._encoder: Any = ArrowToPostgresBinaryEncoder.new_with_encoders(self._schema, builders)
 
     def header(self) -> bytes:
-        """Return what begins the stream."""
+        """Return the header of the stream."""
         return bytes(self._encoder.write_header())
 
     def rows(self, batch: "pa.RecordBatch") -> bytes:
-        """Return the bytes of a batch of good rows."""
+        """Return the bytes of a batch of valid rows."""
         import pyarrow as pa
 
         columns = {name: batch[name] for name in EVENT_COLUMNS}
@@ -52,7 +52,7 @@ class Encoder:
         return encoded
 
     def end(self) -> bytes:
-        """Return what ends the stream."""
+        """Return the trailer of the stream."""
         return bytes(self._encoder.finish())
 
 
@@ -63,7 +63,7 @@ def uuid_bytes(texts: "pa.Array") -> "pa.FixedSizeBinaryArray":
 
     _, offsets, characters = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else [0]
-    # All in the usual form: the digits of all at once, a tenth of the time of one by one.
+    # If all have the usual form, decoding them together takes a tenth of the time.
     if (np.diff(ends) == UUID_CHARACTERS).all():
         digits = np.frombuffer(characters, np.uint8)[ends[0] : ends[-1]].reshape(-1, UUID_CHARACTERS)
         values = _nibbles()[digits[:, _digit_places()]]
@@ -88,18 +88,18 @@ def _digit_places() -> list[int]:
 
 
 def read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Give the items of an iterator that runs in a thread, `AHEAD` of them at most ahead of the one given.
+    """Yield the items of an iterator that runs in a thread, at most `AHEAD` items in advance.
 
     Raises:
-        Exception: whatever the iterator raises.
+        Exception: the error that the iterator raised.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
-        coming = deque(thread.submit(next, items, end) for _ in range(AHEAD))
+        upcoming = deque(thread.submit(next, items, end) for _ in range(AHEAD))
         try:
-            while (item := coming.popleft().result()) is not end:
-                coming.append(thread.submit(next, items, end))
+            while (item := upcoming.popleft().result()) is not end:
+                upcoming.append(thread.submit(next, items, end))
                 yield cast(T, item)
         finally:
-            for each in coming:
+            for each in upcoming:
                 each.cancel()

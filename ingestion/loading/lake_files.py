@@ -1,6 +1,7 @@
-"""Which files of a landing table may hold wanted offsets, by the statistics in the Delta log, and reading them in bits.
+"""Select the files of a landing table that may have wanted offsets, and read their wanted rows in batches.
 
-Which rows are wanted is decided by each row's own offset: a file that compaction wrote spans the watermark.
+Files are selected by the statistics in the Delta log, rows by their own offsets, because a file that compaction wrote
+can span the watermark.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,28 +19,28 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 BATCH_ROWS = 20_000
-BATCH_MEGABYTES = 8.0  # of rows as they are in the file, unpacked: an event may have a megabyte
+BATCH_MEGABYTES = 8.0  # of uncompressed rows: an event may have a megabyte
 NEVER = 2**63 - 1
 PLACE = ("kafka_partition", "kafka_offset")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Offsets at or beyond a partition's watermark (all of a partition without one), and below `upto` where given.
+    """Offsets at or beyond a partition's watermark (all offsets without one), and below `upto` if given.
 
-    With `upto`, a partition that it does not name is not wanted at all.
+    With `upto`, no offset of a partition that it does not name is wanted.
     """
 
     watermarks: Mapping[int, int]
     upto: Mapping[int, int] | None = None
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """Return the first wanted offset of a partition and the one at which they end."""
+        """Return the first wanted offset of a partition and the end of the wanted range, exclusive."""
         end = NEVER if self.upto is None else self.upto.get(partition, 0)
         return self.watermarks.get(partition, 0), end
 
     def mask(self, partitions: "np.ndarray", offsets: "np.ndarray") -> "np.ndarray":
-        """Say of each row whether it is wanted."""
+        """Return for each row whether it is wanted."""
         import numpy as np
 
         lows, ends = zip(*(self.bounds(number) for number in range(int(partitions.max(initial=0)) + 1)), strict=True)
@@ -49,14 +50,14 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Extent:
-    """The smallest and the largest partition and offset of some rows; a file without statistics may hold any."""
+    """The smallest and the largest partition and offset of some rows; a file without statistics may have any."""
 
     partitions: range | None = None
     first_offset: int = 0
     last_offset: int = NEVER
 
-    def may_hold(self, wanted: Wanted) -> bool:
-        """Say whether one of the rows may be wanted."""
+    def may_include(self, wanted: Wanted) -> bool:
+        """Return whether any of the rows may be wanted."""
         if self.partitions is None:
             return True
         bounds = map(wanted.bounds, self.partitions)
@@ -65,7 +66,7 @@ class Extent:
 
 @dataclass(frozen=True)
 class LakeFile:
-    """A Parquet file of the snapshot in hand."""
+    """A Parquet file of the current snapshot."""
 
     path: str
     day: date
@@ -73,32 +74,32 @@ class LakeFile:
 
 
 def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
-    """Return the files that may hold wanted rows, in about the order of the log, so that indexes grow at their end."""
+    """Return the files that may have wanted rows, roughly in log order, so that indexes grow at their end."""
     import pyarrow as pa
 
     columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()
     files = [_lake_file(uri, each) for each in columns]
-    wanted_files = [each for each in files if each.extent.may_hold(wanted)]
+    wanted_files = [each for each in files if each.extent.may_include(wanted)]
     return sorted(wanted_files, key=lambda each: (each.extent.first_offset, each.day))
 
 
 def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
     extent = _extent(*(action.get(f"{end}.{name}") for name in PLACE for end in ("min", "max")))
     path = action["path"]
-    # On a local disk delta-rs escapes names in its log (a space is %20), and no file has the escaped name.
+    # On a local disk delta-rs escapes names in its log (a space is %20), but not the names of the files.
     return LakeFile(
         path if "://" in path else f"{uri}/{unquote(path)}", action[f"partition.{PARTITION_COLUMN}"], extent
     )
 
 
 def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-    """Give the wanted rows of the files, file by file, in batches that bound the memory; order within a file is kept.
+    """Yield the wanted rows of the files, file by file, in batches of bounded memory and in the order of each file.
 
-    `columns` names columns of the landing schema; one that a file does not have yet is null in its rows.
+    `columns` names columns of the landing schema; a column that a file lacks is null in its rows.
 
     Raises:
         RetryableError: a file cannot be read.
-        PermanentError: a file is no Parquet file.
+        PermanentError: a file is not a valid Parquet file.
     """
     import pyarrow as pa
 
@@ -107,7 +108,7 @@ def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]
         try:
             yield from _read_file(file, wanted, schema)
         except OSError as error:
-            raise RetryableError(f"The lake file {file.path} cannot be read: {error}. Is the disk there?") from error
+            raise RetryableError(f"The lake file {file.path} cannot be read: {error}. Is the disk mounted?") from error
         except pa.ArrowInvalid as error:
             raise PermanentError(
                 f"The lake file {file.path} is damaged: {error}. Restore it before you load."
@@ -120,10 +121,12 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
 
     filesystem, path = FileSystem.from_uri(file.path) if "://" in file.path else (None, file.path)
     with pq.ParquetFile(path, filesystem=filesystem) as parquet:
-        groups = [number for number in range(parquet.num_row_groups) if _group_extent(parquet, number).may_hold(wanted)]
-        there = [name for name in schema.names if name in parquet.schema_arrow.names]
+        groups = [
+            number for number in range(parquet.num_row_groups) if _group_extent(parquet, number).may_include(wanted)
+        ]
+        present = [name for name in schema.names if name in parquet.schema_arrow.names]
         size = _batch_rows(parquet)
-        for batch in parquet.iter_batches(size, row_groups=groups, columns=there, use_threads=False):
+        for batch in parquet.iter_batches(size, row_groups=groups, columns=present, use_threads=False):
             mask = wanted.mask(batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy())
             kept = batch if mask.all() else batch.filter(mask)
             if kept.num_rows:
@@ -131,7 +134,7 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
 
 
 def _batch_rows(parquet: Any) -> int:
-    """Return how many rows bound a batch's memory."""
+    """Return the number of rows that keeps a batch within BATCH_MEGABYTES."""
     metadata = parquet.metadata
     unpacked_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     fitting = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(unpacked_bytes, 1)
@@ -139,7 +142,7 @@ def _batch_rows(parquet: Any) -> int:
 
 
 def _group_extent(parquet: Any, group: int) -> Extent:
-    """Return what a row group's own statistics say."""
+    """Return the extent of a row group by its statistics."""
     metadata = parquet.metadata.row_group(group)
     names = [metadata.column(number).path_in_schema for number in range(metadata.num_columns)]
     found = [metadata.column(names.index(name)).statistics for name in PLACE]

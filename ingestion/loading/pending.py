@@ -1,4 +1,4 @@
-"""What waits in the lake: rows at or beyond the watermarks of `raw`, and the offsets up to which they are known.
+"""Find and read the pending rows of the lake: those at or beyond the watermarks of `raw`.
 
 Only offsets are watermarks: a "newest timestamp" loses late events and failed loads (cal-itp #2541).
 """
@@ -24,7 +24,7 @@ Offsets = dict[int, int]  # partition -> next offset
 
 @dataclass(frozen=True)
 class Watermarks:
-    """How far `raw` is loaded with a topic, and of which Kafka cluster (None: nothing is, or nobody wrote it down)."""
+    """The offsets up to which a topic is loaded, and their Kafka log (None if nothing is loaded or it is unknown)."""
 
     offsets: Offsets
     log_id: str | None = None
@@ -32,7 +32,7 @@ class Watermarks:
 
 @dataclass(frozen=True)
 class Pending:
-    """A topic's rows beyond the watermarks, in one snapshot of the lake; `batches` reads them."""
+    """A topic's rows at or beyond the watermarks, in one snapshot of the lake; `batches` reads them."""
 
     wanted: Wanted
     files: Sequence[LakeFile]
@@ -40,18 +40,18 @@ class Pending:
     _ends: Offsets = field(default_factory=dict)
 
     def batches(self, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-        """Give the rows, rejected ones included, in bits; `columns` must name partition and offset.
+        """Yield the rows, including rejected ones, in batches; `columns` must include partition and offset.
 
         Raises:
             RetryableError: the lake cannot be read.
-            PermanentError: a file of it is damaged.
+            PermanentError: a file of the lake is damaged.
         """
         for batch in read_files(self.files, self.wanted, columns):
             self._note(batch)
             yield batch
 
     def ends(self) -> Watermarks:
-        """Return the watermarks after the rows that `batches` gave."""
+        """Return the watermarks after the rows that `batches` has yielded."""
         return Watermarks(dict(self.wanted.watermarks) | self._ends, self.log_id)
 
     def _note(self, batch: "pa.RecordBatch") -> None:
@@ -64,14 +64,14 @@ class Pending:
 
 
 def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> Watermarks:
-    """Read a topic's watermarks in the transaction in hand."""
+    """Read a topic's watermarks in the current transaction."""
     rows = connection.execute(read_sql(__package__ or "", "watermarks"), {"topic": topic}).fetchall()
     offsets = {int(str(partition)): int(str(offset)) for partition, offset, _ in rows}
     return Watermarks(offsets, next((str(log_id) for *_, log_id in rows if log_id is not None), None))
 
 
 def loaded_offsets(settings: Settings, topic: str) -> Offsets:
-    """Return up to where a topic is loaded, by partition.
+    """Return the next offset to load of a topic, by partition.
 
     Raises:
         RetryableError: PostgreSQL cannot be reached.
@@ -83,14 +83,14 @@ def loaded_offsets(settings: Settings, topic: str) -> Offsets:
 def read_pending(
     settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
 ) -> "tuple[pa.Table, Offsets]":
-    """Return what `okr load` would take of a topic now, and the offsets up to which that is (`load`'s `upto`).
+    """Return the rows that `okr load` would load of a topic now, and their end offsets (`load`'s `upto`).
 
-    The table has the landing schema and the order of the log, rejected rows included: a gate judges them too. Whoever
-    reads several topics brings a connection of the loader's role.
+    The table has the landing schema and the order of the log. It includes rejected rows, because a gate checks them,
+    too. A caller that reads several topics passes a connection of the loader's role.
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+        PermanentError: the lake and `raw` have events of different Kafka logs.
     """
     import pyarrow as pa
 
@@ -107,20 +107,20 @@ def read_pending(
 def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None) -> Pending:
     """Find a topic's rows at or beyond the watermarks in the newest snapshot of the lake.
 
-    A partition without a watermark is read from its first row. With `upto`, only the partitions it names are read, and
-    those below its offsets.
+    A partition without a watermark is read from its first row. With `upto`, only rows of the partitions that it names
+    are read, below its offsets.
 
     Raises:
-        RetryableError: the lake cannot be read, or is missing though `raw` has rows of it.
-        PermanentError: the lake and `raw` hold events of different Kafka clusters.
+        RetryableError: the lake cannot be read, or is missing although `raw` has rows of it.
+        PermanentError: the lake and `raw` have events of different Kafka logs.
     """
     wanted = Wanted(watermarks.offsets, upto)
     if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
-        return Pending(wanted, (), watermarks.log_id)  # loaded already, or never landed: the lake is not asked
+        return Pending(wanted, (), watermarks.log_id)  # already loaded, or never landed: no need to open the lake
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
     if table is None and not watermarks.offsets:
-        return Pending(wanted, (), watermarks.log_id)  # landing may be about to begin
+        return Pending(wanted, (), watermarks.log_id)  # landing may not have started yet
     if table is None:
         raise RetryableError(
             f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
@@ -131,13 +131,13 @@ def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
 
 
 def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
-    """Return the lake's Kafka cluster, which must be that of `raw`: offsets of two logs cannot be compared."""
+    """Return the Kafka log of the lake, which must be that of `raw`: offsets of two logs cannot be compared."""
     found = str(table.metadata().description)
     if watermarks.log_id not in (None, found):
         raise PermanentError(
             f"raw.{topic} is loaded from the Kafka log {watermarks.log_id} (cluster id/topic id), but the lake "
-            f"table {table.table_uri} holds events of the log {found}, whose offsets start anew: they would be taken "
-            "for loaded ones. Nothing was loaded. Point OKR_LAKE_URI at the lake that this warehouse was filled from, "
+            f"table {table.table_uri} has events of the log {found}, whose offsets start again: they would appear to "
+            "be loaded already. Nothing was loaded. Set OKR_LAKE_URI to the lake that this warehouse was filled from, "
             "or load the new lake into a new warehouse (a new OKR_STATE, or an empty database with `okr migrate`)."
         )
     return found
@@ -152,4 +152,4 @@ def _open(uri: str) -> "DeltaTable | None":
     except TableNotFoundError:
         return None  # nothing has landed yet
     except (DeltaError, OSError) as error:
-        raise RetryableError(f"The lake table {uri} cannot be read: {error}. Is the disk there?") from error
+        raise RetryableError(f"The lake table {uri} cannot be read: {error}. Is the disk mounted?") from error

@@ -1,9 +1,9 @@
-"""`okr lake accept-loss`: going on where the broker has deleted what comes next, by an operator's word.
+"""`okr lake accept-loss`: continue landing after the broker deleted the next offsets, by decision of an operator.
 
-Landing never resets an offset by itself, and the ledger calls such offsets a gap. Who goes on without them says so:
-they are noted in `ops.excused_gap` as lost, then an empty commit of landing's own protocol moves the lake to the
-broker's first offset. The ledger counts them as absent from then on. A crash in between leaves a note, and the gap; it
-is repeated.
+Landing never resets an offset automatically, and the ledger reports such offsets as a gap. When an operator accepts the
+loss, the offsets are recorded in `ops.excused_gap` as lost. Then an empty commit of landing's protocol moves the lake
+to the broker's first offset, and the ledger counts the lost offsets as absent. After a crash in between, the record
+exists but the gap remains, and the command can be repeated.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ log = get_logger(__name__)
 
 @dataclass(frozen=True)
 class Loss:
-    """Offsets of a partition that never landed, and that the broker no longer has."""
+    """Offsets of a partition that never landed and that the broker no longer has."""
 
     topic: str
     log_id: str
@@ -41,11 +41,11 @@ class Loss:
 
 
 def find_losses(settings: Settings) -> "list[Loss]":
-    """Return what was lost, by topic and partition.
+    """Return the lost offsets, by topic and partition.
 
     Raises:
         RetryableError: the broker does not answer, or the lake cannot be read.
-        PermanentError: the lake holds another log's events.
+        PermanentError: the lake has another log's events.
     """
     lake_uri = settings.require("lake_uri")
     with Broker(settings.require("kafka_bootstrap")) as broker:
@@ -53,10 +53,10 @@ def find_losses(settings: Settings) -> "list[Loss]":
 
 
 def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
-    """Note losses and move the lake beyond them.
+    """Record losses and move the lake beyond them.
 
     Raises:
-        RetryableError: PostgreSQL or the lake cannot be written, or a worker has landed something meanwhile; repeat it.
+        RetryableError: PostgreSQL or the lake cannot be written, or a worker has landed events meanwhile; repeat it.
     """
     with connect(settings.require("dsn_loader"), application="okr-accept-loss") as connection:
         for loss in losses:
@@ -68,14 +68,14 @@ def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
         table = LandingTable(settings.require("lake_uri"), topic, log_id, LANDING_GROUP)
         spans = {loss.partition: Span(loss.gap.start, loss.gap.end) for loss in losses if loss.topic == topic}
         table.append(decode_batch(topic, []), spans)
-        log.warning("a loss is accepted", topic=topic, partitions=sorted(spans))
+        log.warning("a loss was accepted", topic=topic, partitions=sorted(spans))
 
 
 def _of_topic(lake_uri: str, topic: str, broker: Broker) -> "Iterator[Loss]":
     from deltalake import DeltaTable
 
     if not DeltaTable.is_deltatable(table_uri(lake_uri, topic)):
-        return  # nothing landed: it begins where the broker does
+        return  # nothing has landed: landing starts at the broker's first offset
     log_id = broker.log_id(topic)
     table = LandingTable(lake_uri, topic, log_id, LANDING_GROUP)
     for partition, bound in broker.bounds(topic).items():

@@ -1,16 +1,16 @@
-"""Joining small files, in two sizes, so that a file is rewritten about twice before it is settled.
+"""Compact small files to two sizes, so that each byte is rewritten about twice.
 
-Every run joins a day's small files to files of 4 MB; only when a day has 5 of those are they joined to 20 MB. (One size
-alone would rewrite today's growing file at every run.) The rule looks at sizes and not at dates: today's files are
-joined like those of a day long past. A day keeps at least one file, so that two years of a small organisation's history
-are about 700 files: to read them all costs 0.2 s more than to read one.
+Every run compacts a day's small files to files of 4 MB; only if a day has 5 of those are they compacted to 20 MB. (With
+a single size, today's growing file would be rewritten in every run.) The rule depends on sizes, not on dates: today's
+files are compacted like those of earlier days. Each day keeps at least one file, so two years of a small organisation's
+history are about 700 files: reading all of them takes 0.2 s longer than reading one.
 
-The files are those of landing, its rows in the order of the log, flushed to the disk before they are committed.
+Compacted files are like landed files: rows in the order of the log, flushed to the disk before the commit.
 
-Why not deltalake's own `optimize.compact`: it commits on a newer snapshot than the one it read, and its conflict check
-passes over files that are moved rather than changed. Two at once each bring their copy of the rows (16 of them, in
-tests/faults), and no lock can promise that there is only one: a process may hang, lose its lock, and wake up. So a
-merge is fenced as landing is, by a transaction of its own on the snapshot that it read: of two, one fails.
+deltalake's `optimize.compact` is not used. It commits on a newer snapshot than the one it read, and its conflict check
+ignores files that are moved rather than changed. Two of them at the same time each add a copy of the rows (16 copies in
+tests/faults), and no lock can ensure that there is only one: a process may hang, lose its lock, and wake up. Therefore
+compaction is fenced like landing, by its own transaction on the snapshot that it read: of two, one fails (ADR 10).
 """
 
 import itertools
@@ -40,29 +40,31 @@ log = get_logger(__name__)
 # older version and this one could compact the same files at the same time, and neither would notice.
 APPLICATION = "okr-upkeep"
 SMALL_BYTES = 4_000_000
-LARGE_BYTES = 20_000_000  # half a million events, 0.7 GB while they are joined
+LARGE_BYTES = 20_000_000  # half a million events, 0.7 GB of memory during compaction
 MIN_MEDIUM_FILES = 5
-BINS_OF_A_COMMIT = 100
+BINS_PER_COMMIT = 100
 ATTEMPTS = 3
-COMMIT_RETRIES = 100  # against appends, which are no conflict but take the version
-LONGEST_MERGE_SECONDS = 3600.0  # the retention is two days at least
+COMMIT_RETRIES = 100  # appends do not conflict, but they take the next version
+MAX_COMPACTION_SECONDS = 3600.0  # the retention is at least two days
 
 File = dict[str, Any]  # an add action, flattened
 
 
 def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
-    """Join small files; return how many were replaced, and by how many.
+    """Compact small files; return the number of replaced files and of new files.
 
     Raises:
-        RetryableError: another merge did the same meanwhile, again and again.
-        deltalake.exceptions.DeltaError, OSError: the lake cannot be read or written; what is there stays as it is.
+        RetryableError: other compactions have committed meanwhile, in every attempt.
+        deltalake.exceptions.DeltaError, OSError: the lake cannot be read or written; the table is unchanged.
     """
     for attempt in itertools.count(1):
         try:
             large = _compact_range(table, uri, SMALL_BYTES, LARGE_BYTES, MIN_MEDIUM_FILES)
             small = _compact_range(table, uri, 0, SMALL_BYTES, 2)
         except CompactionConflict as error:
-            log.warning("a merge lost against another, nothing was changed", attempt=attempt, error=str(error))
+            log.warning(
+                "another compaction was committed first, nothing was changed", attempt=attempt, error=str(error)
+            )
             if attempt == ATTEMPTS:
                 raise
         else:
@@ -71,37 +73,37 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
 
 
 class CompactionConflict(RetryableError):
-    """Another merge was committed since this one read the table: this one's files are thrown away."""
+    """Another compaction was committed since this one read the table; this one's files are discarded."""
 
 
 def fence(table: "DeltaTable") -> None:
-    """Make every merge fail that read the table before now: its files may be deleted from here on.
+    """Make every compaction fail that read the table earlier, because its files may be deleted from now on.
 
     Raises:
-        CompactionConflict: another one fenced at the same time.
+        CompactionConflict: another process fenced at the same time.
     """
     _commit(table, [], [])
 
 
 def _compact_range(table: "DeltaTable", uri: str, least_bytes: int, target_bytes: int, files: int) -> tuple[int, int]:
-    """Join what is at least so large and below the target, of days that have at least so many of them."""
+    """Compact files of at least `least_bytes` and below the target, for days with at least `files` of them."""
     bins = _bins(table, least_bytes, target_bytes, files)
-    replaced = made = 0
-    while chunk := list(itertools.islice(bins, BINS_OF_A_COMMIT)):
-        begun = time.clock_gettime(time.CLOCK_BOOTTIME)
+    replaced = created = 0
+    while chunk := list(itertools.islice(bins, BINS_PER_COMMIT)):
+        started = time.clock_gettime(time.CLOCK_BOOTTIME)
         adds = [each for day, group in chunk for each in _rewrite(table, uri, day, group)]
         removes = [_remove(day, file) for day, group in chunk for file in group]
         if "://" not in uri:
             sync(Path(uri) / each.path for each in adds)
-        if time.clock_gettime(time.CLOCK_BOOTTIME) - begun > LONGEST_MERGE_SECONDS:
-            raise CompactionConflict("It took so long that a vacuum may have deleted its files.")
+        if time.clock_gettime(time.CLOCK_BOOTTIME) - started > MAX_COMPACTION_SECONDS:
+            raise CompactionConflict("It took so long that a vacuum may have deleted its new files.")
         _commit(table, adds, removes)
-        replaced, made = replaced + len(removes), made + len(adds)
-    return replaced, made
+        replaced, created = replaced + len(removes), created + len(adds)
+    return replaced, created
 
 
 def _bins(table: "DeltaTable", least_bytes: int, target_bytes: int, files: int) -> Iterator[tuple[date, list[File]]]:
-    """Give groups of files of one day, in the order of their offsets, each just as large as the target or smaller."""
+    """Yield groups of files of one day, ordered by offset; a group ends when it reaches the target size."""
     days = defaultdict(list)
     for file in table.get_add_actions(flatten=True).to_struct_array().to_pylist():
         if least_bytes <= file["size_bytes"] < target_bytes:
@@ -120,20 +122,22 @@ def _bins(table: "DeltaTable", least_bytes: int, target_bytes: int, files: int) 
 
 
 def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) -> "list[AddAction]":
-    """Write the rows of some files of a day as landing writes a batch."""
+    """Write the rows of a group of files of one day as landing writes a batch."""
     import pyarrow as pa
 
     rows = _read(table, [f"{uri}/{unquote(file['path'])}" for file in group])
     if rows.num_rows != sum(file["num_records"] for file in group):
-        raise RetryableError(f"The files of {day} hold other numbers of rows than {uri} tells. Nothing was changed.")
+        raise RetryableError(
+            f"The files of {day} have other numbers of rows than the log of {uri}. Nothing was changed."
+        )
     dated = rows.append_column(pa.field(PARTITION_COLUMN, pa.date32()), pa.repeat(pa.scalar(day), rows.num_rows))
     return [replace(each, data_change=False) for each in write_files(dated, uri)]
 
 
 def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
-    """Read files, in the order of the log; a column that the table got after one of them was written is null there.
+    """Read files in the order of the log; a column that a file lacks, because it was added later, is null.
 
-    By polars: a thousand small files in 0.2 s, for which pyarrow takes a second.
+    polars reads a thousand small files in 0.2 s; pyarrow needs a second.
     """
     import polars as pl
     import pyarrow as pa
@@ -154,15 +158,15 @@ def _remove(day: date, file: File) -> "RemoveAction":
 
 
 def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence[RemoveAction]") -> None:
-    """Commit on the snapshot in hand, and load the newest one.
+    """Commit on the current snapshot, and load the newest one.
 
     Raises:
-        CompactionConflict: another merge was committed since that snapshot was read.
+        CompactionConflict: another compaction was committed since that snapshot was read.
     """
     from deltalake import CommitProperties, Transaction
     from deltalake.exceptions import CommitFailedError
 
-    number = time.time_ns()  # tells our transaction from another's
+    number = time.time_ns()  # identifies this transaction
     try:
         table.create_write_transaction(
             [*adds, *removes],
@@ -177,6 +181,8 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
         )
     except CommitFailedError as error:
         table.update_incremental()
-        if table.transaction_version(APPLICATION) != number:  # else it landed, whatever the error says (delta-rs #2609)
+        if (
+            table.transaction_version(APPLICATION) != number
+        ):  # else the commit succeeded in spite of the error (delta-rs #2609)
             raise CompactionConflict(cause(error)) from error
     table.update_incremental()

@@ -1,4 +1,4 @@
--- Requests of which nothing is lost: their event was never kept, or the state tables have it and answer a repeat from there.
+-- Deleting these requests loses nothing: their event was never stored, or the state tables have it and can answer a repeat.
 DELETE FROM api.check_in_request AS request
 WHERE
     request.received_at < now() - make_interval(days => %(days)s)

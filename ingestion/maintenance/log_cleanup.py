@@ -1,12 +1,12 @@
-"""Bounding the Delta log: a checkpoint that is on the disk, then the removal of what it makes needless.
+"""Write a checkpoint of the Delta log, then remove the commits and checkpoints that it makes unnecessary.
 
 A worker that lands every second writes 86,400 commits a day, and each append lists the whole log (0.05 s at a thousand
-files, 1.1 s at 90,000). Three things bound it, none of them anybody's history within reason:
-- commits and checkpoints older than the retention go (delta-rs does that);
-- of the younger ones the last 5,000 commits stay, and below them a checkpoint every 5,000: time travel reaches each of
-  the former and the latter;
-- whatever goes, goes only after a newer checkpoint was written, flushed and read back. delta-rs alone would remove what
-  a power cut needs, so the table property that lets every writer do it is switched off.
+files, 1.1 s at 90,000). These rules limit the log:
+- Commits and checkpoints older than the retention are removed (by delta-rs).
+- Of the newer ones, the last 5,000 commits are kept, and before them one checkpoint every 5,000 versions. Time travel
+  can reach each of these.
+- Files are removed only after a newer checkpoint was written, flushed and read back. delta-rs would remove files that
+  are needed after a power cut, so the table property that lets every writer clean up is disabled.
 """
 
 import itertools
@@ -25,11 +25,11 @@ KEPT_COMMITS = 5_000
 
 
 def clean_up_log(table: "DeltaTable", uri: str, *, may_delete: bool) -> None:
-    """Write a checkpoint of the newest version, unless there is one, and remove the log that it makes needless.
+    """Write a checkpoint of the newest version, unless there is one, and remove log files that are no longer needed.
 
     Raises:
         deltalake.exceptions.DeltaError, OSError: the log could not be written; nothing was removed.
-        PermanentError: the new checkpoint is not what was written; nothing was removed.
+        PermanentError: the new checkpoint cannot be read back as written; nothing was removed.
     """
     log = DeltaLog(uri)
     table.update_incremental()
@@ -49,10 +49,10 @@ def _existing(log: DeltaLog, versions: list[int]) -> list[Path]:
 
 
 def _read_back(checkpoint: Path, pointer: Path) -> None:
-    """Read the checkpoint's footer and compare its rows with what readers are told to expect.
+    """Read the checkpoint's footer and compare its number of rows with the pointer to it.
 
     Raises:
-        PermanentError: it is torn or holds another number of rows.
+        PermanentError: it is torn or has another number of rows.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -63,16 +63,16 @@ def _read_back(checkpoint: Path, pointer: Path) -> None:
         raise PermanentError(
             f"{checkpoint} cannot be read back ({error}). See docs/runbooks/lake-repair.md."
         ) from error
-    told = json.loads(pointer.read_text())
-    if f"{told['version']:020}" == checkpoint.name[:20] and told["size"] != rows:
+    expected = json.loads(pointer.read_text())
+    if f"{expected['version']:020}" == checkpoint.name[:20] and expected["size"] != rows:
         raise PermanentError(
-            f"{checkpoint} holds {rows} actions where {told['size']} were written. Nothing was removed. "
+            f"{checkpoint} has {rows} actions, but {expected['size']} were written. Nothing was removed. "
             "See docs/runbooks/lake-repair.md."
         )
 
 
 def _remove_old_versions(log: DeltaLog, version: int) -> None:
-    """Below a checkpoint that is 5,000 commits back, keep the first checkpoint of every 5,000 and no commit."""
+    """Before a checkpoint that is 5,000 commits old, keep one checkpoint every 5,000 versions and no commits."""
     anchors = [each for each in log.checkpoints() if each <= version - KEPT_COMMITS]
     if not anchors:
         return

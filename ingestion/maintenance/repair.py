@@ -1,13 +1,13 @@
-"""`okr lake repair`: going back to the last whole version after a power cut, where that provably loses nothing.
+"""`okr lake repair`: go back to the last whole version after a power cut, if this provably loses nothing.
 
-A power cut may tear what was written last: a commit, a data file, a checkpoint. Because the lake's commit is the offset
-commit, a table that goes back to an earlier version goes back to the offset of that version, and landing reads on from
-there. So the newest versions, from the first damaged one on, are set aside if and only if
-1. the version before them is whole: its log can be replayed and its files have their size and their end;
+A power cut may tear the files that were written last: a commit, a data file, a checkpoint. Because the lake's commit is
+the offset commit, a table that goes back to an earlier version goes back to the offset of that version, and landing
+reads on from there. Therefore the newest versions, from the first damaged one on, are moved away if and only if
+1. the version before them is whole: its log can be replayed, and its files have their full size and a Parquet footer;
 2. the broker's topic is still the log that the table was landed from, and has every event from that version's offsets
-   on; of a partition that had no offset yet, every event from the first that was landed.
-Otherwise nothing is touched. What was loaded into `raw` already stays: the same offsets are landed again.
-A damaged checkpoint with whole commits since the one before is set aside alone: it holds nothing that they do not.
+   on; for a partition that had no offset yet, every event from the first landed one on.
+Otherwise nothing is changed. Rows that were loaded into `raw` already stay: the same offsets are landed again.
+If only a checkpoint is damaged and all commits since the previous one are whole, only the checkpoint is moved.
 
 The repair deletes nothing. Files that it removes from the log stay in the table's folder `_torn` until an operator
 deletes them. Data files that only the removed versions reference stay in place until the retention, which restarts with
@@ -45,21 +45,21 @@ PARQUET_END = b"PAR1"
 
 @dataclass(frozen=True)
 class Repair:
-    """What was set aside of a table, why, and the version that it is at now."""
+    """The number of files moved away from a table's log, the reason, and the table's version now."""
 
     topic: str
     reason: str
-    set_aside: int
+    moved_files: int
     version: int
     folder: str
 
 
 def repair(settings: Settings) -> list[Repair]:
-    """Repair each landing table of a local lake; return the repairs, none where nothing is damaged.
+    """Repair each landing table of a local lake; return the repairs (none if nothing is damaged).
 
     Raises:
-        PermanentError: a table is damaged beyond what the broker can give back; it was not touched.
-        RetryableError: a table is damaged, but the broker does not answer; it was not touched.
+        PermanentError: a table is damaged and the broker lacks events to restore it; it was not changed.
+        RetryableError: a table is damaged, but the broker does not answer; it was not changed.
     """
     lake_uri = settings.require("lake_uri")
     repairs = []
@@ -76,33 +76,33 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
     damaged, reason = _first_damaged(delta_log, bad)
     if damaged is None and bad:
         reason = f"checkpoints {bad} cannot be read"
-    elif damaged is None and not _is_pointer_good(delta_log):
-        reason = "readers are sent to a checkpoint that is not there"
+    elif damaged is None and not _is_pointer_valid(delta_log):
+        reason = "readers are pointed to a checkpoint that does not exist"
     if not reason:
         return None
     newest = delta_log.commits()[-1]
     end = newest if damaged is None else damaged - 1
-    _prove(topic, delta_log, bad, end, broker)
-    aside = [
+    _check_recoverable(topic, delta_log, bad, end, broker)
+    moved = [
         *(delta_log.commit(version) for version in reversed(delta_log.commits()) if version > end),
         *(delta_log.checkpoint(version) for version in delta_log.checkpoints() if version > end or version in bad),
         *([delta_log.last_checkpoint()] if delta_log.last_checkpoint().exists() else []),
     ]
     if newest > end:
-        _keep_for_a_retention(delta_log)
-    folder = _set_aside(delta_log, aside)
+        _restart_retention(delta_log)
+    folder = _move_away(delta_log, moved)
     if delta_log.commits()[-1] > end:
         raise PermanentError(
-            f"{delta_log.folder}: a writer went on while the table was repaired. Nothing is lost. Stop it and repair "
+            f"{delta_log.folder}: a writer committed while the table was repaired. Nothing is lost. Stop it and repair "
             "again: see docs/runbooks/lake-repair.md."
         )
-    done = Repair(topic, reason, len(aside), end, str(folder))
-    log.warning("repaired", topic=topic, reason=reason, set_aside=len(aside), version=end, folder=str(folder))
+    done = Repair(topic, reason, len(moved), end, str(folder))
+    log.warning("repaired", topic=topic, reason=reason, moved_files=len(moved), version=end, folder=str(folder))
     return done
 
 
 def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str]:
-    """Return the first version that is torn, or that added a file that is, and why; None when all are whole."""
+    """Return the first version that is torn or added a torn file, and the reason; None if all are whole."""
     good = max((each for each in delta_log.checkpoints() if each not in bad), default=-1)
     for version in delta_log.commits():
         reason = torn_reason(delta_log.commit(version).read_bytes()) if version > good else ""
@@ -114,28 +114,30 @@ def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str
         return missing, f"commit {missing} is missing below {kept[-1]}"
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, bad, delta_log.commits()[-1], Path(copy))
-        lost = {action["path"] for action in _actions(table) if not _is_there(delta_log, action)}
+        lost = {action["path"] for action in _actions(table) if not _is_file_whole(delta_log, action)}
     if not lost:
         return None, ""
     for version in delta_log.commits():
         added = _added(delta_log.commit(version))
         if lost & added:
             return version, f"{len(lost)} files are missing or torn, the first of them added by version {version}"
-    raise PermanentError(f"{delta_log.folder}: {len(lost)} files are missing or torn, added before its log. {RUNBOOK}")
+    raise PermanentError(
+        f"{delta_log.folder}: {len(lost)} files from before its first commit are missing or torn. {RUNBOOK}"
+    )
 
 
-def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Broker) -> None:
-    """Make sure that the table at version `end` is whole, and that the broker has what came after it.
+def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Broker) -> None:
+    """Check that the table at version `end` is whole, and that the broker has all events after it.
 
     Raises:
-        PermanentError: it is not, or the broker has not.
+        PermanentError: the table is not whole, or the broker lacks events.
         RetryableError: the broker does not answer.
     """
     if end < 0:
         raise PermanentError(f"{delta_log.folder}: not even its first commit is whole. {RUNBOOK}")
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, bad, end, Path(copy))
-        lost = [action["path"] for action in _actions(table) if not _is_there(delta_log, action)]
+        lost = [action["path"] for action in _actions(table) if not _is_file_whole(delta_log, action)]
         log_id = table.metadata().description
         if lost:
             raise PermanentError(f"{delta_log.folder}: {len(lost)} files of version {end} are gone or torn. {RUNBOOK}")
@@ -148,7 +150,7 @@ def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Br
         for partition, bound in broker.bounds(topic).items():
             offset = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))
             if offset is None:
-                _prove_from_the_first(topic, partition, delta_log, end, bound)
+                _check_unlanded_partition(topic, partition, delta_log, end, bound)
             elif not bound.low <= offset <= bound.high:
                 raise PermanentError(
                     f"{topic}/{partition}: version {end} is at offset {offset}, but the broker has {bound.low} to "
@@ -156,29 +158,30 @@ def _prove(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Br
                 )
 
 
-def _prove_from_the_first(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
-    """Make sure that the broker has what landed of a partition of which nothing had, at version `end`.
+def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
+    """Check that the broker has all landed events of a partition that had no offset at version `end`.
 
-    Landing begins at the broker's first event again. Unless that is 0, it may have been an earlier one then.
+    Landing will start at the broker's first event again. Unless that is 0, it may have started at an earlier one
+    before.
 
     Raises:
-        PermanentError: it has not, or what landed cannot be known.
+        PermanentError: the broker lacks events, or the landed offsets are unknown.
     """
     if bound.low == 0:
         return
     landed = _landed_after(delta_log, end, partition)
     if landed is None or min(landed, default=bound.low) < bound.low:
-        first = "an offset that cannot be known any more" if landed is None else f"offset {min(landed)}"
+        first = "an unknown offset" if landed is None else f"offset {min(landed)}"
         raise PermanentError(
-            f"{topic}/{partition}: after version {end} landing began at {first}, but the broker has {bound.low} to "
+            f"{topic}/{partition}: after version {end} landing started at {first}, but the broker has {bound.low} to "
             f"{bound.high} only. {RUNBOOK}"
         )
 
 
 def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | None:
-    """Return the least offset of each file that was added after `end` and may hold the partition; None if unknown.
+    """Return the least offset of each file that was added after `end` and may have the partition; None if unknown.
 
-    A file that holds other partitions beside it tells the least of them all, which asks for more than is needed.
+    For a file with several partitions this is the least offset of all, which requires more events than necessary.
     """
     kept = delta_log.commits()
     least = []
@@ -200,10 +203,10 @@ def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | 
 
 
 def _replay(delta_log: DeltaLog, bad: list[int], end: int, copy: Path) -> "DeltaTable":
-    """Open the table at version `end` from a copy of its log, so that trying changes nothing.
+    """Open the table at version `end` from a copy of its log, so that the check changes nothing.
 
     Raises:
-        PermanentError: the log has a hole.
+        PermanentError: commits are missing from the log.
     """
     from deltalake import DeltaTable
 
@@ -223,7 +226,7 @@ def _actions(table: "DeltaTable") -> list[dict[str, Any]]:
     return actions
 
 
-def _is_there(delta_log: DeltaLog, action: dict[str, Any]) -> bool:
+def _is_file_whole(delta_log: DeltaLog, action: dict[str, Any]) -> bool:
     path = delta_log.commit(0).parent.parent / unquote(action["path"])
     return path.is_file() and path.stat().st_size == action["size_bytes"] and _has_end(path)
 
@@ -245,8 +248,8 @@ def _is_whole(checkpoint: Path) -> bool:
     return True
 
 
-def _is_pointer_good(delta_log: DeltaLog) -> bool:
-    """Say whether readers are sent to a checkpoint that exists; what cannot be read as JSON, they pass over."""
+def _is_pointer_valid(delta_log: DeltaLog) -> bool:
+    """Return whether the pointer for readers is usable: they ignore one that is not valid JSON."""
     try:
         return json.loads(delta_log.last_checkpoint().read_bytes())["version"] in delta_log.checkpoints()
     except (ValueError, FileNotFoundError):
@@ -258,16 +261,16 @@ def _added(commit: Path) -> set[str]:
     return {action["add"]["path"] for action in map(json.loads, lines) if "add" in action}
 
 
-def _keep_for_a_retention(delta_log: DeltaLog) -> None:
-    """Let each data file count as written now: which of them the torn versions name cannot always be known."""
+def _restart_retention(delta_log: DeltaLog) -> None:
+    """Set the modification time of each data file to now, because those of torn versions may not be identifiable."""
     folder = delta_log.commit(0).parent.parent
     for path in folder.rglob("*.parquet"):
         if not path.relative_to(folder).parts[0].startswith("_"):
             os.utime(path)
 
 
-def _set_aside(delta_log: DeltaLog, paths: list[Path]) -> Path:
-    """Move files out of the log, the newest commit first: whenever this ends, the log has no hole."""
+def _move_away(delta_log: DeltaLog, paths: list[Path]) -> Path:
+    """Move files out of the log, newest commit first, so that an interruption leaves no missing commit in between."""
     folder = delta_log.commit(0).parent.parent / "_torn" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder.mkdir(parents=True)
     for path in paths:

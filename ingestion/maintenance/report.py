@@ -1,4 +1,4 @@
-"""What a maintenance run did: for people, for programs, and kept in the lake for `okr lake status`."""
+"""Report of a maintenance run as text and as JSON, stored in the lake for `okr lake status`."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ OLD_FIELDS = {"begun_at_s": "started_at_s", "merged_files": "compacted_files"}
 
 @dataclass(frozen=True)
 class TableMaintenance:
-    """One landing table. `bytes_before` and `bytes_after` are of the files that readers see; times are UTC seconds."""
+    """Maintenance of one landing table. Bytes are those of the files that readers see; times are UTC seconds."""
 
     topic: str
     started_at_s: float
@@ -48,7 +48,7 @@ def as_lines(tables: Sequence[TableMaintenance]) -> str:
 
 
 def as_documents(tables: Sequence[TableMaintenance]) -> list[dict[str, Any]]:
-    """Return JSON's types."""
+    """Return the reports as JSON-compatible dictionaries."""
     return [asdict(each) for each in tables]
 
 
@@ -57,8 +57,7 @@ def save(lake_uri: str, tables: Sequence[TableMaintenance]) -> None:
     if "://" in lake_uri:
         return
     last = read_last(lake_uri) | {each.topic: asdict(each) for each in tables}
-    place = Path(lake_uri) / REPORT_FILE
-    replace_file(place, json.dumps(last, indent=2))
+    replace_file(Path(lake_uri) / REPORT_FILE, json.dumps(last, indent=2))
 
 
 def read_last(lake_uri: str) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,7 @@
-"""`okr lake maintain`: one at a time on all hosts, table by table. Safe beside landing, loading and every reader."""
+"""`okr lake maintain`: maintain one table after the other, concurrently with landing, loading and readers.
+
+Only one maintenance run at a time works, on all hosts.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -30,15 +33,15 @@ CLOCK_TOLERANCE_SECONDS = 3600.0
 
 
 def maintain(settings: Settings) -> list[TableMaintenance] | None:
-    """Keep every landing table; return what was done, or None when another maintenance run is in progress.
+    """Maintain every landing table; return the reports, or None if another maintenance run is in progress.
 
     Raises:
-        RetryableError: PostgreSQL is away, or a table could not be kept; the others were, and nothing is lost.
+        RetryableError: PostgreSQL is unavailable, or a table failed; the others were maintained, and nothing is lost.
         PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md).
     """
     lake_uri = settings.require("lake_uri")
     done, failed = [], []
-    with _turn(settings.require("dsn_loader")) as database_now_s:
+    with _exclusive(settings.require("dsn_loader")) as database_now_s:
         if database_now_s is None:
             log.info("another maintenance run is in progress")
             return None
@@ -46,14 +49,14 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
         last = report.read_last(lake_uri)
         for topic in TOPICS:
             try:
-                kept = _maintain_table(
+                report_of_table = _maintain_table(
                     lake_uri, topic, settings.lake_retention_days, last.get(topic, {}), is_clock_right
                 )
             except RetryableError as error:
-                log.warning("a table could not be kept", topic=topic, error=str(error))
+                log.warning("maintenance of a table failed", topic=topic, error=str(error))
                 failed.append(error)
                 continue
-            done += [kept] if kept else []
+            done += [report_of_table] if report_of_table else []
         _save_report(lake_uri, done)
     if failed:
         raise failed[0]
@@ -61,29 +64,31 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
 
 
 @contextmanager
-def _turn(dsn: str) -> Iterator[float | None]:
-    """Hold the lock, and give the database's time in UTC seconds; None where another maintenance run holds it.
+def _exclusive(dsn: str) -> Iterator[float | None]:
+    """Hold the lock and yield the database's time in UTC seconds, or None if another maintenance run holds the lock.
 
-    Only that no work is done twice hangs on it. A lock that was lost loses and doubles nothing (see `compact`).
+    The lock only avoids redundant work. If it is lost, no event is lost or duplicated (see `compact`).
     """
     with connect(dsn, application="okr-maintenance", autocommit=True) as connection:
         is_ours, now_s = connection.execute(read_sql(PACKAGE, "lock")).fetchone() or (False, 0.0)
         try:
             yield float(str(now_s)) if is_ours else None
         finally:
-            with suppress(psycopg.Error):  # a connection that was cut has given it back
-                connection.execute(read_sql(PACKAGE, "unlock"))  # else it would end some time after the connection
+            with suppress(psycopg.Error):  # a broken connection has released it
+                connection.execute(
+                    read_sql(PACKAGE, "unlock")
+                )  # else it would be released some time after the disconnect
 
 
 def _save_report(lake_uri: str, done: list[TableMaintenance]) -> None:
     try:
         report.save(lake_uri, done)
-    except OSError as error:  # the work is done all the same, and what could not be done is told by its own error
-        log.warning("the report was not kept", error=str(error))
+    except OSError as error:  # the maintenance itself is done, and its failures raise their own errors
+        log.warning("the report could not be stored", error=str(error))
 
 
 def _is_clock_right(database_now_s: float) -> bool:
-    """Compare this host's clock with the database's: what is old is judged by the clock, so a wrong one deletes."""
+    """Compare this host's clock with the database's: with a wrong clock, current files would look expired."""
     difference = time.time() - database_now_s
     if abs(difference) <= CLOCK_TOLERANCE_SECONDS:
         return True
@@ -103,9 +108,9 @@ def _maintain_table(
         return None  # nothing has landed yet
     except (DeltaError, OSError) as error:
         raise _failed(uri, error) from error
-    started_at_s, begun = time.time(), time.monotonic()
+    started_at_s, started = time.time(), time.monotonic()
     version, (files, size) = table.version(), _size(table)
-    may_delete = is_clock_right and not _is_of_the_future(table, started_at_s)
+    may_delete = is_clock_right and not _is_newest_commit_in_future(table, started_at_s)
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
     try:
         _set_properties(table, retention_days)
@@ -116,20 +121,20 @@ def _maintain_table(
     except (DeltaError, OSError) as error:
         raise _failed(uri, error) from error
     files_after, size_after = _size(table)
-    kept = TableMaintenance(
-        topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - begun, 3), version_before=version,
+    done = TableMaintenance(
+        topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - started, 3), version_before=version,
         version_after=table.version(), files_before=files, files_after=files_after, bytes_before=size,
         bytes_after=size_after, compacted_files=compacted, deleted_files=deleted, log_files=_log_files(uri),
         vacuumed_at_s=vacuumed_at_s,
     )  # fmt: skip
-    log.info("kept", **report.as_documents([kept])[0])
-    return kept
+    log.info("maintained", **report.as_documents([done])[0])
+    return done
 
 
 def _failed(uri: str, error: Exception) -> RetryableError:
     return RetryableError(
-        f"The maintenance of the lake table {uri} failed ({cause(error)}). Nothing is lost: what it replaces "
-        "stays until the retention is over. Is the disk full or read-only (docs/runbooks/lake-full.md), or the log "
+        f"The maintenance of the lake table {uri} failed ({cause(error)}). Nothing is lost: replaced files "
+        "stay until the retention is over. Is the disk full or read-only (docs/runbooks/lake-full.md), or the log "
         "damaged (docs/runbooks/lake-repair.md)?"
     )
 
@@ -139,41 +144,39 @@ def _size(table: "DeltaTable") -> tuple[int, int]:
     return len(sizes), sum(sizes)
 
 
-def _is_of_the_future(table: "DeltaTable", now_s: float) -> bool:
-    """Say whether the newest commit was made later than now: then this clock, or the writer's, is wrong."""
+def _is_newest_commit_in_future(table: "DeltaTable", now_s: float) -> bool:
+    """Return whether the newest commit is later than now, so that this host's clock or the writer's is wrong."""
     newest_s: float = table.history(1)[0].get("timestamp", 0) / 1000
     if newest_s <= now_s + CLOCK_TOLERANCE_SECONDS:
         return False
-    log.warning("the newest commit is of the future, nothing is deleted", seconds=round(newest_s - now_s))
+    log.warning("the newest commit is in the future, nothing is deleted", seconds=round(newest_s - now_s))
     return True
 
 
 def _set_properties(table: "DeltaTable", retention_days: int) -> None:
-    """Write down, where it is not, what every writer and vacuum of this table goes by."""
+    """Set the table properties that all writers and vacuums use, unless they are set."""
     from deltalake.exceptions import CommitFailedError
 
     retention = f"interval {retention_days} days"
     wanted = {
         "delta.deletedFileRetentionDuration": retention,
         "delta.logRetentionDuration": retention,
-        "delta.enableExpiredLogCleanup": "false",  # only after a checkpoint was flushed, see `clean_up_log`
+        "delta.enableExpiredLogCleanup": "false",  # `clean_up_log` does this, after it has flushed a checkpoint
         "delta.checkpointInterval": "1000",  # each maintenance run writes one; this bounds the log without it
     }
     if wanted.items() - table.metadata().configuration.items():
         try:
             table.alter.set_table_properties(wanted)
-        except (
-            CommitFailedError
-        ):  # a worker has added a column, or another maintenance run did the same; the next run sees
+        except CommitFailedError:  # a worker has added a column, or another run has set them; the next run checks again
             table.update_incremental()
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
-    """Delete files that no version of the retention needs, and those that a killed worker left, once as old.
+    """Delete files that no version within the retention needs, and files of that age that a killed worker left.
 
-    A file that landing has written but not committed yet is younger than that (delta-rs #3645).
+    A file that landing has written but not committed yet is younger than the retention (delta-rs #3645).
     """
-    fence(table)  # no merge that another maintenance run began before now may name what is deleted
+    fence(table)  # no compaction that started earlier may reference the deleted files
     return len(table.vacuum(retention_hours=retention_days * 24, dry_run=False, full=True))
 
 

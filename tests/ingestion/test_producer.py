@@ -45,7 +45,7 @@ def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Setti
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send(check_in(1))
     producer.send_raw("no_such_topic", b"k", b"v")
-    with pytest.raises(RetryableError, match=r"took 1 messages, refused 1"):
+    with pytest.raises(RetryableError, match=r"accepted 1 messages, rejected 1"):
         producer.flush()
     assert dict(producer.failed) == {"no_such_topic": 1}
 
@@ -65,7 +65,7 @@ def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -
     producer.send_raw("no_such_topic", b"k", b"v")
     with pytest.raises(RetryableError, match="refused 1"):
         producer.flush()
-    with pytest.raises(RetryableError, match=r"did not take a message to no_such_topic: .*make status"):
+    with pytest.raises(RetryableError, match=r"did not accept a message to no_such_topic: .*make status"):
         producer.send_raw("no_such_topic", b"k", b"v")
 
 
@@ -97,7 +97,7 @@ def test_a_client_that_gives_up_for_good_is_an_error_that_a_new_producer_mends(
     admin.create_topics([NewTopic("tiny", 1, 1, config={"max.message.bytes": "2000"})])["tiny"].result(30)
     producer = EventProducer(pipeline.kafka_bootstrap, is_in_order=True)
     producer.send_raw("tiny", b"k", random.Random(1).randbytes(5_000))
-    with pytest.raises(RetryableError, match="gave up"):
+    with pytest.raises(RetryableError, match="failed \\("):
         producer.flush()
     producer.abandon()
     with EventProducer(pipeline.kafka_bootstrap) as another:

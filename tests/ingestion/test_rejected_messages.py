@@ -8,7 +8,7 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from ingestion.commands import app
-from ingestion.rejected_messages import TAKEN_TODAY, read_rejected
+from ingestion.rejected_messages import NOW_ACCEPTED, read_rejected
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import landing_schema, table_uri
 from tests.ingestion.decoding.equivalence import check_in_bytes
@@ -62,7 +62,7 @@ def test_rejected_messages_are_listed_newest_first_with_reason_and_all_that_came
 
 def test_a_reason_is_told_in_words_by_the_contract_of_today(lake):
     once_bad, null, _ = read_rejected(lake, 10).newest
-    assert once_bad.detail == TAKEN_TODAY
+    assert once_bad.detail == NOW_ACCEPTED
     assert null.detail == "The message has no value; expected a CloudEvents JSON document."
 
 
@@ -74,11 +74,11 @@ def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
     assert len(document["newest"]) == 1
     assert base64.b64decode(document["newest"][0]["value"]) == b"\x1b[31m{"
     assert (
-        "3 shown; there are: bad_data 1, not_json 1, null_value 1."
+        "3 shown; in total: bad_data 1, not_json 1, null_value 1."
         in CliRunner().invoke(app, ["lake", "rejected"]).stdout
     )
     mistyped = CliRunner().invoke(app, ["lake", "rejected", "--reason", "bad_json"]).stdout
-    assert mistyped == "0 shown; there are: bad_data 1, not_json 1, null_value 1.\n"
+    assert mistyped == "0 shown; in total: bad_data 1, not_json 1, null_value 1.\n"
     wrong = CliRunner().invoke(app, ["lake", "rejected", "--topic", "events"])
     assert "okr_user_events" in str(wrong.exception)
 

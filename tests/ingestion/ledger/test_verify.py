@@ -92,7 +92,7 @@ def test_a_planted_repeat_is_found(filled: Settings) -> None:
     row = table.to_pyarrow_dataset().to_table().slice(0, 1)
     write_deltalake(table, row, mode="append")
     place = row.to_pylist()[0]
-    expected = f"partition {place['kafka_partition']}: offset {place['kafka_offset']} is there 2 times"
+    expected = f"partition {place['kafka_partition']}: offset {place['kafka_offset']} occurs 2 times"
     assert expected in problems(filled)
 
 
@@ -102,7 +102,7 @@ def test_a_row_lost_from_raw_is_found(filled: Settings) -> None:
             "DELETE FROM raw.okr_user_events WHERE (kafka_partition, kafka_offset) ="
             " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1)"
         )
-    assert any("good rows below the watermark" in problem for problem in problems(filled))
+    assert any("valid rows below the watermark" in problem for problem in problems(filled))
 
 
 def test_another_offset_in_raw_than_in_the_lake_is_found(filled: Settings) -> None:
@@ -112,7 +112,7 @@ def test_another_offset_in_raw_than_in_the_lake_is_found(filled: Settings) -> No
             " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1) RETURNING kafka_partition"
         ).fetchone()
     assert moved is not None
-    assert problems(filled) == [f"partition {moved[0]}: raw holds other offsets than the lake"]
+    assert problems(filled) == [f"partition {moved[0]}: raw has other offsets than the lake"]
 
 
 def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_answer(
@@ -132,12 +132,12 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1
-    assert "but the broker could not be asked" in answer.output
+    assert "but the broker did not answer" in answer.output
     land(pipeline, threading.Event(), drain=True)
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1, "that all has landed is not proven"
-    assert "The broker could not be asked about okr_user_events" in answer.output
-    assert "What is landed is there once and loaded at most once: 1 landed rows of 1 partitions" in answer.output
+    assert "The broker did not answer about okr_user_events" in answer.output
+    assert "Every landed event is landed once and loaded at most once: 1 landed rows of 1 partitions" in answer.output
 
 
 def test_what_is_on_its_way_is_told_by_partition_and_is_no_fault(
@@ -242,7 +242,7 @@ def test_without_a_broker_the_ledger_is_drawn_up_but_no_gap_is_excused(filled: S
     assert ledger.passed
     assert {topic.produced for topic in ledger.topics} == {None}
     DeltaTable(table_uri(filled.lake_uri, TOPIC)).delete("kafka_offset % 7 = 3")
-    assert any("could not be asked" in problem for problem in problems(alone))
+    assert any("did not answer" in problem for problem in problems(alone))
 
 
 def test_the_command_exits_with_1_and_names_the_problem(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_the_command_exits_with_1_and_names_the_problem(filled: Settings, monkey
     )
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1
-    assert "is there 2 times" in answer.output
+    assert "occurs 2 times" in answer.output
     assert CliRunner().invoke(app, ["lake", "status", "--json"]).exit_code == 0
 
 

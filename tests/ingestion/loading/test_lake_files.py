@@ -117,9 +117,9 @@ def test_only_files_that_may_hold_something_new_are_opened(lake: str) -> None:
 
 
 def test_a_file_without_statistics_may_hold_anything() -> None:
-    assert Extent().may_hold(Wanted({0: NEVER}, {}))
-    assert not Extent(range(2), 5, 9).may_hold(Wanted({0: 10, 1: 10}))
-    assert Extent(range(2), 5, 9).may_hold(Wanted({0: 10}))
+    assert Extent().may_include(Wanted({0: NEVER}, {}))
+    assert not Extent(range(2), 5, 9).may_include(Wanted({0: 10, 1: 10}))
+    assert Extent(range(2), 5, 9).may_include(Wanted({0: 10}))
 
 
 def test_a_column_that_a_file_does_not_have_yet_is_null(lake: str) -> None:
@@ -176,4 +176,4 @@ def test_a_file_is_skipped_only_where_none_of_its_rows_is_wanted(
     for partition in range(4):
         for first in range(9):
             of_file = (partitions == partition) & (offsets >= first)
-            assert Extent(range(partition, partition + 1), first, 8).may_hold(wanted) or not mask[of_file].any()
+            assert Extent(range(partition, partition + 1), first, 8).may_include(wanted) or not mask[of_file].any()

@@ -74,11 +74,11 @@ def test_what_was_sent_arrives_in_raw_as_it_was(
 
 def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_check_ins: Land) -> None:
     land_check_ins(0, 100)
-    judged, upto = read_pending(pipeline, TOPIC)
+    checked, upto = read_pending(pipeline, TOPIC)
     land_check_ins(100, 150)
     # As Airflow hands it from task to task: through JSON.
     through_json = {TOPIC: {str(partition): offset for partition, offset in upto.items()}}
-    assert load(pipeline, through_json)[TOPIC] == judged.num_rows == 100
+    assert load(pipeline, through_json)[TOPIC] == checked.num_rows == 100
     assert load(pipeline, {})[TOPIC] == 0
     assert load(pipeline)[TOPIC] == 50
     assert verify(pipeline).passed
