@@ -4,7 +4,7 @@ import random
 
 
 class Backoff:
-    """Pauses for a loop that retries indefinitely: each limit is twice the last, a pause is random in its upper half."""
+    """Pauses for a loop that retries indefinitely: each limit is twice the last, with jitter in its upper half."""
 
     def __init__(self, first_seconds: float, longest_seconds: float) -> None:
         self._first, self._longest = first_seconds, longest_seconds

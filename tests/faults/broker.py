@@ -1,4 +1,4 @@
-"""A broker of one test alone, which may be killed, restarted, or replaced by another."""
+"""A Kafka broker for a single test, which can kill, restart or replace it."""
 
 from pathlib import Path
 from types import TracebackType
@@ -27,17 +27,17 @@ class OwnBroker(OwnService):
     def start(self) -> None:
         """Start it and wait until it answers and has the topics."""
         with pytest.MonkeyPatch.context() as patch:
-            # As the session's broker: killed workers' partitions may wait for less than 6 s.
+            # As for the session's broker: allows session timeouts shorter than 6 s.
             patch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")
             super().start()
         self._service.after_start()
 
     def at(self, others: Settings, lake: Path) -> Settings:
-        """Return `others` with this broker and a lake folder."""
+        """Return the settings `others` with this broker and a lake folder."""
         return others.model_copy(update={"kafka_bootstrap": self.bootstrap, "lake_uri": str(lake), "airflow_url": ""})
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process is not None and self._process.poll() is None:
-            self.kill()  # SIGQUIT, which ends PostgreSQL, only makes Java print its threads
+            self.kill()  # SIGQUIT stops PostgreSQL, but makes Java only print its threads

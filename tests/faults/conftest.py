@@ -1,4 +1,4 @@
-"""What the fault tests share: workers of small batches, and a broker of their own."""
+"""Fixtures of the fault tests: workers with small batches, and a separate broker."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.faults.broker import OwnBroker
 from tests.faults.topics import Topics
 from tests.faults.worker import Worker
 
-# A killed worker's partitions wait this long for the next one; in production 6 s.
+# After this time a killed worker's partitions are reassigned; in production 6 s.
 SESSION_MS = 2_000
 ARM = f"session_timeout({SESSION_MS}); batches_of(200)"
 
@@ -21,14 +21,14 @@ StartWorker = Callable[..., Worker]
 
 @pytest.fixture(autouse=True)
 def _short_session(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the consumers inside the test's own process, as ARM does it for workers."""
+    """Set the timeout for consumers inside the test's process, as ARM does for workers."""
     monkeypatch.setitem(CONSUMER_SETTINGS, "session.timeout.ms", SESSION_MS)
     monkeypatch.setitem(CONSUMER_SETTINGS, "heartbeat.interval.ms", 500)
 
 
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
-    """Return what starts `okr consume land` (or what is named) as a process, killed at the latest with the test."""
+    """Return a function that starts a command (default `okr consume land`) as a process, killed at the test's end."""
     workers: list[Worker] = []
 
     def start(settings: Settings, *arguments: str, arm: str = "") -> Worker:
@@ -51,7 +51,7 @@ def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnBroker]:
 
 @pytest.fixture
 def topics(own_broker: OwnBroker) -> Topics:
-    """The four topics, made anew."""
+    """The four topics, re-created."""
     topics = Topics(own_broker.bootstrap)
     topics.renew()
     return topics
@@ -68,7 +68,7 @@ def own(
 
 @pytest.fixture(scope="session")
 def zygote(tmp_path_factory: pytest.TempPathFactory, postgres: Settings, dbt_target: Path) -> Iterator[Zygote]:
-    """What forks has parsed the project, as the scheduler has: what it leaves must not stop a child that parses."""
+    """A process that forks children; like the scheduler, it has parsed the dbt project before."""
     settings = postgres.model_copy(update={"dbt_target_dir": dbt_target})
     with Zygote(tmp_path_factory.mktemp("zygote"), settings) as zygote:
         yield zygote
@@ -76,5 +76,5 @@ def zygote(tmp_path_factory: pytest.TempPathFactory, postgres: Settings, dbt_tar
 
 @pytest.fixture(scope="session")
 def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What dbt parsed is kept between the tests, as on a stack."""
+    """dbt's parse results are kept between tests, as in a running stack."""
     return tmp_path_factory.mktemp("dbt")

@@ -1,4 +1,4 @@
-"""Disks that are full: a small one, mounted for a test, or a limit on the size of files."""
+"""Full disks: a small disk mounted for a test, or a limit on the size of files."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
-    """Mount a small disk at `folder`, where this user may; else yield False."""
+    """Mount a small disk at `folder`; yield False if this user has no permission."""
     folder.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     is_mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True).returncode == 0
@@ -24,7 +24,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[bool]:
 
 @contextmanager
 def no_larger_file_than(size: int) -> Iterator[None]:
-    """Let writes beyond a size fail, which is what anybody can have for a full disk."""
+    """Make writes beyond a size fail, which imitates a full disk without special permissions."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -35,7 +35,7 @@ def no_larger_file_than(size: int) -> Iterator[None]:
 
 @contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """Leave no byte on the disk while the block runs."""
+    """Fill the disk completely while the block runs."""
     filler = folder / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:

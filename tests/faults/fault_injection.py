@@ -1,7 +1,7 @@
-"""What a test plants into a worker's process: a kill, a freeze or a delay before or after a named step.
+"""Inject a kill, a freeze or a delay into a worker's process, before or after a named step.
 
-`owner` is the module or class that holds the step, `times` which of its calls is meant. `given` tells which calls
-count: before a step it sees the arguments, after it the result.
+`owner` is the module or class that has the step, `times` selects one of its calls. Only calls for which `given` is true
+count; it gets the arguments before a step, and the result after it.
 """
 
 import os
@@ -15,12 +15,12 @@ from typing import Any
 
 
 def die() -> None:
-    """Be killed here."""
+    """Kill this process."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def die_soon(within_seconds: float = 0.02) -> None:
-    """Be killed a moment later, from another thread: in the middle of what follows."""
+    """Kill this process a moment later, from another thread, in the middle of the next step."""
     timer = threading.Timer(random.uniform(0, within_seconds), die)
     timer.daemon = True
     timer.start()
@@ -29,8 +29,8 @@ def die_soon(within_seconds: float = 0.02) -> None:
 def freeze() -> None:
     """Hang here until the test sends SIGCONT.
 
-    The signal goes to this thread. One to the process may be taken by another thread, and this one would run on for a
-    moment, past the step (a batch was committed before its worker hung).
+    The signal is sent to this thread. A signal to the process may be handled by another thread, so that this one would
+    continue for a moment, past the step (a batch was committed before its worker hung).
     """
     signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
@@ -38,28 +38,28 @@ def freeze() -> None:
 def before(
     owner: Any, name: str, act: Callable[[], None], *, times: int = 1, given: Callable[..., object] | None = None
 ) -> None:
-    """Do `act` when the step is reached for the `times`th time."""
+    """Call `act` before the `times`th call of the step."""
     step, calls = getattr(owner, name), []
 
     @wraps(step)
-    def planted(*arguments: Any, **named: Any) -> Any:
+    def injected(*arguments: Any, **named: Any) -> Any:
         if given is None or given(*arguments, **named):
             calls.append(1)
             if len(calls) == times:
                 act()
         return step(*arguments, **named)
 
-    setattr(owner, name, planted)
+    setattr(owner, name, injected)
 
 
 def after(
     owner: Any, name: str, act: Callable[[], None], *, times: int = 1, given: Callable[[Any], object] | None = None
 ) -> None:
-    """Do `act` when the step has been done for the `times`th time."""
+    """Call `act` after the `times`th call of the step."""
     step, calls = getattr(owner, name), []
 
     @wraps(step)
-    def planted(*arguments: Any, **named: Any) -> Any:
+    def injected(*arguments: Any, **named: Any) -> Any:
         result = step(*arguments, **named)
         if given is None or given(result):
             calls.append(1)
@@ -67,35 +67,35 @@ def after(
                 act()
         return result
 
-    setattr(owner, name, planted)
+    setattr(owner, name, injected)
 
 
 def slow(owner: Any, name: str, seconds: float) -> None:
-    """Make every call of a step take longer."""
+    """Delay every call of a step."""
     step = getattr(owner, name)
 
     @wraps(step)
-    def planted(*arguments: Any, **named: Any) -> Any:
+    def injected(*arguments: Any, **named: Any) -> Any:
         time.sleep(seconds)
         return step(*arguments, **named)
 
-    setattr(owner, name, planted)
+    setattr(owner, name, injected)
 
 
 def batches_of(rows: int, seconds: float = 0.3) -> None:
-    """Make micro-batches small, so that a test needs few events for many of them."""
+    """Make micro-batches small, so that few events make many batches."""
     from ingestion.batch import Limits
 
     Limits.__init__.__defaults__ = (rows, 24.0, seconds, seconds)  # type: ignore[misc]
 
 
 def session_timeout(milliseconds: int) -> None:
-    """Set how long the group waits for a worker that says nothing."""
+    """Set the time after which the group removes an unresponsive worker."""
     client_settings(**{"session.timeout.ms": milliseconds, "heartbeat.interval.ms": 500})
 
 
 def client_settings(**settings: object) -> None:
-    """Change settings of the Kafka client (dots in a name: pass them by `**{...}`)."""
+    """Change settings of the Kafka client (pass names with dots as `**{...}`)."""
     from ingestion import kafka_consumer
 
     kafka_consumer.CONSUMER_SETTINGS |= settings

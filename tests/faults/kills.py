@@ -1,4 +1,4 @@
-"""One task of a DAG run that is killed at one point after another and tried again each time, as Airflow does it."""
+"""Kill one task of a DAG run at one point after the other and retry it each time, as Airflow does."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from tests.dags.zygote import Ended, Zygote
 
 
 def nothing() -> None:
-    """Look at nothing between two tries."""
+    """Do nothing between two tries."""
 
 
 def killed_at_each(
@@ -22,9 +22,9 @@ def killed_at_each(
     arm: str = "",
     meanwhile: Callable[[], object] = nothing,
 ) -> Ended:
-    """Kill a task at every point (its name and what plants the kill), then return how the try without a kill ended.
+    """Kill a task at every point (name and code that injects the kill), then return the result of an undisturbed try.
 
-    `task` is the DAG and the body below dags.steps, `arm` is planted into every try, `meanwhile` runs after each kill.
+    `task` is the DAG and the function in dags.steps, `arm` is code for every try, `meanwhile` runs after each kill.
     """
     dag, body = task
     for number, (point, kill) in enumerate(points.items(), 1):

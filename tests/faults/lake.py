@@ -1,4 +1,4 @@
-"""Events sent and landed in small batches, and what the lake then holds."""
+"""Send and land events in small batches, and inspect the lake."""
 
 import os
 import threading
@@ -25,7 +25,7 @@ DAY_SECONDS = 86_400
 
 
 def landed_rows(settings: Settings, topic: str = TOPIC) -> int:
-    """Count the rows of a landing table by the Delta log; 0 when there is no table yet."""
+    """Count the rows of a landing table by its Delta log; 0 if there is no table yet."""
     uri = table_uri(settings.require("lake_uri"), topic)
     if not DeltaTable.is_deltatable(uri):
         return 0
@@ -55,28 +55,28 @@ def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
 
 
 def send_to(settings: Settings, check_in: Events, numbers: range) -> None:
-    """Send check-ins to a broker of the test's own, by a producer for these alone."""
+    """Send check-ins to the test's own broker with a separate producer."""
     with EventProducer(settings.kafka_bootstrap) as producer:
         send(producer, check_in, numbers)
 
 
 def drain(settings: Settings, rows: int = 100) -> int:
-    """Land all that waits, in batches of so many rows at most; return the rows landed."""
+    """Land all waiting events, in batches of at most `rows`; return the number of rows landed."""
     return land(settings, threading.Event(), limits=Limits(rows=rows, seconds=0.3), drain=True)
 
 
 def uri(settings: Settings) -> str:
-    """Return where the landing table of TOPIC is."""
+    """Return the URI of TOPIC's landing table."""
     return table_uri(settings.lake_uri, TOPIC)
 
 
 def data_files(settings: Settings) -> set[Path]:
-    """Return the table's data files, whether a commit names them or not."""
+    """Return the table's data files, including those that no commit references."""
     return set(Path(uri(settings)).glob("event_date=*/*.parquet"))
 
 
 def age(paths: set[Path], days: float) -> None:
-    """Make files look as if they had been written so many days ago."""
+    """Set the modification time of files to some days ago."""
     past = time.time() - days * DAY_SECONDS
     for path in paths:
         os.utime(path, (past, past))
@@ -88,7 +88,7 @@ def log_of(settings: Settings) -> DeltaLog:
 
 
 def committed(settings: Settings) -> dict[int, int | None]:
-    """Return the next offset by partition, as the Delta log has it."""
+    """Return the next offset by partition, from the Delta log."""
     table = DeltaTable(uri(settings))
     cluster = table.metadata().description
     return {each: table.transaction_version(application_id(cluster, LANDING_GROUP, TOPIC, each)) for each in range(8)}

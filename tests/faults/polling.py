@@ -1,4 +1,4 @@
-"""Waiting for a condition on a busy machine: generous limits, never a pause in the place of a condition."""
+"""Wait for a condition on a busy machine: with generous limits, and never a fixed pause instead of a condition."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def until(true: Callable[[], T], what: str, seconds: float = 90.0, pause: float = 0.1) -> T:
-    """Return the first true answer of `true`; fail with `what` was awaited when none came in time."""
+    """Return the first true result of `true`; fail with `what` if there is none in time."""
     deadline = time.monotonic() + seconds
     while not (answer := true()):
         assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain: {what}."
@@ -21,7 +21,7 @@ def until(true: Callable[[], T], what: str, seconds: float = 90.0, pause: float 
 
 @contextmanager
 def repeating(work: Callable[[], object]) -> Iterator[list[object]]:
-    """Do something again and again beside the block, at least twice; yield its results."""
+    """Call `work` repeatedly while the block runs, at least twice; yield its results."""
     stop, results = threading.Event(), []
 
     def loop() -> None:

@@ -1,4 +1,4 @@
-"""How every fault test ends: the real `okr lake verify`, then a count of what was sent against what is there."""
+"""The end of every fault test: run the real `okr lake verify`, then compare the sent with the landed events."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Found:
-    """What a topic's landing table holds: rows, different event ids of good rows, different places of bad ones."""
+    """A topic's landing table: rows, distinct event ids of valid rows, distinct positions of rejected rows."""
 
     rows: int
     events: int
@@ -52,14 +52,14 @@ def prove(
     thread: str = "",
     happened: str = "",
 ) -> Line:
-    """Assert that `okr lake verify` passes and that what was sent is in the lake once, and in raw once where loaded.
+    """Assert that `okr lake verify` passes, and that sent events are in the lake once, and in raw once if loaded.
 
-    `sent` counts the messages that the broker holds, or held, beyond where landing began; `distinct` the different
-    events among them, each bad message counting as one (`sent` where nothing was sent twice). The line is written
-    before it is judged, so that a table of a failed run shows the failure.
+    `sent` is the number of messages that the broker has or had from the first landed offset on. `distinct` is the
+    number of distinct events among them, where each invalid message counts as one (default: `sent`). The line is
+    written before the assertions, so that a table of a failed run shows the failure.
 
-    `fault` is its short name; `thread` is where it is on record elsewhere ("delta-rs #2580"), `happened` what happened
-    there, in a line. Several calls of one test with the same `fault` become one row of the table.
+    `fault` is its short name, `thread` the issue of another project ("delta-rs #2580"), `happened` its effect there in
+    one line. Several calls of one test with the same `fault` become one row of the table.
     """
     distinct = sent if distinct is None else distinct
     document = verified(settings)
@@ -80,12 +80,12 @@ def prove(
     assert (line.lost, line.doubled) == (0, 0), line
     for topic, account in document["topics"].items():
         if account["loaded"] and not account["waiting"]:
-            assert account["distinct_events"] == found[topic].events, f"{topic}: raw holds other events than the lake"
+            assert account["distinct_events"] == found[topic].events, f"{topic}: raw has other events than the lake"
     return line
 
 
 def verified(settings: Settings) -> Mapping[str, Any]:
-    """Run `okr lake verify --json` in a process of its own and return its document; it must exit with status 0."""
+    """Run `okr lake verify --json` in a process and return its document; it must exit with status 0."""
     answer = verify_command(settings)
     assert answer.returncode == 0, f"okr lake verify: {answer.stdout}{answer.stderr}"
     document: Mapping[str, Any] = json.loads(answer.stdout)
@@ -93,7 +93,7 @@ def verified(settings: Settings) -> Mapping[str, Any]:
 
 
 def verify_command(settings: Settings) -> "subprocess.CompletedProcess[str]":
-    """Run `okr lake verify --json` in a process of its own, whatever it says."""
+    """Run `okr lake verify --json` in a process, with any result."""
     return subprocess.run(
         [*OKR, "lake", "verify", "--json"],
         env=environment_of(settings),
@@ -125,6 +125,6 @@ def _found(settings: Settings, topic: str) -> Found:
 def _write(line: Line) -> None:
     path = os.environ.get(TABLE_FILE)
     if path:
-        # One write of one line: several pytest workers may append to the same file.
+        # A single write per line, because several pytest workers may append to the same file.
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(line)) + "\n")

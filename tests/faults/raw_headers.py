@@ -1,4 +1,4 @@
-"""Headers as clients in other languages may send them: names in any bytes, which the Python client refuses to send."""
+"""Send headers with arbitrary bytes as names, as clients in other languages can; the Python client rejects them."""
 
 import ctypes
 from pathlib import Path
@@ -11,7 +11,7 @@ _PRODUCER, _FLUSH_MS = 0, 10_000
 
 
 def send_with_header(bootstrap: str, topic: str, value: bytes, key: bytes, name: bytes) -> None:
-    """Send a message with one header of that name, by the client's own library."""
+    """Send a message with one header of that name, using librdkafka directly."""
     library = _library()
     error = ctypes.create_string_buffer(512)
     settings = ctypes.c_void_p(library.rd_kafka_conf_new())

@@ -1,4 +1,4 @@
-"""Turns the lines that `prove` collected into docs/faults.md: python -m tests.faults.report_page <lines> <page>."""
+"""Write docs/faults.md from the lines that `prove` collected: python -m tests.faults.report_page <lines> <page>."""
 
 import json
 import sys
@@ -9,14 +9,14 @@ from tests.faults.proof import Line
 
 HEAD = """# Faults, and what they lost
 
-Written by `make test-chaos`; do not edit. Each row is one test that plants the fault into real processes and a real
-broker, then runs `okr lake verify` and counts: *sent* are the messages the broker took, *found* the different events in
-the lake. Where an event was sent more than once, found is less than sent by as much as was asked for, and nothing is
-lost. A thread is where others reported the fault, with what it did to them.
+Written by `make test-chaos`; do not edit. Each row is one test that injects the fault into real processes and a real
+broker, then runs `okr lake verify` and counts: *sent* are the messages that the broker accepted, *found* the distinct
+events in the lake. If events were sent more than once, found is smaller than sent by their number, and nothing is lost.
+The thread is the issue in which others reported the fault, followed by its effect there.
 
 {total}
 
-| fault | thread | what happened there | our test | sent | found | lost | doubled |
+| fault | thread | effect there | our test | sent | found | lost | duplicated |
 |---|---|---|---|--:|--:|--:|--:|
 """
 
@@ -30,8 +30,8 @@ def page(lines: Sequence[Line]) -> str:
     sent, lost, doubled = (sum(getattr(row, name) for row in rows.values()) for name in ("sent", "lost", "doubled"))
     threads = len({row.thread for row in rows.values()} - {""})
     total = (
-        f"{len(rows)} faults, {threads} of them named after what others reported: "
-        f"{sent:,} events sent, {lost:,} lost, {doubled:,} doubled."
+        f"{len(rows)} faults, {threads} of them reported by others: "
+        f"{sent:,} events sent, {lost:,} lost, {doubled:,} duplicated."
     )
     return HEAD.format(total=total) + "".join(map(_row, rows.values()))
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of one test alone, which may be killed and come back."""
+"""PostgreSQL and Redis for a single test, which can kill and restart them."""
 
 import os
 import signal
@@ -20,24 +20,24 @@ DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst"
 
 
 class OwnService:
-    """A service in a folder of its own. `kill` takes it away at once; `start` brings it up again, with what it kept."""
+    """A service in its own folder. `kill` stops it immediately; `start` restarts it with its data."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start it and wait until it answers; what a killed one left running may keep it from starting for a while."""
+        """Start it and wait until it answers; child processes of a killed server may delay the start."""
         until(self._has_started, f"{self._service.name} answers", pause=0.1)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send it a signal that ends it without a goodbye, and wait until it is gone."""
+        """Send a signal that ends it without a shutdown, and wait until it has ended."""
         assert self._process is not None
         os.killpg(self._process.pid, number)
         self._process.wait(60)
 
     def settings(self) -> Settings:
-        """Return where it is."""
+        """Return its settings."""
         return load_settings(Path(self._service.stack.state))
 
     def _has_started(self) -> bool:
@@ -89,7 +89,7 @@ class OwnPostgres(OwnService):
 
 
 class OwnRedis(OwnService):
-    """Redis, which comes back empty after it was killed."""
+    """Redis, which is empty after it was killed."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(Redis(prepare_stack(folder)))

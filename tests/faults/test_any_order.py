@@ -1,8 +1,8 @@
-"""Produce, read, land, crash, hand over, load, compact and verify in any order: the ledger holds after each step.
+"""Produce, read, land, crash, rebalance, load, compact and verify in any order: the ledger passes after each step.
 
-Two workers share the partitions of one topic, not always rightly: a worker may keep what was given to the other, and
-may hold batches that it read long ago. A crash happens between any two steps of landing a batch. (That a process dies
-there for real is in test_landing_kills.)
+Two workers share the partitions of one topic, not always correctly: a worker may keep partitions that were reassigned,
+and may have batches that it read long ago. A crash happens between any two steps of landing a batch. (Real process
+deaths at these steps are in test_landing_kills.)
 """
 
 import threading
@@ -50,20 +50,20 @@ CRASHES = ("nowhere", "after decoding", "with the files written", "after the Del
 
 
 class CrashError(Exception):
-    """The worker is gone at this step; nothing of what it held in memory is left."""
+    """The worker dies at this step and loses everything in memory."""
 
 
 class LandingWorker:
-    """One worker, step by step: it reads batches and lands them later, in the order in which it read them."""
+    """One worker that reads batches and lands them later, in the order in which it read them."""
 
     def __init__(self, pipeline: Settings, log_id: str) -> None:
         self.reader, self.client = reader_by_hand(GivenByHand, pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
         self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, LANDING_GROUP)
         self.batches: list[Batch] = []
-        self.reader.start(self._where_the_lake_stands)
+        self.reader.start(self._lake_offsets)
 
     def assign(self, partitions: set[int]) -> None:
-        """Take these partitions; what was read before is still in hand, as with a worker that hung meanwhile."""
+        """Take these partitions but keep the batches read before, like a worker that hung meanwhile."""
         self.client.give(TOPIC, partitions)
         self.reader.rewind()
 
@@ -74,7 +74,7 @@ class LandingWorker:
             self.batches.append(batch)
 
     def land(self, crash: str) -> None:
-        """Land the oldest batch; a fenced worker throws everything away and reads on from where the lake stands."""
+        """Land the oldest batch; a fenced worker discards all batches and continues at the lake's offset."""
         batch = self.batches.pop(0)
         spans = batch.spans(TOPIC)
         rows = decode_batch(TOPIC, batch.prevalidated[TOPIC])
@@ -94,19 +94,19 @@ class LandingWorker:
         self.reader.report_stored(TOPIC, spans)
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         self.reader.close()
 
     def _crash(self, *_arguments: object, **_options: object) -> None:
         raise CrashError
 
-    def _where_the_lake_stands(self, assigned: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int | None]:
+    def _lake_offsets(self, assigned: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int | None]:
         self.table.refresh()
         return {(topic, partition): self.table.next_offset(partition) for topic, partition in assigned}
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """The pipeline of one example: an emptied topic, a new lake, a new database."""
+    """The pipeline of one example, with an emptied topic, a new lake and a new database."""
 
     kafka: ClassVar[Settings]
     new_database: ClassVar[Database]
@@ -179,7 +179,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(mine=st.sets(st.integers(0, 3)), is_known_to_both=st.booleans())
     def rebalance(self, mine: set[int], is_known_to_both: bool) -> None:
-        """Give partitions to the first worker and the others to the second, which alone may learn of it."""
+        """Assign partitions to the first worker and the others to the second; possibly only the second one knows."""
         self.assigned[1] = self.everything - mine
         self.workers[1].assign(self.assigned[1])
         if is_known_to_both:
@@ -192,7 +192,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(is_thorough=st.booleans())
     def compact(self, is_thorough: bool) -> None:
-        if is_thorough:  # without mercy for old snapshots and their files
+        if is_thorough:  # also deletes files that old snapshots need
             table = DeltaTable(table_uri(self.pipeline.lake_uri, TOPIC))
             table.optimize.compact()
             table.create_checkpoint()
@@ -200,7 +200,7 @@ class AnyOrder(RuleBasedStateMachine):
         maintain(self.pipeline)
 
     @invariant()
-    def the_ledger_holds(self) -> None:
+    def the_ledger_passes(self) -> None:
         ledger = verify(self.pipeline)
         problems = [(topic.topic, topic.problems) for topic in ledger.topics if not topic.passed]
         assert not problems
@@ -222,7 +222,7 @@ class AnyOrder(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     "size", [(4, 15), pytest.param((25, 40), marks=[pytest.mark.chaos, pytest.mark.timeout(7200)])], ids=str
 )
-def test_the_ledger_holds_in_whatever_order_things_happen(
+def test_the_ledger_is_consistent_after_operations_in_any_order(
     size: tuple[int, int], kafka: Settings, new_database: Database, check_in: Events, tmp_path: Path
 ) -> None:
     class Here(AnyOrder):
@@ -238,7 +238,7 @@ def test_the_ledger_holds_in_whatever_order_things_happen(
             deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
-            phases=[Phase.generate],  # to shrink a failure would take as long as it took to find it, many times
+            phases=[Phase.generate],  # shrinking a failure would take too long
             print_blob=True,
         ),
     )
@@ -247,7 +247,7 @@ def test_the_ledger_holds_in_whatever_order_things_happen(
 def test_a_worker_that_wakes_up_lands_nothing_that_another_landed_meanwhile(
     kafka: Settings, new_database: Database, check_in: Events, tmp_path: Path
 ) -> None:
-    """One order that must not depend on chance."""
+    """One particular order that must always be tested."""
 
     class Here(AnyOrder):
         pass

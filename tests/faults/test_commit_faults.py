@@ -1,4 +1,4 @@
-"""Commits to the lake that are made twice, at once or in vain: what others lost data by, reproduced; then ours."""
+"""Repeated, concurrent and failed commits to the lake: reproduce the data loss of others, then test our commits."""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ def test_the_same_transaction_is_committed_twice(
     for _ in range(2):
         transaction = CommitProperties(app_transactions=[Transaction("app", 1)])
         write_deltalake(there, row, mode="append", commit_properties=transaction)
-    assert DeltaTable(there).count() == 2, "delta-rs takes the same transaction twice, as its thread says"
+    assert DeltaTable(there).count() == 2, "delta-rs accepts the same transaction twice, as reported"
 
     send(producer, check_in, range(300))
     drain(pipeline, rows=1000)
@@ -53,22 +53,22 @@ def test_the_same_transaction_is_committed_twice(
         pipeline,
         fault="the same batch is committed again",
         thread="delta-rs #2580",
-        happened="the same transaction id and version was committed twice, and its rows were there twice",
+        happened="the same transaction id and version was committed twice, and its rows were duplicated",
         sent=300,
     )
 
 
 ERRORS = {
-    "after the commit landed": (
+    "after the commit succeeded": (
         "delta-rs #2609",
-        "an error came back although the write had landed; the retry doubled it",
+        "an error was returned although the write had succeeded; the retry duplicated it",
     ),
-    "before the commit landed": ("", ""),
+    "before the commit": ("", ""),
 }
 
 
 @pytest.mark.parametrize("when", ERRORS)
-def test_a_commit_ends_in_an_error(
+def test_a_commit_returns_an_error(
     when: str, pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deltalake.exceptions import CommitFailedError
@@ -100,23 +100,23 @@ def test_the_log_cannot_be_read_for_a_while(
     folder = Path(uri(pipeline)) / "_delta_log"
     hidden = folder.with_name("_away")
     folder.rename(hidden)
-    folder.touch()  # what is there cannot be read as a log
+    folder.touch()  # a file in place of the log folder makes the log unreadable
     send(producer, check_in, range(200, 500))
-    worker.wait_until(lambda: "cannot be read" in worker.text(), "the worker says what is wrong")
+    worker.wait_until(lambda: "cannot be read" in worker.text(), "the worker reports the error")
     folder.unlink()
     hidden.rename(folder)
     worker.wait_until(lambda: landed_rows(pipeline) == 500, "every row is landed")
     assert worker.end() == 0
     prove(
         pipeline,
-        fault="the table's log is away for a while",
+        fault="the table's log is unavailable for a while",
         thread="Iceberg #13752",
         happened="after an error of the catalogue, messages were dropped",
         sent=500,
     )
 
 
-def test_two_workers_write_the_same_batch_at_once(
+def test_two_workers_write_the_same_batch_at_the_same_time(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
     send(producer, check_in, range(150))
@@ -128,15 +128,15 @@ def test_two_workers_write_the_same_batch_at_once(
     second.until_frozen()
     of_the_second = data_files(pipeline) - of_the_first
     assert of_the_first
-    assert of_the_second, "no file of one has the name of the other's"
+    assert of_the_second, "the workers' files have different names"
     first.thaw()
     second.thaw()
     until(lambda: landed_rows(pipeline) == 150, "every row is landed")
-    until(lambda: "a commit failed, the table decides" in first.text() + second.text(), "one of them lost")
+    until(lambda: "a commit returned an error" in first.text() + second.text(), "one of them was second")
     assert [first.end(), second.end()] == [0, 0]
     prove(
         pipeline,
-        fault="two workers write the same offsets at once",
+        fault="two workers write the same offsets at the same time",
         thread="S3 sink #253",
         happened="two tasks wrote one object, and the second destroyed the first's",
         sent=150,

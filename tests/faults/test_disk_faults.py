@@ -23,17 +23,17 @@ from tests.ingestion.crash import OKR, environment_of
 
 @pytest.fixture
 def on_small_disk(pipeline: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """The pipeline with its lake on a disk of one megabyte, mounted for the test."""
+    """The pipeline with its lake on a mounted disk of one megabyte."""
     place = tmp_path / "disk"
     place.mkdir()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        told = f"A disk of its own can be mounted by root alone: {mounted.stderr}"
+        reason = f"Only root can mount a disk: {mounted.stderr}"
         if os.environ.get("CI"):
-            pytest.fail(told)
-        pytest.skip(told)
+            pytest.fail(reason)
+        pytest.skip(reason)
     yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
     subprocess.run(["umount", "-l", str(place)], check=True)
 
@@ -43,7 +43,7 @@ def disk_of(settings: Settings) -> Path:
 
 
 def fill(place: Path, left_bytes: int) -> Path:
-    """Leave so much space on a disk; return the file that takes the rest."""
+    """Leave only `left_bytes` free on a disk; return the file that fills the rest."""
     filler, disk = place / "filler", os.statvfs(place)
     filler.write_bytes(b"x" * max(disk.f_bavail * disk.f_frsize - left_bytes, 0))
     return filler
@@ -68,7 +68,7 @@ def test_the_disk_is_full_while_the_lake_is_written(
     worker = start_worker(settings)
     filler = fill(disk_of(settings), FULL[space_for])
     send(producer, check_in, range(100, 400))
-    worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker says what is wrong")
+    worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker reports the error")
     filler.unlink()
     worker.wait_until(lambda: landed_rows(settings) == 400, "every row is landed")
     assert worker.end() == 0
@@ -89,7 +89,7 @@ def test_the_disk_is_full_when_landing_writes_a_checkpoint(
         36_864,
         28_672,
         20_480,
-    ):  # somewhere here there is space for all but a checkpoint
+    ):  # one of these leaves space for everything except a checkpoint
         filler = fill(disk_of(settings), left_bytes)
         send(producer, check_in, range(sent, sent + 10))
         sent += 10
@@ -105,10 +105,8 @@ def test_the_disk_is_full_when_landing_writes_a_checkpoint(
     prove(settings, fault="full disk during a checkpoint of landing", sent=sent)
 
 
-def test_the_disk_is_full_while_maintenance_works(
-    pipeline: Settings, producer: EventProducer, check_in: Events
-) -> None:
-    """By a limit of the file size, which ends a write as a full disk does: merge, then checkpoint."""
+def test_the_disk_is_full_during_maintenance(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
+    """A limit of the file size fails a write like a full disk: first of compaction, then of the checkpoint."""
     send(producer, check_in, range(400))
     drain(pipeline, rows=50)
     for limit in (4_000, 14_000):
@@ -124,12 +122,12 @@ def test_the_disk_is_full_while_maintenance_works(
         assert (answer.returncode, "docs/runbooks/lake-full.md" in answer.stderr) == (1, True), answer.stdout
     table = DeltaTable(table_uri(pipeline.lake_uri, TOPIC))
     assert (len(table.file_uris()), log_of(pipeline).checkpoints()) == (1, []), (
-        "the first ended the merge, the second not"
+        "the first limit fails compaction, the second does not"
     )
     send(producer, check_in, range(400, 500))
     drain(pipeline, rows=50)
     assert maintain(pipeline)
-    prove(pipeline, fault="full disk during a merge and a checkpoint of maintenance", sent=500)
+    prove(pipeline, fault="full disk during compaction and a checkpoint of maintenance", sent=500)
 
 
 def test_the_lake_is_read_only_for_a_while(
@@ -141,7 +139,7 @@ def test_the_lake_is_read_only_for_a_while(
     subprocess.run(["mount", "-o", "remount,ro", str(disk_of(settings))], check=True)
     worker = start_worker(settings)
     send(producer, check_in, range(100, 200))
-    worker.wait_until(lambda: "read-only" in worker.text(), "the worker says what is wrong")
+    worker.wait_until(lambda: "read-only" in worker.text(), "the worker reports the error")
     with pytest.raises(RetryableError, match="read-only"):
         maintain(settings)
     subprocess.run(["mount", "-o", "remount,rw", str(disk_of(settings))], check=True)

@@ -1,4 +1,4 @@
-"""What Kafka itself can do to its readers: logs cut, compacted, with transactions, offsets that lie."""
+"""Faults of Kafka itself: truncated and compacted logs, transactions, wrong committed offsets."""
 
 import itertools
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from tests.faults.proof import prove
 from tests.faults.topics import Topics
 
 
-def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
+def test_a_log_truncated_before_landing_started_is_landed_from_its_first_offset(
     own: Settings, topics: Topics, check_in: Events
 ) -> None:
     send_to(own, check_in, range(400))
@@ -31,11 +31,11 @@ def test_a_log_cut_before_landing_began_is_landed_from_its_first_offset(
     drain(own)
     send_to(own, check_in, range(400, 500))
     drain(own)
-    prove(own, fault="a log cut before anything was landed", sent=500 - cut)
+    prove(own, fault="a log truncated before anything was landed", sent=500 - cut)
 
 
 @pytest.mark.chaos
-def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topics, check_in: Events) -> None:
+def test_a_log_truncated_below_the_landed_offsets_is_no_loss(own: Settings, topics: Topics, check_in: Events) -> None:
     send_to(own, check_in, range(400))
     drain(own)
     for partition, offsets in rows_by_partition(own).items():
@@ -43,10 +43,10 @@ def test_a_log_cut_below_what_was_landed_is_no_loss(own: Settings, topics: Topic
     send_to(own, check_in, range(400, 500))
     drain(own)
     load(own)
-    prove(own, fault="a log cut by retention below what was landed", sent=500)
+    prove(own, fault="a log truncated by retention below the landed offsets", sent=500)
 
 
-def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
+def test_a_log_truncated_beyond_the_landed_offsets_stops_the_worker_and_skips_nothing(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     send_to(own, check_in, range(400))
@@ -62,7 +62,7 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     assert rows_by_partition(own)[0][-1] == landed
     gone = f"offsets {landed + 1}-{landed + 2} never landed, and the broker no longer has them"
     assert problems(own) == [f"partition 0: {gone}"]
-    # The runbook's way out: an operator goes on without them.
+    # The runbook's solution: an operator accepts the loss.
     asked = start_worker(own, "lake", "accept-loss")
     assert (asked.ended(), "Nothing was changed" in asked.text()) == (0, True), asked.text()
     assert problems(own) == [f"partition 0: {gone}"]
@@ -76,9 +76,9 @@ def test_a_log_cut_beyond_what_was_landed_stops_the_worker_and_skips_nothing(
     assert noted == [(landed + 1, landed + 3)]
     prove(
         own,
-        fault="a log cut beyond what was landed: the worker stops for good, an operator accepts the loss of 2",
+        fault="a log truncated beyond the landed offsets: the worker stops until an operator accepts the loss of 2",
         thread="Hudi #5400",
-        happened="an offset out of range was replaced by the earliest available, in silence",
+        happened="an offset out of range was silently replaced by the earliest available",
         sent=498,
     )
 
@@ -87,10 +87,10 @@ def problems(settings: Settings) -> list[str]:
     return [problem for topic in verify(settings).topics for problem in topic.problems]
 
 
-def test_compaction_of_a_topic_before_and_behind_what_was_landed(
+def test_a_topic_is_compacted_beyond_and_below_the_landed_offsets(
     own: Settings, topics: Topics, check_in: Events
 ) -> None:
-    """What compaction removes before it was read is the topic's own doing; the offsets stay, with gaps."""
+    """Records that compaction removes before they are read are not lost by us; the offsets stay, with gaps."""
     sent = itertools.count()
 
     def send_more(count: int) -> None:
@@ -104,7 +104,7 @@ def test_compaction_of_a_topic_before_and_behind_what_was_landed(
         send_more(300)
 
         def is_compacted() -> bool:
-            send_more(20)  # which closes the segment before it: the last one is never compacted
+            send_more(20)  # which closes the previous segment: the last one is never compacted
             return topics.end_offsets(TOPIC) - topics.count_records(TOPIC) >= removed
 
         until(is_compacted, "compaction has removed records", pause=0.3)
@@ -124,7 +124,7 @@ def test_compaction_of_a_topic_before_and_behind_what_was_landed(
     assert rows_by_partition(own) == {partition: sorted(offsets) for partition, offsets in landed.items()}
     prove(
         own,
-        fault="a compacted topic, before landing and while it goes on",
+        fault="a topic compacted before and during landing",
         sent=sum(len(offsets) for offsets in landed.values()),
     )
 
@@ -148,22 +148,22 @@ def test_aborted_and_open_transactions_are_not_landed(
     for start in range(0, 500, 100):
         transaction(range(start, start + 100))
         transactional.abort_transaction(30) if start % 200 else transactional.commit_transaction(30)
-    transaction(range(500, 600))  # open: what comes behind it waits, and is not lost
+    transaction(range(500, 600))  # open: later records wait for it and are not lost
     send_to(own, check_in, range(600, 700))
     worker.wait_until(lambda: landed_rows(own) >= 300, "the committed transactions are landed")
     assert landed_rows(own) < 700 - 200
     transactional.commit_transaction(30)
-    worker.wait_until(lambda: landed_rows(own) >= 500, "what waited behind the open transaction is landed")
+    worker.wait_until(lambda: landed_rows(own) >= 500, "records after the open transaction are landed")
     assert worker.end() == 0
     load(own)
     prove(own, fault="aborted, committed and open transactions in one topic", sent=500)
 
 
 @pytest.mark.parametrize("ahead", [True, False], ids=["ahead of the lake", "behind the lake"])
-def test_an_offset_that_lies_in_the_consumer_group(
+def test_a_wrong_offset_of_the_consumer_group_is_ignored(
     ahead: bool, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
-    """The seek belongs to the assignment: nothing is read from where the group's offsets point."""
+    """Partitions are assigned with the lake's offsets; nothing is read from the group's offsets."""
     send_to(own, check_in, range(400))
     drain(own)
     send_to(own, check_in, range(400, 500))
@@ -194,10 +194,10 @@ def test_a_worker_that_lands_in_another_lake_by_mistake_takes_nothing_away(
     prove(own, fault="a worker that lands in another lake by mistake", sent=200)
 
 
-def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
+def test_offsets_read_before_a_reassignment_are_committed_after_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
-    """A reader holds a batch while its partitions move; it commits what it read, and tries to land it afterwards."""
+    """A consumer has a batch when its partitions are reassigned; then it commits the offsets and tries to land it."""
     send_to(own, check_in, range(400))
     table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
     stale = KafkaConsumer(own.kafka_bootstrap, landing_group(own), [TOPIC])
@@ -225,8 +225,8 @@ def test_offsets_committed_after_a_reassignment_by_who_read_before_it(
     )
 
 
-def test_offsets_that_regress_in_a_reassignment(own: Settings, check_in: Events, start_worker: StartWorker) -> None:
-    """Each reassignment goes back to where the lake stands, and what was read beyond it is read again, not twice."""
+def test_offsets_regress_in_a_reassignment(own: Settings, check_in: Events, start_worker: StartWorker) -> None:
+    """Each reassignment goes back to the lake's offset; later messages are read again but not landed twice."""
     first = start_worker(own, arm="batches_of(50)")
     for start in range(0, 600, 200):
         send_to(own, check_in, range(start, start + 200))
@@ -237,7 +237,7 @@ def test_offsets_that_regress_in_a_reassignment(own: Settings, check_in: Events,
     first.wait_until(lambda: landed_rows(own) == 600, "everything is landed")
     prove(
         own,
-        fault="partitions handed from worker to worker while they land",
+        fault="partitions reassigned from worker to worker during landing",
         thread="Iceberg #17340",
         happened="a reassignment moved the tracked offset back, and files were committed to the table again",
         sent=600,

@@ -1,4 +1,4 @@
-"""Damage to the lake's files: what a power cut leaves, and the way back."""
+"""Files of the lake damaged by a power cut, and their repair."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from tests.ingestion.crash import OKR, environment_of
 
 @pytest.fixture
 def landed(pipeline: Settings, producer: EventProducer, check_in: Events) -> Settings:
-    """Three hundred events, landed in several commits and loaded, and a checkpoint below the last of them."""
+    """Three hundred events, landed in several commits and loaded, with a checkpoint before the last commits."""
     send(producer, check_in, range(200))
     drain(pipeline, rows=50)
     maintain(pipeline)
@@ -50,14 +50,14 @@ def last_commit(log: DeltaLog) -> Path:
 
 
 TORN: dict[str, Callable[[DeltaLog], None]] = {
-    "half of the last commit": lambda log: half(last_commit(log)),
-    "nothing but zeros in the last commit": lambda log: void(
+    "the first half of the last commit": lambda log: half(last_commit(log)),
+    "only zeros in the last commit": lambda log: void(
         last_commit(log).write_bytes(b"\0" * last_commit(log).stat().st_size)
     ),
     "the last commit without its offset": lambda log: first_lines(last_commit(log), 2),
-    "a commit before the last is gone": lambda log: log.commit(log.commits()[-2]).unlink(),
-    "half of the last data file": lambda log: half(newest_data_file(log)),
-    "the last data file is gone": lambda log: newest_data_file(log).unlink(),
+    "a missing commit before the last": lambda log: log.commit(log.commits()[-2]).unlink(),
+    "the first half of the last data file": lambda log: half(newest_data_file(log)),
+    "the last data file missing": lambda log: newest_data_file(log).unlink(),
 }
 
 
@@ -74,8 +74,8 @@ def newest_data_file(log: DeltaLog) -> Path:
 
 
 CHAOS = {
-    "nothing but zeros in the last commit", "a commit before the last is gone", "the last data file is gone",
-    "an empty checkpoint", "a checkpoint that is not there",
+    "only zeros in the last commit", "a missing commit before the last", "the last data file missing",
+    "an empty checkpoint", "a missing checkpoint",
 }  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def of(damages: Iterable[str]) -> list[ParameterSet]:
 
 
 @pytest.mark.parametrize("damage", of(TORN))
-def test_a_power_cut_tears_what_was_written_last(
+def test_a_power_cut_tears_the_files_written_last(
     damage: str, landed: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     TORN[damage](log_of(landed))
@@ -97,13 +97,13 @@ def test_a_power_cut_tears_what_was_written_last(
     )
     assert answer.returncode == 0, answer.stderr
     assert f"{TOPIC}: " in answer.stdout
-    assert drain(landed, rows=50) > 100, "what was set aside is landed again"
+    assert drain(landed, rows=50) > 100, "the events of removed versions are landed again"
     load(landed)
     assert repair(landed) == []
     prove(landed, fault=f"power cut: {damage}", sent=400)
 
 
-def test_an_empty_last_commit_moved_no_offset(landed: Settings, producer: EventProducer, check_in: Events) -> None:
+def test_an_empty_last_commit_changed_no_offset(landed: Settings, producer: EventProducer, check_in: Events) -> None:
     last_commit(log_of(landed)).write_bytes(b"")
     send(producer, check_in, range(300, 400))
     drain(landed, rows=50)
@@ -112,7 +112,7 @@ def test_an_empty_last_commit_moved_no_offset(landed: Settings, producer: EventP
     prove(landed, fault="power cut: the last commit is empty", sent=400)
 
 
-def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, check_in: Events) -> None:
+def test_a_power_cut_tears_a_compaction(landed: Settings, producer: EventProducer, check_in: Events) -> None:
     before = log_of(landed).commits()[-1]
     maintain(landed)
     log = log_of(landed)
@@ -128,13 +128,13 @@ def test_a_power_cut_tears_a_merge(landed: Settings, producer: EventProducer, ch
     assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)
     maintain(landed)
     drain(landed, rows=50)
-    prove(landed, fault="power cut: half of a merge's commit", sent=300)
+    prove(landed, fault="power cut: half of the commit of a compaction", sent=300)
 
 
 CHECKPOINTS: dict[str, Callable[[DeltaLog], None]] = {
     "half a checkpoint": lambda log: half(log.checkpoint(log.checkpoints()[-1])),
     "an empty checkpoint": lambda log: void(log.checkpoint(log.checkpoints()[-1]).write_bytes(b"")),
-    "a checkpoint that is not there": lambda log: log.checkpoint(log.checkpoints()[-1]).unlink(),
+    "a missing checkpoint": lambda log: log.checkpoint(log.checkpoints()[-1]).unlink(),
 }
 
 
@@ -168,7 +168,7 @@ def test_a_power_cut_tears_the_pointer_to_the_checkpoint(
     prove(landed, fault=f"power cut: _last_checkpoint is {'half there' if text else 'empty'}", sent=400)
 
 
-def test_repair_touches_nothing_when_the_broker_no_longer_has_the_events(landed: Settings) -> None:
+def test_repair_changes_nothing_when_the_broker_no_longer_has_the_events(landed: Settings) -> None:
     from confluent_kafka import OFFSET_END, TopicPartition
     from confluent_kafka.admin import AdminClient
 
@@ -202,7 +202,7 @@ def data_files(settings: Settings) -> list[Path]:
 
 
 class ChangedBroker(Broker):
-    """A broker of which the test says what it has."""
+    """A broker whose answers the test can change."""
 
     low: int | None = None
     other_log: str | None = None
@@ -218,10 +218,10 @@ class ChangedBroker(Broker):
 
 
 @pytest.fixture
-def just_begun(
+def just_started(
     pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> Settings:
-    """A hundred events, landed from version 1 on: version 0 has no offset. Repair asks the changed broker."""
+    """A hundred events, landed from version 1 on: version 0 has no offset. Repair queries the changed broker."""
     send(producer, check_in, range(100))
     drain(pipeline, rows=50)
     monkeypatch.setattr("ingestion.maintenance.repair.Broker", ChangedBroker)
@@ -238,35 +238,35 @@ def assert_refused(settings: Settings, why: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "refusal"),
     [
-        ("low", 1_000_000, r"landing began at offset \d+, but the broker has 1000000"),
+        ("low", 1_000_000, r"landing started at offset \d+, but the broker has 1000000"),
         ("other_log", "another/log", "landed from the log .* broker's is another/log"),
     ],
 )
 def test_repair_does_not_go_back_to_an_empty_table_that_the_broker_cannot_fill(
-    name: str, value: object, refusal: str, just_begun: Settings, monkeypatch: pytest.MonkeyPatch
+    name: str, value: object, refusal: str, just_started: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half(data_files(just_begun)[0])
+    half(data_files(just_started)[0])
     monkeypatch.setattr(ChangedBroker, name, value)
-    assert_refused(just_begun, refusal)
+    assert_refused(just_started, refusal)
     monkeypatch.setattr(ChangedBroker, "low", 0)
     monkeypatch.setattr(ChangedBroker, "other_log", None)
-    assert repair(just_begun)[0].version == 0
-    assert drain(just_begun, rows=50) == 100
+    assert repair(just_started)[0].version == 0
+    assert drain(just_started, rows=50) == 100
 
 
-def test_what_a_torn_first_commit_had_landed_is_only_known_where_the_broker_has_all(
-    just_begun: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_torn_first_commit_is_only_repaired_when_the_broker_has_all_events(
+    just_started: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    half(log_of(just_begun).commit(1))
+    half(log_of(just_started).commit(1))
     monkeypatch.setattr(ChangedBroker, "low", 1_000_000)
-    assert_refused(just_begun, "an offset that cannot be known any more")
+    assert_refused(just_started, "an unknown offset")
     monkeypatch.setattr(ChangedBroker, "low", 0)
-    (done,) = repair(just_begun)
+    (done,) = repair(just_started)
     assert done.version == 0
-    assert drain(just_begun, rows=50) == 100
+    assert drain(just_started, rows=50) == 100
 
 
-def test_data_files_of_versions_set_aside_stay_for_a_retention(landed: Settings) -> None:
+def test_data_files_of_removed_versions_are_kept_for_the_retention(landed: Settings) -> None:
     files = data_files(landed)
     for each in files:
         os.utime(each, (0, 0))

@@ -21,9 +21,9 @@ from tests.faults.test_maintenance_faults import IMPORTS, MAINTENANCE_KILLED_AT
 MAINTENANCE = ("maintenance_dag", "maintenance:maintain_lake")
 REPORT = "from pathlib import Path; from ingestion.maintenance import report"
 OF_MAINTENANCE = {f"maintain_lake: {point}": f"{IMPORTS}\n{kill}" for point, kill in MAINTENANCE_KILLED_AT.items()} | {
-    "maintain_lake: before it keeps its report": f"{REPORT}; before(report, 'save', die)",
+    "maintain_lake: before it stores its report": f"{REPORT}; before(report, 'save', die)",
     "maintain_lake: in the middle of its report": f"{REPORT}; before(Path, 'replace', die)",
-    "maintain_lake: with its report kept": f"{REPORT}; after(report, 'save', die)",
+    "maintain_lake: with its report stored": f"{REPORT}; after(report, 'save', die)",
 }
 FORGET = ("maintenance_dag", "maintenance:delete_expired_requests")
 OF_FORGET = {
@@ -43,19 +43,19 @@ LEDGER = (
     "import sys; from pathlib import Path; import ingestion.ledger; record = sys.modules['ingestion.ledger.record']"
 )
 OF_VERIFY = {
-    "verify_lake: before its ledger is kept": f"{LEDGER}; before(record, 'write_metrics', die)",
+    "verify_lake: before its ledger is stored": f"{LEDGER}; before(record, 'write_metrics', die)",
     "verify_lake: in the middle of its metrics": f"{LEDGER}; before(Path, 'replace', die)",
     "verify_lake: in the ledger's transaction": f"{LEDGER}; after(record, '_insert', die, times=5)",
 }
-KEPT = {"verify_lake: with its ledger kept": "from ingestion import ledger; after(ledger, 'record', die)"}
+KEPT = {"verify_lake: with its ledger stored": "from ingestion import ledger; after(ledger, 'record', die)"}
 
 KILLS = OF_MAINTENANCE | OF_FORGET | OF_CATCH_UP | OF_VERIFY | KEPT
 
 
-def test_maintenance_killed_at_each_point_and_tried_again_keeps_every_row_and_no_lock(
+def test_maintenance_killed_at_each_point_and_retried_keeps_every_row_and_releases_its_lock(
     zygote: Zygote, pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
-    """Before each try some more events land, so that there is something to merge."""
+    """Before each try more events land, so that there are files to compact."""
     sent, offsets = 0, {}
 
     def more() -> None:
@@ -68,17 +68,17 @@ def test_maintenance_killed_at_each_point_and_tried_again_keeps_every_row_and_no
 
     more()
     ended = killed_at_each(zygote, pipeline, MAINTENANCE, OF_MAINTENANCE, run_id="run", meanwhile=more)
-    assert ended.status == 0, f"skipped where a lock was left: {ended.log}"
+    assert ended.status == 0, f"skipped, so a lock was left: {ended.log}"
     assert committed(pipeline) == offsets
     assert landed_rows(pipeline) == sent
     assert DeltaLog(uri(pipeline)).checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
     days = {file.parent for file in data_files(pipeline)}
     assert DeltaTable(uri(pipeline)).get_add_actions().num_rows == len(days), "each day is one file again"
     assert {each.name for each in Path(pipeline.lake_uri).iterdir()} - set(TOPICS) == {"_maintenance.json"}
-    prove(pipeline, fault="maintain_lake of maintenance_dag killed at each of its points and tried again", sent=sent)
+    prove(pipeline, fault="maintain_lake of maintenance_dag killed at each point and retried", sent=sent)
 
 
-def test_what_was_missed_is_found_again_by_a_look_that_was_killed_and_the_ledger_is_kept_whole_or_not(
+def test_a_killed_catch_up_finds_missing_publications_again_and_a_ledger_is_stored_completely_or_not_at_all(
     zygote: Zygote, pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     send(producer, check_in, range(100))
@@ -91,17 +91,15 @@ def test_what_was_missed_is_found_again_by_a_look_that_was_killed_and_the_ledger
     metrics = zygote.folder / "metrics" / "ledger.prom"
     ended = killed_at_each(zygote, pipeline, VERIFY, OF_VERIFY, run_id="run")
     assert ended.status == 0, ended.log
-    assert ledgers(pipeline) == [len(TOPICS)], "only the one that was kept whole"
+    assert ledgers(pipeline) == [len(TOPICS)], "only the complete one"
     assert [each.name for each in metrics.parent.iterdir()] == [metrics.name]
     ended = killed_at_each(zygote, pipeline, VERIFY, KEPT, run_id="again")
     assert ended.status == 0, ended.log
-    assert ledgers(pipeline) == [len(TOPICS)] * 3, "each proof that ended is kept, each whole"
+    assert ledgers(pipeline) == [len(TOPICS)] * 3, "each finished proof is stored completely"
     assert "okr_ledger_passed 1" in metrics.read_text()
 
 
-def test_requests_are_forgotten_by_the_next_try_of_a_step_that_was_killed(
-    zygote: Zygote, fresh_database: Settings
-) -> None:
+def test_the_retry_of_a_killed_step_deletes_expired_requests(zygote: Zygote, fresh_database: Settings) -> None:
     with psycopg.connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
         owner.execute(ASKED)
         owner.execute(LOGGED)
@@ -111,7 +109,7 @@ def test_requests_are_forgotten_by_the_next_try_of_a_step_that_was_killed(
 
 
 def ledgers(settings: Settings) -> list[int]:
-    """Return how many topics each ledger holds."""
+    """Return the number of topics of each stored ledger."""
     with psycopg.connect(settings.require("dsn_loader")) as connection:
         found = connection.execute("SELECT count(*) FROM ops.ledger GROUP BY verified_at ORDER BY verified_at")
         return [int(topics) for (topics,) in found]

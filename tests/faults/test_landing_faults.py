@@ -1,4 +1,4 @@
-"""Landing workers that hang, come and go, hand over, fall behind; and events that come again or from another time."""
+"""Landing workers that hang, join, leave and fall behind; repeated events and events with wrong times."""
 
 import random
 import signal
@@ -52,8 +52,8 @@ def sending(producer: EventProducer, check_in: Events, count: int, pause_seconds
         try:
             for start in range(0, count, portion):
                 send(producer, check_in, range(start, min(start + portion, count)))
-                time.sleep(pause_seconds)  # the pace of the flow, not a wait
-        except BaseException as error:  # told to the test's own thread
+                time.sleep(pause_seconds)  # the rate of the events, not a wait for a condition
+        except BaseException as error:  # reported to the test's thread
             failed.append(error)
             raise
 
@@ -77,19 +77,19 @@ def test_three_workers_join_and_leave_at_random_while_events_flow(
 ) -> None:
     chance, places = random.Random(count), [start_worker(pipeline) for _ in range(3)]
     arm = "batches_of(5_000)" if count > 100_000 else ""
-    left = {"killed": 0, "told to end": 0}
+    left = {"killed": 0, "terminated": 0}
     with sending(producer, check_in, count, pause_seconds=0.12 if count < 100_000 else 0.6) as sender:
         while sender.is_alive():
             place = chance.randrange(3)
             if not places[place].is_running():
                 places[place] = start_worker(pipeline, arm=arm)
-            elif left["killed"] > left["told to end"]:
+            elif left["killed"] > left["terminated"]:
                 places[place].process.send_signal(signal.SIGTERM)
-                left["told to end"] += 1
+                left["terminated"] += 1
             else:
                 places[place].kill()
                 left["killed"] += 1
-            time.sleep(chance.uniform(0.2, 2.0))  # the pace of the faults, not a wait
+            time.sleep(chance.uniform(0.2, 2.0))  # the rate of the faults, not a wait for a condition
     places.append(start_worker(pipeline))
     until_landed(pipeline, count, seconds=1200)
     assert min(left.values()) > 0, left
@@ -117,7 +117,7 @@ THREADS = {
 @pytest.mark.parametrize(
     "step", [pytest.param(step, marks=() if step in THREADS else pytest.mark.chaos) for step in ZOMBIES]
 )
-def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
+def test_a_worker_that_hung_until_its_partitions_were_reassigned_wakes_up(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
     send(producer, check_in, range(1000))
@@ -126,7 +126,7 @@ def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
     start_worker(pipeline)
     until_landed(pipeline, 1000)
     zombie.thaw()
-    # It is a member again when it lands something: with two workers, half of the partitions are its own.
+    # It has rejoined the group when it lands something: with two workers it gets half of the partitions.
     waked = len(zombie.text())
     sent = 1000
     while " landed " not in zombie.text()[waked:]:
@@ -135,16 +135,16 @@ def test_a_worker_that_hung_until_its_partitions_moved_wakes_up(
         sent += 100
         until_landed(pipeline, sent)
     if step != "right before Kafka's commit":
-        assert "fenced" in zombie.text()  # else what it had in hand was landed already, by itself
+        assert "fenced" in zombie.text()  # otherwise it had landed its batch itself
     thread, happened = THREADS.get(step, ("", ""))
     prove(pipeline, fault=f"a worker hangs {step} and wakes up", thread=thread, happened=happened, sent=sent)
 
 
-def test_a_worker_that_is_told_to_end_hands_over_at_once(
+def test_a_terminated_worker_hands_over_immediately(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
-    """Neither a worker that joins nor one that leaves makes events wait for a session's timeout."""
-    session = "session_timeout(45_000)"  # whoever waited for it would miss the limits below
+    """Neither a worker that joins nor one that leaves delays events until a session timeout."""
+    session = "session_timeout(45_000)"  # waiting for it would exceed the limits below
     count = 10_000
     with sending(producer, check_in, count, pause_seconds=0.1):
         first = start_worker(pipeline, arm=session)
@@ -154,21 +154,21 @@ def test_a_worker_that_is_told_to_end_hands_over_at_once(
         assert first.end(30) == 0
     until_landed(pipeline, count, seconds=30)
     assert second.end(30) == 0
-    prove(pipeline, fault="a worker joins, another is told to end (SIGTERM)", sent=count)
+    prove(pipeline, fault="a worker joins, another is terminated (SIGTERM)", sent=count)
 
 
 @contextmanager
 def airflow_that_never_answers() -> Iterator[str]:
-    """An address that takes connections and says nothing."""
+    """An address that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(1500, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])
-def test_a_slow_lake_and_a_silent_airflow_do_not_fill_the_memory(
+def test_a_slow_lake_and_an_unresponsive_airflow_do_not_fill_the_memory(
     count: int, pipeline: Settings, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """Messages of 0.9 MB that compress badly; the lake takes a second for a commit, so that the broker is far ahead."""
+    """Incompressible messages of 0.9 MB; the lake needs a second per commit, so that the broker is far ahead."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": pipeline.kafka_bootstrap, "message.max.bytes": 1_000_000})
@@ -189,7 +189,7 @@ def test_a_slow_lake_and_a_silent_airflow_do_not_fill_the_memory(
         assert worker.end() == 0
     print(f"\npeak {peak / 1e6:.0f} MB while {count * 0.9:.0f} MB waited")
     assert peak < 800e6
-    prove(pipeline, fault=f"slow lake, Airflow silent, {count * 0.9:.0f} MB waiting", sent=count)
+    prove(pipeline, fault=f"slow lake, Airflow unresponsive, {count * 0.9:.0f} MB waiting", sent=count)
 
 
 def test_the_same_events_sent_three_times(pipeline: Settings, producer: EventProducer, check_in: Events) -> None:
@@ -205,8 +205,8 @@ def test_the_same_events_sent_three_times(pipeline: Settings, producer: EventPro
     prove(pipeline, fault="the same events sent 3 times", sent=1500, distinct=500)
 
 
-def test_a_producer_whose_clock_jumps_a_day_forth_and_back(pipeline: Settings, producer: EventProducer) -> None:
-    """An event from the future is set aside whole, to be sent again; one from the past lands on its own day."""
+def test_a_producer_whose_clock_jumps_a_day_forward_and_back(pipeline: Settings, producer: EventProducer) -> None:
+    """An event from the future is rejected and stored verbatim; one from the past lands on its own day."""
     now = datetime.now(UTC)
     clocks = {"right": timedelta(0), "a day ahead": timedelta(days=1), "a day behind": timedelta(days=-1)}
     for number in range(300):
@@ -224,11 +224,11 @@ def test_a_producer_whose_clock_jumps_a_day_forth_and_back(pipeline: Settings, p
     )
     days = set(rows.filter(pl.col("rejection_reason").is_null()).collect()["event_date"])
     assert days >= {(now - timedelta(minutes=5)).date(), (now - timedelta(days=1, minutes=5)).date()}
-    prove(pipeline, fault="a producer's clock jumps a day forth and back", sent=300)
+    prove(pipeline, fault="a producer's clock jumps a day forward and back", sent=300)
 
 
 @pytest.mark.chaos
-def test_a_worker_whose_clock_jumps_a_day_forth_and_back(
+def test_a_worker_whose_clock_jumps_a_day_forward_and_back(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
     jumping = """
@@ -241,22 +241,22 @@ time.time_ns = lambda: int(time.time() * 1e9)
     worker = start_worker(pipeline, "consume", "land", "--drain", arm=jumping)
     assert worker.ended() == 0, worker.text()
     load(pipeline)
-    prove(pipeline, fault="a worker's clock jumps a day forth and back", sent=1000)
+    prove(pipeline, fault="a worker's clock jumps a day forward and back", sent=1000)
 
 
 def test_a_new_lake_is_filled_from_the_earliest_offset(
     pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
 ) -> None:
-    """Whatever the group has committed to Kafka: an empty lake has landed nothing yet."""
+    """The offsets that the group has committed to Kafka do not matter: an empty lake has landed nothing."""
     send(producer, check_in, range(1000))
     assert land(pipeline, threading.Event(), drain=True) == 1000
     new = pipeline.model_copy(update={"lake_uri": str(tmp_path / "new lake")})
     assert land(new, threading.Event(), drain=True) == 1000
-    prove(new, fault="back-fill from the earliest offset into a new lake", sent=1000)
+    prove(new, fault="backfill from the earliest offset into a new lake", sent=1000)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(8, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])
-def test_a_broker_killed_and_started_again_while_workers_land(
+def test_a_broker_is_killed_and_restarted_while_workers_land(
     kills: int, pipeline: Settings, check_in: Events, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     with OwnBroker(tmp_path / "broker") as broker:
@@ -267,9 +267,9 @@ def test_a_broker_killed_and_started_again_while_workers_land(
             with EventProducer(settings.kafka_bootstrap) as producer:
                 send(producer, check_in, range(sent, sent + 3000))
             sent += 3000
-            until_landed(settings, sent - 2900)  # landing is under way
+            until_landed(settings, sent - 2900)  # landing is in progress
             broker.kill()
             broker.start()
         until_landed(settings, sent)
         assert [worker.end() for worker in workers] == [0, 0]
-        prove(settings, fault=f"the broker killed and started again, {kills} times, while two workers land", sent=sent)
+        prove(settings, fault=f"the broker killed and restarted {kills} times, while two workers land", sent=sent)

@@ -1,4 +1,4 @@
-"""The landing worker, killed with SIGKILL at every step of its protocol."""
+"""The landing worker is killed with SIGKILL at every step of its protocol."""
 
 import signal
 import threading
@@ -22,15 +22,15 @@ from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import LandingTable
 from ingestion.kafka_consumer import KafkaConsumer
 """
-# Each step of the protocol, in its order. Batches are small: the third of them is in the middle of the work.
+# Each step of the protocol, in order. Batches are small, so the third one is in the middle of the work.
 STEPS = {
     "before it opens its tables": "before(LandingTable, '__init__', die)",
-    "with half of its tables made": "after(LandingTable, '__init__', die, times=2)",
+    "with half of its tables created": "after(LandingTable, '__init__', die, times=2)",
     "before it joins the group": "before(KafkaConsumer, 'start', die)",
     "after it joined the group": "after(KafkaConsumer, 'start', die)",
-    "when the group gives it partitions": "after(KafkaConsumer, '_on_assign', die)",
+    "when partitions are assigned to it": "after(KafkaConsumer, '_on_assign', die)",
     "before it seeks": "before(KafkaConsumer, 'rewind', die)",
-    "after it sought": "after(KafkaConsumer, 'rewind', die)",
+    "after its seek": "after(KafkaConsumer, 'rewind', die)",
     "after its first batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows)",
     "after its third batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows, times=3)",
     "after a batch was decoded": "after(consumer, 'decode_batch', die, given=lambda rows: rows.num_rows)",
@@ -38,19 +38,19 @@ STEPS = {
     "with one of several files written": "after(deltalake.transaction, 'AddAction', die)",
     "with every file written": "after(commit, 'write_files', die)",
     "before the Delta commit": "before(LandingTable, '_try_commit', die)",
-    "while the Delta commit is made": "before(deltalake.DeltaTable, 'create_write_transaction', die_soon, times=2)",
+    "during the Delta commit": "before(deltalake.DeltaTable, 'create_write_transaction', die_soon, times=2)",
     "after the Delta commit": "after(LandingTable, '_try_commit', die)",
     "between the commits of two topics": "before(LandingTable, 'append', die, times=2)",
     "before Kafka's commit": "before(KafkaConsumer, 'report_stored', die)",
     "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it announces": "before(Announcer, 'landed', die)",
-    "when its partitions are taken": "before(KafkaConsumer, '_on_revoke', die)",
+    "when its partitions are revoked": "before(KafkaConsumer, '_on_revoke', die)",
     "while it leaves the group": "before(KafkaConsumer, 'close', die)",
 }
 # The steps where little has been done yet, or where a neighbour shows the same, are left to `make test-chaos`.
 AT_LENGTH = {
     "before it opens its tables",
-    "with half of its tables made",
+    "with half of its tables created",
     "before it joins the group",
     "after it joined the group",
     "before it seeks",
@@ -59,7 +59,7 @@ AT_LENGTH = {
     "before the first file is written",
     "before it announces",
     "after Kafka's commit",
-    "when its partitions are taken",
+    "when its partitions are revoked",
     "while it leaves the group",
 }
 MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in STEPS]
@@ -76,7 +76,7 @@ def send(producer: EventProducer, check_in: Events, numbers: range) -> int:
 
 
 @pytest.mark.parametrize("step", MARKED)
-def test_a_landing_worker_killed(
+def test_a_landing_worker_is_killed(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
     sent = send(producer, check_in, range(700))

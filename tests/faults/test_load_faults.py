@@ -1,4 +1,4 @@
-"""The loader: killed at every step and at random, racing with itself and with compaction, PostgreSQL taken away."""
+"""The loader is killed at every step and at random, races with itself and compaction, and loses PostgreSQL."""
 
 import random
 import signal
@@ -32,19 +32,19 @@ import ingestion.loading
 from ingestion.loading import copy
 from ingestion.loading.copy_encoding import Encoder
 """
-# Each step of the protocol, in its order.
+# Each step of the protocol, in order.
 STEPS = {
     "before it connects": "before(copy, 'connect', die)",
     "before it takes the topic's lock": "before(copy, '_lock', die)",
     "with the lock": "after(copy, '_lock', die)",
     "after it read the watermarks": "after(copy, 'read_watermarks', die)",
-    "after it found what waits": "after(copy, 'find_pending', die)",
+    "after it found pending rows": "after(copy, 'find_pending', die)",
     "before the COPY": "before(copy, '_copy', die)",
     "in the middle of the COPY": "after(Encoder, 'rows', die, times=3)",
     "with every row sent, before the COPY ends": "before(Encoder, 'end', die)",
     "between the COPY and its watermarks": "before(copy, '_write_watermarks', die)",
     "with its watermarks written, before COMMIT": "after(copy, '_write_watermarks', die)",
-    "while COMMIT is made": "after(copy, '_write_watermarks', lambda: die_soon(0.002))",
+    "during COMMIT": "after(copy, '_write_watermarks', lambda: die_soon(0.002))",
     "after COMMIT": "after(copy, '_load_topic', die)",
 }
 AT_LENGTH = set(STEPS) - {"in the middle of the COPY", "with its watermarks written, before COMMIT", "after COMMIT"}
@@ -56,7 +56,7 @@ HALF_AN_HOUR = 1800  # between two events: 300 of them lie in a file for each of
 
 @pytest.fixture
 def land_events(pipeline: Settings, producer: EventProducer, check_in: Events) -> Callable[[range], int]:
-    """Return what sends check-ins by number, one in ten with a bad message beside it, lands all and counts them."""
+    """Return a function that sends check-ins by number, every tenth with an invalid message, lands and counts all."""
 
     def send_and_land(numbers: range) -> int:
         for number in numbers:
@@ -80,7 +80,7 @@ def raw_rows(settings: Settings) -> int:
 
 
 @pytest.mark.parametrize("step", MARKED)
-def test_a_loader_killed(step: str, pipeline: Settings, land_events: LandEvents, start_worker: StartWorker) -> None:
+def test_a_loader_is_killed(step: str, pipeline: Settings, land_events: LandEvents, start_worker: StartWorker) -> None:
     sent = land_events(range(-300, 0))
     worker = start_worker(pipeline, "load", arm=f"{IMPORTS}\n{STEPS[step]}")
     assert worker.ended() == -signal.SIGKILL, f"it was not killed {step}: {worker.text()}"
@@ -91,10 +91,10 @@ def test_a_loader_killed(step: str, pipeline: Settings, land_events: LandEvents,
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(70, marks=[pytest.mark.chaos, pytest.mark.timeout(3600)])])
-def test_a_loader_killed_at_random_moments(
+def test_a_loader_is_killed_at_random_moments(
     times: int, pipeline: Settings, land_events: LandEvents, start_worker: StartWorker
 ) -> None:
-    """While more lands between the kills, so that each load begins where another one was cut off."""
+    """More events land between the kills, so that each load starts where another one was interrupted."""
     chance, sent, killed = random.Random(times), 0, 0
     for number in range(times):
         sent += land_events(range(number * 40 - 40 * times, number * 40 - 40 * times + 40))
@@ -103,26 +103,26 @@ def test_a_loader_killed_at_random_moments(
             pipeline, "load", arm=f"{IMPORTS}\nbefore(ingestion.loading, 'load', lambda: die_soon({within}))"
         )
         killed += worker.ended() == -signal.SIGKILL
-    assert killed >= times // 2  # others were done before
+    assert killed >= times // 2  # other loads finished before
     load(pipeline)
     assert raw_rows(pipeline) == 40 * times
     prove(pipeline, fault="loader killed at random moments", sent=sent)
 
 
 @pytest.mark.parametrize("loaders", [2, pytest.param(10, marks=pytest.mark.chaos)])
-def test_loaders_that_race(
+def test_concurrent_loaders_race(
     loaders: int, pipeline: Settings, land_events: LandEvents, start_worker: StartWorker
 ) -> None:
     sent = land_events(range(-300, 0))
-    # Each pauses with its lock, so that all the others stand in line for it.
+    # Each pauses with the lock, so that all others wait for it.
     arm = f"{IMPORTS}\nslow(copy, 'read_watermarks', 0.3)"
     workers = [start_worker(pipeline, "load", arm=arm) for _ in range(loaders)]
     assert [worker.ended(240) for worker in workers] == [0] * loaders, [worker.text() for worker in workers]
     assert raw_rows(pipeline) == 300
-    prove(pipeline, fault="two loaders and more at once", sent=sent)
+    prove(pipeline, fault="concurrent loaders", sent=sent)
 
 
-def test_postgresql_killed_in_the_middle_of_the_copy(
+def test_postgresql_is_killed_during_the_copy(
     pipeline: Settings, land_events: LandEvents, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     sent = land_events(range(-300, 0))
@@ -134,7 +134,7 @@ def test_postgresql_killed_in_the_middle_of_the_copy(
         server.kill()
         loader.thaw()
         assert loader.ended() == 1
-        assert "nothing of it stays" in loader.text()
+        assert "the load was rolled back" in loader.text()
         server.start()
         assert raw_rows(settings) == 0
         assert load(settings)[TOPIC] == 300
@@ -142,22 +142,22 @@ def test_postgresql_killed_in_the_middle_of_the_copy(
 
 
 def is_copying(server: OwnPostgres) -> bool:
-    """Tell whether a loader's COPY has taken in all that was sent and waits for more."""
+    """Return whether a loader's COPY has received everything that was sent and waits for more."""
     query = "SELECT wait_event FROM pg_stat_activity WHERE application_name = 'okr-load' AND query LIKE 'COPY%'"
     with psycopg.connect(server.settings().require("dsn_loader")) as connection:
         return ("ClientRead",) in connection.execute(query).fetchall()
 
 
-def test_a_load_that_failed_and_events_that_came_late_are_loaded_by_the_next(
+def test_rows_of_a_failed_load_and_late_events_are_loaded_by_the_next_load(
     pipeline: Settings, producer: EventProducer, land_events: LandEvents
 ) -> None:
-    """A watermark of the newest timestamp would pass over both: it had moved on, and they are older than it."""
+    """A newest-timestamp watermark would skip both, because they are older than it."""
     sent = land_events(range(-300, -200))
     load(pipeline)
     sent += land_events(range(-200, -100))
     with psycopg.connect(pipeline.require("dsn_owner"), autocommit=True) as owner:
         owner.execute(f"ALTER TABLE raw.{TOPIC} ADD CONSTRAINT refuses CHECK (kafka_offset < 0) NOT VALID")
-        with pytest.raises(PermanentError, match="nothing of them stays"):
+        with pytest.raises(PermanentError, match="the load was rolled back"):
             load(pipeline)
         owner.execute(f"ALTER TABLE raw.{TOPIC} DROP CONSTRAINT refuses")
     sent += land_events(range(-100, 0))
@@ -172,13 +172,13 @@ def test_a_load_that_failed_and_events_that_came_late_are_loaded_by_the_next(
         pipeline,
         fault="a failed load, and late events",
         thread="cal-itp #2541",
-        happened="the watermark was the newest timestamp: what a failed load should have brought was never loaded",
+        happened="the watermark was the newest timestamp: the rows of a failed load were never loaded",
         sent=sent + 50,
     )
 
 
-def test_loads_while_the_lake_is_compacted(pipeline: Settings, land_events: LandEvents) -> None:
-    """A file that compaction wrote spans the watermark, and files go away between finding and reading them."""
+def test_loads_run_during_compaction(pipeline: Settings, land_events: LandEvents) -> None:
+    """A file that compaction wrote spans the watermark, and files are deleted between finding and reading them."""
     sent, rows = land_events(range(-300, -200)), 100
     stop = threading.Event()
 
@@ -188,7 +188,7 @@ def test_loads_while_the_lake_is_compacted(pipeline: Settings, land_events: Land
             try:
                 compactions += DeltaTable(table_uri(pipeline.lake_uri, TOPIC)).optimize.compact()["numFilesAdded"] > 0
             except CommitFailedError:
-                continue  # landing was first; again
+                continue  # landing has committed first; try again
             stop.wait(0.05)
         return compactions
 
@@ -205,26 +205,26 @@ def test_loads_while_the_lake_is_compacted(pipeline: Settings, land_events: Land
         assert compacting.result() > 0
     prove(
         pipeline,
-        fault="loads while the lake is compacted",
+        fault="loads during compaction",
         thread="Iceberg #12549",
-        happened="after a compaction the offsets that a sink looked for were not found any more",
+        happened="after a compaction a sink no longer found its offsets",
         sent=sent,
     )
 
 
 @pytest.mark.parametrize("runs", [2, pytest.param(6, marks=pytest.mark.chaos)])
 def test_overlapping_runs_of_one_dag(runs: int, pipeline: Settings, land_events: LandEvents) -> None:
-    """Each run judges what waits and loads exactly that, as the steps of okr_etl_dag do; all begin at once."""
+    """Each run checks the pending rows and loads exactly these, as okr_etl_dag does; all start at the same time."""
     sent, together = land_events(range(-300, -100)), threading.Barrier(runs)
 
-    def judge_and_load(_: int) -> int:
+    def check_and_load(_: int) -> int:
         rows, upto = read_pending(pipeline, TOPIC)
         together.wait(60)
         load(pipeline, {TOPIC: upto})
         return rows.num_rows
 
     with ThreadPoolExecutor(runs) as threads:
-        assert list(threads.map(judge_and_load, range(runs))) == [sent] * runs
+        assert list(threads.map(check_and_load, range(runs))) == [sent] * runs
     assert raw_rows(pipeline) == 200
     sent += land_events(range(-100, 0))
     load(pipeline)
@@ -232,6 +232,6 @@ def test_overlapping_runs_of_one_dag(runs: int, pipeline: Settings, land_events:
         pipeline,
         fault="overlapping runs of one DAG",
         thread="Airflow, catch-up and retries",
-        happened="two runs read the same watermark and both loaded what lay beyond it",
+        happened="two runs read the same watermark and both loaded the rows beyond it",
         sent=sent,
     )

@@ -1,4 +1,4 @@
-"""Maintenance beside its landing and beside itself: what others lost or doubled data by, reproduced; then ours."""
+"""Maintenance concurrent with landing and itself: reproduce the faults of others, then test our maintenance."""
 
 import subprocess
 import time
@@ -40,7 +40,7 @@ def kept(settings: Settings) -> TableMaintenance:
     return next(each for each in maintain(settings) or [] if each.topic == TOPIC)
 
 
-def test_a_vacuum_runs_while_an_append_has_written_its_files(
+def test_a_vacuum_runs_between_writing_and_committing_files(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     there = str(tmp_path / "theirs")
@@ -48,13 +48,13 @@ def test_a_vacuum_runs_while_an_append_has_written_its_files(
     (in_flight := Path(there) / "part-in-flight.parquet").write_bytes(b"rows")
     age({in_flight}, 1)
     DeltaTable(there).vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False, full=True)
-    assert not in_flight.exists(), "a vacuum without a retention deletes what an append is about to commit"
+    assert not in_flight.exists(), "a vacuum without a retention deletes files that an append is about to commit"
 
     send(producer, check_in, range(300))
     worker = start_worker(pipeline, arm=f"{IMPORTS}\nafter(commit, 'write_files', freeze, times=2)")
     worker.until_frozen()
     written = data_files(pipeline)
-    age(written, 1.5)  # the vacuum's clock is a day and a half ahead, or the worker hung as long
+    age(written, 1.5)  # as if the vacuum's clock were a day and a half ahead, or the worker had hung that long
     done = kept(pipeline)
     assert (done.deleted_files, data_files(pipeline) >= written) == (0, True)
     worker.thaw()
@@ -64,12 +64,12 @@ def test_a_vacuum_runs_while_an_append_has_written_its_files(
         pipeline,
         fault="a vacuum between an append's files and its commit",
         thread="delta-rs #3645",
-        happened="the vacuum deleted the files, the commit then named files that were gone",
+        happened="the vacuum deleted the files, the commit then referenced deleted files",
         sent=300,
     )
 
 
-def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_deleted(
+def test_a_worker_that_hung_longer_than_the_retention_commits_no_deleted_file(
     pipeline: Settings, producer: EventProducer, check_in: Events, start_worker: StartWorker
 ) -> None:
     send(producer, check_in, range(300))
@@ -95,7 +95,7 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_nothing_that_was_d
 def test_checkpoints_and_maintenance_runs_race(
     pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the lock were lost: three write checkpoints and two maintenance runs run while events land."""
+    """As if the lock were lost: three processes write checkpoints and two maintenance runs work while events land."""
     monkeypatch.setattr(
         "ingestion.maintenance.run.read_sql", lambda *_: "SELECT true, extract(epoch FROM now())::float8"
     )
@@ -108,7 +108,7 @@ def test_checkpoints_and_maintenance_runs_race(
     def keep() -> bool:
         try:
             return bool(maintain(pipeline))
-        except RetryableError:  # it lost against the other one, which without the lock it may
+        except RetryableError:  # without the lock, the other run may commit first
             return False
 
     with (
@@ -121,7 +121,7 @@ def test_checkpoints_and_maintenance_runs_race(
     assert DeltaLog(uri(pipeline)).checkpoints()[-1] == DeltaTable(uri(pipeline)).version()
     prove(
         pipeline,
-        fault="three checkpoints and two maintenance runs at once",
+        fault="three checkpoints and two maintenance runs at the same time",
         thread="delta-rs #4433",
         happened="two writers of one checkpoint left a corrupt one, and the table could not be read",
         sent=1000,
@@ -137,25 +137,25 @@ def test_a_maintenance_run_that_hung_until_another_did_its_work_wakes_up(
     two = [DeltaTable(there), DeltaTable(there)]
     for each in two:
         each.optimize.compact()
-    assert DeltaTable(there).count() == 6, "delta-rs lets two compactions of the same files in, each with all rows"
+    assert DeltaTable(there).count() == 6, "delta-rs accepts two compactions of the same files, each with all rows"
 
     send(producer, check_in, range(300))
     drain(pipeline, rows=30)
     zombie = start_worker(pipeline, "lake", "maintain", arm=f"{IMPORTS}\nafter(compaction, 'write_files', freeze)")
     zombie.until_frozen()
-    with connect(pipeline.require("dsn_loader"), autocommit=True) as connection:  # the lock goes with the connection
+    with connect(pipeline.require("dsn_loader"), autocommit=True) as connection:  # the lock belongs to the connection
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'okr-maintenance'"
         )
     until(lambda: maintain(pipeline), "another maintenance run gets the lock")
     zombie.thaw()
     assert zombie.ended() == 0, zombie.text()
-    assert "a merge lost against another" in zombie.text()
+    assert "another compaction was committed first" in zombie.text()
     prove(
         pipeline,
-        fault="a maintenance run hangs, loses its lock, another one works, it wakes up",
+        fault="a maintenance run hangs and loses its lock, another one works, then it wakes up",
         thread="delta-rs PR 3982",
-        happened="files that are only moved are no conflict any more: two compactions each left a copy of the rows",
+        happened="files that are only moved no longer conflict: two compactions each left a copy of the rows",
         sent=300,
     )
 
@@ -170,7 +170,7 @@ def test_a_worker_is_killed_before_its_checkpoint(
     log = DeltaLog(uri(pipeline))
     worker = start_worker(pipeline, arm=f"{IMPORTS}\nbatches_of(20)\nafter(LandingTable, '_try_commit', die, times=8)")
     assert worker.ended() == -9
-    for version in log.checkpoints():  # what the crash had left, had it come between the commit and the checkpoint
+    for version in log.checkpoints():  # as if the crash had happened between the commit and the checkpoint
         log.checkpoint(version).unlink()
     log.last_checkpoint().unlink()
     drain(pipeline, rows=1000)
@@ -185,7 +185,7 @@ def test_a_worker_is_killed_before_its_checkpoint(
     )
 
 
-def test_offsets_survive_everything_that_maintenance_does(
+def test_offsets_survive_all_maintenance_steps(
     pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingestion.maintenance.log_cleanup.KEPT_COMMITS", 5)
@@ -203,7 +203,7 @@ def test_offsets_survive_everything_that_maintenance_does(
     load(pipeline)
     prove(
         pipeline,
-        fault="merge, checkpoint, log clean-up, vacuum, three times",
+        fault="compaction, checkpoint, log cleanup and vacuum, three times",
         thread="Iceberg #12549",
         happened="an offset was missing after a compaction",
         sent=700,
@@ -211,18 +211,18 @@ def test_offsets_survive_everything_that_maintenance_does(
 
 
 MAINTENANCE_KILLED_AT = {
-    "before its first merge": "before(compaction, '_compact_range', die)",
+    "before its first compaction": "before(compaction, '_compact_range', die)",
     "with the new file written": "after(compaction, 'write_files', die)",
-    "while a merge is committed": "before(compaction, '_commit', lambda: die_soon(0.02))",
-    "after a merge": "after(compaction, '_commit', die)",
+    "while a compaction is committed": "before(compaction, '_commit', lambda: die_soon(0.02))",
+    "after a compaction": "after(compaction, '_commit', die)",
     "before the vacuum": "before(run, '_vacuum', die)",
     "before the checkpoint": "before(log_cleanup, 'clean_up_log', die); before(run, 'clean_up_log', die)",
-    "after the checkpoint, before the log's clean-up": "before(log_cleanup, '_read_back', die)",
-    "in the middle of the log's clean-up": "before(log_cleanup, '_remove_old_versions', die)",
+    "after the checkpoint, before the log cleanup": "before(log_cleanup, '_read_back', die)",
+    "in the middle of the log cleanup": "before(log_cleanup, '_remove_old_versions', die)",
 }
 
 
-SHORT = ("while a merge is committed", "after the checkpoint, before the log's clean-up")
+SHORT = ("while a compaction is committed", "after the checkpoint, before the log cleanup")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_maintenance_is_killed(
 def test_concurrent_appends_race_with_compaction(
     writers: int, count: int, pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
-    """Every writer tries to land the next events of any partition, all at once, while maintenance runs."""
+    """All writers try to land the next events of any partition at the same time, while maintenance runs."""
     send(producer, check_in, range(count))
     messages, rows = read_all(pipeline, count), 5 if writers < 100 else 30
     log = log_id(pipeline)
@@ -283,7 +283,7 @@ def test_concurrent_appends_race_with_compaction(
 
 
 @pytest.mark.chaos
-def test_maintenance_by_two_hosts_at_once_is_done_by_one(
+def test_of_concurrent_maintenance_runs_only_one_works(
     pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     send(producer, check_in, range(200))
@@ -297,4 +297,4 @@ def test_maintenance_by_two_hosts_at_once_is_done_by_one(
     outputs = [command.communicate(timeout=120)[0].decode() for command in commands]
     assert [command.returncode for command in commands] == [0, 0, 0], outputs
     assert any(TOPIC in output for output in outputs)
-    prove(pipeline, fault="three maintenance runs are started at once", sent=200)
+    prove(pipeline, fault="three maintenance runs start at the same time", sent=200)

@@ -1,4 +1,4 @@
-"""The steps that need a published organisation (training, promotion, Data Docs, dbt docs), killed and tried again."""
+"""The steps that need a published organisation (training, promotion, Data Docs, dbt docs) are killed and retried."""
 
 import hashlib
 import shutil
@@ -23,7 +23,7 @@ from tests.publications import publish_build
 
 TRAIN, PROMOTE = ("model_training_dag", "training:train"), ("model_training_dag", "training:promote")
 VALIDATE, DOCUMENT = ("data_quality_dag", "quality:validate_published"), ("okr_etl_dag", "dbt_tasks:document")
-# Few rounds: what is tested is not how good the model is.
+# Few rounds, because the quality of the model does not matter here.
 QUICK = (
     "import ml.train as train; H = train.Hyperparameters; train.Hyperparameters = lambda: H(rounds=20, thresholds=5)"
 )
@@ -70,7 +70,7 @@ def organisation(
     dbt_target: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Settings]:
-    """A published organisation with closed cycles, sites of its own, and an MLflow store that holds tables alone."""
+    """A published organisation with closed cycles, its own sites, and an MLflow store that has only tables."""
     home = tmp_path_factory.mktemp("organisation")
     with new_database() as database:
         settings = database.model_copy(
@@ -89,12 +89,12 @@ def organisation(
         assert built.status == 0, built.log
         publish_build(settings)
         with client(settings) as mlflow:
-            mlflow.search_experiments(max_results=1)  # makes the tables
+            mlflow.search_experiments(max_results=1)  # creates the tables
         yield settings
 
 
 def registered(settings: Settings) -> list[dict[str, Any]]:
-    """Return what the registry holds, by version, but for ids and times; a run without a version is an error."""
+    """Return the registry's content by version, without ids and times; a run without a version is an error."""
     with client(settings) as mlflow:
         experiment = mlflow.get_experiment_by_name(model_registry.MODEL_NAME)
         runs = {run.info.run_id: run for run in mlflow.search_runs([experiment.experiment_id])}
@@ -120,7 +120,7 @@ def files(settings: Settings, run_id: str) -> Mapping[str, str]:
 
 @pytest.mark.parametrize("points", [SHORT, pytest.param(tuple(OF_TRAIN), marks=pytest.mark.chaos)], ids=len)
 @pytest.mark.timeout(900)
-def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion_promotes_it_once(
+def test_a_training_killed_and_retried_registers_one_version_and_a_promotion_promotes_it_once(
     zygote: Zygote, organisation: Settings, tmp_path: Path, points: tuple[str, ...]
 ) -> None:
     def store(name: str) -> Settings:
@@ -158,14 +158,14 @@ def test_a_training_killed_and_tried_again_registers_one_version_and_a_promotion
 
 
 def shown(site: Path) -> set[str]:
-    """Return the site's files; a site that is shown has its first page."""
+    """Return the site's files, which must include its first page."""
     found = {str(path.relative_to(site)) for path in site.rglob("*") if path.is_file()} if site.exists() else set()
     assert not site.exists() or "index.html" in found
     return found
 
 
 @pytest.mark.timeout(600)
-def test_sites_killed_while_they_are_renewed_are_never_seen_half_written_and_leave_no_draft(
+def test_readers_never_see_a_partial_site_when_its_renewal_is_killed_and_no_draft_is_left(
     zygote: Zygote, organisation: Settings
 ) -> None:
     sites = organisation.sites_dir
@@ -175,7 +175,7 @@ def test_sites_killed_while_they_are_renewed_are_never_seen_half_written_and_lea
     def look() -> None:
         for site in (quality, catalog):
             if found := shown(site):
-                whole.add((site.name, len(found)))  # names of Data Docs hold the time at which they were made
+                whole.add((site.name, len(found)))  # names of Data Docs contain their creation time
 
     for task, kills in ((VALIDATE, OF_DOCS), (DOCUMENT, OF_CATALOG)):
         ended = killed_at_each(zygote, organisation, task, kills, run_id="run", meanwhile=look)

@@ -1,6 +1,6 @@
-"""What becomes of an event on its way to the broker: broker gone or hung, process killed, disk or spool full.
+"""Faults on the way to the broker: broker killed or hung, process killed, disk or spool full.
 
-An event counts as sent by its source when the spool took it without an error; every such event must be in the lake.
+An event counts as sent if the spool accepted it without an error; every such event must be in the lake.
 """
 
 import contextlib
@@ -40,8 +40,8 @@ SOURCE = "okr-api"
 def killable_broker(
     fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[OwnBroker, Settings]]:
-    """A broker that the test may kill, and the settings of a pipeline behind it."""
-    monkeypatch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")  # for the conftest's short sessions
+    """A broker that the test may kill, and the settings of its pipeline."""
+    monkeypatch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")  # for the short sessions of conftest
     with OwnBroker(tmp_path / "stack") as broker:
         yield broker, broker.at(fresh_database, tmp_path / "lake")
 
@@ -52,7 +52,7 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def prove_all_arrived(settings: Settings, events: Sequence[EncodedEvent], fault: str) -> None:
-    """Land what the log holds; every event is in it, the first copies of a key in the order they were handed over."""
+    """Land the whole log; it has every event, the first copies of a key in the order in which they were appended."""
     logged = values_by_key(settings, TOPIC)
     for key, values in logged.items():
         first_copies = list(dict.fromkeys(values))
@@ -71,7 +71,7 @@ def outbox_of(settings: Settings, spool: Spool) -> Iterator[Outbox]:
         outbox.stop()
 
 
-def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
+def test_a_broker_that_is_killed_and_restarted_gets_everything_in_order(
     killable_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
 ) -> None:
     broker, settings = killable_broker
@@ -80,13 +80,13 @@ def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
         for event in events[:300]:
             outbox.post([event])
         until(lambda: outbox.counts["sent"] > 0, "the first are sent")
-        broker.kill()  # most of the 300 are on their way
+        broker.kill()  # most of the 300 are in flight
         for event in events[300:600]:
             outbox.post([event])
-        until(lambda: outbox.trouble, "the outbox notices that the broker is gone")
+        until(lambda: outbox.trouble, "the outbox notices the missing broker")
         begun = time.monotonic()
         assert outbox.deliver(events[600]) is False
-        assert time.monotonic() - begun < 30, "a source never waits for a broker that is gone"
+        assert time.monotonic() - begun < 30, "a source never waits for an unavailable broker"
         broker.start()
         for event in events[601:]:
             outbox.post([event])
@@ -94,7 +94,7 @@ def test_a_broker_that_is_killed_and_comes_back_gets_everything_in_order(
     prove_all_arrived(settings, events, "broker killed and restarted while sources send")
 
 
-def test_a_broker_that_hangs_holds_up_no_source_and_loses_nothing_when_it_wakes_up(
+def test_a_broker_that_hangs_blocks_no_source_and_loses_nothing_when_it_resumes(
     killable_broker: tuple[OwnBroker, Settings], spool: Spool, check_in: Events
 ) -> None:
     broker, settings = killable_broker
@@ -115,7 +115,7 @@ def test_a_broker_that_hangs_holds_up_no_source_and_loses_nothing_when_it_wakes_
         for event in events[201:]:
             outbox.post([event])
         until(lambda: outbox.state().waiting == 0, "all are sent")
-    prove_all_arrived(settings, events, "broker hangs (SIGSTOP) with events on their way, then wakes up")
+    prove_all_arrived(settings, events, "broker hangs (SIGSTOP) with events in flight, then resumes")
 
 
 DRAIN = """
@@ -132,7 +132,7 @@ main()
 
 
 def drain_command(settings: Settings, spool: Spool, arm: str = "") -> "subprocess.Popen[bytes]":
-    """Start `okr produce spool drain` in a process, after `arm`, which may plant `die`."""
+    """Start `okr produce spool drain` in a process, after the code `arm`, which may inject `die`."""
     return subprocess.Popen(
         [sys.executable, "-c", DRAIN.format(arm=arm)],
         env=environment_of(settings, spool.path.parent.parent),
@@ -154,13 +154,13 @@ STEPS = {
     "deleted, not yet committed": """
 from ingestion.spool import store
 real = store._sql
-store._sql = lambda name: die() if name == "refuse" else real(name)
+store._sql = lambda name: die() if name == "mark_rejected" else real(name)
 """,
     "committed": "from ingestion.spool.store import Spool; Spool._free_disk_space = die",
 }
 
 
-def test_a_process_killed_at_any_step_while_it_drains_leaves_everything_to_the_next(
+def test_after_a_process_is_killed_at_any_step_of_draining_the_next_one_sends_everything(
     pipeline: Settings, spool: Spool, check_in: Events
 ) -> None:
     events = [check_in(number) for number in range(40 * len(STEPS))]
@@ -173,7 +173,7 @@ def test_a_process_killed_at_any_step_while_it_drains_leaves_everything_to_the_n
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(60, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])
-def test_processes_killed_at_random_while_they_drain_and_others_go_on_appending(
+def test_draining_processes_are_killed_at_random_while_others_append(
     kills: int, pipeline: Settings, spool: Spool, check_in: Events
 ) -> None:
     chance = random.Random(kills)
@@ -182,8 +182,8 @@ def test_processes_killed_at_random_while_they_drain_and_others_go_on_appending(
     for _ in range(kills):
         drainer = drain_command(pipeline, spool, "from ingestion.spool import drain; drain.BATCH_EVENTS = 20")
         waiting = spool.state().waiting
-        # From its first batch on it may be killed at any moment: a random one is the point, nothing is waited for.
-        until(lambda before=waiting: spool.state().waiting < before or not before, "the process has begun to send")
+        # From its first batch on it is killed at a random moment, without waiting for a condition.
+        until(lambda before=waiting: spool.state().waiting < before or not before, "the process has started to send")
         moment = time.monotonic() + chance.uniform(0.0, 0.3)
         while time.monotonic() < moment:
             spool.append(events[done : done + 5])
@@ -211,7 +211,7 @@ for line in sys.stdin.buffer:
 """
 
 
-def test_what_a_killed_source_was_told_is_kept_arrives(pipeline: Settings, spool: Spool, check_in: Events) -> None:
+def test_events_that_a_killed_source_had_spooled_arrive(pipeline: Settings, spool: Spool, check_in: Events) -> None:
     events = [check_in(number) for number in range(5_000)]
     with subprocess.Popen(
         [sys.executable, "-c", PRODUCE, str(spool.path.parent), SOURCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -229,7 +229,7 @@ def test_what_a_killed_source_was_told_is_kept_arrives(pipeline: Settings, spool
     prove_all_arrived(pipeline, events[:kept], "SIGKILL of a source after each event was accepted")
 
 
-def test_a_full_spool_gives_errors_and_what_it_took_arrives(
+def test_a_full_spool_raises_errors_and_accepted_events_arrive(
     pipeline: Settings, tmp_path: Path, check_in: Events
 ) -> None:
     spool = Spool(tmp_path / "state" / "spool", SOURCE, Limits(events=100))
@@ -247,11 +247,11 @@ def test_a_full_spool_gives_errors_and_what_it_took_arrives(
     later = [check_in(number) for number in range(150, 200)]
     spool.append(later)
     assert ended(drain_command(pipeline, spool)) == 0
-    prove_all_arrived(pipeline, [*taken, *later], "spool full: the source gets errors, then goes on")
+    prove_all_arrived(pipeline, [*taken, *later], "spool full: the source gets errors, then continues")
 
 
 def append_until_full(spool: Spool, events: Sequence[EncodedEvent]) -> list[EncodedEvent]:
-    """Append one by one until the source gets the error; return what was taken."""
+    """Append events one by one until the source gets the error; return the accepted events."""
     for position, event in enumerate(events):
         try:
             spool.append([event])
@@ -260,7 +260,7 @@ def append_until_full(spool: Spool, events: Sequence[EncodedEvent]) -> list[Enco
     raise AssertionError("the disk did not fill")
 
 
-def test_a_full_disk_gives_errors_loses_nothing_and_holds_up_nothing_for_ever(
+def test_a_full_disk_raises_errors_loses_nothing_and_blocks_nothing_permanently(
     pipeline: Settings, tmp_path: Path, check_in: Events
 ) -> None:
     folder = tmp_path / "state" / "spool"
@@ -272,7 +272,7 @@ def test_a_full_disk_gives_errors_loses_nothing_and_holds_up_nothing_for_ever(
         drainer = Drainer(spool, pipeline.kafka_bootstrap)
         with filled(folder) if is_mounted else no_larger_file_than(1_000_000):
             taken = events[:100] + append_until_full(spool, events[100:])
-            with contextlib.suppress(SpoolFullError):  # what was sent cannot always be deleted yet
+            with contextlib.suppress(SpoolFullError):  # sent events cannot always be deleted yet
                 drainer.drain(60)
         for event in events[len(taken) : len(taken) + 50]:
             spool.append([event])
@@ -280,4 +280,4 @@ def test_a_full_disk_gives_errors_loses_nothing_and_holds_up_nothing_for_ever(
         until(lambda: drainer.drain(60).is_empty, "the spool is empty")
         assert spool.state().waiting == 0
         spool.close()
-        prove_all_arrived(pipeline, taken, "full disk under the spool, while events come and while they are sent")
+        prove_all_arrived(pipeline, taken, "full disk of the spool, while events are appended and sent")

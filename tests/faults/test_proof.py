@@ -1,4 +1,4 @@
-"""The proof itself: it must see an event that is missing, one that is there twice, and a ledger that is broken."""
+"""The proof itself must detect a missing event, a duplicated one, and a broken ledger."""
 
 import json
 import threading
@@ -22,7 +22,7 @@ TOPIC = "okr_user_events"
 
 @pytest.fixture
 def landed(pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]) -> Settings:
-    """Twenty events and one bad message, landed and loaded."""
+    """Twenty events and one invalid message, landed and loaded."""
     for number in range(20):
         producer.send(check_in(number))
     producer.send_raw(TOPIC, b"k", b"{")
@@ -32,7 +32,7 @@ def landed(pipeline: Settings, producer: EventProducer, check_in: Callable[[int]
     return pipeline
 
 
-def test_a_proof_writes_a_line_and_sees_a_missing_and_a_doubled_event(
+def test_a_proof_writes_a_line_and_detects_a_missing_and_a_duplicated_event(
     landed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = tmp_path / "lines"
@@ -47,7 +47,7 @@ def test_a_proof_writes_a_line_and_sees_a_missing_and_a_doubled_event(
     assert json.loads(table.read_text().splitlines()[0])["test"].startswith("tests/faults/test_proof.py::")
 
 
-def test_a_broken_ledger_is_no_proof_whatever_the_counts_say(landed: Settings) -> None:
+def test_a_broken_ledger_fails_the_proof_even_if_the_counts_are_right(landed: Settings) -> None:
     found = DeltaTable(table_uri(landed.lake_uri, TOPIC))
     write_deltalake(found, found.to_pyarrow_dataset().head(1), mode="append")
     with pytest.raises(AssertionError, match="occurs 2 times"):
@@ -57,5 +57,5 @@ def test_a_broken_ledger_is_no_proof_whatever_the_counts_say(landed: Settings) -
 def test_the_page_sums_the_proofs_of_one_test_and_names_the_threads() -> None:
     one = Line("tests/faults/test_x.py::test_a[b]", "killed", "delta-rs #1", "twice", 10, 10, 0, 0)
     text = page([one, one, Line("tests/faults/test_x.py::test_b", "frozen", "", "", 5, 4, 1, 0)])
-    assert "2 faults, 1 of them named after what others reported: 25 events sent, 1 lost, 0 doubled." in text
+    assert "2 faults, 1 of them reported by others: 25 events sent, 1 lost, 0 duplicated." in text
     assert "| killed | delta-rs #1 | twice | `test_x.py test_a[b]` | 20 | 20 | 0 | 0 |" in text

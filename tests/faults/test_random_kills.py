@@ -1,4 +1,4 @@
-"""The landing worker, the state consumer and the loader at work together, killed at random moments."""
+"""The landing worker, the state consumer and the loader run together and are killed at random moments."""
 
 import random
 import threading
@@ -23,7 +23,7 @@ PORTION = 200
 
 
 def state(settings: Settings) -> tuple[int, Mapping[str, float]]:
-    """Return how many check-ins the state tables hold, and the largest (here the last) value of each key result."""
+    """Return the number of check-ins in the state tables, and the largest (here the last) value of each key result."""
     with psycopg.connect(settings.require("dsn_loader")) as connection:
         rows = connection.execute("SELECT key_result_id, max(value), count(*) FROM app.check_ins GROUP BY 1").fetchall()
     return sum(row[2] for row in rows), {row[0]: row[1] for row in rows}
@@ -43,10 +43,10 @@ def test_land_state_and_load_killed_at_random_moments(
         sent += PORTION
         victim = min(killed, key=lambda name: (killed[name], chance.random()))
         if not running[victim].is_running():
-            # A load that has ended makes room for the next one, as a schedule would; the others never end themselves.
+            # A finished load is followed by the next one, as on a schedule; the others never end on their own.
             assert victim == "load", running[victim].text()
             running[victim] = start_worker(pipeline, *COMMANDS[victim])
-        time.sleep(chance.uniform(0.1, 2.5))  # the moment of the kill, not a wait
+        time.sleep(chance.uniform(0.1, 2.5))  # a random time until the kill, not a wait for a condition
         if running[victim].is_running():
             running[victim].kill()
             killed[victim] += 1

@@ -1,4 +1,4 @@
-"""The state consumer: killed at every step and at random, overtaken, PostgreSQL or Redis taken away."""
+"""The state consumer is killed at every step and at random, hangs, and loses PostgreSQL or Redis."""
 
 import random
 import signal
@@ -34,19 +34,19 @@ from ingestion.state.redis_figures import RealtimeFigures
 from ingestion.state.store import StateStore
 consumer.Limits = lambda rows: Limits(rows=100, seconds=0.3)
 """
-# Each step of the protocol, in its order; where a step is done again and again, its second time.
+# Each step of the protocol, in order; for repeated steps, their second occurrence.
 STEPS = {
-    "before it asks where the database stands": "before(StateStore, 'next_offset', die)",
-    "after it sought": "after(KafkaConsumer, 'rewind', die)",
+    "before it reads the stored offset": "before(StateStore, 'next_offset', die)",
+    "after its seek": "after(KafkaConsumer, 'rewind', die)",
     "after a batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows, times=2)",
     "after a batch was decoded": "after(consumer, 'valid_events', die, times=2)",
     "before the transaction": "before(StateStore, 'apply', die, times=2)",
-    "with the group's lock, before its offsets move": "before(StateStore, '_move_offsets', die, times=2)",
-    "with its offsets moved": "after(StateStore, '_move_offsets', die, times=2)",
-    "with the events kept, nothing projected": "before(StateStore, '_project', die, times=2)",
+    "with the group's lock, before its offsets are updated": "before(StateStore, '_move_offsets', die, times=2)",
+    "with its offsets updated": "after(StateStore, '_move_offsets', die, times=2)",
+    "with the events stored, nothing projected": "before(StateStore, '_project', die, times=2)",
     "with the users projected, the key results not": "before(StateStore, '_project_okrs', die, times=2)",
     "with everything projected, before COMMIT": "after(StateStore, '_keep', die, times=2)",
-    "while COMMIT is made": "after(StateStore, '_keep', lambda: die_soon(0.002), times=2)",
+    "during COMMIT": "after(StateStore, '_keep', lambda: die_soon(0.002), times=2)",
     "after COMMIT, before Kafka's commit": "before(KafkaConsumer, 'report_stored', die, times=2)",
     "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it writes to Redis": "before(RealtimeFigures, 'write', die, times=2)",
@@ -55,7 +55,7 @@ STEPS = {
     "while it leaves the group": "before(KafkaConsumer, 'close', die)",
 }
 AT_LENGTH = set(STEPS) - {
-    "with the events kept, nothing projected",
+    "with the events stored, nothing projected",
     "after COMMIT, before Kafka's commit",
 }
 MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in STEPS]
@@ -64,7 +64,7 @@ KEY_RESULTS = 20
 
 
 def send(producer: EventProducer, rounds: range) -> int:
-    """Send a user, an objective, its key results and a check-in on each, with a bad message; return how many."""
+    """Send a user, an objective, its key results, a check-in on each, and an invalid message; return their number."""
     for number in rounds:
         at = datetime.now(UTC) - timedelta(minutes=50) + timedelta(seconds=number)
         facts: list[Any] = [
@@ -101,7 +101,7 @@ def state(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
 
 
 def expected(rounds: int) -> dict[str, list[tuple[object, ...]]]:
-    """Return the state after so many rounds."""
+    """Return the expected state after this number of rounds."""
     last = rounds - 1
     return {
         "users": [(f"n{last}", "u@x.org")],
@@ -121,7 +121,7 @@ def check_ins_in_redis(settings: Settings) -> int:
 
 
 @pytest.mark.parametrize("step", MARKED)
-def test_a_state_consumer_killed(
+def test_a_state_consumer_is_killed(
     step: str, pipeline: Settings, producer: EventProducer, start_worker: StartWorker
 ) -> None:
     with closing(open_redis(pipeline.require("redis_url"))) as redis:
@@ -138,7 +138,7 @@ def test_a_state_consumer_killed(
 
 
 @pytest.mark.parametrize("times", [5, pytest.param(70, marks=[pytest.mark.chaos, pytest.mark.timeout(3600)])])
-def test_a_state_consumer_killed_at_random_moments(
+def test_a_state_consumer_is_killed_at_random_moments(
     times: int, pipeline: Settings, producer: EventProducer, start_worker: StartWorker
 ) -> None:
     chance, sent, killed = random.Random(times), 0, 0
@@ -147,7 +147,7 @@ def test_a_state_consumer_killed_at_random_moments(
         within = chance.uniform(0, 1.0)
         arm = f"{IMPORTS}\nafter(KafkaConsumer, 'rewind', lambda: die_soon({within}))"
         killed += start_worker(pipeline, "consume", "state", "--drain", arm=arm).ended() == -signal.SIGKILL
-    assert killed >= times // 2  # others were done before
+    assert killed >= times // 2  # other loads finished before
     consume_state(pipeline, threading.Event(), drain=True)
     assert state(pipeline) == expected(4 * times)
     land(pipeline, threading.Event(), drain=True)
@@ -155,7 +155,7 @@ def test_a_state_consumer_killed_at_random_moments(
 
 
 @pytest.mark.chaos
-def test_a_state_consumer_that_hung_is_overtaken_and_changes_nothing_when_it_wakes(
+def test_a_state_consumer_that_hung_while_another_continued_changes_nothing_when_it_wakes_up(
     pipeline: Settings, producer: EventProducer, start_worker: StartWorker
 ) -> None:
     sent = send(producer, range(8))
@@ -170,16 +170,16 @@ def test_a_state_consumer_that_hung_is_overtaken_and_changes_nothing_when_it_wak
     assert hung.ended() == 0, hung.text()
     assert state(pipeline) == expected(8)
     land(pipeline, threading.Event(), drain=True)
-    prove(pipeline, fault="a state consumer that hung is overtaken", sent=sent)
+    prove(pipeline, fault="a state consumer hangs while another one continues", sent=sent)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGKILL, pytest.param(signal.SIGQUIT, marks=pytest.mark.chaos)], ids=["killed", "immediate"]
 )
-def test_postgresql_killed_under_the_state_consumer(
+def test_postgresql_is_killed_during_a_transaction_of_the_state_consumer(
     number: signal.Signals, pipeline: Settings, producer: EventProducer, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """The consumer keeps trying until the database is back, and goes on where it stands."""
+    """The consumer retries until the database is back, and continues at its stored offset."""
     with OwnPostgres(tmp_path / "postgres") as server:
         settings = server.instead_of(pipeline)
         sent = send(producer, range(8))
@@ -191,15 +191,15 @@ def test_postgresql_killed_under_the_state_consumer(
         worker.thaw()
         sent += send(producer, range(8, 10))
         worker.wait_until(lambda: state(settings) == expected(10), "the state is whole")
-        assert "stopped, starts again" in worker.text()
+        assert "stopped, restarting" in worker.text()
         land(settings, threading.Event(), drain=True)
-        prove(settings, fault="PostgreSQL killed under the state consumer", sent=sent)
+        prove(settings, fault="PostgreSQL killed during a transaction of the state consumer", sent=sent)
 
 
-def test_redis_flushed_and_killed(
+def test_redis_is_flushed_and_killed(
     pipeline: Settings, producer: EventProducer, start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """The figures are whole again by themselves: after a flush, and after Redis was away and came back empty."""
+    """The figures are rebuilt automatically after a flush, and after Redis was killed and restarted empty."""
     with OwnRedis(tmp_path / "redis") as server:
         settings = server.instead_of(pipeline)
         worker = start_worker(settings, "consume", "state", arm=IMPORTS)
@@ -219,7 +219,7 @@ def test_redis_flushed_and_killed(
             lambda: check_ins_in_redis(settings) == 6 * KEY_RESULTS, "the figures are whole with a new Redis"
         )
         worker.wait_until(lambda: figures(settings)["progress_by_cycle"] == {"c": 0.05}, "progress is whole")
-        assert figures(settings)["active_users"] == 0  # all of it is 50 minutes ago
+        assert figures(settings)["active_users"] == 0  # all events are 50 minutes old
         assert worker.end() == 0
         land(settings, threading.Event(), drain=True)
         prove(settings, fault="Redis flushed and killed", sent=sent)

@@ -1,7 +1,7 @@
-"""The steps of okr_etl_dag, each killed with SIGKILL at every step of its protocol, then cleared as an operator does.
+"""The steps of okr_etl_dag are killed with SIGKILL at every point, then cleared as an operator does.
 
-Tasks killed after they had done their work are a fault that others report: apache/airflow #18917 (what a try left in
-XCom is gone), #19968; astronomer/astronomer-cosmos #2584, #3001 (a retry of dbt that builds nothing, or a part).
+Others reported tasks that are killed after they have done their work: apache/airflow #18917 (the XCom of a try is
+lost), #19968; astronomer/astronomer-cosmos #2584, #3001 (a retry of dbt builds nothing, or only a part).
 """
 
 import signal
@@ -36,8 +36,8 @@ ORDER = ("gate_raw", "load", "dbt", "gate_marts", "publish")
 BODIES = {name: f"etl:{name}" for name in ORDER} | {"dbt": "dbt_tasks:build"}
 QUERY = "from dbt.adapters.sql.connections import SQLConnectionManager as Dbt\n"
 KILLS = {
-    "gate_raw: before it keeps its report": "import expectations.raw_gate as raw; before(raw, 'save', die)",
-    "gate_raw: with its report kept": "import expectations.raw_gate as raw; after(raw, 'save', die)",
+    "gate_raw: before it stores its report": "import expectations.raw_gate as raw; before(raw, 'save', die)",
+    "gate_raw: with its report stored": "import expectations.raw_gate as raw; after(raw, 'save', die)",
     "load: before its COMMIT": "from ingestion.loading import copy; after(copy, '_write_watermarks', die)",
     "load: between two topics": "from ingestion.loading import copy; after(copy, '_load_topic', die)",
     "load: after it loaded all": "import ingestion.loading as loading; after(loading, 'load', die)",
@@ -45,8 +45,8 @@ KILLS = {
     "dbt: with empty schemas": "from dags.steps import dbt_tasks; after(dbt_tasks, 'prepare_build', die)",
     "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=40)",
     "dbt: with all models built": "from dags.steps import dbt_tasks; before(dbt_tasks, '_report', die)",
-    "gate_marts: before it keeps its report": "import expectations.marts_gate as marts; before(marts, 'save', die)",
-    "gate_marts: with its report kept": "import expectations.marts_gate as marts; after(marts, 'save', die)",
+    "gate_marts: before it stores its report": "import expectations.marts_gate as marts; before(marts, 'save', die)",
+    "gate_marts: with its report stored": "import expectations.marts_gate as marts; after(marts, 'save', die)",
     "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",
     "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
@@ -58,7 +58,7 @@ KILLS = {
 
 
 class Run:
-    """One DAG run of which each step is tried, cleared and tried again; results are kept as XComs are."""
+    """One DAG run whose steps are tried, cleared and retried; results are stored like XComs."""
 
     def __init__(self, zygote: Zygote, settings: Settings, run_id: str) -> None:
         self.zygote, self.settings, self.run_id = zygote, settings, run_id
@@ -66,7 +66,7 @@ class Run:
         self.tries = dict.fromkeys(ORDER, 0)
 
     def start(self, step: str, arm: str = "", **order: Any) -> Path:
-        """Begin a try of a step with what the steps before it left."""
+        """Start a try of a step with the results of the previous steps."""
         self.tries[step] += 1
         given = {"load": "gate_raw", "gate_marts": "dbt", "publish": "gate_marts"}.get(step)
         arguments = [self.results[given]] if given else []
@@ -74,7 +74,7 @@ class Run:
         return self.zygote.start(self.settings, BODIES[step], *arguments, **order)
 
     def step(self, step: str, arm: str = "", **order: Any) -> Ended:
-        """Try a step to its end."""
+        """Run a try of a step to its end."""
         ended = self.zygote.ended(self.start(step, arm, **order))
         if ended.status == 0:
             self.results[step] = ended.result
@@ -89,7 +89,7 @@ class Run:
 
 @pytest.fixture
 def etl(pipeline: Settings, dbt_target: Path, tmp_path: Path) -> Settings:
-    """An empty pipeline, with all that the steps ask for."""
+    """An empty pipeline with all settings that the steps need."""
     return pipeline.model_copy(update={"dbt_target_dir": dbt_target, "sites_dir": tmp_path, "state": dbt_target})
 
 
@@ -128,7 +128,7 @@ class Sender:
 
 @pytest.fixture
 def sender(etl: Settings, producer: EventProducer) -> Sender:
-    """What sends to the pipeline of the test."""
+    """Return a sender for the pipeline of the test."""
     return Sender(etl, producer)
 
 
@@ -169,7 +169,7 @@ def test_each_step_killed_at_each_point_and_cleared_publishes_everything_once(
 
 
 @pytest.mark.timeout(300)
-def test_every_step_of_a_run_that_has_published_may_be_cleared_alone_or_with_what_follows(
+def test_every_step_of_a_published_run_can_be_cleared_alone_or_with_its_downstream_steps(
     zygote: Zygote, etl: Settings, sender: Sender
 ) -> None:
     sender.check_in()
@@ -179,20 +179,20 @@ def test_every_step_of_a_run_that_has_published_may_be_cleared_alone_or_with_wha
         run.go_on(first=step, last=step)
     run.go_on(first="gate_marts")
     assert publications(etl) == ["run"]
-    run.go_on(first="dbt")  # a build of its own: whoever clears dbt wants what the models make now
+    run.go_on(first="dbt")  # a new build: an operator who clears dbt wants the present results of the models
     assert publications(etl) == ["run", "run~2"]
     assert run.step("gate_raw").status == SKIPPED
     assert check_ins(etl) == 1
 
 
 @pytest.mark.timeout(300)
-def test_nothing_runs_after_a_publication_where_the_docs_site_is_current(
+def test_nothing_runs_after_a_publication_if_the_docs_site_is_current(
     zygote: Zygote, etl: Settings, sender: Sender
 ) -> None:
     sender.check_in()
     run = Run(zygote, etl, "run")
     run.go_on()
-    assert run.results["publish"] == published(etl).publication_id  # there is no site yet, and a task makes it
+    assert run.results["publish"] == published(etl).publication_id  # there is no site yet, and a task creates it
     site = etl.sites_dir / "catalog"
     site.mkdir(parents=True)
     (site / "project.sha256").write_text(fingerprint(PROJECT), encoding="ascii")
@@ -201,7 +201,7 @@ def test_nothing_runs_after_a_publication_where_the_docs_site_is_current(
 
 
 @pytest.mark.timeout(300)
-def test_what_a_run_loaded_before_it_failed_in_dbt_is_published_by_the_next_run(
+def test_rows_loaded_by_a_run_that_failed_in_dbt_are_published_by_the_next_run(
     zygote: Zygote, etl: Settings, sender: Sender
 ) -> None:
     sender.check_in()
@@ -212,13 +212,13 @@ def test_what_a_run_loaded_before_it_failed_in_dbt_is_published_by_the_next_run(
     assert (
         failed.step("dbt", "from dags.steps import dbt_tasks; dbt_tasks.PROFILE.target_name = 'none'").status == FAILED
     )
-    Run(zygote, etl, "run-3").go_on()  # nothing waits in the lake any more
+    Run(zygote, etl, "run-3").go_on()  # no rows are pending in the lake any more
     assert check_ins(etl) == 2
     assert Run(zygote, etl, "run-4").step("gate_raw").status == SKIPPED
 
 
 @pytest.mark.timeout(300)
-def test_a_build_that_airflow_took_for_dead_keeps_the_next_one_out_until_it_ends(
+def test_a_build_that_airflow_considers_dead_blocks_the_next_one_until_it_ends(
     zygote: Zygote, etl: Settings, sender: Sender
 ) -> None:
     sender.check_in()

@@ -1,4 +1,4 @@
-"""What becomes of topics: missing, idle, with more partitions, made anew with their cluster or alone."""
+"""Topics that are missing, idle, get more partitions, or are re-created with or without their cluster."""
 
 from pathlib import Path
 
@@ -15,19 +15,19 @@ from tests.faults.proof import prove
 from tests.faults.topics import Topics
 
 
-def test_a_cluster_made_anew_whose_offsets_begin_at_0(
+def test_a_recreated_cluster_counts_offsets_from_0(
     own: Settings, check_in: Events, tmp_path: Path, start_worker: StartWorker
 ) -> None:
-    """The old lake is refused, loudly; a new one takes everything."""
+    """Landing into the old lake fails with an error; a new lake gets everything."""
     send_to(own, check_in, range(300))
     drain(own)
     load(own)
-    with OwnBroker(tmp_path / "made anew") as broker:
+    with OwnBroker(tmp_path / "re-created") as broker:
         new = broker.at(own, Path(own.lake_uri))
         send_to(new, check_in, range(1000, 1400))
         worker = start_worker(new)
         assert worker.ended() == NEEDS_INTERVENTION, worker.text()
-        assert "its offsets start anew" in worker.text()
+        assert "its offsets start again" in worker.text()
         assert landed_rows(new) == 300
         empty = new.model_copy(update={"lake_uri": str(tmp_path / "new lake")})
         drain(empty)
@@ -36,18 +36,16 @@ def test_a_cluster_made_anew_whose_offsets_begin_at_0(
         assert landed_rows(empty) == 400
     prove(
         own,
-        fault="the cluster is made anew: the old lake is refused and stays whole",
+        fault="the cluster is re-created: the old lake is rejected and unchanged",
         thread="Iceberg PR 16360",
-        happened="the new cluster's offsets were below the stored ones, and every file was dropped in silence",
+        happened="the new cluster's offsets were below the stored ones, and every file was silently dropped",
         sent=300,
     )
 
 
-def test_idle_partitions_and_topics_hold_nobody_back(
-    own: Settings, check_in: Events, start_worker: StartWorker
-) -> None:
-    """One partition of nine has events; they are landed, loaded and proven while the others never had one."""
-    workers = [start_worker(own) for _ in range(3)]  # two of them have nothing but idle partitions
+def test_idle_partitions_and_topics_delay_nothing(own: Settings, check_in: Events, start_worker: StartWorker) -> None:
+    """One of nine partitions has events, which are landed, loaded and verified while the others are empty."""
+    workers = [start_worker(own) for _ in range(3)]  # two of them have only idle partitions
     sent = 0
     for _ in range(3):
         with EventProducer(own.kafka_bootstrap) as producer:
@@ -61,17 +59,17 @@ def test_idle_partitions_and_topics_hold_nobody_back(
         own,
         fault="eight of nine partitions are idle",
         thread="Iceberg #17811",
-        happened="a task without records never answered; each commit waited for its timeout, the watermark stood still",
+        happened="a task without records never answered; each commit waited for its timeout, the watermark stalled",
         sent=sent,
     )
 
 
-def test_a_topic_that_is_missing_is_waited_for_and_not_made(
+def test_a_worker_waits_for_a_missing_topic_and_does_not_create_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
     topics.delete([TOPIC])
     worker = start_worker(own, arm="import ingestion.kafka_consumer as r; r.CONNECT_SECONDS = 2.0")
-    worker.wait_until(lambda: f"it has no topic {TOPIC}" in worker.text(), "the worker says what is missing")
+    worker.wait_until(lambda: f"it has no topic {TOPIC}" in worker.text(), "the worker reports the missing topic")
     assert TOPIC not in topics.names()
     topics.create([TOPIC])
     send_to(own, check_in, range(200))
@@ -94,11 +92,11 @@ def test_partitions_added_while_a_worker_lands_are_read_from_their_beginning(
     prove(own, fault="partitions added to a topic while a worker lands it", sent=1200)
 
 
-@pytest.mark.parametrize("length", ["shorter than what was landed", "longer than what was landed"])
-def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
+@pytest.mark.parametrize("length", ["shorter than the landed offsets", "longer than the landed offsets"])
+def test_a_recreated_topic_is_not_mistaken_for_the_old_one(
     length: str, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
-    """Same cluster, same name, offsets from 0 again: what lies below the landed offset must not be skipped."""
+    """Same cluster, same name, offsets from 0 again: events below the landed offset must not be skipped."""
     send_to(own, check_in, range(400))
     drain(own)
     topics.delete([TOPIC])
@@ -108,15 +106,15 @@ def test_a_topic_deleted_and_made_anew_is_not_taken_for_the_old_one(
     worker = start_worker(own)
     assert worker.ended(30) == NEEDS_INTERVENTION, worker.text()
     assert landed_rows(own) == 400
-    new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
+    new = own.model_copy(update={"lake_uri": f"{own.lake_uri} re-created"})
     drain(new)
-    prove(new, fault=f"a topic deleted and made anew, {length}: refused, and whole in a new lake", sent=anew)
+    prove(new, fault=f"a topic re-created {length}: rejected, and complete in a new lake", sent=anew)
 
 
-def test_a_topic_made_anew_while_a_worker_reads_it(
+def test_a_topic_is_recreated_while_a_worker_reads_it(
     own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
-    """The client goes on at the old offset, without an error; the worker must not land that under the old log."""
+    """The client continues at the old offset without an error; the worker must not land them in the old log."""
     send_to(own, check_in, range(50))
     worker = start_worker(own)
     worker.wait_until(lambda: landed_rows(own) == 50, "the old topic's events have landed")
@@ -125,6 +123,6 @@ def test_a_topic_made_anew_while_a_worker_reads_it(
     send_to(own, check_in, range(1000, 1200))
     assert worker.ended() == NEEDS_INTERVENTION, worker.text()
     assert landed_rows(own) == 50
-    new = own.model_copy(update={"lake_uri": f"{own.lake_uri} made anew"})
+    new = own.model_copy(update={"lake_uri": f"{own.lake_uri} re-created"})
     drain(new)
-    prove(new, fault="a topic made anew while a worker reads it: refused, and whole in a new lake", sent=200)
+    prove(new, fault="a topic re-created while a worker reads it: rejected, and complete in a new lake", sent=200)

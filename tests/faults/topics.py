@@ -1,4 +1,4 @@
-"""What an administrator, or a broker by itself, does to topics."""
+"""Operations of an administrator or of the broker on topics."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -32,7 +32,7 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
 
     def renew(self) -> None:
-        """Delete the platform's topics and make them anew: their offsets begin at 0."""
+        """Delete and re-create the platform's topics: their offsets start at 0."""
         self.delete(list(PARTITIONS))
         self.create(list(PARTITIONS))
 
@@ -41,31 +41,31 @@ class Topics:
         return set(self._admin.list_topics(timeout=ANSWER_SECONDS).topics)
 
     def log_id(self, topic: str) -> str:
-        """Return which log a topic is, by cluster and topic id."""
+        """Return the log id of a topic (cluster id/topic id)."""
         return log_ids(self._admin, [topic])[topic]
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete topics and wait until they are gone."""
+        """Delete topics and wait until they do not exist."""
         present = [name for name in names if name in self.names()]
         _wait(self._admin.delete_topics(present, request_timeout=ANSWER_SECONDS) if present else {})
-        until(lambda: not self.names() & set(names), "the topics are gone")
+        until(lambda: not self.names() & set(names), "the topics are deleted")
 
     def create(self, names: Sequence[str]) -> None:
-        """Make topics as the platform does, and wait until they are there."""
+        """Create topics as the platform does, and wait until they exist."""
         new = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in names]
         _wait(self._admin.create_topics(new, request_timeout=ANSWER_SECONDS))
-        until(lambda: self.names() >= set(names), "the topics are there")
+        until(lambda: self.names() >= set(names), "the topics exist")
 
     def add_partitions(self, name: str, total: int) -> None:
-        """Raise a topic's number of partitions."""
+        """Increase a topic's number of partitions."""
         _wait(self._admin.create_partitions([NewPartitions(name, total)], request_timeout=ANSWER_SECONDS))
 
     def configure(self, name: str, **settings: str) -> None:
-        """Change a topic's settings (dots in a name: pass them by `**{...}`)."""
+        """Change a topic's settings (pass names with dots as `**{...}`)."""
         self._alter(ConfigResource(ResourceType.TOPIC, name), settings)
 
     def cut(self, name: str, partition: int, first: int) -> int:
-        """Delete the records before offset `first`, as retention does; return how many offsets are gone in all."""
+        """Delete the records before offset `first`, as retention does; return the total number of deleted offsets."""
         _wait(self._admin.delete_records([TopicPartition(name, partition, first)], request_timeout=ANSWER_SECONDS))
         return first
 
@@ -77,7 +77,7 @@ class Topics:
         _wait(self._admin.delete_records(places, request_timeout=ANSWER_SECONDS))
 
     def commit_offsets(self, group: str, name: str, *, to_end: bool) -> None:
-        """Make the group's committed offsets say that everything was read, or nothing."""
+        """Set the group's committed offsets to the end or to the beginning of the topic."""
         with _consumer(self._bootstrap, group) as consumer:
             places = [TopicPartition(name, partition) for partition in range(PARTITIONS[name])]
             for place in places:
@@ -86,7 +86,7 @@ class Topics:
             consumer.commit(offsets=places, asynchronous=False)
 
     def compact(self, name: str) -> None:
-        """Have a topic compacted as soon and as often as the broker can: only the last record of a key stays."""
+        """Compact a topic as soon and as often as the broker can: only the last record of a key remains."""
         broker = {"log.cleaner.backoff.ms": "100"}
         self._alter(ConfigResource(ResourceType.BROKER, "1"), broker)
         self.configure(
@@ -101,7 +101,7 @@ class Topics:
         )
 
     def stop_compacting(self, name: str) -> None:
-        """Have the broker leave a topic as it is now, and wait until a compaction under way has ended."""
+        """Stop compacting a topic, and wait until a compaction in progress has ended."""
         self.configure(name, **{"cleanup.policy": "delete"})
         counts = [-1]
 
@@ -112,17 +112,17 @@ class Topics:
         until(is_steady, "compaction has ended", pause=1.0)
 
     def end_offsets(self, name: str) -> int:
-        """Return the sum of a topic's end offsets: how many records it ever had (transactions apart)."""
+        """Return the sum of a topic's end offsets: the number of records it ever had (without transactions)."""
         with _consumer(self._bootstrap, "faults-count") as consumer:
             places = [TopicPartition(name, partition) for partition in self._partitions(name)]
             return sum(consumer.get_watermark_offsets(place, ANSWER_SECONDS)[1] for place in places)
 
     def count_records(self, name: str) -> int:
-        """Read a topic from the beginning and return how many records a reader gets."""
+        """Return the number of records that a consumer reads from a topic."""
         return sum(len(each) for each in self.read(name).values())
 
     def read(self, name: str) -> dict[int, list[int]]:
-        """Return the offsets that a reader gets, by partition."""
+        """Return the offsets that a consumer reads, by partition."""
         partitions = self._partitions(name)
         found: dict[int, list[int]] = {partition: [] for partition in partitions}
         with _consumer(self._bootstrap, "faults-count") as consumer:
@@ -167,7 +167,7 @@ def _wait(futures: Any) -> None:
 
 
 def log_id(settings: Settings) -> str:
-    """Return which log TOPIC is."""
+    """Return the log id of TOPIC."""
     return log_ids(AdminClient({"bootstrap.servers": settings.kafka_bootstrap}), [TOPIC])[TOPIC]
 
 

@@ -1,4 +1,4 @@
-"""Our commands as real processes that a test kills, freezes, or tells to end."""
+"""Our commands as real processes that a test kills, freezes or terminates."""
 
 import signal
 import subprocess
@@ -15,7 +15,7 @@ from tests.faults.polling import until
 from tests.ingestion.crash import environment_of
 
 END_SECONDS = 60
-# The command is the one that users run. What `tests.faults.fault_injection` offers is there for a test's `arm`.
+# The command is the one that users run; a test's `arm` can use everything in `tests.faults.fault_injection`.
 PROGRAM = """
 import sys
 from tests.faults.fault_injection import *
@@ -28,7 +28,7 @@ main()
 
 
 class Worker:
-    """`okr <arguments>` in a process of its own. As a context manager it leaves at the end.
+    """`okr <arguments>` in a separate process. As a context manager, it leaves the group at the end.
 
     `arm` is Python code that runs first and may inject a fault (`tests.faults.fault_injection`) at a step of the
     protocol. The process logs to a file, because an unread pipe would block it.
@@ -52,11 +52,11 @@ class Worker:
         return self.process.pid
 
     def is_running(self) -> bool:
-        """Tell whether the process has not ended."""
+        """Return whether the process is running."""
         return self.process.poll() is None
 
     def text(self) -> str:
-        """Return what the process has logged so far."""
+        """Return the log of the process."""
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def wait_until(self, true: Callable[[], object], what: str, seconds: float = 90.0) -> None:
@@ -73,34 +73,34 @@ class Worker:
             raise AssertionError(f"{error} It logged: {self.text()}") from error
 
     def kill(self) -> None:
-        """SIGKILL: the process has no say."""
+        """Send SIGKILL."""
         self.process.kill()
         self.process.wait(END_SECONDS)
 
     def end(self, seconds: float = END_SECONDS) -> int:
-        """SIGTERM, as the supervisor does it; return the exit status."""
+        """Send SIGTERM, as the supervisor does; return the exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
     def ended(self, seconds: float = END_SECONDS) -> int:
-        """Wait for the process to end by itself and return its status (-9 when it was killed)."""
+        """Wait until the process ends and return its status (-9 if it was killed)."""
         return self.process.wait(seconds)
 
     def freeze(self) -> None:
-        """SIGSTOP: it hangs as in a long pause of the machine."""
+        """Send SIGSTOP: the process hangs as in a long pause of the machine."""
         self.process.send_signal(signal.SIGSTOP)
 
     def until_frozen(self) -> None:
-        """Wait until it hangs where its `arm` freezes it: a SIGCONT that comes before the SIGSTOP wakes nobody."""
+        """Wait until it hangs at the step where `arm` freezes it, because an earlier SIGCONT would have no effect."""
         process = psutil.Process(self.pid)
         self.wait_until(lambda: process.status() == psutil.STATUS_STOPPED, "it hangs at the step")
 
     def thaw(self) -> None:
-        """SIGCONT: it wakes up and knows nothing of the time that passed."""
+        """Send SIGCONT: the process continues without noticing the pause."""
         self.process.send_signal(signal.SIGCONT)
 
     def leave(self) -> None:
-        """Let it leave the group if it still runs, so that the next test's workers need not wait for its session."""
+        """Make it leave the group if it still runs, so that the next test does not wait for its session."""
         if not self.is_running():
             return
         self.thaw()

@@ -63,7 +63,7 @@ def test_the_largest_value_that_landing_takes_is_sent_and_a_larger_message_refus
 def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -> None:
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send_raw("no_such_topic", b"k", b"v")
-    with pytest.raises(RetryableError, match="refused 1"):
+    with pytest.raises(RetryableError, match="rejected 1"):
         producer.flush()
     with pytest.raises(RetryableError, match=r"did not accept a message to no_such_topic: .*make status"):
         producer.send_raw("no_such_topic", b"k", b"v")

@@ -96,7 +96,11 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path):
 
 def test_words_of_another_reason_than_the_one_kept_say_so(tmp_path):
     rows = [row(0, rejection_reason="bad_data", rejected_value=b"{")]
-    assert read_rejected(lake_of(tmp_path, rows), 1).newest[0].detail.startswith("Today it would be not_json: ")
+    assert (
+        read_rejected(lake_of(tmp_path, rows), 1)
+        .newest[0]
+        .detail.startswith("With the present contract it would be not_json: ")
+    )
 
 
 def test_a_missing_lake_is_an_error_and_not_one_without_rejected_messages(tmp_path):
