@@ -85,7 +85,7 @@ def status() -> None:
         typer.echo(line)
     for trouble in troubles(stack.state):
         typer.echo(
-            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since} and keeps retrying; "
+            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since} and is being retried; "
             f"last error: {trouble.error}"
         )
     if any(each.state != "RUNNING" for each in found):

@@ -64,7 +64,7 @@ def guard() -> None:
     import signal
     import threading
 
-    from infra.analysts.guard import guard as run
+    from infra.analysts.session_guard import guard as run
 
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,8 @@
--- Rights of analysts in the warehouse's database, beyond reading marts; run by infra/local/postgres_bootstrap.sql.
--- The right to read marts is granted to the group okr_analyst by revision 0015 of infra/migrations and, for each new mart
--- view, by lakehouse/publishing.
+-- Rights of the group okr_analyst in the warehouse's database; run by infra/local/postgres_bootstrap.sql at each start.
+-- The right to read marts comes from the default privileges of revision 0015 in infra/migrations; for re-created views,
+-- lakehouse/publishing/grants.py restores it.
+
+GRANT CONNECT ON DATABASE okr TO okr_analyst;
 
 -- By default PostgreSQL lets every role call these functions, which reading marts does not require. They take the locks
 -- that publishing and loading wait for, write large objects, write-ahead log or transaction ids, block a session without

@@ -1,4 +1,4 @@
-"""`okr demo`. Light imports only: the command imports what it uses."""
+"""`okr demo`. The command imports what it needs, so that `okr --help` stays fast."""
 
 import os
 import time

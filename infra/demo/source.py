@@ -54,7 +54,7 @@ def open_source(data: Path | None, scale: str) -> Source:
     missing = [name for name in FILES if not (data / name).is_file()]
     if missing:
         raise PermanentError(
-            f"{data} does not hold {' and '.join(missing)}. DATA expects a folder with key_results.csv "
+            f"{data} does not contain {' and '.join(missing)}. DATA expects a folder with key_results.csv "
             "and check_ins.csv (docs/data-format.md); `okr simulate --out <folder>` writes an example."
         )
     return Source(data.resolve(), scale)

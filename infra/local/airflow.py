@@ -87,7 +87,7 @@ class AirflowService(Service):
         return airflow_environment(self.stack)
 
     def check(self) -> None:
-        """Return if the API server reports the component's heartbeat as healthy."""
+        """Check that the API server reports the component's heartbeat as healthy."""
         status = self._health().get(self.component.replace("-", "_"), {}).get("status")
         if status != "healthy":
             raise RetryableError(f"Airflow reports its {self.component} as {status}")
@@ -110,7 +110,7 @@ class AirflowApiServer(AirflowService):
         file.write_text(json.dumps(login) + "\n", encoding="utf-8")
 
     def check(self) -> None:
-        """Return if the server responds.
+        """Check that the server responds.
 
         The server builds its execution API at the first request. This check sends it, so that the first task need not
         wait.

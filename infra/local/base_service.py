@@ -49,7 +49,7 @@ class Service(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Return if the service is healthy.
+        """Check that the service is healthy.
 
         Raises:
             RetryableError: it is not, or not yet; the message says what was observed.

@@ -101,7 +101,7 @@ class Kafka(Service):
         return base_environment(self.stack) | {"CLASSPATH": kafka_jars.class_path()}
 
     def check(self) -> None:
-        """Return if the broker answers a metadata request."""
+        """Check that the broker answers a metadata request."""
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
             self._metadata()
             return

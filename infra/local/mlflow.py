@@ -51,5 +51,5 @@ class Mlflow(Service):
         return mlflow_environment(self.stack)
 
     def check(self) -> None:
-        """Return if the server reports that it is healthy."""
+        """Check that the server reports that it is healthy."""
         get_text(f"{self.stack.env['OKR_MLFLOW_URL']}/health")

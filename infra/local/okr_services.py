@@ -34,7 +34,7 @@ class Api(OkrService):
     start_limit_seconds: ClassVar[int] = 120
 
     def check(self) -> None:
-        """Return if the API responds."""
+        """Check that the API responds."""
         get_text(f"{self.stack.env['OKR_API_URL']}/health")
 
 

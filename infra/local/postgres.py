@@ -130,7 +130,7 @@ class Postgres(Service):
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Return if the server accepts the superuser's login."""
+        """Check that the server accepts the superuser's login."""
         try:
             forget_libpq_variables()
             psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()

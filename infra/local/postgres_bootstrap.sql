@@ -45,7 +45,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 \gexec
 
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_analyst;
+GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
 -- dbt creates temporary tables; each publication creates schemas, which requires CREATE.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;

@@ -46,7 +46,7 @@ class Redis(Service):
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Return if the server accepts the password and answers a PING."""
+        """Check that the server accepts the password and answers a PING."""
         request = f"AUTH {self.stack.env['OKR_REDIS_PASSWORD']}\r\nPING\r\n".encode()
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PUBLISHER_S = 60  # for another publication or preparation of a build to end, and for locks on their tables
 # For readers, of all marts together. An analyst's statement ends after 120 s. A session that raises its limit can hold
-# a mart for up to 600 s with a statement and 1,800 s with a transaction (infra.analysts.guard); publishing does not
+# a mart for up to 600 s with a statement and 1,800 s with a transaction (infra/analysts); publishing does not
 # wait that long.
 READERS_S = 150.0
 

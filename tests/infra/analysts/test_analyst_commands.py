@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
-from infra.analysts.guard import Limits, enforce
+from infra.analysts.session_guard import Limits, enforce
 from infra.local.postgres import Postgres
 from infra.local.stack import Stack
 from lakehouse.errors import PermanentError, RetryableError

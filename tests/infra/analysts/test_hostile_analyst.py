@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
-from infra.analysts.guard import Ended, Limits, enforce, own_memory_bytes
+from infra.analysts.session_guard import Ended, Limits, enforce, own_memory_bytes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect

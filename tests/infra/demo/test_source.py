@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 def test_a_missing_file_is_reported_with_its_name_and_the_fix(folder):
     (folder / "check_ins.csv").unlink()
-    with pytest.raises(PermanentError, match=r"does not hold check_ins.csv.*okr simulate"):
+    with pytest.raises(PermanentError, match=r"does not contain check_ins.csv.*okr simulate"):
         open_source(folder, "default")
 
 
