@@ -153,7 +153,7 @@ def test_an_operator_can_accept_the_batch_and_roll_back_to_the_previous_publicat
     assert accepted.publication_id > before.publication_id
     assert f"publication_id={before.publication_id}" in running.okr("publication", "rollback")
     assert current(running).publication_id == before.publication_id
-    assert "go" in running.okr("publication", "resume")
+    assert "resumed" in running.okr("publication", "resume")
     # After the rollback the batch counts as unpublished again, so the gate checks it again.
     airflow.wait(airflow.start("okr_etl_dag", {"accept_marts_build": True}), 240, lambda _detail: None)
     assert current(running).publication_id > accepted.publication_id
