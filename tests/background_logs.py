@@ -23,7 +23,7 @@ LOGGING_CONFIG = {
 
 
 class BackgroundLog:
-    """What threads other than the main one have logged since this object was made."""
+    """The lines that threads other than the main thread have logged since this object was created."""
 
     def __init__(self) -> None:
         self._start = len(BACKGROUND.getvalue())
@@ -35,7 +35,7 @@ class BackgroundLog:
 
 
 def configure_test_logs() -> None:
-    """Send log lines of the main thread to the present `sys.stderr` and those of other threads to BACKGROUND."""
+    """Send log lines of the main thread to the current `sys.stderr` and those of other threads to BACKGROUND."""
     structlog.reset_defaults()
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(_stream()))
 

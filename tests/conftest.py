@@ -1,16 +1,14 @@
-"""Real services for tests, each started once in a folder of its own, never the user's stack."""
+"""Real services for tests, each started once in its own folder, never the user's stack."""
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from pydantic import SecretStr
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.base_service import Service
@@ -26,21 +24,22 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
 from tests.background_logs import BackgroundLog, configure_test_logs
+from tests.databases import NewDatabase, database_from, execute_as_superuser
 from tests.topics import empty_topics
 
-SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # their fixtures take long; longest first
+SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # expensive fixtures, slowest first
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest groups come first, so that no worker is left alone with one at the end."""
+    """Run the slowest groups first, so that no worker is left alone with one at the end."""
     order = {name: number for number, name in enumerate(SHARED_FIXTURES)}
     items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """For `make test`'s workers: what shares costly fixtures stays on one of them.
+    """Run all tests that share expensive fixtures on the same worker of `make test`.
 
-    Not by marks (`--dist loadgroup`): pytest-xdist 3.8 writes them to a private field that pytest 9.2 no longer reads.
+    Marks (`--dist loadgroup`) do not work: pytest-xdist 3.8 writes them to a private field that pytest 9.2 ignores.
     """
     return _ByGroup(config, log)
 
@@ -51,18 +50,18 @@ class _ByGroup(LoadScopeScheduling):
 
 
 def group_of(nodeid: str) -> str:
-    """Return the folder below tests/ whose fixtures are shared, else the file."""
+    """Return the folder below tests/ if its fixtures are shared, else the file."""
     parts = nodeid.partition("::")[0].split("/")[1:]
     return parts[0] if parts[0] in SHARED_FIXTURES else "/".join(parts)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Neither a developer's OKR_DSN_OWNER nor the state folder of their own stack must lead a test into their data."""
+    """Remove a developer's OKR_* and PG* variables and state folder, so that no test reaches their data."""
     for name in [name for name in os.environ if name.startswith(("OKR_", "PG")) and name != "OKR_FAULT_TABLE"]:
         del os.environ[name]
     os.environ["OKR_STATE"] = str(tmp_path_factory.mktemp("no-stack"))
-    for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but no test talks to its servers through one
+    for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but not for the servers of tests
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), "127.0.0.1", "localhost")))
 
 
@@ -92,56 +91,35 @@ def _settings_while_running(service: Service) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def postgres(test_stack: Stack) -> Iterator[Settings]:
-    """PostgreSQL with all roles, migrated to the newest revision; the settings that reach it."""
+    """PostgreSQL with all roles, migrated to the newest revision, as the settings to reach it."""
     server = Postgres(test_stack)
     with _settings_while_running(server) as settings:
         server.after_start()
         migrate(settings.require("dsn_owner"))
-        _superuser(test_stack, "CREATE DATABASE okr_template TEMPLATE okr")
+        execute_as_superuser(test_stack, "CREATE DATABASE okr_template TEMPLATE okr")
         yield settings
 
 
 @pytest.fixture(scope="session")
-def new_database(test_stack: Stack, postgres: Settings) -> Callable[[], AbstractContextManager[Settings]]:
-    """Return what makes a migrated, empty database (0.1 s) and drops it; for a test or fixture of any scope."""
-
-    @contextmanager
-    def database() -> Iterator[Settings]:
-        name = f"okr_{uuid.uuid4().hex[:12]}"
-        _superuser(test_stack, f"CREATE DATABASE {name} TEMPLATE okr_template OWNER okr_owner")
-        _superuser(test_stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-        _superuser(test_stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
-        _superuser(test_stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, okr_analyst")
-        dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
-        try:
-            yield postgres.model_copy(
-                update={dsn: SecretStr(postgres.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in dsns}
-            )
-        finally:
-            _superuser(test_stack, f"DROP DATABASE {name} WITH (FORCE)")
-
-    return database
+def new_database(test_stack: Stack, postgres: Settings) -> NewDatabase:
+    """Return a function that creates a migrated, empty database and drops it, for a test or fixture of any scope."""
+    return partial(database_from, "okr_template", test_stack, postgres)
 
 
 @pytest.fixture
-def fresh_database(new_database: Callable[[], AbstractContextManager[Settings]]) -> Iterator[Settings]:
-    """Settings of a migrated, empty database of one test alone; `postgres` is shared by the session."""
+def fresh_database(new_database: NewDatabase) -> Iterator[Settings]:
+    """A migrated, empty database for one test; `postgres` is shared by the session."""
     with new_database() as settings:
         yield settings
 
 
-def _superuser(stack: Stack, statement: str) -> None:
-    with psycopg.connect(stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as connection:
-        connection.execute(statement)
-
-
 @pytest.fixture(scope="session")
 def kafka(test_stack: Stack) -> Iterator[Settings]:
-    """A broker with the platform's four topics; give topics of your own a name of their own."""
+    """A broker with the four topics of the platform; a test that creates topics must give them unique names."""
     fetch(print)
     broker = Kafka(test_stack)
     with pytest.MonkeyPatch.context() as patch:
-        # Tests that kill a worker let its partitions wait for less than the broker's least, 6 s.
+        # Tests that kill a worker use a shorter session timeout than the broker's minimum of 6 s.
         patch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")
         with _settings_while_running(broker) as settings:
             broker.after_start()
@@ -157,7 +135,7 @@ def redis_server(test_stack: Stack) -> Iterator[Settings]:
 
 @pytest.fixture
 def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, tmp_path: Path) -> Settings:
-    """Settings of an empty pipeline without an Airflow to announce to."""
+    """Settings of an empty pipeline without Airflow."""
     empty_topics(kafka.kafka_bootstrap)
     return fresh_database.model_copy(
         update={
@@ -171,18 +149,18 @@ def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, 
 
 @pytest.fixture
 def check_in() -> Callable[[int], EncodedEvent]:
-    """A good event by number: key result k<number mod 50>, value <number>, one second after the number before."""
-    begun = datetime.now(UTC) - timedelta(days=20)  # a million of them are twelve days
+    """Return a valid event by number: key result k<number mod 50>, value <number>, one second after the previous."""
+    start = datetime.now(UTC) - timedelta(days=20)  # a million of them take twelve days
 
     def event(number: int) -> EncodedEvent:
         data = CheckInRecorded(check_in_id=f"c{number}", key_result_id=f"k{number % 50}", value=float(number))
-        return encode(data, at=begun + timedelta(seconds=number), source="test")
+        return encode(data, at=start + timedelta(seconds=number), source="test")
 
     return event
 
 
 @pytest.fixture
 def producer(pipeline: Settings) -> Iterator[EventProducer]:
-    """A producer to the pipeline's broker."""
+    """A producer for the broker of the pipeline."""
     with EventProducer(pipeline.kafka_bootstrap) as producer:
         yield producer

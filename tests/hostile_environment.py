@@ -1,15 +1,15 @@
-"""What a shell may hold for other purposes, all of it at once: none of it may lead a command of ours astray.
+"""Environment variables that a shell may have for other purposes; none may influence an `okr` command.
 
-Each of these has broken a comparable tool for somebody; the threads are named where the case came from one.
+Each of them has broken a comparable tool; the issue is named where there is one.
 """
 
 from pathlib import Path
 
-BLACK_HOLE = "http://192.0.2.1:9"  # TEST-NET-1: nobody answers there
+BLACK_HOLE = "http://192.0.2.1:9"  # TEST-NET-1: no host answers there
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """Return the hostile variables; `folder` gets what some of them point to."""
+    """Return the hostile variables; the files that some of them point to are created in `folder`."""
     shadows = folder / "shadows"
     shadows.mkdir(parents=True, exist_ok=True)
     for name in ("lakehouse", "typer", "json", "psycopg"):
@@ -17,12 +17,12 @@ def variables(folder: Path) -> dict[str, str]:
     services = folder / "pg_service.conf"
     services.write_text("[other]\nhost=192.0.2.1\n")
     return {
-        # urschrei/pyzotero pull 375, AgentFlocks/flocks pull 158: a proxy takes over requests to the own host.
+        # urschrei/pyzotero pull 375, AgentFlocks/flocks pull 158: a proxy intercepts requests to the own host.
         **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), BLACK_HOLE),
-        # encode/httpx issue 505: a SOCKS proxy that the client does not support fails even where it is not wanted.
+        # encode/httpx issue 505: an unsupported SOCKS proxy fails even if it is not needed.
         **dict.fromkeys(("ALL_PROXY", "all_proxy"), "socks5h://192.0.2.1:1080"),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), ""),
-        # Aider-AI/aider issue 3710: a certificate file that is missing ends in a FileNotFoundError without a name.
+        # Aider-AI/aider issue 3710: a missing certificate file causes a FileNotFoundError without a name.
         **dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), str(folder / "missing.pem")),
         "SSL_CERT_DIR": str(folder / "missing"),
         "PIP_USER": "1", "PIP_TARGET": str(folder / "target"), "PIP_REQUIRE_VIRTUALENV": "0", "PIP_PREFIX": "/nowhere",
@@ -45,7 +45,7 @@ def variables(folder: Path) -> dict[str, str]:
         "DBT_PROFILES_DIR": "/nowhere", "DBT_TARGET": "nowhere", "DBT_WARN_ERROR": "true", "DBT_FULL_REFRESH": "true",
         "PSYCOPG_IMPL": "nothing", "POLARS_MAX_THREADS": "nothing", "ARROW_IO_THREADS": "nothing",  # read at import
         "DBT_TARGET_PATH": "/nowhere", "GX_HOME": "/nowhere", "TMPDIR": str(folder / "missing"), "TZ": "Asia/Tokyo",
-        # Another stack's addresses, as `eval "$(okr env)"` and a hand-made env file leave them.
+        # Addresses of another stack, as set by `eval "$(okr env)"` or a manual env file.
         "OKR_LAKE_URI": str(folder / "another" / "lake"), "OKR_KAFKA_BOOTSTRAP": "192.0.2.1:9092",
         "OKR_DSN_SERVING": "postgresql://okr:x@192.0.2.1:1/okr", "OKR_DSN_OWNER": "postgresql://okr:x@192.0.2.1:1/okr",
         "OKR_DSN_LOADER": "postgresql://o:x@192.0.2.1:1/o", "OKR_DSN_TRANSFORM": "postgresql://o:x@192.0.2.1:1/o",

@@ -1,4 +1,4 @@
-"""Publishing in tests that build marts without the DAG."""
+"""Publish marts in tests that build them without the DAG."""
 
 import json
 from typing import Any
@@ -11,12 +11,12 @@ from lakehouse.warehouse import connect
 
 
 def passed(run_id: str, **others: Any) -> dict[str, Any]:
-    """Return what a marts gate of this run reports that passed."""
+    """Return the report of a marts gate that passed for this run."""
     return {"gate": "marts", "run_id": run_id, "passed": True, "checked_rows": 1, "expectations": 1, **others}
 
 
 def publish_build(settings: Settings, run_id: str = "run") -> publication.Publication:
-    """Publish what stands in marts_build, whoever built it, with the watermarks of now."""
+    """Publish the tables in marts_build as the build of a run, with the present watermarks."""
     offsets: dict[str, dict[str, int]] = {}
     with connect(settings.require("dsn_transform")) as connection:
         for topic, partition, offset in connection.execute(

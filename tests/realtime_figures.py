@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def read_figures(redis: "Redis") -> dict[str, Any]:
-    """Return the values that `read_live` does, without their times; those of the lags as consumer_lag, by group."""
+    """Return the values of `read_live` without their times, and the lags by group as `consumer_lag`."""
     figures, lags = read_live(redis)
     return {
         **{name: figure.value for name, figure in figures.items()},

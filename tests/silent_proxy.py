@@ -1,6 +1,6 @@
-"""A server between a client and PostgreSQL that forwards everything, until it is told to say nothing any more.
+"""A proxy between a client and PostgreSQL that can stop forwarding without closing a connection.
 
-What a vanished host looks like where the kernel still answers keepalives: a frozen server, a proxy gone wrong.
+It behaves like a frozen server or a broken proxy, whose kernel still answers keepalives.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 
 class Proxy:
-    """Forwards bytes on loopback; after `fall_silent` it reads what comes and passes nothing on."""
+    """Forward bytes on loopback; after `fall_silent`, read and discard them."""
 
     def __init__(self, target: tuple[str, int]) -> None:
         self._target = target
@@ -21,7 +21,7 @@ class Proxy:
         self._open: list[socket.socket] = []
 
     def fall_silent(self) -> None:
-        """Swallow everything from now on, without closing a connection."""
+        """Discard all bytes from now on, without closing a connection."""
         self._silent.set()
 
     def run(self) -> None:
@@ -55,7 +55,7 @@ class Proxy:
 
 @contextmanager
 def proxy(host: str, port: int) -> Iterator[Proxy]:
-    """Run a proxy before a server."""
+    """Run a proxy in front of a server."""
     running = Proxy((host, port))
     thread = threading.Thread(target=running.run, daemon=True)
     thread.start()

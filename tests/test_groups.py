@@ -1,4 +1,4 @@
-"""What shares costly fixtures runs on one of `make test`'s workers; ungrouped, each of them started the whole stack."""
+"""Tests that share expensive fixtures run on one worker; otherwise each worker would start the whole stack."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.conftest import SHARED_FIXTURES, group_of
 
 
 @pytest.mark.parametrize("folder", SHARED_FIXTURES)
-def test_a_folder_with_costly_fixtures_is_one_group(folder: str, request: pytest.FixtureRequest) -> None:
+def test_a_folder_with_expensive_fixtures_is_one_group(folder: str, request: pytest.FixtureRequest) -> None:
     names = (f"tests/{folder}/test_one.py::test_a[x/y::z]", f"tests/{folder}/deep/test_two.py::test_b")
     assert {group_of(name) for name in names} == {folder}
     assert (request.config.rootpath / "tests" / folder).is_dir()

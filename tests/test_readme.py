@@ -1,4 +1,4 @@
-"""The README's commands exist, and its links lead somewhere."""
+"""The commands of the README exist, and links in the documentation point to files."""
 
 import re
 import subprocess
@@ -31,30 +31,30 @@ def test_every_okr_command_of_the_readme_exists(command):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_leads_to_a_file(page):
+def test_every_link_points_to_a_file(page):
     for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), f"{page}: {link}"
 
 
-def test_every_file_that_the_data_path_names_is_there():
+def test_every_file_named_by_the_data_path_exists():
     table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
     paths = re.findall(r"`((?:lakehouse|serving|ingestion|expectations|ml|dbt_project|tests)/[^`*]+)`", table)
-    assert len(paths) > 40, "Few files were found: this test reads the table wrongly."
+    assert len(paths) > 40, "Too few files were found: this test misreads the table."
     for path in paths:
         assert (ROOT / path).exists(), path
 
 
-def test_the_data_path_follows_functions_that_exist():
+def test_every_function_named_by_the_data_path_exists():
     table = (ROOT / "docs" / "data-path.md").read_text(encoding="utf-8")
     checked = 0
     for row in [line.split("|") for line in table.splitlines() if line.startswith("|")][2:]:
         file, names = row[2], re.findall(r"`([A-Za-z_]+)[.`]", row[3])
         source = re.search(r"`([a-z_/]+\.py)`", file)
-        room = "".join(each.read_text() for each in (ROOT / source[1]).parent.glob("*.py")) if source else ""
+        code = "".join(each.read_text() for each in (ROOT / source[1]).parent.glob("*.py")) if source else ""
         checked += bool(names and source)
         for name in names if source else ():
-            assert re.search(rf"(def|class) {name}\b", room), f"{file}: {name}"
-    assert checked > 15, "Few functions were found: this test reads the table wrongly."
+            assert re.search(rf"(def|class) {name}\b", code), f"{file}: {name}"
+    assert checked > 15, "Too few functions were found: this test misreads the table."
 
 
 @pytest.mark.parametrize("page", ["glossary.md", "architecture.md"])
@@ -62,5 +62,5 @@ def test_every_path_in_the_glossary_and_the_architecture_exists(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     packages = "lakehouse|serving|ingestion|expectations|ml|dags|dbt_project|infra|tests"
     paths = re.findall(rf"`((?:{packages})/[a-z0-9_./*]*)`", text)
-    assert len(paths) > 10, "Few paths were found: this test reads the page wrongly."
+    assert len(paths) > 10, "Too few paths were found: this test misreads the page."
     assert [path for path in paths if not list(ROOT.glob(path))] == []

@@ -1,4 +1,4 @@
-"""Joining 1,000 small files beside copying their bytes, in the same run, by medians."""
+"""Compacting 1,000 small files, compared with copying their bytes in the same run, by medians."""
 
 import os
 import shutil
@@ -21,14 +21,14 @@ from lakehouse.lake import landing_schema, open_table, table_uri
 
 TOPIC = "okr_user_events"
 FILES = 1_000
-EVENTS_OF_A_FILE = 100  # a second of a trickle
+EVENTS_OF_A_FILE = 100  # one second of a slow stream
 DAYS = 730
 ROUNDS = 5
-LEAST_RATIO = 0.5
+MIN_RATIO = 0.5
 
 
 def batch(start: int, rows: int, day: date) -> pa.Table:
-    """Return check-ins as landing has them, of one partition and day."""
+    """Return check-ins in the form of landing, of one partition and day."""
     at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
     same = {"kafka_partition": 0, "event_date": day, "event_type": "okr.check_in.recorded.v1", "source": "bench"}
     same |= dict.fromkeys(("logged_at", "occurred_at", "recorded_at"), at) | {"recorded_at_assumed": False}
@@ -49,7 +49,7 @@ def batch(start: int, rows: int, day: date) -> pa.Table:
 
 
 def fill(folder: Path, files: int, rows: int, days: int) -> Path:
-    """Land so many batches, one file each, and return the table's folder."""
+    """Land a number of batches, one file each, and return the folder of the table."""
     table = LandingTable(str(folder), TOPIC, "cluster", "okr-landing")
     first = datetime.now(UTC).date()
     for number in range(files):
@@ -66,7 +66,7 @@ def sync(path: Path) -> None:
 
 
 def copy_each(files: Sequence[Path], to: Path, *, flushed: bool) -> float:
-    """Copy file by file; `flushed`: each to the disk, and the folder at the end. Return the seconds."""
+    """Copy file by file and return the seconds; `flushed`: fsync each file, and the folder at the end."""
     to.mkdir()
     begun = time.perf_counter()
     for file in files:
@@ -81,7 +81,7 @@ def copy_each(files: Sequence[Path], to: Path, *, flushed: bool) -> float:
 
 
 def joined(table: Path) -> tuple[float, float]:
-    """Join the files of a table; return wall and CPU seconds. What is joined is flushed before it is committed."""
+    """Compact a table; return wall and CPU seconds. The new file is fsynced before the commit."""
     opened = open_table(str(table))
     begun, used = time.perf_counter(), time.process_time()
     assert compact(opened, str(table))[0] == FILES
@@ -89,11 +89,11 @@ def joined(table: Path) -> tuple[float, float]:
 
 
 @pytest.mark.timeout(900)
-def test_joining_a_thousand_small_files_beside_copying_their_bytes(tmp_path: Path) -> None:
+def test_compacting_a_thousand_small_files_takes_little_longer_than_copying_them(tmp_path: Path) -> None:
     source = fill(tmp_path / "lake", FILES, EVENTS_OF_A_FILE, days=1)
     files = list(source.glob("event_date=*/*.parquet"))
     seconds: dict[str, list[float]] = {"flushed": [], "unflushed": [], "join": [], "cpu": []}
-    for number in range(ROUNDS + 1):  # the first warms up
+    for number in range(ROUNDS + 1):  # the first one is a warm-up
         table = tmp_path / f"round-{number}"
         shutil.copytree(source, table)
         wall, cpu = joined(table)
@@ -114,7 +114,7 @@ def test_joining_a_thousand_small_files_beside_copying_their_bytes(tmp_path: Pat
         f"\nratio                        {ratio:>8.2f}  (to the unflushed {median['unflushed'] / median['join']:.2f})"
     )
     assert pl.scan_delta(open_table(str(table))).select(pl.len()).collect().item() == FILES * EVENTS_OF_A_FILE
-    assert ratio >= LEAST_RATIO
+    assert ratio >= MIN_RATIO
 
 
 def median_seconds(frame: pl.LazyFrame) -> float:
@@ -127,8 +127,8 @@ def median_seconds(frame: pl.LazyFrame) -> float:
 
 
 @pytest.mark.timeout(900)
-def test_what_two_years_of_a_file_a_day_cost_to_read(tmp_path: Path) -> None:
-    """A day keeps a file of its own: this is the price, for every column and for one."""
+def test_the_cost_of_reading_two_years_with_one_file_per_day(tmp_path: Path) -> None:
+    """Each day keeps its own file: this measures the cost, for all columns and for one."""
     table = open_table(str(fill(tmp_path / "lake", DAYS, EVENTS_OF_A_FILE, days=DAYS)))
     whole = tmp_path / "one.parquet"
     rows = pl.scan_delta(table).collect()

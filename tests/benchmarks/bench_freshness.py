@@ -1,4 +1,4 @@
-"""One check-in posted by the API: how long until an analyst reads it in the published mart, and where the time goes.
+"""The time from posting a check-in to the API until an analyst can read it in the published mart, by stage.
 
 On a stack of its own with the demo's organisation, or on a running one (OKR_BENCH_STATE=<its state folder>). Each
 check-in is posted while nothing else waits to be published. Every moment is one that somebody wrote down for itself:
@@ -28,7 +28,7 @@ from tests.e2e.running_stack import run_okr, wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 
-RUNNING = os.environ.get("OKR_BENCH_STATE")  # read here: tests see no OKR_ variable of the user's shell
+RUNNING = os.environ.get("OKR_BENCH_STATE")  # read at import: later, tests see no OKR_ variable of the shell
 CHECK_INS = int(os.environ.get("OKR_BENCH_CHECK_INS", "20"))
 MOST_MEDIAN_S, MOST_P90_S = 7.0, 10.0
 ETL = "okr_etl_dag"
@@ -40,20 +40,20 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Seen:
-    """One check-in: the seconds until an analyst saw it, and the moments between which the stages lie."""
+    """One check-in: the seconds until an analyst saw it, and the times between its stages."""
 
     seconds: float
     moments: tuple[float, ...]
 
     def stages(self) -> dict[str, float]:
-        """Return the seconds of each stage."""
+        """Return the duration of each stage in seconds."""
         pairs = zip(self.moments, self.moments[1:], strict=False)
         return {name: after - before for name, (before, after) in zip(STAGES, pairs, strict=True)}
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A running stack that has published the demo's organisation."""
+    """A running stack that has published the organisation of the demo."""
     if RUNNING:
         yield load_settings(Path(RUNNING))
         return
@@ -73,7 +73,7 @@ def test_a_check_in_is_in_the_published_mart_within_seconds(settings: Settings) 
     with Airflow(settings) as airflow, App(settings, settings.state / "logs" / "api.log") as app:
         for number in range(CHECK_INS):
             wait_until("nothing is on its way", lambda: is_quiet(airflow), limit_s=300)
-            time.sleep(1 + number * 0.37 % 1)  # a check-in comes at any moment of the scheduler's and the announcer's
+            time.sleep(1 + number * 0.37 % 1)  # at varying times relative to scheduler and announcer
             found.append(post_and_wait(settings, airflow, app, open_ones[number % len(open_ones)]))
             print(f"{found[-1].seconds:6.2f} s  {describe(found[-1].stages())}", flush=True)
     seconds = sorted(each.seconds for each in found)
@@ -92,7 +92,7 @@ def is_quiet(airflow: Airflow) -> bool:
 
 
 def post_and_wait(settings: Settings, airflow: Airflow, app: App, key_result: str) -> Seen:
-    """Post a check-in with the latest value of its key result, and look as an analyst until it is there."""
+    """Post a check-in with the latest value of its key result, and query as an analyst until it is published."""
     now = app.call("GET", f"/v1/key-results/{key_result}")["key_result"]
     body = {"key_result_id": key_result, "value": now["latest_value"], "confidence": 0.5, "note": "bench"}
     posted = time.time()
@@ -107,7 +107,7 @@ def post_and_wait(settings: Settings, airflow: Airflow, app: App, key_result: st
 
 
 def moments(settings: Settings, airflow: Airflow, posted: float) -> tuple[float, ...]:
-    """Return when each stage but the last ended, from what the parts of the stack wrote down."""
+    """Return the end of each stage except the last, from the records of the components."""
     commits = DeltaTable(table_uri(settings.require("lake_uri"), "okr_user_events")).history(20)
     landed = min(at for at in (commit["timestamp"] / 1e3 for commit in commits) if at >= posted)
     with connect(settings.require("dsn_serving")) as connection:
@@ -130,7 +130,7 @@ def moments(settings: Settings, airflow: Airflow, posted: float) -> tuple[float,
 
 
 def models(settings: Settings) -> tuple[float, float]:
-    """Return when the newest dbt run began its first model and ended its last one."""
+    """Return the start of the first and the end of the last model of the newest dbt run."""
     results = json.loads((settings.dbt_target_dir / "run_results.json").read_text())["results"]
     timings = [timing for result in results for timing in result["timing"]]
     begun = min(moment(timing["started_at"]) for timing in timings)

@@ -1,4 +1,4 @@
-"""The warehouse at 1, 3 and 10 times the demo's organisation: CPU seconds per model, and the exponent of their growth.
+"""CPU seconds per model at 1, 3 and 10 times the size of the demo, and the exponent of their growth.
 
 An exponent of 1 is linear; it is the slope of the seconds over the rows, both as logarithms. Seconds are those of CPU
 that PostgreSQL spends, which what else runs hardly changes; one model is built at a time, and of two builds of a size
@@ -12,8 +12,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import dbt_environment
 from tests.benchmarks.organisations import fill
 from tests.benchmarks.server_cpu import ServerCpu
+from tests.databases import NewDatabase
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 SIZES = [int(size) for size in os.environ.get("OKR_BENCH_SIZES", "1,3,10").split(",")]
@@ -34,8 +34,6 @@ STEEPEST = 1.1
 NOTICEABLE_S = 2.0
 
 WHOLE, MARTS_GATE = "= all models and data tests", "= marts gate"
-
-NewDatabase = Callable[[], AbstractContextManager[Settings]]
 
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
@@ -47,7 +45,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
 
 
 def build(settings: Settings, target: Path) -> dict[str, float]:
-    """Build everything from nothing, one model at a time; return the CPU seconds by model and data test."""
+    """Build everything from scratch, one model at a time; return the CPU seconds by model and data test."""
     paths = [f"--{kind}-dir={PROJECT}" for kind in ("project", "profiles")]
     paths += [f"--target-path={target}", f"--log-path={target / 'logs'}"]
     command = [str(Path(sys.executable).with_name("dbt")), "build", "--exclude-resource-type=unit_test", "--threads=1"]
@@ -65,9 +63,9 @@ def build(settings: Settings, target: Path) -> dict[str, float]:
 
 
 def gate(settings: Settings) -> float:
-    """Judge the marts that were built; return the CPU seconds."""
+    """Validate the built marts; return the CPU seconds."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own imports
+        warnings.simplefilter("ignore")  # from its own imports
         import great_expectations  # noqa: F401
     begun = time.time()
     with ServerCpu(settings) as cpu:
@@ -77,7 +75,7 @@ def gate(settings: Settings) -> float:
 
 
 def cheapest(settings: Settings, target: Path) -> dict[str, float]:
-    """Build and judge several times; return the least CPU seconds of each model, of all, and of the gate."""
+    """Build and validate several times; return the minimum CPU seconds of each model, of all, and of the gate."""
     rounds = [build(settings, target) | {MARTS_GATE: gate(settings)} for _ in range(BUILDS)]
     return {name: min(each[name] for each in rounds) for name in rounds[0]}
 
@@ -97,4 +95,4 @@ def test_every_model_that_matters_grows_linearly(new_database: NewDatabase, tmp_
     for name in sorted(names, key=lambda name: table[name][-1]):
         print(f"{name:<42}", *(f"{each:>9.2f}" for each in table[name]), f"{slopes[name]:>9.2f}")
     steep = {name: slope for name, slope in slopes.items() if table[name][-1] >= NOTICEABLE_S and slope > STEEPEST}
-    assert not steep, f"These grow faster than their rows: {steep}"
+    assert not steep, f"These models grow faster than their rows: {steep}"

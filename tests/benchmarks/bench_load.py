@@ -1,4 +1,4 @@
-"""`okr load` beside a bare binary COPY of the same rows, encoded before: the ratio of their times, by medians."""
+"""`okr load` compared with a bare binary COPY of the same, already encoded rows: the ratio of times, by medians."""
 
 import os
 import re
@@ -34,13 +34,13 @@ ROUNDS = int(os.environ.get("OKR_BENCH_ROUNDS", "5"))
 BATCH_EVENTS = 50_000
 PARTITIONS = 4
 REJECTED_EVERY = 100
-LEAST_RATIO = 0.85
+MIN_RATIO = 0.85
 MOST_MEGABYTES = 800
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds by the clock, and of CPU in our process and in PostgreSQL's backend."""
+    """Wall-clock seconds, and CPU seconds in this process and in the PostgreSQL backend."""
 
     wall: float
     own_cpu: float
@@ -48,7 +48,7 @@ class Cost:
 
 
 def rows_from(start: int, end: int) -> pa.Table:
-    """Check-ins of 30 days as they land, one in a hundred rejected; partitions take turns of 100 events."""
+    """Yield check-ins of 30 days as landed, one in a hundred rejected; partitions alternate every 100 events."""
     begun = datetime(2026, 9, 1, tzinfo=UTC)
     moments = [begun + timedelta(days=30 * number / EVENTS) for number in range(start, end)]
     good = [number % REJECTED_EVERY != 0 for number in range(start, end)]
@@ -86,7 +86,7 @@ def rows_from(start: int, end: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A lake with EVENTS rows, landed in batches of 50,000 like those of a backfill."""
+    """A lake with EVENTS rows, landed in batches of 50,000 as in a back-fill."""
     uri = str(tmp_path_factory.mktemp("bench") / "lake")
     table, positions = LandingTable(uri, TOPIC, "bench-cluster", "okr-landing"), dict[int, int]()
     for start in range(0, EVENTS, BATCH_EVENTS):
@@ -102,7 +102,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def encoded_beforehand(lake: str) -> list[bytes]:
-    """The bytes of a COPY of all good rows, in the order of the log: what the peer sends."""
+    """Return the COPY bytes of all valid rows in the order of the log."""
     rows = pa.Table.from_batches(
         find_pending(lake, TOPIC, Watermarks({})).batches((*EVENT_COLUMNS, "rejection_reason"))
     )
@@ -127,7 +127,7 @@ def bare_copy(settings: Settings, encoded: list[bytes]) -> None:
 
 
 def cost_of(settings: Settings, work: Callable[[], object]) -> Cost:
-    """Run `work` and say what it cost."""
+    """Run `work` and return its cost."""
     with psycopg.connect(settings.require("dsn_owner")) as connection:
         postmaster = psutil.Process(connection.info.backend_pid).parent()
     before = backend_seconds(postmaster)
@@ -138,7 +138,7 @@ def cost_of(settings: Settings, work: Callable[[], object]) -> Cost:
 
 
 def backend_seconds(postmaster: psutil.Process) -> float:
-    """CPU seconds of the server's processes that have ended, once no client's backend is left."""
+    """Return the CPU seconds of ended server processes, after all client backends have ended."""
     while any(_is_backend(child) for child in postmaster.children()):
         time.sleep(0.05)
     times = postmaster.cpu_times()
@@ -149,7 +149,7 @@ def _is_backend(process: psutil.Process) -> bool:
     try:
         return "127.0.0.1" in " ".join(process.cmdline())
     except psutil.ZombieProcess:
-        return True  # its parent has yet to hear what it used
+        return True  # its parent has not collected its usage yet
     except psutil.NoSuchProcess:
         return False
 
@@ -161,7 +161,7 @@ def rows_in_raw(settings: Settings) -> int:
 
 
 @pytest.mark.timeout(3600)
-def test_load_beside_a_bare_copy_of_the_same_rows(
+def test_loading_is_compared_with_a_bare_copy_of_the_same_rows(
     lake: str, new_database: Callable[[], AbstractContextManager[Settings]]
 ) -> None:
     encoded = encoded_beforehand(lake)
@@ -184,14 +184,14 @@ def test_load_beside_a_bare_copy_of_the_same_rows(
         )
     ratio = statistics.median(cost.wall for cost in bare) / statistics.median(cost.wall for cost in ours)
     print(f"\nratio      {ratio:>10.3f}")
-    assert ratio >= LEAST_RATIO
+    assert ratio >= MIN_RATIO
 
 
 @pytest.mark.timeout(3600)
 def test_the_memory_of_a_load_is_bounded(lake: str, fresh_database: Settings, tmp_path: Path) -> None:
-    """Peak memory of `okr load` in a process of its own; OKR_BENCH_EVENTS=10000000 shows that it does not grow."""
+    """Measure the peak memory of `okr load` in its own process; OKR_BENCH_EVENTS=10000000 shows that it is constant."""
     settings = fresh_database.model_copy(update={"lake_uri": lake})
-    # Linux counts what a process was before its exec as its own peak in getrusage, but not in VmHWM.
+    # In getrusage, Linux includes the peak of a process before its exec; VmHWM does not.
     code = (
         "from pathlib import Path; from ingestion.loading import load; from lakehouse.settings import load_settings;"
         "load(load_settings()); print(Path('/proc/self/status').read_text())"

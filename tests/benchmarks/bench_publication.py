@@ -1,4 +1,4 @@
-"""1,000 publications under four readers: no error, no torn answer, and what readers wait beside reading in peace.
+"""1,000 publications with four concurrent readers: no errors, no mixed results, and the additional waiting time.
 
 Two analysts read in loops with joins over several marts, one of them prepared statements in transactions; the API
 reads through its pool; and one analyst keeps transactions and cursors open for seconds.
@@ -27,9 +27,9 @@ from tests.publications import passed
 PUBLICATIONS = 1_000
 QUIET_S = 8.0
 ROWS = 200
-LONG_S = 1.5  # a transaction of the patient analyst
-PAUSE_S = 3.0  # between two of them
-PAUSE_BETWEEN_S = 0.002  # between two statements, so that readers leave the publisher a processor
+LONG_S = 1.5  # duration of the long analyst transaction
+PAUSE_S = 3.0  # pause between two of them
+PAUSE_BETWEEN_S = 0.002  # between two statements, so that readers leave CPU time to the publisher
 ADDED_P99_LIMIT_S = 0.050
 CATALOGUE_LIMIT_BYTES = 200 << 20
 
@@ -44,7 +44,7 @@ TABLES = ("marts_build.score", "marts_build.daily", "marts_build.team", "ml_buil
 
 
 def fill(connection: psycopg.Connection[Any], number: int) -> None:
-    """Build small marts whose every row says which publication it is of."""
+    """Build small marts whose rows contain the number of their publication."""
     for table in TABLES:
         connection.execute(
             f"CREATE TABLE {table} AS SELECT id, {number} AS number FROM generate_series(1, {ROWS}) AS id"
@@ -53,7 +53,7 @@ def fill(connection: psycopg.Connection[Any], number: int) -> None:
 
 
 def publish_many(dsn: str, count: int) -> Iterator[float]:
-    """Build and publish; yield the seconds of each `publish`."""
+    """Build and publish repeatedly; yield the seconds of each `publish`."""
     with connect(dsn, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
         row = connection.execute("SELECT coalesce(max(publication_id), 0) FROM ops.publication").fetchone()
@@ -69,7 +69,7 @@ def publish_many(dsn: str, count: int) -> Iterator[float]:
 
 @dataclass
 class Seen:
-    """What readers found."""
+    """The results of all readers."""
 
     seconds: list[float] = field(default_factory=list)
     torn: list[Any] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Seen:
     publications: set[int] = field(default_factory=set)
 
     def check(self, *answers: tuple[Any, ...], same: bool = False) -> None:
-        """Every row is there and of one publication; with `same`, all answers are of the same one."""
+        """Check that all rows exist and belong to one publication; with `same`, to the same one in all results."""
         for rows, least, most in answers:
             if rows != ROWS or least != most:
                 self.torn.append(answers)
@@ -90,7 +90,7 @@ Ask = Callable[[str], tuple[Any, ...]]
 
 
 def asking(connection: psycopg.Connection[Any], seen: Seen, *, prepared: bool) -> Ask:
-    """Return what runs a query and keeps its seconds."""
+    """Return a function that runs a query and records its seconds."""
 
     def ask(query: str) -> tuple[Any, ...]:
         begun = time.perf_counter()
@@ -126,7 +126,7 @@ def prepared(settings: Settings, seen: Seen, stop: threading.Event) -> None:
 
 
 def api(settings: Settings, seen: Seen, stop: threading.Event) -> None:
-    """Read as the API does: two statements of one answer."""
+    """Read as the API does: two statements for one response."""
 
     def work(reader: PublishedReader) -> list[Any]:
         ask = asking(reader.connection, seen, prepared=False)
@@ -145,7 +145,7 @@ def api(settings: Settings, seen: Seen, stop: threading.Event) -> None:
 
 
 def patient(settings: Settings, seen: Seen, stop: threading.Event) -> None:
-    """Keep a transaction and a half-read cursor open for seconds; it finds the end as it found the beginning."""
+    """Keep a transaction with a half-read cursor open for seconds; its end must match its beginning."""
     with connect(settings.require("dsn_analyst")) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         ask = asking(connection, seen, prepared=False)
@@ -161,7 +161,7 @@ def patient(settings: Settings, seen: Seen, stop: threading.Event) -> None:
 
 
 def read_while(settings: Settings, during: Callable[[], None]) -> Seen:
-    """Run the four readers while something happens."""
+    """Run the four readers while the block runs."""
     seen, stop = Seen(), threading.Event()
 
     def guarded(read: Callable[[Settings, Seen, threading.Event], None]) -> None:
@@ -184,7 +184,7 @@ def read_while(settings: Settings, during: Callable[[], None]) -> Seen:
 
 
 def catalogue(dsn: str) -> tuple[int, int]:
-    """Return the bytes of PostgreSQL's own tables of this database, and the tables and views that they list."""
+    """Return the size of the system catalogue of this database, and the number of tables and views in it."""
     with connect(dsn) as connection:
         row = connection.execute(
             "SELECT sum(pg_total_relation_size(oid))::bigint, (SELECT count(*) FROM pg_class) FROM pg_class "
@@ -218,7 +218,7 @@ def test_a_thousand_publications_under_four_readers(fresh_database: Settings) ->
     before, durations, begun = catalogue(dsn), list[float](), time.perf_counter()
 
     def publish() -> None:
-        # In a process of its own: as a thread it would take the interpreter from the readers.
+        # In its own process: a thread would compete with the readers for the interpreter.
         command = [sys.executable, "-m", "tests.benchmarks.bench_publication", dsn, str(PUBLICATIONS)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]

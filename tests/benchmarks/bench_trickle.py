@@ -1,4 +1,4 @@
-"""A trickle of events through the real broker and the real landing process: how long until an event is in the lake.
+"""A slow stream of events through the real broker and landing process: the time until an event is in the lake.
 
 The time of an event runs from the call that sends it until a reader of the Delta table, looking every 20 ms, has read
 its row. Maintenance runs in the middle and at the end; after it, at most one file is left a minute and day.
@@ -23,10 +23,10 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.faults.polling import until
 from tests.faults.proof import verified
 from tests.faults.worker import Worker
 from tests.ingestion.crash import OKR, environment_of
+from tests.polling import until
 
 TOPIC = "okr_user_events"
 EVENTS_A_SECOND = int(os.environ.get("OKR_BENCH_TRICKLE_RATE", "100"))
@@ -36,7 +36,7 @@ POLL_SECONDS = 0.02
 
 
 class Sender:
-    """Sends at an even pace and remembers when."""
+    """Send events at an even pace and record the times."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
@@ -47,7 +47,7 @@ class Sender:
         with EventProducer(self._bootstrap) as producer:
             begun = time.monotonic()
             for number in range(EVENTS_A_SECOND * SECONDS):
-                time.sleep(max(begun + number / EVENTS_A_SECOND - time.monotonic(), 0))  # the pace of the trickle
+                time.sleep(max(begun + number / EVENTS_A_SECOND - time.monotonic(), 0))  # an even pace
                 data = CheckInRecorded(check_in_id=f"c{number}", key_result_id=f"k{number % 50}", value=float(number))
                 event = encode(data, at=datetime.now(UTC), source="bench")
                 self.sent_at[f"c{number}"] = time.monotonic()
@@ -55,7 +55,7 @@ class Sender:
 
 
 class Watcher:
-    """Reads every file that a new version adds, and remembers when a row was first seen."""
+    """Read every file that a new version adds, and record when each row was first seen."""
 
     def __init__(self, uri: str) -> None:
         self._table = DeltaTable(uri)
@@ -64,7 +64,7 @@ class Watcher:
         self.files = 0
 
     def look(self) -> None:
-        """Load the newest version and read what is new in it."""
+        """Load the newest version and read its new files."""
         self._table.update_incremental()
         new = [uri for uri in self._table.file_uris() if uri not in self._known]
         self._known.update(new)

@@ -1,4 +1,4 @@
-"""Events for benchmarks, as the producer would send them: check-ins of a month, one in a hundred torn."""
+"""Events for benchmarks, as the producer sends them: check-ins of a month, one in a hundred truncated."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,12 +8,12 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
 
 TOPIC = "okr_user_events"
-TORN_EVERY = 100
+TRUNCATED_EVERY = 100
 DAYS = 30
 
 
 def fill(bootstrap: str, count: int) -> None:
-    """Send `count` messages of about 368 bytes to TOPIC; each good one is another event, of 2,000 key results."""
+    """Send `count` messages of about 368 bytes to TOPIC; valid ones are distinct and of 2,000 key results."""
     begun = datetime.now(UTC) - timedelta(days=DAYS, hours=1)
     data = CheckInRecorded(
         check_in_id="c<number>", key_result_id="k<key>", user_id="u<user>", value=0.5, confidence=0.5,
@@ -32,5 +32,5 @@ def fill(bootstrap: str, count: int) -> None:
                 "user": number % 300,
             }).encode()  # fmt: skip
             if number == 1:
-                decode(TOPIC, value)  # or the benchmark would measure rejections
-            producer.send_raw(TOPIC, b"k%d" % (number % 2000), value[:-20] if number % TORN_EVERY == 0 else value)
+                decode(TOPIC, value)  # otherwise the benchmark would measure rejections
+            producer.send_raw(TOPIC, b"k%d" % (number % 2000), value[:-20] if number % TRUNCATED_EVERY == 0 else value)

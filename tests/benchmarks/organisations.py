@@ -1,4 +1,4 @@
-"""The simulated organisation of the demo, n times as large, straight into `raw`: what the loader would have written."""
+"""The simulated organisation of the demo, n times as large, copied directly into `raw` as the loader would do."""
 
 import zlib
 from collections.abc import Iterator
@@ -11,17 +11,16 @@ from ingestion.event_codec import EncodedEvent
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.messages import Fate
 from lakehouse.contracts import TOPICS
-from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.raw_rows import COLUMNS, copy_into_raw
 
 AS_OF = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PARTITIONS = 4
-COLUMNS = tuple(name for name in EVENT_COLUMNS if name != "extensions")
 
 
 def fill(settings: Settings, times: int, as_of: datetime = AS_OF) -> dict[str, int]:
-    """Copy all good messages of an organisation `times` as large into the empty `raw`; return the rows by topic."""
+    """Copy all valid messages of an organisation `times` as large into the empty `raw`; return the rows by topic."""
     rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in TOPICS}
     places: dict[tuple[str, int], int] = {}
     for event in _events(times, as_of):
@@ -29,11 +28,10 @@ def fill(settings: Settings, times: int, as_of: datetime = AS_OF) -> dict[str, i
         offset = places.get((event.topic, partition), 0)
         places[event.topic, partition] = offset + 1
         rows[event.topic].append(_row(event, partition, offset))
+    for topic, lines in rows.items():
+        copy_into_raw(settings, topic, lines)
     with connect(settings.require("dsn_loader"), application="bench") as connection, connection.cursor() as cursor:
-        for topic, lines in rows.items():
-            with cursor.copy(f"COPY raw.{topic} ({', '.join(COLUMNS)}) FROM STDIN") as copy:
-                for line in lines:
-                    copy.write_row(line)
+        for topic in rows:
             cursor.execute(f"ANALYZE raw.{topic}")  # as the loader does
         cursor.executemany(
             "INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset) VALUES (%s, %s, %s)",

@@ -1,4 +1,4 @@
-"""What the benchmarks of landing run, each in processes of its own: a bare loop that reads, and landing workers."""
+"""The processes that benchmarks of landing run: a bare loop that reads, and landing workers."""
 
 import contextlib
 import json
@@ -34,8 +34,8 @@ while read < count:
 print(json.dumps({"begun": begun, "ended": time.time(), "cpu": time.process_time() - used, "rows": read, "memory": 0}))
 """
 
-# `okr consume land --drain` with two looks at the clock: when it gets its partitions, and after each commit. Workers
-# that are measured together join together: each waits until all have come so far.
+# `okr consume land --drain`, recording the time when it gets its partitions and after each commit. Workers that are
+# measured together join the group together: each waits until all have started.
 LANDING = """
 import json, os, resource, sys, time
 from pathlib import Path
@@ -74,7 +74,7 @@ finally:
 
 @dataclass(frozen=True)
 class Measured:
-    """From the first partition given to the last commit: seconds, CPU seconds of all processes; MB of the largest."""
+    """Seconds from the first assignment to the last commit, CPU seconds of all processes, MB of the largest process."""
 
     seconds: float
     cpu: float
@@ -83,19 +83,19 @@ class Measured:
 
 
 def read_only(bootstrap: str, topic: str, count: int) -> Measured:
-    """Read `count` messages and look at none."""
+    """Read `count` messages without parsing them."""
     return measure([sys.executable, "-c", BARE, bootstrap, topic, str(count)], dict(os.environ))
 
 
 def land(settings: Settings, *, workers: int) -> Measured:
-    """Land everything that Kafka holds with so many workers of one group."""
+    """Land all messages in Kafka with a number of workers of one group."""
     with tempfile.TemporaryDirectory() as meeting:
         command = [sys.executable, "-c", LANDING, meeting, str(workers)]
         return measure(command, environment_of(settings), processes=workers)
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str], processes: int = 1) -> Measured:
-    """Run a command so many times at once; the last line that each prints is JSON: begun, ended, cpu, rows, memory."""
+    """Run a command in parallel processes; the last line of each is JSON: begun, ended, cpu, rows, memory."""
     with contextlib.ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
         root = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""The CPU that PostgreSQL spends on a database, over time: unlike seconds by the clock, no other work adds to it."""
+"""CPU seconds of PostgreSQL for one database, sampled over time: independent of other load, unlike wall-clock time."""
 
 import bisect
 import os
@@ -19,15 +19,15 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerCpu:
-    """Samples the CPU seconds of a database's backends and all parallel workers; use it as a context manager."""
+    """Sample the CPU seconds of a database's backends and all parallel workers, as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
-        """Find the server that the settings lead to; it runs on this machine."""
+        """Find the server of the settings, which runs on this machine."""
         dsn = settings.require("dsn_owner")
         with psycopg.connect(dsn) as connection:
             self._postmaster = psutil.Process(connection.info.backend_pid).ppid()
         self._marks = (f" {conninfo_to_dict(dsn)['dbname']} ", "parallel worker")
-        self._spent: dict[int, float] = {}  # by process; of those that have ended, when they were last seen
+        self._spent: dict[int, float] = {}  # by process; for ended processes, the last sample
         self._ours: dict[int, bool] = {}
         self._at: list[float] = []
         self._seconds: list[float] = []
@@ -68,7 +68,7 @@ class ServerCpu:
 
     def _sample(self, pid: int) -> None:
         try:
-            if not self._ours.get(pid):  # a backend is named by what it serves only once it has started
+            if not self._ours.get(pid):  # a backend shows its database only after its start
                 title = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
                 self._ours[pid] = any(mark in title for mark in self._marks)
             if self._ours[pid]:

@@ -2,7 +2,6 @@
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -26,8 +25,10 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.ids import uuid7_of
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.databases import NewDatabase
 from tests.dbt_process import attempt_dbt, run_dbt
 from tests.dbt_project.ending_and_move_stories import imported, tell_all
+from tests.raw_rows import copy_into_raw
 
 CYCLES = {
     "past": (date(2025, 10, 1), date(2025, 12, 31)),
@@ -36,10 +37,6 @@ CYCLES = {
 }
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 PARTITIONS = 4
-COLUMNS = (
-    "kafka_partition, kafka_offset, logged_at, event_id, event_type, source, subject, occurred_at, recorded_at, "
-    "recorded_at_assumed, data"
-)
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,14 @@ class Logged:
     recorded_at: datetime
     assumed: bool
     data: bytes
+
+    @property
+    def row(self) -> tuple[object, ...]:
+        """Return the values of the columns of raw."""
+        return (
+            self.partition, self.offset, self.logged_at, self.event_id, self.event_type, "test", self.subject,
+            self.occurred_at, self.recorded_at, self.assumed, self.data.decode(),
+        )  # fmt: skip
 
 
 def midnight(year: int, month: int, day: int) -> datetime:
@@ -174,17 +179,8 @@ class Log:
 
     def append_to_raw(self, settings: Settings, events: Sequence[Logged]) -> None:
         """Add events of this log to raw, as loading does."""
-        with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
-            for topic in TOPICS:
-                with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
-                    for event in (event for event in events if event.topic == topic):
-                        copy.write_row(
-                            (
-                                event.partition, event.offset, event.logged_at, event.event_id, event.event_type,
-                                "test", event.subject, event.occurred_at, event.recorded_at, event.assumed,
-                                event.data.decode(),
-                            )
-                        )  # fmt: skip
+        for topic in TOPICS:
+            copy_into_raw(settings, topic, (event.row for event in events if event.topic == topic))
 
 
 class Dbt:
@@ -236,9 +232,6 @@ class Dbt:
         """Names of the tables built in marts_build."""
         query = "select tablename from pg_tables where schemaname = 'marts_build' order by 1"
         return [row["tablename"] for row in self.rows(query)]
-
-
-NewDatabase = Callable[[], AbstractContextManager[Settings]]
 
 
 @pytest.fixture(scope="session")

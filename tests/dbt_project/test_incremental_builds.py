@@ -16,7 +16,8 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.publishing.carry_over import basis, inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.dbt_project.conftest import Dbt, Log, NewDatabase
+from tests.databases import NewDatabase
+from tests.dbt_project.conftest import Dbt, Log
 from tests.dbt_project.random_log import random_log
 from tests.publications import passed
 

@@ -4,8 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +14,8 @@ from infra.local.processes import stack_processes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
 from tests import hostile_environment
-
-OKR = Path(sys.executable).with_name("okr")
+from tests.okr_command import OKR
+from tests.polling import until
 
 
 @dataclass
@@ -66,7 +64,5 @@ def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.C
 
 
 def wait_until(what: str, holds: Callable[[], bool], limit_s: float = 90) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, f"did not happen within {limit_s} s: {what}"
-        time.sleep(1)
+    """Wait for a condition that takes a second or more to check."""
+    until(holds, what, seconds=limit_s, pause=1)

@@ -3,18 +3,15 @@
 import importlib
 import json
 import os
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pytest
-from pydantic import SecretStr
 
 from infra.local.stack import Stack
 from ingestion.event_codec import DecodedEvent, decode, encode
@@ -24,14 +21,15 @@ from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.errors import ContractViolation
 from lakehouse.ids import uuid7
-from lakehouse.lake import PLACE_COLUMNS, landing_schema
+from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.databases import NewDatabase, database_from
 from tests.dbt_process import run_dbt
+from tests.raw_rows import copy_into_raw
 
 SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "shared").absolute()
 collect_ignore = [] if (SHARED / "data" / "us_states").is_dir() else ["test_real_goals.py"]  # real data stay there
-DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
 CONSTRAINTS = """
 SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
 WHERE connamespace::regnamespace::text IN ('marts_build', 'ml_build') AND contype <> 'n'
@@ -128,7 +126,7 @@ def load_key_result(fresh_database: Settings) -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def _built(
-    new_database: Callable[[], AbstractContextManager[Settings]], tmp_path_factory: pytest.TempPathFactory
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Settings, dict[str, str]]]:
     """A simulated log in raw, its marts without constraints, and the statement that adds each constraint again."""
     with new_database() as settings:
@@ -151,27 +149,12 @@ def contract_constraints(_built: tuple[Settings, dict[str, str]]) -> dict[str, s
 
 
 @pytest.fixture(scope="session")
-def copy_of_the_build(
-    _built: tuple[Settings, dict[str, str]], test_stack: Stack
-) -> Callable[[], AbstractContextManager[Settings]]:
+def copy_of_the_build(_built: tuple[Settings, dict[str, str]], test_stack: Stack) -> NewDatabase:
     """Return what copies that database (0.2 s), for a test to plant a fault in."""
     built, _ = _built
 
-    @contextmanager
-    def copied() -> Iterator[Settings]:
-        name = f"okr_{uuid.uuid4().hex[:12]}"
-        original = built.require("dsn_owner").rpartition("/")[2]
-        with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as superuser:
-            superuser.execute(f"CREATE DATABASE {name} TEMPLATE {original} OWNER okr_owner".encode())
-            superuser.execute(f"GRANT CREATE ON DATABASE {name} TO okr_transform".encode())
-            try:
-                yield built.model_copy(
-                    update={dsn: SecretStr(built.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
-                )
-            finally:
-                superuser.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-    return copied
+    original = built.require("dsn_owner").rpartition("/")[2]
+    return partial(database_from, original, test_stack, built)
 
 
 def simulated_log() -> list[DecodedEvent]:
@@ -201,16 +184,15 @@ def judged(topic: str, value: bytes | None) -> DecodedEvent | None:
 def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
     """Put events into raw, all in partition 0, logged when they were recorded."""
     topics = {name: contract.topic for name, contract in contracts().items()}
-    with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
-        for topic in TOPICS:
-            columns = ", ".join((*PLACE_COLUMNS, *EVENT_COLUMNS))
-            with cursor.copy(f"COPY raw.{topic} ({columns}) FROM STDIN".encode()) as copy:
-                of_topic = (event for event in events if topics[event.envelope.type] == topic)
-                for offset, event in enumerate(of_topic):
-                    frame = event.envelope
-                    at = frame.recordedtime or frame.time
-                    copy.write_row((0, offset, at, frame.id, frame.type, frame.source, frame.subject, frame.time, at,
-                                    frame.recordedassumed, event.data))  # fmt: skip
+    rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in TOPICS}
+    for event in events:
+        frame = event.envelope
+        at = frame.recordedtime or frame.time
+        of_topic = rows[topics[frame.type]]
+        of_topic.append((0, len(of_topic), at, frame.id, frame.type, frame.source, frame.subject, frame.time, at,
+                         frame.recordedassumed, event.data))  # fmt: skip
+    for topic in TOPICS:
+        copy_into_raw(settings, topic, rows[topic])
 
 
 def dbt_build(settings: Settings, target: Path) -> None:

@@ -14,7 +14,7 @@ from infra.local.stack import prepare_stack
 from infra.migrations.migrate import migrate
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings, load_settings
-from tests.faults.polling import until
+from tests.polling import until
 
 DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
 

@@ -16,8 +16,8 @@ from lakehouse.lake import open_table
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, committed, data_files, drain, landed_rows, send, uri
-from tests.faults.polling import until
 from tests.faults.proof import prove
+from tests.polling import until
 
 IMPORTS = """
 import deltalake

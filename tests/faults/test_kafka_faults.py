@@ -18,9 +18,9 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, drain, landed_rows, rows_by_partition, send_to
-from tests.faults.polling import until
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
+from tests.polling import until
 
 
 def test_a_log_truncated_before_landing_started_is_landed_from_its_first_offset(

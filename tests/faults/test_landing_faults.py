@@ -25,9 +25,9 @@ from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, all_landed_rows, landed_rows
-from tests.faults.polling import until
 from tests.faults.proof import prove, verified
 from tests.faults.worker import Worker
+from tests.polling import until
 
 IMPORTS = """
 from ingestion.landing import commit, consumer

@@ -23,10 +23,10 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
 from tests.faults.lake import TOPIC, Events, age, committed, data_files, drain, landed_rows, send, uri
-from tests.faults.polling import repeating, until
 from tests.faults.proof import prove
 from tests.faults.topics import log_id, read_all
 from tests.ingestion.crash import OKR, environment_of
+from tests.polling import repeating, until
 
 IMPORTS = """
 import deltalake

@@ -27,10 +27,10 @@ from serving.outbox import Outbox
 from tests.faults.broker import OwnBroker
 from tests.faults.disks import filled, no_larger_file_than, small_disk
 from tests.faults.lake import Events
-from tests.faults.polling import until
 from tests.faults.proof import prove
 from tests.ingestion.crash import environment_of
 from tests.ingestion.spool.kafka_log import values_by_key
+from tests.polling import until
 
 TOPIC = "okr_user_events"
 SOURCE = "okr-api"

@@ -19,7 +19,7 @@ from infra.local.kafka import PARTITIONS, TOPIC_SETTINGS
 from ingestion.log_identity import log_ids
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC
-from tests.faults.polling import until
+from tests.polling import until
 
 ANSWER_SECONDS = 30
 

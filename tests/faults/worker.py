@@ -11,8 +11,8 @@ from typing import Self
 import psutil
 
 from lakehouse.settings import Settings
-from tests.faults.polling import until
 from tests.ingestion.crash import environment_of
+from tests.polling import until
 
 END_SECONDS = 60
 # The command is the one that users run; a test's `arm` can use everything in `tests.faults.fault_injection`.

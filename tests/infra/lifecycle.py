@@ -1,7 +1,5 @@
 """Helpers for tests that start the stack under its supervisor, with its two quickest services."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,9 @@ from infra.local.services import select
 from infra.local.stack import Stack, prepare_stack
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import RetryableError
+from tests.polling import until
 
 BOTH = select("postgres,redis")
-
-
-def wait_until(holds: Callable[[], bool], limit_seconds: float = 30) -> None:
-    deadline = time.monotonic() + limit_seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"the condition does not hold after {limit_seconds} s"
-        time.sleep(0.1)
 
 
 def is_healthy(stack: Stack) -> bool:
@@ -48,5 +40,5 @@ def start_as_another_version(state: Path, monkeypatch: pytest.MonkeyPatch) -> St
         stack = prepare_stack(state)
         Supervisor(stack).launch()
     Supervisor(stack).start("redis")
-    wait_until(lambda: Supervisor(stack).states()["redis"]["statename"] == "RUNNING")
+    until(lambda: Supervisor(stack).states()["redis"]["statename"] == "RUNNING", "redis runs")
     return stack

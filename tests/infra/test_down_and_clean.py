@@ -17,7 +17,8 @@ from infra.local.status import services
 from infra.local.stop import clean, down
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import PermanentError
-from tests.infra.lifecycle import BOTH, is_healthy, start_as_another_version, wait_until
+from tests.infra.lifecycle import BOTH, is_healthy, start_as_another_version
+from tests.polling import until
 
 
 def test_up_and_down_in_a_deep_folder_leave_no_process_and_no_port(state: Path) -> None:
@@ -32,7 +33,7 @@ def test_up_and_down_in_a_deep_folder_leave_no_process_and_no_port(state: Path) 
 def test_down_ends_the_services_of_a_killed_supervisor(state: Path) -> None:
     stack = up(state, BOTH, print)
     Supervisor(stack).process().kill()
-    wait_until(lambda: not Supervisor(stack).is_running())
+    until(lambda: not Supervisor(stack).is_running(), "the supervisor has ended")
     assert stack_processes(stack)
     down(state, print)
     assert stack_processes(stack) == []

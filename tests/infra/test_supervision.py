@@ -15,7 +15,8 @@ from infra.local.stack import open_stack
 from infra.local.start import up
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError
-from tests.infra.lifecycle import BOTH, is_healthy, service_pid, wait_until
+from tests.infra.lifecycle import BOTH, is_healthy, service_pid
+from tests.polling import until
 
 
 @pytest.mark.parametrize("name", BOTH)
@@ -23,7 +24,7 @@ def test_a_killed_service_restarts(state: Path, name: str) -> None:
     stack = up(state, BOTH, print)
     killed = service_pid(stack, name)
     os.kill(killed, signal.SIGKILL)
-    wait_until(lambda: service_pid(stack, name) not in (0, killed) and is_healthy(stack))
+    until(lambda: service_pid(stack, name) not in (0, killed) and is_healthy(stack), f"{name} is restarted")
 
 
 def test_children_of_a_killed_service_are_ended_before_its_next_start(state: Path) -> None:

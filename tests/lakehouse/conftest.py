@@ -9,7 +9,7 @@ from tests.lakehouse.marts import Connection, load_one_event
 
 @pytest.fixture
 def warehouse(fresh_database: Settings) -> Settings:
-    """A database whose raw schema holds one event, so that there is a data_as_of."""
+    """A database with one event in raw, which determines `data_as_of`."""
     load_one_event(fresh_database)
     return fresh_database
 

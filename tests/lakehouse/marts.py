@@ -1,4 +1,4 @@
-"""Two marts and a feature mart that hold one number, built and published as the pipeline does it."""
+"""Two marts and a feature mart with one number each, built and published as the pipeline does it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ DATA_AS_OF = (
 
 
 def load_one_event(settings: Settings) -> None:
-    """Put one event into raw, so that there is a data_as_of."""
+    """Insert one event into raw, which determines `data_as_of`."""
     with connect(settings.require("dsn_loader")) as connection:
         connection.execute(
             "INSERT INTO raw.okr_user_events VALUES (0, 41, now(), gen_random_uuid(), 'okr.page.viewed.v1', 's', 'u', "
@@ -30,7 +30,7 @@ def load_one_event(settings: Settings) -> None:
 
 
 def build(settings: Settings, value: int, *, project: str | None = None) -> None:
-    """Do what dbt does: fill marts_build and ml_build."""
+    """Create tables in marts_build and ml_build, as dbt does."""
     marts_build.prepare_build(settings.require("dsn_transform"), f"run-{value}", project=project)
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute(DATA_AS_OF.encode())
@@ -45,12 +45,12 @@ def publish(settings: Settings, value: int) -> Publication:
 
 
 def swap(settings: Settings, gate: Mapping[str, Any]) -> Publication:
-    """Publish what was built."""
+    """Publish the build."""
     return publication.publish(settings.require("dsn_transform"), gate=gate, model_version=None)
 
 
 def publish_with(settings: Settings, value: int, *statements: str) -> Publication:
-    """Build as ever, then change what was built."""
+    """Build, run statements on the build, and publish it."""
     build(settings, value)
     with connect(settings.require("dsn_transform")) as connection:
         for statement in statements:

@@ -1,4 +1,4 @@
-"""Ids are the same text whichever way they come: what a file's cell becomes is what a message may hold."""
+"""Ids are identical whatever their source: an id normalised from a file is an id that a message may contain."""
 
 from datetime import UTC, datetime
 
@@ -39,7 +39,7 @@ def _imported(cell: str) -> str | None:
 @example("\u200b")
 @example("e\u0301")
 @example("\u1100\u1161")
-def test_a_message_takes_exactly_the_ids_that_an_import_makes(text: str) -> None:
+def test_messages_accept_exactly_the_ids_that_imports_produce(text: str) -> None:
     imported = _imported(text)
 
     assert imported is None or _is_sent(imported)
@@ -48,20 +48,20 @@ def test_a_message_takes_exactly_the_ids_that_an_import_makes(text: str) -> None
 
 @settings(max_examples=300, deadline=None)
 @given(TEXT)
-def test_normalising_twice_is_normalising_once(text: str) -> None:
+def test_normalising_is_idempotent(text: str) -> None:
     for normalised in (strip, normalised_id, normalised_name):
         assert normalised(normalised(text)) == normalised(text)
 
 
 @pytest.mark.parametrize("email", ["ann\u200b@example.org", "ann@exam\u00adple.org", "anne\u0301@example.org"])
-def test_an_address_that_hides_something_is_rejected(email: str) -> None:
+def test_an_address_with_invisible_characters_is_rejected(email: str) -> None:
     with pytest.raises(ContractViolation) as violation:
         encode(UserDefined(user_id="u", name="Ann", email=email), at=AT, source="test")
     assert violation.value.reason == "bad_id"
 
 
 @pytest.mark.parametrize("text", ["kr-1", "Größe", "目标 1", "a/b c", "🎯-1", "नमस्ते"])
-def test_ids_of_any_script_are_ids(text: str) -> None:
+def test_ids_in_any_script_are_valid(text: str) -> None:
     assert fault_of_id(text) is None
     assert fault_of_name(text) is None
 

@@ -1,4 +1,4 @@
-"""A writer killed at any step leaves the old file or folder, or the new one; the next writer leaves no draft."""
+"""A writer killed at any step leaves the old or the new file or folder; the next writer removes drafts."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def site(text: str):
 
 
 def shown(place: Path) -> set[str]:
-    """Return what the files of the folder hold, which must be all of them, of one writer."""
+    """Return the content of the folder, which must be complete and of one writer."""
     return {(place / name).read_text() for name in ("a", "b")}
 
 
@@ -56,7 +56,7 @@ FOLDER_KILLS = {
 
 
 @pytest.mark.parametrize(("code", "flags", "expected"), FOLDER_KILLS.values(), ids=FOLDER_KILLS)
-def test_a_folder_is_shown_whole_wherever_its_writer_is_killed(
+def test_a_folder_is_complete_wherever_its_writer_is_killed(
     tmp_path: Path, code: str, flags: tuple[str, ...], expected: str
 ) -> None:
     place = tmp_path / "site"
@@ -66,11 +66,11 @@ def test_a_folder_is_shown_whole_wherever_its_writer_is_killed(
     assert replace_folder(place, site("next")) == "next"
     assert shown(place) == {"next"}
     left = {each.name for each in tmp_path.iterdir()} - {"site", place.readlink().name}
-    assert len(left) <= 1, f"at most the folder before: {left}"
+    assert len(left) <= 1, f"at most the previous folder: {left}"
     assert all(name.startswith(".site-") for name in left)
 
 
-def test_a_reader_that_holds_a_path_into_the_folder_before_can_read_on(tmp_path: Path) -> None:
+def test_a_reader_with_a_path_into_the_previous_folder_can_continue(tmp_path: Path) -> None:
     place = tmp_path / "site"
     replace_folder(place, site("old"))
     held = (place / "a").resolve()
@@ -78,7 +78,7 @@ def test_a_reader_that_holds_a_path_into_the_folder_before_can_read_on(tmp_path:
     assert held.read_text() == "old"
 
 
-def test_a_folder_of_an_earlier_release_becomes_a_link_and_what_it_left_is_removed(tmp_path: Path) -> None:
+def test_a_folder_of_an_earlier_release_becomes_a_link_and_its_leftovers_are_removed(tmp_path: Path) -> None:
     place = tmp_path / "site"
     for name in ("site", "site.retired"):
         (tmp_path / name).mkdir()
@@ -86,7 +86,7 @@ def test_a_folder_of_an_earlier_release_becomes_a_link_and_what_it_left_is_remov
     for text in ("new", "newer"):
         replace_folder(place, site(text))
         assert shown(place) == {text}
-    assert len(list(tmp_path.iterdir())) == 3, "the link, its folder, and the one before"
+    assert len(list(tmp_path.iterdir())) == 3, "the link, its folder, and the previous one"
 
 
 def test_a_folder_below_a_link_stays_while_the_next_one_is_built(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_folder_below_a_link_stays_while_the_next_one_is_built(tmp_path: Path)
     assert (place / "page").read_text() == "old, new"
 
 
-def test_what_cannot_be_swept_away_stops_no_replacement(tmp_path: Path) -> None:
+def test_leftovers_that_cannot_be_removed_do_not_prevent_a_replacement(tmp_path: Path) -> None:
     place = tmp_path / "site"
     (tmp_path / ".site-notes").write_text("no folder")
     replace_folder(place, site("new"))
@@ -120,7 +120,7 @@ def test_a_build_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_two_writers_of_a_folder_take_turns(tmp_path: Path) -> None:
-    """As when Airflow takes a try for dead that still works."""
+    """For example when Airflow considers a running attempt dead."""
     place, at_work, most = tmp_path / "site", [], []
 
     def build(folder: Path) -> None:
@@ -146,7 +146,7 @@ FILE_KILLS = {
 
 
 @pytest.mark.parametrize(("code", "expected"), FILE_KILLS.values(), ids=FILE_KILLS)
-def test_a_file_is_whole_wherever_its_writer_is_killed(tmp_path: Path, code: str, expected: str) -> None:
+def test_a_file_is_complete_wherever_its_writer_is_killed(tmp_path: Path, code: str, expected: str) -> None:
     place = tmp_path / "file.json"
     replace_file(place, "old" * 10)
     killed(place, f"{code}; replace_file(place, 'new' * 10)")
@@ -156,7 +156,7 @@ def test_a_file_is_whole_wherever_its_writer_is_killed(tmp_path: Path, code: str
     assert [each.name for each in tmp_path.iterdir()] == ["file.json"]
 
 
-def test_writers_at_once_leave_the_whole_text_of_one(tmp_path: Path) -> None:
+def test_concurrent_writers_leave_the_complete_text_of_one(tmp_path: Path) -> None:
     place, texts = tmp_path / "file", [letter * 50_000 for letter in "abcdef"]
     writers = [
         threading.Thread(target=lambda text=text: [replace_file(place, text) for _ in range(20)]) for text in texts

@@ -1,4 +1,4 @@
-"""Every background thread of ours survives whatever is thrown into it, says so, and goes on with its work."""
+"""Every background thread survives any exception, reports it, and continues its work."""
 
 import ast
 import threading
@@ -26,33 +26,27 @@ from lakehouse.settings import Settings
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
 from serving.predictor.active_model import ActiveModel
+from tests.polling import until
 
 ROOT = Path(lakehouse.__file__).parents[1]
 PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
-# Who alone may make what: everything else uses these modules.
+# The only module that may call each of these; all other code uses that module.
 ONE_PLACE = {
     "threading.Thread": "lakehouse/background.py",
     "threading.Timer": "infra/demo/okr_command.py",  # it kills a child and ends
     "httpx.Client": "lakehouse/http_client.py",
-    "psycopg.connect": "infra/local/postgres.py",  # whether the superuser is let in, with three seconds to say so
+    "psycopg.connect": "infra/local/postgres.py",  # checks the superuser's login, with a timeout of three seconds
 }
 
 
-# po4erk91/thread-keeper issue 114: a daemon thread that ends by a BaseException is dead for good and nobody notices;
-# eHealthAfrica/aether pull 886: the API says it is well while a thread of it is dead.
+# po4erk91/thread-keeper issue 114: a daemon thread ended by a BaseException stays dead unnoticed;
+# eHealthAfrica/aether pull 886: the API reports healthy although one of its threads is dead.
 class Panic(BaseException):
-    """As a library in Rust raises it: no Exception."""
-
-
-def until(holds: Callable[[], Any], what: str, limit_s: float = 15) -> None:
-    deadline = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {limit_s} s: {what}"
-        time.sleep(0.02)
+    """Raised like a panic in a Rust library: not an Exception."""
 
 
 class Thrower:
-    """Stands for a function: raises for its first calls, then does as the original did."""
+    """Replace a function: raise in the first calls, then call the original."""
 
     def __init__(self, original: Callable[..., Any], *errors: BaseException) -> None:
         self.original, self.errors, self.calls = original, list(errors), 0
@@ -74,13 +68,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    """An outbox whose broker is away."""
+    """An outbox whose broker is unreachable."""
     outbox = Outbox("127.0.0.1:1", Spool(tmp_path / "spool", "okr-api"))
     yield outbox
     outbox.stop()
 
 
-def test_a_thread_survives_everything_tells_it_and_forgets_it_once_it_goes_well(tmp_path: Path) -> None:
+def test_a_thread_survives_any_exception_reports_it_and_clears_it_after_a_success(tmp_path: Path) -> None:
     stopping, may_go_well = threading.Event(), threading.Event()
 
     def turn() -> None:
@@ -91,14 +85,14 @@ def test_a_thread_survives_everything_tells_it_and_forgets_it_once_it_goes_well(
     work = Thrower(turn, *ERRORS)
     thread = BackgroundThread("test", work, stopping, state=tmp_path)
     thread.start()
-    until(lambda: work.calls == len(ERRORS) + 1, "all errors were thrown")
+    until(lambda: work.calls == len(ERRORS) + 1, "all errors were raised")
     assert thread.is_alive
     assert thread.trouble is not None
     assert thread.trouble.failures == len(ERRORS)
     assert "failed 4 times since" in (thread.concern() or "")
     assert [each.error for each in troubles(tmp_path)] == ["MemoryError: "]
     may_go_well.set()
-    until(lambda: thread.concern() is None, "the thread is well")
+    until(lambda: thread.concern() is None, "the thread is healthy")
     assert troubles(tmp_path) == []
     stopping.set()
     thread.join(5)
@@ -117,7 +111,7 @@ def test_work_that_returns_by_mistake_is_called_again(tmp_path: Path) -> None:
     thread.join(5)
 
 
-def test_a_thread_that_hangs_is_told_as_silent() -> None:
+def test_a_hanging_thread_is_reported() -> None:
     stopping = threading.Event()
     thread = BackgroundThread("test", stopping.wait, stopping)
     thread.start()
@@ -127,7 +121,7 @@ def test_a_thread_that_hangs_is_told_as_silent() -> None:
 
 
 class Airflow:
-    """An Airflow that takes every announcement."""
+    """An Airflow that accepts every announcement."""
 
     def __init__(self) -> None:
         self.announced = threading.Event()
@@ -138,7 +132,7 @@ class Airflow:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_announcing_goes_on_after_anything(tmp_path: Path, error: BaseException) -> None:
+def test_announcing_continues_after_any_exception(tmp_path: Path, error: BaseException) -> None:
     airflow = Airflow()
     airflow.announce = Thrower(airflow.announce, error)  # type: ignore[method-assign]
     announcer = Announcer(airflow, tmp_path)  # type: ignore[arg-type]
@@ -150,7 +144,9 @@ def test_announcing_goes_on_after_anything(tmp_path: Path, error: BaseException)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_sending_goes_on_after_anything(outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+def test_sending_continues_after_any_exception(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
     drained = threading.Event()
     monkeypatch.setattr(outbox, "_drain_once", Thrower(lambda _drainer: drained.set(), error))
     monkeypatch.setattr("serving.outbox.IDLE_S", 0.01)
@@ -160,7 +156,7 @@ def test_sending_goes_on_after_anything(outbox: Outbox, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_latencies_are_reported_after_anything(
+def test_latencies_are_reported_after_any_exception(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     reporter = LatencyReporter(outbox, window_s=0.02)
@@ -172,7 +168,7 @@ def test_latencies_are_reported_after_anything(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_the_registry_is_looked_at_after_anything(
+def test_the_registry_is_polled_after_any_exception(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     active_model = ActiveModel(Settings(state=tmp_path), look_every_s=0.02)
@@ -185,7 +181,7 @@ def test_the_registry_is_looked_at_after_anything(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_measuring_goes_on_after_anything(
+def test_measuring_continues_after_any_exception(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     measured = threading.Event()
@@ -208,7 +204,7 @@ def test_measuring_goes_on_after_anything(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_the_memory_of_a_demo_is_sampled_after_anything(
+def test_the_memory_of_a_demo_is_sampled_after_any_exception(
     test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setattr("infra.demo.peak_memory.EVERY_S", 0.01)
@@ -218,10 +214,10 @@ def test_the_memory_of_a_demo_is_sampled_after_anything(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_command_of_a_demo_is_followed_to_its_end_after_anything(
+def test_a_command_of_a_demo_is_read_to_its_end_after_any_exception(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """Nobody else reads its standard error: a thread that died would let it wait for ever once the pipe is full."""
+    """No other thread reads its standard error: a dead thread would block it as soon as the pipe is full."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setattr(okr_command, "_follow", Thrower(okr_command._follow, error))
     with pytest.raises(StepFailed, match="OKR_DSN_SERVING"):
@@ -230,29 +226,29 @@ def test_a_command_of_a_demo_is_followed_to_its_end_after_anything(
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_start_of_the_stack_ends_whatever_one_of_its_threads_throws(
+def test_starting_the_stack_ends_after_any_exception_in_one_of_its_threads(
     test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """These threads end with the start; one that died without an outcome would let the others wait for ever."""
+    """These threads end with the start; one that died without a result would block the others forever."""
     startup = start._Startup(test_stack, cast("Supervisor", None), ("redis",), print)
     monkeypatch.setattr(startup, "_start", Thrower(print, error))
     with pytest.raises(PermanentError, match="The stack did not start"):
         startup.run()
 
 
-# Where each thread of ours begins, and the test that throws into it.
+# The module of each thread, and the test that raises in it.
 THROWN_INTO = {
-    "ingestion/landing/announce.py": test_announcing_goes_on_after_anything,
-    "ingestion/sources/metrics/collector.py": test_measuring_goes_on_after_anything,
-    "serving/latency.py": test_latencies_are_reported_after_anything,
-    "serving/outbox.py": test_sending_goes_on_after_anything,
-    "serving/predictor/active_model.py": test_the_registry_is_looked_at_after_anything,
-    "infra/demo/peak_memory.py": test_the_memory_of_a_demo_is_sampled_after_anything,
-    "infra/demo/okr_command.py": test_a_command_of_a_demo_is_followed_to_its_end_after_anything,
+    "ingestion/landing/announce.py": test_announcing_continues_after_any_exception,
+    "ingestion/sources/metrics/collector.py": test_measuring_continues_after_any_exception,
+    "serving/latency.py": test_latencies_are_reported_after_any_exception,
+    "serving/outbox.py": test_sending_continues_after_any_exception,
+    "serving/predictor/active_model.py": test_the_registry_is_polled_after_any_exception,
+    "infra/demo/peak_memory.py": test_the_memory_of_a_demo_is_sampled_after_any_exception,
+    "infra/demo/okr_command.py": test_a_command_of_a_demo_is_read_to_its_end_after_any_exception,
 }
 
 
-def test_no_thread_is_without_a_test_that_throws_into_it() -> None:
+def test_every_thread_has_a_test_that_raises_in_it() -> None:
     found = set()
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
@@ -263,7 +259,7 @@ def test_no_thread_is_without_a_test_that_throws_into_it() -> None:
 
 
 @pytest.mark.parametrize(("maker", "place"), ONE_PLACE.items())
-def test_threads_clients_and_connections_are_made_in_one_place(maker: str, place: str) -> None:
+def test_threads_clients_and_connections_are_created_in_one_module(maker: str, place: str) -> None:
     module, _, name = maker.partition(".")
     found = []
     for package in PACKAGES:

@@ -26,7 +26,7 @@ def test_every_contract_names_its_noun_topic_and_key():
         assert contract.model.__doc__, name
 
 
-def test_an_unknown_type_is_refused_with_its_reason():
+def test_an_unknown_type_is_rejected_with_a_reason():
     with pytest.raises(ContractViolation) as refused:
         contract_of("okr.moon.landed.v1")
     assert refused.value.reason == "unknown_type"
@@ -39,13 +39,13 @@ def test_a_falling_metric_has_its_target_below_its_baseline():
 
 
 @pytest.mark.parametrize("target", [0.0, 1e-12])
-def test_a_target_equal_to_the_baseline_is_refused(target):
+def test_a_target_equal_to_the_baseline_is_rejected(target):
     with pytest.raises(msgspec.ValidationError, match="target must differ"):
         read("okr.key_result.defined.v1", **KEY_RESULT | {"target": target})
 
 
 @pytest.mark.parametrize("value", [1e16, -1e16])
-def test_values_beyond_what_a_float_can_count_are_refused(value):
+def test_values_too_large_for_exact_floats_are_rejected(value):
     with pytest.raises(msgspec.ValidationError):
         read("okr.check_in.recorded.v1", check_in_id="c", key_result_id="kr", value=value)
 
@@ -62,8 +62,8 @@ def test_a_confidence_is_a_ratio(confidence):
         read("okr.check_in.recorded.v1", check_in_id="c", key_result_id="kr", value=1.0, confidence=confidence)
 
 
-def test_what_was_once_accepted_at_the_edge_of_a_rule_across_fields_still_is():
-    """JSON Schema has no words for rules across fields, so the guard of the schemas does not see them tightened."""
+def test_boundary_values_of_rules_across_fields_are_still_accepted():
+    """JSON Schema cannot express rules across fields, so the schema check would not notice stricter ones."""
     lines = Path(__file__).with_name("accepted.jsonl").read_text().splitlines()
     assert len(lines) >= 8
     for line in map(json.loads, lines):

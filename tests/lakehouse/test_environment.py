@@ -1,4 +1,4 @@
-"""What the caller exported has no say in where a command of ours goes, and none in what a child process is told."""
+"""Exported variables neither redirect an `okr` command nor reach its child processes."""
 
 import os
 import shutil
@@ -24,21 +24,21 @@ def _okr(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedP
 
 @pytest.fixture
 def caller(tmp_path: Path) -> dict[str, str]:
-    """A caller's environment with nothing hostile yet."""
+    """The environment of a caller, without hostile variables."""
     prepare_stack(tmp_path / "state")
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OKR_STATE": str(tmp_path / "state")}
 
 
 @pytest.fixture
 def _own_environment() -> Iterator[None]:
-    """Give the process's environment back after a test that empties it."""
+    """Restore the environment of the process after a test that empties it."""
     before = dict(os.environ)
     yield
     os.environ.clear()
     os.environ.update(before)
 
 
-def test_addresses_are_those_of_the_state_folder_whatever_was_exported(tmp_path: Path, caller: dict[str, str]) -> None:
+def test_addresses_come_from_the_state_folder_whatever_was_exported(tmp_path: Path, caller: dict[str, str]) -> None:
     stack = prepare_stack(tmp_path / "state")
     plain = _okr(caller, "env")
     answer = _okr(caller | hostile_environment.variables(tmp_path / "hostile"), "env")
@@ -58,7 +58,7 @@ def test_no_single_variable_reaches_a_child_process(tmp_path: Path, monkeypatch:
     assert child.get(name) != value or name == "TMPDIR" or (name, value) == ("LC_ALL", "C.UTF-8")
 
 
-def test_another_stacks_exports_are_ignored_in_one_line_that_names_them_and_no_value(caller: dict[str, str]) -> None:
+def test_exports_of_another_stack_are_ignored_with_one_line_without_values(caller: dict[str, str]) -> None:
     secret = {"OKR_LAKE_URI": "/another/lake", "OKR_DSN_OWNER": "postgresql://o:hunter2@elsewhere/o"}
     answer = _okr(caller | secret, "env")
     assert answer.returncode == 0
@@ -68,7 +68,7 @@ def test_another_stacks_exports_are_ignored_in_one_line_that_names_them_and_no_v
     assert b"/another/lake" not in answer.stdout
 
 
-def test_the_same_stacks_own_exports_say_nothing(tmp_path: Path, caller: dict[str, str]) -> None:
+def test_exports_of_the_same_stack_cause_no_message(tmp_path: Path, caller: dict[str, str]) -> None:
     shell = f'eval "$({OKR} env)"; {OKR} env'
     answer = subprocess.run(["sh", "-c", shell], env=caller, capture_output=True, text=True, check=True, timeout=60)
     assert answer.stderr == ""
@@ -98,13 +98,13 @@ def test_without_home_and_passwd_entry_the_state_folder_is_home(tmp_path: Path, 
     assert "OKR_LAKE_URI" in answer.stdout
 
 
-def test_a_certificate_file_that_is_missing_is_named_and_ignored(tmp_path: Path, caller: dict[str, str]) -> None:
+def test_a_missing_certificate_file_is_reported_and_ignored(tmp_path: Path, caller: dict[str, str]) -> None:
     answer = _okr(caller | {"SSL_CERT_FILE": str(tmp_path / "gone.pem")}, "env")
     assert answer.returncode == 0
     assert answer.stderr.decode() == "okr: ignored SSL_CERT_FILE from the environment: no such file or folder.\n"
 
 
-def test_a_removed_folder_is_said_in_a_line(tmp_path: Path) -> None:
+def test_a_removed_current_folder_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     shell = f"unset OKR_STATE; cd {tmp_path}/gone && rmdir ../gone && exec {OKR} status"
     answer = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=False, timeout=60)
@@ -125,13 +125,13 @@ def test_a_download_keeps_its_proxy_and_a_lake_in_a_bucket_its_credentials(tmp_p
 
 
 @pytest.mark.usefixtures("_own_environment")
-def test_libpqs_variables_are_gone_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libpq_variables_are_removed_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICE", "missing")
     forget_libpq_variables()
     assert not [name for name in os.environ if name.startswith("PG")]
 
 
-def test_what_is_exported_for_a_library_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_exported_for_a_library_are_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBT_TARGET_PATH", "before")
     with exported({"DBT_TARGET_PATH": "within", "OKR_DBT_HOST": "here"}):
         assert os.environ["DBT_TARGET_PATH"] == "within"
@@ -139,7 +139,7 @@ def test_what_is_exported_for_a_library_is_taken_back(monkeypatch: pytest.Monkey
     assert "OKR_DBT_HOST" not in os.environ
 
 
-def test_pip_and_uv_get_where_to_download_from_and_nothing_that_changes_what_is_installed(tmp_path: Path) -> None:
+def test_pip_and_uv_get_index_settings_and_nothing_that_changes_what_is_installed(tmp_path: Path) -> None:
     index = {"PIP_INDEX_URL": "https://mirror.example/simple", "UV_DEFAULT_INDEX": "https://mirror.example/simple"}
     unwanted = {"UV_PYTHON": "3.8", "UV_SYSTEM_PYTHON": "1", "PIP_CONFIG_FILE": "/nowhere", "PIP_NO_DEPS": "1"}
     caller = hostile_environment.variables(tmp_path) | index | unwanted | {"PATH": os.environ["PATH"]}

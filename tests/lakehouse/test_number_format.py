@@ -1,4 +1,4 @@
-"""Figures keep the order of what they show, have no exponent and no negative zero."""
+"""Formatted numbers preserve order and have no exponent and no negative zero."""
 
 import math
 
@@ -16,7 +16,7 @@ EPSILON = 1e-30
 
 
 def read(text: str) -> float:
-    """The number that a reader takes from a text: a little less than 100 for "<100"."""
+    """Return the number that a reader infers from a text: slightly less than 100 for "<100"."""
     side = {"<": -EPSILON, ">": EPSILON}.get(text[0], 0.0)
     number = float(text.lstrip("<>").rstrip("%").replace(",", ""))
     return math.nextafter(number, math.copysign(math.inf, side)) if side else number
@@ -46,7 +46,7 @@ def measures(draw: st.DrawFn) -> Measure:
 @example(Measure(0.0, 1e15), 1e15 - 0.125)
 @example(Measure(0.0, 10.0), 5e-324)
 @example(Measure(1e-9, 0.0), 5e-10)
-def test_a_value_reads_on_the_side_of_baseline_and_target_on_which_it_is(measure: Measure, value: float) -> None:
+def test_a_shown_value_is_on_the_same_side_of_baseline_and_target(measure: Measure, value: float) -> None:
     shown = measure.value(value)
     assert is_plain(shown)
     for mark in (measure.baseline, measure.target):
@@ -57,11 +57,11 @@ def test_a_value_reads_on_the_side_of_baseline_and_target_on_which_it_is(measure
         if not shown.startswith(("<", ">")):
             assert (read(shown) > read(text)) - (read(shown) < read(text)) == (value > mark) - (value < mark)
     gain = abs(measure.target - measure.baseline)
-    assert abs(read(shown) - value) <= gain / 1_000 + abs(value) * 1e-14, "few digits, but none that matters is lost"
+    assert abs(read(shown) - value) <= gain / 1_000 + abs(value) * 1e-14, "few digits, but no significant one is lost"
 
 
 @given(measures())
-def test_a_value_that_is_the_target_reads_like_it(measure: Measure) -> None:
+def test_a_value_equal_to_the_target_is_shown_like_it(measure: Measure) -> None:
     close = measure.value(measure.target), measure.defined(measure.target)
     assert close[0] == close[1] or close[0].lstrip("<>") == close[1]
 
@@ -71,7 +71,7 @@ def test_a_value_that_is_the_target_reads_like_it(measure: Measure) -> None:
 @example(0.9996)
 @example(1.0004)
 @example(0.6996)
-def test_a_share_reads_as_a_threshold_only_where_it_counts_as_it(share: float) -> None:
+def test_a_share_is_shown_as_a_threshold_only_if_it_equals_it(share: float) -> None:
     for text, scale in ((percent(share), 100.0), (percent(share, decimals=1), 100.0), (score(share), 1.0)):
         assert is_plain(text)
         for mark in (0.0, ACHIEVED_SCORE, 1.0):
@@ -81,7 +81,7 @@ def test_a_share_reads_as_a_threshold_only_where_it_counts_as_it(share: float) -
 
 
 @given(st.floats(0, 1))
-def test_a_chance_is_whole_and_certain_only_where_the_forecast_is(probability: float) -> None:
+def test_a_chance_is_whole_and_shown_as_certain_only_if_the_forecast_is(probability: float) -> None:
     text = chance(probability)
     assert is_plain(text)
     assert "." not in text
@@ -92,15 +92,15 @@ def test_a_chance_is_whole_and_certain_only_where_the_forecast_is(probability: f
 @given(SHARES, SHARES)
 @example(0.0396, 0.0404)
 @example(0.0, 1e-08)
-def test_two_shares_in_one_sentence_read_alike_only_where_they_are(share: float, other: float) -> None:
-    """But for two that are both too close to a threshold: they read ">0%", which is true of each."""
+def test_two_shares_in_one_sentence_look_equal_only_if_they_are(share: float, other: float) -> None:
+    """Except two that are both too close to a threshold: both are shown as ">0%", which is true."""
     shown, beside = percent(share, decimals=1, beside=(other,)), percent(other, decimals=1)
     if abs(share - other) > TOLERANCE and not beside.startswith(("<", ">")):
         assert shown != beside
 
 
 @given(VALUES)
-def test_a_number_of_unknown_measure_has_no_exponent_and_keeps_its_sign(value: float) -> None:
+def test_a_number_without_a_unit_has_no_exponent_and_keeps_its_sign(value: float) -> None:
     text = plain(value)
     assert is_plain(text)
     assert (read(text) > 0, read(text) < 0) == (value > 0, value < 0)
@@ -125,7 +125,7 @@ def test_a_number_of_unknown_measure_has_no_exponent_and_keeps_its_sign(value: f
         (Measure(1.0, 0.0), None, "-"),
     ],
 )
-def test_values_read_as_people_write_them(measure: Measure, value: float | None, text: str) -> None:
+def test_values_are_shown_as_people_write_them(measure: Measure, value: float | None, text: str) -> None:
     assert measure.value(value) == text
 
 
@@ -137,11 +137,11 @@ def test_values_read_as_people_write_them(measure: Measure, value: float | None,
         (1e13, "1,000,000,000,000,000%"), (0.00001, ">0%"), (math.nan, "-"),
     ],
 )  # fmt: skip
-def test_shares_read_as_people_write_them(share: float | None, text: str) -> None:
+def test_shares_are_shown_as_people_write_them(share: float | None, text: str) -> None:
     assert percent(share) == text
 
 
-def test_a_score_just_below_the_threshold_does_not_read_as_achieved() -> None:
+def test_a_score_just_below_the_threshold_is_not_shown_as_achieved() -> None:
     assert [score(value) for value in (0.8, 0.6996, 0.69999, 0.7, 0.70001, None)] == [
         "0.80", "0.6996", "<0.70", "0.70", ">0.70", "-",
     ]  # fmt: skip
@@ -154,6 +154,6 @@ def test_a_score_just_below_the_threshold_does_not_read_as_achieved() -> None:
         (sum([0.1] * 10), "1"),
     ],
 )  # fmt: skip
-def test_an_expected_count_reads_as_a_whole_number_only_where_it_is_one(count: float, text: str) -> None:
-    """A team with one key result and a chance of 97% read "expected achieved 1 / 1"."""
+def test_an_expected_count_is_shown_as_a_whole_number_only_if_it_is_one(count: float, text: str) -> None:
+    """A team with one key result and a chance of 97% was shown as "expected achieved 1 / 1"."""
     assert tenth(count) == text

@@ -24,7 +24,7 @@ def seen(settings):
         return connection.execute("SELECT one.value, two.value FROM marts.one, marts.two").fetchone()
 
 
-def test_a_publication_says_what_it_covers(warehouse):
+def test_a_publication_records_its_offsets_and_gate(warehouse):
     published = publish(warehouse, 1)
     assert published.is_current
     assert published.offsets == {"okr_user_events": {"0": 42}}
@@ -42,24 +42,24 @@ def test_rows_that_the_gate_counted_are_not_counted_again(warehouse):
         assert connection.execute("SELECT rows FROM ops.publication").fetchone()[0] == {"one": 7, "two": 1}
 
 
-def test_the_current_publication_is_given_its_model_once(warehouse):
+def test_the_model_of_the_current_publication_is_recorded_once(warehouse):
     dsn = warehouse.require("dsn_transform")
     first = publish(warehouse, 1)
     publication.name_model(dsn, first.publication_id, None)
     assert publication.current(dsn).model_version is None
     publication.name_model(dsn, first.publication_id, "3")
-    publication.name_model(dsn, first.publication_id, "4")  # of a step that runs again, after a promotion
+    publication.name_model(dsn, first.publication_id, "4")  # a step that runs again after a promotion
     second = publish(warehouse, 2)
     publication.name_model(dsn, second.publication_id, "4")
     publication.name_model(dsn, first.publication_id, "4")
     assert [found.model_version for found in publication.history(dsn)] == ["4", "3"]
 
 
-def test_a_publication_says_what_was_decided_when_its_build_began(warehouse):
+def test_a_publication_includes_the_decisions_made_before_its_build_started(warehouse):
     dsn = warehouse.require("dsn_transform")
-    assert is_up_to_date(dsn, "project"), "nothing is published that could be out of date"
+    assert is_up_to_date(dsn, "project"), "nothing is published yet"
     publish(warehouse, 1)
-    assert not is_up_to_date(dsn, "project"), "nobody noted the project"
+    assert not is_up_to_date(dsn, "project"), "the project was not recorded"
     build(warehouse, 2, project="project")
     with connect(dsn) as connection:
         connection.execute(
@@ -67,14 +67,14 @@ def test_a_publication_says_what_was_decided_when_its_build_began(warehouse):
             "VALUES (gen_random_uuid(), 'manual', 'withhold', 'ada')"
         )
     swap(warehouse, passed("run-2"))
-    assert not is_up_to_date(dsn, "project"), "the decision came after the build had begun"
+    assert not is_up_to_date(dsn, "project"), "the decision came after the start of the build"
     build(warehouse, 3, project="project")
     swap(warehouse, passed("run-3"))
     assert is_up_to_date(dsn, "project")
     assert not is_up_to_date(dsn, "another project")
 
 
-def test_all_marts_change_at_once_while_analysts_query(warehouse):
+def test_all_marts_change_together_while_analysts_query(warehouse):
     publish(warehouse, 0)
     pairs, stop = set(), threading.Event()
 
@@ -95,7 +95,7 @@ def test_all_marts_change_at_once_while_analysts_query(warehouse):
     assert all(one == two for one, two in pairs)
 
 
-def test_a_long_query_neither_waits_nor_stops_a_publication(warehouse):
+def test_a_long_query_neither_waits_for_nor_blocks_a_publication(warehouse):
     publish(warehouse, 1)
     with connect(warehouse.require("dsn_analyst")) as connection:
         assert connection.execute("SELECT value FROM marts.one").fetchone() == (1,)
@@ -104,7 +104,7 @@ def test_a_long_query_neither_waits_nor_stops_a_publication(warehouse):
         assert connection.execute("SELECT value FROM marts.one").fetchone() == (5,)
 
 
-def test_what_is_built_cannot_be_read_before_it_is_published(warehouse):
+def test_a_build_cannot_be_read_before_it_is_published(warehouse):
     publish(warehouse, 1)
     build(warehouse, 2)
     assert seen(warehouse) == (1, 1)
@@ -127,7 +127,7 @@ def test_an_analyst_reads_marts_and_nothing_else(warehouse):
             connection.execute("CREATE TABLE marts.mine (a int)")
 
 
-def test_going_back_is_one_call_and_holds_until_somebody_says_go_on(warehouse):
+def test_a_rollback_is_one_call_and_holds_publications_until_resume(warehouse):
     first, second = publish(warehouse, 1), publish(warehouse, 2)
     back = publication.rollback(warehouse.require("dsn_transform"))
     assert back.publication_id == first.publication_id
@@ -141,7 +141,7 @@ def test_going_back_is_one_call_and_holds_until_somebody_says_go_on(warehouse):
     assert sum(row.is_current for row in publication.history(warehouse.require("dsn_serving"))) == 1
 
 
-def test_what_was_rolled_back_never_comes_back(warehouse):
+def test_a_rolled_back_publication_never_returns(warehouse):
     publish(warehouse, 1), publish(warehouse, 2)
     publication.rollback(warehouse.require("dsn_transform"))
     publication.resume(warehouse.require("dsn_transform"))
@@ -150,7 +150,7 @@ def test_what_was_rolled_back_never_comes_back(warehouse):
     assert seen(warehouse) == (1, 1)
 
 
-def test_nothing_to_go_back_to_is_said(warehouse):
+def test_a_rollback_without_an_older_publication_fails_with_a_message(warehouse):
     publish(warehouse, 1)
     with pytest.raises(PermanentError, match="no older publication to roll back to"):
         publication.rollback(warehouse.require("dsn_transform"))
@@ -183,7 +183,7 @@ def test_a_cleared_task_cannot_publish_what_another_run_has_built_since(warehous
     assert seen(warehouse) == (1, 1)
 
 
-def test_what_is_loaded_after_the_build_began_is_not_claimed(warehouse):
+def test_events_loaded_after_the_build_started_are_not_claimed(warehouse):
     build(warehouse, 1)
     with connect(warehouse.require("dsn_loader")) as connection:
         connection.execute("UPDATE raw.load_watermark SET next_offset = 1000")
@@ -201,7 +201,7 @@ def test_an_empty_build_is_never_published(warehouse):
     assert seen(warehouse) == (1, 1)
 
 
-def test_old_publications_do_not_pile_up(warehouse):
+def test_old_publications_do_not_accumulate(warehouse):
     for value in range(6):
         publish(warehouse, value)
     with connect(warehouse.require("dsn_transform")) as connection:
@@ -209,7 +209,7 @@ def test_old_publications_do_not_pile_up(warehouse):
     assert kept == (1 + publication.KEPT,)
 
 
-def test_the_gates_report_is_kept_with_the_publication(warehouse):
+def test_the_gate_report_is_stored_with_the_publication(warehouse):
     publish(warehouse, 1)
     with connect(warehouse.require("dsn_serving")) as connection:
         gate, rows = connection.execute("SELECT gate, rows FROM ops.publication WHERE is_current").fetchone()

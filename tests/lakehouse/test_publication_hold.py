@@ -1,4 +1,4 @@
-"""What holds publications back is one query away: since when, and because of which gate, rule, run or rollback."""
+"""One query returns why publications are on hold: since when, and because of which gate, rule, run or rollback."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,7 +34,7 @@ def held(settings: Settings, *reports: GateReport) -> list[Hold]:
     return holds(settings.require("dsn_serving"))
 
 
-def test_a_gate_that_refuses_is_named_with_its_rule_its_run_and_since_when(fresh_database: Settings) -> None:
+def test_a_failed_gate_is_reported_with_its_rules_run_and_start(fresh_database: Settings) -> None:
     found = held(fresh_database, report(0), report(1, PLAUSIBLE), report(2, UNIQUE, PLAUSIBLE))
     assert found == [
         Hold(
@@ -54,7 +54,7 @@ def test_the_hold_ends_when_the_gate_passes_or_an_operator_accepts(fresh_databas
     ]
 
 
-def test_each_gate_holds_by_itself_and_one_by_hand_holds_and_releases_nothing(fresh_database: Settings) -> None:
+def test_gates_hold_independently_and_a_manual_gate_neither_holds_nor_releases(fresh_database: Settings) -> None:
     found = held(
         fresh_database,
         report(1, PLAUSIBLE),
@@ -74,13 +74,13 @@ def failed(run_id: str, step: str, at: datetime) -> step_failure.StepFailure:
     return step_failure.StepFailure("okr_etl_dag", run_id, step, at, "why")
 
 
-def test_a_refusal_of_a_runs_second_build_is_told_once_and_names_the_run(fresh_database: Settings) -> None:
+def test_a_gate_failure_of_a_second_build_is_reported_once_with_its_run(fresh_database: Settings) -> None:
     step_failure.record(fresh_database.require("dsn_transform"), failed("run-1", "gate_marts", NOON))
     found = held(fresh_database, *(report(0, UNIQUE, gate="marts", run_id=build) for build in ("run-1", "run-1~2")))
     assert [(hold.kind, hold.run_id, hold.runs_held) for hold in found] == [("gate", "run-1", 1)]
 
 
-def test_a_publication_names_the_run_whose_second_build_it_is(warehouse: Settings) -> None:
+def test_a_publication_of_a_second_build_has_the_id_of_its_run(warehouse: Settings) -> None:
     publish(warehouse, 1)
     dsn = warehouse.require("dsn_transform")
     with connect(dsn) as connection:
@@ -94,7 +94,7 @@ def test_a_publication_names_the_run_whose_second_build_it_is(warehouse: Setting
     assert [hold.run_id for hold in holds(dsn)] == ["run-2"]
 
 
-def test_failures_from_before_a_resume_hold_nothing(published_twice: Settings) -> None:
+def test_failures_before_a_resume_do_not_hold_publications(published_twice: Settings) -> None:
     dsn = published_twice.require("dsn_transform")
     step_failure.record(dsn, failed("run-3", "dbt", datetime.now(UTC)))
     assert [hold.kind for hold in holds(dsn)] == ["step"]

@@ -1,39 +1,27 @@
-"""A warehouse that published by renaming schemas shows its readers the same after the migration to views."""
+"""The migration from renamed schemas to views preserves what readers see."""
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from pydantic import SecretStr
 
 from infra.local.stack import Stack
 from infra.migrations.migrate import migrate
 from lakehouse import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from tests.databases import database_from
 from tests.lakehouse.marts import load_one_event, publish
 
 
 @pytest.fixture
 def old_layout(test_stack: Stack, postgres: Settings) -> Iterator[Settings]:
-    """A database at the revision before, as three publications left it."""
-    name = f"okr_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(test_stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as superuser:
-        superuser.execute(f"CREATE DATABASE {name} OWNER okr_owner TEMPLATE template0")
-        superuser.execute(f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
-        dsns = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
-        settings = postgres.model_copy(
-            update={dsn: SecretStr(postgres.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in dsns}
-        )
-        try:
-            migrate(settings.require("dsn_owner"), to="0018")
-            with connect(settings.require("dsn_owner")) as connection:
-                connection.execute(Path(__file__).with_name("old_layout.sql").read_bytes())
-            yield settings
-        finally:
-            superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    """A database at the revision before the migration, with three publications."""
+    with database_from("template0", test_stack, postgres) as settings:
+        migrate(settings.require("dsn_owner"), to="0018")
+        with connect(settings.require("dsn_owner")) as connection:
+            connection.execute(Path(__file__).with_name("old_layout.sql").read_bytes())
+        yield settings
 
 
 def seen(settings: Settings) -> tuple[object, ...] | None:
@@ -41,7 +29,7 @@ def seen(settings: Settings) -> tuple[object, ...] | None:
         return connection.execute("SELECT one.value, publication_id FROM marts.one, marts.publication").fetchone()
 
 
-def test_readers_see_the_same_after_the_migration_and_publishing_goes_on(old_layout: Settings) -> None:
+def test_readers_see_the_same_marts_after_the_migration_and_publishing_continues(old_layout: Settings) -> None:
     dsn = old_layout.require("dsn_transform")
     migrate(old_layout.require("dsn_owner"))
     assert seen(old_layout) == (2, 2)

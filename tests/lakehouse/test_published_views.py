@@ -1,4 +1,4 @@
-"""Readers know views that stay: their rights, comments and answers, whatever a publication replaces behind them."""
+"""Published views are stable: grants, comments and query results survive a publication."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ from tests.publications import passed
 def test_a_prepared_statement_in_a_transaction_never_loses_its_rows_to_a_publication(
     warehouse: Settings, analyst: Connection, isolation: psycopg.IsolationLevel
 ) -> None:
-    # Its plan knows no partition that was attached later, and nothing makes PostgreSQL plan again within a transaction.
+    # Its plan lacks partitions attached later, and PostgreSQL does not plan again within a transaction.
     publish(warehouse, 1)
     analyst.isolation_level = isolation
     for _ in range(8):
@@ -44,7 +44,7 @@ def test_a_prepared_statement_sees_a_rollback(warehouse: Settings, analyst: Conn
     assert analyst.execute(BOTH, prepare=True).fetchone() == (1, 1)
 
 
-def test_a_transaction_is_of_one_publication_even_for_marts_that_it_reads_last(
+def test_a_transaction_sees_one_publication_even_in_marts_it_reads_last(
     warehouse: Settings, analyst: Connection
 ) -> None:
     first = publish(warehouse, 1)
@@ -56,7 +56,7 @@ def test_a_transaction_is_of_one_publication_even_for_marts_that_it_reads_last(
     assert analyst.execute("SELECT publication_id FROM marts.publication").fetchone() == (first.publication_id,)
 
 
-def test_a_half_read_cursor_is_read_to_its_end(warehouse: Settings, analyst: Connection) -> None:
+def test_a_half_read_cursor_can_be_read_to_its_end(warehouse: Settings, analyst: Connection) -> None:
     publish_with(warehouse, 1, "INSERT INTO marts_build.one SELECT 1 FROM generate_series(1, 999)")
     with analyst.cursor("half") as cursor:
         cursor.execute("SELECT value FROM marts.one")
@@ -67,7 +67,7 @@ def test_a_half_read_cursor_is_read_to_its_end(warehouse: Settings, analyst: Con
     assert read == [(1,)] * 1_000
 
 
-def test_what_nobody_reads_any_more_is_dropped_and_what_somebody_reads_is_not(
+def test_unused_versions_are_dropped_and_versions_in_use_are_not(
     warehouse: Settings, analyst: Connection, owner: Connection
 ) -> None:
     publish(warehouse, 1)
@@ -82,7 +82,7 @@ def test_what_nobody_reads_any_more_is_dropped_and_what_somebody_reads_is_not(
     assert owner.execute("SELECT count(*) FROM publishing.switch").fetchone() == (3,)
 
 
-def test_a_detachment_that_was_interrupted_is_finished_by_the_next_publication(
+def test_the_next_publication_finishes_an_interrupted_detachment(
     warehouse: Settings, analyst: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # thingsboard/thingsboard#8271: "already pending detach"; DependencyTrack/hyades-apiserver#2197.
@@ -99,7 +99,7 @@ def test_a_detachment_that_was_interrupted_is_finished_by_the_next_publication(
     assert versions(owner) == ["marts_v3", "marts_v4", "marts_v5"]
 
 
-def test_many_versions_that_gathered_behind_long_queries_are_waited_for(
+def test_the_cleanup_waits_for_long_queries_if_many_versions_have_accumulated(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(old_versions, "MANY", 1)
@@ -112,7 +112,7 @@ def test_many_versions_that_gathered_behind_long_queries_are_waited_for(
     assert len(versions(owner)) == 3
 
 
-def test_rights_and_comments_outlive_publications(warehouse: Settings, owner: Connection) -> None:
+def test_grants_and_comments_survive_publications(warehouse: Settings, owner: Connection) -> None:
     said = (
         "COMMENT ON TABLE marts_build.one IS 'Grain: it''s one.'; COMMENT ON COLUMN marts_build.one.value IS 'So much.'"
     )
@@ -155,12 +155,12 @@ def test_a_mart_whose_columns_changed_is_shown_with_the_new_ones(warehouse: Sett
 def test_a_statement_that_waits_while_columns_change_finds_its_rows(warehouse: Settings, analyst: Connection) -> None:
     publish(warehouse, 1)
     analyst.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    analyst.execute("SELECT 1 FROM marts.two")  # its snapshot is of publication 1
+    analyst.execute("SELECT 1 FROM marts.two")  # its snapshot is from publication 1
     publish_with(warehouse, 2, "ALTER TABLE marts_build.one ADD COLUMN more text DEFAULT 'x'")
     assert analyst.execute("SELECT value, more FROM marts.one").fetchone() == (1, None)
 
 
-def test_changed_columns_wait_for_a_long_query_without_holding_up_others(
+def test_changed_columns_wait_for_a_long_query_without_blocking_others(
     warehouse: Settings, analyst: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(warehouse, 1)
@@ -184,10 +184,10 @@ def test_changed_columns_wait_for_a_long_query_without_holding_up_others(
     assert len(refused) == 1
     assert f"analyst (pid {analyst.info.backend_pid}, okr) holds marts.one" in str(refused[0])
     analyst.rollback()
-    assert swap(warehouse, passed("run-2")).publication_id > 1  # the build is there still
+    assert swap(warehouse, passed("run-2")).publication_id > 1  # the build still exists
 
 
-def test_a_view_of_somebody_elses_is_never_dropped(warehouse: Settings, owner: Connection) -> None:
+def test_a_view_of_another_owner_is_never_dropped(warehouse: Settings, owner: Connection) -> None:
     # dbt-labs/dbt-core#2185: "dropping a view will also drop dependent views".
     publish(warehouse, 1)
     owner.execute("CREATE VIEW intermediate.theirs AS SELECT value FROM marts.one")
@@ -198,7 +198,7 @@ def test_a_view_of_somebody_elses_is_never_dropped(warehouse: Settings, owner: C
     assert owner.execute("SELECT value FROM intermediate.theirs").fetchone() == (2,)
 
 
-def test_a_mart_that_is_gone_is_gone_and_a_rollback_brings_it_back(warehouse: Settings, owner: Connection) -> None:
+def test_a_removed_mart_disappears_and_a_rollback_restores_it(warehouse: Settings, owner: Connection) -> None:
     publish(warehouse, 1)
     publish_with(warehouse, 2, "DROP TABLE marts_build.one", "CREATE TABLE marts_build.three AS SELECT 3 AS value")
     with pytest.raises(psycopg.errors.UndefinedTable):
@@ -210,7 +210,7 @@ def test_a_mart_that_is_gone_is_gone_and_a_rollback_brings_it_back(warehouse: Se
         owner.execute("SELECT * FROM marts.three")
 
 
-def test_the_planner_expects_the_rows_of_one_version_though_three_are_kept(
+def test_the_planner_expects_the_rows_of_one_version_although_three_are_attached(
     warehouse: Settings, owner: Connection
 ) -> None:
     for value in range(1, 5):

@@ -1,4 +1,4 @@
-"""What publishes: once for each build, whole or not at all, one at a time, and out of a reader's reach."""
+"""Publishers: each build is published once and atomically, by one publisher at a time, without blocking by readers."""
 
 import threading
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def test_publishing_again_after_the_commit_returns_the_same_publication(warehous
     assert publication.current(warehouse.require("dsn_serving")) == second
 
 
-def test_the_same_run_that_builds_again_publishes_again(warehouse: Settings) -> None:
+def test_a_run_that_builds_again_publishes_again(warehouse: Settings) -> None:
     assert publish(warehouse, 1).publication_id < publish(warehouse, 1).publication_id
 
 
@@ -49,7 +49,7 @@ def test_a_publisher_that_dies_before_its_commit_leaves_everything_as_it_was(
     assert analyst.execute(BOTH).fetchone() == (2, 2)
 
 
-def test_marts_build_says_what_it_holds(warehouse: Settings) -> None:
+def test_the_schema_comment_describes_the_build(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
     assert marts_build.build_state(dsn) == marts_build.Build(None, {}, None)
     build(warehouse, 1)
@@ -74,7 +74,7 @@ def test_marts_build_says_what_it_holds(warehouse: Settings) -> None:
         "UPDATE marts.one SET value = 7",
     ],
 )
-def test_a_reader_cannot_take_a_lock_that_a_publisher_needs_nor_look_behind_the_views(
+def test_a_reader_can_neither_block_a_publisher_nor_read_the_tables_behind_the_views(
     warehouse: Settings, analyst: Connection, statement: str
 ) -> None:
     publish(warehouse, 1)
@@ -84,7 +84,7 @@ def test_a_reader_cannot_take_a_lock_that_a_publisher_needs_nor_look_behind_the_
         analyst.execute(statement.encode())
 
 
-def test_a_publisher_waits_for_another_no_longer_than_said(
+def test_a_publisher_waits_for_another_for_a_limited_time(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(locks, "PUBLISHER_S", 1)
@@ -97,7 +97,7 @@ def test_a_publisher_waits_for_another_no_longer_than_said(
 
 
 @pytest.mark.parametrize("step", ["publish", "prepare", "rollback"])
-def test_who_uses_what_a_publisher_needs_for_itself_is_named(
+def test_the_error_names_the_session_that_blocks_a_publisher(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     publish(warehouse, 1), publish(warehouse, 2)
@@ -116,7 +116,7 @@ def test_who_uses_what_a_publisher_needs_for_itself_is_named(
     act()
 
 
-def test_a_run_that_was_rolled_back_is_not_said_to_be_published(warehouse: Settings) -> None:
+def test_publishing_a_rolled_back_run_again_fails(warehouse: Settings) -> None:
     publish(warehouse, 1), publish(warehouse, 2)
     publication.rollback(warehouse.require("dsn_transform"))
     publication.resume(warehouse.require("dsn_transform"))
@@ -125,7 +125,7 @@ def test_a_run_that_was_rolled_back_is_not_said_to_be_published(warehouse: Setti
     assert swap(warehouse, passed("run-1")).is_current
 
 
-def test_dropping_what_is_outdated_has_one_limit_for_all_marts_together(
+def test_the_cleanup_of_old_versions_has_one_time_limit_for_all_marts(
     warehouse: Settings, analyst: Connection, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for value in range(1, 5):
@@ -143,4 +143,4 @@ def test_dropping_what_is_outdated_has_one_limit_for_all_marts_together(
         assert versions(owner) == ["marts_v2", "marts_v3", "marts_v4"]
         left = publisher.execute("SELECT setting::int FROM pg_settings WHERE name = 'lock_timeout'").fetchone()
     assert left is not None
-    assert int(str(left[0])) < 2600, "what the first mart was waited for is left to no other"
+    assert int(str(left[0])) < 2600, "the time spent waiting for the first mart is not available to the others"

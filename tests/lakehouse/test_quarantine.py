@@ -1,4 +1,4 @@
-"""Decisions on single events, as `okr quarantine` writes them."""
+"""Decisions on single events, as `okr quarantine` records them."""
 
 import json
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ SELECT
 
 @pytest.fixture
 def warehouse(fresh_database: Settings) -> Settings:
-    """Two loaded events, of which the published marts list one."""
+    """Two loaded events, one of which is listed in the published marts."""
     with connect(fresh_database.require("dsn_loader")) as connection:
         for offset, event_id in enumerate((FLAGGED, LOADED)):
             connection.execute(
@@ -44,7 +44,7 @@ def kept(settings: Settings) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def test_a_decision_is_kept_under_the_rule_that_found_the_event(warehouse: Settings) -> None:
+def test_a_decision_is_recorded_for_the_rule_that_found_the_event(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
     quarantine.decide(dsn, [FLAGGED, LOADED], "withhold", by="ada", note="a slip")
     assert kept(warehouse) == [
@@ -55,7 +55,7 @@ def test_a_decision_is_kept_under_the_rule_that_found_the_event(warehouse: Setti
 
 
 def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> None:
-    """One withheld by hand, and found by a rule since: released under that rule alone it stayed withheld."""
+    """An event withheld manually and later found by a rule stayed withheld if released only for that rule."""
     dsn = warehouse.require("dsn_transform")
     with connect(dsn) as connection:
         connection.execute(
@@ -69,7 +69,7 @@ def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> 
     ]  # fmt: skip
 
 
-def test_a_release_of_what_nothing_withholds_is_refused_and_says_what_was_looked_for(warehouse: Settings) -> None:
+def test_releasing_an_event_that_nothing_withholds_fails_with_an_explanation(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
     with pytest.raises(PermanentError, match=rf"Nothing to release: {LOADED}. No rule found them"):
         quarantine.decide(dsn, [FLAGGED, LOADED], "release", by="ada", note=None)
@@ -79,13 +79,13 @@ def test_a_release_of_what_nothing_withholds_is_refused_and_says_what_was_looked
     assert [row[1:3] for row in kept(warehouse)] == [("manual", "release")]
 
 
-def test_an_id_that_was_never_loaded_is_refused_and_nothing_is_kept(warehouse: Settings) -> None:
+def test_an_id_that_was_never_loaded_fails_and_nothing_is_recorded(warehouse: Settings) -> None:
     with pytest.raises(PermanentError, match="Not in the warehouse"):
         quarantine.decide(warehouse.require("dsn_transform"), [FLAGGED, uuid4()], "release", by="ada", note=None)
     assert kept(warehouse) == []
 
 
-def test_a_decision_on_an_event_that_is_not_loaded_any_more_is_not_awaited(warehouse: Settings) -> None:
+def test_a_decision_on_an_event_that_is_no_longer_loaded_is_not_pending(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
     quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
     assert [each.event_id for each in quarantine.pending_decisions(warehouse.require("dsn_serving"))] == [str(LOADED)]
@@ -94,20 +94,20 @@ def test_a_decision_on_an_event_that_is_not_loaded_any_more_is_not_awaited(wareh
     assert quarantine.pending_decisions(warehouse.require("dsn_serving")) == []
 
 
-def test_an_analyst_and_the_api_decide_nothing(warehouse: Settings) -> None:
+def test_neither_an_analyst_nor_the_api_may_record_decisions(warehouse: Settings) -> None:
     with connect(warehouse.require("dsn_serving")) as connection, pytest.raises(Exception, match="permission denied"):
         connection.execute("DELETE FROM ops.event_review")
     with connect(warehouse.require("dsn_analyst")) as connection, pytest.raises(Exception, match="permission denied"):
         connection.execute("SELECT * FROM ops.event_review")
 
 
-def test_before_a_publication_lists_any_a_line_says_so(fresh_database: Settings) -> None:
+def test_listing_before_the_first_publication_fails_with_a_message(fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match="not published yet"):
         quarantine.reviewed_events(fresh_database.require("dsn_serving"))
     assert quarantine.withheld_count(fresh_database.require("dsn_serving")) == (0, 0)
 
 
-def test_the_command_lists_and_decides(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_lists_events_and_records_decisions(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lakehouse.settings.load_settings", lambda: warehouse)
     runner = CliRunner()
     assert f"{FLAGGED}\tcounts\timplausible_progress\tr" in runner.invoke(app, ["list"]).stdout

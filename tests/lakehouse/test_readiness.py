@@ -1,4 +1,4 @@
-"""A worker is ready when it says so, not when it has run for some time."""
+"""A worker is ready when it reports so, not after some running time."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from lakehouse.readiness import READY_FILE, is_ready, report_ready
 
 
-def test_what_a_process_reports_counts_for_that_process_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_readiness_report_counts_only_for_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "ready"
     monkeypatch.setenv(READY_FILE, str(file))
     assert not is_ready(file, os.getpid())
@@ -18,7 +18,7 @@ def test_what_a_process_reports_counts_for_that_process_alone(tmp_path: Path, mo
     assert [each.name for each in tmp_path.iterdir()] == ["ready"]
 
 
-def test_nothing_is_written_where_nobody_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_if_no_supervisor_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(READY_FILE, raising=False)
     monkeypatch.chdir(tmp_path)
     report_ready()

@@ -1,4 +1,4 @@
-"""One way to read a DSN and to open a connection: whatever the environment says, and never waiting for ever."""
+"""DSNs and connections: independent of the environment, and always with timeouts."""
 
 import os
 import re
@@ -34,7 +34,7 @@ SECURE = "postgresql://role:p%40ss@db.example:6432/okr?sslmode=verify-full&sslro
 
 @pytest.fixture
 def silent(postgres: Settings) -> Iterator[tuple[Proxy, str]]:
-    """A proxy before the real server, and the loader's DSN through it."""
+    """A proxy in front of the real server, and the loader's DSN that uses it."""
     parts = parts_of(postgres.require("dsn_loader"))
     with proxy(parts["host"], int(parts["port"])) as between:
         yield between, make_conninfo(postgres.require("dsn_loader"), port=between.port)
@@ -48,13 +48,13 @@ def silent(postgres: Settings) -> Iterator[tuple[Proxy, str]]:
         "host=db.example port=6432 dbname=okr user=role password=p@ss sslmode=verify-full sslrootcert=/etc/ca.pem",
     ],
 )
-def test_a_dsn_reads_alike_however_it_is_written(dsn: str) -> None:
+def test_all_forms_of_a_dsn_give_the_same_parameters(dsn: str) -> None:
     parts = parts_of(dsn)
     assert (parts["host"], parts["port"], parts["dbname"], parts["user"]) == ("db.example", "6432", "okr", "role")
     assert (parts["password"], parts["sslmode"], parts["sslrootcert"]) == ("p@ss", "verify-full", "/etc/ca.pem")
 
 
-def test_what_a_dsn_says_of_safety_reaches_every_client() -> None:
+def test_tls_parameters_of_a_dsn_reach_every_client() -> None:
     for url in (
         sqlalchemy_url(SECURE, "mlflow", driver="psycopg2", limits=None),
         sqlalchemy_url(SECURE, "okr-migrate"),
@@ -70,7 +70,7 @@ def test_what_a_dsn_says_of_safety_reaches_every_client() -> None:
     assert environment["OKR_DBT_SSLROOTCERT"] == "/etc/ca.pem"
 
 
-def test_two_hosts_and_options_of_a_dsn_stay() -> None:
+def test_two_hosts_and_options_of_a_dsn_are_preserved() -> None:
     dsn = "host=a,b port=1,2 dbname=okr user=r password=x options='-c work_mem=1MB' target_session_attrs=read-write"
     read = make_url(sqlalchemy_url(dsn, "okr"))
     arguments = read.get_dialect()().create_connect_args(read)[1]
@@ -79,13 +79,13 @@ def test_two_hosts_and_options_of_a_dsn_stay() -> None:
     assert arguments["options"].startswith("-c work_mem=1MB -c timezone=UTC")
 
 
-def test_a_safeguard_that_dbt_cannot_pass_on_is_an_error_and_never_dropped() -> None:
+def test_a_security_parameter_that_dbt_cannot_pass_on_is_an_error() -> None:
     dsn = SecretStr(f"{SECURE}&channel_binding=require")
     with pytest.raises(PermanentError, match="has channel_binding, which dbt cannot pass on"):
         dbt_environment(Settings(dsn_transform=dsn))
 
 
-def test_no_libpq_variable_of_the_environment_has_a_say(
+def test_libpq_variables_of_the_environment_are_ignored(
     postgres: Settings, tmp_path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Snowflake-Labs/pg_lake pull 401: PGHOSTADDR led a client with an explicit host to another server.
@@ -101,7 +101,7 @@ def test_no_libpq_variable_of_the_environment_has_a_say(
 
 
 # psycopg/psycopg2 issue 561, psycopg/psycopg issue 777: a query hangs for two hours after its connection was lost.
-def test_a_server_that_vanished_is_given_up_by_the_kernel(postgres: Settings) -> None:
+def test_the_kernel_gives_up_a_vanished_server(postgres: Settings) -> None:
     with connect(postgres.require("dsn_loader")) as connection:
         kernel = socket.socket(fileno=os.dup(connection.fileno()))
         with kernel:
@@ -112,7 +112,7 @@ def test_a_server_that_vanished_is_given_up_by_the_kernel(postgres: Settings) ->
             assert connection.execute(f"SHOW {name}").fetchone() in [("30",), ("60000",)]
 
 
-def test_a_server_that_says_nothing_fails_the_statement_and_the_connection(silent: tuple[Proxy, str]) -> None:
+def test_an_unresponsive_server_fails_the_statement_and_closes_the_connection(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     connection = connect(dsn, limits=Limits(statement_s=1))
     connection.answer_s = 1.5
@@ -126,7 +126,7 @@ def test_a_server_that_says_nothing_fails_the_statement_and_the_connection(silen
     connection.close()
 
 
-def test_a_server_that_says_nothing_during_a_copy_or_a_commit_is_given_up_too(silent: tuple[Proxy, str]) -> None:
+def test_an_unresponsive_server_fails_a_copy_and_a_commit_too(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     connection = connect(dsn)
     connection.answer_s = 1.0
@@ -144,7 +144,7 @@ def test_a_server_that_says_nothing_during_a_copy_or_a_commit_is_given_up_too(si
     connection.close()
 
 
-def test_a_listener_that_never_answers_is_given_up_within_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connecting_to_an_unresponsive_listener_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORK_TIMEOUTS, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
@@ -155,11 +155,11 @@ def test_a_listener_that_never_answers_is_given_up_within_the_connect_timeout(mo
     assert "hunter2" not in str(refused.value)
 
 
-def test_the_apis_pool_gives_up_a_silent_server_and_goes_on_with_one_that_answers(
+def test_the_pool_of_the_api_drops_an_unresponsive_server_and_recovers(
     silent: tuple[Proxy, str], postgres: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     between, dsn = silent
-    monkeypatch.setattr("serving.publication_reader.GRACE_S", -14.0)  # one second in all
+    monkeypatch.setattr("serving.publication_reader.GRACE_S", -14.0)  # one second in total
     warehouse = Warehouse(dsn)
     warehouse.open()
     try:
@@ -174,7 +174,7 @@ def test_the_apis_pool_gives_up_a_silent_server_and_goes_on_with_one_that_answer
         warehouse.close()
 
 
-def test_sqlalchemys_connections_give_up_a_silent_server(silent: tuple[Proxy, str]) -> None:
+def test_sqlalchemy_connections_time_out_too(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     engine = create_engine(sqlalchemy_url(dsn, "okr-gate"))
     limit_answers(engine, Limits(statement_s=1))
@@ -190,7 +190,7 @@ def test_sqlalchemys_connections_give_up_a_silent_server(silent: tuple[Proxy, st
     engine.dispose()
 
 
-def test_a_wait_for_a_lock_ends(postgres: Settings) -> None:
+def test_waiting_for_a_lock_times_out(postgres: Settings) -> None:
     dsn = postgres.require("dsn_loader")
     with connect(dsn) as holder, connect(dsn, limits=Limits(lock_s=1)) as waiter:
         holder.execute("SELECT pg_advisory_xact_lock(42)")
@@ -198,7 +198,7 @@ def test_a_wait_for_a_lock_ends(postgres: Settings) -> None:
             waiter.execute("SELECT pg_advisory_xact_lock(42)")
 
 
-def test_a_session_names_everything_that_libpq_is_told() -> None:
+def test_a_session_contains_all_parameters_passed_to_libpq() -> None:
     told = session(SECURE, "okr-test", Limits(statement_s=7, lock_s=3, idle_s=5))
     assert re.search(
         r"statement_timeout=7s .*lock_timeout=3s .*idle_in_transaction_session_timeout=5s", told["options"]

@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from ingestion.sources.simulator import messages, organisation, scale_of
-from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.feature_mart import read_history
@@ -19,23 +18,17 @@ from ml.feature_rows import Rows
 from ml.hyperparameters import Hyperparameters
 from tests.dbt_process import run_dbt
 from tests.publications import publish_build
+from tests.raw_rows import copy_into_raw
 
 AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
 TOPIC = "okr_user_events"
-COLUMNS = ", ".join(name for name in EVENT_COLUMNS if name != "extensions")
 
 
 def load_simulation(settings: Settings) -> None:
     """Put the good user events of the simulation into raw, in the order in which they were sent."""
     sent = enumerate(messages(organisation(7, scale_of("small")), AS_OF))
     good = ((offset, m.event) for offset, m in sent if m.fate != "malformed" and m.event.topic == TOPIC)
-    with (
-        connect(settings.require("dsn_loader")) as connection,
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY raw.{TOPIC} ({COLUMNS}) FROM STDIN") as copy,
-    ):
-        for offset, event in good:
-            copy.write_row(_raw(offset, orjson.loads(event.value)))
+    copy_into_raw(settings, TOPIC, (_raw(offset, orjson.loads(event.value)) for offset, event in good))
 
 
 def _raw(offset: int, event: dict[str, Any]) -> tuple[Any, ...]:

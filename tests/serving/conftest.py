@@ -1,8 +1,7 @@
 """A published organisation, a registry with two models, and the application on top: all real, all small."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,10 @@ from pydantic import SecretStr
 
 from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
+from tests.databases import NewDatabase
 from tests.serving.browser_harness import CHROMIUM, FLAGS
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import publish, register_two_models, simulated, strange
-
-NewDatabase = Callable[[], AbstractContextManager[Settings]]
 
 
 @pytest.fixture(scope="session")

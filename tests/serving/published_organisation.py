@@ -25,12 +25,9 @@ from ml.hyperparameters import Hyperparameters
 from ml.train_test_split import closed_periods, everything_closed, split_at
 from tests.dbt_process import run_dbt
 from tests.publications import passed
+from tests.raw_rows import copy_into_raw
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
-COLUMNS = (
-    "kafka_partition, kafka_offset, logged_at, event_id, event_type, source, subject, occurred_at, recorded_at, "
-    "recorded_at_assumed, data"
-)
 STRANGE = {
     "markup": "<script>alert('title')</script> & <b>bold</b> \"quoted\"",
     "emoji/and?#%2F slash": "🚀🎯 Ünïcödé 👩‍👩‍👧‍👦",
@@ -89,12 +86,10 @@ def publish(settings: Settings, events: list[EncodedEvent], target: Path) -> Non
                 min(frame.recordedtime or AS_OF, AS_OF), bool(frame.recordedassumed), decoded.data,
             )
         )  # fmt: skip
-    with connect(settings.require("dsn_loader")) as connection, connection.cursor() as cursor:
-        for topic in TOPICS:
-            cursor.execute(f"TRUNCATE raw.{topic}")
-            with cursor.copy(f"COPY raw.{topic} ({COLUMNS}) FROM STDIN") as copy:
-                for row in rows[topic]:
-                    copy.write_row(row)
+    with connect(settings.require("dsn_loader")) as connection:
+        connection.execute(f"TRUNCATE {', '.join(f'raw.{topic}' for topic in TOPICS)}".encode())
+    for topic in TOPICS:
+        copy_into_raw(settings, topic, rows[topic])
     build_and_publish(settings, target)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from tests.databases import NewDatabase
 from tests.serving.browser_harness import SCREENS, seen
-from tests.serving.conftest import NewDatabase
 from tests.serving.ended_cycles_story import story
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import publish

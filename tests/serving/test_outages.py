@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 from serving.outbox import Outbox
 from serving.publication_reader import Warehouse
-from tests.faults.polling import until
+from tests.polling import until
 from tests.serving.live_server import Api, serving
 from tests.serving.topic_reader import read_until
 

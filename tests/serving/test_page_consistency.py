@@ -16,7 +16,7 @@ from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import AllForecasts, Predictor
 from serving.publication_reader import Published, Warehouse
 from serving.web.service import ATTEMPTS, Scorecard
-from tests.serving.conftest import NewDatabase
+from tests.databases import NewDatabase
 from tests.serving.live_server import Api
 from tests.serving.published_organisation import RUN, publish, republish
 

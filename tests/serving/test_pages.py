@@ -7,7 +7,7 @@ import pytest
 
 from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
-from tests.serving.conftest import NewDatabase
+from tests.databases import NewDatabase
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import STRANGE, ended, publish
 

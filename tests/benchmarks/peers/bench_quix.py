@@ -1,4 +1,4 @@
-"""`make bench-peers`: landing beside Quix Streams, which lands the same topic as Parquet; by medians of several rounds.
+"""`make bench-peers`: landing compared with Quix Streams, which writes the same topic as Parquet; by medians.
 
 Quix Streams is fetched into an environment of its own. It does less: see quix_landing.py.
 """
@@ -17,13 +17,13 @@ from tests.topics import empty_topics
 QUIX_PYTHON = os.environ.get("OKR_QUIX_PYTHON", "")
 EVENTS = int(os.environ.get("OKR_BENCH_EVENTS", "1000000"))
 ROUNDS = int(os.environ.get("OKR_BENCH_ROUNDS", "5"))
-LEAST_RATE = 4.0  # times Quix Streams'
-MOST_CPU = 0.25  # of Quix Streams'
+MIN_RATE = 4.0  # times the rate of Quix Streams
+MAX_CPU = 0.25  # of the CPU time of Quix Streams
 
 
 @pytest.mark.timeout(3600)
-def test_landing_beside_quix_streams(kafka: Settings, tmp_path: Path) -> None:
-    assert QUIX_PYTHON, "Run this by `make bench-peers`, which makes an environment with Quix Streams."
+def test_landing_is_compared_with_quix_streams(kafka: Settings, tmp_path: Path) -> None:
+    assert QUIX_PYTHON, "Run this with `make bench-peers`, which creates an environment with Quix Streams."
     empty_topics(kafka.kafka_bootstrap)
     fill(kafka.kafka_bootstrap, EVENTS)
     program = Path(__file__).with_name("quix_landing.py").read_text()
@@ -44,5 +44,5 @@ def test_landing_beside_quix_streams(kafka: Settings, tmp_path: Path) -> None:
             print(f"\n{name:<16} {rate:>9,.0f} msg/s  {cpu:>5.1f} CPU s per million  {each.megabytes:.0f} MB", end="")
     rate, cpu = statistics.median(rates), statistics.median(cpus)
     print(f"\nmedians of {ROUNDS} rounds of {EVENTS:,} events: {rate:.1f} times its rate at {cpu:.2f} of its CPU time")
-    assert rate >= LEAST_RATE
-    assert cpu <= MOST_CPU
+    assert rate >= MIN_RATE
+    assert cpu <= MAX_CPU

@@ -1,4 +1,4 @@
-"""Quix Streams landing a topic of JSON as Parquet files, as its documentation shows; prints what the benchmark reads.
+"""Quix Streams writing a JSON topic to Parquet files as in its documentation; prints the result for the benchmark.
 
 Runs in an environment of its own (`make bench-peers`). What it does not do, and ours does: validate types, keep what is
 no JSON (it is dropped here, or the task would end), land exactly once, lay out by day.
@@ -17,12 +17,12 @@ from quixstreams.sinks.community.file.local import LocalFileSink
 
 bootstrap, topic, folder = sys.argv[1:]
 Path(folder).mkdir()
-os.chdir(folder)  # it takes no path with a hyphen
+os.chdir(folder)  # it does not accept a path with a hyphen
 at: dict[str, float] = {"rows": 0}
 
 
 class Sink(LocalFileSink):  # type: ignore[misc]
-    """Looks at the clock when the first message comes and after each write."""
+    """Record the time of the first message and of each write."""
 
     def add(self, *arguments: object, **named: object) -> None:
         at.setdefault("begun", time.time())
@@ -41,7 +41,7 @@ application = Application(
     auto_create_topics=False,
     commit_every=30_000,
     loglevel="WARNING",
-    on_consumer_error=lambda *_: True,  # a message that is no JSON: the other choice is to stop
+    on_consumer_error=lambda *_: True,  # continue after a message that is not JSON
     consumer_extra_config={"queued.min.messages": 200_000, "fetch.queue.backoff.ms": 5},
 )
 frame = application.dataframe(application.topic(topic, value_deserializer="json"))

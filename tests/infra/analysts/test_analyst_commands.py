@@ -3,7 +3,6 @@
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,8 +17,7 @@ from infra.local.stack import Stack
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-
-OKR = Path(sys.executable).with_name("okr")
+from tests.okr_command import OKR
 
 
 def okr(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:

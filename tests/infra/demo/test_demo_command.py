@@ -1,8 +1,6 @@
 import subprocess
-import sys
-from pathlib import Path
 
-OKR = Path(sys.executable).with_name("okr")
+from tests.okr_command import OKR
 
 
 def demo(state, *arguments):

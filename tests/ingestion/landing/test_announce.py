@@ -14,6 +14,7 @@ from ingestion.landing import announce
 from ingestion.landing.announce import AirflowAssets, Announcer
 from lakehouse.errors import RetryableError
 from tests.background_logs import BackgroundLog
+from tests.polling import until
 
 
 class Airflow(ThreadingHTTPServer):
@@ -96,15 +97,6 @@ def announcer_to(port: int) -> Announcer:
     return Announcer(AirflowAssets(f"http://127.0.0.1:{port}", "admin", "secret"))
 
 
-def until(true: object, limit_seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + limit_seconds
-    while time.monotonic() < deadline:
-        if true():  # type: ignore[operator]
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_many_landings_are_few_announcements_and_one_follows_the_last(airflow: Airflow) -> None:
     announcer = announcer_to(airflow.server_port)
     for _ in range(50):
@@ -112,7 +104,7 @@ def test_many_landings_are_few_announcements_and_one_follows_the_last(airflow: A
         time.sleep(0.01)
     before_the_last = airflow.events
     announcer.landed()
-    assert until(lambda: airflow.events > before_the_last)
+    until(lambda: airflow.events > before_the_last, "one announcement follows the last landing", pause=0.02)
     announcer.close()
     assert 1 <= airflow.events <= 5
 
@@ -121,10 +113,10 @@ def test_a_queued_run_makes_an_announcement_unnecessary_until_it_has_started(air
     airflow.queued = True
     announcer = announcer_to(airflow.server_port)
     announcer.landed()
-    assert until(lambda: airflow.queue_requests == 1)
+    until(lambda: airflow.queue_requests == 1, "the queue was asked", pause=0.02)
     airflow.queued = False
     announcer.landed()
-    assert until(lambda: airflow.queue_requests == 2)
+    until(lambda: airflow.queue_requests == 2, "the queue was asked again", pause=0.02)
     announcer.close()
     assert airflow.events == 1, "the second landing alone is announced"
 
@@ -133,7 +125,7 @@ def test_an_expired_token_is_renewed_and_the_announcement_made(airflow: Airflow)
     airflow.tokens_valid = False
     announcer = announcer_to(airflow.server_port)
     announcer.landed()
-    assert until(lambda: airflow.events == 1)
+    until(lambda: airflow.events == 1, "one announcement", pause=0.02)
     announcer.close()
 
 
@@ -152,7 +144,7 @@ def test_answers_that_are_not_airflows_do_not_end_the_announcements(airflow: Air
     airflow.odd = bodies
     announcer = announcer_to(airflow.server_port)
     announcer.landed()
-    assert until(lambda: airflow.events == 1)
+    until(lambda: airflow.events == 1, "one announcement", pause=0.02)
     announcer.close()
 
 
@@ -172,10 +164,10 @@ def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when
     server = Airflow(listening=False)
     announcer = announcer_to(server.server_port)
     announcer.landed()
-    assert until(lambda: "not announced" in background_log.text)
+    until(lambda: "not announced" in background_log.text, "the failure is logged", pause=0.02)
     server.server_activate()
     with running(server):
-        assert until(lambda: server.events == 1)
+        until(lambda: server.events == 1, "one announcement", pause=0.02)
         announcer.close()
     server.server_close()
     assert server.events == 1, "once, however often it was tried"

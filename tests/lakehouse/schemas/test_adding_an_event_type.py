@@ -1,4 +1,4 @@
-"""A new event type is one file and one line of documentation; it is produced, landed and loaded like the others."""
+"""A new event type needs a model file, its generated schema and a line of documentation, and no other change."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.ingestion.crash import environment_of
 PAGE = Path(__file__).parents[3] / "docs" / "events.md"
 TOPIC = "okr_system_metrics"
 TYPE = "okr.coffee_machine.descaled.v1"
-# The one file.
+# The model file.
 CONTRACT = '''
 """Noun: coffee machine."""
 
@@ -35,9 +35,9 @@ class CoffeeMachineDescaled(msgspec.Struct, kw_only=True, frozen=True):
     machine_id: Id
     litres: Value
 '''
-# The one line.
+# The line of docs/events.md.
 LINE = f"| `{TYPE}` | `{TOPIC}` | `machine_id` | A coffee machine was descaled. |"
-# What the platform runs anyway, with the file's folder on the package's path: nothing else is told of the new type.
+# The normal commands, with the folder of the model file on the path of the package.
 WITH_THE_FILE = """
 import sys
 from datetime import UTC, datetime
@@ -78,7 +78,7 @@ def run(folder: Path, settings: Settings, code: str, *arguments: str) -> str:
     return answer.stdout
 
 
-def test_a_new_event_type_is_one_file(pipeline: Settings, contract_folder: Path) -> None:
+def test_a_new_event_type_is_produced_landed_and_loaded(pipeline: Settings, contract_folder: Path) -> None:
     run(contract_folder, pipeline, PRODUCE)
     run(contract_folder, pipeline, COMMAND, "consume", "land", "--drain")
     run(contract_folder, pipeline, COMMAND, "load")
@@ -90,7 +90,7 @@ def test_a_new_event_type_is_one_file(pipeline: Settings, contract_folder: Path)
     run(contract_folder, pipeline, COMMAND, "lake", "verify")
 
 
-def test_its_schema_is_written_by_the_command_and_asked_for_until_it_is(contract_folder: Path, tmp_path: Path) -> None:
+def test_the_check_fails_until_the_command_has_written_the_schema(contract_folder: Path, tmp_path: Path) -> None:
     schemas = tmp_path / "schemas"
     schemas.mkdir()
     for path in FOLDER.glob("*.json"):
@@ -131,7 +131,7 @@ def test_every_event_type_has_one_line_of_documentation() -> None:
     assert undocumented(names, PAGE.read_text()) == []
 
 
-def test_a_new_event_type_is_asked_for_its_line() -> None:
+def test_an_event_type_without_a_line_of_documentation_is_reported() -> None:
     names = {name: (contract.topic, contract.key) for name, contract in contracts().items()}
     names[TYPE] = (TOPIC, "machine_id")
     page = PAGE.read_text()

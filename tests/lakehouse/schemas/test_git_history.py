@@ -1,4 +1,4 @@
-"""The committed schemas are the models', and no version that was ever committed is broken, whatever is there now."""
+"""The committed schemas match the models, and the models are compatible with every committed version."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def schema(*fields: str) -> Schema:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """A folder of schemas in a git repository of its own, with one committed version of one event type."""
+    """A folder of schemas in a new git repository, with one committed version of one event type."""
     git(tmp_path, "init", "-q", "-b", "main")
     (tmp_path / "schemas").mkdir()
     write(tmp_path, schema("a", "b"))
@@ -50,7 +50,7 @@ def changes(repository: Path, now: dict[str, Any], against: str = "") -> tuple[l
     return incompatible_changes(now, history), history.reach
 
 
-def test_the_committed_schemas_are_those_of_the_models() -> None:
+def test_the_committed_schemas_match_the_models() -> None:
     assert stale_files(all_schemas(), FOLDER) == []
 
 
@@ -60,14 +60,14 @@ def test_the_models_read_every_event_of_every_committed_version() -> None:
     assert incompatible_changes(all_schemas(), history) == []
 
 
-def test_a_break_is_named_with_type_field_change_and_what_to_do(repository: Path) -> None:
+def test_an_incompatible_change_is_reported_with_type_field_and_remedy(repository: Path) -> None:
     (told,), reach = changes(repository, {NAME: schema("a")})
     assert told.startswith(f"{NAME}: b: the field was removed (compared with ")
     assert "okr.thing.made.v2, in its own file" in told
     assert reach == "compared with 1 committed version"
 
 
-def test_writing_and_committing_the_file_anew_does_not_hide_a_break(repository: Path) -> None:
+def test_rewriting_and_committing_the_file_does_not_hide_an_incompatible_change(repository: Path) -> None:
     now = {NAME: schema("a")}
     write(repository, now[NAME])
     (told,), _ = changes(repository, now)
@@ -81,8 +81,8 @@ def test_writing_and_committing_the_file_anew_does_not_hide_a_break(repository: 
     assert reach == "compared with 2 committed versions"
 
 
-def test_a_break_in_many_steps_is_still_one(repository: Path) -> None:
-    """First optional, then gone: each step is compared with all before it, not with the last alone."""
+def test_an_incompatible_change_in_several_steps_is_reported(repository: Path) -> None:
+    """First optional, then removed: each step is compared with all earlier versions, not only with the last."""
     optional = schema("a") | {"properties": schema("a", "b")["properties"]}
     write(repository, optional)
     commit(repository)
@@ -90,7 +90,7 @@ def test_a_break_in_many_steps_is_still_one(repository: Path) -> None:
     assert "b: the field was removed" in told
 
 
-def test_an_event_type_that_is_gone_is_a_break_even_when_its_file_is_gone_too(repository: Path) -> None:
+def test_a_removed_event_type_is_reported_even_if_its_file_was_removed_too(repository: Path) -> None:
     git(repository, "rm", "-q", f"schemas/{NAME}.json")
     commit(repository)
     (repository / "schemas").mkdir()  # git removes an empty folder
@@ -98,7 +98,7 @@ def test_an_event_type_that_is_gone_is_a_break_even_when_its_file_is_gone_too(re
     assert "the event type was removed" in told
 
 
-def test_a_revision_to_compare_with_is_one_more_history(repository: Path) -> None:
+def test_the_history_of_another_revision_is_compared_too(repository: Path) -> None:
     git(repository, "checkout", "-q", "-b", "theirs")
     write(repository, schema("a", "b") | {"properties": schema("a", "b", "c")["properties"]})
     commit(repository)
@@ -118,7 +118,7 @@ def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path,
     assert reach.startswith("compared with 1 committed version; this clone is shallow")
 
 
-def test_without_git_the_file_itself_is_compared_with_and_that_is_said(tmp_path: Path) -> None:
+def test_without_git_the_present_file_is_compared_and_the_message_says_so(tmp_path: Path) -> None:
     (tmp_path / "schemas").mkdir()
     write(tmp_path, schema("a", "b"))
     (told,), reach = changes(tmp_path, {NAME: schema("a")})
@@ -126,7 +126,7 @@ def test_without_git_the_file_itself_is_compared_with_and_that_is_said(tmp_path:
     assert "git is not available" in reach
 
 
-def test_files_that_are_missing_changed_or_of_nothing_are_named(tmp_path: Path) -> None:
+def test_missing_changed_and_unknown_files_are_reported(tmp_path: Path) -> None:
     (tmp_path / "old.json").write_text("{}")
     file_of(tmp_path, "changed").write_text("{}")
     first, second, third = stale_files({"changed": schema("a"), "missing": schema("a")}, tmp_path)
@@ -135,7 +135,7 @@ def test_files_that_are_missing_changed_or_of_nothing_are_named(tmp_path: Path) 
     assert "old.json belongs to no event type" in third
 
 
-def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_json_is_reported(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(PermanentError, match=r"broken\.json is not JSON"):
         read_history(tmp_path)
@@ -150,6 +150,6 @@ def test_every_schema_names_itself_its_topic_and_its_key() -> None:
             assert content["x-key"] in content["required"]
 
 
-def test_a_revision_that_git_does_not_know_is_an_error_and_no_comparison(repository: Path) -> None:
+def test_an_unknown_git_revision_is_an_error(repository: Path) -> None:
     with pytest.raises(PermanentError, match="has no revision nope"):
         read_history(repository / "schemas", "nope")

@@ -16,8 +16,8 @@ from ingestion.sources.metrics.collector import SOURCE, collect
 from ingestion.spool import Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.settings import Settings
-from tests.faults.polling import until
 from tests.ingestion.spool.kafka_log import values_by_key
+from tests.polling import until
 
 TOPIC = "okr_system_metrics"
 

@@ -1,4 +1,4 @@
-"""Wait for a condition on a busy machine: with generous limits, and never a fixed pause instead of a condition."""
+"""Wait for a condition, with limits that suit a busy machine. Tests wait for conditions, never for a fixed time."""
 
 import threading
 import time
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def until(true: Callable[[], T], what: str, seconds: float = 90.0, pause: float = 0.1) -> T:
-    """Return the first true result of `true`; fail with `what` if there is none in time."""
+    """Return the first true result of `true`; fail with `what` if there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while not (answer := true()):
-        assert time.monotonic() < deadline, f"Waited {seconds:.0f} s in vain: {what}."
+        assert time.monotonic() < deadline, f"Not within {seconds:.0f} s: {what}."
         time.sleep(pause)
     return answer
 
 
 @contextmanager
 def repeating(work: Callable[[], object]) -> Iterator[list[object]]:
-    """Call `work` repeatedly while the block runs, at least twice; yield its results."""
+    """Repeat `work` in a thread while the block runs, at least twice; yield its results."""
     stop, results = threading.Event(), []
 
     def loop() -> None:

@@ -1,0 +1,36 @@
+"""Databases for tests: created from a template in about 0.1 s, with the usual privileges, and dropped afterwards."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import psycopg
+from pydantic import SecretStr
+
+from infra.local.stack import Stack
+from lakehouse.settings import Settings
+
+DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
+
+NewDatabase = Callable[[], AbstractContextManager[Settings]]
+
+
+def execute_as_superuser(stack: Stack, statement: str) -> None:
+    """Run one statement outside of a transaction."""
+    with psycopg.connect(stack.env["OKR_PG_SUPERUSER_DSN"], autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+@contextmanager
+def database_from(template: str, stack: Stack, settings: Settings) -> Iterator[Settings]:
+    """Create a database from a template, yield `settings` with its DSNs, and drop it."""
+    name = f"okr_{uuid.uuid4().hex[:12]}"
+    execute_as_superuser(stack, f"CREATE DATABASE {name} TEMPLATE {template} OWNER okr_owner")
+    try:
+        execute_as_superuser(stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+        execute_as_superuser(stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
+        execute_as_superuser(stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, okr_analyst")
+        dsns = {dsn: SecretStr(settings.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
+        yield settings.model_copy(update=dsns)
+    finally:
+        execute_as_superuser(stack, f"DROP DATABASE {name} WITH (FORCE)")
