@@ -68,7 +68,7 @@ def sync(path: Path) -> None:
 def copy_each(files: Sequence[Path], to: Path, *, flushed: bool) -> float:
     """Copy file by file and return the seconds; `flushed`: fsync each file, and the folder at the end."""
     to.mkdir()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     for file in files:
         with file.open("rb") as source, (to / file.name).open("wb") as target:
             shutil.copyfileobj(source, target)
@@ -77,15 +77,15 @@ def copy_each(files: Sequence[Path], to: Path, *, flushed: bool) -> float:
                 os.fsync(target.fileno())
     if flushed:
         sync(to)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started
 
 
 def joined(table: Path) -> tuple[float, float]:
     """Compact a table; return wall and CPU seconds. The new file is fsynced before the commit."""
     opened = open_table(str(table))
-    begun, used = time.perf_counter(), time.process_time()
+    started, used = time.perf_counter(), time.process_time()
     assert compact(opened, str(table))[0] == FILES
-    return time.perf_counter() - begun, time.process_time() - used
+    return time.perf_counter() - started, time.process_time() - used
 
 
 @pytest.mark.timeout(900)
@@ -120,9 +120,9 @@ def test_compacting_a_thousand_small_files_takes_little_longer_than_copying_them
 def median_seconds(frame: pl.LazyFrame) -> float:
     seconds = []
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        started = time.perf_counter()
         assert frame.collect().height == DAYS * EVENTS_OF_A_FILE
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
 
 

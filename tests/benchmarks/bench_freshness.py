@@ -1,8 +1,8 @@
 """The time from posting a check-in to the API until an analyst can read it in the published mart, by stage.
 
-On a stack of its own with the demo's organisation, or on a running one (OKR_BENCH_STATE=<its state folder>). Each
-check-in is posted while nothing else waits to be published. Every moment is one that somebody wrote down for itself:
-the Delta log, Airflow, dbt, ops.publication; clocks are those of one machine.
+It starts a stack with the organisation of the demo, or uses a running one (OKR_BENCH_STATE=<state folder>). Each
+check-in is posted while nothing else is waiting to be published. The times come from the records of each component (the
+Delta log, Airflow, dbt, ops.publication), all with the clock of one machine.
 """
 
 import json
@@ -133,8 +133,8 @@ def models(settings: Settings) -> tuple[float, float]:
     """Return the start of the first and the end of the last model of the newest dbt run."""
     results = json.loads((settings.dbt_target_dir / "run_results.json").read_text())["results"]
     timings = [timing for result in results for timing in result["timing"]]
-    begun = min(moment(timing["started_at"]) for timing in timings)
-    return begun, max(moment(timing["completed_at"]) for timing in timings)
+    started = min(moment(timing["started_at"]) for timing in timings)
+    return started, max(moment(timing["completed_at"]) for timing in timings)
 
 
 def moment(text: str) -> float:

@@ -1,8 +1,8 @@
 """CPU seconds per model at 1, 3 and 10 times the size of the demo, and the exponent of their growth.
 
-An exponent of 1 is linear; it is the slope of the seconds over the rows, both as logarithms. Seconds are those of CPU
-that PostgreSQL spends, which what else runs hardly changes; one model is built at a time, and of two builds of a size
-the cheaper counts. About five minutes where nothing else runs.
+The exponent is the slope of the seconds over the rows, both as logarithms; 1 is linear. The seconds are CPU time of
+PostgreSQL, which other load hardly affects. One model is built at a time, and the cheaper of two builds counts. It
+takes about five minutes on an idle machine.
 """
 
 import json
@@ -57,8 +57,8 @@ def build(settings: Settings, target: Path) -> dict[str, float]:
     seconds = {}
     for each in results:
         execute = next(timing for timing in each["timing"] if timing["name"] == "execute")
-        begun, ended = (datetime.fromisoformat(execute[end]).timestamp() for end in ("started_at", "completed_at"))
-        seconds[each["unique_id"].split(".")[2]] = cpu.between(begun, ended)
+        started, ended = (datetime.fromisoformat(execute[end]).timestamp() for end in ("started_at", "completed_at"))
+        seconds[each["unique_id"].split(".")[2]] = cpu.between(started, ended)
     return seconds | {WHOLE: sum(seconds.values())}
 
 
@@ -67,11 +67,11 @@ def gate(settings: Settings) -> float:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # from its own imports
         import great_expectations  # noqa: F401
-    begun = time.time()
+    started = time.time()
     with ServerCpu(settings) as cpu:
         report = validate(GATE, "bench", suites(), location=TableLocation(settings.require("dsn_transform"), BUILT))
     assert report.passed, report.summary()
-    return cpu.between(begun, time.time())
+    return cpu.between(started, time.time())
 
 
 def cheapest(settings: Settings, target: Path) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Landing compared with a tuned loop that only reads, by medians of several rounds; and with ten times the events.
 
-One round is the bare loop, one worker, two workers, one after the other, each in processes of its own, so that a noisy
-neighbour hits all of them. The broker runs on the same cores.
+One round is the bare loop, one worker and two workers, one after the other and each in separate processes, so that
+other load affects all of them. The broker runs on the same cores.
 """
 
 import os

@@ -49,8 +49,8 @@ class Cost:
 
 def rows_from(start: int, end: int) -> pa.Table:
     """Yield check-ins of 30 days as landed, one in a hundred rejected; partitions alternate every 100 events."""
-    begun = datetime(2026, 9, 1, tzinfo=UTC)
-    moments = [begun + timedelta(days=30 * number / EVENTS) for number in range(start, end)]
+    started = datetime(2026, 9, 1, tzinfo=UTC)
+    moments = [started + timedelta(days=30 * number / EVENTS) for number in range(start, end)]
     good = [number % REJECTED_EVERY != 0 for number in range(start, end)]
 
     def where_good(values: Iterator[object]) -> list[object]:

@@ -1,7 +1,7 @@
 """1,000 publications with four concurrent readers: no errors, no mixed results, and the additional waiting time.
 
-Two analysts read in loops with joins over several marts, one of them prepared statements in transactions; the API
-reads through its pool; and one analyst keeps transactions and cursors open for seconds.
+Two analysts read in loops with joins over several marts, one of them with prepared statements in transactions; the API
+reads through its pool; one analyst keeps transactions and cursors open for seconds.
 """
 
 import json
@@ -62,9 +62,9 @@ def publish_many(dsn: str, count: int) -> Iterator[float]:
             run_id = f"run-{number}"
             marts_build.prepare_build(dsn, run_id)
             fill(connection, number)
-            begun = time.perf_counter()
+            started = time.perf_counter()
             publication.publish(dsn, gate=passed(run_id), model_version=None)
-            yield time.perf_counter() - begun
+            yield time.perf_counter() - started
 
 
 @dataclass
@@ -93,9 +93,9 @@ def asking(connection: psycopg.Connection[Any], seen: Seen, *, prepared: bool) -
     """Return a function that runs a query and records its seconds."""
 
     def ask(query: str) -> tuple[Any, ...]:
-        begun = time.perf_counter()
+        started = time.perf_counter()
         row = connection.execute(query.encode(), prepare=prepared).fetchone()
-        seen.seconds.append(time.perf_counter() - begun)
+        seen.seconds.append(time.perf_counter() - started)
         assert row is not None
         time.sleep(PAUSE_BETWEEN_S)
         return tuple(row)
@@ -215,7 +215,7 @@ def test_a_thousand_publications_under_four_readers(fresh_database: Settings) ->
         )
     list(publish_many(dsn, 4))
     quiet = read_while(fresh_database, lambda: time.sleep(QUIET_S))
-    before, durations, begun = catalogue(dsn), list[float](), time.perf_counter()
+    before, durations, started = catalogue(dsn), list[float](), time.perf_counter()
 
     def publish() -> None:
         # In its own process: a thread would compete with the readers for the interpreter.
@@ -225,7 +225,7 @@ def test_a_thousand_publications_under_four_readers(fresh_database: Settings) ->
         durations.extend(json.loads(done.stdout.splitlines()[-1]))
 
     busy = read_while(fresh_database, publish)
-    took = time.perf_counter() - begun
+    took = time.perf_counter() - started
     after = catalogue(dsn)
     added = quantiles(busy.seconds)[1] - quantiles(quiet.seconds)[1]
     sizes = " -> ".join(f"{size / 2**20:.1f} MB, {relations} relations" for size, relations in (before, after))

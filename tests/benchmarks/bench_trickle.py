@@ -1,7 +1,7 @@
 """A slow stream of events through the real broker and landing process: the time until an event is in the lake.
 
-The time of an event runs from the call that sends it until a reader of the Delta table, looking every 20 ms, has read
-its row. Maintenance runs in the middle and at the end; after it, at most one file is left a minute and day.
+The time of an event is measured from the call that sends it until a reader that polls the Delta table every 20 ms has
+read its row. Maintenance runs in the middle and at the end; afterwards at most one file per minute and day is left.
 """
 
 import math
@@ -45,9 +45,9 @@ class Sender:
     def run(self) -> None:
         """Send `EVENTS_A_SECOND` for `SECONDS`."""
         with EventProducer(self._bootstrap) as producer:
-            begun = time.monotonic()
+            started = time.monotonic()
             for number in range(EVENTS_A_SECOND * SECONDS):
-                time.sleep(max(begun + number / EVENTS_A_SECOND - time.monotonic(), 0))  # an even pace
+                time.sleep(max(started + number / EVENTS_A_SECOND - time.monotonic(), 0))  # an even pace
                 data = CheckInRecorded(check_in_id=f"c{number}", key_result_id=f"k{number % 50}", value=float(number))
                 event = encode(data, at=datetime.now(UTC), source="bench")
                 self.sent_at[f"c{number}"] = time.monotonic()
@@ -83,17 +83,17 @@ def test_events_of_a_trickle_are_in_the_lake_within_seconds(pipeline: Settings, 
         worker.wait_until(lambda: " reading " in worker.text(), "the worker has its partitions")
         watcher = Watcher(uri)
         sending = threading.Thread(target=sender.run)
-        begun = time.monotonic()
+        started = time.monotonic()
         sending.start()
         middle = None
         while sending.is_alive() or len(watcher.seen_at) < len(sender.sent_at):
             watcher.look()
-            if middle is None and time.monotonic() - begun > SECONDS / 2:
+            if middle is None and time.monotonic() - started > SECONDS / 2:
                 middle = subprocess.Popen([*OKR, "lake", "maintain"], env=environment_of(pipeline))
             assert worker.is_running(), worker.text()
-            assert time.monotonic() - begun < SECONDS + 120, f"{len(watcher.seen_at)} of {len(sender.sent_at)} seen"
+            assert time.monotonic() - started < SECONDS + 120, f"{len(watcher.seen_at)} of {len(sender.sent_at)} seen"
             time.sleep(POLL_SECONDS)
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - started
         assert middle is not None
         assert middle.wait(120) == 0
         used = worker_cpu_seconds(worker)

@@ -14,19 +14,19 @@ DAYS = 30
 
 def fill(bootstrap: str, count: int) -> None:
     """Send `count` messages of about 368 bytes to TOPIC; valid ones are distinct and of 2,000 key results."""
-    begun = datetime.now(UTC) - timedelta(days=DAYS, hours=1)
+    started = datetime.now(UTC) - timedelta(days=DAYS, hours=1)
     data = CheckInRecorded(
         check_in_id="c<number>", key_result_id="k<key>", user_id="u<user>", value=0.5, confidence=0.5,
         note="as agreed on Monday, to be looked at again in two weeks",
     )  # fmt: skip
-    frame = encode(data, at=begun, source="bench").value.decode()
-    words = {"time": begun.isoformat().replace("+00:00", "Z"), "id": frame[frame.index('"id":"') + 6 :][:36]}
+    frame = encode(data, at=started, source="bench").value.decode()
+    words = {"time": started.isoformat().replace("+00:00", "Z"), "id": frame[frame.index('"id":"') + 6 :][:36]}
     template = frame.replace("%", "%%").replace(words["id"], "%(id)s").replace(words["time"], "%(time)s")
     for name in ("number", "key", "user"):
         template = template.replace(f"<{name}>", f"%({name})s")
     with EventProducer(bootstrap) as producer:
         for number in range(count):
-            at = begun + timedelta(days=DAYS * number / count)
+            at = started + timedelta(days=DAYS * number / count)
             value = (template % {
                 "id": uuid7(), "time": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}", "number": number, "key": number % 2000,
                 "user": number % 300,

@@ -27,11 +27,12 @@ consumer = Consumer({
     "fetch.queue.backoff.ms": 5, "auto.offset.reset": "earliest",
 })
 partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-read, begun, used = 0, time.time(), time.process_time()
+read, started, used = 0, time.time(), time.process_time()
 consumer.assign([TopicPartition(topic, partition, -2) for partition in partitions])
 while read < count:
     read += len(consumer.consume(10_000, timeout=5.0))
-print(json.dumps({"begun": begun, "ended": time.time(), "cpu": time.process_time() - used, "rows": read, "memory": 0}))
+result = {"started": started, "ended": time.time(), "cpu": time.process_time() - used, "rows": read, "memory": 0}
+print(json.dumps(result))
 """
 
 # `okr consume land --drain`, recording the time when it gets its partitions and after each commit. Workers that are
@@ -55,7 +56,7 @@ def start_together(reader, *arguments, **options):
 
 def given(reader):
     rewind(reader)
-    at.setdefault("begun", time.time())
+    at.setdefault("started", time.time())
     at.setdefault("used", time.process_time())
 
 def committed(table, rows, spans):
@@ -95,17 +96,17 @@ def land(settings: Settings, *, workers: int) -> Measured:
 
 
 def measure(command: Sequence[str], environment: Mapping[str, str], processes: int = 1) -> Measured:
-    """Run a command in parallel processes; the last line of each is JSON: begun, ended, cpu, rows, memory."""
+    """Run a command in parallel processes; the last line of each is JSON: started, ended, cpu, rows, memory."""
     with contextlib.ExitStack() as files:
         outputs = [files.enter_context(tempfile.TemporaryFile("w+")) for _ in range(processes)]
         root = Path(__file__).parents[2]
-        started = [
+        processes_started = [
             subprocess.Popen(command, env=environment, stdout=output, stderr=output, cwd=root) for output in outputs
         ]
-        found = [_answer(process, output) for process, output in zip(started, outputs, strict=True)]
+        found = [_answer(process, output) for process, output in zip(processes_started, outputs, strict=True)]
     worked = [each for each in found if each["rows"]]
     return Measured(
-        max(each["ended"] for each in worked) - min(each["begun"] for each in worked),
+        max(each["ended"] for each in worked) - min(each["started"] for each in worked),
         sum(each["cpu"] for each in worked),
         sum(each["rows"] for each in worked),
         max(each["memory"] for each in worked),

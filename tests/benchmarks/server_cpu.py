@@ -44,9 +44,9 @@ class ServerCpu:
         self._ending.set()
         self._thread.join()
 
-    def between(self, begun: float, ended: float) -> float:
+    def between(self, started: float, ended: float) -> float:
         """Return the CPU seconds spent between two moments (of `time.time`) that were sampled."""
-        return self._until(ended) - self._until(begun)
+        return self._until(ended) - self._until(started)
 
     def _until(self, moment: float) -> float:
         after = bisect.bisect_left(self._at, moment)

@@ -73,9 +73,9 @@ def test_a_folder_is_complete_wherever_its_writer_is_killed(
 def test_a_reader_with_a_path_into_the_previous_folder_can_continue(tmp_path: Path) -> None:
     place = tmp_path / "site"
     replace_folder(place, site("old"))
-    held = (place / "a").resolve()
+    previous = (place / "a").resolve()
     replace_folder(place, site("new"))
-    assert held.read_text() == "old"
+    assert previous.read_text() == "old"
 
 
 def test_a_folder_of_an_earlier_release_becomes_a_link_and_its_leftovers_are_removed(tmp_path: Path) -> None:

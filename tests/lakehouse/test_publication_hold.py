@@ -28,14 +28,14 @@ def report(minute: int, *broken: RuleResult, gate: str = "raw", run_id: str = ""
     return GateReport(gate, run_id or f"run-{minute}", NOON + timedelta(minutes=minute), (suite,), accepted=accepted)
 
 
-def held(settings: Settings, *reports: GateReport) -> list[Hold]:
+def holds_after(settings: Settings, *reports: GateReport) -> list[Hold]:
     for one in reports:
         save(settings.require("dsn_transform"), one)
     return holds(settings.require("dsn_serving"))
 
 
 def test_a_failed_gate_is_reported_with_its_rules_run_and_start(fresh_database: Settings) -> None:
-    found = held(fresh_database, report(0), report(1, PLAUSIBLE), report(2, UNIQUE, PLAUSIBLE))
+    found = holds_after(fresh_database, report(0), report(1, PLAUSIBLE), report(2, UNIQUE, PLAUSIBLE))
     assert found == [
         Hold(
             held_since=NOON + timedelta(minutes=1), kind="gate", gate="raw", rule="check_in.ids_are_unique",
@@ -44,18 +44,18 @@ def test_a_failed_gate_is_reported_with_its_rules_run_and_start(fresh_database: 
             because="gate raw: check_in: ids_are_unique could not be checked: relation does not exist (and 1 more)",
         )
     ]  # fmt: skip
-    assert "kr-1: 9000" in held(fresh_database, report(3), report(4, PLAUSIBLE))[0].because
+    assert "kr-1: 9000" in holds_after(fresh_database, report(3), report(4, PLAUSIBLE))[0].because
 
 
 def test_the_hold_ends_when_the_gate_passes_or_an_operator_accepts(fresh_database: Settings) -> None:
-    assert not held(fresh_database, report(1, PLAUSIBLE), report(2, PLAUSIBLE, accepted=True))
-    assert [hold.rules for hold in held(fresh_database, report(3, PLAUSIBLE, UNIQUE, accepted=True))] == [
+    assert not holds_after(fresh_database, report(1, PLAUSIBLE), report(2, PLAUSIBLE, accepted=True))
+    assert [hold.rules for hold in holds_after(fresh_database, report(3, PLAUSIBLE, UNIQUE, accepted=True))] == [
         ["check_in.ids_are_unique"]
     ]
 
 
 def test_gates_hold_independently_and_a_manual_gate_neither_holds_nor_releases(fresh_database: Settings) -> None:
-    found = held(
+    found = holds_after(
         fresh_database,
         report(1, PLAUSIBLE),
         report(2, run_id="manual-1"),
@@ -67,7 +67,7 @@ def test_gates_hold_independently_and_a_manual_gate_neither_holds_nor_releases(f
 
 def test_a_gate_that_checked_nothing_says_so(fresh_database: Settings) -> None:
     empty = GateReport("marts", "run-1", NOON, ())
-    assert "checked nothing" in held(fresh_database, empty)[0].because
+    assert "checked nothing" in holds_after(fresh_database, empty)[0].because
 
 
 def failed(run_id: str, step: str, at: datetime) -> step_failure.StepFailure:
@@ -76,7 +76,9 @@ def failed(run_id: str, step: str, at: datetime) -> step_failure.StepFailure:
 
 def test_a_gate_failure_of_a_second_build_is_reported_once_with_its_run(fresh_database: Settings) -> None:
     step_failure.record(fresh_database.require("dsn_transform"), failed("run-1", "gate_marts", NOON))
-    found = held(fresh_database, *(report(0, UNIQUE, gate="marts", run_id=build) for build in ("run-1", "run-1~2")))
+    found = holds_after(
+        fresh_database, *(report(0, UNIQUE, gate="marts", run_id=build) for build in ("run-1", "run-1~2"))
+    )
     assert [(hold.kind, hold.run_id, hold.runs_held) for hold in found] == [("gate", "run-1", 1)]
 
 

@@ -118,10 +118,10 @@ def test_an_unresponsive_server_fails_the_statement_and_closes_the_connection(si
     connection.answer_s = 1.5
     assert connection.execute("SELECT 1").fetchone() == (1,)
     between.fall_silent()
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(psycopg.OperationalError, match="has not responded for 2 s"):
         connection.execute("SELECT 1")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     assert connection.closed
     connection.close()
 
@@ -137,10 +137,10 @@ def test_an_unresponsive_server_fails_a_copy_and_a_commit_too(silent: tuple[Prox
             rows.write(b"1\n")
             between.fall_silent()
 
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(psycopg.OperationalError):
         copy()
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
     connection.close()
 
 
@@ -148,10 +148,10 @@ def test_connecting_to_an_unresponsive_listener_ends_with_the_connect_timeout(mo
     monkeypatch.setitem(NETWORK_TIMEOUTS, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(RetryableError, match="did not accept role 'role'") as refused:
             connect(dsn)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     assert "hunter2" not in str(refused.value)
 
 
@@ -166,10 +166,10 @@ def test_the_pool_of_the_api_drops_an_unresponsive_server_and_recovers(
         with warehouse.connection() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         between.fall_silent()
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(RetryableError), warehouse.connection() as connection:
             connection.execute("SELECT 1")
-        assert time.monotonic() - begun < 15
+        assert time.monotonic() - started < 15
     finally:
         warehouse.close()
 
@@ -199,9 +199,9 @@ def test_waiting_for_a_lock_times_out(postgres: Settings) -> None:
 
 
 def test_a_session_contains_all_parameters_passed_to_libpq() -> None:
-    told = session(SECURE, "okr-test", Limits(statement_s=7, lock_s=3, idle_s=5))
+    parameters = session(SECURE, "okr-test", Limits(statement_s=7, lock_s=3, idle_s=5))
     assert re.search(
-        r"statement_timeout=7s .*lock_timeout=3s .*idle_in_transaction_session_timeout=5s", told["options"]
+        r"statement_timeout=7s .*lock_timeout=3s .*idle_in_transaction_session_timeout=5s", parameters["options"]
     )
-    assert told["application_name"] == "okr-test"
-    assert told["sslmode"] == "verify-full"
+    assert parameters["application_name"] == "okr-test"
+    assert parameters["sslmode"] == "verify-full"

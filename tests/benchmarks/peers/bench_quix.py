@@ -1,6 +1,6 @@
 """`make bench-peers`: landing compared with Quix Streams, which writes the same topic as Parquet; by medians.
 
-Quix Streams is fetched into an environment of its own. It does less: see quix_landing.py.
+Quix Streams is installed in a separate environment. It does less: see quix_landing.py.
 """
 
 import os

@@ -1,7 +1,8 @@
 """Quix Streams writing a JSON topic to Parquet files as in its documentation; prints the result for the benchmark.
 
-Runs in an environment of its own (`make bench-peers`). What it does not do, and ours does: validate types, keep what is
-no JSON (it is dropped here, or the task would end), land exactly once, lay out by day.
+It runs in a separate environment (`make bench-peers`). Unlike our landing, it does not validate types, does not keep
+messages that are not JSON (it drops them; otherwise the task would end), does not land exactly once, and does not
+partition by day.
 """
 
 import json
@@ -25,7 +26,7 @@ class Sink(LocalFileSink):  # type: ignore[misc]
     """Record the time of the first message and of each write."""
 
     def add(self, *arguments: object, **named: object) -> None:
-        at.setdefault("begun", time.time())
+        at.setdefault("started", time.time())
         at.setdefault("used", time.process_time())
         super().add(*arguments, **named)
 

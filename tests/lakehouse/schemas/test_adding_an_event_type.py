@@ -123,7 +123,7 @@ def documented(text: str) -> dict[str, tuple[str, str]]:
 def undocumented(names: dict[str, tuple[str, str]], text: str) -> list[str]:
     lines = documented(text)
     wrong = [f"docs/events.md lacks the line of {name}" for name, place in names.items() if lines.get(name) != place]
-    return wrong + [f"docs/events.md tells of {name}, which there is not" for name in lines.keys() - names.keys()]
+    return wrong + [f"docs/events.md lists the unknown event type {name}" for name in lines.keys() - names.keys()]
 
 
 def test_every_event_type_has_one_line_of_documentation() -> None:

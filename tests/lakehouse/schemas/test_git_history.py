@@ -61,23 +61,23 @@ def test_the_models_read_every_event_of_every_committed_version() -> None:
 
 
 def test_an_incompatible_change_is_reported_with_type_field_and_remedy(repository: Path) -> None:
-    (told,), reach = changes(repository, {NAME: schema("a")})
-    assert told.startswith(f"{NAME}: b: the field was removed (compared with ")
-    assert "okr.thing.made.v2, in its own file" in told
+    (message,), reach = changes(repository, {NAME: schema("a")})
+    assert message.startswith(f"{NAME}: b: the field was removed (compared with ")
+    assert "okr.thing.made.v2, in its own file" in message
     assert reach == "compared with 1 committed version"
 
 
 def test_rewriting_and_committing_the_file_does_not_hide_an_incompatible_change(repository: Path) -> None:
     now = {NAME: schema("a")}
     write(repository, now[NAME])
-    (told,), _ = changes(repository, now)
-    assert "compared with commit" in told
+    (message,), _ = changes(repository, now)
+    assert "compared with commit" in message
     commit(repository)
     (repository / "other").write_text("")
     git(repository, "add", ".")
     commit(repository)
-    (told,), reach = changes(repository, now)
-    assert "b: the field was removed" in told
+    (message,), reach = changes(repository, now)
+    assert "b: the field was removed" in message
     assert reach == "compared with 2 committed versions"
 
 
@@ -86,16 +86,16 @@ def test_an_incompatible_change_in_several_steps_is_reported(repository: Path) -
     optional = schema("a") | {"properties": schema("a", "b")["properties"]}
     write(repository, optional)
     commit(repository)
-    (told,), _ = changes(repository, {NAME: schema("a")})
-    assert "b: the field was removed" in told
+    (message,), _ = changes(repository, {NAME: schema("a")})
+    assert "b: the field was removed" in message
 
 
 def test_a_removed_event_type_is_reported_even_if_its_file_was_removed_too(repository: Path) -> None:
     git(repository, "rm", "-q", f"schemas/{NAME}.json")
     commit(repository)
     (repository / "schemas").mkdir()  # git removes an empty folder
-    (told,), _ = changes(repository, {})
-    assert "the event type was removed" in told
+    (message,), _ = changes(repository, {})
+    assert "the event type was removed" in message
 
 
 def test_the_history_of_another_revision_is_compared_too(repository: Path) -> None:
@@ -104,8 +104,8 @@ def test_the_history_of_another_revision_is_compared_too(repository: Path) -> No
     commit(repository)
     git(repository, "checkout", "-q", "main")
     assert changes(repository, {NAME: schema("a", "b")}) == ([], "compared with 1 committed version")
-    (told,), _ = changes(repository, {NAME: schema("a", "b")}, "theirs")
-    assert "c: the field was removed" in told
+    (message,), _ = changes(repository, {NAME: schema("a", "b")}, "theirs")
+    assert "c: the field was removed" in message
 
 
 def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path, tmp_path: Path) -> None:
@@ -113,16 +113,16 @@ def test_a_shallow_clone_compares_with_what_it_has_and_says_so(repository: Path,
     commit(repository)
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", "--depth", "1", f"file://{repository}", str(clone))
-    (told,), reach = changes(clone, {NAME: schema("a", "b")})
-    assert "c: the field was removed" in told
+    (message,), reach = changes(clone, {NAME: schema("a", "b")})
+    assert "c: the field was removed" in message
     assert reach.startswith("compared with 1 committed version; this clone is shallow")
 
 
 def test_without_git_the_present_file_is_compared_and_the_message_says_so(tmp_path: Path) -> None:
     (tmp_path / "schemas").mkdir()
     write(tmp_path, schema("a", "b"))
-    (told,), reach = changes(tmp_path, {NAME: schema("a")})
-    assert "compared with the file as it is now" in told
+    (message,), reach = changes(tmp_path, {NAME: schema("a")})
+    assert "compared with the file as it is now" in message
     assert "git is not available" in reach
 
 
