@@ -7,9 +7,10 @@ from statistics import fmean
 import pytest
 
 from ingestion.sources.simulator import SCALES, organisation
-from ingestion.sources.simulator.latent_progress import ACHIEVED, PROFILES, Process, draw, true_probability
+from ingestion.sources.simulator.latent_progress import PROFILES, Process, draw, true_probability
 from ingestion.sources.simulator.okrs import draw_okrs
 from ingestion.sources.simulator.scale import quarter_of
+from lakehouse.scoring import ACHIEVED_SCORE
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def processes() -> list[Process]:
 
 @pytest.mark.parametrize("day", [7, 40, 75])
 def test_the_true_probability_is_calibrated(processes: list[Process], day: int) -> None:
-    outcomes = [(true_probability(process, day), process.path[-1] >= ACHIEVED) for process in processes]
+    outcomes = [(true_probability(process, day), process.path[-1] >= ACHIEVED_SCORE) for process in processes]
     for low in (0.0, 0.25, 0.5, 0.75):
         bin_ = [(p, y) for p, y in outcomes if low <= p < low + 0.25 or p == low + 0.25 == 1.0]
         assert fmean(p for p, _ in bin_) == pytest.approx(fmean(y for _, y in bin_), abs=0.06)
@@ -29,14 +30,14 @@ def test_the_true_probability_is_calibrated(processes: list[Process], day: int) 
 def test_the_true_probability_beats_pacing_by_far(processes: list[Process]) -> None:
     truth, pacing = [], []
     for process in processes:
-        is_achieved = process.path[-1] >= ACHIEVED
+        is_achieved = process.path[-1] >= ACHIEVED_SCORE
         truth.append((true_probability(process, 40) - is_achieved) ** 2)
-        pacing.append(((process.path[40] / (40 / 91) >= ACHIEVED) - is_achieved) ** 2)
+        pacing.append(((process.path[40] / (40 / 91) >= ACHIEVED_SCORE) - is_achieved) ** 2)
     assert fmean(truth) < 0.6 * fmean(pacing)
 
 
 def test_on_the_last_day_the_true_probability_is_the_outcome(processes: list[Process]) -> None:
-    assert all(true_probability(process, 91) == (process.path[-1] >= ACHIEVED) for process in processes)
+    assert all(true_probability(process, 91) == (process.path[-1] >= ACHIEVED_SCORE) for process in processes)
 
 
 def test_an_abandoned_key_result_never_moves_again(processes: list[Process]) -> None:
@@ -61,6 +62,6 @@ def test_half_to_two_thirds_of_key_results_are_achieved(seed: int) -> None:
         for quarter in (1, 4, 7, 10)
         for key_result in draw_okrs(simulated, quarter_of(date(2025, quarter, 1)))[1]
     ]
-    assert 0.5 < fmean(final >= ACHIEVED for final in finals) < 0.68
+    assert 0.5 < fmean(final >= ACHIEVED_SCORE for final in finals) < 0.68
     assert 0.1 < fmean(final > 1.0 for final in finals) < 0.4
     assert any(final < 0.0 for final in finals)
