@@ -24,7 +24,7 @@ Only = Annotated[
 
 @app.command()
 def up(only: Only = None) -> None:
-    """Start the stack or a part of it, and wait until it is healthy. Services whose code changed restart."""
+    """Start the stack or a part of it, restart services whose code changed, and wait until all are healthy."""
     import time
 
     from infra.local.services import select
