@@ -48,6 +48,6 @@ def choose(taken: Iterable[int]) -> int:
         if port not in avoid and is_free(port):
             return port
     raise PermanentError(
-        f"None of {TRIES} loopback ports tried is free, between {FIRST} and {LAST}. Close programs that listen there "
+        f"None of {TRIES} loopback ports tried between {FIRST} and {LAST} is free. Close programs that listen there "
         f"(`ss -ltn` lists them), then start again."
     )
