@@ -1,4 +1,4 @@
-"""The steps of maintenance_dag: they keep the lake, or say why there was nothing to do, and forget old requests."""
+"""The steps of maintenance_dag: they maintain the lake or report why they were skipped, and delete expired requests."""
 
 from pathlib import Path
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.usefixtures("airflow_home")
 
 @pytest.fixture
 def lake(fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A lake without a table, to which the step's own settings lead."""
+    """A lake without tables, which the step finds by its settings."""
     settings = fresh_database.model_copy(update={"lake_uri": str(tmp_path / "lake")})
     for name in ("lake_uri", "dsn_loader"):
         monkeypatch.setenv(f"OKR_{name.upper()}", settings.require(name))
     return settings
 
 
-def test_it_is_skipped_before_anything_has_landed_and_while_another_is_at_work(lake: Settings) -> None:
+def test_it_is_skipped_before_anything_has_landed_and_during_another_run(lake: Settings) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="Nothing has landed yet"):
@@ -34,7 +34,7 @@ def test_it_is_skipped_before_anything_has_landed_and_while_another_is_at_work(l
             maintain_lake()
 
 
-def test_it_keeps_the_lake(lake: Settings) -> None:
+def test_it_maintains_the_lake(lake: Settings) -> None:
     fill(lake, 3)
     maintain_lake()
     assert read_last(lake.lake_uri)[TOPIC]["files_after"] == 1
@@ -61,7 +61,7 @@ FROM unnest(ARRAY['old', 'young']) AS name
 """
 
 
-def test_requests_are_forgotten_after_90_days_but_none_whose_event_is_still_on_its_way(lake: Settings) -> None:
+def test_requests_are_deleted_after_90_days_unless_their_event_is_still_in_flight(lake: Settings) -> None:
     with connect(lake.require("dsn_owner"), autocommit=True) as owner:
         owner.execute(ASKED)
         owner.execute(LOGGED)

@@ -41,7 +41,7 @@ from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC, Events
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
-from tests.ingestion.manual_assignment import GivenByHand, reader_by_hand
+from tests.ingestion.manual_assignment import ManualConsumer, reader_by_hand
 
 Database = Callable[[], AbstractContextManager[Settings]]
 
@@ -57,7 +57,7 @@ class LandingWorker:
     """One worker that reads batches and lands them later, in the order in which it read them."""
 
     def __init__(self, pipeline: Settings, log_id: str) -> None:
-        self.reader, self.client = reader_by_hand(GivenByHand, pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
+        self.reader, self.client = reader_by_hand(ManualConsumer, pipeline.kafka_bootstrap, LANDING_GROUP, [TOPIC])
         self.table = LandingTable(pipeline.lake_uri, TOPIC, log_id, LANDING_GROUP)
         self.batches: list[Batch] = []
         self.reader.start(self._lake_offsets)

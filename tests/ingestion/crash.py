@@ -1,4 +1,4 @@
-"""Runs one of our commands in a process of its own that is killed at a named step of its protocol."""
+"""Run one of our commands in a process that is killed at a named step of its protocol."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ OKR = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 def environment_of(settings: Settings, state: Path | None = None) -> dict[str, str]:
     """Return an environment from which a command reads exactly these settings.
 
-    `state` is where it would look for a stack.env: a folder without one, by default the lake's own.
+    `state` is the folder of stack.env; the default is the lake's folder, which has none.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OKR_")}
     for name, value in settings:
@@ -27,7 +27,7 @@ def environment_of(settings: Settings, state: Path | None = None) -> dict[str, s
 
 
 def run_until_killed(settings: Settings, arm: str, command: str, tmp_path: Path) -> None:
-    """Run `command` (Python, with `settings` and `stop`) after `arm`, which plants `die` at a step: it must die."""
+    """Run `command` (Python, with `settings` and `stop`) after `arm`, which injects `die` at a step"""
     code = f"""
 import os, signal, threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A Kafka client without a group: its partitions are those that a test gives it and takes from it."""
+"""A Kafka client without a group, to which a test assigns partitions manually."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -11,29 +11,29 @@ from ingestion.kafka_consumer import KafkaConsumer
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
 
-class GivenByHand(Consumer):
-    """Reads from the broker; `give` and `take` stand for the group's rebalances."""
+class ManualConsumer(Consumer):
+    """Reads from the broker; `give` and `take` replace the group's rebalances."""
 
     def subscribe(self, _topics: Sequence[str], *, on_assign: Callback, on_revoke: Callback, **_: Any) -> None:
-        """Keep what the group would call, and join none."""
+        """Store the callbacks without joining a group."""
         self._on_assign, self._on_revoke = on_assign, on_revoke
 
     def give(self, topic: str, partitions: Iterable[int]) -> None:
-        """Give these partitions, as the group does while the client is polled."""
+        """Assign these partitions, as the group does while the client is polled."""
         self._on_assign(self, [TopicPartition(topic, partition) for partition in sorted(partitions)])
 
     def take(self, topic: str, partitions: Iterable[int]) -> None:
-        """Take these partitions, as the group does while the client is polled."""
+        """Revoke these partitions, as the group does while the client is polled."""
         self._on_revoke(self, [TopicPartition(topic, partition) for partition in sorted(partitions)])
 
 
 def reader_by_hand(
-    client: type[GivenByHand], bootstrap: str, group: str, topics: Sequence[str]
-) -> tuple[KafkaConsumer, GivenByHand]:
-    """Return a reader with such a client, and the client."""
-    made: list[GivenByHand] = []
+    client: type[ManualConsumer], bootstrap: str, group: str, topics: Sequence[str]
+) -> tuple[KafkaConsumer, ManualConsumer]:
+    """Return a KafkaConsumer with such a client, and the client."""
+    made: list[ManualConsumer] = []
 
-    def make(settings: dict[str, Any]) -> GivenByHand:
+    def make(settings: dict[str, Any]) -> ManualConsumer:
         made.append(client(settings))
         return made[-1]
 

@@ -1,4 +1,4 @@
-"""The workers as the supervisor runs them: processes that are told to end."""
+"""The workers as processes, started and terminated as by the supervisor."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def landed_rows(settings: Settings) -> int:
 
 
 @pytest.mark.parametrize("worker", ["land", "state"])
-def test_a_worker_ends_with_status_0_when_told_to(
+def test_a_terminated_worker_exits_with_status_0(
     worker: str, pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent], tmp_path: Path
 ) -> None:
     for number in range(100):
@@ -54,7 +54,7 @@ def test_a_worker_ends_with_status_0_when_told_to(
     assert process.returncode == 0, log
 
 
-def test_a_worker_without_a_broker_says_so_and_waits_for_it(pipeline: Settings, tmp_path: Path) -> None:
+def test_a_worker_without_a_broker_reports_it_and_waits(pipeline: Settings, tmp_path: Path) -> None:
     alone = pipeline.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
     process = start(alone, tmp_path, "consume", "land")
     assert process.stderr is not None
@@ -64,7 +64,7 @@ def test_a_worker_without_a_broker_says_so_and_waits_for_it(pipeline: Settings, 
     assert "127.0.0.1:1" in line or "refused" in line
 
 
-def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_is_reset_after_a_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
     class Stop(threading.Event):
@@ -72,13 +72,15 @@ def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.Mo
             pauses.append(timeout or 0.0)
             return False
 
-    clock = iter([0, 1, 1, 2, 2, 3, 10, 100])  # begun and failed: three short runs, then one of a minute and a half
+    clock = iter(
+        [0, 1, 1, 2, 2, 3, 10, 100]
+    )  # start and failure times: three short runs, then one of a minute and a half
     runs = iter(range(4))
 
     def work(_stop: threading.Event) -> int:
         if next(runs, None) is None:
             return 0
-        raise RetryableError("the broker is away")
+        raise RetryableError("the broker is unavailable")
 
     monkeypatch.setattr(commands.threading, "Event", Stop)
     monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
@@ -87,7 +89,7 @@ def test_the_growing_pause_begins_anew_after_a_steady_run(monkeypatch: pytest.Mo
     assert pauses == [1.0, 2.0, 4.0, 1.0]
 
 
-def test_an_exception_that_nobody_expected_ends_the_worker_so_that_the_supervisor_starts_it_again():
+def test_an_unexpected_exception_ends_the_worker_so_that_the_supervisor_restarts_it():
     code = "from ingestion.commands import _keep_running; _keep_running(lambda stop: 1 / 0, drain=False)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode not in (0, NEEDS_INTERVENTION)

@@ -1,4 +1,4 @@
-"""A group's name in Kafka: one for a place, however one logs in there."""
+"""The name of a Kafka group depends on the location of the sink, not on the login."""
 
 import traceback
 
@@ -15,7 +15,7 @@ def at(dsn: str) -> str:
     return state_group(Settings(dsn_loader=SecretStr(dsn)))
 
 
-def test_each_lake_and_each_database_has_a_group_of_its_own(tmp_path):
+def test_each_lake_and_each_database_has_its_own_group(tmp_path):
     assert landing_group(Settings(lake_uri=str(tmp_path / "a"))) != landing_group(
         Settings(lake_uri=str(tmp_path / "b"))
     )
@@ -27,11 +27,11 @@ def test_each_lake_and_each_database_has_a_group_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     "dsn", ["postgresql://v:s%23x@db:5432/okr", "postgresql://v:s#x@db/okr", "host=db user=v password=x dbname=okr"]
 )
-def test_a_database_has_one_group_whoever_logs_in_and_however_that_is_written(dsn):
+def test_a_database_has_one_group_for_any_login_and_spelling_of_the_dsn(dsn):
     assert at(dsn) == at("postgresql://u:p@db:5432/okr")
 
 
-def test_a_dsn_that_cannot_be_read_is_told_without_its_password():
+def test_an_invalid_dsn_is_reported_without_its_password():
     password = "7" * 20
     dsn = f"postgresql//role:{password}@db:5432/okr"
     for ask in (at, connect):

@@ -49,13 +49,13 @@ REJECTED = {
 
 
 @pytest.mark.parametrize("reason", REJECTED)
-def test_a_message_that_breaks_its_contract_is_told_why(reason: str) -> None:
+def test_a_message_that_violates_its_contract_gets_a_reason(reason: str) -> None:
     with pytest.raises(ContractViolation) as violation:
         decode(TOPIC, REJECTED[reason], b"k", NOW)
     assert violation.value.reason == reason
 
 
-def test_a_kafka_key_that_is_not_the_subject_is_refused() -> None:
+def test_a_kafka_key_that_is_not_the_subject_is_rejected() -> None:
     with pytest.raises(ContractViolation) as violation:
         decode(TOPIC, message(), b"another", NOW)
     assert violation.value.reason == "key_mismatch"
@@ -76,18 +76,18 @@ def test_a_kafka_key_that_is_not_the_subject_is_refused() -> None:
         ("1e400 ", "number_out_of_range"),
     ],
 )
-def test_what_postgresql_could_not_hold_in_an_unknown_field_is_refused(extra: str, reason: str) -> None:
+def test_an_unknown_field_that_postgresql_cannot_store_is_rejected(extra: str, reason: str) -> None:
     with pytest.raises(ContractViolation) as violation:
         decode(TOPIC, with_field(extra), b"k", NOW)
     assert violation.value.reason == reason
 
 
 @pytest.mark.parametrize("extra", ["1e308", "1e-300", "0e999", r'"\ud83d\ude00"', r'"\\u0000"', "18446744073709551616"])
-def test_what_only_looks_dangerous_is_taken(extra: str) -> None:
+def test_harmless_lookalikes_are_accepted(extra: str) -> None:
     assert f'"extra":{extra}' in decode(TOPIC, with_field(extra), b"k", NOW).data
 
 
-def test_unknown_fields_are_kept_as_they_were_sent() -> None:
+def test_unknown_fields_are_kept_verbatim() -> None:
     data = b'{"check_in_id":"c","key_result_id":"k","value":1, "mood": {"of":["the", 1.50]}}'
     assert decode(TOPIC, message(data), b"k", NOW).data == data.decode()
 
@@ -97,7 +97,7 @@ def test_a_clock_ten_minutes_ahead_is_tolerated() -> None:
     assert decode(TOPIC, message(time=ahead.isoformat()), b"k", NOW).envelope.time == ahead
 
 
-def test_what_is_encoded_is_decoded_to_the_same() -> None:
+def test_an_encoded_event_decodes_to_the_same_payload() -> None:
     data = CheckInRecorded(check_in_id="c", key_result_id="k", value=0.1, note='ü "quoted" 😀', is_final=True)
     event = encode(data, at=NOW, source="test", recorded_at=NOW, recorded_assumed=True)
     decoded = decode(event.topic, event.value, event.key, NOW)
@@ -116,14 +116,14 @@ def test_what_is_encoded_is_decoded_to_the_same() -> None:
         ("check_in_id", " ", "bad_data"),
     ],
 )
-def test_a_source_cannot_encode_what_would_be_rejected(field: str, value: object, reason: str) -> None:
+def test_a_source_cannot_encode_an_event_that_would_be_rejected(field: str, value: object, reason: str) -> None:
     fields = {"check_in_id": "c", "key_result_id": "k", "value": 1.0} | {field: value}
     with pytest.raises(ContractViolation) as violation:
         encode(CheckInRecorded(**fields), at=NOW, source="test")
     assert violation.value.reason == reason
 
 
-def test_a_moment_inside_data_that_readers_cannot_hold_is_refused() -> None:
+def test_a_time_in_data_that_is_out_of_range_is_rejected() -> None:
     data = PredictionServed(
         prediction_id="p", key_result_id="k", as_of=datetime(9999, 12, 31, tzinfo=UTC), probability=0.5, low=0.1,
         high=0.9, model_name="m", model_version="1", role="champion", publication_id=1,

@@ -1,4 +1,4 @@
-"""The producer never loses an event in silence."""
+"""The producer never loses an event silently."""
 
 import random
 import time
@@ -20,12 +20,12 @@ Events = Callable[[int], EncodedEvent]
 
 
 @pytest.fixture
-def _a_topic_is_soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """librdkafka waits half a minute for a topic that nobody has heard of."""
+def _short_topic_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka waits half a minute for an unknown topic."""
     monkeypatch.setitem(RETRIES, "topic.metadata.propagation.max.ms", 1_000)
 
 
-def test_what_the_broker_took_is_counted_by_topic(pipeline: Settings, check_in: Events) -> None:
+def test_accepted_messages_are_counted_by_topic(pipeline: Settings, check_in: Events) -> None:
     with EventProducer(pipeline.kafka_bootstrap) as producer:
         for number in range(500):
             producer.send(check_in(number))
@@ -33,15 +33,15 @@ def test_what_the_broker_took_is_counted_by_topic(pipeline: Settings, check_in: 
     assert not producer.failed
 
 
-def test_a_broker_that_is_away_is_named_within_the_limit() -> None:
+def test_an_unavailable_broker_is_reported_within_the_limit() -> None:
     begun = time.monotonic()
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1 .*make status"):
         EventProducer("127.0.0.1:1", connect_seconds=1.0)
     assert time.monotonic() - begun < 10
 
 
-@pytest.mark.usefixtures("_a_topic_is_soon_given_up")
-def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Settings, check_in: Events) -> None:
+@pytest.mark.usefixtures("_short_topic_timeout")
+def test_a_message_that_the_broker_rejects_is_counted_and_raised(pipeline: Settings, check_in: Events) -> None:
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send(check_in(1))
     producer.send_raw("no_such_topic", b"k", b"v")
@@ -50,7 +50,7 @@ def test_a_message_that_the_broker_refuses_is_counted_and_raised(pipeline: Setti
     assert dict(producer.failed) == {"no_such_topic": 1}
 
 
-def test_the_largest_value_that_landing_takes_is_sent_and_a_larger_message_refused(pipeline: Settings) -> None:
+def test_the_largest_value_that_landing_accepts_is_sent_and_a_larger_message_rejected(pipeline: Settings) -> None:
     with EventProducer(pipeline.kafka_bootstrap) as producer:
         producer.send_raw("okr_user_events", b"k" * 128, random.Random(1).randbytes(MAX_VALUE_BYTES))
         with pytest.raises(ContractViolation, match=r"okr_user_events has 1048590 bytes.* at most 1048588") as refused:
@@ -59,8 +59,8 @@ def test_the_largest_value_that_landing_takes_is_sent_and_a_larger_message_refus
     assert dict(producer.delivered) == {"okr_user_events": 1}
 
 
-@pytest.mark.usefixtures("_a_topic_is_soon_given_up")
-def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -> None:
+@pytest.mark.usefixtures("_short_topic_timeout")
+def test_a_message_that_the_client_rejects_can_be_retried(pipeline: Settings) -> None:
     producer = EventProducer(pipeline.kafka_bootstrap)
     producer.send_raw("no_such_topic", b"k", b"v")
     with pytest.raises(RetryableError, match="rejected 1"):
@@ -69,7 +69,9 @@ def test_what_the_client_itself_refuses_may_be_tried_again(pipeline: Settings) -
         producer.send_raw("no_such_topic", b"k", b"v")
 
 
-def test_a_flush_to_a_broker_that_went_away_ends_and_says_what_waits(check_in: Events, tmp_path: Path) -> None:
+def test_a_flush_to_an_unavailable_broker_ends_and_reports_unacknowledged_messages(
+    check_in: Events, tmp_path: Path
+) -> None:
     broker = Kafka(prepare_stack(tmp_path))
     with running(broker):
         producer = EventProducer(broker.stack.env["OKR_KAFKA_BOOTSTRAP"])
@@ -78,7 +80,7 @@ def test_a_flush_to_a_broker_that_went_away_ends_and_says_what_waits(check_in: E
         producer.flush(1.0)
 
 
-def test_a_full_queue_holds_the_source_back_and_drops_nothing(
+def test_a_full_queue_blocks_the_source_and_drops_nothing(
     pipeline: Settings, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ingestion.producer.QUEUE_MESSAGES", 50)
@@ -88,10 +90,10 @@ def test_a_full_queue_holds_the_source_back_and_drops_nothing(
     assert producer.delivered["okr_user_events"] == 2000
 
 
-def test_a_client_that_gives_up_for_good_is_an_error_that_a_new_producer_mends(
+def test_a_permanent_failure_of_the_client_is_solved_by_a_new_producer(
     pipeline: Settings, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The one setting that makes the client give up whenever a test wants it to: a message that the broker refuses.
+    # The only way to make the client fail in a test: a message that the broker rejects.
     monkeypatch.setattr("ingestion.producer.IN_ORDER", {"enable.gapless.guarantee": True})
     admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
     admin.create_topics([NewTopic("tiny", 1, 1, config={"max.message.bytes": "2000"})])["tiny"].result(30)
@@ -105,7 +107,7 @@ def test_a_client_that_gives_up_for_good_is_an_error_that_a_new_producer_mends(
     assert another.delivered["okr_user_events"] == 1
 
 
-def test_a_producer_that_need_not_connect_is_made_without_a_broker() -> None:
+def test_a_producer_without_a_connect_timeout_is_created_without_a_broker() -> None:
     producer = EventProducer("127.0.0.1:1", connect_seconds=0)
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1"):
         producer.check_broker(0.5)

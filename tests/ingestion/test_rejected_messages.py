@@ -45,7 +45,7 @@ def lake(tmp_path):
     return lake_of(tmp_path, rows)
 
 
-def test_rejected_messages_are_listed_newest_first_with_reason_and_all_that_came(lake):
+def test_rejected_messages_are_listed_newest_first_with_reason_and_content(lake):
     found = read_rejected(lake, 10)
     assert found.by_reason == {"bad_data": 1, "not_json": 1, "null_value": 1}
     assert [(each.offset, each.reason) for each in found.newest] == [
@@ -56,17 +56,17 @@ def test_rejected_messages_are_listed_newest_first_with_reason_and_all_that_came
     torn = found.newest[2]
     assert (torn.key, torn.value, torn.headers) == (b"k1", b"\x1b[31m{", [["trace", "Nw=="]])
     assert "okr_user_events/0/1" in torn.as_lines()
-    assert r"\x1b[31m{" in torn.as_lines()  # shown, never obeyed by the terminal
+    assert r"\x1b[31m{" in torn.as_lines()  # escaped, so that it cannot control the terminal
     assert read_rejected(lake, 1).newest == found.newest[:1]
 
 
-def test_a_reason_is_told_in_words_by_the_contract_of_today(lake):
+def test_the_reason_in_words_comes_from_the_present_contract(lake):
     once_bad, null, _ = read_rejected(lake, 10).newest
     assert once_bad.detail == NOW_ACCEPTED
     assert null.detail == "The message has no value; expected a CloudEvents JSON document."
 
 
-def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
+def test_the_command_filters_and_prints_all_bytes(lake, monkeypatch):
     monkeypatch.setenv("OKR_LAKE_URI", lake)
     answer = CliRunner().invoke(app, ["lake", "rejected", "--reason", "not_json", "--json"])
     document = json.loads(answer.stdout)
@@ -83,18 +83,18 @@ def test_the_command_filters_and_gives_the_whole_bytes(lake, monkeypatch):
     assert "okr_user_events" in str(wrong.exception)
 
 
-def test_of_messages_of_one_time_the_last_offsets_are_the_newest(tmp_path):
+def test_messages_with_the_same_time_are_ordered_by_offset(tmp_path):
     rows = [row(0, rejection_reason="not_json", rejected_value=b"{") | {"kafka_offset": each} for each in range(20)]
     assert [each.offset for each in read_rejected(lake_of(tmp_path, rows), 3).newest] == [19, 18, 17]
 
 
-def test_a_table_that_cannot_be_read_is_told(tmp_path):
+def test_an_unreadable_table_is_reported(tmp_path):
     old = pa.schema([field for field in landing_schema() if field.name != "rejected_key"])
     with pytest.raises(RetryableError, match="rejected_key"):
         read_rejected(lake_of(tmp_path, [row(0, event_id="good")], old), 3)
 
 
-def test_words_of_another_reason_than_the_one_kept_say_so(tmp_path):
+def test_a_reason_that_differs_from_the_stored_one_is_marked(tmp_path):
     rows = [row(0, rejection_reason="bad_data", rejected_value=b"{")]
     assert (
         read_rejected(lake_of(tmp_path, rows), 1)

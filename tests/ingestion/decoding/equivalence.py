@@ -1,4 +1,4 @@
-"""Events of all topics as messages, and holding the fast way of decoding beside the careful one."""
+"""Events of all topics as messages, and the comparison of decoding by column with decoding one by one."""
 
 import json
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ def pipeline_step() -> dict[str, Any]:
 
 
 class Message:
-    """What the decoder asks of a Kafka message."""
+    """The part of a Kafka message that decoding uses."""
 
     def __init__(self, value: bytes | None, key: bytes | None = None, offset: int = 0) -> None:
         self._value, self._key, self._offset = value, key, offset
@@ -85,8 +85,8 @@ def key_result() -> dict[str, Any]:
     return json.loads(encode(data, at=AT, source="test").value)
 
 
-def assert_alike(topic: str, messages: list[Message]) -> list[int]:
-    """Return the numbers of the messages that go the fast way, once both ways are seen to make the same rows."""
+def assert_equivalent(topic: str, messages: list[Message]) -> list[int]:
+    """Check that both ways of decoding produce the same rows; return the indexes of messages accepted by column."""
     numbered = [Message(each.value(), each.key(), number) for number, each in enumerate(messages)]
     prevalidated = pa.Table.from_batches([prevalidate(topic, numbered)])  # type: ignore[arg-type]
     good, others = accept_by_column(prevalidated)

@@ -1,4 +1,4 @@
-"""Every way in which a commit file can be cut is noticed, wherever a reader would take it for a whole one."""
+"""Every truncation of a commit file that a reader would accept as whole is detected."""
 
 import itertools
 import json
@@ -19,7 +19,7 @@ TOPIC = "okr_user_events"
 
 @pytest.fixture
 def log(tmp_path: Path) -> DeltaLog:
-    """Two appends and the merge of their files."""
+    """The log of two appends and a compaction."""
     table = LandingTable(str(tmp_path), TOPIC, "cluster", "okr-landing")
     for start in (0, 10):
         table.refresh()
@@ -36,7 +36,7 @@ def test_whole_commits_of_every_kind_are_not_torn(log: DeltaLog) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 3])
-def test_a_commit_cut_anywhere_is_torn(log: DeltaLog, version: int) -> None:
+def test_a_commit_truncated_at_any_byte_is_torn(log: DeltaLog, version: int) -> None:
     whole = log.commit(version).read_bytes()
     unnoticed = [length for length in range(1, len(whole)) if not torn_reason(whole[:length])]
     assert unnoticed == []
@@ -46,14 +46,14 @@ def test_an_empty_commit_is_a_commit_without_actions(log: DeltaLog) -> None:
     assert torn_reason(b"") == ""
 
 
-def test_a_landing_commit_that_tells_its_partitions_must_have_as_many_offsets(log: DeltaLog) -> None:
+def test_a_landing_commit_must_have_as_many_offsets_as_it_states(log: DeltaLog) -> None:
     info, *actions = log.commit(1).read_text().splitlines()
-    told = json.loads(info)
-    told["commitInfo"] |= {"files": 1, "partitions": 2}
-    assert torn_reason("\n".join([json.dumps(told), *actions]).encode()) == "it holds 1 of 2 txn actions"
+    first = json.loads(info)
+    first["commitInfo"] |= {"files": 1, "partitions": 2}
+    assert torn_reason("\n".join([json.dumps(first), *actions]).encode()) == "it holds 1 of 2 txn actions"
 
 
-def test_what_another_engine_wrote_is_judged_by_its_json_alone() -> None:
+def test_commits_of_other_engines_only_need_valid_json() -> None:
     lines = ['{"commitInfo":{"operation":"WRITE","engineInfo":"Apache-Spark/3.5"}}', '{"add":{}}']
     assert torn_reason("\n".join([*lines, ""]).encode()) == ""
     assert torn_reason("\n".join(itertools.chain(lines, ['{"txn":'])).encode()) == "it ends within a line"

@@ -18,9 +18,9 @@ from tests.polling import until
 
 
 class Airflow(ThreadingHTTPServer):
-    """Counts asset events; `queued` says whether a run of the DAG waits.
+    """Counts asset events; `queued` is whether a run of the DAG is queued.
 
-    With `listening=False` it has its port and refuses every connection until `server_activate`.
+    With `listening=False` it has its port and refuses all connections until `server_activate`.
     """
 
     def __init__(self, *, listening: bool = True) -> None:
@@ -31,7 +31,7 @@ class Airflow(ThreadingHTTPServer):
         self.queued = False
         self.queue_requests = 0
         self.tokens_valid = True
-        self.odd: list[bytes] = []  # bodies to answer with first, in the place of Airflow's
+        self.odd: list[bytes] = []  # bodies of the first answers, instead of Airflow's
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -97,7 +97,7 @@ def announcer_to(port: int) -> Announcer:
     return Announcer(AirflowAssets(f"http://127.0.0.1:{port}", "admin", "secret"))
 
 
-def test_many_landings_are_few_announcements_and_one_follows_the_last(airflow: Airflow) -> None:
+def test_many_landings_are_coalesced_and_one_announcement_follows_the_last(airflow: Airflow) -> None:
     announcer = announcer_to(airflow.server_port)
     for _ in range(50):
         announcer.landed()
@@ -118,7 +118,7 @@ def test_a_queued_run_makes_an_announcement_unnecessary_until_it_has_started(air
     announcer.landed()
     until(lambda: airflow.queue_requests == 2, "the queue was asked again", pause=0.02)
     announcer.close()
-    assert airflow.events == 1, "the second landing alone is announced"
+    assert airflow.events == 1, "only the second landing is announced"
 
 
 def test_an_expired_token_is_renewed_and_the_announcement_made(airflow: Airflow) -> None:
@@ -140,7 +140,7 @@ def test_an_expired_token_is_renewed_and_the_announcement_made(airflow: Airflow)
         [b'{"access_token": "t"}', b'{"dag_runs": []}', b'{"assets": null}'],
     ],
 )
-def test_answers_that_are_not_airflows_do_not_end_the_announcements(airflow: Airflow, bodies: list[bytes]) -> None:
+def test_invalid_answers_do_not_stop_the_announcements(airflow: Airflow, bodies: list[bytes]) -> None:
     airflow.odd = bodies
     announcer = announcer_to(airflow.server_port)
     announcer.landed()
@@ -149,14 +149,14 @@ def test_answers_that_are_not_airflows_do_not_end_the_announcements(airflow: Air
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://127.0.0.1:99999999", "http://a b:8080", "127.0.0.1:8080"])
-def test_an_address_that_is_none_is_said_and_does_not_end_the_announcements(url: str) -> None:
+def test_an_invalid_url_is_reported_and_does_not_stop_the_announcements(url: str) -> None:
     airflow = AirflowAssets(url, "admin", "secret")
     for _ in range(2):
         with pytest.raises(RetryableError, match=r"Airflow|OKR_AIRFLOW_URL"):
             airflow.announce()
 
 
-def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when_it_is_back(
+def test_landing_continues_while_airflow_is_unavailable_and_the_announcement_follows(
     monkeypatch: pytest.MonkeyPatch, background_log: BackgroundLog
 ) -> None:
     monkeypatch.setattr(announce, "RETRY_SECONDS", 0.1)
@@ -170,5 +170,5 @@ def test_landing_goes_on_while_airflow_is_away_and_the_announcement_is_made_when
         until(lambda: server.events == 1, "one announcement", pause=0.02)
         announcer.close()
     server.server_close()
-    assert server.events == 1, "once, however often it was tried"
+    assert server.events == 1, "once, after several attempts"
     assert background_log.text.count("not announced") == 1

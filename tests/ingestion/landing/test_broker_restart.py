@@ -48,7 +48,7 @@ def until_landed(settings: Settings, count: int) -> list[int]:
 
 
 @pytest.mark.timeout(180)
-def test_a_worker_outlives_its_broker_and_goes_on_without_loss_or_repeat(
+def test_a_worker_survives_a_broker_restart_without_loss_or_repeat(
     check_in: Callable[[int], EncodedEvent], tmp_path: Path
 ) -> None:
     fetch(print)

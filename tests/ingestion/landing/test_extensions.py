@@ -1,4 +1,4 @@
-"""What an envelope says beyond its contract is kept, also in tables made before there was a column for it."""
+"""Extension attributes of an envelope are kept, also in tables created before their column existed."""
 
 import json
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_extension_attributes_reach_the_lake_and_raw(
     assert rows == [({"traceparent": TRACE, "tries": 2},)]
 
 
-def test_a_table_made_before_a_column_gets_it_and_keeps_its_rows(
+def test_a_table_created_before_a_column_gets_it_and_keeps_its_rows(
     pipeline: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]
 ) -> None:
     producer.send(check_in(0))
@@ -50,7 +50,7 @@ def test_a_table_made_before_a_column_gets_it_and_keeps_its_rows(
         table_uri(older.lake_uri, TOPIC), rows, partition_by="event_date", name=TOPIC, description=cluster,
         commit_properties=CommitProperties(app_transactions=[Transaction(name, landed.transaction_version(name))]),
     )  # fmt: skip
-    producer.send(check_in(50))  # of the same key result, so of the same partition
+    producer.send(check_in(50))  # the same key result, therefore the same partition
     producer.flush()
     assert drain(older) == 1
     assert load(older)[TOPIC] == 2

@@ -42,7 +42,7 @@ def assert_landed_once(settings: Settings, sent: int) -> None:
     assert len(set(lake_rows(settings)["event_id"].to_pylist())) == sent
 
 
-def test_a_batch_with_one_bad_message_keeps_the_other_999(
+def test_a_batch_with_one_invalid_message_keeps_the_other_999(
     pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     for number in range(999):
@@ -59,7 +59,7 @@ def test_a_batch_with_one_bad_message_keeps_the_other_999(
     assert bad["data"] is None
 
 
-def test_a_second_start_goes_on_where_the_lake_stands(
+def test_a_restart_continues_at_the_offset_of_the_lake(
     pipeline: Settings, producer: EventProducer, check_in: Events
 ) -> None:
     for number in range(300):
@@ -73,7 +73,7 @@ def test_a_second_start_goes_on_where_the_lake_stands(
     assert_landed_once(pipeline, 301)
 
 
-# What a worker does outside of its process, in the order of its protocol; how many files and rows it then leaves.
+# External actions of a worker, in the order of its protocol, with the files and rows that it leaves when killed there.
 KILLED_AT = {
     "before a file is written": ("import pyarrow.parquet as p; p.write_table = die", 0, 0),
     "with one of several files written": (
@@ -95,12 +95,12 @@ p.write_table = lambda *given, **named: die() if written else written.append(1) 
 
 
 @pytest.mark.parametrize("step", KILLED_AT)
-def test_a_worker_killed_leaves_every_event_landed_once(
+def test_after_a_worker_is_killed_every_event_is_landed_once(
     step: str, pipeline: Settings, producer: EventProducer, check_in: Events, tmp_path: Path
 ) -> None:
     arm, files, rows = KILLED_AT[step]
     for number in range(500):
-        producer.send(check_in(number * 300))  # over several days, so that a batch is several files
+        producer.send(check_in(number * 300))  # over several days, so that a batch has several files
     producer.flush()
     run_until_killed(pipeline, arm, DRAIN, tmp_path)
     written = [each for each in Path(pipeline.lake_uri, TOPIC).glob("*/*.parquet") if each.stat().st_size]
@@ -122,7 +122,7 @@ def test_of_racing_workers_one_lands_each_offset_and_the_others_are_fenced(tmp_p
     def race(worker: int) -> int:
         table, fenced = LandingTable(str(tmp_path), TOPIC, "cluster", "group"), 0
         while (start := table.next_offset(0) or 0) < 200:
-            end = start + 5 + worker  # of other sizes, so that they do not end where another's batch ends
+            end = start + 5 + worker  # with different sizes, so that batches of two workers have different ends
             try:
                 table.append(batch(start, end), {0: Span(table.next_offset(0), end)})
             except FencedError:
@@ -133,7 +133,7 @@ def test_of_racing_workers_one_lands_each_offset_and_the_others_are_fenced(tmp_p
     with ThreadPoolExecutor(3) as workers:
         fenced = sum(workers.map(race, range(3)))
     offsets = DeltaTable(table_uri(str(tmp_path), TOPIC)).to_pyarrow_dataset().to_table()["kafka_offset"].to_pylist()
-    assert fenced > 0, "they never met"
+    assert fenced > 0, "the workers never raced"
     assert sorted(offsets) == list(range(len(offsets)))
     assert len(offsets) >= 200
 
@@ -146,7 +146,7 @@ def test_a_worker_that_wakes_up_with_an_old_batch_is_fenced(tmp_path: Path) -> N
         zombie.append(batch(0, 10), {0: Span(None, 10)})
 
 
-def test_an_error_that_comes_back_although_the_write_landed_does_not_double_it(
+def test_an_error_of_a_commit_that_succeeded_does_not_duplicate_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """delta-rs #2609."""
@@ -185,7 +185,7 @@ def test_an_offset_out_of_the_brokers_range_stops_the_worker(
         drain(pipeline)
 
 
-def test_a_lake_filled_from_another_cluster_is_refused(tmp_path: Path) -> None:
+def test_a_lake_filled_from_another_cluster_is_rejected(tmp_path: Path) -> None:
     LandingTable(str(tmp_path), TOPIC, "old cluster", "group")
     with pytest.raises(PermanentError, match="old cluster"):
         LandingTable(str(tmp_path), TOPIC, "new cluster", "group")
@@ -220,7 +220,7 @@ def test_two_workers_share_the_partitions_and_land_everything_once(
     assert_landed_once(pipeline, 2000)
 
 
-def test_a_lake_in_a_folder_with_a_strange_name_works(tmp_path: Path) -> None:
+def test_a_lake_in_a_folder_with_special_characters_works(tmp_path: Path) -> None:
     folder = tmp_path / "a b ü #1"
     LandingTable(str(folder), TOPIC, "cluster", "group").append(batch(0, 10), {0: Span(None, 10)})
     assert DeltaTable(table_uri(str(folder), TOPIC)).to_pyarrow_dataset().count_rows() == 10

@@ -1,4 +1,4 @@
-"""The ledger must see every loss and every repeat, and excuse what the broker itself left out."""
+"""The ledger must detect every loss and every repeat, and excuse gaps that the broker itself made."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ TOPIC = "okr_user_events"
 
 
 @pytest.fixture(autouse=True)
-def _a_broker_is_soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is there answers within milliseconds."""
+def _short_broker_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An available broker answers within milliseconds."""
     monkeypatch.setattr("ingestion.ledger.broker.ANSWER_SECONDS", 2.0)
 
 
@@ -77,7 +77,7 @@ def test_a_whole_pipeline_passes_and_duplicates_are_counted(filled: Settings) ->
     assert sorted(partitions) == sorted((each.partition, each.landed, each.loaded, 0) for each in topic.by_partition)
 
 
-def test_a_planted_gap_is_found(filled: Settings) -> None:
+def test_an_injected_gap_is_found(filled: Settings) -> None:
     table = DeltaTable(table_uri(filled.lake_uri, TOPIC))
     rows = table.to_pyarrow_dataset().to_table()
     gone = rows.filter(pc.equal(rows["kafka_partition"], 0))["kafka_offset"].to_pylist()[3]
@@ -87,7 +87,7 @@ def test_a_planted_gap_is_found(filled: Settings) -> None:
     assert any("in raw" in problem for problem in found)
 
 
-def test_a_planted_repeat_is_found(filled: Settings) -> None:
+def test_an_injected_repeat_is_found(filled: Settings) -> None:
     table = DeltaTable(table_uri(filled.lake_uri, TOPIC))
     row = table.to_pyarrow_dataset().to_table().slice(0, 1)
     write_deltalake(table, row, mode="append")
@@ -96,7 +96,7 @@ def test_a_planted_repeat_is_found(filled: Settings) -> None:
     assert expected in problems(filled)
 
 
-def test_a_row_lost_from_raw_is_found(filled: Settings) -> None:
+def test_a_row_missing_from_raw_is_found(filled: Settings) -> None:
     with psycopg.connect(filled.require("dsn_loader")) as connection:
         connection.execute(
             "DELETE FROM raw.okr_user_events WHERE (kafka_partition, kafka_offset) ="
@@ -105,7 +105,7 @@ def test_a_row_lost_from_raw_is_found(filled: Settings) -> None:
     assert any("valid rows below the watermark" in problem for problem in problems(filled))
 
 
-def test_another_offset_in_raw_than_in_the_lake_is_found(filled: Settings) -> None:
+def test_a_different_offset_in_raw_is_found(filled: Settings) -> None:
     with psycopg.connect(filled.require("dsn_owner")) as connection:
         moved = connection.execute(
             "UPDATE raw.okr_user_events SET kafka_offset = -1 WHERE (kafka_partition, kafka_offset) ="
@@ -135,12 +135,12 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     assert "but the broker did not answer" in answer.output
     land(pipeline, threading.Event(), drain=True)
     answer = CliRunner().invoke(app, ["lake", "verify"])
-    assert answer.exit_code == 1, "that all has landed is not proven"
+    assert answer.exit_code == 1, "it is unknown whether all events have landed"
     assert "The broker did not answer about okr_user_events" in answer.output
     assert "Every landed event is landed once and loaded at most once: 1 landed rows of 1 partitions" in answer.output
 
 
-def test_what_is_on_its_way_is_told_by_partition_and_is_no_fault(
+def test_unlanded_events_are_counted_by_partition_and_are_no_problem(
     filled: Settings, producer: EventProducer, check_in: Callable[[int], EncodedEvent]
 ) -> None:
     for number in range(300, 320):
@@ -153,8 +153,8 @@ def test_what_is_on_its_way_is_told_by_partition_and_is_no_fault(
     assert topic["produced"] == topic["landed"] + 20
 
 
-def test_a_transaction_without_rows_is_seen_by_the_load_watermark_alone(filled: Settings) -> None:
-    """Without a broker nobody else names a partition whose rows are all gone."""
+def test_a_partition_without_rows_is_found_by_its_load_watermark(filled: Settings) -> None:
+    """Without a broker, only the watermark names a partition whose rows are all deleted."""
     DeltaTable(table_uri(filled.lake_uri, TOPIC)).delete("kafka_partition = 0")
     alone = filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
     assert any(each.startswith("partition 0: offsets") for each in problems(alone))
@@ -168,7 +168,7 @@ def test_metrics_that_cannot_be_written_do_not_hide_the_ledger(tmp_path: Path) -
     lines = list(as_metrics(ledger))
     assert f'okr_ledger_broker_known{{topic="{TOPIC}"}} 0' in lines
     assert f'okr_ledger_events{{topic="{TOPIC}",partition="3",stage="landed"}} 5' in lines
-    assert not [line for line in lines if "produced" in line]  # it is not known, and no zero
+    assert not [line for line in lines if "produced" in line]  # it is unknown, not zero
 
 
 def test_before_the_first_event_there_is_nothing_to_prove() -> None:
@@ -177,10 +177,10 @@ def test_before_the_first_event_there_is_nothing_to_prove() -> None:
     assert "0 landed rows of 0 partitions checked" in as_table(empty)
 
 
-def test_offsets_that_the_broker_used_for_itself_are_no_gap(
+def test_offsets_that_the_broker_used_itself_are_no_problem(
     filled: Settings, check_in: Callable[[int], EncodedEvent], producer: EventProducer
 ) -> None:
-    """Committed and aborted transactions leave offsets that no consumer ever sees."""
+    """Committed and aborted transactions leave offsets that no consumer reads."""
     from confluent_kafka import Producer
 
     transactional = Producer({"bootstrap.servers": filled.kafka_bootstrap, "transactional.id": "test-ledger"})
@@ -202,22 +202,24 @@ def test_offsets_that_the_broker_used_for_itself_are_no_gap(
     assert topic.landed == 201 + 40 + 1
     record(filled, ledger)
     delete_records(filled)
-    # Of offsets behind the last message nobody can tell any more whether they were events: an operator has to.
+    # It is unknown whether offsets after the last message were events, so an operator must decide.
     losses = find_losses(filled)
     assert [each for each in problems(filled) if "never landed, and the broker no longer has them" in each] == [
         f"partition {each.partition}: offsets {each.gap} never landed, and the broker no longer has them"
         for each in losses
     ]
     accept(filled, losses)
-    assert problems(filled) == [], "what was once excused stays so when the broker's retention has passed it"
+    assert problems(filled) == [], "an excused gap stays excused after the broker's retention"
     assert problems(filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})) == []
     with psycopg.connect(filled.require("dsn_loader")) as connection:
         assert connection.execute("UPDATE ops.excused_gap SET log_id = 'another/log'").rowcount > 0
-    assert any("cannot be read any more" in problem for problem in problems(filled)), "nor is a gap of another log"
+    assert any("cannot be read any more" in problem for problem in problems(filled)), (
+        "a gap of another log is not excused"
+    )
 
 
 def delete_records(settings: Settings) -> None:
-    """Let the broker delete all that it has, as its retention does."""
+    """Make the broker delete all records, as its retention does."""
     from confluent_kafka import OFFSET_END, TopicPartition
     from confluent_kafka.admin import AdminClient
 
@@ -231,12 +233,12 @@ def delete_records(settings: Settings) -> None:
     ("gap", "is_within"),
     [(Gap(3, 5), True), (Gap(4, 9), True), (Gap(2, 4), False), (Gap(8, 12), False), (Gap(20, 21), False)],
 )
-def test_a_gap_is_excused_by_what_covers_all_of_it(gap: Gap, *, is_within: bool) -> None:
+def test_a_gap_is_excused_only_by_gaps_that_cover_all_of_it(gap: Gap, *, is_within: bool) -> None:
     assert gap.is_within([Gap(0, 1), Gap(3, 6), Gap(5, 7), Gap(7, 10), Gap(11, 13)]) == is_within
     assert not gap.is_within([])
 
 
-def test_without_a_broker_the_ledger_is_drawn_up_but_no_gap_is_excused(filled: Settings) -> None:
+def test_without_a_broker_the_ledger_is_created_but_no_gap_is_excused(filled: Settings) -> None:
     alone = filled.model_copy(update={"kafka_bootstrap": "127.0.0.1:1"})
     ledger = verify(alone)
     assert ledger.passed

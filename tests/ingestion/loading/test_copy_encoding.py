@@ -1,4 +1,4 @@
-"""Encoding for COPY, and reading ahead of it."""
+"""Encoding for COPY, and reading ahead."""
 
 import threading
 import uuid
@@ -10,7 +10,7 @@ import pytest
 from ingestion.loading.copy_encoding import AHEAD, read_ahead, uuid_bytes
 
 
-def test_ids_become_their_sixteen_bytes_in_whatever_form_they_are_written() -> None:
+def test_ids_in_any_form_become_their_sixteen_bytes() -> None:
     ids = [uuid.uuid4() for _ in range(50)]
     expected = [each.bytes for each in ids]
     texts = pa.array([str(each) for each in ids])
@@ -21,11 +21,11 @@ def test_ids_become_their_sixteen_bytes_in_whatever_form_they_are_written() -> N
     assert uuid_bytes(pa.array([], pa.string())).to_pylist() == []
 
 
-def test_items_come_in_their_order() -> None:
+def test_items_are_yielded_in_order() -> None:
     assert list(read_ahead(iter(range(20)))) == list(range(20))
 
 
-def test_items_are_read_before_they_are_asked_for_and_only_so_many() -> None:
+def test_a_limited_number_of_items_is_read_ahead() -> None:
     begun: list[int] = []
     beyond = threading.Event()
 
@@ -38,14 +38,14 @@ def test_items_are_read_before_they_are_asked_for_and_only_so_many() -> None:
 
     ahead = read_ahead(items())
     assert next(ahead) == 0
-    assert not beyond.wait(0.3), "item 0 alone was taken"
-    assert begun == list(range(1 + AHEAD)), "those that follow it are ready"
+    assert not beyond.wait(0.3), "only item 0 was consumed"
+    assert begun == list(range(1 + AHEAD)), "the following ones are ready"
     assert next(ahead) == 1
-    assert beyond.wait(10), "and one more for each that is taken"
+    assert beyond.wait(10), "one more is read for each consumed item"
     ahead.close()
 
 
-def test_an_error_of_the_reader_reaches_who_reads() -> None:
+def test_an_error_of_the_iterator_is_raised_to_the_caller() -> None:
     def items() -> Iterator[int]:
         yield 1
         raise OSError("the disk is gone")
@@ -56,7 +56,7 @@ def test_an_error_of_the_reader_reaches_who_reads() -> None:
         list(ahead)
 
 
-def test_who_stops_reading_leaves_no_thread_behind() -> None:
+def test_stopping_early_leaves_no_thread() -> None:
     before = threading.active_count()
     ahead = read_ahead(iter(range(100)))
     assert next(ahead) == 0

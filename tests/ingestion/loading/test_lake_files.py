@@ -1,4 +1,4 @@
-"""What of the lake is read for a load: by offsets alone, whatever files the rows lie in."""
+"""Rows are selected for a load by their offsets only, regardless of their files."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -27,7 +27,7 @@ Places = set[tuple[int, int]]
 
 
 def rows(start: int, end: int) -> pa.Table:
-    """Offsets from `start` up to before `end` of each partition, ten offsets a day."""
+    """Return rows with the offsets from `start` to `end`, exclusive, of each partition, ten offsets per day."""
 
     def row(partition: int, offset: int) -> dict[str, Any]:
         at = BEGUN + timedelta(days=offset // 10)
@@ -44,7 +44,7 @@ def rows(start: int, end: int) -> pa.Table:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> str:
-    """Offsets 0-99 of two partitions in five batches of two days each, below a path with a space."""
+    """Offsets 0-99 of two partitions in five batches of two days each, in a path with a space."""
     uri = str(tmp_path / "the lake")
     table = LandingTable(uri, TOPIC, "cluster", "okr-landing")
     for start in range(0, 100, 20):
@@ -53,7 +53,7 @@ def lake(tmp_path: Path) -> str:
 
 
 def places(lake: str, watermarks: dict[int, int], upto: dict[int, int] | None = None) -> Places:
-    """Return what `okr load` would read; each place once."""
+    """Return the positions that `okr load` would read, each once."""
     waiting = find_pending(lake, TOPIC, Watermarks(watermarks), upto)
     found = [
         place
@@ -77,7 +77,7 @@ def wanted_places(watermarks: dict[int, int], upto: dict[int, int] | None = None
 
 
 def in_one_file(lake: str) -> None:
-    """Join all files into one, as compaction joins those of a day."""
+    """Rewrite all files to one, as compaction does for a day."""
     table = DeltaTable(table_uri(lake, TOPIC))
     there = table.to_pyarrow_table()
     one_day = there.set_column(3, landing_schema().field("event_date"), pa.array([date(2026, 4, 1)] * len(there)))
@@ -87,7 +87,7 @@ def in_one_file(lake: str) -> None:
 
 @pytest.mark.parametrize("watermarks", [{}, {0: 0, 1: 0}, {0: 35}, {0: 35, 1: 80}, {0: 100, 1: 99}, {0: 100, 1: 100}])
 @pytest.mark.parametrize("upto", [None, {}, {0: 60}, {0: 60, 1: 100}])
-def test_what_is_wanted_is_read_whatever_files_it_lies_in(
+def test_wanted_rows_are_read_from_any_files(
     watermarks: dict[int, int], upto: dict[int, int] | None, lake: str
 ) -> None:
     assert places(lake, watermarks, upto) == wanted_places(watermarks, upto)
@@ -95,7 +95,7 @@ def test_what_is_wanted_is_read_whatever_files_it_lies_in(
     assert places(lake, watermarks, upto) == wanted_places(watermarks, upto)
 
 
-def test_a_file_whose_statistics_nobody_wrote_is_read_for_what_is_wanted(lake: str) -> None:
+def test_the_wanted_rows_of_a_file_without_statistics_are_read(lake: str) -> None:
     table = DeltaTable(table_uri(lake, TOPIC))
     table.alter.set_table_properties({"delta.dataSkippingStatsColumns": "event_type"})
     in_one_file(lake)
@@ -107,7 +107,7 @@ def test_a_file_whose_statistics_nobody_wrote_is_read_for_what_is_wanted(lake: s
     assert places(lake, {0: 35}, {0: 60, 1: 100}) == wanted_places({0: 35}, {0: 60, 1: 100})
 
 
-def test_only_files_that_may_hold_something_new_are_opened(lake: str) -> None:
+def test_only_files_that_may_have_new_rows_are_opened(lake: str) -> None:
     uri = table_uri(lake, TOPIC)
     table = DeltaTable(uri)
     assert len(files_of(table, uri, Wanted({}))) == 10
@@ -116,7 +116,7 @@ def test_only_files_that_may_hold_something_new_are_opened(lake: str) -> None:
     assert files_of(table, uri, Wanted({}, {})) == []
 
 
-def test_a_file_without_statistics_may_hold_anything() -> None:
+def test_a_file_without_statistics_may_include_any_offset() -> None:
     assert Extent().may_include(Wanted({0: NEVER}, {}))
     assert not Extent(range(2), 5, 9).may_include(Wanted({0: 10, 1: 10}))
     assert Extent(range(2), 5, 9).may_include(Wanted({0: 10}))
@@ -151,7 +151,7 @@ def test_large_events_come_in_small_batches(tmp_path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:100]), PermanentError, "is damaged"),
     ],
 )
-def test_a_file_that_is_gone_or_torn_is_named(
+def test_a_missing_or_torn_file_is_named(
     harm: Callable[[Path], object], error: type[Exception], says: str, lake: str
 ) -> None:
     path = next(Path(table_uri(lake, TOPIC)).rglob("*.parquet"))
@@ -165,7 +165,7 @@ def test_a_file_that_is_gone_or_torn_is_named(
     st.dictionaries(st.integers(0, 3), st.integers(0, 9)),
     st.none() | st.dictionaries(st.integers(0, 3), st.integers(0, 9)),
 )
-def test_a_file_is_skipped_only_where_none_of_its_rows_is_wanted(
+def test_a_file_is_skipped_only_if_none_of_its_rows_is_wanted(
     watermarks: dict[int, int], upto: dict[int, int] | None
 ) -> None:
     import numpy as np

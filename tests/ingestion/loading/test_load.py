@@ -42,9 +42,7 @@ def raw_rows(settings: Settings) -> int:
     return int(rows)
 
 
-def test_only_what_is_new_is_loaded_and_rejected_rows_stay_in_the_lake(
-    pipeline: Settings, producer: EventProducer, land_check_ins: Land
-) -> None:
+def test_only_new_valid_rows_are_loaded(pipeline: Settings, producer: EventProducer, land_check_ins: Land) -> None:
     producer.send_raw(TOPIC, b"k", b"not an event")
     land_check_ins(0, 200)
     assert load(pipeline)[TOPIC] == 200
@@ -55,7 +53,7 @@ def test_only_what_is_new_is_loaded_and_rejected_rows_stay_in_the_lake(
     assert (ledger.landed, ledger.rejected, ledger.loaded, ledger.waiting, ledger.problems) == (211, 1, 210, 0, [])
 
 
-def test_what_was_sent_arrives_in_raw_as_it_was(
+def test_sent_events_arrive_unchanged_in_raw(
     pipeline: Settings, check_in: Callable[[int], EncodedEvent], land_check_ins: Land
 ) -> None:
     land_check_ins(7, 8)
@@ -72,11 +70,11 @@ def test_what_was_sent_arrives_in_raw_as_it_was(
     assert (row[4]["check_in_id"], row[4]["value"], row[5]) == ("c7", 7.0, True)
 
 
-def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_check_ins: Land) -> None:
+def test_only_rows_that_the_gate_checked_are_loaded(pipeline: Settings, land_check_ins: Land) -> None:
     land_check_ins(0, 100)
     checked, upto = read_pending(pipeline, TOPIC)
     land_check_ins(100, 150)
-    # As Airflow hands it from task to task: through JSON.
+    # Passed from task to task as JSON, as Airflow does.
     through_json = {TOPIC: {str(partition): offset for partition, offset in upto.items()}}
     assert load(pipeline, through_json)[TOPIC] == checked.num_rows == 100
     assert load(pipeline, {})[TOPIC] == 0
@@ -85,7 +83,7 @@ def test_nothing_beyond_what_the_gate_judged_is_loaded(pipeline: Settings, land_
 
 
 def land_elsewhere(settings: Settings, log_id: str, folder: Path) -> Settings:
-    """Put the rows of a lake into a new one, as if a broker made anew had given them these offsets."""
+    """Copy the rows of a lake to a new one, as if a re-created broker had assigned these offsets."""
     rows = DeltaTable(table_uri(settings.lake_uri, TOPIC)).to_pyarrow_dataset().to_table()
     ends = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pylist()
     spans = {each["kafka_partition"]: Span(None, each["kafka_offset_max"] + 1) for each in ends}
@@ -93,18 +91,18 @@ def land_elsewhere(settings: Settings, log_id: str, folder: Path) -> Settings:
     return settings.model_copy(update={"lake_uri": str(folder)})
 
 
-def watermark_clusters(settings: Settings) -> set[str | None]:
+def watermark_logs(settings: Settings) -> set[str | None]:
     with psycopg.connect(settings.require("dsn_loader")) as connection:
         found = connection.execute("SELECT log_id FROM raw.load_watermark WHERE topic = %s", [TOPIC]).fetchall()
     return {log_id for (log_id,) in found}
 
 
-def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
+def test_the_lake_of_another_cluster_is_rejected_and_not_loaded(
     pipeline: Settings, land_check_ins: Land, tmp_path: Path
 ) -> None:
     land_check_ins(0, 100)
     load(pipeline)
-    (known,) = watermark_clusters(pipeline)
+    (known,) = watermark_logs(pipeline)
     assert known == DeltaTable(table_uri(pipeline.lake_uri, TOPIC)).metadata().description
     land_check_ins(100, 150)
     elsewhere = land_elsewhere(pipeline, "a-new-broker", tmp_path / "new lake")
@@ -115,33 +113,33 @@ def test_the_lake_of_another_cluster_is_refused_and_nothing_of_it_loaded(
     assert load(pipeline)[TOPIC] == 50
 
 
-def test_a_lake_that_is_missing_is_not_taken_for_an_empty_one(
+def test_a_missing_lake_is_not_mistaken_for_an_empty_one(
     pipeline: Settings, land_check_ins: Land, tmp_path: Path
 ) -> None:
     land_check_ins(0, 100)
     nowhere = pipeline.model_copy(update={"lake_uri": str(tmp_path / "nowhere")})
-    assert load(nowhere)[TOPIC] == 0  # nothing is loaded yet: landing may be about to begin
+    assert load(nowhere)[TOPIC] == 0  # nothing is loaded yet: landing may not have started
     load(pipeline)
     with pytest.raises(RetryableError, match="OKR_LAKE_URI"):
         load(nowhere)
     assert raw_rows(pipeline) == 100
 
 
-def test_watermarks_from_before_clusters_were_kept_take_the_lakes(pipeline: Settings, land_check_ins: Land) -> None:
+def test_watermarks_without_a_log_id_get_that_of_the_lake(pipeline: Settings, land_check_ins: Land) -> None:
     land_check_ins(0, 100)
     load(pipeline)
-    known = watermark_clusters(pipeline)
+    known = watermark_logs(pipeline)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:
         connection.execute("UPDATE raw.load_watermark SET log_id = NULL")
     assert load(pipeline)[TOPIC] == 0
-    assert watermark_clusters(pipeline) == known
+    assert watermark_logs(pipeline) == known
     assert verify(pipeline).passed
 
 
-def test_a_large_load_leaves_statistics_for_the_models_that_follow(
+def test_a_large_load_updates_statistics_for_the_next_models(
     pipeline: Settings, land_check_ins: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.loading.copy.ANALYZED_FROM", 40)  # too few for PostgreSQL to look by itself
+    monkeypatch.setattr("ingestion.loading.copy.ANALYZED_FROM", 40)  # too few for autovacuum to analyze the table
     land_check_ins(0, 45)
     load(pipeline)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:

@@ -1,4 +1,4 @@
-"""Maintenance joins, shortens and deletes; no row, no offset and no version within the retention is touched by it."""
+"""Maintenance compacts, cleans up and deletes without changing rows, offsets or versions within the retention."""
 
 import json
 import os
@@ -34,7 +34,7 @@ DAY_SECONDS = 86_400
 
 @pytest.fixture
 def lake(fresh_database: Settings, tmp_path: Path) -> Settings:
-    """A database, and a lake with no table in it."""
+    """A database, and a lake without tables."""
     return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "a lake [1]")})
 
 
@@ -51,7 +51,7 @@ def batch(partition: int, start: int, rows: int, day: date = TODAY) -> pa.Table:
 
 
 def fill(settings: Settings, files: int, *, rows: int = 10, days: int = 1, partitions: int = 1) -> LandingTable:
-    """Land batches, one file each, of the days up to today in turn and of the partitions in turn."""
+    """Land batches of one file each, for the days up to today and the partitions in turn."""
     table = LandingTable(settings.lake_uri, TOPIC, "cluster", "okr-landing")
     for number in range(files):
         partition = number % partitions
@@ -89,7 +89,7 @@ def age(path: Path, days: float) -> None:
     os.utime(path, (past, past))
 
 
-def test_a_trickle_becomes_one_file_a_day_today_included_and_nothing_else_changes(lake: Settings) -> None:
+def test_many_small_files_become_one_file_per_day_and_nothing_else_changes(lake: Settings) -> None:
     fill(lake, 60, days=3, partitions=2)
     before, offsets = places(lake), next_offsets(lake, 2)
     done = kept(lake)
@@ -99,7 +99,7 @@ def test_a_trickle_becomes_one_file_a_day_today_included_and_nothing_else_change
     assert next_offsets(lake, 2) == offsets == [300, 300]
 
 
-def test_joined_files_keep_statistics_compression_and_dictionaries(lake: Settings) -> None:
+def test_compacted_files_have_statistics_compression_and_dictionaries(lake: Settings) -> None:
     fill(lake, 6, partitions=2)
     kept(lake)
     (action,) = DeltaTable(uri(lake)).get_add_actions(flatten=True).to_struct_array().to_pylist()
@@ -114,7 +114,7 @@ def test_joined_files_keep_statistics_compression_and_dictionaries(lake: Setting
     assert not by_name["event_id"]["has_dictionary_page"]
 
 
-def test_a_second_run_has_nothing_to_do_and_leaves_no_version(lake: Settings) -> None:
+def test_a_second_run_has_nothing_to_do_and_creates_no_version(lake: Settings) -> None:
     fill(lake, 5)
     first = kept(lake)
     second = kept(lake)
@@ -123,8 +123,8 @@ def test_a_second_run_has_nothing_to_do_and_leaves_no_version(lake: Settings) ->
     assert read_last(lake.lake_uri)[TOPIC]["version_after"] == first.version_after
 
 
-def test_middling_files_are_joined_only_when_a_day_has_many(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "SMALL_BYTES", 100)  # so that every file is a middling one
+def test_medium_files_are_compacted_only_when_a_day_has_many(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SMALL_BYTES", 100)  # so that every file is a medium one
     monkeypatch.setattr(compaction, "MIN_MEDIUM_FILES", 4)
     fill(lake, 3)
     assert kept(lake).files_after == 3
@@ -132,7 +132,7 @@ def test_middling_files_are_joined_only_when_a_day_has_many(lake: Settings, monk
     assert kept(lake).files_after == 1
 
 
-def test_appends_racing_with_maintenance_lose_nothing_and_are_not_fenced(lake: Settings) -> None:
+def test_appends_concurrent_with_maintenance_lose_nothing_and_are_not_fenced(lake: Settings) -> None:
     fill(lake, 4, partitions=3)
 
     def trickle(partition: int) -> None:
@@ -156,7 +156,7 @@ def test_appends_racing_with_maintenance_lose_nothing_and_are_not_fenced(lake: S
     assert len(open_table(uri(lake)).file_uris()) == 1
 
 
-def test_a_second_maintenance_at_the_same_time_says_so_and_ends_well(lake: Settings) -> None:
+def test_a_concurrent_maintenance_run_reports_the_other_and_succeeds(lake: Settings) -> None:
     fill(lake, 3)
     with connect(lake.require("dsn_loader"), autocommit=True) as other:
         assert other.execute(read_sql("ingestion.maintenance", "lock")).fetchone()[0]  # type: ignore[index]
@@ -178,7 +178,7 @@ def test_an_older_version_can_be_read_until_the_retention_is_over(lake: Settings
     fill(lake, 12)
     kept(lake)
     for file in Path(uri(lake)).glob("event_date=*/*.parquet"):
-        age(file, 30)  # the rows are old, their replacement is not
+        age(file, 30)  # the rows are old, but their replacement is new
     (Path(lake.lake_uri) / "_maintenance.json").unlink()  # so that the next run vacuums again
     fill(lake, 2)
     assert kept(lake).deleted_files == 0
@@ -188,14 +188,14 @@ def test_an_older_version_can_be_read_until_the_retention_is_over(lake: Settings
         assert pl.scan_delta(table).collect().height == 10 * version
 
 
-def test_what_was_replaced_goes_after_the_retention(lake: Settings) -> None:
+def test_replaced_files_are_deleted_after_the_retention(lake: Settings) -> None:
     fill(lake, 12)
     kept(lake)
     before = places(lake)
     log = DeltaLog(uri(lake))
     merged = next(path for path in map(log.commit, log.commits()) if '"remove"' in path.read_text())
     lines = [json.loads(line) for line in merged.read_text().splitlines()]
-    for line in lines:  # as if it had been merged eight days ago
+    for line in lines:  # as if it had been compacted eight days ago
         line.get("remove", {})["deletionTimestamp"] = int((time.time() - 8 * DAY_SECONDS) * 1000)
     merged.write_text("\n".join(map(json.dumps, lines)))
     log.checkpoint(log.checkpoints()[-1]).unlink()
@@ -208,7 +208,7 @@ def test_what_was_replaced_goes_after_the_retention(lake: Settings) -> None:
     assert len(list(Path(uri(lake)).glob("event_date=*/*.parquet"))) == 1
 
 
-def test_files_of_a_killed_worker_go_only_when_no_transaction_can_be_that_old(lake: Settings) -> None:
+def test_files_of_a_killed_worker_are_deleted_only_when_no_transaction_can_be_that_old(lake: Settings) -> None:
     fill(lake, 2)
     folder = Path(uri(lake)) / f"event_date={TODAY}"
     young, old = folder / "part-young.zstd.parquet", folder / "part-old.zstd.parquet"
@@ -233,7 +233,7 @@ def test_a_clock_that_jumped_deletes_nothing(jump_days: int, lake: Settings, mon
     assert kept(lake).deleted_files == 1
 
 
-def test_the_log_stays_bounded_and_a_worker_that_slept_meanwhile_goes_on(
+def test_the_log_stays_bounded_and_a_suspended_worker_continues(
     lake: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_cleanup, "KEPT_COMMITS", 20)
@@ -244,7 +244,9 @@ def test_the_log_stays_bounded_and_a_worker_that_slept_meanwhile_goes_on(
         fill(lake, 15)
         anchors.append(kept(lake).version_after)
     assert len(log.commits()) < 40
-    assert [version for version in log.checkpoints() if version < log.commits()[0]], "time travel has its anchors"
+    assert [version for version in log.checkpoints() if version < log.commits()[0]], (
+        "checkpoints for time travel are kept"
+    )
     for version in log.checkpoints():
         assert DeltaTable(uri(lake), version=version).version() == version
     asleep.refresh()
@@ -254,7 +256,7 @@ def test_the_log_stays_bounded_and_a_worker_that_slept_meanwhile_goes_on(
     assert places(lake) == [(0, offset) for offset in range(960)]
 
 
-def test_old_log_goes_after_the_retention_and_the_newest_checkpoint_never(lake: Settings) -> None:
+def test_old_log_files_are_deleted_after_the_retention_but_never_the_newest_checkpoint(lake: Settings) -> None:
     fill(lake, 10)
     kept(lake)
     log = DeltaLog(uri(lake))
@@ -269,7 +271,7 @@ def test_old_log_goes_after_the_retention_and_the_newest_checkpoint_never(lake: 
     assert len(places(lake)) == 110
 
 
-def test_no_writer_shortens_the_log_by_itself(lake: Settings) -> None:
+def test_no_writer_cleans_up_the_log(lake: Settings) -> None:
     fill(lake, 2)
     kept(lake)
     configuration = DeltaTable(uri(lake)).metadata().configuration
@@ -278,7 +280,7 @@ def test_no_writer_shortens_the_log_by_itself(lake: Settings) -> None:
     assert configuration["delta.dataSkippingStatsColumns"]
 
 
-def test_one_damaged_table_does_not_keep_the_others_from_being_kept(lake: Settings) -> None:
+def test_one_damaged_table_does_not_prevent_maintenance_of_the_others(lake: Settings) -> None:
     fill(lake, 3)
     damaged = Path(table_uri(lake.lake_uri, "okr_ai_predictions")) / "_delta_log"
     damaged.mkdir(parents=True)
@@ -297,7 +299,7 @@ def test_a_report_that_an_earlier_version_stored_is_still_read(lake: Settings) -
     assert read == {TOPIC: {"topic": TOPIC, "started_at_s": 7.0, "compacted_files": 3, "vacuumed_at_s": 7.0}}
 
 
-def test_status_tells_of_small_files_the_log_and_the_last_maintenance(lake: Settings) -> None:
+def test_status_shows_small_files_log_files_and_the_last_maintenance(lake: Settings) -> None:
     fill(lake, 3)
     before = lake_status(lake.lake_uri)
     kept(lake)
