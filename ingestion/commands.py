@@ -184,7 +184,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
 
     Raises:
         RetryableError: only with `drain`, where the caller waits for the end.
-        typer.Exit: with status 3, at what somebody has to mend first: no supervisor should start it again.
+        typer.Exit: with status 3, if the error requires manual intervention: a supervisor must not restart it.
     """
     from lakehouse.logs import get_logger
 
@@ -195,9 +195,8 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     # One thread reads while the other lands, mostly in C without the GIL; by default it would wait 5 ms to get the GIL
     # back after each call.
     sys.setswitchinterval(0.0005)
-    os.environ.setdefault(
-        "OPENBLAS_NUM_THREADS", "1"
-    )  # numpy's threads would spin, and there is no linear algebra here
+    # numpy's threads would spin, and there is no linear algebra here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -132,8 +132,8 @@ def validate_each(topic: str, messages: "pa.Table") -> "pa.Table":
     # Computed in Python, because Arrow needs 6 us to convert one time with a time zone.
     logged_at = [EPOCH + timedelta(milliseconds=each) for each in messages["logged_at"].cast("int64").to_pylist()]
     places = zip(*(messages[name].to_pylist() for name in PLACE_COLUMNS[:-1]), logged_at, strict=True)
-    came = (messages[name].to_pylist() for name in ("value", "key", "headers"))
-    rows = [_row(topic, *message) for message in zip(places, *came, strict=True)]
+    raw = (messages[name].to_pylist() for name in ("value", "key", "headers"))
+    rows = [_row(topic, *message) for message in zip(places, *raw, strict=True)]
     columns = zip(*rows, strict=True) if rows else ([] for _ in _ROW)
     schema = landing_schema()
     return pa.table(

@@ -27,7 +27,7 @@ def torn_reason(commit: bytes) -> str:
     wanted = _expected_actions(info)
     counts = {kind: sum(kind in action for action in actions) for kind in wanted}
     missing = [f"{counts[kind]} of {number} {kind} actions" for kind, number in wanted.items() if counts[kind] < number]
-    return f"it holds {', '.join(missing)}" if missing else ""
+    return f"it has only {', '.join(missing)}" if missing else ""
 
 
 def _expected_actions(info: dict[str, Any]) -> dict[str, int]:

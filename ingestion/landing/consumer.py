@@ -18,7 +18,7 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 ANNOUNCED_TOPIC = "okr_user_events"
-DRAIN_IDLE_SECONDS = 0.1  # when draining, the end of the log is the end of the work
+DRAIN_IDLE_SECONDS = 0.1  # short, because at the end of the log there is nothing to wait for
 
 
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
@@ -35,9 +35,8 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
-    decode_batch(
-        ANNOUNCED_TOPIC, []
-    )  # pyarrow's first array imports pandas, which takes seconds: before owning partitions
+    # pyarrow's first array imports pandas, which takes seconds: do it before owning partitions.
+    decode_batch(ANNOUNCED_TOPIC, [])
     lander = Lander(reader, tables, announcer)
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)

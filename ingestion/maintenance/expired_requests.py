@@ -1,4 +1,4 @@
-"""Deletion of stored API requests after the retention. The state tables keep the ids of check-ins permanently."""
+"""Delete stored API requests after the retention. The state tables keep the ids of check-ins permanently."""
 
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql

@@ -108,10 +108,10 @@ def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str
         reason = torn_reason(delta_log.commit(version).read_bytes()) if version > good else ""
         if reason:
             return version, f"commit {version} is torn: {reason}"
-    kept = [version for version in delta_log.commits() if version > good]
-    missing = next((wanted for wanted, version in enumerate(kept, good + 1) if version != wanted), None)
+    commits = [version for version in delta_log.commits() if version > good]
+    missing = next((wanted for wanted, version in enumerate(commits, good + 1) if version != wanted), None)
     if missing is not None:
-        return missing, f"commit {missing} is missing below {kept[-1]}"
+        return missing, f"commit {missing} is missing before {commits[-1]}"
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, bad, delta_log.commits()[-1], Path(copy))
         lost = {action["path"] for action in _actions(table) if not _is_file_whole(delta_log, action)}

@@ -74,10 +74,9 @@ def _exclusive(dsn: str) -> Iterator[float | None]:
         try:
             yield float(str(now_s)) if is_ours else None
         finally:
-            with suppress(psycopg.Error):  # a broken connection has released it
-                connection.execute(
-                    read_sql(PACKAGE, "unlock")
-                )  # else it would be released some time after the disconnect
+            # Else the lock is released only some time after the disconnect. A broken connection has released it.
+            with suppress(psycopg.Error):
+                connection.execute(read_sql(PACKAGE, "unlock"))
 
 
 def _save_report(lake_uri: str, done: list[TableMaintenance]) -> None:

@@ -72,9 +72,8 @@ def test_the_pause_is_reset_after_a_long_run(monkeypatch: pytest.MonkeyPatch) ->
             pauses.append(timeout or 0.0)
             return False
 
-    clock = iter(
-        [0, 1, 1, 2, 2, 3, 10, 100]
-    )  # start and failure times: three short runs, then one of a minute and a half
+    # Start and failure times: three short runs, then one of a minute and a half.
+    clock = iter([0, 1, 1, 2, 2, 3, 10, 100])
     runs = iter(range(4))
 
     def work(_stop: threading.Event) -> int:

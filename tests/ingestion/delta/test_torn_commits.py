@@ -50,7 +50,7 @@ def test_a_landing_commit_must_have_as_many_offsets_as_it_states(log: DeltaLog) 
     info, *actions = log.commit(1).read_text().splitlines()
     first = json.loads(info)
     first["commitInfo"] |= {"files": 1, "partitions": 2}
-    assert torn_reason("\n".join([json.dumps(first), *actions]).encode()) == "it holds 1 of 2 txn actions"
+    assert torn_reason("\n".join([json.dumps(first), *actions]).encode()) == "it has only 1 of 2 txn actions"
 
 
 def test_commits_of_other_engines_only_need_valid_json() -> None:
