@@ -1,1 +1,4 @@
-"""Kafka to the primary database and Redis: `consumer` is the loop, `store` the transaction, `realtime` the figures."""
+"""Kafka to the primary database and Redis.
+
+`consumer` is the loop, `store` the transaction, `projection` updates app.*, `redis_figures` the figures in Redis.
+"""

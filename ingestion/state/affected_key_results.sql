@@ -1,5 +1,5 @@
--- Defined key results whose rows may change: by a definition, an ending or a check-in of their own, by their owner, by an
--- objective that they ever had, or by a dissolved team or a cycle that such an objective ever had.
+-- Defined key results whose rows may change: through their own definition, ending or check-in, their owner, an objective
+-- that they ever had, or a dissolved team or a cycle that such an objective ever had.
 WITH dissolved AS (
     SELECT entity_id
     FROM app.event
@@ -13,7 +13,7 @@ objective AS (
     FROM app.event
     WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'cycle_id' = any(%(cycles)s::text [])
     UNION
-    -- What one dissolved team hands on may pass through others.
+    -- Objectives handed on by a dissolved team may pass through other dissolved teams.
     SELECT event.entity_id
     FROM app.event AS event
     INNER JOIN dissolved ON event.data ->> 'team_id' = dissolved.entity_id

@@ -1,5 +1,5 @@
--- Users whose row may change: those defined, those of a team, and all who share an e-mail address with them, now or
--- before.
+-- Users whose row may change: the given users, users of the given teams, and all who share an e-mail address with them,
+-- now or earlier.
 WITH addresses AS (
     SELECT data ->> 'email' AS email
     FROM app.newest_event

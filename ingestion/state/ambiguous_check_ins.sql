@@ -1,4 +1,4 @@
--- Check-ins of these ids that name more than one key result: which of them counts is decided before they are projected.
+-- Return the given check-ins that name several key results; which event counts must be determined before projection.
 SELECT named.id
 FROM unnest(%(ids)s::text []) AS named (id)
 INNER JOIN app.event AS event ON named.id = event.entity_id AND event.event_type = 'okr.check_in.recorded.v1'

@@ -1,4 +1,4 @@
--- Takes over what operators decided since the last time; returned are the events that it is about.
+-- Apply operators' decisions that are new since the last call; return the entities of the reviewed events.
 WITH changed AS (
     SELECT
         event_id,

@@ -1,4 +1,4 @@
--- Entities that a revision has projected again; whoever takes them projects them in the same transaction.
+-- Claim entities that a schema revision listed for projection; the caller projects them in the same transaction.
 DELETE FROM app.to_project
 WHERE (event_type, entity_id) IN (SELECT event_type, entity_id FROM app.to_project LIMIT %(limit)s)
 RETURNING event_type, entity_id

@@ -1,4 +1,4 @@
-"""`okr consume state`: the loop that keeps app.* and Redis at the newest state. Read it from top to bottom."""
+"""Run `okr consume state`: the loop that applies events to the tables of schema app and to Redis."""
 
 import threading
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ log = get_logger(__name__)
 def consume_state(
     settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False
 ) -> int:
-    """Apply events until `stop` is set, or, with `drain`, until nothing is left; return how many were applied.
+    """Apply events until `stop` is set or, with `drain`, until none is left; return how many were applied.
 
     Raises:
-        RetryableError: Kafka or PostgreSQL failed; start again, it goes on where the database stands.
+        RetryableError: Kafka or PostgreSQL failed; after a restart it continues from the stored offsets.
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
@@ -47,7 +47,7 @@ def consume_state(
             store = StateStore(connection, reader.log_ids[STATE_TOPIC], STATE_GROUP)
             store.project_missing()
             figures = RealtimeFigures(redis, STATE_GROUP, store)
-            reader.start(lambda assigned: {place: store.next_offset(*place) for place in assigned})
+            reader.start(lambda assigned: {partition: store.next_offset(*partition) for partition in assigned})
             report_ready()
             while not stop.is_set():
                 batch = reader.poll(limits)
@@ -56,8 +56,8 @@ def consume_state(
                     spans = batch.spans(topic)
                     try:
                         stored = store.apply(topic, rows, spans)
-                    except OffsetsMovedError as overtaken:
-                        log.warning("overtaken, the batch is thrown away", reason=str(overtaken))
+                    except OffsetsMovedError as error:
+                        log.warning("another consumer committed first, batch discarded", reason=str(error))
                         reader.rewind()
                         break
                     reader.report_stored(topic, spans)
@@ -74,9 +74,9 @@ def consume_state(
 
 
 def valid_events(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
-    """Return the events that keep their contract, with their places. The lake keeps the others, with their reasons."""
+    """Return the valid events with their log positions. The lake has the rejected ones, with their reasons."""
     import polars as pl
 
     landed = decode_batch(topic, prevalidated)
-    good = landed.filter(landed["rejection_reason"].is_null()).select(EVENT_COLUMNS)
-    return pl.DataFrame(good).to_dicts()  # a third of the time of pyarrow's to_pylist
+    valid = landed.filter(landed["rejection_reason"].is_null()).select(EVENT_COLUMNS)
+    return pl.DataFrame(valid).to_dicts()  # takes a third of the time of pyarrow's to_pylist

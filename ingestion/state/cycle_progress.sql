@@ -1,5 +1,5 @@
--- Mean score (progress clipped to 0-1) of a cycle's key results by their weights; one without a check-in counts as 0, an
--- archived one not at all, and one that was carried into the next cycle still counts in the one that it left.
+-- Weighted mean score (progress clipped to 0-1) of a cycle's key results. A key result without a check-in counts as 0, an
+-- archived one does not count, and one that was continued in the next cycle still counts in the previous one.
 SELECT
     counted.cycle_id,
     round(

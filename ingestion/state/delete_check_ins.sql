@@ -1,4 +1,4 @@
--- Check-ins no version of which counts any more; returned are the key results that lose one.
+-- Delete check-ins without any counted version; return their key results.
 DELETE FROM app.check_ins AS kept
 WHERE
     kept.check_in_id = any(%(ids)s)

@@ -1,4 +1,4 @@
--- Definitions none of which counts any more.
+-- Delete definitions without any counted event.
 DELETE FROM app.newest_event AS kept
 USING unnest(%(event_types)s::text [], %(entity_ids)s::text []) AS named (event_type, subject)
 WHERE

@@ -1,4 +1,4 @@
--- Users no definition of which counts any more; what they owned has no owner then.
+-- Delete users without any counted definition; their key results lose their owner.
 WITH gone AS (
     SELECT user_id
     FROM app.users

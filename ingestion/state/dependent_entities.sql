@@ -1,4 +1,4 @@
--- The named entities and what stands on them, so that its organisation may be another now: these are to be compared.
+-- Return the given entities and those that depend on them, whose organisation may have changed.
 WITH moved_objective AS (
     SELECT unnest(%(objectives)s::text []) AS id
     UNION

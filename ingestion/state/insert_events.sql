@@ -1,20 +1,20 @@
--- Of several copies the first in the log is kept, as staging does; its time tells which one that is, for with more
--- partitions a later copy may stand in a lower one. A later copy changes nothing. One that is read again (after a reset)
--- is returned, and so projected again.
+-- Insert events; of several copies the first in the log wins, as in staging. Copies are ordered by log time, because a later
+-- copy may be in a lower partition. A later copy changes nothing. An event that is read again (after a reset) is returned,
+-- and so projected again.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )
-SELECT DISTINCT ON (came.event_type, entity_id, came.event_id)
-    came.event_type,
+SELECT DISTINCT ON (incoming.event_type, entity_id, incoming.event_id)
+    incoming.event_type,
     CASE
-        WHEN came.event_type = 'okr.check_in.recorded.v1' THEN came.data ->> 'check_in_id' ELSE came.subject
+        WHEN incoming.event_type = 'okr.check_in.recorded.v1' THEN incoming.data ->> 'check_in_id' ELSE incoming.subject
     END AS entity_id,
-    came.event_id,
-    came.occurred_at,
-    came.logged_at,
-    came.kafka_partition,
-    came.kafka_offset,
-    came.data
+    incoming.event_id,
+    incoming.occurred_at,
+    incoming.logged_at,
+    incoming.kafka_partition,
+    incoming.kafka_offset,
+    incoming.data
 FROM unnest(
     %(event_type)b::text [],
     %(subject)b::text [],
@@ -24,8 +24,8 @@ FROM unnest(
     %(kafka_partition)b::int [],
     %(kafka_offset)b::bigint [],
     %(data)b::jsonb []
-) AS came (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
-ORDER BY came.event_type, entity_id, came.event_id, came.logged_at, came.kafka_partition, came.kafka_offset
+) AS incoming (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
+ORDER BY incoming.event_type, entity_id, incoming.event_id, incoming.logged_at, incoming.kafka_partition, incoming.kafka_offset
 ON CONFLICT (event_type, entity_id, event_id) DO UPDATE
 SET
     occurred_at = excluded.occurred_at,

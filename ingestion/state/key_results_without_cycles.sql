@@ -1,5 +1,5 @@
--- Defined key results without a row by cycle: defined before app.key_result_cycles was there. One whose definition is in
--- no counted event cannot be projected, and would be found for ever.
+-- Defined key results without a row in app.key_result_cycles, because they were defined before that table existed. Those
+-- without a counted definition are excluded: they cannot be projected and would be returned forever.
 SELECT subject
 FROM app.newest_event
 WHERE

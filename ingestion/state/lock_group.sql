@@ -1,2 +1,2 @@
--- Two consumers of a group that project at once would not see each other's events.
+-- Concurrent projections by two consumers of a group would not see each other's events.
 SELECT pg_advisory_xact_lock(hashtextextended('okr state ' || %(log_id)s || '/' || %(group)s, 0))

@@ -1,5 +1,5 @@
--- The last version in the log holds, whenever it says that it happened. Returned are the key results whose check-ins
--- changed: a correction may name another key result than the version before it.
+-- Upsert check-ins; the last version in the log wins, whatever its occurred_at. Return the key results whose check-ins
+-- changed: a correction may name another key result than the previous version.
 WITH before AS (
     SELECT key_result_id
     FROM app.check_ins

@@ -1,5 +1,5 @@
--- One row per key result, as it stands in the cycle where it is now (app.key_result_cycles).
--- progress = (value - baseline) / (target - baseline); achieved from achieved_score on (lakehouse/scoring.py), as in the marts.
+-- Upsert one row per key result with its state in its current cycle (app.key_result_cycles).
+-- progress = (value - baseline) / (target - baseline); achieved from achieved_score (lakehouse/scoring.py), as in the marts.
 WITH measured AS (
     SELECT
         named.okr_id,
@@ -27,7 +27,7 @@ SELECT
     owner.user_id,
     objective.data ->> 'title',
     measured.title,
-    -- least and greatest pass over a null, which progress is before the first check-in
+    -- least and greatest ignore nulls, and progress is null before the first check-in
     CASE WHEN measured.progress IS NOT NULL THEN greatest(-9.99, least(9.99, measured.progress))::numeric(3, 2) END,
     CASE
         WHEN measured.is_archived THEN 'archived'

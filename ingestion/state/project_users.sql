@@ -1,6 +1,6 @@
--- An e-mail address belongs to one user at a time: to one of the organisation that used it first, there to the newest
--- definition. Whoever else has it keeps a place holder under .invalid, a domain that never exists (RFC 2606), until the
--- address is theirs again.
+-- Upsert users. An e-mail address belongs to one user at a time: to a user of the organisation that used it first, and
+-- there to the newest definition. Other users with the address get a placeholder under .invalid, a domain that never
+-- exists (RFC 2606), until the address is theirs again.
 WITH named AS (
     SELECT
         named.subject,
@@ -64,7 +64,7 @@ SELECT
     kafka_offset,
     deactivated_at
 FROM ranked
-WHERE id_claim = 1  -- one UUID written in two ways is one user
+WHERE id_claim = 1  -- one UUID in two spellings is one user
 ON CONFLICT (user_id) DO UPDATE
 SET
     name = excluded.name,

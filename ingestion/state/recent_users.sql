@@ -1,5 +1,5 @@
--- Who did what does not count was not active by that, as in fct_user_activity_daily. Who was deactivated is active no
--- more, whatever they did before.
+-- Events that do not count are no activity, as in fct_user_activity_daily. Deactivated users are not active, whatever they
+-- did before.
 WITH active AS (
     SELECT user_id, last_active_at AS at FROM app.user_activity WHERE last_active_at > to_timestamp(%(since)s)
     UNION ALL

@@ -1,16 +1,16 @@
-"""Real-time figures in Redis: who is active, check-ins a minute, each cycle's progress, how far the consumer is behind.
+"""Maintain real-time figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
 
-A cache, never a source: Redis may be flushed, killed or away, the state consumer goes on, and the figures are made
-again from the primary database as soon as Redis answers. Members are event ids and user ids, so an event that is read
-twice counts once.
+Redis is a cache, never a source: it may be flushed, killed or down. The state consumer continues, and rebuilds the
+figures from the primary database when Redis responds again. Set members are event ids and user ids, so an event that is
+read twice counts once.
 
-How a loss is noticed: with each write the consumer leaves the number of that write under a key of its own, and reads
-what was there before. Whatever Redis lost, by a flush, a restart from an old dump or a write that failed, the number
-is not the one before, and everything is written anew. At rest this happens once a second, so a flush heals by itself.
+Detecting data loss: with each write the consumer stores the number of that write under its own key and reads the
+previous number. If Redis lost data (a flush, a restart from an old dump, a failed write), the previous number does not
+match, and all figures are rewritten. An idle consumer writes once per second, so a flush is repaired automatically.
 
-How several consumers keep out of each other's way: whatever changes more than a lag also changes one number that they
-share. Who replaces figures by what the database said watches that number from before the question on. If another wrote
-in between, Redis refuses the write, and the database is asked again.
+Concurrent consumers: every write that changes more than a lag also increments a shared counter. A consumer that
+replaces figures with results from the database watches this counter from before its query. If another consumer wrote in
+between, Redis rejects the write, and the query is repeated.
 """
 
 import time
@@ -29,59 +29,59 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-ACTIVE_USERS = "okr:active_users"  # sorted set: user id -> when last seen
-CHECK_INS = "okr:check_ins"  # sorted set: event id -> when it happened
+ACTIVE_USERS = "okr:active_users"  # sorted set: user id -> last activity
+CHECK_INS = "okr:check_ins"  # sorted set: event id -> time of the check-in
 CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
-LAG = "okr:consumer_lag"  # hash: group/topic/partition -> events not yet read
-WRITTEN_AT = "okr:figures_written_at"  # hash: recent, progress or a place of the lag -> when it was last known to hold
-WRITES = "okr:figures:"  # and the writer's id: number of its last write
-CHANGES = "okr:figures_changes"  # how often any writer changed what all share
+LAG = "okr:consumer_lag"  # hash: group/topic/partition -> unread events
+WRITTEN_AT = "okr:figures_written_at"  # hash: recent, progress or group/topic/partition -> time of its last update
+WRITES = "okr:figures:"  # prefix; + writer id: number of its last write
+CHANGES = "okr:figures_changes"  # counter of changes to shared figures
 RECENT, PROGRESS = "recent", "progress"
 STALE_SECONDS = 30  # a consumer writes at least once a second
 TRIES = 5
 ACTIVE_SECONDS = 900
 KEPT_SECONDS = 3600
 LONGEST_ID = 128
-PROGRESS_SECONDS = 0.5  # progress is computed at most so often
+PROGRESS_SECONDS = 0.5  # minimum interval between computations of progress
 
-Lag = Mapping[tuple[str, int], int | None]  # (topic, partition) -> events, None: not known yet
+Lag = Mapping[tuple[str, int], int | None]  # (topic, partition) -> unread events; None: unknown yet
 
 
 class Source(Protocol):
-    """Where the figures are made again from."""
+    """The database from which figures are rebuilt."""
 
     def recent(self, since: float) -> Recent:
-        """Return who was active and which check-ins happened after `since` (seconds of the epoch)."""
+        """Return users active and check-ins made after `since` (seconds since the epoch)."""
 
     def cycle_progress(self) -> dict[str, float]:
         """Return the mean score of each cycle."""
 
 
 def open_redis(url: str) -> "Redis":
-    """Return a client that never waits for long."""
+    """Return a client with short timeouts."""
     from redis import Redis
 
     return Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
 
 
 class RealtimeFigures:
-    """What one state consumer writes after each batch, and once a second at rest."""
+    """Figures written by one state consumer after each batch, and once per second when idle."""
 
     def __init__(self, redis: "Redis", group: str, source: Source) -> None:
         self._redis, self._group, self._source = redis, group, source
         self._key = f"{WRITES}{uuid.uuid4().hex}"
         self._writes = 0
-        self._is_whole = False  # whether Redis is known to hold all that was written
-        self._is_away = False
+        self._is_complete = False  # whether Redis is known to have all written data
+        self._is_down = False
         self._recent = Recent({}, {})
         self._has_progressed = True
-        self._is_recounted = False  # then what is recent is asked of the database again
+        self._is_recounted = False  # then recent data is queried from the database again
         self._progress_at = 0.0
 
     def note(self, rows: Sequence[Row], *, progressed: bool, recounted: bool = False) -> None:
-        """Take note of a batch that was stored; `write` then writes it.
+        """Add a stored batch to the next `write`.
 
-        `recounted`: an event counts now that did not, or no longer; then the database is asked what is recent.
+        `recounted`: events started or ceased to count, so recent data must be queried from the database.
         """
         recent = _recent(rows, time.time() - KEPT_SECONDS)
         users = dict(self._recent.users)
@@ -92,52 +92,52 @@ class RealtimeFigures:
         self._has_progressed |= progressed
 
     def write(self, lag: Lag) -> None:
-        """Write what was noted and the lag; without Redis, log that once and go on.
+        """Write the noted data and the lag; if Redis is down, log that once and continue.
 
         Raises:
-            psycopg.Error: the figures could not be made again, because the primary database failed.
+            psycopg.Error: the figures could not be rebuilt because the primary database failed.
         """
         from redis import RedisError
 
         try:
-            if self._is_whole and not self._is_recounted:
-                self._is_whole = self._write_unhindered(lag)
-            self._is_whole &= not self._is_recounted
-            if not self._is_whole:
-                log.info("real-time figures are made again from the primary database")
+            if self._is_complete and not self._is_recounted:
+                self._is_complete = self._write_with_retries(lag)
+            self._is_complete &= not self._is_recounted
+            if not self._is_complete:
+                log.info("rebuilding real-time figures from the primary database")
                 self._has_progressed, self._progress_at = True, 0.0
-                self._is_whole = self._write_unhindered(lag, anew=True)
+                self._is_complete = self._write_with_retries(lag, rebuild=True)
         except RedisError as error:
-            if not self._is_away:
-                log.warning("real-time figures are not kept while Redis is away", error=str(error))
-            self._is_away, self._is_whole = True, False
+            if not self._is_down:
+                log.warning("real-time figures are not updated while Redis is down", error=str(error))
+            self._is_down, self._is_complete = True, False
         else:
-            self._is_away, self._is_recounted = False, False
-        self._recent = Recent({}, {})  # written, or in the primary database for when Redis is back
+            self._is_down, self._is_recounted = False, False
+        self._recent = Recent({}, {})  # written, or rebuilt from the primary database later
 
-    def _write_unhindered(self, lag: Lag, *, anew: bool = False) -> bool:
-        """Write, again where another consumer wrote meanwhile; return whether Redis now holds all."""
+    def _write_with_retries(self, lag: Lag, *, rebuild: bool = False) -> bool:
+        """Write, repeat if another consumer wrote meanwhile; return whether Redis now has all data."""
         from redis import WatchError
 
         for _ in range(TRIES):
             try:
-                return self._write(lag, anew=anew) or anew
+                return self._write(lag, rebuild=rebuild) or rebuild
             except WatchError:
                 continue
         return False
 
-    def _write(self, lag: Lag, *, anew: bool) -> bool:
-        """Write in one transaction; return whether Redis still held the write before."""
+    def _write(self, lag: Lag, *, rebuild: bool) -> bool:
+        """Write in one transaction; return whether Redis still had the previous write."""
         with self._redis.pipeline(transaction=True) as pipeline:
             is_due = self._has_progressed and time.monotonic() >= self._progress_at + PROGRESS_SECONDS
-            if anew or is_due:
+            if rebuild or is_due:
                 pipeline.watch(CHANGES)  # type: ignore[no-untyped-call]
-            recent = self._source.recent(time.time() - KEPT_SECONDS) if anew else self._recent
+            recent = self._source.recent(time.time() - KEPT_SECONDS) if rebuild else self._recent
             progress: dict[Any, Any] | None = dict(self._source.cycle_progress()) if is_due else None
             pipeline.multi()
-            if anew or is_due or recent.users or recent.check_ins:
+            if rebuild or is_due or recent.users or recent.check_ins:
                 pipeline.incr(CHANGES)
-            if anew:
+            if rebuild:
                 pipeline.delete(ACTIVE_USERS, CHECK_INS)
             _write_recent(pipeline, recent)
             if progress is not None:
@@ -152,8 +152,8 @@ class RealtimeFigures:
             if known:
                 pipeline.hset(LAG, mapping=known)
             has_progress = is_due or not self._has_progressed
-            hold = [RECENT, *([PROGRESS] if has_progress else []), *known]
-            pipeline.hset(WRITTEN_AT, mapping=dict.fromkeys(hold, time.time()))
+            updated = [RECENT, *([PROGRESS] if has_progress else []), *known]
+            pipeline.hset(WRITTEN_AT, mapping=dict.fromkeys(updated, time.time()))
             pipeline.set(self._key, self._writes + 1, ex=KEPT_SECONDS, get=True)
             before = pipeline.execute()[-1]
         self._writes += 1
@@ -172,7 +172,7 @@ def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:
 
 
 def _recent(rows: Iterable[Row], since: float) -> Recent:
-    """Return what of a batch is recent. Only its data is parsed: a backfill is not."""
+    """Return recent activity of a batch. Only recent events are parsed, so backfills are fast."""
     import msgspec
 
     users: dict[str, float] = {}
@@ -182,7 +182,7 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
         if at < since:
             continue
         user = msgspec.json.decode(row["data"]).get("user_id")
-        # In an event whose contract knows no user it is an unknown field, and may be anything.
+        # If the contract of the event has no user_id, it is an unknown field with any value.
         if row["event_type"] not in ABOUT_A_USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
             users[user] = max(at, users.get(user, at))
         if row["event_type"] == CHECK_IN:
@@ -192,9 +192,9 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
 
 @dataclass(frozen=True)
 class Figure:
-    """What was known, and when it was last known to hold (seconds of the epoch).
+    """A figure and the time of its last update (seconds since the epoch).
 
-    `value` is None where that is more than STALE_SECONDS ago: nobody knows then.
+    `value` is None if that is more than STALE_SECONDS ago.
     """
 
     value: Any
@@ -202,13 +202,13 @@ class Figure:
 
 
 def read_live(redis: "Redis") -> tuple[dict[str, Figure], dict[str, Figure]]:
-    """Return what is known now by name, and the lag (events) of each consumer group.
+    """Return the current figures by name, and the lag (events) of each consumer group.
 
     active_users (last 15 minutes), check_ins_per_minute (mean of the last five), progress_by_cycle (mean score of a
     cycle's key results, 0-1, by cycle id).
 
     Raises:
-        redis.RedisError: Redis is away.
+        redis.RedisError: Redis is down.
     """
     now = time.time()
     written: Any = redis.hgetall(WRITTEN_AT)
@@ -230,15 +230,15 @@ def _figure(value: Any, at: float | None, now: float) -> Figure:
 
 
 def _lags(redis: "Redis", times: Mapping[str, float], now: float) -> dict[str, Figure]:
-    """Return each group's lag. It holds since its partitions' oldest time; one that is gone for good is left out."""
+    """Return the lag of each group, as of its least recently updated partition; abandoned partitions are omitted."""
     lag: Any = redis.hgetall(LAG)
     by_group: dict[str, list[tuple[float, int]]] = {}
-    for place, events in lag.items():
-        name = place.decode()
+    for key, events in lag.items():
+        name = key.decode()
         by_group.setdefault(name.partition("/")[0], []).append((times.get(name, 0.0), int(events)))
     figures = {}
     for group, partitions in by_group.items():
         newest = max(at for at, _ in partitions)
-        held = [(at, events) for at, events in partitions if newest - at <= KEPT_SECONDS]
-        figures[group] = _figure(sum(events for _, events in held), min(at for at, _ in held) or None, now)
+        current = [(at, events) for at, events in partitions if newest - at <= KEPT_SECONDS]
+        figures[group] = _figure(sum(events for _, events in current), min(at for at, _ in current) or None, now)
     return figures

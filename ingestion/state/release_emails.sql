@@ -1,4 +1,4 @@
--- So that an address can pass from one user to another: uniqueness is checked row by row.
+-- Free the addresses first, because uniqueness is checked row by row when an address passes to another user.
 UPDATE app.users
 SET email = user_id::text || '@superseded.invalid'
 WHERE user_id = any(%(ids)s)

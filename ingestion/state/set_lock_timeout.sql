@@ -1,2 +1,2 @@
--- Until the transaction ends.
+-- For the current transaction.
 SELECT set_config('lock_timeout', %(timeout)s, true)

@@ -1,4 +1,4 @@
--- All teams and cycles: what stands on none of them belongs to no organisation.
+-- Return all teams and cycles. Entities that depend on none of them belong to no organisation.
 SELECT DISTINCT event_type, entity_id
 FROM app.event
 WHERE event_type IN ('okr.team.defined.v1', 'okr.cycle.defined.v1')

@@ -1,11 +1,11 @@
--- In an event whose contract knows no user, user_id is an unknown field and may be anything.
+-- If the contract of an event has no user_id, it is an unknown field with any value.
 INSERT INTO app.user_activity AS kept (user_id, last_active_at)
 SELECT
-    came.data ->> 'user_id' AS user_id,
-    max(came.occurred_at)
-FROM unnest(%(occurred_at)b::timestamptz [], %(data)b::jsonb []) AS came (occurred_at, data)
-WHERE jsonb_typeof(came.data -> 'user_id') = 'string' AND length(came.data ->> 'user_id') BETWEEN 1 AND 128
-GROUP BY came.data ->> 'user_id'
+    incoming.data ->> 'user_id' AS user_id,
+    max(incoming.occurred_at)
+FROM unnest(%(occurred_at)b::timestamptz [], %(data)b::jsonb []) AS incoming (occurred_at, data)
+WHERE jsonb_typeof(incoming.data -> 'user_id') = 'string' AND length(incoming.data ->> 'user_id') BETWEEN 1 AND 128
+GROUP BY incoming.data ->> 'user_id'
 ORDER BY user_id
 ON CONFLICT (user_id) DO UPDATE
 SET last_active_at = excluded.last_active_at

@@ -1,7 +1,7 @@
--- Decides of each event of these entities whether it counts, as intermediate.int_withheld_event does: an entity belongs to
--- the organisation that the first event in the log says, and a check-in to the key result; what would move it is withheld,
--- unless an operator released it.
--- Returned are the entities of which an event counts from now on, or no longer.
+-- Update for each event of these entities whether it counts, by the same rules as intermediate.int_withheld_event: an
+-- entity belongs to the organisation named by its first event in the log, and a check-in to the key result named by its
+-- first event. An event that would move it is withheld unless an operator released it.
+-- Return the entities with an event that started or ceased to count.
 WITH named AS (
     SELECT noun, id FROM unnest(%(nouns)s::text [], %(ids)s::text []) AS named (noun, id)
 ),
@@ -17,7 +17,7 @@ named_event AS MATERIALIZED (
     INNER JOIN app.event AS event ON kind.event_type = event.event_type AND named.id = event.entity_id
 ),
 
--- What these stand on, with everything that says to whom it belongs.
+-- The entities on which these depend, with all events that name their organisation.
 needed_key_result AS (
     SELECT id FROM named WHERE noun = 'key_result'
     UNION
@@ -79,8 +79,8 @@ withheld AS (
     SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'withhold'
 ),
 
--- Each claim: an event says that an entity belongs to one of these organisations. One that does not count fixes nothing,
--- so that its repair may: what an operator withheld, and what contradicts something else, unless it was released.
+-- Claims: an event states that an entity belongs to one of these organisations. Events that do not count (withheld by an
+-- operator, or contradicting another event without being released) are excluded, so that a corrected event can count.
 root_claim AS (
     SELECT
         split_part(event.event_type, '.', 2) AS noun,
@@ -139,7 +139,7 @@ objective AS MATERIALIZED (
     GROUP BY noun, entity_id
 ),
 
-held_claim AS MATERIALIZED (
+dependent_claim AS MATERIALIZED (
     SELECT 'key_result' AS noun, event.entity_id, event.event_id, event.position, objective.organisation_ids
     FROM key_result_event AS event
     LEFT JOIN objective ON event.data ->> 'objective_id' = objective.entity_id
@@ -149,29 +149,29 @@ held_claim AS MATERIALIZED (
     LEFT JOIN root ON root.noun = 'team' AND event.data ->> 'team_id' = root.entity_id
 ),
 
-held AS MATERIALIZED (
+dependent AS MATERIALIZED (
     SELECT
         noun,
         entity_id,
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
-    FROM held_claim
+    FROM dependent_claim
     WHERE event_id NOT IN (SELECT event_id FROM withheld)
     GROUP BY noun, entity_id
 ),
 
--- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
-deed AS MATERIALIZED (
+-- An action on an entity belongs to the organisation that it names, otherwise to that of its user.
+user_action AS MATERIALIZED (
     SELECT
         CASE event.noun WHEN 'check_in' THEN 'key_result' ELSE event.noun END AS noun,
         coalesce(event.data ->> 'key_result_id', event.entity_id) AS entity_id,
         event.event_id,
         CASE
             WHEN event.data ->> 'organisation_id' IS NOT NULL THEN ARRAY[event.data ->> 'organisation_id']
-            ELSE held.organisation_ids
+            ELSE dependent.organisation_ids
         END AS organisation_ids
     FROM named_event AS event
-    LEFT JOIN held ON held.noun = 'user' AND event.data ->> 'user_id' = held.entity_id
+    LEFT JOIN dependent ON dependent.noun = 'user' AND event.data ->> 'user_id' = dependent.entity_id
     WHERE
         event.event_type IN (
             'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
@@ -184,9 +184,9 @@ claim AS (
     UNION ALL
     SELECT noun, entity_id, event_id, organisation_ids FROM objective_claim
     UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM held_claim
+    SELECT noun, entity_id, event_id, organisation_ids FROM dependent_claim
     UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM deed
+    SELECT noun, entity_id, event_id, organisation_ids FROM user_action
     UNION ALL
     SELECT 'team', event.entity_id, event.event_id, root.organisation_ids
     FROM named_event AS event
@@ -194,12 +194,12 @@ claim AS (
     WHERE event.event_type = 'okr.team.archived.v1'
 ),
 
-fixed AS (
+owned AS (
     SELECT * FROM root
     UNION ALL
     SELECT * FROM objective
     UNION ALL
-    SELECT * FROM held
+    SELECT * FROM dependent
 ),
 
 reason AS (
@@ -208,12 +208,12 @@ reason AS (
         format(
             '%%s %%s belongs to organisation %%s, this event says %%s.',
             CASE claim.noun WHEN 'key_result' THEN 'key result' ELSE claim.noun END,
-            claim.entity_id, array_to_string(fixed.organisation_ids, ' or '),
+            claim.entity_id, array_to_string(owned.organisation_ids, ' or '),
             array_to_string(claim.organisation_ids, ' or ')
         ) AS reason
     FROM claim
-    INNER JOIN fixed USING (noun, entity_id)
-    WHERE NOT claim.organisation_ids && fixed.organisation_ids
+    INNER JOIN owned USING (noun, entity_id)
+    WHERE NOT claim.organisation_ids && owned.organisation_ids
     UNION ALL
     SELECT
         event_id,
@@ -229,14 +229,14 @@ misplaced AS MATERIALIZED (
     SELECT event_id, reason
     FROM reason
     WHERE
-        %(is_more_than_one)s
+        %(has_several_organisations)s
         AND event_id NOT IN (
             SELECT event_id FROM ops.event_review WHERE rule = 'other_organisation' AND decision = 'release'
         )
 ),
 
--- A check-in is of one key result, the one that the first event in the log says that counts.
-key_result_said AS MATERIALIZED (
+-- A check-in belongs to one key result: the one named by its first counted event in the log.
+key_result_claim AS MATERIALIZED (
     SELECT
         entity_id,
         event_id,
@@ -249,11 +249,11 @@ key_result_said AS MATERIALIZED (
     WHERE event_type = 'okr.check_in.recorded.v1'
 ),
 
-key_result_of AS (
+key_result_owner AS (
     SELECT
         entity_id,
         app.organisations_of(ARRAY[key_result_id], is_released ORDER BY position) AS key_result_ids
-    FROM key_result_said
+    FROM key_result_claim
     WHERE
         event_id NOT IN (SELECT event_id FROM withheld)
         AND event_id NOT IN (SELECT event_id FROM misplaced)
@@ -267,14 +267,14 @@ found AS (
         FROM misplaced
         UNION ALL
         SELECT
-            said.event_id,
+            claimed.event_id,
             format(
-                'check-in %%s is of key result %%s, this event says %%s.', said.entity_id,
-                array_to_string(key_result_of.key_result_ids, ' or '), said.key_result_id
+                'check-in %%s is of key result %%s, this event says %%s.', claimed.entity_id,
+                array_to_string(key_result_owner.key_result_ids, ' or '), claimed.key_result_id
             )
-        FROM key_result_said AS said
-        INNER JOIN key_result_of USING (entity_id)
-        WHERE said.key_result_id <> ALL(key_result_of.key_result_ids) AND NOT said.is_released
+        FROM key_result_claim AS claimed
+        INNER JOIN key_result_owner USING (entity_id)
+        WHERE claimed.key_result_id <> ALL(key_result_owner.key_result_ids) AND NOT claimed.is_released
         UNION ALL
         SELECT event_id, 'An operator withheld it.'
         FROM ops.event_review
@@ -283,13 +283,13 @@ found AS (
     GROUP BY event_id
 )
 
-UPDATE app.event AS kept
+UPDATE app.event AS event
 SET withheld_because = found.withheld_because
 FROM named_event
 LEFT JOIN found USING (event_id)
 WHERE
-    kept.event_type = named_event.event_type
-    AND kept.entity_id = named_event.entity_id
-    AND kept.event_id = named_event.event_id
-    AND kept.withheld_because IS DISTINCT FROM found.withheld_because
-RETURNING kept.event_type, kept.entity_id
+    event.event_type = named_event.event_type
+    AND event.entity_id = named_event.entity_id
+    AND event.event_id = named_event.event_id
+    AND event.withheld_because IS DISTINCT FROM found.withheld_because
+RETURNING event.event_type, event.entity_id

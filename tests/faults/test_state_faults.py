@@ -31,6 +31,7 @@ from ingestion.batch import Limits
 from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.state import consumer, redis_figures
 from ingestion.state.redis_figures import RealtimeFigures
+from ingestion.state.projection import Projection
 from ingestion.state.store import StateStore
 consumer.Limits = lambda rows: Limits(rows=100, seconds=0.3)
 """
@@ -43,10 +44,10 @@ STEPS = {
     "before the transaction": "before(StateStore, 'apply', die, times=2)",
     "with the group's lock, before its offsets are updated": "before(StateStore, '_move_offsets', die, times=2)",
     "with its offsets updated": "after(StateStore, '_move_offsets', die, times=2)",
-    "with the events stored, nothing projected": "before(StateStore, '_project', die, times=2)",
-    "with the users projected, the key results not": "before(StateStore, '_project_okrs', die, times=2)",
-    "with everything projected, before COMMIT": "after(StateStore, '_keep', die, times=2)",
-    "during COMMIT": "after(StateStore, '_keep', lambda: die_soon(0.002), times=2)",
+    "with the events stored, nothing projected": "before(Projection, 'project', die, times=2)",
+    "with the users projected, the key results not": "before(Projection, '_project_okrs', die, times=2)",
+    "with everything projected, before COMMIT": "after(StateStore, '_store', die, times=2)",
+    "during COMMIT": "after(StateStore, '_store', lambda: die_soon(0.002), times=2)",
     "after COMMIT, before Kafka's commit": "before(KafkaConsumer, 'report_stored', die, times=2)",
     "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it writes to Redis": "before(RealtimeFigures, 'write', die, times=2)",
@@ -183,7 +184,7 @@ def test_postgresql_is_killed_during_a_transaction_of_the_state_consumer(
     with OwnPostgres(tmp_path / "postgres") as server:
         settings = server.instead_of(pipeline)
         sent = send(producer, range(8))
-        arm = f"{IMPORTS}\nafter(StateStore, '_keep', freeze, times=2)"
+        arm = f"{IMPORTS}\nafter(StateStore, '_store', freeze, times=2)"
         worker = start_worker(settings, "consume", "state", arm=arm)
         worker.until_frozen()  # in the middle of a transaction
         server.kill(number)

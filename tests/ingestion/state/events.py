@@ -1,4 +1,4 @@
-"""Events as the state store takes them: good rows with a place in the log."""
+"""Build events for the state store: valid rows with a log position."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def placed(minute: int, data: msgspec.Struct, offset: int, partition: int = 0, event_id: UUID | None = None) -> Row:
-    """Return an event that happened `minute` minutes after BEGUN; the log's time follows its offset."""
+    """Return an event that occurred `minute` minutes after BEGUN; its log time follows its offset."""
     encoded = encode(data, at=BEGUN + timedelta(minutes=minute), source="test", event_id=event_id)
     event = decode(encoded.topic, encoded.value)
     return {
@@ -59,7 +59,7 @@ def check_in(
 
 
 def apply(loader: Connection, events: list[Row], position: int = 0) -> int:
-    """Apply a batch as if it lay at `position` of one partition; return the position after it."""
+    """Apply a batch as if it started at offset `position` of one partition; return the next offset."""
     start = position or None
     StateStore(loader, "cluster", "group").apply(TOPIC, events, {0: Span(start, position + len(events))})
     return position + len(events)

@@ -1,4 +1,4 @@
-"""Logs at random, with corrections, endings, moves, second copies and, in most of them, two organisations."""
+"""Random logs with corrections, endings, moves, duplicates and, mostly, two organisations."""
 
 from datetime import date, timedelta
 
@@ -53,7 +53,7 @@ payloads = st.one_of(
         few, few, st.booleans(), few, few, st.none() | organisations,
     ),
 )  # fmt: skip
-# Two that have a team, a cycle, a user, an objective, a key result and a check-in each.
+# Two organisations, each with a team, a cycle, a user, an objective, a key result and a check-in.
 TWO_ORGANISATIONS = [
     fact
     for number, organisation in enumerate("gh")
@@ -73,7 +73,7 @@ TWO_ORGANISATIONS = [
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[Row]:
-    """Events of a log in its order; some of them are second copies, further on, of those before."""
+    """Draw a log in order; some events are later duplicates of earlier ones."""
     drawn = draw(st.lists(st.tuples(st.integers(0, 3), payloads), min_size=2, max_size=14))
     if draw(st.integers(0, 3)):
         drawn = list(draw(st.permutations([*drawn, *((0, root) for root in TWO_ORGANISATIONS)])))

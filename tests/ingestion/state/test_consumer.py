@@ -1,4 +1,4 @@
-"""`okr consume state` on a real broker: what is read once and twice, and the figures in Redis."""
+"""`okr consume state` on a real broker: events read once and twice, and the figures in Redis."""
 
 import threading
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from tests.realtime_figures import read_figures
 
 
 def send_history(producer: EventProducer, count: int) -> None:
-    """A key result of a cycle, `count` check-ins on it in the last seconds, and a message that is no event."""
+    """Send a key result, `count` check-ins on it in the last seconds, and a malformed message."""
     now = datetime.now(UTC)
     cycle = CycleDefined(
         cycle_id="c", organisation_id="g", name="Q", starts_on=date(2026, 1, 1), ends_on=date(2026, 3, 1)
@@ -47,7 +47,7 @@ def redis(pipeline: Settings) -> Iterator[Redis]:
     client.close()
 
 
-def test_what_is_read_twice_counts_once(pipeline: Settings, producer: EventProducer, redis: Redis) -> None:
+def test_events_read_twice_count_once(pipeline: Settings, producer: EventProducer, redis: Redis) -> None:
     send_history(producer, 50)
     assert consume_state(pipeline, threading.Event(), drain=True) == 53
     with connect(pipeline.require("dsn_loader")) as connection:
@@ -64,7 +64,7 @@ def test_what_is_read_twice_counts_once(pipeline: Settings, producer: EventProdu
         assert connection.execute("SELECT last_value, status FROM app.okrs").fetchall() == [(50.0, "in_progress")]
 
 
-def test_the_consumer_goes_on_without_redis(pipeline: Settings, producer: EventProducer) -> None:
+def test_the_consumer_continues_without_redis(pipeline: Settings, producer: EventProducer) -> None:
     send_history(producer, 10)
     alone = pipeline.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
     assert consume_state(alone, threading.Event(), drain=True) == 13
@@ -72,7 +72,7 @@ def test_the_consumer_goes_on_without_redis(pipeline: Settings, producer: EventP
 
 @pytest.fixture
 def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterator[RealtimeFigures]:
-    """Figures of a consumer that has read 50 check-ins and is at rest."""
+    """The figures of an idle consumer that has read 50 check-ins."""
     send_history(producer, 50)
     consume_state(pipeline, threading.Event(), drain=True)
     with connect(pipeline.require("dsn_loader")) as connection:
@@ -81,7 +81,7 @@ def figures(pipeline: Settings, producer: EventProducer, redis: Redis) -> Iterat
         yield figures
 
 
-def test_an_event_that_comes_late_makes_nobody_less_active(figures: RealtimeFigures, redis: Redis) -> None:
+def test_a_late_event_does_not_move_last_activity_back(figures: RealtimeFigures, redis: Redis) -> None:
     for minutes in (1, 40):
         row = {
             "event_type": "okr.page.viewed.v1", "event_id": f"e{minutes}", "data": '{"user_id":"looks","page":"p"}',
@@ -92,7 +92,7 @@ def test_an_event_that_comes_late_makes_nobody_less_active(figures: RealtimeFigu
         assert read_figures(redis)["active_users"] == 2, f"of {minutes} minutes ago"
 
 
-def test_figures_heal_with_the_next_write_after_a_flush(figures: RealtimeFigures, redis: Redis) -> None:
+def test_figures_are_rebuilt_by_the_next_write_after_a_flush(figures: RealtimeFigures, redis: Redis) -> None:
     before = read_figures(redis)
     assert before["check_ins_per_minute"] == 10.0
     redis.flushall()
@@ -100,7 +100,7 @@ def test_figures_heal_with_the_next_write_after_a_flush(figures: RealtimeFigures
     assert read_figures(redis) == before
 
 
-def test_figures_heal_when_redis_comes_back_from_an_old_dump(figures: RealtimeFigures, redis: Redis) -> None:
+def test_figures_are_rebuilt_after_redis_restarts_from_an_old_dump(figures: RealtimeFigures, redis: Redis) -> None:
     before = read_figures(redis)
     old = {key: redis.dump(key) for key in redis.scan_iter() if key != b"okr:check_ins"}
     figures.write({(TOPIC, 0): 0})
@@ -111,7 +111,7 @@ def test_figures_heal_when_redis_comes_back_from_an_old_dump(figures: RealtimeFi
     assert read_figures(redis) == before
 
 
-def test_a_consumer_that_makes_figures_again_loses_nothing_that_another_writes_meanwhile(redis: Redis) -> None:
+def test_rebuilding_figures_keeps_concurrent_writes_of_another_consumer(redis: Redis) -> None:
     now = datetime.now(UTC).timestamp()
 
     class Database:
@@ -130,7 +130,7 @@ def test_a_consumer_that_makes_figures_again_loses_nothing_that_another_writes_m
             return before
 
     database = Database()
-    healing, other = (RealtimeFigures(redis, STATE_GROUP, database) for _ in range(2))
+    rebuilding, other = (RealtimeFigures(redis, STATE_GROUP, database) for _ in range(2))
     other.write({})
 
     def commit_and_write() -> None:
@@ -139,13 +139,13 @@ def test_a_consumer_that_makes_figures_again_loses_nothing_that_another_writes_m
         other.write({})
 
     database.during = commit_and_write
-    healing.write({})
+    rebuilding.write({})
     assert redis.zrange("okr:check_ins", 0, -1) == [b"e"]
     assert read_figures(redis)["progress_by_cycle"] == {"c": 0.5}
-    healing.write({})
+    rebuilding.write({})
     other.write({})
-    assert healing._is_whole
-    assert other._is_whole
+    assert rebuilding._is_complete
+    assert other._is_complete
 
 
 def test_lags_of_several_workers_of_a_group_add_up(redis: Redis) -> None:

@@ -1,4 +1,4 @@
-"""Two organisations, and decisions on single events: what does not count leaves nothing in the state tables."""
+"""Two organisations and reviews of single events: events that do not count leave no rows in the state tables."""
 
 import random
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def organisation(name: str, offset: int) -> list[Row]:
     return [placed(each, fact, offset + each) for each, fact in enumerate(facts)]
 
 
-def test_what_contradicts_an_id_counts_until_a_second_organisation_is_known(loader: Connection) -> None:
+def test_a_contradicting_event_counts_until_there_is_a_second_organisation(loader: Connection) -> None:
     said = placed(9, check_in(9, 90, of="kr-g", organisation="h"), 9)
     position = apply(loader, [*organisation("g", 0), said])
     shown = "SELECT last_value FROM app.okrs WHERE key_result_id = 'kr-g'"
@@ -54,7 +54,7 @@ def test_what_contradicts_an_id_counts_until_a_second_organisation_is_known(load
     assert loader.execute("SELECT check_in_id FROM app.check_ins ORDER BY 1").fetchall() == [("c0",), ("c20",)]
 
 
-def test_what_would_move_a_team_counts_when_an_earlier_event_turns_out_to_say_so(loader: Connection) -> None:
+def test_a_team_move_counts_if_an_earlier_event_arrives_that_confirms_it(loader: Connection) -> None:
     moved = placed(30, TeamDefined(team_id="t-g", organisation_id="h", name="Theirs"), 30)
     position = apply(loader, [*organisation("g", 0), *organisation("h", 20), moved])
     team = "SELECT organisation_id, name FROM app.teams WHERE team_id = 't-g'"
@@ -69,7 +69,7 @@ def test_what_would_move_a_team_counts_when_an_earlier_event_turns_out_to_say_so
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_the_organisations_events_come_in_any_order(seed: int, loader: Connection) -> None:
+def test_events_of_organisations_may_arrive_in_any_order(seed: int, loader: Connection) -> None:
     by_another = placed(40, check_in(40, 90, of="kr-g", user="u-h"), 40)
     events = [*organisation("g", 0), *organisation("h", 20), by_another]
     random.Random(seed).shuffle(events)
@@ -87,17 +87,17 @@ def emails(loader: Connection) -> dict[str, str]:
 
 @pytest.mark.parametrize("order", [("g", "h"), ("h", "g")])
 def test_an_address_stays_with_the_organisation_that_used_it_first(order: tuple[str, str], loader: Connection) -> None:
-    told = {"g": organisation("g", 0), "h": organisation("h", 20)}
-    position = apply(loader, told[order[0]])
-    position = apply(loader, told[order[1]], position)
+    events = {"g": organisation("g", 0), "h": organisation("h", 20)}
+    position = apply(loader, events[order[0]])
+    position = apply(loader, events[order[1]], position)
     later = UserDefined(user_id="u-h", name="h", email="shared@x.org", team_id="t-h")
     apply(loader, [placed(99, later, 60)], position)
     assert emails(loader)["u-g"] == "shared@x.org"
     assert emails(loader)["u-h"].endswith("@superseded.invalid")
 
 
-def test_who_did_what_does_not_count_was_not_active_by_that(loader: Connection) -> None:
-    """Activity counted what the marts and the state tables leave out; Redis is asked to forget it."""
+def test_events_that_do_not_count_are_no_activity(loader: Connection) -> None:
+    """Activity used to include events that marts and state tables exclude; Redis must drop it."""
     position = apply(loader, [*organisation("g", 0), *organisation("h", 20)])
     store = StateStore(loader, "cluster", "group")
     by_another = placed(40, check_in(40, 90, of="kr-g", user="u-h"), 40)
@@ -108,14 +108,12 @@ def test_who_did_what_does_not_count_was_not_active_by_that(loader: Connection) 
 
 
 def state(loader: Connection) -> list[list[tuple[object, ...]]]:
-    """Users, key results and check-ins as the state tables have them."""
+    """Return users, key results and check-ins from the state tables."""
     tables = ("users", "okrs", "check_ins")
     return [loader.execute(f"SELECT * FROM app.{table} ORDER BY 1".encode()).fetchall() for table in tables]
 
 
-def test_what_an_operator_withholds_leaves_no_row_and_comes_back_when_it_is_released(
-    fresh_database: Settings, loader: Connection
-) -> None:
+def test_a_withheld_event_leaves_no_row_and_returns_when_released(fresh_database: Settings, loader: Connection) -> None:
     events = organisation("g", 0)
     position = apply(loader, events)
     before = state(loader)
@@ -133,10 +131,10 @@ def test_what_an_operator_withholds_leaves_no_row_and_comes_back_when_it_is_rele
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (2, 0, 4, 1, 3)])
 @pytest.mark.parametrize("batch", [1, 5])
-def test_a_check_in_id_is_of_the_key_result_that_used_it_first(
+def test_a_check_in_id_belongs_to_the_key_result_that_used_it_first(
     order: tuple[int, ...], batch: int, fresh_database: Settings, loader: Connection
 ) -> None:
-    """Sources that number within a key result took their check-ins away from the key results before it."""
+    """Sources that number check-ins per key result used to move them between key results."""
     facts = [key_result(name="a"), key_result(name="b"), check_in(1, 40, of="a"), check_in(1, 70, of="b"),
              check_in(1, 50, of="a")]  # fmt: skip
     events = [placed(each, fact, each) for each, fact in enumerate(facts)]
@@ -146,7 +144,7 @@ def test_a_check_in_id_is_of_the_key_result_that_used_it_first(
     shown = "SELECT key_result_id, last_value FROM app.okrs ORDER BY 1"
     assert loader.execute(shown).fetchall() == [("a", 50.0), ("b", None)]
     assert loader.execute(WITHHELD).fetchall() == [("check-in c1 is of key result a, this event says b.",)]
-    # It was b's, after all: what an operator withholds says nothing of its id.
+    # An event withheld by an operator does not determine the owner of its id, so b owns it now.
     for event in (events[2], events[4]):
         decide(fresh_database, event, "withhold")
     apply(loader, next_event(position), position)
@@ -154,7 +152,7 @@ def test_a_check_in_id_is_of_the_key_result_that_used_it_first(
 
 
 def next_event(offset: int) -> list[Row]:
-    """Return an event with which decisions are applied, and that changes nothing by itself."""
+    """Return an event that changes nothing itself but causes reviews to be applied."""
     return [placed(0, OrganisationDefined(organisation_id="g", name="G"), offset)]
 
 
@@ -167,8 +165,8 @@ def decide(settings: Settings, event: Row, decision: str) -> None:
         )
 
 
-def test_events_that_count_are_planned_as_nearly_all_before_there_are_statistics(loader: Connection) -> None:
-    """As 0.5 % of them, which PostgreSQL takes IS NULL for, a back-fill took nine times as long."""
+def test_the_planner_expects_nearly_all_events_to_count_without_statistics(loader: Connection) -> None:
+    """PostgreSQL estimates IS NULL as 0.5 % of rows, which made a backfill nine times slower."""
     apply(loader, [placed(each, check_in(each, each), each) for each in range(500)])
     planned = {}
     for relation in ("event", "counted_event"):

@@ -1,4 +1,4 @@
-"""A database of the revision before app.event keeps its state: raw tells what was consumed, Kafka the rest."""
+"""A database from before app.event keeps its state: consumed events come from raw, others from Kafka."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +34,7 @@ INSERT INTO raw.okr_user_events
 SELECT %(kafka_partition)s, %(kafka_offset)s, %(logged_at)s, %(event_id)s, %(event_type)s, 'test', %(subject)s,
     %(occurred_at)s, %(logged_at)s, false, %(data)s
 """
-# As the consumer of before kept it: closed, for it did not see that the correction took the closing check-in back.
+# As the earlier consumer stored it: closed, because it ignored the correction of the closing check-in.
 KEPT = """
 INSERT INTO app.newest_event VALUES
 ('okr.check_in.recorded.v1', 'kr', now(), 0, 3, '{"value": 99}', now()),
@@ -46,7 +46,7 @@ VALUES (gen_random_uuid(), 'kr', 0, 100, 99, 0.99, 'achieved', true)
 """
 
 
-def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_database: Settings) -> None:
+def test_consumed_events_are_kept_and_the_log_is_read_again(fresh_database: Settings) -> None:
     history: list[Row] = [
         placed(0, key_result(), 0),
         placed(9, check_in(1, 99, final=True), 1),
@@ -74,7 +74,7 @@ def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_databa
         for later in LATER:
             owner.execute(later.read_bytes())
     with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
-        loader.execute("DELETE FROM app.okrs")  # its id was made up
+        loader.execute("DELETE FROM app.okrs")  # its id was generated
         store = StateStore(loader, "cluster", "group")
         assert (store.project_missing(), store.project_missing()) == (1, 0)
         assert loader.execute(shown).fetchall() == [("in_progress", 50.0, Decimal("0.50"), False)]
@@ -82,8 +82,8 @@ def test_what_was_consumed_before_is_kept_and_the_log_is_read_again(fresh_databa
         assert loader.execute(shown).fetchall() == [("in_progress", 60.0, Decimal("0.60"), False)]
 
 
-def test_check_ins_that_an_older_rule_moved_are_projected_again_from_what_is_kept(fresh_database: Settings) -> None:
-    """They were to be read again from the broker, which has deleted what is older than 30 days."""
+def test_check_ins_moved_by_an_older_rule_are_projected_again_from_stored_events(fresh_database: Settings) -> None:
+    """Reading them from the broker again would miss events older than 30 days."""
     events = [
         placed(0, key_result(), 0), placed(1, key_result(name="other"), 1),
         placed(2, check_in(1, 20), 2), placed(3, check_in(1, 70, of="other"), 3),
@@ -92,7 +92,7 @@ def test_check_ins_that_an_older_rule_moved_are_projected_again_from_what_is_kep
     with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
         apply(loader, events)
         assert loader.execute(shown).fetchall() == [("kr", 20.0)]
-        # As the consumer before revision 0027 left it.
+        # The state left by the consumer before revision 0027.
         loader.execute("UPDATE app.event SET withheld_because = NULL")
         loader.execute("UPDATE app.check_ins SET key_result_id = 'other', value = 70")
     with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:

@@ -1,4 +1,4 @@
-"""A property of the state tables: any order of the same events, in any batches and copies, gives the same rows."""
+"""Property test: the same events in any order, batching and number of copies yield the same rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ def loader(new_database: Callable[[], AbstractContextManager[Settings]]) -> Iter
 
 
 def tables_after(loader: Connection, events: list[Row], batch: int) -> dict[str, list[tuple[object, ...]]]:
-    """Apply events to empty tables and return what is in them."""
+    """Apply events to empty tables and return their rows."""
     for table in ("okrs", *TABLES, "consumer_offset"):
         loader.execute(f"DELETE FROM app.{table}".encode())
     position = 0

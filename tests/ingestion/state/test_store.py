@@ -1,4 +1,4 @@
-"""The state tables: newest wins, in whatever order and however often events come."""
+"""The state tables: the newest event wins, in whatever order and however often events arrive."""
 
 import random
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ HISTORY = [
     placed(6, key_result(200, owner="v"), 3),
     placed(7, UserDefined(user_id="u", name="Ann", email="ann@x.org"), 2, 1),
     placed(8, check_in(3, 60), 4),
-    placed(8, check_in(3, 80), 5),  # a correction of the same moment
+    placed(8, check_in(3, 80), 5),  # a correction with the same time
     placed(9, ObjectiveDefined(objective_id="o", team_id="t", cycle_id="c", title="Second"), 1, 2),
     placed(10, UserDefined(user_id="v", name="Bob", email="ann@x.org"), 3, 1),
     placed(11, UserDefined(user_id="v", name="Bob", email="bob@x.org"), 4, 1),
@@ -59,7 +59,7 @@ def state(loader: Connection) -> tuple[list[object], list[object]]:
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_the_state_is_the_same_in_whatever_order_and_batches_events_come(seed: int, loader: Connection) -> None:
+def test_the_state_does_not_depend_on_order_and_batching_of_events(seed: int, loader: Connection) -> None:
     chance = random.Random(seed)
     events = [*HISTORY, *chance.sample(HISTORY, 4)]
     if seed:
@@ -80,7 +80,7 @@ def test_the_state_is_the_same_in_whatever_order_and_batches_events_come(seed: i
     assert loader.execute(created).fetchall() == [(BEGUN + timedelta(minutes=2), BEGUN + timedelta(minutes=8))]
 
 
-def test_a_key_result_waits_for_nobody(loader: Connection) -> None:
+def test_a_key_result_is_projected_before_its_objective_and_owner(loader: Connection) -> None:
     apply(loader, [placed(3, check_in(1, 20), 1)], 0)
     assert state(loader) == ([], [])
     apply(loader, [placed(2, key_result(100), 0)], 1)
@@ -96,7 +96,7 @@ def test_a_final_check_in_closes_the_key_result(value: float, status: str, loade
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 1, 2)])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_what_comes_after_the_closing_check_in_does_not_open_the_key_result_again(
+def test_later_check_ins_do_not_reopen_a_closed_key_result(
     order: tuple[int, ...], batch: int, loader: Connection
 ) -> None:
     history = [
@@ -110,7 +110,7 @@ def test_what_comes_after_the_closing_check_in_does_not_open_the_key_result_agai
     assert loader.execute(shown).fetchall() == [("achieved", True, 90.0, BEGUN + timedelta(minutes=3))]
 
 
-def test_one_uuid_written_in_two_ways_is_one_user(loader: Connection) -> None:
+def test_one_uuid_in_two_spellings_is_one_user(loader: Connection) -> None:
     lower = "01978b1c-0000-7000-8000-00000000abcd"
     users = [
         placed(minute, UserDefined(user_id=written, name=written, email=f"{minute}@x.org"), minute)
@@ -120,7 +120,7 @@ def test_one_uuid_written_in_two_ways_is_one_user(loader: Connection) -> None:
     assert loader.execute("SELECT name, email FROM app.users").fetchall() == [(lower.upper(), "1@x.org")]
 
 
-def test_a_batch_read_from_elsewhere_than_the_stored_offset_is_refused_whole(
+def test_a_batch_that_does_not_start_at_the_stored_offset_is_rejected(
     loader: Connection,
 ) -> None:
     store = StateStore(loader, "cluster", "group")
@@ -142,14 +142,14 @@ ORDERS = [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1), (1, 3, 0, 2)]
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_closing_check_in_corrected_to_an_open_one_opens_the_key_result_again(
+def test_correcting_a_closing_check_in_to_an_open_one_reopens_the_key_result(
     order: tuple[int, ...], batch: int, loader: Connection
 ) -> None:
     history = [
         placed(2, key_result(), 0),
         placed(3, check_in(1, 90, final=True), 1),
         placed(4, check_in(2, 50), 2),
-        placed(3, check_in(1, 90), 3),  # "not final, after all"
+        placed(3, check_in(1, 90), 3),  # corrected: not final
     ]
     apply_in_order(loader, [history[each] for each in order], batch)
     assert okr(loader) == ("in_progress", False, 50.0, BEGUN + timedelta(minutes=4))
@@ -157,14 +157,14 @@ def test_a_closing_check_in_corrected_to_an_open_one_opens_the_key_result_again(
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_check_in_corrected_to_an_earlier_moment_leaves_nothing_where_it_was(
+def test_a_check_in_corrected_to_an_earlier_time_leaves_no_trace_at_the_old_time(
     order: tuple[int, ...], batch: int, loader: Connection
 ) -> None:
     history = [
         placed(2, key_result(), 0),
         placed(5, check_in(1, 10), 1),
         placed(9, check_in(2, 99), 2),
-        placed(3, check_in(2, 20), 3),  # it was six minutes earlier, and another value
+        placed(3, check_in(2, 20), 3),  # six minutes earlier, with another value
     ]
     apply_in_order(loader, [history[each] for each in order], batch)
     assert okr(loader) == ("in_progress", False, 10.0, BEGUN + timedelta(minutes=5))
@@ -174,7 +174,7 @@ def test_a_check_in_corrected_to_an_earlier_moment_leaves_nothing_where_it_was(
     ]
 
 
-def test_a_second_copy_of_an_event_is_no_correction_of_what_came_between(loader: Connection) -> None:
+def test_a_duplicate_does_not_override_a_correction_before_it(loader: Connection) -> None:
     first, correction = placed(1, check_in(1, 10), 1), placed(1, check_in(1, 20), 2)
     again = first | {"kafka_offset": 3, "logged_at": LOGGED + timedelta(seconds=3)}
     apply(loader, [placed(0, key_result(), 0), again])
@@ -184,7 +184,7 @@ def test_a_second_copy_of_an_event_is_no_correction_of_what_came_between(loader:
 
 @pytest.mark.parametrize("batch", [1, 2, 4])
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0)])
-def test_a_second_copy_in_a_lower_partition_is_still_the_second(
+def test_a_duplicate_in_a_lower_partition_is_still_the_duplicate(
     order: tuple[int, ...], batch: int, loader: Connection
 ) -> None:
     first, correction = placed(1, check_in(1, 10), 8, 1), placed(1, check_in(1, 20), 9, 1)
@@ -194,29 +194,29 @@ def test_a_second_copy_in_a_lower_partition_is_still_the_second(
     assert okr(loader)[2] == 20.0
 
 
-def test_a_consumer_that_another_one_hinders_gives_up_for_now(
+def test_a_consumer_gives_up_when_another_one_holds_the_lock(
     fresh_database: Settings, loader: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state_store, "LOCK_SECONDS", 1)
     with connect(fresh_database.require("dsn_loader")) as frozen:
-        StateStore(frozen, "cluster", "group")._run("lock_group")
+        StateStore(frozen, "cluster", "group")._projection.run("lock_group")
         with pytest.raises(RetryableError, match="Another okr-state"):
             apply(loader, HISTORY[:1])
     assert apply(loader, HISTORY[:1]) == 1
 
 
-def test_a_consumer_frozen_inside_its_transaction_hinders_no_other_for_long(
+def test_a_consumer_frozen_in_its_transaction_does_not_block_others_for_long(
     fresh_database: Settings, loader: Connection
 ) -> None:
     frozen = connect(fresh_database.require("dsn_loader"), limits=Limits(idle_s=1))
-    StateStore(frozen, "cluster", "group")._run("lock_group")
+    StateStore(frozen, "cluster", "group")._projection.run("lock_group")
     assert apply(loader, HISTORY[:1]) == 1
     with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
         frozen.execute("SELECT 1")
     frozen.close()
 
 
-def test_why_an_event_was_refused_says_nothing_of_the_row(loader: Connection) -> None:
+def test_the_reason_of_a_rejected_event_contains_no_row_data(loader: Connection) -> None:
     with pytest.raises(psycopg.errors.NotNullViolation) as refused:
         loader.execute("INSERT INTO app.users (user_id, name, email) VALUES (gen_random_uuid(), 'Bob', 'a@x.org')")
     assert "a@x.org" in str(refused.value)
@@ -225,7 +225,7 @@ def test_why_an_event_was_refused_says_nothing_of_the_row(loader: Connection) ->
     assert "a@x.org" not in reason
 
 
-def test_the_domain_is_there_at_its_newest_definition(loader: Connection) -> None:
+def test_domain_tables_have_the_newest_definitions(loader: Connection) -> None:
     from datetime import date
 
     cycle = CycleDefined(
@@ -255,8 +255,8 @@ def test_the_domain_is_there_at_its_newest_definition(loader: Connection) -> Non
     assert loader.execute("SELECT progress, status FROM app.okrs").fetchall() == [(None, "not_started")]
 
 
-def test_an_event_that_postgresql_refuses_is_set_aside_and_stops_no_other(loader: Connection) -> None:
-    """No contract lets one through, so these are made by hand: text and a number that jsonb cannot hold."""
+def test_an_event_that_postgresql_rejects_is_recorded_and_does_not_block_others(loader: Connection) -> None:
+    """Contracts reject such events, so these are built by hand: text and a number that jsonb cannot store."""
     events = [placed(0, key_result(), 0), *(placed(each, check_in(each, each), each) for each in range(1, 40))]
     events[7]["data"] = events[7]["data"].replace('"c7"', '"c\\u0000"')
     events[21]["data"] = events[21]["data"].replace('"value":21', '"value":1e400')
@@ -270,7 +270,7 @@ def test_an_event_that_postgresql_refuses_is_set_aside_and_stops_no_other(loader
     assert StateStore(loader, "cluster", "group").next_offset(TOPIC, 0) == 40
 
 
-def test_an_unknown_field_called_user_id_is_nobodys_activity(loader: Connection) -> None:
+def test_an_unknown_field_called_user_id_is_no_activity(loader: Connection) -> None:
     events = [placed(each, key_result(name=f"kr{each}"), each) for each in range(3)]
     for event, user in zip(events, ("5", '{"a":1}', f'"{"x" * 3000}"'), strict=True):
         event["data"] = event["data"][:-1] + f',"user_id":{user}}}'
