@@ -10,6 +10,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import PermanentError
 
 STACK_ENV = "stack.env"
+# Set by the stack for its services: "environment" makes the environment the only source, so that a service has the
+# secrets that it was given and none of the others in stack.env.
+SOURCE, ENVIRONMENT = "OKR_SETTINGS", "environment"
 
 
 class Settings(BaseSettings):
@@ -34,6 +37,7 @@ class Settings(BaseSettings):
     spool_bytes: int = Field(default=268_435_456, ge=1, description="maximum size of these events in bytes")
     redis_url: SecretStr = SecretStr("")
 
+    pg_superuser_dsn: SecretStr = SecretStr("")
     dsn_owner: SecretStr = SecretStr("")
     dsn_loader: SecretStr = SecretStr("")
     dsn_transform: SecretStr = SecretStr("")
@@ -84,13 +88,32 @@ class Settings(BaseSettings):
             PermanentError: the setting is empty.
         """
         value = getattr(self, field)
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value or "")
+        if not text and is_environment_only():
+            raise PermanentError(
+                f"The setting OKR_{field.upper()} is missing: this process reads settings from the environment only. "
+                "A service of the stack lists the secrets that it needs in `secrets`, in infra/local."
+            )
         if not text:
             raise PermanentError(
                 f"The setting OKR_{field.upper()} is empty and {self.state / STACK_ENV} does not set it. "
                 "Start the local stack with `make up`, or set it in the environment."
             )
         return text
+
+    def require_all(self, *fields: str) -> None:
+        """Check that settings are there before the work that needs them begins.
+
+        Raises:
+            PermanentError: one of them is empty.
+        """
+        for field in fields:
+            self.require(field)
+
+
+def is_environment_only() -> bool:
+    """Return whether this process is a service, which does not read stack.env."""
+    return os.environ.get(SOURCE) == ENVIRONMENT
 
 
 def state_folder() -> Path:
@@ -114,7 +137,7 @@ def foreign_exports(state: Path) -> list[str]:
     """
     exported = {name for name in os.environ if name.startswith("OKR_") and name != "OKR_STATE"}
     env_file = state / STACK_ENV
-    if not exported or not os.access(env_file, os.R_OK):
+    if not exported or is_environment_only() or not os.access(env_file, os.R_OK):
         return []
     stack = dotenv_values(env_file)
     return sorted(name for name in exported & stack.keys() if os.environ[name] != stack[name])
@@ -134,7 +157,7 @@ def drop_foreign_exports(state: Path) -> list[str]:
 
 
 def load_settings(state: Path | None = None) -> Settings:
-    """Read settings from `<state>/stack.env`, then from the environment.
+    """Read settings from `<state>/stack.env`, then from the environment; a service reads the environment alone.
 
     Raises:
         PermanentError: a value is invalid (the message names the setting, never its value).
@@ -142,7 +165,8 @@ def load_settings(state: Path | None = None) -> Settings:
     state = state.absolute() if state else state_folder()
     env_file = state / STACK_ENV
     try:
-        return Settings(_env_file=env_file if env_file.is_file() else None, state=state)
+        is_read = not is_environment_only() and env_file.is_file()
+        return Settings(_env_file=env_file if is_read else None, state=state)
     except PermissionError as error:
         raise PermanentError(
             f"{env_file} cannot be read: it belongs to the user who started the stack. Run as that user, "

@@ -21,6 +21,7 @@ def serve() -> None:
     settings = load_settings()
     configure_logging(as_json=settings.log_json)
     port = int(settings.require("api_port"))
+    settings.require_all("admin_password", "lead_password", "app_password", "mlflow_store_uri")
     uvicorn.run(
         create_app(build_services(settings)),
         host=HOST,

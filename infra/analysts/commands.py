@@ -65,11 +65,12 @@ def guard() -> None:
     import threading
 
     from infra.analysts.session_guard import guard as run
+    from lakehouse.settings import load_settings
 
     stop = threading.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: stop.set())
-    run(_superuser()[1], stop)
+    run(load_settings().require("pg_superuser_dsn"), stop)
 
 
 def _superuser() -> "tuple[Stack, str]":

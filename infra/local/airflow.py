@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,8 +20,8 @@ SLOTS = 8
 SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
-def airflow_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of all Airflow processes; tasks inherit it, with all OKR_* variables."""
+def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str, str]:
+    """Return the environment of all Airflow processes; tasks inherit that of the scheduler."""
     home = stack.state / "airflow"
     url = stack.env["OKR_AIRFLOW_URL"]
     sections = {
@@ -58,7 +59,7 @@ def airflow_environment(stack: Stack) -> dict[str, str]:
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__CACHE_DIR": str(home / "cosmos"),
     }
-    environment = platform_environment(stack) | {f"AIRFLOW__{name}": value for name, value in sections.items()}
+    environment = platform_environment(stack, secrets) | {f"AIRFLOW__{name}": value for name, value in sections.items()}
     return environment | {
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": f"{CONFIG_FOLDER}{os.pathsep}{ROOT}",
@@ -84,7 +85,7 @@ class AirflowService(Service):
 
     def environment(self) -> dict[str, str]:
         """Return Airflow's environment."""
-        return airflow_environment(self.stack)
+        return airflow_environment(self.stack, self.secrets)
 
     def check(self) -> None:
         """Check that the API server reports the component's heartbeat as healthy."""
@@ -125,6 +126,10 @@ class AirflowScheduler(AirflowService):
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
     needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # its tasks use the warehouse
+    # Its tasks are forked from it and inherit them.
+    secrets: ClassVar[tuple[str, ...]] = (
+        "OKR_DSN_LOADER", "OKR_DSN_TRANSFORM", "OKR_DSN_SERVING", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
+    )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
     stop_limit_seconds: ClassVar[int] = 25  # tasks get this long to end
 
@@ -134,6 +139,7 @@ class AirflowDagProcessor(AirflowService):
 
     name: ClassVar[str] = "airflow-dag-processor"
     component: ClassVar[str] = "dag-processor"
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_TRANSFORM",)  # it records the failure of a task that was killed
 
 
 class AirflowTriggerer(AirflowService):

@@ -3,11 +3,13 @@
 import os
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from pathlib import Path
 from typing import ClassVar
 
 from infra.local.stack import Stack
 from lakehouse.environment import for_children
+from lakehouse.settings import ENVIRONMENT, SOURCE
 
 TELEMETRY_OFF = {
     "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
@@ -25,6 +27,7 @@ class Service(ABC):
     """One long-running program, which the supervisor (or a test) starts with `command` in `environment`."""
 
     name: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]] = ()  # the secrets of stack.env that the program needs; it gets no other
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     code: ClassVar[tuple[str, ...]]  # paths from the project's root; `okr up` restarts the service if they changed
     start_limit_seconds: ClassVar[int] = 60
@@ -45,7 +48,7 @@ class Service(ABC):
 
     def environment(self) -> dict[str, str]:
         """Return the program's whole environment."""
-        return platform_environment(self.stack)
+        return platform_environment(self.stack, self.secrets)
 
     @abstractmethod
     def check(self) -> None:
@@ -81,9 +84,10 @@ def base_environment(stack: Stack) -> dict[str, str]:
     }
 
 
-def platform_environment(stack: Stack) -> dict[str, str]:
+def platform_environment(stack: Stack, secrets: Collection[str]) -> dict[str, str]:
     """Return the environment of `okr` commands and of the tools that run the project's code."""
     executables = str(Path(sys.executable).parent)
     base = base_environment(stack)
     path = f"{executables}{os.pathsep}{base.get('PATH', os.defpath)}"
-    return base | stack.public_env() | TELEMETRY_OFF | {"PATH": path, "PYTHONUNBUFFERED": "1"}
+    only = {SOURCE: ENVIRONMENT, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return base | stack.settings(secrets) | TELEMETRY_OFF | only

@@ -12,7 +12,7 @@ from lakehouse.warehouse import sqlalchemy_url
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
     """Return the environment of MLflow's processes, with its secrets: any user can read a command line."""
-    return platform_environment(stack) | {
+    return platform_environment(stack, secrets=()) | {
         "MLFLOW_BACKEND_STORE_URI": sqlalchemy_url(
             stack.env["OKR_MLFLOW_STORE_URI"], "mlflow", driver="psycopg2", limits=None
         ),

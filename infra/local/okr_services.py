@@ -21,7 +21,7 @@ class OkrService(Service):
 
     def environment(self) -> dict[str, str]:
         """Return the environment, with logs as JSON lines."""
-        return platform_environment(self.stack) | {"OKR_LOG_JSON": "true"}
+        return platform_environment(self.stack, self.secrets) | {"OKR_LOG_JSON": "true"}
 
 
 class Api(OkrService):
@@ -29,6 +29,10 @@ class Api(OkrService):
 
     name: ClassVar[str] = "api"
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
+    secrets: ClassVar[tuple[str, ...]] = (
+        "OKR_DSN_SERVING", "OKR_REDIS_URL", "OKR_JWT_SECRET", "OKR_ADMIN_PASSWORD", "OKR_LEAD_PASSWORD",
+        "OKR_APP_PASSWORD", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
+    )  # fmt: skip
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "expectations", "ml", "serving")
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
     start_limit_seconds: ClassVar[int] = 120
@@ -68,6 +72,7 @@ class LandingWorker(Worker):
 
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_PASSWORD",)  # to announce landed events
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
@@ -76,6 +81,7 @@ class StateWorker(Worker):
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
     start_limit_seconds: ClassVar[int] = 600  # after some migrations it rebuilds all state before it reports ready
 
@@ -85,6 +91,7 @@ class Metrics(Worker):
 
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
@@ -93,5 +100,7 @@ class Guard(Worker):
 
     name: ClassVar[str] = "guard"
     arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
+    # PostgreSQL lets nobody else read and reset the password that a role has set for itself.
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_PG_SUPERUSER_DSN",)
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "infra/analysts")
     needs: ClassVar[tuple[str, ...]] = ("postgres",)

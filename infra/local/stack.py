@@ -3,9 +3,11 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
@@ -13,11 +15,13 @@ from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
 from infra.local.ports import PORTS
 from infra.local.short_paths import short_link
 from lakehouse.errors import PermanentError
-from lakehouse.settings import STACK_ENV
+from lakehouse.settings import STACK_ENV, Settings
 
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
-# Variables that only the stack itself needs; its services do not get them.
-STACK_ONLY = ("OKR_PG_", CREATED_BY_US, "OKR_PORT_", "OKR_REDIS_PASSWORD", "OKR_MLFLOW_FLASK_SECRET")
+# The settings that are no secret: every service gets them. A new secret is none of them.
+PLAIN = frozenset(
+    f"OKR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is not SecretStr
+)
 SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
 LONGEST_ARTIFACT_URI = 150
 # Everything that the stack and the demo create in a state folder.
@@ -45,9 +49,11 @@ class Stack:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
-    def public_env(self) -> dict[str, str]:
-        """Return the OKR_* variables that the services get."""
-        return {name: value for name, value in self.env.items() if not name.startswith(STACK_ONLY)}
+    def settings(self, secrets: Collection[str]) -> dict[str, str]:
+        """Return the settings of a service: all that are no secret, and the secrets that it needs (OKR_* names)."""
+        return {name: value for name, value in self.env.items() if name in PLAIN} | {
+            name: self.env[name] for name in secrets
+        }
 
 
 def open_stack(state: Path) -> Stack | None:

@@ -31,6 +31,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         PermanentError: an offset is out of the broker's range, or the lake has another log's events.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
+    settings.require_all("kafka_bootstrap", *(["airflow_password"] if settings.airflow_url else []))
     lake_uri = settings.require("lake_uri")
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}

@@ -37,6 +37,7 @@ def consume_state(
         PermanentError: an offset is out of the broker's range.
     """
     limits = limits or Limits(rows=10_000)
+    settings.require_all("dsn_loader", "redis_url")
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:

@@ -1,5 +1,6 @@
 """The whole stack from the point of view of its users. The tests run in this order, on one stack."""
 
+import contextlib
 import json
 import shlex
 import stat
@@ -15,12 +16,14 @@ from dags.steps.catch_up import unpublished_rows
 from infra.demo.errors import StepFailed
 from infra.demo.etl_watch import Watch
 from infra.local.processes import stack_processes
+from infra.local.supervisor import Supervisor
 from ingestion.event_codec import encode
 from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
 from tests.e2e.running_stack import run_okr, wait_until
+from tests.infra.service_secrets import ALLOWED, secrets_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -50,6 +53,17 @@ def test_the_demo_prints_a_summary(running):
     ):
         assert words in running.output
     assert "okr_user_events" in running.output
+
+
+def test_each_process_of_a_service_has_the_secrets_of_the_service_and_no_other(running):
+    states = Supervisor(running.stack).states()
+    assert states.keys() == ALLOWED.keys()
+    for name, state in states.items():
+        started = psutil.Process(state["pid"])
+        for process in (started, *started.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                environment = "\n".join(process.environ().values())
+                assert secrets_in(running.stack, environment) <= ALLOWED[name], (name, process.name())
 
 
 def test_okr_env_prints_a_shell_assignment_for_each_address(running):
