@@ -71,7 +71,7 @@ class OwnService:
 
 
 class OwnPostgres(OwnService):
-    """PostgreSQL, migrated."""
+    """PostgreSQL with the migrated warehouse."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(Postgres(prepare_stack(folder)))

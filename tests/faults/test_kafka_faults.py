@@ -171,7 +171,10 @@ def test_a_wrong_offset_of_the_consumer_group_is_ignored(
     worker = start_worker(own, "consume", "land", "--drain")
     assert worker.ended() == 0, worker.text()
     threads = {
-        True: ("Iceberg #17551", "a zombie's old offset was read from, and when it had expired, events were skipped"),
+        True: (
+            "Iceberg #17551",
+            "a consumer read from the outdated offset of a zombie; once that had expired, events were skipped",
+        ),
         False: ("kafka-delta-ingest PR 92", "a consumer read from the earliest offset before its seek took effect"),
     }
     where = "ahead of" if ahead else "behind"
@@ -179,16 +182,16 @@ def test_a_wrong_offset_of_the_consumer_group_is_ignored(
     prove(own, fault=f"the group's offsets are {where} the lake", thread=thread, happened=happened, sent=500)
 
 
-def test_a_worker_that_lands_in_another_lake_by_mistake_takes_nothing_away(
+def test_a_worker_that_lands_in_another_lake_by_mistake_takes_no_partitions(
     own: Settings, check_in: Events, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     stray = own.model_copy(update={"lake_uri": str(tmp_path / "stray")})
     right, wrong = start_worker(own), start_worker(stray)
     right.wait_until(lambda: "reading" in right.text(), "the right one has its partitions")
-    wrong.wait_until(lambda: "reading" in wrong.text(), "so has the wrong one")
+    wrong.wait_until(lambda: "reading" in wrong.text(), "the wrong one has its partitions, too")
     send_to(own, check_in, range(200))
     right.wait_until(lambda: landed_rows(own) == 200, "all of it is in the right lake")
-    wrong.wait_until(lambda: landed_rows(stray) == 200, "and in the other one, too")
+    wrong.wait_until(lambda: landed_rows(stray) == 200, "all of it is in the other lake, too")
     assert (right.end(), wrong.end()) == (0, 0)
     load(own)
     prove(own, fault="a worker that lands in another lake by mistake", sent=200)
@@ -215,7 +218,7 @@ def test_offsets_read_before_a_reassignment_are_committed_after_it(
     with pytest.raises(FencedError):
         table.append(decode_batch(TOPIC, batch.prevalidated[TOPIC]), spans)
     send_to(own, check_in, range(400, 500))
-    worker.wait_until(lambda: landed_rows(own) == 500, "the other worker goes on")
+    worker.wait_until(lambda: landed_rows(own) == 500, "the other worker continues")
     prove(
         own,
         fault="offsets read before a reassignment are committed after it",
