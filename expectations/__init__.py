@@ -1,1 +1,1 @@
-"""Quality gates: what is judged before a batch is loaded and before marts are published, and the daily deep look."""
+"""Quality gates: validation of a batch before it is loaded and of marts before they are published; daily checks."""

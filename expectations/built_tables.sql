@@ -1,2 +1,2 @@
--- A table in the schema that dbt builds into; none after a publication, which takes them all.
+-- One table of the build schema, if any: a publication moves all of them out.
 SELECT tablename FROM pg_tables WHERE schemaname = 'marts_build' LIMIT 1

@@ -1,4 +1,4 @@
-"""`okr gate`: judge now, by hand, what a pipeline run would judge."""
+"""`okr gate`: run a quality gate by hand, as a pipeline run would."""
 
 import json
 import uuid
@@ -10,15 +10,17 @@ from expectations.report import GateReport
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="Judge the waiting batch (raw) or the built marts (marts); 1 = failed.")
+group = typer.Typer(
+    no_args_is_help=True, help="Validate the waiting batch (raw) or the built marts (marts). Exit code 1: failed."
+)
 app.add_typer(group, name="gate")
 
-AsJson = Annotated[bool, typer.Option("--json", help="The whole report as JSON instead of the summary.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as JSON instead of the summary.")]
 
 
 @group.command()
 def raw(as_json: AsJson = False) -> None:
-    """Judge the batch that waits in the lake beyond what is loaded."""
+    """Validate the batch that has landed in the lake and is not loaded yet."""
     from expectations.raw_gate import validate_waiting
 
     _show(validate_waiting(load_settings(), _run_id()).report, as_json)
@@ -26,7 +28,7 @@ def raw(as_json: AsJson = False) -> None:
 
 @group.command()
 def marts(as_json: AsJson = False) -> None:
-    """Judge the marts that dbt built and nobody reads yet."""
+    """Validate the marts that dbt has built and that are not published yet."""
     from expectations.marts_gate import validate_build
 
     _show(validate_build(load_settings(), _run_id()), as_json)

@@ -1,4 +1,4 @@
-"""Data Docs made fit to be served behind a login: nothing is fetched from elsewhere, and one page lists the suites."""
+"""Data Docs prepared for serving behind a login: pages load nothing from other hosts, and an index lists the suites."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from expectations.report import GateReport, SuiteResult
 from lakehouse.atomic_replace import replace_folder
 
 STYLE = "quality.css"
-# The tool's pages fetch style, scripts, fonts and a logo from five other hosts; their text needs none of it.
+# The generated pages load styles, scripts, fonts and a logo from five other hosts; their text needs none of it.
 FOREIGN = re.compile(
     r"<script\b.*?</script>|<link\b[^>]*?\bhttps?://[^>]*>|<img\b[^>]*?\bhttps?://[^>]*>"
     r"|<style\b.*?</style>|<footer\b.*?</footer>",
@@ -20,7 +20,7 @@ FOREIGN = re.compile(
 
 
 def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
-    """Let `build` write Data Docs into a new folder, clean them, and show that folder as `site`, in one step."""
+    """Let `build` write Data Docs into a new folder, clean them, and replace `site` by that folder in one step."""
 
     def fill(draft: Path) -> GateReport:
         report = build(draft)
@@ -33,7 +33,7 @@ def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
 
 
 def clean(folder: Path) -> None:
-    """Take out of every page what it would fetch from other hosts, and give it our style."""
+    """Remove from every page what it would load from other hosts, and add our style sheet."""
     for page in folder.rglob("*.html"):
         depth = len(page.relative_to(folder).parts) - 1
         style = f'<link rel="stylesheet" href="{"../" * depth}{STYLE}"></head>'
@@ -42,10 +42,10 @@ def clean(folder: Path) -> None:
 
 
 def index_page(folder: Path, report: GateReport) -> str:
-    """Return the first page: verdict, how much was checked, each suite with a link to its own page."""
+    """Return the index page: the summary, and each suite with a link to its page."""
     rows = "\n".join(_row(folder, suite) for suite in report.suites)
     return Template(_text("data_docs_index.html")).substitute(
-        summary=escape(report.summary()), judged_at=f"{report.judged_at:%Y-%m-%d %H:%M} UTC", rows=rows
+        summary=escape(report.summary()), validated_at=f"{report.validated_at:%Y-%m-%d %H:%M} UTC", rows=rows
     )
 
 

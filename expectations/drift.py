@@ -1,4 +1,4 @@
-"""How far the newest cycle's features lie from those of the cycles before it, feature by feature."""
+"""Measure the drift of each feature: the distance between the newest cycle and the cycles before it."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def feature_distances(connection: "Connection[tuple[object, ...]]") -> dict[str, float]:
-    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows on a side are left out."""
+    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows are left out."""
     import numpy as np
     from scipy.stats import ks_2samp
 

@@ -1,5 +1,5 @@
--- Grain: one row of the feature mart as of a check-in, by cycle; the newest cycle with rows is the one that may drift.
--- Progress and elapsed are left out: a running cycle is young, and that is no drift.
+-- Grain: one row of the feature mart as of a check-in; is_newest marks the newest cycle, which may have drifted.
+-- Progress and elapsed are left out: in a young cycle they are lower, which is not drift.
 SELECT
     dense_rank() OVER (ORDER BY cycle_start DESC) = 1 AS is_newest,
     confidence,

@@ -1,7 +1,7 @@
-"""How many rows break each rule, asked as a database and a data frame answer fastest: all rules of a suite at once.
+"""Count the rows that break each rule of a suite, with one query per table.
 
-Great Expectations asks rule by rule, and its own work takes longer than the answers. Rules nearly always hold, so the
-gate lets it judge these counts at once, and gives it only those suites whole of which some rule has a row at fault.
+Great Expectations evaluates rule by rule, and its overhead exceeds the time of the queries. Rules rarely fail, so the
+gate lets it validate these counts first, and runs it on a whole suite only if that suite has a failing row.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,21 +24,21 @@ CONNECTIONS = 2
 
 @dataclass(frozen=True)
 class Counts:
-    """The rows of a suite's table, and those that break each of its rules, in their order."""
+    """The number of rows in a suite's table, and of rows that break each rule, in the order of the rules."""
 
     suite: Suite
     rows: int
-    at_fault: tuple[int, ...]
+    failing: tuple[int, ...]
 
-    def beyond(self) -> int:
-        """Return how many rows break a rule or are missing: 0 where all is well."""
-        return sum(self.at_fault) + max(0, self.suite.rows_at_least - self.rows)
+    def failing_or_missing(self) -> int:
+        """Return how many rows break a rule or are missing; 0 if the suite passes."""
+        return sum(self.failing) + max(0, self.suite.rows_at_least - self.rows)
 
 
 def count(
     suites: Sequence[Suite], *, dsn: str | None, schemas: Sequence[str] = (), limits: Limits
 ) -> tuple[Counts, ...]:
-    """Count for each suite that can be counted; one whose SQL fails is left out, and so is one of other rules.
+    """Count failing rows; suites whose SQL fails, or that have rules of another type, are left out.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -47,10 +47,10 @@ def count(
     tables = [suite for suite in suites if suite.frame is None]
     if not tables or dsn is None:
         return tuple(frames)
-    waiting = iter(tables)  # taken by whichever connection is free
+    waiting = iter(tables)  # each connection takes the next one when it is free
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="gate") as pool:
-        ways = [pool.submit(_of_tables, dsn, schemas, limits, waiting) for _ in range(CONNECTIONS)]
-        return (*frames, *(found for way in ways for found in way.result()))
+        results = [pool.submit(_of_tables, dsn, schemas, limits, waiting) for _ in range(CONNECTIONS)]
+        return (*frames, *(found for each in results for found in each.result()))
 
 
 def _of_tables(dsn: str, schemas: Sequence[str], limits: Limits, waiting: Iterable[Suite]) -> list[Counts]:
@@ -63,30 +63,30 @@ def _of_table(connection: Any, suite: Suite) -> Counts | None:
     if any(rule.type != "unexpected_rows_expectation" for rule in suite.rules):
         return None
     table = sql.Identifier(suite.table)
-    asked = [sql.SQL("(SELECT count(*) FROM {})").format(table)]
+    queries = [sql.SQL("(SELECT count(*) FROM {})").format(table)]
     for number, rule in enumerate(suite.rules):
         query = rule.arguments["unexpected_rows_query"].replace("{batch}", table.as_string(connection))
         part = sql.SQL("(SELECT count(*) FROM ({}\n) AS {})")
-        asked.append(part.format(sql.SQL(query), sql.Identifier(f"rule_{number}")))
+        queries.append(part.format(sql.SQL(query), sql.Identifier(f"rule_{number}")))
     try:
-        rows, *at_fault = connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(asked))).fetchone()
+        rows, *failing = connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(queries))).fetchone()
     except psycopg.Error:
-        return None  # the tool asks rule by rule, and says which one fails
-    return Counts(suite, rows, tuple(at_fault))
+        return None  # Great Expectations then runs rule by rule and reports the one that fails
+    return Counts(suite, rows, tuple(failing))
 
 
 def _of_frame(suite: Suite) -> Counts | None:
     found = [_in_frame(suite.frame, rule) for rule in suite.rules]
-    at_fault = tuple(each for each in found if each is not None)
-    return Counts(suite, len(suite.frame), at_fault) if len(at_fault) == len(found) else None
+    failing = tuple(each for each in found if each is not None)
+    return Counts(suite, len(suite.frame), failing) if len(failing) == len(found) else None
 
 
 def _in_frame(frame: "pd.DataFrame", rule: Rule) -> int | None:
-    """Return how many rows break a rule; None where that cannot be told here, and the tool is to say why."""
+    """Return how many rows break a rule; None if Great Expectations has to evaluate it."""
     column, low, high = (rule.arguments.get(name) for name in ("column", "min_value", "max_value"))
     if column not in frame.columns:
         return None
-    values = frame[column].dropna()  # a rule asks nothing of what is null
+    values = frame[column].dropna()  # rules ignore nulls
     if rule.type == "expect_column_values_to_be_null":
         return len(values)
     if rule.type != "expect_column_values_to_be_between":

@@ -1,4 +1,4 @@
-"""Every judgement is kept in ops.gate_result, passed or not."""
+"""Store the result of every gate run, passed or failed, in ops.gate_result."""
 
 import json
 

@@ -1,7 +1,8 @@
-"""The one module that knows Great Expectations: it turns suites (plain data) into judgements.
+"""Run suites (plain data) with Great Expectations. No other module imports it.
 
-Importing the tool takes 6-8 s, a suite about 0.1 s: it is imported inside the functions, so that `okr --help` and DAG
-files do not pay for it, and of suites without a row at fault it judges the counts, all at once (`counts`).
+Importing the library takes 6-8 s, validating a suite about 0.1 s. Functions therefore import it themselves, so that
+`okr --help` and DAG files stay fast, and suites without failing rows are validated together by their counts
+(`failing_row_counts`).
 """
 
 import logging
@@ -26,17 +27,17 @@ from lakehouse.warehouse import connect, limit_answers, sqlalchemy_url
 EXAMPLES_SHOWN = 3
 LIMITS = Limits(statement_s=120, lock_s=60)
 SITE = "quality"
-NONE_AT_FAULT = Rule(
-    "none_at_fault", "no row is at fault", "expect_column_values_to_be_between",
-    {"column": "at_fault", "min_value": 0, "max_value": 0},
+NO_FAILING_ROW = Rule(
+    "no_failing_row", "no row fails", "expect_column_values_to_be_between",
+    {"column": "failing", "min_value": 0, "max_value": 0},
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class TableLocation:
-    """Where suites find their tables: a login, and the schemas in which unqualified names are looked up.
+    """Where the tables of suites are: a login, and the schemas in which unqualified names are looked up.
 
-    With the name of a `snapshot` they read that, else what is there when each statement begins.
+    With the name of a `snapshot`, all queries read that snapshot; otherwise each reads the present state.
     """
 
     dsn: str
@@ -44,12 +45,12 @@ class TableLocation:
     snapshot: str | None = None
 
     def url(self) -> str:
-        """Return the login as SQLAlchemy reads it."""
+        """Return the login as a SQLAlchemy URL."""
         path = f"-c search_path={','.join(self.schemas)}"
         return sqlalchemy_url(self.dsn, "okr-gate", limits=LIMITS, options=path)
 
 
-def validate(  # noqa: PLR0913 -- what, for whom, and three options by name
+def validate(  # noqa: PLR0913 -- three of them are options by name
     gate: str,
     run_id: str,
     suites: Iterable[Suite],
@@ -58,32 +59,32 @@ def validate(  # noqa: PLR0913 -- what, for whom, and three options by name
     accepted: bool = False,
     site: Path | None = None,
 ) -> GateReport:
-    """Run suites and return what they found; with `site`, also write each as Data Docs into that folder.
+    """Run suites and return the report; with `site`, also write Data Docs into that folder.
 
-    A rule that cannot be judged (a table is missing, its SQL fails) counts as broken: a gate fails closed.
+    A rule that cannot be checked (its table is missing, its SQL fails) counts as broken: a gate fails closed.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    asked, context = tuple(suites), _context(site)
-    # Data Docs show every rule, and counts are read by connections of their own, not at a snapshot.
+    every, context = tuple(suites), _context(site)
+    # Data Docs need every rule's own result, and counts are read on connections that do not use the snapshot.
     by_counts = site is None and (location is None or location.snapshot is None)
-    good = _validate_counts(context, _counts(asked, location)) if by_counts else {}
-    with _sources(context, location if len(good) < len(asked) else None) as sources:
-        results = tuple(good.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in asked)
+    good = _validate_counts(context, _counts(every, location)) if by_counts else {}
+    with _sources(context, location if len(good) < len(every) else None) as sources:
+        results = tuple(good.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in every)
         if site is not None:
             context.build_data_docs(site_names=[SITE])
     return GateReport(gate, run_id, datetime.now(UTC), results, accepted=accepted)
 
 
 def warm_up() -> None:
-    """Judge a row, so that the processes forked from this one find the tool as ready as after its first judgement."""
+    """Validate one row, so that forked processes find the library initialised."""
     import pandas as pd
     from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # a thread of the bars that nobody sees, which would not survive a fork
+    tqdm.monitor_interval = 0  # a thread for progress bars, which would not survive a fork
     rule = Rule("is_null", "a row is null", "expect_column_values_to_be_null", {"column": "a"})
-    # One failing row: the tool validates the counts and then the whole suite.
+    # With one failing row, both the counts and the whole suite are validated.
     validate("warm-up", "none", [Suite("row", "a row", (rule,), frame=pd.DataFrame({"a": [1.0]}))])
 
 
@@ -93,8 +94,8 @@ def _counts(suites: tuple[Suite, ...], location: TableLocation | None) -> tuple[
 
 
 def _context(site: Path | None) -> Any:
-    """Return a context that lives in memory."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is made: no gate reports to anybody
+    """Return a context in memory."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is created
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -102,9 +103,9 @@ def _context(site: Path | None) -> Any:
         ProgressBarsConfig,
     )
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines a gate on its inner life
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines per gate otherwise
     config = DataContextConfig(
-        # Without a site of the tool's own, in a temporary folder that a forked task would leave behind.
+        # The default site is in a temporary folder, which a forked task would leave behind.
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False),
     )
@@ -116,14 +117,14 @@ def _context(site: Path | None) -> Any:
 
 @contextmanager
 def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str, Any]]:
-    """Give the sources that suites read from."""
+    """Provide the data sources that suites read from."""
     sources = {"frame": context.data_sources.add_pandas("waiting")}
     if location is None:
         yield sources
         return
-    connect(location.dsn, application="okr-gate").close()  # a server that is away is told as such, not as a broken rule
+    connect(location.dsn, application="okr-gate").close()  # reports an unavailable server as such, not as a broken rule
     warehouse = context.data_sources.add_postgres("warehouse", connection_string=location.url())
-    # One looks for tables, the other runs the rules.
+    # One engine looks up tables, the other runs the rules.
     engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
     for engine in engines:
         limit_answers(engine, LIMITS)
@@ -147,22 +148,22 @@ def _site_config(folder: Path) -> dict[str, Any]:
 
 
 def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
-    """Return the result of each suite of which no rule has a row at fault, by its noun.
+    """Return the result of each suite without failing rows, by its noun.
 
-    What the tool does not call good, for whatever reason, it is asked again with all its rules.
+    Every other suite is then run rule by rule.
     """
     if not counts:
         return {}
     import pandas as pd
 
-    frame = pd.DataFrame({"at_fault": [each.beyond() for each in counts]})
+    frame = pd.DataFrame({"failing": [each.failing_or_missing() for each in counts]})
     try:
         asset = context.data_sources.add_pandas("counts").add_dataframe_asset("counts")
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
-        judged = batch.validate(_expectation(NONE_AT_FAULT), result_format="COMPLETE")
-        bad = set() if judged.success else set(judged.result["unexpected_index_list"])
-    except Exception as error:  # whatever the tool raises
-        get_logger(__name__).warning("counts not judged, every suite is judged whole", error=_first_line(error))
+        validated = batch.validate(_expectation(NO_FAILING_ROW), result_format="COMPLETE")
+        bad = set() if validated.success else set(validated.result["unexpected_index_list"])
+    except Exception as error:  # whatever the library raises
+        get_logger(__name__).warning("counts not validated, suites run rule by rule", error=_first_line(error))
         return {}
     return {each.suite.noun: _good(each) for number, each in enumerate(counts) if number not in bad}
 
@@ -180,7 +181,7 @@ def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: 
     rules = suite.every_rule()
     try:
         results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
-    except Exception as error:  # whatever the tool raises, the rules were not judged: fail closed
+    except Exception as error:  # whatever the library raises, the rules were not checked: fail closed
         cause = _first_line(error)
         broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
         return SuiteResult(suite.noun, suite.table, 0, broken)
@@ -233,20 +234,20 @@ def _examples(found: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def example(row: Any) -> str:
-    """Return a row at fault as a log shows it."""
+    """Return a failing row as text for a log."""
     if isinstance(row, Mapping):
         return ", ".join(f"{name}={_figure(value)}" for name, value in row.items())
     return _figure(row)
 
 
 def _figure(value: Any) -> str:
-    """Return a value as text; a number that Python writes with an exponent is written out."""
+    """Return a value as text, without exponents."""
     text = str(value)
     return plain(value) if isinstance(value, float) and math.isfinite(value) and "e" in text else text
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:
-    """Return the exception that kept a rule from being judged; the tool nests it by metric, or not."""
+    """Return the exception that prevented a rule from being checked; the library may nest it by metric."""
     nested = [info, *(part for part in info.values() if isinstance(part, Mapping))]
     messages = [part["exception_message"] for part in nested if part.get("raised_exception")]
     return _first_line(messages[0]) if messages else None

@@ -1,7 +1,8 @@
-"""The marts gate: judges what dbt built where nobody reads, before the publication swaps it in.
+"""The marts gate: validate what dbt has built before it is published.
 
-dbt's contracts already refuse a null key or a value out of bounds, table by table. The gate asks what no table can know
-of itself: does everything that is loaded arrive, do the marts agree with one another and with what is published?
+Constraints of the models' contracts already reject null keys and values out of bounds, table by table. The gate checks
+what a single table cannot: that all loaded data has arrived, and that the marts agree with one another and with the
+current publication. `suites/README.md` says where each kind of rule is.
 """
 
 from expectations.gate_results import save
@@ -16,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, fewest rows. Any mart may be empty: the first seconds of a back-fill hold teams and users and no key
-# result yet, and that is data that is incomplete, not wrong. Rules that compare with raw tell what is lost.
+# Noun, table, minimum of rows. Any mart may be empty: the first seconds of a backfill bring teams and users but no key
+# results, and such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
@@ -46,7 +47,7 @@ def suites() -> tuple[Suite, ...]:
 
 
 def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
-    """Judge the built marts, which are not published yet, and store the result.
+    """Validate the built, unpublished marts and store the result.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -56,27 +57,27 @@ def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -
     require_build(dsn)
     report = validate(GATE, run_id, suites(), location=TableLocation(dsn, BUILT), accepted=accepted)
     if any(rule.error for suite in report.suites for rule in suite.rules):
-        require_build(dsn)  # a run may have begun to build meanwhile
+        require_build(dsn)  # a run may have started to build in the meantime
     save(dsn, report)
     return report
 
 
 def require_build(dsn: str) -> None:
-    """Ask for something to judge; tables that are not there are no broken rules.
+    """Check that there is a complete build: a missing table is not a broken rule.
 
     Raises:
         PermanentError: nothing is built (the newest build is published, or none was ever made), or not all of it yet.
     """
     wanted = {"tables": [table for _, table, _ in TABLES], "schemas": list(BUILT)}
     with connect(dsn, application="okr-gate") as connection:
-        is_begun = connection.execute(read_sql("expectations", "built_tables")).fetchone()
+        has_started = connection.execute(read_sql("expectations", "built_tables")).fetchone()
         missing = connection.execute(read_sql("expectations", "missing_tables"), wanted).fetchall()
-    if is_begun and not missing:
+    if has_started and not missing:
         return
-    if is_begun:
+    if has_started:
         raise PermanentError(
-            f"A run is building the marts now, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are not "
-            f"there, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
+            f"A run is building the marts now, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are "
+            f"missing, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
         )
     published = current(dsn)
     where = f"the newest one is publication {published.publication_id}" if published else "nothing was built yet"
@@ -87,14 +88,14 @@ def require_build(dsn: str) -> None:
 
 
 def require_passed(report: GateReport) -> None:
-    """Stop the run before it publishes what did not pass.
+    """Stop the run before it publishes marts that failed.
 
     Raises:
         GateFailed: the report says that the gate failed.
     """
     if not report.passed:
         raise GateFailed(
-            f"{report.summary()}\nNothing was published; readers keep the last publication. Mend the models or the "
-            "data (`okr gate marts` judges the build again). If only plausibility rules broke and the data is right, "
+            f"{report.summary()}\nNothing was published; readers keep the last publication. Fix the models or the "
+            "data (`okr gate marts` checks the build again). If only plausibility rules failed and the data is right, "
             'start okr_etl_dag with {"accept_marts_build": true}.'
         )

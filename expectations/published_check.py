@@ -1,7 +1,7 @@
-"""The daily look at what is published: the marts' rules again, recomputations, freshness, drift; as Data Docs.
+"""The daily check of published data: the marts' rules again, recomputation, freshness and drift; shown as Data Docs.
 
-All of it reads one snapshot, so that no publication mixes in. Raw and intermediate run ahead of what is published while
-a run builds, while publishing is held, and after a rollback: rules that compare with them wait for a later day then.
+All queries read one snapshot, so they see a single publication. Raw and intermediate are ahead of the publication while
+a run builds, while publications are on hold and after a rollback; rules that compare with them are then left out.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 
 GATE = "published"
 SCHEMAS = (*marts_gate.PUBLISHED, "raw")
-# Noun, table, fewest rows: what only a daily run has the time for.
+# Noun, table, minimum of rows: rules that take too long for the gate.
 TABLES = (
     ("publication", "publication", 1),
     ("loaded_events", "okr_user_events", 1),
@@ -32,16 +32,16 @@ TABLES = (
 NOT_COMPARED = SuiteResult(
     "comparison", "raw and intermediate", 0,
     (RuleResult(
-        "holds_what_is_published",
-        "raw and intermediate hold what is published. They do not now (a run is building, or publishing is held), so "
-        "that rules which compare with them were left out",
+        "matches_the_publication",
+        "raw and intermediate match the publication. They do not now (a run is building, or publications are on hold), "
+        "so rules that compare with them were left out",
         passed=False, advice=True,
     ),),
 )  # fmt: skip
 
 
 def validate_published(settings: Settings, run_id: str) -> GateReport:
-    """Judge the published marts, store the result, and renew the Data Docs in `<sites_dir>/quality`.
+    """Validate the published marts, store the result, and update the Data Docs in `<sites_dir>/quality`.
 
     Raises:
         PermanentError: nothing is published yet.
@@ -49,7 +49,7 @@ def validate_published(settings: Settings, run_id: str) -> GateReport:
     """
     dsn = settings.require("dsn_transform")
     if current(dsn) is None:
-        raise PermanentError("Nothing is published yet, so there is nothing to judge: let okr_etl_dag run first.")
+        raise PermanentError("Nothing is published yet, so there is nothing to validate: run okr_etl_dag first.")
     with snapshot(dsn) as seen:
 
         def build(folder: Path) -> GateReport:
@@ -70,7 +70,7 @@ def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport
         report = validate(GATE, run_id, (*marts_gate.suites(), *found), location=location, site=folder)
         if up_to_date_publication(dsn) == publication:
             return report
-        # A build has begun meanwhile: tables that it replaced look empty to an older snapshot.
+        # A build has started in the meantime: tables that it replaced look empty to an older snapshot.
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
     report = validate(GATE, run_id, (*_of_marts_alone(), *found), location=location, site=folder)
@@ -78,7 +78,7 @@ def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport
 
 
 def _of_marts_alone() -> tuple[Suite, ...]:
-    """Return the marts' suites with the rules that read nothing but what is published."""
+    """Return the marts' suites without the rules that read unpublished tables."""
     return tuple(
         replace(suite, rules=tuple(rule for rule in suite.rules if not rule.reads_loaded_or_built))
         for suite in marts_gate.suites()
@@ -87,13 +87,13 @@ def _of_marts_alone() -> tuple[Suite, ...]:
 
 
 def require_passed(report: GateReport) -> None:
-    """Fail the run, so that somebody looks.
+    """Fail the run if a rule failed.
 
     Raises:
-        GateFailed: a rule broke in what readers see now.
+        GateFailed: the published marts break a rule.
     """
     if not report.passed:
         raise GateFailed(
-            f"{report.summary()}\nReaders see this data now. If it is wrong, go back by `okr publication rollback`, "
-            "mend the cause, and start okr_etl_dag. The Data Docs site (/quality/) shows each rule."
+            f"{report.summary()}\nReaders see this data now. If it is wrong, run `okr publication rollback`, "
+            "fix the cause, and start okr_etl_dag. The Data Docs site (/quality/) shows each rule."
         )

@@ -1,9 +1,9 @@
-"""The raw gate: judges the batch that waits in the lake beyond the load watermark, before any of it is loaded.
+"""The raw gate: validate the batch that waits in the lake beyond the load watermark, before any of it is loaded.
 
-It asks what is contract-valid one by one but implausible: absurd values, a flood of rejects, check-ins of unknown key
-results. Single such rows are reported, loaded and listed for review (marts.fct_reviewed_event); the batch is held back
-only where so many are implausible that a wrong unit or a broken source is the likelier cause. Nothing waiting is
-"nothing to judge" and passes: an idle hour is no fault.
+It looks for messages that keep their contract and are implausible nevertheless: absurd values, many rejected messages,
+check-ins of unknown key results. Single implausible rows are reported, loaded and listed for review
+(marts.fct_reviewed_event). A batch is stopped only if so many rows are implausible that a wrong unit or a broken source
+is the likelier cause. If nothing is waiting, the gate passes.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 GATE = "raw"
 TO_ACCEPT = (
-    "Nothing was loaded and the last publication stays. Look at the rules above (`okr gate raw` judges again). If the "
-    'batch is right after all, start okr_etl_dag with {"accept_raw_batch": true}: plausibility rules then only report.'
+    "Nothing was loaded and the last publication stays. See the rules above (`okr gate raw` checks again). If the "
+    'batch is right, start okr_etl_dag with {"accept_raw_batch": true}: plausibility rules are then only reported.'
 )
 
 
 @dataclass(frozen=True)
 class RawGateResult:
-    """The report, and by topic the rows that wait and the offsets up to which the gate looked.
+    """The report, and per topic the number of waiting rows and the offsets up to which they were checked.
 
-    Exactly that may be loaded, nothing later.
+    A run loads exactly these rows.
     """
 
     report: GateReport
@@ -45,7 +45,7 @@ class RawGateResult:
 
 
 def require_passed(report: GateReport) -> None:
-    """Stop the run before it loads what did not pass.
+    """Stop the run before it loads a batch that failed.
 
     Raises:
         GateFailed: the report says that the gate failed.
@@ -55,10 +55,10 @@ def require_passed(report: GateReport) -> None:
 
 
 def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawGateResult:
-    """Judge what waits in the lake, topic by topic, and store the result.
+    """Validate the waiting rows in the lake, topic by topic, and store the result.
 
     Raises:
-        RetryableError: lake or warehouse cannot be reached.
+        RetryableError: the lake or the warehouse cannot be reached.
     """
     from ingestion.loading import read_pending
 
@@ -71,7 +71,7 @@ def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False)
             waiting, offsets = read_pending(settings, topic, loader)
             rows[topic], upto[topic] = waiting.num_rows, offsets
             if waiting.num_rows:
-                suites.append(event.suite(topic, questions(waiting, topic, dsn)))
+                suites.append(event.suite(topic, checked_columns(waiting, topic, dsn)))
     report = validate(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
     save(dsn, report)
     return RawGateResult(report, rows, upto)
@@ -81,8 +81,8 @@ def _nothing(run_id: str) -> GateReport:
     return GateReport(GATE, run_id, datetime.now(UTC), (), nothing_to_validate=True)
 
 
-def questions(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
-    """Compute what the rules ask of each waiting message (`waiting_batch.sql`); as many rows as `waiting` has."""
+def checked_columns(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
+    """Compute the columns that the rules check (`waiting_batch.sql`): one row per waiting message."""
     import duckdb
 
     types = [contract.name for contract in contracts().values() if contract.topic == topic]
@@ -96,15 +96,15 @@ def questions(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
 
 
 def _known_key_results(waiting: "pa.Table", dsn: str) -> "pa.Table":
-    """Return the waiting check-ins' key results that raw already defines: key_result_id, baseline, target."""
+    """Return the key results of waiting check-ins that raw defines: key_result_id, baseline, target."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     check_ins = waiting.filter(pc.equal(waiting["event_type"], "okr.check_in.recorded.v1"))
     rows: list[tuple[object, ...]] = []
-    if asked := pc.unique(check_ins["subject"]).to_pylist():
+    if key_result_ids := pc.unique(check_ins["subject"]).to_pylist():
         with connect(dsn, application="okr-gate") as connection:
-            values = {"key_result_ids": asked}
+            values = {"key_result_ids": key_result_ids}
             rows = connection.execute(read_sql("expectations", "known_key_results"), values).fetchall()
     schema = pa.schema([("key_result_id", pa.string()), ("baseline", pa.float64()), ("target", pa.float64())])
     columns = zip(*rows, strict=True) if rows else ([], [], [])

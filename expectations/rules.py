@@ -1,4 +1,4 @@
-"""What a suite is made of: rules as plain data. Nothing here knows the tool that runs them (`gate` alone does)."""
+"""Rules and suites as plain data, independent of the library that runs them (see `gx_runner`)."""
 
 import re
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from typing import Any
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import read_sql
 
-# `-- name: <rule>[ (acceptable)|(advice)]`, then `-- expect: <sentence>` lines, then one SELECT of the rows at fault.
+# `-- name: <rule>[ (acceptable)|(advice)]`, then `-- expect: <sentence>` lines, then one SELECT of the failing rows.
 HEADER = re.compile(r"^-- name: (?P<name>\w+)(?: \((?P<mark>acceptable|advice)\))?\n(?P<rest>.*)", re.DOTALL)
-LOADED_OR_BUILT = re.compile(r"\b(?:raw\.|int_)\w")  # tables that change before what is built of them is published
+LOADED_OR_BUILT = re.compile(r"\b(?:raw\.|int_)\w")  # tables that change before the next publication
 EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation: `type` and `arguments` are Great Expectations' own, `says` is the sentence people read.
+    """One expectation: `type` and `arguments` are Great Expectations' own, `says` is the sentence shown to people.
 
-    `acceptable`: judges plausibility, so an operator who looked may load or publish despite it.
-    `advice`: is reported and never stops anything (drift).
+    `acceptable`: a plausibility rule, which an operator may override.
+    `advice`: the rule is reported and never stops a run (drift).
     """
 
     name: str
@@ -31,7 +31,7 @@ class Rule:
 
     @property
     def reads_loaded_or_built(self) -> bool:
-        """Whether it compares with raw or intermediate."""
+        """Whether the rule reads tables of raw or intermediate."""
         return LOADED_OR_BUILT.search(str(self.arguments.get("unexpected_rows_query", ""))) is not None
 
 
@@ -46,7 +46,7 @@ class Suite:
     frame: Any = field(default=None, compare=False)
 
     def every_rule(self) -> tuple[Rule, ...]:
-        """Return the rules, headed by the one that counts the rows: no suite passes on fewer than it must have seen."""
+        """Return the rules, preceded by one that requires the minimum number of rows."""
         count = Rule(
             name="has_rows",
             says=f"{self.table} has at least {self.rows_at_least} rows",

@@ -1,4 +1,4 @@
-"""One moment of the warehouse for many statements: what is published, loaded or built meanwhile does not mix in."""
+"""A snapshot of the warehouse that many queries share, unaffected by concurrent loads, builds and publications."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,25 +12,25 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from sqlalchemy import Engine
 
-# The connection waits while others read by its snapshot, as long as a task of data_quality_dag may take.
+# The connection is idle while others use its snapshot, for as long as a task of data_quality_dag may take.
 LIMITS = Limits(statement_s=120, lock_s=60, idle_s=1800)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A transaction that is held open, and the name by which other connections read what it sees."""
+    """An open transaction, and the name by which other connections use its snapshot."""
 
     connection: "Connection[tuple[object, ...]]"
     name: str
 
     def up_to_date_publication(self) -> int | None:
-        """Return the current publication if raw and intermediate hold what it was built from, else None."""
+        """Return the current publication if raw and intermediate still match it, else None."""
         return _live_publication(self.connection)
 
 
 @contextmanager
 def snapshot(dsn: str) -> Iterator[Snapshot]:
-    """Hold a snapshot of the warehouse. The marts of its publication stay for as long.
+    """Keep a snapshot of the warehouse open. The marts of its publication are not dropped in the meantime.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -42,7 +42,7 @@ def snapshot(dsn: str) -> Iterator[Snapshot]:
 
 
 def read_at(engine: "Engine", name: str) -> None:
-    """Let every transaction of a SQLAlchemy engine read by an exported snapshot."""
+    """Make every transaction of a SQLAlchemy engine use an exported snapshot."""
     from sqlalchemy import Connection, event
 
     @event.listens_for(engine, "begin")
@@ -52,7 +52,7 @@ def read_at(engine: "Engine", name: str) -> None:
 
 
 def up_to_date_publication(dsn: str) -> int | None:
-    """Return the current publication if raw and intermediate hold what it was built from, else None.
+    """Return the current publication if raw and intermediate still match it, else None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -1,7 +1,8 @@
 {#-
-Each event once: one that its source sent twice (same event_id) counts where it first stands, by the log's time: once a
-topic has more partitions, a later copy may stand in a lower one. Last in a staging view, so that only the columns a
-reader asks for are sorted, not the whole JSON. Withheld events are left out here, and so everywhere.
+Deduplicate events by event_id: of an event that its source sent more than once, the copy logged first counts (by the log's
+time, because a later copy may be in a lower partition once a topic has more of them). It is the last step of a staging
+view, so that only the columns that a reader selects are sorted, not the whole JSON. Withheld events are excluded here and
+therefore everywhere.
 -#}
 {% macro deduplicate_events(events) -%}
     select distinct on (event_id) *

@@ -1,4 +1,4 @@
-{#- What the definition of a noun says of it: one that says the same as the one before it changes nothing. -#}
+{#- The columns of a noun's definition. A definition event that repeats all of them changes nothing. -#}
 {% macro definition_columns(noun) -%}
     {{ return({
         'organisation': ['name'],

@@ -1,8 +1,8 @@
 {#-
 When entities of a noun were archived, closed or deactivated, and when they were revived. Grain: one row per id and
-ending. A definition that occurs after the ending revives the entity, if it says anything else than the one before it:
-a source that sends all its definitions again every night revives nothing. Of two events of one moment the later one in
-the log holds. An ending of what has ended already changes nothing. ingestion/state has the same as app.endings.
+ending. A later definition revives the entity if it differs from the previous definition: a source that resends all
+definitions every night revives nothing. Of two events with the same time, the one logged later counts. An ending of an
+entity that has already ended changes nothing. ingestion/state has the same rules in app.endings.
 -#}
 {% macro endings(noun, defined, ended, reason='null::text', successor='null::text') -%}
     {%- set id = noun ~ '_id' -%}

@@ -1,6 +1,6 @@
 {#-
-Means that do not depend on the order of rows: sums of floats do, and then marts rebuilt from the same log would differ
-in their last digit.
+Means that do not depend on the order of rows. Sums of floats do, so marts rebuilt from the same log would differ in the
+last digit.
 -#}
 {% macro exact_mean(measure) -%} avg(({{ measure }})::numeric)::double precision {%- endmacro %}
 
@@ -11,5 +11,5 @@ in their last digit.
     )::double precision
 {%- endmacro %}
 
-{#- A share of rows, null where there are none. -#}
+{#- A share of rows; null if there are none. -#}
 {% macro share(part, whole) -%} ({{ part }})::double precision / nullif({{ whole }}, 0) {%- endmacro %}

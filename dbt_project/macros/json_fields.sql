@@ -1,9 +1,9 @@
 {#-
-Fields of `data`. Contracts bound them, but a value may still be one that PostgreSQL's cast refuses, and a single event
-must never stop the marts: a number too small for double precision, an integer above bigint, an offset above 15:59.
+Fields of `data`. Contracts limit their values, but PostgreSQL's casts reject some valid ones, and a single event must never
+stop the marts: a number too small for double precision, an integer above bigint, a UTC offset above 15:59.
 -#}
 
-{#- Below 1e-100 a number is 0: products of smaller ones end in PostgreSQL's error "value out of range: underflow". -#}
+{#- Numbers below 1e-100 become 0: products of smaller ones fail with "value out of range: underflow". -#}
 {% macro json_float(field) -%}
     {%- set text = "(data ->> '" ~ field ~ "')" -%}
     case
@@ -14,13 +14,13 @@ must never stop the marts: a number too small for double precision, an integer a
     end
 {%- endmacro %}
 
-{#- Null above bigint; a JSON number such as 12.0 or 1e3 is an integer, too. -#}
+{#- Null above bigint. JSON numbers such as 12.0 or 1e3 are integers too. -#}
 {% macro json_integer(field) -%}
     {%- set number = "(data ->> '" ~ field ~ "')::numeric" -%}
     case when abs({{ number }}) < 9223372036854775807 then ({{ number }})::bigint end
 {%- endmacro %}
 
-{#- Null where PostgreSQL cannot read the moment. -#}
+{#- Null if PostgreSQL cannot parse the timestamp. -#}
 {% macro json_moment(field) -%}
     {%- set text = "(data ->> '" ~ field ~ "')" -%}
     case when pg_input_is_valid({{ text }}, 'timestamp with time zone') then {{ text }}::timestamptz end

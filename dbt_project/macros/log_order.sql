@@ -1,6 +1,6 @@
 {#-
-The one total order of a topic's log: logged time, then partition, then offset. Whatever asks which of two events came
-later asks this; an event's id says nothing about it. ingestion/state has the same order as app.log_position.
+The total order of a topic's log: logged time, then partition, then offset. All code that asks which of two events came later
+uses it; an event's id says nothing about order. ingestion/state has the same order in app.log_position.
 -#}
 {% macro log_order(direction='', relation='') -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}

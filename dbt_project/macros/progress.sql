@@ -1,11 +1,11 @@
 {#- The measures of a key result, each defined once. All are double precision; a null input gives null. -#}
 
-{#- Share of the way from baseline to target, without bounds; right for falling metrics too. -#}
+{#- Share of the way from baseline to target, not clipped; also correct for falling metrics. -#}
 {% macro progress_ratio(value, baseline, target) -%}
     (({{ value }} - {{ baseline }}) / nullif({{ target }} - {{ baseline }}, 0))
 {%- endmacro %}
 
-{#- Progress clipped to 0-1. greatest() and least() ignore nulls, so null needs its own word. -#}
+{#- Progress clipped to 0-1. greatest() and least() ignore nulls, hence the case. -#}
 {% macro score_ratio(progress) -%}
     case when {{ progress }} is not null then least(greatest({{ progress }}, 0.0), 1.0) end
 {%- endmacro %}
@@ -13,7 +13,7 @@
 {#- As floats, (70.41 - 66.56) / (72.06 - 66.56) is below 0.7 although it is 0.7: hence the tolerance. -#}
 {% macro at_least(measure, boundary) -%} ({{ measure }} >= {{ boundary }} - {{ var('score_tolerance') }}) {%- endmacro %}
 
-{#- Whole days since the cycle's start by the days of the cycle, clipped to 0-1; also the progress a line expects. -#}
+{#- Whole days since the cycle's start divided by the days of the cycle, clipped to 0-1: the progress expected by a straight line. -#}
 {% macro elapsed_ratio(day, cycle_start, cycle_end) -%}
     case when {{ day }} is not null and {{ cycle_start }} is not null and {{ cycle_end }} is not null then
         least(greatest(
@@ -22,7 +22,7 @@
     end
 {%- endmacro %}
 
-{#- Progress by elapsed: 1 is the line from baseline to target. -#}
+{#- Progress divided by elapsed share: 1 is a straight line from baseline to target. -#}
 {% macro pace_ratio(progress, elapsed) -%}
     ({{ progress }} / greatest({{ elapsed }}, {{ var('shortest_elapsed') }}))
 {%- endmacro %}

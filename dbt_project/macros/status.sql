@@ -1,4 +1,4 @@
-{#- Where an open key result stands in its running cycle. -#}
+{#- Status of an open key result in its running cycle. -#}
 {% macro open_status(progress, pace) -%}
     case
         when {{ progress }} is null then 'no_check_in'
@@ -8,7 +8,7 @@
     end
 {%- endmacro %}
 
-{#- How a closed key result ended. -#}
+{#- Status of a closed key result. -#}
 {% macro closed_status(score) -%}
     case when {{ at_least(score, var('achieved_score')) }} then 'achieved' else 'missed' end
 {%- endmacro %}

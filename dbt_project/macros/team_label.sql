@@ -1,4 +1,4 @@
-{#- A name that distinguishes a team from all others, also in a time when its name was another one (int_team). -#}
+{#- A label that distinguishes a team from all others, also for times when it had another name (see int_team). -#}
 {% macro team_label(team_id, team_name, team) -%}
     case
         when {{ team_name }} is null or {{ team }}.team_id is null then {{ team_id }}

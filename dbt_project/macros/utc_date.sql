@@ -1,2 +1,2 @@
-{#- The day of a moment, in UTC whatever the session's time zone is. -#}
+{#- The UTC day of a timestamp, whatever the session's time zone. -#}
 {% macro utc_date(moment) -%} ({{ moment }} at time zone 'UTC')::date {%- endmacro %}

@@ -1,1 +1,1 @@
-"""One suite a noun, as plain data: the rules, and beside them the SQL that finds the rows which break them."""
+"""One suite per noun, as plain data: rules, and the SQL that finds the rows that break them. See README.md."""

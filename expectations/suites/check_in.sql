@@ -10,14 +10,14 @@ CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
 
 -- name: key_result_exists
--- expect: a check-in that says its key result is known finds it in dim_key_result, and no other does
+-- expect: dim_key_result has the key result of a check-in exactly where the check-in says that it is known
 SELECT c.check_in_id, c.key_result_id
 FROM {batch} AS c
 LEFT JOIN dim_key_result AS k ON c.key_result_id = k.key_result_id AND k.is_current
 WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
 
 -- name: new_progress_is_plausible (acceptable)
--- expect: but for 20 % of 50 or more, check-ins new since the last publication stay within 100 times the gain aimed at
+-- expect: apart from 20 % of 50 or more, check-ins that are new since the last publication stay within 100 times the targeted gain
 SELECT check_ins, implausible
 FROM (
     SELECT count(*) AS check_ins, count(*) FILTER (WHERE abs(c.progress_ratio) > 100) AS implausible
@@ -30,7 +30,7 @@ FROM (
 WHERE implausible > 0.2 * check_ins AND check_ins >= 50
 
 -- name: few_orphans (acceptable)
--- expect: but for 20 % of 50 or more, check-ins belong to a defined key result
+-- expect: apart from 20 % of 50 or more, check-ins belong to a defined key result
 SELECT check_ins, orphans
 FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counted
 WHERE orphans > 0.2 * check_ins AND check_ins >= 50

@@ -1,7 +1,7 @@
 
 
 -- name: every_cycle_arrived
--- expect: as many cycles are current as raw has ids of defined ones
+-- expect: as many cycles are current as raw defines ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'cycle_id') AS in_raw

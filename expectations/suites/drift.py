@@ -1,4 +1,4 @@
-"""Noun: drift. Does the newest cycle look like those that the model learned from? Advice only: cycles do drift."""
+"""The suite of drift: the newest cycle's features are like those of earlier cycles. Advice only: cycles do drift."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ FEWEST_ROWS = 50
 
 
 def suite(distances: Mapping[str, float]) -> Suite:
-    """Return one rule a feature; `distances` holds how far its newest cycle lies from those before."""
+    """Return one rule per feature; `distances` has the distance of its newest cycle from the cycles before."""
     import pandas as pd
 
     return Suite(
         "drift",
-        "features of the newest cycle beside those before",
+        "features of the newest cycle and of those before",
         tuple(_rule(feature) for feature in distances),
         rows_at_least=0,
         frame=pd.DataFrame([dict(distances)]) if distances else pd.DataFrame(),
@@ -25,7 +25,7 @@ def suite(distances: Mapping[str, float]) -> Suite:
 
 def _rule(feature: str) -> Rule:
     return Rule(
-        name=f"{feature}_is_that_learned_from",
+        name=f"{feature}_is_like_in_training",
         says=f"the newest cycle's {feature} stays within a Kolmogorov-Smirnov distance of {LARGEST_DISTANCE}",
         type="expect_column_values_to_be_between",
         arguments={"column": feature, "max_value": LARGEST_DISTANCE},

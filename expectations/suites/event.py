@@ -1,4 +1,4 @@
-"""Noun: event, as it waits in the lake. One suite a topic, over the columns that `waiting_batch.sql` computes."""
+"""The suite of waiting events, one per topic, over the columns that `waiting_batch.sql` computes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,15 +7,15 @@ from expectations.rules import Rule, Suite
 if TYPE_CHECKING:
     import pandas as pd
 
-# One user's slip must not stop everybody's marts: what is implausible is loaded and flagged, row by row (see
-# marts.fct_reviewed_event). A whole batch is held back only where so large a share of at least so many rows is
-# implausible that a wrong unit or a broken source is the likelier cause.
-HELD_SHARE = 0.2
+# One user's mistake must not stop all marts: implausible rows are loaded and flagged one by one
+# (marts.fct_reviewed_event). A whole batch is stopped only if more than this share of at least so many rows is
+# implausible: then a wrong unit or a broken source is the likelier cause.
+LARGEST_IMPLAUSIBLE_SHARE = 0.2
 FEWEST_FOR_A_SHARE = 50
-# The contract rejects what happens later than this after the broker had it; the gate is the second wall.
+# Prevalidation already rejects events that occur later than this after the broker received them.
 FURTHEST_AHEAD_S = 600
 EARLIEST_YEAR = 1990
-# Where a small gain was aimed at, real values lie beyond this, too: 7 of 3,137 browser and 35 of 7,631 flu check-ins.
+# With small targeted gains, real values exceed this too: 7 of 3,137 browser and 35 of 7,631 flu check-ins.
 LARGEST_PROGRESS = 100.0
 
 
@@ -30,9 +30,9 @@ def _hard() -> tuple[Rule, ...]:
         _null("is_complete", "missing", "a good event has id, type, source, subject, times and data"),
         _null("type_is_known", "unknown_type", "a good event's type is one of the contracts of its topic"),
         _between("not_from_the_future", "seconds_ahead", (None, FURTHEST_AHEAD_S),
-                 f"nothing occurred more than {FURTHEST_AHEAD_S} s after the broker had it"),
+                 f"no event occurred more than {FURTHEST_AHEAD_S} s after the broker received it"),
         _between("not_recorded_after_logged", "recorded_ahead_s", (None, 0),
-                 "nothing was recorded after its log entry"),
+                 "no event was recorded after it was logged"),
     )  # fmt: skip
 
 
@@ -46,23 +46,23 @@ def _plausible(frame: "pd.DataFrame") -> tuple[Rule, ...]:
         _seldom(frame, "years_are_plausible", "occurred_year", (EARLIEST_YEAR, None),
                 f"events are of {EARLIEST_YEAR} or later"),
         _seldom(frame, "progress_is_plausible", "progress_ratio", (-LARGEST_PROGRESS, LARGEST_PROGRESS),
-                f"check-ins stay within {LARGEST_PROGRESS:g} times the gain aimed at"),
+                f"check-ins stay within {LARGEST_PROGRESS:g} times the targeted gain"),
         _seldom(frame, "ratios_are_ratios", "sampled_ratio", (0, 1), "metrics in ratio are 0-1"),
         _seldom(frame, "intervals_are_ordered", "interval_width", (0, 1), "a forecast's low is not above its high"),
     )  # fmt: skip
 
 
 def _allowed(rows: int) -> float:
-    """Return which share of so many rows may be implausible: a share says little about a handful."""
-    return HELD_SHARE if rows >= FEWEST_FOR_A_SHARE else 1.0
+    """Return the share of rows that may be implausible; any share of a few rows."""
+    return LARGEST_IMPLAUSIBLE_SHARE if rows >= FEWEST_FOR_A_SHARE else 1.0
 
 
 def _says(expected: str) -> str:
-    return f"but for {HELD_SHARE:.0%} of {FEWEST_FOR_A_SHARE} or more, {expected}"
+    return f"apart from {LARGEST_IMPLAUSIBLE_SHARE:.0%} of {FEWEST_FOR_A_SHARE} or more, {expected}"
 
 
 def _null(name: str, column: str, says: str, allowed: float | None = None) -> Rule:
-    """Rule that a column is null, but for the share `allowed` of all rows."""
+    """Return the rule that a column is null, apart from the share `allowed` of all rows."""
     return Rule(
         name, says, "expect_column_values_to_be_null", _mostly({"column": column}, allowed), allowed is not None
     )
@@ -71,7 +71,7 @@ def _null(name: str, column: str, says: str, allowed: float | None = None) -> Ru
 def _seldom(
     frame: "pd.DataFrame", name: str, column: str, bounds: tuple[float | None, float | None], says: str
 ) -> Rule:
-    """Rule of plausibility that a share may break; rows where the question does not arise are null."""
+    """Return a plausibility rule that a share of the rows may break; nulls are ignored."""
     return _between(name, column, bounds, _says(says), _allowed(int(frame[column].count())))
 
 

@@ -1,7 +1,7 @@
 
 
 -- name: every_key_result_arrived
--- expect: as many key results are current as raw has ids of defined ones
+-- expect: as many key results are current as raw defines ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'key_result_id') AS in_raw

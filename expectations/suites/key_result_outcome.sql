@@ -1,5 +1,5 @@
 -- name: only_closed_have_an_outcome
--- expect: the outcomes are those of the scorecard's closed key results that have a cycle
+-- expect: key_result_outcome has exactly the scorecard's closed key results that have a cycle
 SELECT key_result_id, o.is_achieved AS of_outcome, s.is_achieved AS of_scorecard
 FROM {batch} AS o
 FULL JOIN (SELECT * FROM mart_okr_scorecard WHERE is_closed AND cycle_start IS NOT NULL) AS s USING (key_result_id, cycle_id)

@@ -1,5 +1,5 @@
 -- name: nothing_beyond_the_watermark
--- expect: no event stands in raw at or beyond its partition's watermark
+-- expect: raw has no event at or beyond the watermark of its partition
 SELECT kafka_partition, kafka_offset, next_offset
 FROM {batch} AS events
 LEFT JOIN raw.load_watermark AS mark USING (kafka_partition)
@@ -11,7 +11,7 @@ SELECT events, repeats
 FROM (SELECT count(*) AS events, count(*) - count(DISTINCT event_id) AS repeats FROM {batch}) AS counted
 WHERE repeats > 0.1 * events
 
--- name: landed_lately (advice)
+-- name: landed_recently (advice)
 -- expect: an event landed within the last 26 hours
 SELECT newest_logged_at
 FROM (SELECT max(logged_at) AS newest_logged_at FROM {batch}) AS newest

@@ -1,7 +1,7 @@
 
 
 -- name: every_objective_arrived
--- expect: as many objectives are current as raw has ids of defined ones
+-- expect: as many objectives are current as raw defines ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'objective_id') AS in_raw

@@ -10,8 +10,8 @@ INNER JOIN (
 CROSS JOIN LATERAL (SELECT (closing.value - s.baseline) / (s.target - s.baseline) AS progress) AS f
 WHERE abs(s.final_score - least(greatest(f.progress, 0), 1)) > 1e-9
 
--- name: scorecard_is_the_last_day
--- expect: an open key result's progress is that of its last day
+-- name: scorecard_matches_the_last_day
+-- expect: an open key result's progress is that of its last day in fct_key_result_daily
 SELECT s.key_result_id, s.progress_ratio, d.progress_ratio AS last_day_progress_ratio
 FROM {batch} AS s
 INNER JOIN (

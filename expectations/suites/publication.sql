@@ -1,5 +1,5 @@
 -- name: loaded_is_published
--- expect: what was loaded more than an hour ago is published, unless publishing is held
+-- expect: events that were loaded more than an hour ago are published, unless publications are on hold
 SELECT m.kafka_partition, m.next_offset, m.updated_at, p.published_offset
 FROM raw.load_watermark AS m
 LEFT JOIN (
@@ -9,14 +9,13 @@ LEFT JOIN (
 WHERE
     m.topic = 'okr_user_events' AND m.updated_at < now() - interval '1 hour'
     AND m.next_offset > coalesce(p.published_offset, 0)
-    -- Why it is held, and since when, is said there. What lasts by itself, as a failure that no run has repeated, excuses
-    -- nothing: a run should have been tried again.
+    -- An old hold because of a failed run is no excuse: another run should have been tried since.
     AND NOT EXISTS (
         SELECT FROM ops.publication_hold WHERE kind IN ('gate', 'rollback') OR newest_at > now() - interval '1 hour'
     )
 
 -- name: is_the_current_one
--- expect: the publication inside the schema is the one that ops.publication calls current
+-- expect: marts.publication is the publication that is current in ops.publication
 SELECT current.publication_id, p.publication_id AS recorded_id
 FROM {batch} AS current LEFT JOIN ops.publication AS p ON p.is_current
 WHERE current.publication_id IS DISTINCT FROM p.publication_id

@@ -1,7 +1,7 @@
 
 
 -- name: every_team_arrived
--- expect: as many teams are current as raw has ids of defined ones
+-- expect: as many teams are current as raw defines ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'team_id') AS in_raw

@@ -1,7 +1,7 @@
 
 
 -- name: every_user_arrived
--- expect: as many users are current as raw has ids of defined ones
+-- expect: as many users are current as raw defines ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'user_id') AS in_raw

@@ -1,16 +1,16 @@
 -- name: covers_what_is_loaded
--- expect: the marts are as of the newest recorded event that is loaded
+-- expect: data_as_of is the time of the newest loaded event
 SELECT data_as_of, loaded_as_of
 FROM {batch} AS built CROSS JOIN (SELECT max(recorded_at) AS loaded_as_of FROM raw.okr_user_events) AS r
 WHERE data_as_of IS DISTINCT FROM loaded_as_of
 
 -- name: not_older_than_published
--- expect: the marts are not older than what is published
+-- expect: data_as_of is not earlier than that of the current publication
 SELECT built.data_as_of, p.data_as_of AS published_as_of
 FROM {batch} AS built INNER JOIN ops.publication AS p ON p.is_current AND p.data_as_of > built.data_as_of
 
 -- name: no_mart_shrinks (acceptable)
--- expect: no mart loses more than a fifth (and ten) of its published rows
+-- expect: no mart loses more than 20 % and more than ten of its published rows
 SELECT built.mart, published.rows AS published_rows, built.rows AS built_rows
 FROM (
     SELECT 'dim_cycle' AS mart, count(*) AS rows FROM dim_cycle

@@ -2,4 +2,4 @@
 SELECT DISTINCT ON (gate) gate, passed, checked_rows, expectations, failed
 FROM ops.gate_result
 WHERE checked_rows > 0
-ORDER BY gate, judged_at DESC;
+ORDER BY gate, validated_at DESC;

@@ -23,7 +23,7 @@ class GateResult(BaseModel):
     gate_result_id: int
     gate: str
     run_id: str
-    judged_at: datetime
+    validated_at: datetime
     passed: bool
     checked_rows: int
     expectations: int

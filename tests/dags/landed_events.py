@@ -1,4 +1,4 @@
-"""User events in a lake, and publications that cover them, without the steps that make either."""
+"""Helpers: user events in a lake, and publications that cover them, without running the steps."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -38,7 +38,9 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_runs
 
 
-def test_rows_count_as_unpublished_until_the_publication_covers_them_rejected_ones_too(settings: Settings) -> None:
+def test_rows_including_rejected_ones_count_as_unpublished_until_the_publication_covers_them(
+    settings: Settings,
+) -> None:
     assert unpublished_rows(settings) == 0
     land(settings, range(3))
     assert unpublished_rows(settings) == 3
@@ -51,7 +53,7 @@ def test_rows_count_as_unpublished_until_the_publication_covers_them_rejected_on
     assert unpublished_rows(settings) == 0
 
 
-def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, runs: Callable[..., None]) -> None:
+def test_a_run_is_started_only_if_landed_rows_are_unpublished(settings: Settings, runs: Callable[..., None]) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="All landed events are published"):
@@ -63,7 +65,7 @@ def test_a_run_is_started_for_what_was_missed_and_only_then(settings: Settings, 
         start_catch_up_run()
 
 
-def test_nothing_is_announced_to_a_paused_dag_and_the_first_look_after_its_resumption_starts_it(
+def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
     settings: Settings, runs: Callable[..., None]
 ) -> None:
     """Airflow forgets what is announced while a DAG is paused: each minute would only add an event to its tables."""
@@ -108,7 +110,7 @@ def decide(settings: Settings, number: int, *, is_in_marts: bool = False) -> Non
             )
 
 
-def test_a_decision_on_an_event_starts_a_run_until_a_publication_begun_after_it(
+def test_a_decision_on_an_event_starts_runs_until_a_later_build_is_published(
     settings: Settings, runs: Callable[..., None]
 ) -> None:
     """`okr quarantine withhold` published nothing until the next event came.
@@ -129,7 +131,7 @@ def test_a_decision_on_an_event_starts_a_run_until_a_publication_begun_after_it(
     assert not nothing_is_missing(settings), "it was made while the build was at work"
 
 
-def test_a_release_with_other_models_starts_one_run(settings: Settings, runs: Callable[..., None]) -> None:
+def test_a_release_with_changed_models_starts_one_run(settings: Settings, runs: Callable[..., None]) -> None:
     """Readers asked for columns that no publication had, until the next event or the next night."""
     land(settings, range(1))
     publish(settings, p0=1, is_noted=False)
@@ -140,9 +142,7 @@ def test_a_release_with_other_models_starts_one_run(settings: Settings, runs: Ca
     assert nothing_is_missing(settings)
 
 
-def test_pausing_both_dags_and_resuming_one_leaves_no_pause_for_ever(
-    settings: Settings, runs: Callable[..., None]
-) -> None:
+def test_a_recorded_pause_expires_if_catch_up_is_paused_too(settings: Settings, runs: Callable[..., None]) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
     land(settings, range(1))
@@ -156,7 +156,7 @@ def test_pausing_both_dags_and_resuming_one_leaves_no_pause_for_ever(
     assert holds(dsn) == []
 
 
-def test_after_a_failed_run_it_waits_ten_minutes_and_after_a_rollback_for_the_operator(
+def test_catch_up_waits_ten_minutes_after_a_failed_run_and_for_the_operator_after_a_rollback(
     settings: Settings, runs: Callable[..., None]
 ) -> None:
     from airflow.sdk.exceptions import AirflowSkipException

@@ -1,4 +1,4 @@
-"""The DAG files: Airflow reads them without error, and each is short, says what it is for, and holds no logic."""
+"""Conventions of the DAG files: Airflow loads them without errors, and each is short, documented and free of logic."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ def test_airflow_reads_every_dag_without_error(dag_bag: "DagBag") -> None:
     assert set(dag_bag.dags) == {file.stem for file in FILES}
 
 
-def test_every_dag_says_what_it_is_for_who_owns_it_and_what_to_do_when_it_fails(dag_bag: "DagBag") -> None:
+def test_every_dag_documents_its_purpose_its_owner_and_what_to_do_when_it_fails(dag_bag: "DagBag") -> None:
     for dag in dag_bag.dags.values():
         for heading in ("**Purpose**", "**Owner**", "**When it fails**"):
             assert heading in (dag.doc_md or ""), f"{dag.dag_id}: doc_md lacks {heading}"
@@ -46,14 +46,14 @@ def test_every_dag_says_what_it_is_for_who_owns_it_and_what_to_do_when_it_fails(
             )
 
 
-def test_one_run_at_a_time_none_of_the_past_and_every_task_has_a_limit(dag_bag: "DagBag") -> None:
+def test_every_dag_runs_once_at_a_time_without_catchup_and_every_task_has_a_time_limit(dag_bag: "DagBag") -> None:
     for dag in dag_bag.dags.values():
         assert (dag.max_active_runs, dag.catchup) == (1, False), dag.dag_id
         assert dag.dagrun_timeout is not None, dag.dag_id
         assert all(task.execution_timeout for task in dag.tasks), dag.dag_id
 
 
-def test_every_task_leaves_a_record_whether_it_succeeds_or_fails(dag_bag: "DagBag") -> None:
+def test_every_task_is_recorded_whether_it_succeeds_or_fails(dag_bag: "DagBag") -> None:
     from dags.steps.step_events import record_failure, record_success
 
     for dag in dag_bag.dags.values():
@@ -71,7 +71,7 @@ def test_every_task_is_killed_at_each_of_its_points_by_a_fault_test(dag_bag: "Da
     assert {point.partition(":")[0] for point in points} == tasks
 
 
-def test_only_landed_user_events_and_the_clock_start_the_etl(dag_bag: "DagBag") -> None:
+def test_only_landed_user_events_and_the_schedule_start_the_etl(dag_bag: "DagBag") -> None:
     landed = dag_bag.dags["okr_etl_dag"].timetable.asset_condition.objects
     assert [(asset.name, asset.uri) for asset in landed] == [("okr_user_events_landed", "okr://lake/okr_user_events")]
     for dag_id in ("model_training_dag", "data_quality_dag", "catch_up_dag"):
@@ -86,7 +86,7 @@ def test_marts_are_published_only_after_their_gate(dag_bag: "DagBag") -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_dag_file_is_short_and_holds_no_logic(file: Path) -> None:
+def test_a_dag_file_is_short_and_has_no_logic(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= LONGEST
     assert not logic_in(text), f"{file.name}: SQL, data frames and rules belong into the packages"
@@ -96,7 +96,7 @@ def test_a_dag_file_is_short_and_holds_no_logic(file: Path) -> None:
     "code",
     ['rows = ask("select 1")', 'SQL = """\nDELETE FROM t\n"""', "import polars as pl", "from pandas import DataFrame"],
 )
-def test_logic_is_seen(code: str) -> None:
+def test_logic_in_a_dag_file_is_detected(code: str) -> None:
     assert not logic_in('"""Where somebody may select a row by hand."""\n')
     assert logic_in(f'"""What it is for."""\n\n{code}\n')
 

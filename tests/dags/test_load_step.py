@@ -1,4 +1,4 @@
-"""What is loaded is published, and a run that finds all published leaves no hold behind."""
+"""Loaded data is published, and a run that finds everything published ends earlier holds."""
 
 import importlib
 import warnings
@@ -42,7 +42,7 @@ def started_by_landing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> S
     return settings
 
 
-def test_a_run_that_finds_all_published_ends_the_hold_of_one_that_failed(started_by_landing: Settings) -> None:
+def test_a_run_that_finds_everything_published_ends_the_hold_of_a_failed_run(started_by_landing: Settings) -> None:
     """The lake was away at 03:00 and nothing waited: the failure stayed on the page until the next publication."""
     from airflow.sdk.exceptions import AirflowSkipException
 
@@ -58,7 +58,7 @@ def test_a_run_that_finds_all_published_ends_the_hold_of_one_that_failed(started
     assert holds(dsn) == []
 
 
-def test_what_is_loaded_is_built_though_the_raw_gate_refuses_what_landed_after_it(
+def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
     started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run loads and leaves the build to the next one, or fails; what lands then is refused until somebody looks."""
@@ -81,7 +81,7 @@ def test_what_is_loaded_is_built_though_the_raw_gate_refuses_what_landed_after_i
         etl.gate_raw()
 
 
-def test_a_run_that_a_back_fill_overtakes_loads_and_leaves_the_build_to_the_next(
+def test_during_a_backfill_a_run_loads_and_leaves_the_build_to_the_next_run(
     started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Marts of a part are out of date before they are built, and delay those of the whole."""

@@ -1,4 +1,4 @@
-"""The ledger's step of data_quality_dag: it passes on a lake that is whole, and says what is not."""
+"""The ledger's step of data_quality_dag: it passes on a complete lake and reports missing offsets."""
 
 import threading
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def loaded(
     return pipeline
 
 
-def test_a_whole_lake_passes_and_a_row_that_is_missing_ends_the_step(loaded: Settings) -> None:
+def test_a_complete_lake_passes_and_a_missing_row_fails_the_step(loaded: Settings) -> None:
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="Nothing is published yet"):

@@ -1,4 +1,4 @@
-"""What a step leaves behind when it ends: an event of the pipeline's topic, and its failure where somebody waits."""
+"""A finished step becomes an event in the pipeline's topic; its failure is stored for operators."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -63,7 +63,7 @@ def newest(settings: Settings, topic: str) -> dict[str, Any]:
         consumer.close()
 
 
-def test_a_step_that_ended_is_an_event_of_the_pipeline_s_topic(
+def test_a_finished_step_becomes_an_event_in_the_pipeline_topic(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(kafka.state))
@@ -87,7 +87,7 @@ def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.Mon
     return fresh_database
 
 
-def test_whoever_waits_for_a_run_finds_its_failed_step_until_it_has_succeeded(
+def test_the_failure_of_a_step_is_stored_until_the_step_succeeds(
     warehouse: Settings, ended_step: dict[str, Any]
 ) -> None:
     dsn = warehouse.require("dsn_serving")
@@ -103,7 +103,7 @@ def test_whoever_waits_for_a_run_finds_its_failed_step_until_it_has_succeeded(
     assert holds(dsn) == []
 
 
-def test_the_failure_of_a_step_whose_success_callback_was_killed_goes_with_its_next_success(
+def test_a_stale_failure_is_deleted_by_the_next_success_of_the_step(
     warehouse: Settings, ended_step: dict[str, Any]
 ) -> None:
     dsn = warehouse.require("dsn_serving")
@@ -120,9 +120,7 @@ def test_the_failure_of_a_step_whose_success_callback_was_killed_goes_with_its_n
         assert [failure.step for failure in step_failure.of_run(dsn, "okr_etl_dag", "run")] == remaining
 
 
-def test_a_failure_is_kept_when_an_earlier_try_of_another_run_succeeds(
-    warehouse: Settings, ended_step: dict[str, Any]
-) -> None:
+def test_a_success_in_another_run_does_not_delete_a_failure(warehouse: Settings, ended_step: dict[str, Any]) -> None:
     before = STARTED - timedelta(hours=1)
     earlier = SimpleNamespace(**vars(ended_step["ti"]) | {"run_id": "other", "start_date": before})
     record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
@@ -130,7 +128,7 @@ def test_a_failure_is_kept_when_an_earlier_try_of_another_run_succeeds(
     assert len(step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")) == 1
 
 
-def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_killed_says_that(
+def test_a_failed_gate_stores_its_rules_and_examples_and_a_killed_step_a_message(
     warehouse: Settings, ended_step: dict[str, Any]
 ) -> None:
     said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
@@ -141,7 +139,7 @@ def test_a_gate_that_refused_says_its_rules_and_examples_and_a_step_that_was_kil
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_the_record_of_a_failed_step_holds_no_row_of_the_database(
+def test_the_event_of_a_failed_step_has_no_data_of_database_rows(
     kafka: Settings,
     postgres: Settings,
     monkeypatch: pytest.MonkeyPatch,
@@ -163,7 +161,7 @@ def test_the_record_of_a_failed_step_holds_no_row_of_the_database(
     assert message == 'duplicate key value violates unique constraint "one_each"'
 
 
-def test_of_an_error_without_a_database_the_first_line_is_recorded(
+def test_only_the_first_line_of_other_errors_is_recorded(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(kafka.state))
@@ -175,7 +173,7 @@ def test_of_an_error_without_a_database_the_first_line_is_recorded(
         assert newest(kafka, "okr_data_pipeline")["data"]["message"] == told
 
 
-def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next_step_sends_its_event(
+def test_an_unavailable_broker_neither_fails_nor_delays_a_step_and_the_next_step_sends_its_event(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
@@ -192,7 +190,7 @@ def test_a_broker_that_is_away_neither_breaks_nor_holds_up_the_step_and_the_next
     assert waiting.value in values_by_key(kafka, "okr_data_pipeline")[b"run"]
 
 
-def test_a_state_folder_that_cannot_be_used_breaks_no_step(
+def test_an_unusable_state_folder_fails_no_step(
     monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("no folder")

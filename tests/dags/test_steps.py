@@ -1,4 +1,4 @@
-"""The edge to Airflow: what is retried, what ends the task; and what the steps ask of MLflow and dbt."""
+"""The adapter to Airflow (retries, failures), and what the steps ask of MLflow and dbt."""
 
 import json
 import threading
@@ -34,25 +34,25 @@ def raising(error: Exception) -> Callable[[], None]:
     return body
 
 
-def test_what_may_pass_is_left_to_airflow_s_retries() -> None:
+def test_retryable_errors_are_left_to_airflow_s_retries() -> None:
     with pytest.raises(RetryableError, match="broker is away"):
         raising(RetryableError("broker is away"))()
 
 
 @pytest.mark.parametrize("error", [PermanentError("mend the settings"), GateFailed("three rules broke")])
-def test_what_will_not_pass_ends_the_task_with_its_message(error: PermanentError) -> None:
+def test_permanent_errors_fail_the_task_with_their_message(error: PermanentError) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
     with pytest.raises(AirflowFailException, match=str(error)):
         raising(error)()
 
 
-def test_a_bug_is_no_verdict_and_keeps_its_own_face() -> None:
+def test_unexpected_exceptions_are_not_converted() -> None:
     with pytest.raises(ZeroDivisionError):
         raising(ZeroDivisionError())()
 
 
-def test_airflow_takes_a_step_for_the_function_that_it_is() -> None:
+def test_a_decorated_step_keeps_its_name_and_signature() -> None:
     from airflow.sdk import DAG, task
 
     @step
@@ -131,7 +131,7 @@ def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_no
     assert champion_version(Settings(mlflow_url=url), ask_server=True) == "store"
 
 
-def test_a_step_that_publishes_twice_gives_the_same_publication_with_the_champion_s_version(
+def test_publishing_twice_gives_the_same_publication_with_the_champion_s_version(
     fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
@@ -146,7 +146,7 @@ def test_a_step_that_publishes_twice_gives_the_same_publication_with_the_champio
     assert (published.publication_id, published.model_version) == (1, "7")
 
 
-def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: Path) -> None:
+def test_the_docs_site_is_up_to_date_until_a_project_file_changes(tmp_path: Path) -> None:
     project, site = tmp_path / "project", tmp_path / "site"
     project.mkdir()
     site.mkdir()
@@ -158,7 +158,7 @@ def test_the_docs_site_is_current_until_a_file_of_the_project_changes(tmp_path: 
     assert not is_current(project, site)
 
 
-def test_the_project_parsed_ahead_serves_only_the_project_and_the_warehouse_that_it_was_parsed_for(
+def test_the_manifest_is_used_only_for_the_project_and_warehouse_that_it_was_parsed_for(
     postgres: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parsing takes no warehouse; the login only names the database."""
@@ -176,9 +176,7 @@ def test_the_project_parsed_ahead_serves_only_the_project_and_the_warehouse_that
     assert dbt_manifest.manifest(settings) is None
 
 
-def test_without_settings_nothing_is_parsed_ahead_and_nothing_breaks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_settings_nothing_is_parsed_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setattr(dbt_manifest, "_kept", {})
     dbt_manifest.parse()

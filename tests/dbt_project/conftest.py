@@ -1,4 +1,4 @@
-"""A log made by hand through the contracts, loaded into raw, and dbt run on it as the pipeline runs it."""
+"""A handwritten log made through the contracts, loaded into raw, and dbt run on it as in the pipeline."""
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence

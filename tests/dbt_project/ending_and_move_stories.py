@@ -1,4 +1,4 @@
-"""Stories of what ends, moves or comes twice at one moment; each has an organisation of its own in one log."""
+"""Stories of endings, moves and simultaneous events; each has its own organisation in one log."""
 
 from dataclasses import replace
 from datetime import timedelta

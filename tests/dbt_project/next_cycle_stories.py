@@ -1,4 +1,4 @@
-"""Stories of key results that are carried on into the next cycle: planned early, closed late, or never."""
+"""Stories of key results that are carried on into the next cycle: planned early, closed late, or never closed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One organisation of a log made by hand, with two teams and two cycles; every id begins with its name."""
+"""One organisation of a handwritten log, with two teams and two cycles; every id starts with its name."""
 
 from datetime import UTC, date, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""A log of chance: copies, corrections, late events, re-targetings, moves, endings, orphans, floats to sum."""
+"""A random log: duplicates, corrections, late events, new targets, moves, endings, orphans, floats to sum."""
 
 import random
 from datetime import UTC, datetime, timedelta

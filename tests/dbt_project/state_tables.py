@@ -1,4 +1,4 @@
-"""The state tables on the same log as the marts, and the same question to both."""
+"""The state tables built from the same log as the marts, and one query for both."""
 
 from typing import Any
 

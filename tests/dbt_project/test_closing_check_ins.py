@@ -1,4 +1,4 @@
-"""Which cycle a closing check-in closes: of any history marts, primary database and ADR 19 say the same."""
+"""Which cycle a closing check-in closes: marts, primary database and ADR 19 agree on random histories."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -128,18 +128,20 @@ def state(marts: Any, log: Any) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_each_closing_check_in_closes_the_cycle_that_it_is_of(marts: Any, name: str) -> None:
+def test_each_closing_check_in_closes_its_cycle(marts: Any, name: str) -> None:
     query = "select cycle_id from int_check_in where key_result_id = %s and is_closing order by checked_in_at"
     assert [row["cycle_id"] for row in marts.rows(query, name)] == TOLD[name][1]
 
 
-def test_marts_count_each_check_in_of_any_history_where_it_belongs(marts: Any, histories: dict[str, History]) -> None:
+def test_marts_attribute_each_check_in_of_a_random_history_to_its_cycle(
+    marts: Any, histories: dict[str, History]
+) -> None:
     rows = marts.rows("select key_result_id, checked_in_at, cycle_id, is_closing from int_check_in")
     found = {(row["key_result_id"], row["checked_in_at"]): (row["cycle_id"], row["is_closing"]) for row in rows}
     assert found == {(name, at): told for name, history in histories.items() for at, told in counted(history).items()}
 
 
-def test_state_closes_what_check_ins_of_any_history_close(
+def test_state_tables_apply_the_closings_of_a_random_history(
     state: psycopg.Connection[Any], histories: dict[str, History]
 ) -> None:
     closed: dict[tuple[str, str], datetime] = {}
@@ -151,11 +153,11 @@ def test_state_closes_what_check_ins_of_any_history_close(
     assert {(name, cycle): at for name, cycle, at in state.execute(query).fetchall()} == closed
 
 
-def test_state_says_what_marts_say_of_any_history(state: psycopg.Connection[Any], marts: Any) -> None:
+def test_state_tables_and_marts_agree_on_a_random_history(state: psycopg.Connection[Any], marts: Any) -> None:
     assert state.execute(STATE).fetchall() == [tuple(row.values()) for row in marts.rows(MARTS)]
 
 
-def test_histories_hold_closings_that_are_late_again_and_again(histories: dict[str, History]) -> None:
+def test_random_histories_include_repeated_late_closings(histories: dict[str, History]) -> None:
     """As a check of the draw: late closings in several cycles on end, and closings that are each cycle's own."""
     late = [
         sum(cycle != _where(history, at) for at, (cycle, is_closing) in counted(history).items() if is_closing)
@@ -169,6 +171,6 @@ def _where(history: History, at: datetime) -> str:
     return next(stay.cycle.name for stay in stays_of(history) if stay.from_at <= at < stay.to_at)
 
 
-def test_dbt_and_python_have_one_number_of_days_to_close() -> None:
+def test_dbt_and_python_use_the_same_days_to_close() -> None:
     project = yaml.safe_load((PROJECT / "dbt_project.yml").read_text())
     assert project["vars"]["days_to_close"] == DAYS_TO_CLOSE

@@ -1,4 +1,4 @@
-"""Every default of a contract holds in SQL, too: an event without its optional fields is staged with the defaults."""
+"""Every default of a contract is also applied in SQL: events without optional fields are staged with the defaults."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -71,7 +71,7 @@ def _event_id(log: Any, name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", sorted(contracts()))
-def test_a_field_that_is_left_out_is_staged_as_its_default(name: str, staged: dict[str, dict[str, Any]]) -> None:
+def test_an_omitted_field_is_staged_with_its_default(name: str, staged: dict[str, dict[str, Any]]) -> None:
     noun = name.split(".")[1]
     row = staged[name]
     for field in msgspec.structs.fields(contracts()[name].model):

@@ -128,7 +128,7 @@ def test_each_model_has_its_yml_beside_it() -> None:
     assert sql, "No model was found: this test looks in the wrong place."
 
 
-def test_each_model_stands_in_the_folder_of_its_layer_and_noun(models: list[Node]) -> None:
+def test_each_model_is_in_the_folder_of_its_layer_and_noun(models: list[Node]) -> None:
     nouns = {name.split(".")[1] for name in contracts()} | {"log"}
     wrong = [
         node["name"]
@@ -147,7 +147,7 @@ def test_each_staging_view_is_of_an_event_noun(models: list[Node]) -> None:
     assert staged <= nouns, f"No event type has this noun, so nothing can be in them: {sorted(staged - nouns)}"
 
 
-def test_each_model_says_its_grain_and_describes_its_columns(models: list[Node]) -> None:
+def test_each_model_describes_its_grain_and_its_columns(models: list[Node]) -> None:
     for node in models:
         assert node["description"].startswith("Grain: "), (
             f"{node['name']}: begin the description with 'Grain: one row per'."
@@ -179,7 +179,7 @@ def test_each_published_column_is_checked(models: list[Node]) -> None:
         assert not unchecked, f"{node['name']}: give {unchecked} a constraint (not_null, check)."
 
 
-def test_models_read_only_what_lies_before_them(models: list[Node], manifest: dict[str, Any]) -> None:
+def test_models_read_only_earlier_layers(models: list[Node], manifest: dict[str, Any]) -> None:
     for node in models:
         read = {
             "source" if name.startswith("source.") else _layer(manifest["nodes"][name])
@@ -189,13 +189,13 @@ def test_models_read_only_what_lies_before_them(models: list[Node], manifest: di
         assert read <= MAY_READ[_layer(node)], f"{node['name']} ({_layer(node)}) reads {read}."
 
 
-def test_nothing_reads_a_clock_or_chance(models: list[Node], manifest: dict[str, Any]) -> None:
+def test_no_model_uses_a_clock_or_random_numbers(models: list[Node], manifest: dict[str, Any]) -> None:
     wrong = [name for name, text in _code(models, manifest).items() if CLOCKS.search(text)]
     assert not wrong, f"Marts are a pure function of the log: use int_data_as_of in {wrong}."
 
 
 @pytest.mark.parametrize("code", ["select now()", "SELECT NOW ()", "day < CURRENT_DATE", "order by random()"])
-def test_a_clock_or_chance_is_seen(code: str) -> None:
+def test_a_clock_or_random_number_is_detected(code: str) -> None:
     assert CLOCKS.search(code)
 
 
@@ -212,11 +212,11 @@ def test_means_do_not_depend_on_the_order_of_rows(models: list[Node], manifest: 
         ("sum(check_in_count)", False), ("avg((value)::numeric)", False), ("{{ exact_mean('value') }}", False),
     ],
 )  # fmt: skip
-def test_a_mean_that_depends_on_the_order_of_rows_is_seen(code: str, is_order_dependent: bool) -> None:
+def test_a_mean_that_depends_on_the_order_of_rows_is_detected(code: str, is_order_dependent: bool) -> None:
     assert bool(ORDER_DEPENDENT.search(code)) is is_order_dependent
 
 
-def test_dbt_has_no_data_test_beside_constraints_and_the_gate(manifest: dict[str, Any]) -> None:
+def test_dbt_has_no_data_tests(manifest: dict[str, Any]) -> None:
     tests = [node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test"]
     assert not tests, f"Make each a constraint or a rule of a suite (expectations/suites/README.md): {tests}"
 
@@ -250,12 +250,12 @@ def test_a_rule_that_a_constraint_can_say_is_recognised(query: str, is_constrain
     assert _is_constraint(query) is is_constraint
 
 
-def test_dbt_has_the_achieved_score_and_its_tolerance_of_the_scoring_module() -> None:
+def test_dbt_uses_the_achieved_score_and_tolerance_of_the_scoring_module() -> None:
     variables = yaml.safe_load((MODELS.parent / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
     assert (variables["achieved_score"], variables["score_tolerance"]) == (ACHIEVED_SCORE, TOLERANCE)
 
 
-def test_no_code_writes_the_achieved_score_out() -> None:
+def test_no_code_repeats_the_achieved_score_as_a_literal() -> None:
     written = [
         f"{path.relative_to(ROOT)}: {line.strip()}"
         for folder in ("dbt_project", "expectations", "ingestion/state", "serving", "ml", "dags")
@@ -267,7 +267,7 @@ def test_no_code_writes_the_achieved_score_out() -> None:
     assert not written, f"Use ACHIEVED_SCORE of lakehouse/scoring.py, or dbt's var('achieved_score'): {written}"
 
 
-def test_the_project_stays_small_enough_for_its_time(models: list[Node]) -> None:
+def test_the_project_has_few_enough_nodes(models: list[Node]) -> None:
     nodes = sum(node["config"]["materialized"] != "ephemeral" for node in models)
     assert nodes <= MOST_NODES, f"{nodes} nodes: each costs time in every run."
 
@@ -293,7 +293,7 @@ def test_no_model_scores_a_person(models: list[Node]) -> None:
     ],
 )
 @pytest.mark.parametrize("constraint", ["primary_key", "unique"])
-def test_a_score_of_a_person_is_seen(  # noqa: PLR0917 - a model, as far as its conventions ask
+def test_a_score_of_a_person_is_detected(  # noqa: PLR0917 - a model, as far as its conventions ask
     layer: str, name: str, grain: list[str], column: str, data_type: str, constraint: str
 ) -> None:
     is_key = constraint == "primary_key"

@@ -1,4 +1,4 @@
-"""What ended, moved or came twice at one moment: the marts and the primary database say the same of the stories."""
+"""Endings, moves and simultaneous events: the marts and the primary database agree on the stories."""
 
 from datetime import date
 from typing import Any
@@ -10,7 +10,7 @@ from tests.dbt_project.organisation import moment
 from tests.dbt_project.state_tables import apply_log, assert_state_says_what_marts_say
 
 
-def test_archived_key_results_are_findable_and_count_nowhere(story_marts: Any) -> None:
+def test_archived_key_results_are_listed_and_excluded_from_all_figures(story_marts: Any) -> None:
     assert story_marts.statuses("archived") == {
         "k1": ["on_track"], "k2": ["archived"], "k3": ["archived"], "k4": ["on_track"], "k5": ["achieved"],
         "k6": ["archived"],
@@ -32,14 +32,14 @@ def test_archived_key_results_are_findable_and_count_nowhere(story_marts: Any) -
     assert team["attainment_ratio"] == pytest.approx(0.8)
 
 
-def test_days_before_archiving_stay_and_days_after_it_have_no_row(story_marts: Any) -> None:
+def test_days_before_archiving_stay_and_later_days_have_no_row(story_marts: Any) -> None:
     days = "select min(day), max(day), count(*)::int as n from fct_key_result_daily where key_result_id = %s"
     assert story_marts.row(days, "archived-k2") == {"min": date(2026, 10, 1), "max": date(2026, 11, 19), "n": 50}
     assert story_marts.row(days, "archived-k4")["n"] == 55 - 3  # revived after three days
     assert story_marts.row(days, "archived-k1")["n"] == 55
 
 
-def test_what_is_archived_has_no_forecast_and_teaches_nothing(story_marts: Any) -> None:
+def test_an_archived_key_result_has_no_forecast_and_no_outcome(story_marts: Any) -> None:
     rows = story_marts.rows("select key_result_id from ml_build.key_result_features where as_of_kind = 'current'")
     current = {row["key_result_id"] for row in rows}
     assert {"archived-k1", "archived-k4", "carried-k1"} <= current
@@ -50,7 +50,7 @@ def test_what_is_archived_has_no_forecast_and_teaches_nothing(story_marts: Any) 
     assert outcomes == [{"key_result_id": "archived-k5"}]
 
 
-def test_days_and_weeks_belong_to_the_team_that_held_them(story_marts: Any) -> None:
+def test_days_and_weeks_belong_to_the_team_at_the_time(story_marts: Any) -> None:
     rows = story_marts.rows(
         "select team_id, team_name, min(day), max(day) from fct_key_result_daily where key_result_id = 'moved-k1' "
         "group by 1, 2 order by 3"
@@ -82,7 +82,7 @@ def test_days_and_weeks_belong_to_the_team_that_held_them(story_marts: Any) -> N
     }
 
 
-def test_a_dissolved_team_hands_on_what_is_open_and_keeps_what_it_closed(story_marts: Any) -> None:
+def test_a_dissolved_team_hands_over_open_key_results_and_keeps_closed_ones(story_marts: Any) -> None:
     rows = story_marts.rows(
         "select key_result_id, team_id, status from mart_okr_scorecard where key_result_id like 'dissolved-%%'"
     )
@@ -103,7 +103,7 @@ def test_a_dissolved_team_hands_on_what_is_open_and_keeps_what_it_closed(story_m
     assert team == {"archived_at": moment(11, 1), "successor_team_id": "dissolved-b"}
 
 
-def test_a_deactivated_user_is_marked_and_what_they_did_stays(story_marts: Any) -> None:
+def test_a_deactivated_user_is_marked_and_their_activity_stays(story_marts: Any) -> None:
     assert story_marts.row("select deactivated_at from dim_user where user_id = 'gone'") == {
         "deactivated_at": moment(11, 6)
     }
@@ -113,7 +113,7 @@ def test_a_deactivated_user_is_marked_and_what_they_did_stays(story_marts: Any) 
     }
 
 
-def test_a_closed_cycle_closes_what_is_in_it_and_later_check_ins_correct_it(story_marts: Any) -> None:
+def test_a_closed_cycle_closes_its_key_results_and_later_check_ins_are_corrections(story_marts: Any) -> None:
     rows = story_marts.rows("select * from mart_okr_scorecard where key_result_id like 'closed-%%'")
     found = {row["key_result_id"].removeprefix("closed-"): row for row in rows}
     assert {name: (row["status"], row["final_value"]) for name, row in found.items()} == {
@@ -132,24 +132,24 @@ def test_a_closed_cycle_closes_what_is_in_it_and_later_check_ins_correct_it(stor
     }
 
 
-def test_of_two_definitions_of_one_moment_the_one_that_was_logged_later_holds(story_marts: Any) -> None:
+def test_of_two_definitions_with_the_same_time_the_one_logged_later_is_valid(story_marts: Any) -> None:
     (row,) = story_marts.scorecard("tied-k1")
     assert (row["target"], row["progress_ratio"]) == (30.0, 0.5)
     days = story_marts.rows("select distinct target from fct_key_result_daily where key_result_id = 'tied-k1'")
     assert days == [{"target": 30.0}]
 
 
-def test_a_weight_that_is_left_out_is_one(story_marts: Any) -> None:
+def test_an_omitted_weight_is_one(story_marts: Any) -> None:
     team = story_marts.row("select * from mart_team_scorecard where team_id = 'weighed-a'")
     assert team["attainment_ratio"] == 0.5
 
 
-def test_a_team_without_check_ins_has_achieved_nothing_so_far_and_expects_nothing(story_marts: Any) -> None:
+def test_a_team_without_check_ins_has_a_score_to_date_of_zero(story_marts: Any) -> None:
     team = story_marts.row("select * from mart_team_scorecard where team_id = 'weighed-b'")
     assert (team["score_to_date_ratio"], team["attainment_ratio"], team["no_check_in_count"]) == (0.0, None, 1)
 
 
-def test_teams_of_one_name_have_labels_of_their_own(story_marts: Any) -> None:
+def test_teams_with_the_same_name_have_different_labels(story_marts: Any) -> None:
     rows = story_marts.rows("select team_label from dim_team where name = 'weighed team b' order by 1")
     assert [row["team_label"] for row in rows] == ["weighed team b (weighed-b)", "weighed team b (weighed-c)"]
     labels = story_marts.row("select count(*) = count(distinct team_label) as ok from dim_team where is_current")
@@ -159,7 +159,7 @@ def test_teams_of_one_name_have_labels_of_their_own(story_marts: Any) -> None:
     }
 
 
-def test_the_primary_database_says_the_same_of_every_key_result_and_cycle(story_marts: Any, story_log: Any) -> None:
+def test_the_primary_database_agrees_on_every_key_result_and_cycle(story_marts: Any, story_log: Any) -> None:
     with connect(story_marts.settings.require("dsn_loader"), autocommit=True) as loader:
         store = apply_log(loader, story_log.events)
         assert_state_says_what_marts_say(loader, story_marts)

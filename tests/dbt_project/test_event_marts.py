@@ -1,4 +1,4 @@
-"""What the marts make of events: copies, corrections, orphans, views, metrics, pipeline runs and forecasts."""
+"""The marts of events: duplicates, corrections, orphans, page views, metrics, pipeline runs and forecasts."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -102,7 +102,7 @@ def _check_in(marts: Any, check_in_id: str) -> dict[str, Any]:
     return marts.row("select * from fct_check_in where check_in_id = %s", check_in_id)
 
 
-def test_an_event_sent_twice_is_one_check_in(marts: Any) -> None:
+def test_a_duplicate_event_gives_one_check_in(marts: Any) -> None:
     row = _check_in(marts, "open@01-10T10:00")
     assert (row["value"], row["note"], row["correction_count"]) == (10.0, "slow", 0)
     assert marts.row("select count(*) as n from fct_check_in")["n"] == 5
@@ -117,7 +117,7 @@ def test_a_correction_replaces_the_value_and_stays_in_the_history(marts: Any) ->
     assert versions == [{"value": 20.0, "superseded_at": _at(1, 20)}, {"value": 25.0, "superseded_at": None}]
 
 
-def test_imported_history_was_known_when_it_occurred_and_its_correction_when_it_came(marts: Any) -> None:
+def test_imported_history_is_known_when_it_occurred_and_its_correction_when_logged(marts: Any) -> None:
     versions = marts.rows(
         "select value, recorded_at, is_recorded_at_assumed from fct_check_in_version "
         "where key_result_id = 'imported' order by version_number"
@@ -143,7 +143,7 @@ def test_history_of_a_user_follows_the_events(marts: Any) -> None:
     ]
 
 
-def test_activity_counts_views_and_check_ins_by_utc_day_also_of_strangers(marts: Any) -> None:
+def test_activity_counts_views_and_check_ins_by_utc_day_including_unknown_users(marts: Any) -> None:
     rows = marts.rows("select * from fct_user_activity_daily where day = %s order by user_id", date(2026, 1, 10))
     ada = {
         "day": date(2026, 1, 10),
@@ -162,7 +162,7 @@ def test_activity_counts_views_and_check_ins_by_utc_day_also_of_strangers(marts:
     assert rows == [{"user_id": "ada"} | ada, {"user_id": "stranger"} | stranger]
 
 
-def test_host_metrics_are_summed_up_by_hour(marts: Any) -> None:
+def test_host_metrics_are_aggregated_by_hour(marts: Any) -> None:
     rows = marts.rows("select * from fct_system_health_hourly order by hour_at")
     assert [row["hour_at"] for row in rows] == [_at(1, 10, 8), _at(1, 10, 9)]
     assert (rows[0]["sample_count"], rows[0]["min_value"], rows[0]["max_value"]) == (3, 0.1, 0.3)
@@ -170,7 +170,7 @@ def test_host_metrics_are_summed_up_by_hour(marts: Any) -> None:
     assert rows[0]["p95_value"] == pytest.approx(0.29)
 
 
-def test_a_step_tried_again_counts_as_it_ended_last(marts: Any) -> None:
+def test_the_last_try_of_a_step_counts(marts: Any) -> None:
     run = marts.row("select * from fct_pipeline_run")
     assert (run["step_count"], run["failed_step_count"], run["state"]) == (3, 1, "failed")
     assert (run["first_failed_step"], run["failure_message"]) == ("gate", "3 of 40 failed")
@@ -185,7 +185,7 @@ def test_a_forecast_is_scored_only_when_served_before_its_outcome_was_known(mart
     assert (after["is_closed"], after["is_scored"], after["brier_score"]) == (True, False, None)
 
 
-def test_a_forecast_whose_model_had_learned_from_the_outcome_is_not_scored(marts: Any) -> None:
+def test_a_forecast_of_a_model_trained_on_the_outcome_is_not_scored(marts: Any) -> None:
     rows = marts.rows(
         "select prediction_id, is_scored, trained_until from fct_prediction where trained_until is not null"
     )
@@ -195,12 +195,12 @@ def test_a_forecast_whose_model_had_learned_from_the_outcome_is_not_scored(marts
     }
 
 
-def test_a_forecast_of_another_cycle_has_not_this_outcome(marts: Any) -> None:
+def test_a_forecast_has_the_outcome_of_its_own_cycle(marts: Any) -> None:
     row = marts.row("select * from fct_prediction where prediction_id = 'of another cycle'")
     assert (row["cycle_id"], row["is_closed"], row["is_scored"]) == ("running", False, False)
 
 
-def test_forecasts_of_open_and_unknown_key_results_are_kept_once(marts: Any) -> None:
+def test_forecasts_of_open_and_unknown_key_results_appear_once(marts: Any) -> None:
     rows = marts.rows("select * from fct_prediction where key_result_id <> 'done' order by key_result_id")
     assert [(row["key_result_id"], row["is_key_result_known"]) for row in rows] == [
         ("nobody knows", False),

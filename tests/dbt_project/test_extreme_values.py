@@ -1,4 +1,4 @@
-"""Whatever keeps its contract is computed: no event may stop the marts, and none may be lost."""
+"""Every event that keeps its contract is computed: no event may stop the marts, and none may be lost."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""A build that begins with the publication before it gives what a build from nothing gives."""
+"""A build that reuses tables of the last publication gives the same rows as a full build."""
 
 import random
 from collections.abc import Callable
@@ -86,7 +86,7 @@ def runs(new_database: NewDatabase, dbt_target: Path) -> Any:
         yield Runs(Dbt(settings, dbt_target), Log())
 
 
-def test_builds_on_builds_equal_one_from_nothing_row_by_row(runs: Any, new_log: Callable[[], Any]) -> None:
+def test_a_chain_of_incremental_builds_equals_a_full_build_row_by_row(runs: Any, new_log: Callable[[], Any]) -> None:
     whole, dice = random_log(new_log(), seed=3), random.Random(4)
     often = [event for event in whole.events if event.event_type in FREQUENT]
     late = {id(event) for event in dice.sample(often, len(often) // 4)}
@@ -113,7 +113,7 @@ def test_builds_on_builds_equal_one_from_nothing_row_by_row(runs: Any, new_log: 
     assert built_on == runs.publish()
 
 
-def test_an_event_that_changes_whether_others_count_makes_everything_be_built(runs: Any) -> None:
+def test_an_event_that_changes_which_events_count_causes_a_full_build(runs: Any) -> None:
     """Here a team is defined again, for another organisation."""
     runs.log.organisation()
     runs.log.key_result("kr")
@@ -156,7 +156,7 @@ CHANGES = [
 ]
 
 
-def test_a_build_begins_with_nothing_where_something_else_changed(runs: Any) -> None:
+def test_a_build_is_full_if_anything_but_the_log_changed(runs: Any) -> None:
     runs.log.organisation()
     runs.log.check_in("unknown", 5.0, datetime(2026, 1, 5, tzinfo=UTC))
     runs.run(whole=("--indirect-selection=cautious", "--select", "+dim_team", "int_data_as_of"))
@@ -175,7 +175,7 @@ def test_a_build_begins_with_nothing_where_something_else_changed(runs: Any) -> 
 
 @pytest.mark.parametrize("change", ["DELETE FROM raw.{}", "UPDATE raw.{} SET data = data", "TRUNCATE raw.{}"])
 @pytest.mark.parametrize("topic", TOPICS)
-def test_a_change_of_raw_other_than_by_loading_changes_what_a_build_depends_on(
+def test_changing_raw_other_than_by_loading_causes_a_full_build(
     fresh_database: Settings, topic: str, change: str
 ) -> None:
     """An erasure and a migration that changes rows add no event, and leave tables where they are on disk."""
@@ -189,7 +189,7 @@ def test_a_change_of_raw_other_than_by_loading_changes_what_a_build_depends_on(
         assert inputs(connection, "project") != before
 
 
-def test_a_build_after_an_erasure_builds_everything(runs: Any) -> None:
+def test_a_build_after_an_erasure_is_full(runs: Any) -> None:
     runs.log.organisation()
     runs.log.key_result("kr")
     for day in (5, 6):

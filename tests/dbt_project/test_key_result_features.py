@@ -1,4 +1,4 @@
-"""The feature mart: what was known at a moment, and nothing of later."""
+"""The feature mart: what was known at a time, and nothing later."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -87,20 +87,20 @@ def test_a_steady_key_result_has_the_pace_of_its_check_ins(features: Any) -> Non
         assert row[f"log_pace_ratio_{column}"] == pytest.approx(signed_log(0.01 * CYCLE_DAYS) - required)
 
 
-def test_a_value_between_two_check_ins_lies_on_the_line_between_them(features: Any) -> None:
+def test_values_between_two_check_ins_are_interpolated_linearly(features: Any) -> None:
     row = features["retargeted", day(16)]
     # 7 days before day 16 it was at 10 + (20 - 10) / 8 = 11.25, of a target of 50 by then.
     pace = (20.0 - 11.25) / 50.0 / 7 * CYCLE_DAYS
     assert row["log_pace_ratio_7d"] + row["log_required_pace"] == pytest.approx(signed_log(pace))
 
 
-def test_the_target_that_held_counts(features: Any) -> None:
+def test_features_use_the_target_valid_at_the_time(features: Any) -> None:
     assert features["retargeted", day(8)]["target"] == 100.0
     assert features["retargeted", day(16)]["target"] == 50.0
     assert features["retargeted", day(16)]["progress_ratio"] == pytest.approx(0.4)
 
 
-def test_a_check_in_recorded_late_counts_only_from_then(features: Any) -> None:
+def test_a_check_in_recorded_late_counts_only_from_its_recording(features: Any) -> None:
     at_15 = features["late", day(15)]
     assert at_15["check_ins"] == 2
     assert at_15["weeks_between_check_ins"] == pytest.approx(10 / 7)
@@ -117,7 +117,7 @@ def test_a_correction_counts_only_from_when_it_was_recorded(features: Any) -> No
     )
 
 
-def test_an_open_key_result_has_a_current_row_that_rests_on_its_last_check_in(features: Any) -> None:
+def test_an_open_key_result_has_a_current_row_based_on_its_last_check_in(features: Any) -> None:
     current, last = features["steady", LOG_END], features["steady", day(35)]
     assert (current["as_of_kind"], last["as_of_kind"]) == ("current", "check_in")
     assert current["days_since_check_in"] == pytest.approx(5)
@@ -126,7 +126,7 @@ def test_an_open_key_result_has_a_current_row_that_rests_on_its_last_check_in(fe
     assert features["silent", LOG_END]["check_ins"] == 0
 
 
-def test_a_log_cut_earlier_gives_the_same_earlier_rows(dbt: Any, features: Any, new_log: Callable[[], Any]) -> None:
+def test_a_truncated_log_gives_the_same_earlier_rows(dbt: Any, features: Any, new_log: Callable[[], Any]) -> None:
     cut = day(18)
     before = build(dbt, make_log(new_log, until=cut))
     check_ins = {key: row for key, row in before.items() if row["as_of_kind"] == "check_in"}
@@ -137,7 +137,7 @@ def test_a_log_cut_earlier_gives_the_same_earlier_rows(dbt: Any, features: Any, 
     assert any(row["as_of_kind"] == "current" for row in before.values())
 
 
-def test_what_comes_later_changes_no_earlier_row(dbt: Any, features: Any, new_log: Callable[[], Any]) -> None:
+def test_later_events_change_no_earlier_row(dbt: Any, features: Any, new_log: Callable[[], Any]) -> None:
     def later(log: Any) -> None:
         log.check_in("steady", 99.0, day(30), log={"logged_at": day(39)})  # planted between known ones
         log.check_in("late", 77.0, day(38), is_final=True)
@@ -171,7 +171,9 @@ def test_a_key_result_is_used_from_the_day_after_its_cycle_starts(dbt: Any, new_
     assert rows["early", day(0.5)]["known_at"] == day(1)
 
 
-def test_a_key_result_carried_over_has_rows_and_an_outcome_in_each_cycle(dbt: Any, new_log: Callable[[], Any]) -> None:
+def test_a_key_result_that_is_carried_over_has_rows_and_an_outcome_in_each_cycle(
+    dbt: Any, new_log: Callable[[], Any]
+) -> None:
     log = new_log()
     log.organisation()
     log.key_result("carried", "past")
@@ -195,7 +197,7 @@ def test_a_key_result_carried_over_has_rows_and_an_outcome_in_each_cycle(dbt: An
     assert outcomes == [{"key_result_id": "carried", "cycle_id": "past", "final_score": pytest.approx(0.8)}]
 
 
-def test_what_is_archived_or_over_is_not_forecast_and_teaches_nothing(dbt: Any, new_log: Callable[[], Any]) -> None:
+def test_archived_and_ended_key_results_have_no_forecast_and_no_outcome(dbt: Any, new_log: Callable[[], Any]) -> None:
     log = new_log()
     log.organisation()
     log.add(ObjectiveDefined(objective_id="given-up", team_id="team", cycle_id="running", title="Give up"), day(-5))
@@ -220,7 +222,7 @@ def test_what_is_archived_or_over_is_not_forecast_and_teaches_nothing(dbt: Any, 
     assert dbt.rows("select * from ml_build.key_result_outcome") == []
 
 
-def test_a_key_result_of_many_check_ins_is_read_once(dbt: Any, new_log: Callable[[], Any]) -> None:
+def test_a_key_result_with_many_check_ins_is_read_once(dbt: Any, new_log: Callable[[], Any]) -> None:
     """No step of a plan handles as many rows as there are pairs of check-ins, late and corrected ones included."""
     count, step = 1200, timedelta(hours=1)
     log = new_log()

@@ -1,4 +1,4 @@
-"""What the marts say of key results: each test names one key result of the log below and asks for it."""
+"""The marts of key results: each test checks one key result of the log below."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -87,7 +87,7 @@ def test_every_key_result_has_one_row_in_the_scorecard(marts: Any) -> None:
     assert counts == {"n": 16, "ids": 16}
 
 
-def test_the_clock_is_the_newest_recording_in_the_log(marts: Any) -> None:
+def test_the_marts_are_as_of_the_newest_recording_in_the_log(marts: Any) -> None:
     assert marts.row("select * from int_data_as_of") == {"data_as_of": AS_OF}
     assert (
         marts.row("select max(day) as day from fct_key_result_daily where cycle_id = 'running'")["day"] == AS_OF.date()
@@ -102,18 +102,18 @@ def test_a_falling_metric_makes_progress_and_keeps_pace(marts: Any) -> None:
     assert row["latest_confidence"] == 0.6
 
 
-def test_seven_tenths_are_achieved_whatever_floats_say(marts: Any) -> None:
+def test_a_score_at_the_boundary_is_achieved_despite_float_rounding(marts: Any) -> None:
     row = _scorecard(marts, "exactly seven tenths")
     assert row["final_score"] < 0.7
     assert (row["is_achieved"], row["status"], row["status_since"]) == (True, "achieved", date(2025, 12, 31))
 
 
-def test_over_achievement_stays_visible_and_its_score_is_one(marts: Any) -> None:
+def test_over_achievement_is_visible_in_progress_and_has_score_one(marts: Any) -> None:
     row = _scorecard(marts, "over-achieved")
     assert (row["progress_ratio"], row["score_ratio"], row["final_score"]) == (1.4, 1.0, 1.0)
 
 
-def test_what_is_checked_in_after_closing_changes_nothing(marts: Any) -> None:
+def test_check_ins_after_the_closing_change_nothing(marts: Any) -> None:
     row = _scorecard(marts, "missed")
     assert (row["latest_value"], row["final_value"], row["check_in_count"]) == (20.0, 20.0, 2)
     assert (row["status"], row["status_since"], row["days_since_check_in"]) == ("missed", date(2026, 1, 2), None)
@@ -126,18 +126,18 @@ def test_the_days_after_an_early_closing_keep_its_value(marts: Any) -> None:
         assert (row["latest_value"], row["is_closed"], row["status"]) == (50.0, True, "missed")
 
 
-def test_a_closing_that_was_corrected_leaves_the_key_result_open(marts: Any) -> None:
+def test_a_closing_check_in_corrected_to_a_normal_one_leaves_the_key_result_open(marts: Any) -> None:
     row = _scorecard(marts, "closed by mistake")
     assert (row["is_closed"], row["final_value"], row["status"]) == (False, None, "off_track")
 
 
-def test_a_cycle_that_ended_without_closing_waits_for_it(marts: Any) -> None:
+def test_key_results_of_an_ended_cycle_await_closing(marts: Any) -> None:
     row = _scorecard(marts, "never closed")
     assert (row["status"], row["status_since"]) == ("awaiting_close", date(2026, 1, 1))
     assert (row["is_achieved"], row["final_score"], row["progress_ratio"]) == (None, None, 0.9)
 
 
-def test_a_key_result_without_check_ins_is_listed_as_such_since_its_cycle_began(marts: Any) -> None:
+def test_a_key_result_without_check_ins_has_that_status_since_the_start_of_its_cycle(marts: Any) -> None:
     row = _scorecard(marts, "silent")
     assert (row["status"], row["status_since"], row["check_in_count"]) == ("no_check_in", date(2026, 1, 1), 0)
     assert (row["progress_ratio"], row["pace_ratio"]) == (None, None)
@@ -145,11 +145,11 @@ def test_a_key_result_without_check_ins_is_listed_as_such_since_its_cycle_began(
     assert days == [{"status": "no_check_in", "latest_value": None}]
 
 
-def test_a_cycle_in_the_future_has_not_begun(marts: Any) -> None:
+def test_a_key_result_of_a_future_cycle_is_not_started(marts: Any) -> None:
     assert _scorecard(marts, "not begun")["status"] == "not_started"
 
 
-def test_a_key_result_without_objective_or_cycle_loses_no_row(marts: Any) -> None:
+def test_a_key_result_without_objective_or_cycle_keeps_its_row(marts: Any) -> None:
     lost, roaming = _scorecard(marts, "lost"), _scorecard(marts, "in unknown team and cycle")
     assert (lost["status"], lost["progress_ratio"], lost["team_id"], lost["cycle_id"]) == ("no_cycle", 0.5, None, None)
     assert (roaming["status"], roaming["team_id"], roaming["team_name"]) == ("no_cycle", "nobody", None)
@@ -165,14 +165,14 @@ def test_a_key_result_without_objective_or_cycle_loses_no_row(marts: Any) -> Non
     )
 
 
-def test_a_day_is_measured_by_the_target_of_that_day(marts: Any) -> None:
+def test_a_day_is_measured_by_the_target_valid_on_that_day(marts: Any) -> None:
     before, after = _day(marts, "retargeted", date(2026, 1, 31)), _day(marts, "retargeted", date(2026, 2, 1))
     assert (before["target"], before["progress_ratio"]) == (100.0, 0.3)
     assert (after["target"], after["progress_ratio"]) == (60.0, 0.5)
     assert _scorecard(marts, "retargeted")["progress_ratio"] == 0.5
 
 
-def test_status_since_is_the_first_day_of_the_present_run(marts: Any) -> None:
+def test_status_since_is_the_first_day_of_the_current_status(marts: Any) -> None:
     days = marts.rows("select day, status from fct_key_result_daily where key_result_id = 'slowing' order by day")
     present = _scorecard(marts, "slowing")
     assert [row["status"] for row in days[:9]] == ["no_check_in"] * 9
@@ -189,14 +189,14 @@ def test_the_last_check_in_of_a_day_counts_whatever_the_order_of_the_log(marts: 
     assert (row["latest_value"], row["check_in_count"], row["days_since_check_in"]) == (40.0, 2, 0)
 
 
-def test_a_late_check_in_changes_the_days_it_belongs_to(marts: Any) -> None:
+def test_a_late_check_in_changes_the_days_from_its_own_time(marts: Any) -> None:
     assert _day(marts, "told late", date(2026, 1, 4))["latest_value"] is None
     assert _day(marts, "told late", date(2026, 1, 5))["latest_value"] == 5.0
     delay = marts.row("select recording_delay_s from fct_check_in where key_result_id = 'told late'")
     assert delay["recording_delay_s"] == 40 * 86400
 
 
-def test_a_value_from_before_the_cycle_holds_from_its_first_day(marts: Any) -> None:
+def test_a_value_from_before_the_cycle_is_valid_from_its_first_day(marts: Any) -> None:
     row = _day(marts, "ahead of its cycle", date(2026, 1, 1))
     assert (row["latest_value"], row["days_since_check_in"], row["check_in_count"]) == (2.0, 11, 0)
 
@@ -216,7 +216,7 @@ def test_each_day_of_the_cycle_up_to_the_data_has_exactly_one_row(marts: Any) ->
     assert marts.row("select count(distinct key_result_id) as n from fct_key_result_daily")["n"] == 13
 
 
-def test_the_team_scorecard_weighs_scores_and_counts_every_key_result_once(marts: Any) -> None:
+def test_the_team_scorecard_weights_scores_and_counts_every_key_result_once(marts: Any) -> None:
     row = marts.row("select * from mart_team_scorecard where team_id = 'team' and cycle_id = 'past'")
     assert (row["key_result_count"], row["closed_count"], row["achieved_count"], row["awaiting_close_count"]) == (
         4,
@@ -232,12 +232,12 @@ def test_the_team_scorecard_weighs_scores_and_counts_every_key_result_once(marts
     assert totals["n"] == 16
 
 
-def test_calibration_is_silent_about_teams_with_few_closed_key_results(marts: Any) -> None:
+def test_teams_with_few_closed_key_results_have_no_calibration(marts: Any) -> None:
     rows = marts.rows("select distinct calibration_key_result_count, overconfidence_ratio from mart_team_scorecard")
     assert rows == [{"calibration_key_result_count": None, "overconfidence_ratio": None}]
 
 
-def test_hygiene_counts_open_stale_and_silent_key_results_by_week(marts: Any) -> None:
+def test_hygiene_counts_open_stale_and_never_updated_key_results_by_week(marts: Any) -> None:
     row = marts.row(
         "select * from mart_checkin_hygiene where team_id = 'team' and cycle_id = 'running' and week_start = %s",
         date(2026, 2, 2),

@@ -6,7 +6,7 @@ from typing import Any
 from tests.dbt_project.organisation import Q3, Q4, moment
 
 
-def test_a_forecast_rests_on_the_check_ins_of_its_own_cycle(story_marts: Any) -> None:
+def test_a_forecast_uses_only_the_check_ins_of_its_own_cycle(story_marts: Any) -> None:
     query = "select key_result_id, cycle_id, value, check_ins from ml_build.key_result_features "
     query += "where as_of_kind = 'current'"
     current = {row.pop("key_result_id"): row for row in story_marts.rows(query)}
@@ -33,7 +33,7 @@ def test_a_key_result_carried_into_the_next_cycle_keeps_its_outcome_and_is_open_
     ]
 
 
-def test_a_file_that_carries_a_key_result_on_closes_it_in_the_cycle_before(story_marts: Any) -> None:
+def test_a_file_that_carries_a_key_result_on_closes_it_in_the_previous_cycle(story_marts: Any) -> None:
     past, present = story_marts.scorecard("imported-k1")
     assert (past["cycle_id"], past["status"], past["final_score"]) == ("imported/q3", "achieved", 0.8)
     assert (past["baseline"], past["target"], past["check_in_count"]) == (10.0, 20.0, 2)
@@ -51,7 +51,7 @@ def test_a_target_set_after_the_closing_changes_no_day_of_the_closed_cycle(story
     assert story_marts.statuses("left")["retargeted"][0] == "achieved"
 
 
-def test_a_check_in_recorded_after_the_move_is_no_moment_of_the_new_cycle(story_marts: Any) -> None:
+def test_a_check_in_recorded_after_the_move_has_no_feature_row_in_the_new_cycle(story_marts: Any) -> None:
     query = """
         select as_of_kind, cycle_id, value, check_ins from ml_build.key_result_features
         where key_result_id = 'left-heard-late' order by as_of
@@ -60,18 +60,18 @@ def test_a_check_in_recorded_after_the_move_is_no_moment_of_the_new_cycle(story_
     assert rows == [("check_in", "left-q4", 6.0, 1), ("current", "left-q4", 6.0, 1)]
 
 
-def test_an_unclosed_key_result_awaits_its_closing_in_the_cycle_that_it_was_in_at_the_end(story_marts: Any) -> None:
+def test_an_open_key_result_awaits_closing_in_the_cycle_that_it_was_in_at_its_end(story_marts: Any) -> None:
     past, present = story_marts.scorecard("carried-unclosed")
     assert (past["status"], past["latest_value"]) == ("awaiting_close", 5.0)
     assert (present["status"], present["latest_value"]) == ("no_check_in", None)
 
 
-def test_what_was_planned_in_one_cycle_and_done_in_another_counts_in_the_other(story_marts: Any) -> None:
+def test_a_key_result_only_planned_in_a_cycle_counts_in_the_cycle_it_moved_to(story_marts: Any) -> None:
     (row,) = story_marts.scorecard("carried-mistaken")
     assert (row["cycle_id"], row["latest_value"], row["check_in_count"]) == ("carried-q4", 5.0, 1)
 
 
-def test_a_key_result_that_is_planned_on_before_its_cycle_ends_stays_in_it_until_then(story_marts: Any) -> None:
+def test_a_key_result_planned_ahead_stays_in_its_cycle_until_the_end(story_marts: Any) -> None:
     days = story_marts.rows(
         "select cycle_id, min(day), max(day), count(*)::int as n from fct_key_result_daily "
         "where key_result_id = 'planned-early' group by 1"
@@ -128,7 +128,7 @@ def test_a_check_in_is_in_the_cycle_of_its_day_and_counts_where_it_closes(story_
     ]  # fmt: skip
 
 
-def test_what_is_planned_on_early_teaches_by_its_own_cycle(story_marts: Any) -> None:
+def test_a_key_result_planned_ahead_has_its_features_in_its_own_cycle(story_marts: Any) -> None:
     rows = story_marts.rows(
         "select cycle_id, as_of::date, value from ml_build.key_result_features where key_result_id = 'planned-early' "
         "order by as_of"

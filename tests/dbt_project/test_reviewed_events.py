@@ -105,7 +105,7 @@ FLAGGED = {
 
 
 @pytest.mark.parametrize("name", WITHHELD)
-def test_what_would_move_an_id_is_withheld(built: Any, dbt: Any, name: str) -> None:
+def test_an_event_that_would_move_an_id_is_withheld(built: Any, dbt: Any, name: str) -> None:
     row = dbt.row(REVIEWED, built[name].event_id)
     assert row == {
         "rule": "other_key_result" if name in OF_ONE_KEY_RESULT else "other_organisation",
@@ -115,19 +115,19 @@ def test_what_would_move_an_id_is_withheld(built: Any, dbt: Any, name: str) -> N
 
 
 @pytest.mark.parametrize("name", FLAGGED)
-def test_what_is_implausible_counts_and_is_flagged(built: Any, dbt: Any, name: str) -> None:
+def test_an_implausible_event_counts_and_is_flagged(built: Any, dbt: Any, name: str) -> None:
     row = dbt.row(REVIEWED, built[name].event_id)
     rule, reason = FLAGGED[name]
     assert (row["rule"], row["is_withheld"]) == (rule, False)
     assert row["reason"].endswith(reason)
 
 
-def test_nothing_else_is_found(built: Any, dbt: Any) -> None:
+def test_no_other_event_is_flagged(built: Any, dbt: Any) -> None:
     found = {row["event_id"] for row in dbt.rows("SELECT event_id FROM fct_reviewed_event")}
     assert found == {built[name].event_id for name in (*WITHHELD, *FLAGGED)}
 
 
-def test_each_organisation_keeps_its_own(built: Any, dbt: Any) -> None:
+def test_each_organisation_keeps_its_own_entities(built: Any, dbt: Any) -> None:
     rows = dbt.rows("SELECT key_result_id, organisation, target, latest_value FROM mart_okr_scorecard ORDER BY 1")
     assert rows == [
         {"key_result_id": "KR-1", "organisation": "Org", "target": 100.0, "latest_value": 50.0},
@@ -145,7 +145,7 @@ def loader(dbt: Any) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
-def test_the_primary_database_leaves_out_the_same_events(built: Any, dbt: Any, log: Any, loader: Any) -> None:
+def test_the_primary_database_withholds_the_same_events(built: Any, dbt: Any, log: Any, loader: Any) -> None:
     ours, theirs = log.events[::2], log.events[1::2]
     apply_log(loader, reversed(ours))
     apply_log(loader, theirs)
@@ -171,7 +171,7 @@ def test_every_event_is_in_a_mart_or_listed_as_withheld(built: Any, dbt: Any) ->
     assert counted["loaded"] == counted["versions"] + counted["withheld"]
 
 
-def test_decisions_hold_from_the_next_build_and_event_on(built: Any, dbt: Any, log: Any, loader: Any) -> None:
+def test_decisions_apply_from_the_next_build_and_event(built: Any, dbt: Any, log: Any, loader: Any) -> None:
     apply_log(loader, log.events)
     decide(dbt, built["same key result"].event_id, "other_organisation", "release")
     decide(dbt, built["implausible"].event_id, "implausible_progress", "withhold")

@@ -75,7 +75,7 @@ def arrived(pipeline: Settings, producer: EventProducer, tmp_path: Path) -> Sett
     return pipeline
 
 
-def test_an_id_stays_with_the_first_organisation_whichever_way_the_second_comes(
+def test_an_id_stays_with_the_first_organisation_whatever_the_source_of_the_second(
     arrived: Settings, dbt_target: Path
 ) -> None:
     dbt = Dbt(arrived, dbt_target)

@@ -1,4 +1,4 @@
-"""The unit tests that stand beside the models; they cost time, so the pipeline leaves them out and this runs them."""
+"""Runs the unit tests beside the models; the pipeline skips them to save time."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""State tables and marts withhold the same events of any log for the same reasons, and let their repairs count."""
+"""State tables and marts withhold the same events of a random log for the same reasons and accept their corrections."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -116,7 +116,7 @@ def decided_logs(draw: st.DrawFn) -> tuple[list[Row], Decisions, str]:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(decided=decided_logs())
-def test_of_any_log_state_and_marts_withhold_the_same_events(
+def test_state_tables_and_marts_withhold_the_same_events_of_a_random_log(
     both: Both, decided: tuple[list[Row], Decisions, str]
 ) -> None:
     both.say(*decided)
@@ -148,12 +148,12 @@ REPAIRS = {
 
 
 @pytest.mark.parametrize("name", REPAIRS)
-def test_what_is_withheld_does_not_say_to_whom_an_id_belongs_so_that_its_repair_counts(both: Both, name: str) -> None:
+def test_a_withheld_event_does_not_assign_an_id_so_its_correction_counts(both: Both, name: str) -> None:
     slip, repair = (placed(30 + each, fact, 30 + each) for each, fact in enumerate(REPAIRS[name]))
     assert both.say([*roots(), slip, repair]).keys() == {slip["event_id"]}
 
 
-def test_what_an_operator_withholds_does_not_say_to_whom_an_id_belongs(both: Both) -> None:
+def test_an_event_withheld_by_an_operator_does_not_assign_an_id(both: Both) -> None:
     slip, repair = (
         placed(30 + each, TeamDefined(team_id="new", organisation_id=organisation, name="t"), 30 + each)
         for each, organisation in enumerate("gh")
@@ -162,6 +162,6 @@ def test_what_an_operator_withholds_does_not_say_to_whom_an_id_belongs(both: Bot
     assert both.say([*roots(), slip, repair], {slip["event_id"]: "withhold"}).keys() == {slip["event_id"]}
 
 
-def test_what_an_operator_released_says_to_whom_an_id_belongs(both: Both) -> None:
+def test_an_event_released_by_an_operator_assigns_an_id(both: Both) -> None:
     slip, repair = (placed(30 + each, fact, 30 + each) for each, fact in enumerate(next(iter(REPAIRS.values()))))
     assert both.say([*roots(), slip, repair], {slip["event_id"]: "release"}).keys() == {repair["event_id"]}

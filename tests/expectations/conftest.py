@@ -1,4 +1,4 @@
-"""Waiting batches as the landing consumer would have left them, and marts as dbt builds them of a simulated log."""
+"""Waiting batches as the landing consumer leaves them, and marts that dbt builds from a simulated log."""
 
 import importlib
 import json

@@ -1,4 +1,4 @@
-"""The counts that a gate asks first: they are those of the tool, and what they cannot tell the tool is asked whole."""
+"""The counts of failing rows equal those of Great Expectations; suites that cannot be counted run rule by rule."""
 
 from typing import Any
 
@@ -38,23 +38,21 @@ def validated_whole(asked: Suite, monkeypatch: pytest.MonkeyPatch) -> GateReport
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_a_report_says_the_same_whether_counts_or_the_whole_suite_are_judged(
-    rows: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_is_the_same_from_counts_and_rule_by_rule(rows: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = suite(*ROWS[rows])
     counted, whole = gx_runner.validate("raw", "run", [asked]), validated_whole(asked, monkeypatch)
     assert counted.suites == whole.suites
 
 
-def test_counts_are_those_of_the_tool_rule_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_equal_those_of_great_expectations(monkeypatch: pytest.MonkeyPatch) -> None:
     for share, missing in ROWS.values():
         asked = suite(share, missing)
         (found,) = failing_row_counts.count([asked], dsn=None, limits=gx_runner.LIMITS)
         _, *whole = validated_whole(asked, monkeypatch).suites[0].rules
-        assert list(found.at_fault) == [rule.unexpected for rule in whole]
+        assert list(found.failing) == [rule.unexpected for rule in whole]
 
 
-def test_only_suites_with_a_row_at_fault_are_validated_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_suites_with_a_failing_row_run_rule_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, validate_suite = [], gx_runner._validate_suite
 
     def noted(*given: Any) -> SuiteResult:
@@ -69,12 +67,12 @@ def test_only_suites_with_a_row_at_fault_are_validated_whole(monkeypatch: pytest
     assert not report.passed
 
 
-def test_too_few_rows_are_rows_at_fault() -> None:
+def test_missing_rows_count_as_failing_rows() -> None:
     report = gx_runner.validate("raw", "run", [Suite("row", "rows", (NULL,), 4, pd.DataFrame({"missing": [None] * 3}))])
     assert [rule.name for _, rule in report.broken()] == ["has_rows"]
 
 
-def test_what_cannot_be_counted_is_validated_whole() -> None:
+def test_a_suite_that_cannot_be_counted_runs_rule_by_rule() -> None:
     twice = suite([0.5, 0.5], [None] * 2, UNIQUE)
     text = suite(["half"], [None], SHARE)
     nowhere = suite([0.5], [None], Rule("is_null", "x", NULL.type, {"column": "nowhere"}))
@@ -83,7 +81,7 @@ def test_what_cannot_be_counted_is_validated_whole() -> None:
         assert not gx_runner.validate("raw", "run", [asked]).passed
 
 
-def test_a_tool_that_fails_on_the_counts_is_asked_rule_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gx_runner, "NONE_AT_FAULT", Rule("none", "none", "expect_column_values_to_be_between", {}))
+def test_suites_run_rule_by_rule_if_validating_the_counts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gx_runner, "NO_FAILING_ROW", Rule("none", "none", "expect_column_values_to_be_between", {}))
     report = gx_runner.validate("raw", "run", [suite(*ROWS["none at fault"])])
     assert report.passed, report.summary()

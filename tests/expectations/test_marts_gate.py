@@ -1,4 +1,4 @@
-"""Each rule of the marts gate breaks when its fault is planted into a real build, and the gate as a whole holds."""
+"""Each rule of the marts gate and each constraint fails when its fault is planted into a real build."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -139,7 +139,7 @@ FROM raw.okr_user_events WHERE event_type LIKE 'okr.%.defined.v1' OR event_type 
 """
 
 
-def test_what_is_withheld_is_missed_in_no_mart(build: Settings) -> None:
+def test_withheld_events_do_not_count_as_missing_in_a_mart(build: Settings) -> None:
     with connect(build.require("dsn_loader")) as connection:
         connection.execute(WITHHELD.encode())
     nouns = {*DIMENSIONS, "check_in"}
@@ -160,7 +160,7 @@ def test_every_rule_has_a_fault_planted_for_it() -> None:
     assert {(suite.noun, rule.name) for suite in marts_gate.suites() for rule in suite.rules} == set(FAULTS)
 
 
-def test_a_good_build_passes_and_the_result_is_kept(build: Settings) -> None:
+def test_a_good_build_passes_and_the_result_is_stored(build: Settings) -> None:
     report = marts_gate.validate_build(build, "run-1")
     assert report.passed, report.summary()
     assert report.checked_rows > 1000
@@ -172,7 +172,7 @@ def test_a_good_build_passes_and_the_result_is_kept(build: Settings) -> None:
         assert kept.fetchall() == [("marts", "run-1", True, report.checked_rows, report.expectations, 0)]
 
 
-def test_a_failing_build_is_kept_out_of_readers_sight_and_says_what_to_do(build: Settings) -> None:
+def test_a_failing_build_stays_unpublished_and_the_message_says_what_to_do(build: Settings) -> None:
     plant(build, "DELETE FROM mart_okr_scorecard")
     report = marts_gate.validate_build(build, "run-2")
     with pytest.raises(GateFailed, match="okr gate marts"):
@@ -194,7 +194,7 @@ def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
     assert "could not be checked" in report.summary()
 
 
-def test_a_build_that_a_run_is_making_is_waited_for(fresh_database: Settings) -> None:
+def test_a_build_in_progress_is_reported_as_such(fresh_database: Settings) -> None:
     """The gate by hand said of each table that is not there yet that its rules could not be checked."""
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
@@ -205,7 +205,7 @@ def test_a_build_that_a_run_is_making_is_waited_for(fresh_database: Settings) ->
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
 
-def test_the_first_seconds_of_a_back_fill_are_incomplete_not_wrong(fresh_database: Settings, tmp_path: Path) -> None:
+def test_the_first_seconds_of_a_backfill_pass(fresh_database: Settings, tmp_path: Path) -> None:
     begun = simulated_log()[:20]
     assert "okr.key_result.defined.v1" not in {event.envelope.type for event in begun}
     load_log(fresh_database, begun)
@@ -215,7 +215,7 @@ def test_the_first_seconds_of_a_back_fill_are_incomplete_not_wrong(fresh_databas
     assert report.checked_rows > 0
 
 
-def test_without_a_build_the_gate_says_so_in_a_line_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
+def test_without_a_build_the_gate_says_so_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match=r"no build to check: nothing was built yet\. Start okr_etl_dag"):
         marts_gate.validate_build(fresh_database, "manual-1")
     publication_id = publish_build(build).publication_id
@@ -225,7 +225,7 @@ def test_without_a_build_the_gate_says_so_in_a_line_and_what_to_do(build: Settin
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
 
 
-def test_implausible_progress_can_be_accepted_a_lost_check_in_cannot(build: Settings) -> None:
+def test_implausible_progress_can_be_accepted_and_a_lost_check_in_cannot(build: Settings) -> None:
     plant(build, FAULTS["check_in", "new_progress_is_plausible"])
     assert not marts_gate.validate_build(build, "run-4").passed
     assert marts_gate.validate_build(build, "run-4", accepted=True).passed

@@ -1,4 +1,4 @@
-"""The daily judgement of what is published, and the Data Docs it leaves."""
+"""The daily check of published marts, and its Data Docs."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -46,7 +46,7 @@ def change(settings: Settings, role: str, statement: str) -> None:
         assert connection.execute(statement.encode()).rowcount > 0
 
 
-def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(published: Settings) -> None:
+def test_published_marts_pass_and_their_docs_load_nothing_from_other_hosts(published: Settings) -> None:
     report = validate_published(published, "run")
     assert report.passed, report.summary()
     site = published.sites_dir / "quality"
@@ -63,11 +63,11 @@ def test_what_is_published_passes_and_its_docs_fetch_nothing_from_elsewhere(publ
 
 
 FAULTS = {
-    "value_is_the_source_s": ("dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
+    "value_matches_raw": ("dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
     "progress_is_that_of_its_definition": ("dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
     "final_score_is_that_of_the_closing_check_in":
         ("dsn_transform", "UPDATE marts.mart_okr_scorecard SET final_score = 0.5"),
-    "scorecard_is_the_last_day":
+    "scorecard_matches_the_last_day":
         ("dsn_transform", "UPDATE marts.mart_okr_scorecard SET progress_ratio = progress_ratio + 0.01"),
     "nothing_beyond_the_watermark":
         ("dsn_loader", "UPDATE raw.load_watermark SET next_offset = 1, updated_at = now()"),
@@ -81,7 +81,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("rule", FAULTS)
-def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str) -> None:
+def test_a_fault_in_published_marts_is_found(published: Settings, rule: str) -> None:
     change(published, *FAULTS[rule])
     report = validate_published(published, "run")
     found = {broken.name: broken for _, broken in report.broken()}
@@ -92,7 +92,7 @@ def test_a_fault_in_what_readers_see_is_found(published: Settings, rule: str) ->
         require_passed(report)
 
 
-def test_every_rule_that_the_daily_look_adds_has_a_fault_planted_for_it() -> None:
+def test_every_rule_of_the_daily_check_has_a_fault_planted_for_it() -> None:
     added = [rule.name for noun, _, _ in TABLES for rule in sql_rules(noun) if not rule.advice]
     assert sorted(added) == sorted(FAULTS)
 
@@ -112,17 +112,17 @@ AGO = "now() - interval '2 hours'"
 ROLLED_BACK = "UPDATE ops.publication SET rolled_back_at = now() - interval '3 hours'"
 
 
-def test_what_is_loaded_and_not_published_yet_breaks_no_rule(published: Settings) -> None:
+def test_loaded_and_not_yet_published_data_breaks_no_rule(published: Settings) -> None:
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", "now()"))
     report = validate_published(published, "run")
     assert report.passed, report.summary()
-    assert "holds_what_is_published" in {rule.name for _, rule in report.advice()}
+    assert "matches_the_publication" in {rule.name for _, rule in report.advice()}
     change(published, "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1")
     broken = {rule.name for _, rule in validate_published(published, "run").broken()}
-    assert {"value_is_the_source_s", "progress_is_that_of_its_definition"} <= broken
+    assert {"value_matches_raw", "progress_is_that_of_its_definition"} <= broken
 
 
-def test_what_waits_while_publishing_is_held_breaks_no_rule(published: Settings) -> None:
+def test_data_that_waits_during_a_hold_breaks_no_rule(published: Settings) -> None:
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
     change(published, "dsn_transform", ROLLED_BACK)
     report = validate_published(published, "run")
@@ -135,7 +135,7 @@ FAILED_AGO = (
 )
 
 
-def test_a_failure_that_no_run_has_repeated_for_an_hour_excuses_no_delay(published: Settings) -> None:
+def test_an_old_failure_is_no_excuse_for_unpublished_data(published: Settings) -> None:
     change(published, "dsn_transform", "UPDATE ops.publication SET published_at = now() - interval '1 day'")
     change(published, "dsn_loader", ONE_MORE_CHECK_IN.replace("%s", AGO))
     change(published, "dsn_transform", FAILED_AGO.replace("%s", "interval '-30 minutes'"))
@@ -145,7 +145,7 @@ def test_a_failure_that_no_run_has_repeated_for_an_hour_excuses_no_delay(publish
     assert "loaded_is_published" in broken
 
 
-def test_a_publication_while_rules_run_mixes_nothing_in(published: Settings) -> None:
+def test_a_publication_during_the_check_does_not_affect_it(published: Settings) -> None:
     dsn = published.require("dsn_transform")
     with snapshot(dsn) as seen:
         prepare_build(dsn, "next")
@@ -161,16 +161,16 @@ def test_a_publication_while_rules_run_mixes_nothing_in(published: Settings) -> 
     assert not validate("published", "run", suites, location=TableLocation(dsn, SCHEMAS)).passed
 
 
-def test_advice_is_reported_and_stops_nothing(published: Settings) -> None:
+def test_advice_is_reported_and_fails_nothing(published: Settings) -> None:
     newest = "(SELECT max(cycle_start) FROM ml.key_result_features WHERE as_of_kind = 'check_in')"
     change(published, "dsn_transform", f"UPDATE ml.key_result_features SET confidence = 0 WHERE cycle_start = {newest}")
     report = validate_published(published, "run")
-    assert "confidence_is_that_learned_from" in {rule.name for _, rule in report.advice()}
+    assert "confidence_is_like_in_training" in {rule.name for _, rule in report.advice()}
     assert report.passed, report.summary()
     assert "advice" in (published.sites_dir / "quality" / "index.html").read_text(encoding="utf-8")
 
 
-def test_without_a_publication_there_is_nothing_to_judge(fresh_database: Settings) -> None:
+def test_without_a_publication_there_is_nothing_to_validate(fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match="let okr_etl_dag run first"):
         validate_published(fresh_database, "run")
 

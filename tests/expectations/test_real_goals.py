@@ -12,7 +12,7 @@ import pytest
 
 from expectations.gx_runner import validate
 from expectations.marts_gate import validate_build
-from expectations.raw_gate import questions
+from expectations.raw_gate import checked_columns
 from expectations.report import GateReport
 from expectations.suites import event
 from ingestion.event_codec import DecodedEvent
@@ -73,7 +73,7 @@ def published(
 
 def _suite(events: list[DecodedEvent], dsn: str) -> Any:
     rows = [_row(offset, each) for offset, each in enumerate(events)]
-    return event.suite(TOPIC, questions(pa.Table.from_pylist(rows, schema=landing_schema()), TOPIC, dsn))
+    return event.suite(TOPIC, checked_columns(pa.Table.from_pylist(rows, schema=landing_schema()), TOPIC, dsn))
 
 
 def _row(offset: int, decoded: DecodedEvent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Conventions of the suites: what a rule must bring, and who may know the tool."""
+"""Conventions of the suites: the parts of a rule, and which module may import Great Expectations."""
 
 import re
 from pathlib import Path
@@ -18,32 +18,32 @@ DAILY = tuple(
 
 
 @pytest.mark.parametrize("suite", [*marts_gate.suites(), *DAILY], ids=lambda suite: suite.noun)
-def test_a_broken_rule_is_one_sentence_to_who_reads_the_log(suite: Suite) -> None:
+def test_a_broken_rule_is_reported_in_one_sentence(suite: Suite) -> None:
     # That it is right about the table is tested by planted faults: test_marts_gate, test_published.
     assert suite.rules, suite.noun
     for rule in suite.every_rule():
         line = str(RuleResult(rule.name, rule.says, passed=False, unexpected=3))
-        assert re.fullmatch(r"\w+: expected that [^\n{}]*\w[^\s.;:,]?; 3 at fault", line), line
+        assert re.fullmatch(r"\w+: expected that [^\n{}]*\w[^\s.;:,]?; 3 rows fail", line), line
 
 
-def test_no_sql_file_is_left_unread() -> None:
+def test_every_sql_file_is_a_suite() -> None:
     read = {suite.noun for suite in (*marts_gate.suites(), *DAILY)}
     assert {file.stem for file in (PACKAGE / "suites").glob("*.sql")} == read
 
 
-def test_the_gate_alone_imports_great_expectations() -> None:
+def test_only_the_runner_imports_great_expectations() -> None:
     importing = re.compile(r"^\s*(import|from) great_expectations", re.MULTILINE)
     files = [file for file in PACKAGE.rglob("*.py") if importing.search(file.read_text(encoding="utf-8"))]
     assert [file.name for file in files] == ["gx_runner.py"]
 
 
-def test_a_query_without_a_sentence_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_without_a_sentence_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expectations.rules.read_sql", lambda *_: "-- name: nameless\nSELECT 1 FROM {batch}\n")
     with pytest.raises(PermanentError, match="-- expect:"):
         sql_rules("broken")
 
 
-def test_a_row_at_fault_is_shown_without_exponents() -> None:
+def test_a_failing_row_is_shown_without_exponents() -> None:
     row = {"check_in_id": "c", "value": -1e16, "progress_ratio": 101.5, "gain": 1e-7}
     told = "check_in_id=c, value=-10,000,000,000,000,000, progress_ratio=101.5, gain=0.0000001"
     assert (example(row), example(1e16)) == (told, "10,000,000,000,000,000")

@@ -1,4 +1,4 @@
-"""The raw gate on a real lake and a real PostgreSQL: what it judged is what is loaded, and what failed is not."""
+"""The raw gate on a real lake and a real PostgreSQL: validated rows are loaded, and a failed batch is not."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -51,15 +51,15 @@ def kept(settings: Settings) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_nothing_waiting_is_nothing_to_judge_and_passes(settings: Settings) -> None:
+def test_an_empty_batch_passes(settings: Settings) -> None:
     verdict = validate_waiting(settings, "run")
     assert verdict.report.nothing_to_validate
     require_passed(verdict.report)
-    assert "nothing to judge" in verdict.report.summary()
+    assert "nothing to validate" in verdict.report.summary()
     assert kept(settings) == [("raw", "run", True, 0, 0)]
 
 
-def test_exactly_what_was_judged_is_loaded(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
+def test_exactly_the_validated_rows_are_loaded(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), ci(), ci())
     verdict = validate_waiting(settings, "run")
     land(ci(), *[ci(1e12)] * 59)  # after the gate looked
@@ -81,7 +81,7 @@ def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
     require_passed(validate_waiting(settings, "run", accepted=True).report)
 
 
-def test_what_was_accepted_and_loaded_is_not_judged_again(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
+def test_accepted_and_loaded_rows_are_not_validated_again(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), *[ci(1e12)] * 60)
     load(settings, validate_waiting(settings, "run", accepted=True).upto)
     land(ci())

@@ -1,9 +1,9 @@
 {#-
-A table that is filled first and finished afterwards: constraints and indexes of a whole table cost less than half of
-what they cost row by row. All of it is one transaction of few statements, for dbt's own work for each of them is felt
-in a build of seconds. Takes the place of dbt's own `table`, which builds beside the old table and renames twice.
+A table that is filled first and constrained afterwards: constraints and indexes on a whole table cost less than half of
+checking row by row. It is one transaction of few statements, because dbt's overhead per statement matters in a build of
+seconds. It replaces dbt's own `table`, which builds beside the old table and renames twice.
 
-With `keeps_identity` the table is refilled instead of made again, so that views on it stay.
+With `keeps_identity`, an existing table is truncated and refilled instead of recreated, so that views on it survive.
 -#}
 {% materialization table, default %}
     {%- set target = this.incorporate(type='table') -%}
@@ -24,7 +24,7 @@ With `keeps_identity` the table is refilled instead of made again, so that views
     {%- if existing is not none and not is_refilled %} {% do adapter.cache_dropped(existing) %} {% endif -%}
 
     {% call statement('finish') -%}
-        {#- A sample of 9,000 rows: with PostgreSQL's 30,000 statistics took a quarter of its time. #}
+        {#- Samples 9,000 rows: with PostgreSQL's default of 30,000, statistics took a quarter of the build time. #}
         set local default_statistics_target = 30;
         {%- if not is_refilled %} {{ constraints(target) }} {{ indexes(target) }} {{ comments(target) }} {% endif -%}
         analyze {{ target }}
@@ -34,7 +34,7 @@ With `keeps_identity` the table is refilled instead of made again, so that views
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{#- The constraints of a contract, as one statement: one scan of the table proves all checks. -#}
+{#- The constraints of a contract in one statement, so that one scan of the table checks all of them. -#}
 {% macro constraints(table) -%}
     {%- if config.get('contract').enforced -%}
         {%- set changes, of_table = [], [] -%}

@@ -7,8 +7,8 @@ with latest as (
     select * from {{ ref('int_check_in_version') }} where is_current
 ),
 
--- Where the key result was when it was checked in on; progress is measured against the definition of that moment. A check-in
--- that closes the cycle that was left counts there, as the key result was there at last.
+-- The key result's team, cycle and definition at the time of the check-in. A late closing check-in belongs to the cycle that
+-- the key result has left, in its last state there.
 placed as (
     select
         latest.*,

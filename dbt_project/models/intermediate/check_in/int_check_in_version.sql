@@ -37,7 +37,7 @@ claimed as (
     where is_first or not is_repeated
 ),
 
--- No version is recorded before the one that it replaces, whatever its source's clock says.
+-- A version is never recorded before the one that it replaces, whatever its source's clock says.
 recorded as (
     select *, max(claimed_at) over by_log as recorded_at
     from claimed

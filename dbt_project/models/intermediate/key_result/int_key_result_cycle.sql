@@ -16,15 +16,15 @@ first_defined as (
     where version_number = 1
 ),
 
--- The latest closing check-in says how it ended (it may be closed again with a better figure), else the latest one.
-answer as (
+-- The latest closing check-in gives the final value (a key result may be closed again), else the latest check-in does.
+latest_check_in as (
     select distinct on (key_result_id, cycle_id)
         key_result_id, cycle_id, value, checked_in_at, recorded_at, is_closing
     from {{ ref('int_check_in') }}
     order by key_result_id, cycle_id, is_closing desc, checked_in_at desc, {{ log_order('desc') }}
 ),
 
--- A closed cycle closes what was in it then, with the figure that was there.
+-- A closed cycle closes the key results that were in it, with their latest value.
 closing as (
     select
         counted.key_result_id,
@@ -37,25 +37,25 @@ closing as (
         cycle.cycle_start,
         cycle.cycle_end,
         cycle.ended_at as cycle_ended_at,
-        answer.value as answer_value,
-        coalesce(answer.is_closing, false) as is_closed_by_check_in,
+        latest_check_in.value as latest_value,
+        coalesce(latest_check_in.is_closing, false) as is_closed_by_check_in,
         case
-            when answer.is_closing then answer.checked_in_at
+            when latest_check_in.is_closing then latest_check_in.checked_in_at
             when greatest(counted.from_at, first_defined.defined_at) <= cycle.closed_at then cycle.closed_at
         end as closed_at,
         case
-            when answer.is_closing then answer.recorded_at
-            else greatest(cycle.closing_recorded_at, answer.recorded_at)
+            when latest_check_in.is_closing then latest_check_in.recorded_at
+            else greatest(cycle.closing_recorded_at, latest_check_in.recorded_at)
         end as closing_recorded_at
     from counted
     inner join first_defined using (key_result_id)
     left join {{ ref('int_cycle') }} as cycle on counted.cycle_id = cycle.cycle_id
-    left join answer
-        on counted.key_result_id = answer.key_result_id and counted.cycle_id is not distinct from answer.cycle_id
+    left join latest_check_in
+        on counted.key_result_id = latest_check_in.key_result_id and counted.cycle_id is not distinct from latest_check_in.cycle_id
 ),
 
--- As it was in that cycle: when it was closed, else when it left the ended cycle, else as it is now. A check-in closes it as
--- it last was there without being archived: it may come late.
+-- The state in that cycle: when it was closed, else when it left the ended cycle, else now. A closing check-in may be late;
+-- it closes the key result in its last state there that was not archived.
 held as (
     select distinct on (closing.key_result_id, closing.cycle_id)
         closing.*,
@@ -114,7 +114,7 @@ described as (
         held.is_closed,
         case when held.is_closed then held.closed_at end as final_at,
         case when held.is_closed then held.closing_recorded_at end as final_recorded_at,
-        case when held.is_closed then coalesce(held.answer_value, definition.baseline) end as final_value
+        case when held.is_closed then coalesce(held.latest_value, definition.baseline) end as final_value
     from held
     inner join {{ ref('int_key_result_version') }} as definition
         on held.key_result_id = definition.key_result_id and held.version_number = definition.version_number

@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'as_of'], 'unique': true}]) }}
 
--- A table of its own, with statistics: each join below is by the indexed id of a table and finds few versions, but what
--- it keeps of them is more than the planner expects, and what follows would be planned for one row.
+-- A separate table with statistics: each join below uses an indexed id and finds few versions, but keeps more of them than
+-- the planner expects, which would then plan later steps for one row.
 with first_version as (
     select key_result_id, recorded_at from {{ ref('int_key_result_version') }} where version_number = 1
 ),
@@ -25,8 +25,8 @@ heard as (
     where not key_result.is_closed and not key_result.is_archived
 ),
 
--- The cycle as it was known then: an objective that moves later, or a cycle with other days, changes no earlier row.
--- A baseline is often the outcome of the cycle before: nobody may use it before the cycle's second day.
+-- The cycle as known at that time: a later move of the objective or change of the cycle's days changes no earlier row.
+-- A baseline is often the outcome of the previous cycle and must not be used before the cycle's second day.
 placed as (
     select
         heard.*,
@@ -54,9 +54,8 @@ placed as (
     where cycle.starts_on is not null and cycle.ends_on is not null
 ),
 
--- What is closed in a cycle is not described any more in that cycle, and what has ended is not forecast. A check-in that
--- was recorded only after the key result had moved on tells of the cycle that was left, as does one that came when the
--- next cycle was planned already.
+-- There are no rows after the closing in a cycle and no forecasts of ended cycles. A check-in that was recorded after the key
+-- result had moved on, or when the next cycle was already planned, belongs to the cycle that was left.
 moment as (
     select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
     from placed
@@ -78,7 +77,7 @@ moment as (
         )
 ),
 
--- What was checked in on in a cycle that the key result had left by then is that cycle's.
+-- Check-ins in a cycle that the key result had left by then belong to that cycle.
 left_before as (
     select moment.key_result_id, moment.as_of, moment.as_of_kind, max(left_cycle.ended_at) as counts_from
     from moment
@@ -89,7 +88,7 @@ left_before as (
     group by moment.key_result_id, moment.as_of, moment.as_of_kind
 ),
 
--- When versions of check-ins came to count, or ceased to, though a moment after the check-in had been known by then.
+-- Times at which a version of a check-in was added or superseded although a row after that check-in was already known.
 late as (
     select key_result_id, array_agg(distinct late_at order by late_at) as late_at
     from (
@@ -107,7 +106,7 @@ late as (
     group by key_result_id
 ),
 
--- Moments of one number see the beginnings of one trajectory: nothing late came between.
+-- Rows with the same edition number see prefixes of one trajectory: no late check-in came between them.
 described as (
     select
         moment.*,
@@ -121,8 +120,8 @@ described as (
     left join late on moment.key_result_id = late.key_result_id
 )
 
--- The target that held: of the definitions known by then the newest, and before all of them the first.
--- A check-in at the very end of the log stands for the current row.
+-- The definition valid at that time: the newest of those known by then, or the first one.
+-- A check-in at the very end of the log replaces the `current` row.
 select distinct on (moment.key_result_id, moment.as_of)
     moment.*,
     dense_rank() over (

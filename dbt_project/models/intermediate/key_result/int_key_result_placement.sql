@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
--- Each join below is by an id, and an id has few versions: work grows with key results, not with their product.
+-- Each join below uses an id, and an id has few versions: work grows with the rows, not with their product.
 with defined as (
     select
         key_result.key_result_id,
@@ -78,7 +78,7 @@ by_objective as (
     where from_at < to_at
 ),
 
--- A dissolved team's successor holds its objectives; without one they are archived by their team.
+-- A dissolved team's successor takes over its objectives; without one they are archived with the team.
 by_holder as (
     select
         by_objective.key_result_id,
@@ -151,7 +151,7 @@ cut as (
     ) as piece
 ),
 
--- A stay is an unbroken time in one cycle; the team, the objective or the target may change within it.
+-- A stay is an uninterrupted time in one cycle; the team, the objective or the target may change within it.
 changed as (
     select
         *,

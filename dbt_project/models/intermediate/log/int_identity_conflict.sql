@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['event_id', 'rule'], 'unique': true}]) }}
 
--- Where there is one organisation, nothing can belong to another: then no event is compared.
+-- With a single organisation there can be no conflict, and no event is compared.
 with met as (
     select count(distinct data ->> 'organisation_id') > 1 as is_more_than_one
     from {{ source('raw', 'okr_user_events') }}
@@ -49,7 +49,7 @@ event as materialized (
     order by logged.event_id, {{ log_order() }}
 ),
 
--- Each claim: an event says that an entity belongs to one of these organisations.
+-- A claim: an event assigns an entity to one of these organisations.
 team_claim as (
     select *, subject as entity_id, array[organisation_id] as organisation_ids
     from event
@@ -103,7 +103,7 @@ user_claim as (
 
 user_ as ({{ organisations_of('user_claim') }}),
 
--- What somebody did to an entity belongs to the organisation that it says, else to that of who did it.
+-- A user's action on an entity belongs to the organisation that the event names, else to the user's.
 deed as (
     select
         event.*,
@@ -181,8 +181,8 @@ organisation_conflict as (
     where not team_organisation_ids && cycle_organisation_ids
 ),
 
--- An id of a check-in or a comment is of one key result, the one that the first event in the log says; one that does not
--- count says nothing of its id. Sources that number within a key result use an id again and again.
+-- The id of a check-in or a comment belongs to the key result that the first counting event in the log names. Sources that
+-- number within a key result use the same id for several key results.
 reused as (
     select event_type, data ->> 'check_in_id' as id
     from {{ source('raw', 'okr_user_events') }}

@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- What rules found in single events, what operators decided on them, and what came of it.
+-- Findings of rules in single events, operators' decisions on them, and whether each event is withheld.
 with implausible as (
     select
         version.event_id,

@@ -1,4 +1,4 @@
--- Every staging view reads it: made again, it would take all of them with it.
+-- Every staging view reads this table, so recreating it would drop all of them.
 {{ config(indexes=[{'columns': ['event_id'], 'unique': true}], keeps_identity=true) }}
 
 select conflict.event_id

@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['team_id', 'from_at'], 'unique': true}]) }}
 
--- Dissolved teams are few: what is recursive here runs over them alone.
+-- There are few dissolved teams; the recursion reads only them.
 with recursive archival as (
     select
         id as team_id,
@@ -14,7 +14,7 @@ archived as (
     select team_id, range_agg(span) as spans from archival group by team_id
 ),
 
--- From team to successor, each for the time that the one before it is dissolved; a circle of successors ends.
+-- From each team to its successors, for the time in which the previous team is dissolved; cycles of successors end.
 handed_on as (
     select team_id, team_id as holder_id, tstzrange('-infinity', 'infinity') as span, array[team_id] as path
     from archived

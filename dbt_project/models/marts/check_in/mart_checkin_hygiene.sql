@@ -1,4 +1,4 @@
--- Per key result and week: its check-ins, and its state on the last day of the week on which the team held it.
+-- Per key result and week: its check-ins, and its state on the last day of the week on which it was the team's.
 with weekly as (
     select
         team_id,
@@ -49,7 +49,7 @@ select
     grouped.mean_days_since_check_in
 from grouped
 inner join {{ ref('int_cycle') }} as cycle on grouped.cycle_id = cycle.cycle_id
--- The name that the team had when the last day ended.
+-- The team's name at the end of the last day.
 left join {{ ref('int_team_version') }} as team
     on grouped.team_id = team.team_id
     and (grouped.last_day + 1)::timestamp at time zone 'UTC' > team.holds_from

@@ -1,5 +1,5 @@
--- Who held it, in which cycle and by which definition when a day ended; what was archived by then has no day. A target
--- that is set after the closing is the next cycle's: it does not change how this one ended.
+-- Team, cycle and definition at the end of a day; archived key results have no days. A target that is set after the closing
+-- belongs to the next cycle and does not change the outcome of this one.
 with placed as (
     select
         placement.key_result_id,
@@ -25,7 +25,7 @@ with placed as (
     where not placement.is_archived
 ),
 
--- What was checked in after the closing check-in changes nothing any more.
+-- Check-ins after the closing one are ignored.
 counted as (
     select
         check_in.key_result_id,
@@ -46,7 +46,7 @@ counted as (
     where key_result.final_at is null or check_in.checked_in_at <= key_result.final_at
 ),
 
--- A value holds from its day until the day before the next one; one from before the cycle holds from its start.
+-- A value is valid from its day until the day before the next one; a value from before the cycle is valid from its start.
 value_span as (
     select
         key_result_id,

@@ -1,4 +1,4 @@
--- A step that was tried again counts as it ended last.
+-- The last try of a step counts.
 with step as (
     select distinct on (pipeline, run_id, step)
         pipeline,

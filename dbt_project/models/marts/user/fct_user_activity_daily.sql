@@ -27,7 +27,7 @@ active as (
     full outer join checked_in using (user_id, day)
 )
 
--- The team that the user was in when the day ended; a dissolved team's users are its successor's.
+-- The user's team at the end of the day; users of a dissolved team belong to its successor.
 select
     active.user_id,
     active.day,

@@ -5,7 +5,7 @@
 
 {%- set by_time = 'day, checked_in_at, recorded_at, ' ~ log_order() -%}
 
--- Each trajectory once, however many moments see a beginning of it.
+-- Each trajectory once, however many rows see a prefix of it.
 with path as (
     select
         trajectory_number,
@@ -18,8 +18,8 @@ with path as (
     group by trajectory_number, key_result_id, starts_at, counts_from
 ),
 
--- Its points by days since the cycle's start: the baseline at day 0, then every check-in. Of a check-in the version counts
--- that was known then, not a correction that came later.
+-- Its points by days since the cycle's start: the baseline at day 0, then every check-in, in the version known at that time,
+-- not in a later correction.
 point as (
     select
         path.trajectory_number,
@@ -41,7 +41,7 @@ point as (
     select trajectory_number, '-infinity', 0.0, null, null, null, null, null, null from path
 ),
 
--- place_7d and the like: the place of the last point so many days before the check-in, or of the last one at day 0.
+-- place_7d etc.: the number of the last point at least that many days before the check-in, or of the last one at day 0.
 segment as (
     select
         *,
@@ -61,7 +61,7 @@ segment as (
     window by_time as (partition by trajectory_number order by {{ by_time }})
 ),
 
--- What is known at a point, as numbers: those of the first line below, then the segment in which each window begins.
+-- The values known at a point as an array: those of the first line below, then the segment in which each window starts.
 known as (
     select
         trajectory_number,
@@ -77,7 +77,7 @@ known as (
     window so_far as (partition by trajectory_number order by {{ by_time }} rows unbounded preceding)
 ),
 
--- A moment knows what its last point does, the one of the largest number.
+-- A row has the values of its last point, the one with the largest number.
 seen as (
     select key_result_id, as_of, max(known) over (order by trajectory_number, as_of) as known
     from (

@@ -1,0 +1,11 @@
+"""The time of a gate's result is called validated_at, as in the report and the API."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0038"
+down_revision = "0037"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)
