@@ -12,11 +12,11 @@ from tests.dags.zygote import environment_of_airflow
 
 @pytest.fixture(scope="session")
 def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with a database of its own, and telemetry off."""
+    """A home folder with its own database and without telemetry."""
     home = tmp_path_factory.mktemp("airflow")
     os.environ |= environment_of_airflow(home)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Airflow's own import uses is not ours to mend
+        warnings.simplefilter("ignore")  # warnings of Airflow's own imports
         import airflow.dag_processing.dagbag  # noqa: F401
         import cosmos.operators.local  # noqa: F401
     return home
@@ -24,7 +24,7 @@ def airflow_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(fresh_database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """An empty lake and warehouse, to which the step's own settings lead."""
+    """An empty lake and warehouse that the step finds through its settings."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_LAKE_URI", str(tmp_path / "lake"))
     monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))

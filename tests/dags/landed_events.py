@@ -33,7 +33,7 @@ def _row(partition: int, offset: int, reason: str | None) -> dict[str, Any]:
 
 
 def publish(settings: Settings, *, project: str | None = None, is_noted: bool = True, **offsets: int) -> None:
-    """Make a publication of these offsets, by partition, the current one, built by the project (as it is) from now."""
+    """Make a publication of these offsets by partition the current one, built now by the present project."""
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute("UPDATE ops.publication SET is_current = false")
         of_now = inputs(connection, project or fingerprint(PROJECT)) if is_noted else None

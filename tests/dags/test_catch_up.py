@@ -1,7 +1,7 @@
-"""What no run is going to publish is found by comparison, whatever was announced.
+"""Unpublished data that no run will publish is found by comparison, without announcements.
 
-Reported of Airflow: asset events of a paused DAG are forgotten (apache/airflow #38891, #49857), and the newest ones are
-ignored where one run at a time is allowed (#56050).
+Airflow drops asset events of a paused DAG (apache/airflow #38891, #49857) and ignores the newest ones if only one
+run at a time is allowed (#56050).
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("airflow_home")
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Say how many runs of okr_etl_dag are queued or running, and whether it is paused."""
+    """Set how many runs of okr_etl_dag are queued or running, and whether it is paused."""
     import airflow.sdk
 
     def set_runs(count: int, *, is_paused: bool = False) -> None:
@@ -68,13 +68,13 @@ def test_a_run_is_started_only_if_landed_rows_are_unpublished(settings: Settings
 def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
     settings: Settings, runs: Callable[..., None]
 ) -> None:
-    """Airflow forgets what is announced while a DAG is paused: each minute would only add an event to its tables."""
+    """Airflow drops announcements to a paused DAG, so each minute would only add an event to its tables."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     land(settings, range(3))
     runs(0, is_paused=True)
     for _ in range(2):
-        with pytest.raises(AirflowSkipException, match="3 landed rows wait: okr_etl_dag is paused"):
+        with pytest.raises(AirflowSkipException, match="3 landed rows wait because okr_etl_dag is paused"):
             start_catch_up_run()
     dsn = settings.require("dsn_serving")
     assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]
@@ -84,7 +84,7 @@ def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
 
 
 def nothing_is_missing(settings: Settings) -> bool:
-    """Tell whether a run that landed events start skips itself, and whether none is started: both must say the same."""
+    """Return whether a run started by landed events skips itself and catch-up starts none; both must agree."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     covered = is_published(settings, {TOPIC: {0: 1}})
@@ -113,7 +113,7 @@ def decide(settings: Settings, number: int, *, is_in_marts: bool = False) -> Non
 def test_a_decision_on_an_event_starts_runs_until_a_later_build_is_published(
     settings: Settings, runs: Callable[..., None]
 ) -> None:
-    """`okr quarantine withhold` published nothing until the next event came.
+    """`okr quarantine withhold` had no effect until the next event landed.
 
     Then it did so each minute where the event is not loaded any more, and never where the decision fell between two
     models of one build: the mart that lists decisions had it, the others did not follow it.
@@ -132,7 +132,7 @@ def test_a_decision_on_an_event_starts_runs_until_a_later_build_is_published(
 
 
 def test_a_release_with_changed_models_starts_one_run(settings: Settings, runs: Callable[..., None]) -> None:
-    """Readers asked for columns that no publication had, until the next event or the next night."""
+    """Readers requested columns that no publication had, until the next event or the next night."""
     land(settings, range(1))
     publish(settings, p0=1, is_noted=False)
     assert not nothing_is_missing(settings), "a release before noted nothing"
@@ -151,7 +151,7 @@ def test_a_recorded_pause_expires_if_catch_up_is_paused_too(settings: Settings, 
         start_catch_up_run()
     dsn = settings.require("dsn_transform")
     assert [hold.kind for hold in holds(dsn)] == ["paused"]
-    with connect(dsn) as connection:  # catch_up_dag, paused as well, looks no more
+    with connect(dsn) as connection:  # catch_up_dag is paused as well and no longer checks
         connection.execute("UPDATE ops.pipeline_pause SET seen_at = now() - interval '6 minutes'")
     assert holds(dsn) == []
 

@@ -20,7 +20,7 @@ LOGIC = re.compile(
 
 @pytest.fixture(scope="module")
 def dag_bag(airflow_home: Path) -> "DagBag":
-    """All DAGs, as the DAG processor reads them."""
+    """All DAGs as the DAG processor loads them."""
     from airflow.dag_processing.dagbag import DagBag
 
     found = DagBag(DAGS)
@@ -42,7 +42,7 @@ def test_every_dag_documents_its_purpose_its_owner_and_what_to_do_when_it_fails(
         assert dag.owner != "airflow", f"{dag.dag_id} has no owner"
         for task in dag.tasks:
             assert f"`{task.task_id}`" in (dag.doc_md or ""), (
-                f"{dag.dag_id}: doc_md does not tell what to do about {task.task_id}"
+                f"{dag.dag_id}: doc_md does not say what to do about {task.task_id}"
             )
 
 
@@ -63,7 +63,7 @@ def test_every_task_is_recorded_whether_it_succeeds_or_fails(dag_bag: "DagBag") 
 
 
 def test_every_task_is_killed_at_each_of_its_points_by_a_fault_test(dag_bag: "DagBag") -> None:
-    """Whoever adds a task names the points where a kill leaves something half done, and what must come of it."""
+    """A new task needs a fault test that names the points at which a kill leaves incomplete work, and the result."""
     from tests.faults import test_lake_step_kills, test_model_step_kills, test_step_kills
 
     points = (*test_step_kills.KILLS, *test_lake_step_kills.KILLS, *test_model_step_kills.KILLS)
@@ -97,12 +97,12 @@ def test_a_dag_file_is_short_and_has_no_logic(file: Path) -> None:
     ['rows = ask("select 1")', 'SQL = """\nDELETE FROM t\n"""', "import polars as pl", "from pandas import DataFrame"],
 )
 def test_logic_in_a_dag_file_is_detected(code: str) -> None:
-    assert not logic_in('"""Where somebody may select a row by hand."""\n')
+    assert not logic_in('"""How to select a row by hand."""\n')
     assert logic_in(f'"""What it is for."""\n\n{code}\n')
 
 
 def logic_in(text: str) -> list[str]:
-    """Return what looks like logic in a module, its docstring aside."""
+    """Return what looks like logic in a module, apart from its docstring."""
     module = ast.parse(text)
     docstring = ast.get_docstring(module, clean=False) or ""
     return LOGIC.findall(text.replace(docstring, "", 1))

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("airflow_home", "great_expectations")
 
 @pytest.fixture(scope="module")
 def great_expectations() -> None:
-    """The gate's tool, imported here, for what its import warns of is not ours."""
+    """Great Expectations, imported here because its import causes warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         importlib.import_module("great_expectations")
@@ -27,7 +27,7 @@ def great_expectations() -> None:
 
 @pytest.fixture
 def started_by_landing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """Steps of a run of okr_etl_dag that landed events have started."""
+    """Steps of an okr_etl_dag run started by landed events."""
     import airflow.sdk
     from airflow.sdk.api.datamodels._generated import DagRunType
 
@@ -43,7 +43,7 @@ def started_by_landing(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> S
 
 
 def test_a_run_that_finds_everything_published_ends_the_hold_of_a_failed_run(started_by_landing: Settings) -> None:
-    """The lake was away at 03:00 and nothing waited: the failure stayed on the page until the next publication."""
+    """The lake was unavailable at 03:00 without waiting data: the failure was shown until the next publication."""
     from airflow.sdk.exceptions import AirflowSkipException
 
     settings = started_by_landing
@@ -61,7 +61,7 @@ def test_a_run_that_finds_everything_published_ends_the_hold_of_a_failed_run(sta
 def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
     started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run loads and leaves the build to the next one, or fails; what lands then is refused until somebody looks."""
+    """A run loads and leaves the build to the next run, or fails; the next batch then fails its gate."""
     from airflow.sdk.exceptions import AirflowFailException
 
     settings = started_by_landing
@@ -74,7 +74,7 @@ def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
     dsn = settings.require("dsn_transform")
     upto = etl.gate_raw()
     assert upto == {TOPIC: {"0": 2}}
-    assert [hold.gate for hold in holds(dsn)] == ["raw"], "the refusal is told all the same"
+    assert [hold.gate for hold in holds(dsn)] == ["raw"], "the failure is reported nevertheless"
     assert etl.load(upto)[TOPIC] == 0, "no next run loads the rest, so that this one builds"
     publish(settings, p0=2)
     with pytest.raises(AirflowFailException, match="Nothing was loaded"):
@@ -84,7 +84,7 @@ def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
 def test_during_a_backfill_a_run_loads_and_leaves_the_build_to_the_next_run(
     started_by_landing: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Marts of a part are out of date before they are built, and delay those of the whole."""
+    """Marts of a part of a backfill are out of date before they are built, and delay the complete ones."""
     import airflow.sdk
     from airflow.sdk.api.datamodels._generated import DagRunType
     from airflow.sdk.exceptions import AirflowSkipException
@@ -93,10 +93,10 @@ def test_during_a_backfill_a_run_loads_and_leaves_the_build_to_the_next_run(
     monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
     land(settings, range(500), reason="not json")
     assert etl.backfill_rows(settings, {TOPIC: {"0": 490}}) == 10
-    assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 are less than a fiftieth of 491
+    assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 is less than 2 % of 491
     assert etl.backfill_rows(settings, {TOPIC: {"0": 497}}) == 0
     with pytest.raises(AirflowSkipException, match="10 more rows have landed: a backfill"):
         etl.load({TOPIC: {"0": 490}})
     assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
     airflow.sdk.get_current_context()["dag_run"].run_type = DagRunType.MANUAL
-    assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # whoever starts a run by hand gets a publication
+    assert etl.load({TOPIC: {"0": 100}})[TOPIC] == 0  # a manual run always publishes

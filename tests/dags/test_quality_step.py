@@ -30,7 +30,7 @@ def loaded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
-    """Ten events, landed and loaded, to which the step's own settings lead."""
+    """Ten landed and loaded events that the step finds through its settings."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     for name in ("kafka_bootstrap", "lake_uri", "dsn_loader", "dsn_transform"):
         monkeypatch.setenv(f"OKR_{name.upper()}", pipeline.require(name))
@@ -55,5 +55,5 @@ def test_a_complete_lake_passes_and_a_missing_row_fails_the_step(loaded: Setting
     with pytest.raises(AirflowFailException, match="lake-verify"):
         verify_lake()
     with connect(loaded.require("dsn_loader")) as connection:
-        kept = connection.execute("SELECT count(DISTINCT verified_at) FROM ops.ledger").fetchone()
-    assert kept == (2,), "each ledger is kept, the broken one too"
+        stored = connection.execute("SELECT count(DISTINCT verified_at) FROM ops.ledger").fetchone()
+    assert stored == (2,), "each ledger is stored, including the failed one"

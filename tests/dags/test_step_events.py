@@ -23,8 +23,8 @@ pytestmark = pytest.mark.usefixtures("airflow_home")
 STARTED = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
-def told_to_airflow(error: Exception, cause: Exception | None = None) -> Exception:
-    """Return what Airflow gets of an error that ends a task."""
+def as_airflow_gets_it(error: Exception, cause: Exception | None = None) -> Exception:
+    """Return the exception that Airflow receives for an error that fails a task."""
     from airflow.sdk.exceptions import AirflowFailException
 
     @step
@@ -38,7 +38,7 @@ def told_to_airflow(error: Exception, cause: Exception | None = None) -> Excepti
 
 @pytest.fixture
 def ended_step() -> dict[str, Any]:
-    """What Airflow hands to a callback."""
+    """The context that Airflow passes to a callback."""
     ti = SimpleNamespace(
         dag_id="okr_etl_dag", task_id="load", run_id="run", start_date=STARTED, end_date=STARTED, try_number=1,
         xcom_pull=lambda task_ids, key: 7,
@@ -80,7 +80,7 @@ def test_a_finished_step_becomes_an_event_in_the_pipeline_topic(
 
 @pytest.fixture
 def warehouse(fresh_database: Settings, kafka: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """A database and a broker to which the callbacks' own settings lead."""
+    """A database and a broker that the callbacks find through their settings."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
     monkeypatch.setenv("OKR_DSN_TRANSFORM", fresh_database.require("dsn_transform"))
@@ -132,7 +132,7 @@ def test_a_failed_gate_stores_its_rules_and_examples_and_a_killed_step_a_message
     warehouse: Settings, ended_step: dict[str, Any]
 ) -> None:
     said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
-    for error, message in ((told_to_airflow(GateFailed(said)), said), (None, "The step ended without a message")):
+    for error, message in ((as_airflow_gets_it(GateFailed(said)), said), (None, "The step ended without a message")):
         record_failure(ended_step | {"exception": error})
         (failure,) = step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
         assert failure.message.startswith(message)
@@ -155,7 +155,7 @@ def test_the_event_of_a_failed_step_has_no_data_of_database_rows(
     error: Exception = caught.value
     assert "ann@example.com" in str(error)
     if wrapped:
-        error = told_to_airflow(PermanentError(f"It was not loaded: {error}"), error)
+        error = as_airflow_gets_it(PermanentError(f"It was not loaded: {error}"), error)
     record_failure(ended_step | {"exception": error})
     message = newest(kafka, "okr_data_pipeline")["data"]["message"]
     assert message == 'duplicate key value violates unique constraint "one_each"'
@@ -165,12 +165,12 @@ def test_only_the_first_line_of_other_errors_is_recorded(
     kafka: Settings, monkeypatch: pytest.MonkeyPatch, ended_step: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(kafka.state))
-    for error, told in (
-        (PermanentError("mend the settings\nDETAIL: ann@example.com"), "mend the settings"),
+    for error, logged in (
+        (PermanentError("fix the settings\nDETAIL: ann@example.com"), "fix the settings"),
         (KeyError(), "KeyError"),
     ):
         record_failure(ended_step | {"exception": error})
-        assert newest(kafka, "okr_data_pipeline")["data"]["message"] == told
+        assert newest(kafka, "okr_data_pipeline")["data"]["message"] == logged
 
 
 def test_an_unavailable_broker_neither_fails_nor_delays_a_step_and_the_next_step_sends_its_event(
@@ -178,9 +178,9 @@ def test_an_unavailable_broker_neither_fails_nor_delays_a_step_and_the_next_step
 ) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
-    begun = time.monotonic()
+    started = time.monotonic()
     record_success(ended_step)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - started < 20
     spool = Spool(tmp_path / "spool", SOURCE)
     (waiting,) = spool.oldest(10)
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", kafka.kafka_bootstrap)
@@ -197,6 +197,6 @@ def test_an_unusable_state_folder_fails_no_step(
     monkeypatch.setenv("OKR_STATE", str(tmp_path / "file"))
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     record_success(ended_step)
-    told = "".join(capfd.readouterr())
-    assert "step not recorded yet" in told
-    assert "May this user write there?" in told
+    logged = "".join(capfd.readouterr())
+    assert "step not recorded yet" in logged
+    assert "Check that this user may write there" in logged

@@ -39,7 +39,7 @@ def test_retryable_errors_are_left_to_airflow_s_retries() -> None:
         raising(RetryableError("broker is away"))()
 
 
-@pytest.mark.parametrize("error", [PermanentError("mend the settings"), GateFailed("three rules broke")])
+@pytest.mark.parametrize("error", [PermanentError("fix the settings"), GateFailed("three rules broke")])
 def test_permanent_errors_fail_the_task_with_their_message(error: PermanentError) -> None:
     from airflow.sdk.exceptions import AirflowFailException
 
@@ -72,7 +72,7 @@ def test_a_decorated_step_keeps_its_name_and_signature() -> None:
 
 @pytest.fixture
 def registry(fresh_database: Settings, tmp_path: Path) -> Settings:
-    """A database that MLflow may make its tables in."""
+    """A database in which MLflow may create its tables."""
     owner = fresh_database.require("dsn_owner")
     with connect(owner) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS public")
@@ -93,7 +93,7 @@ def test_the_champion_is_named_once_there_is_one(registry: Settings) -> None:
 
 @contextmanager
 def answering(status: int, body: object) -> Iterator[str]:
-    """Run a server that gives one answer to everything; the address of it."""
+    """Run a server that always gives the same response; yields its address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -102,14 +102,14 @@ def answering(status: int, body: object) -> Iterator[str]:
             self.wfile.write(json.dumps(body).encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
-    finally:  # a test that fails must not leave the thread behind: the process would never end
+    finally:  # a failing test must not leave the thread running: the process would never end
         server.shutdown()
         thread.join()
         server.server_close()
@@ -161,7 +161,7 @@ def test_the_docs_site_is_up_to_date_until_a_project_file_changes(tmp_path: Path
 def test_the_manifest_is_used_only_for_the_project_and_warehouse_that_it_was_parsed_for(
     postgres: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Parsing takes no warehouse; the login only names the database."""
+    """Parsing needs no warehouse; the login only names the database."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("OKR_DSN_TRANSFORM", postgres.require("dsn_transform"))
     monkeypatch.setenv("OKR_DBT_TARGET_DIR", str(tmp_path / "dbt"))
@@ -178,6 +178,6 @@ def test_the_manifest_is_used_only_for_the_project_and_warehouse_that_it_was_par
 
 def test_without_settings_nothing_is_parsed_and_nothing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    monkeypatch.setattr(dbt_manifest, "_kept", {})
+    monkeypatch.setattr(dbt_manifest, "_parsed", {})
     dbt_manifest.parse()
     assert dbt_manifest.manifest(load_settings()) is None

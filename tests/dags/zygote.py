@@ -1,6 +1,6 @@
-"""Tries of steps as Airflow's scheduler runs them: a process that has imported what they use, forked for each try.
+"""Runs tries of steps as Airflow's scheduler does: a process that has imported their modules is forked for each try.
 
-Run as a program it reads an order by line from standard input, forks, and answers with the child's exit status.
+As a program it reads one order per line from standard input, forks, and prints the child's exit status.
 """
 
 import json
@@ -23,7 +23,7 @@ FAILED = 98
 
 
 def environment_of_airflow(home: Path) -> dict[str, str]:
-    """Return what Airflow reads when it is imported: a home with a database of its own, never the user's."""
+    """Return the environment of Airflow: a home with its own database, never the user's."""
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -35,7 +35,7 @@ def environment_of_airflow(home: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a try ended: `status` is 0, SKIPPED, FAILED or the negative signal; `log` is what it wrote."""
+    """The end of a try: `status` is 0, SKIPPED, FAILED or the negative signal; `log` is its output."""
 
     status: int
     result: Any
@@ -46,7 +46,7 @@ class Zygote:
     """The process that forks; use it as a context manager."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        """Keep tries in `folder`, which is also their state folder.
+        """Store tries in `folder`, which is also their state folder.
 
         `settings` are those of the process that forks, as the scheduler has some.
         """
@@ -68,7 +68,7 @@ class Zygote:
             self._process.kill()
 
     def start(self, settings: Settings, step: str, *arguments: Any, **order: Any) -> Path:
-        """Begin a try of `step` (module:function below dags.steps) and return where its result and log will be.
+        """Start a try of `step` (module:function below dags.steps) and return where its result and log will be.
 
         `order` holds run_id, dag, try_number, params, run_type, and `arm`: Python that plants a fault before the step.
         """
@@ -96,7 +96,7 @@ class Zygote:
 
 def _serve() -> None:
     answers = os.dup(1)
-    os.dup2(2, 1)  # what is imported writes to standard output, too
+    os.dup2(2, 1)  # imported modules write to standard output, too
     _preload()
     for line in sys.stdin:
         order = json.loads(line)
@@ -116,7 +116,7 @@ def _preload() -> None:
 
 
 def _try(order: dict[str, Any]) -> None:
-    """Run the step in this forked process and leave: nothing of the parent's is cleaned up twice."""
+    """Run the step in this forked process and exit without the parent's clean-up."""
     place = Path(order["place"])
     log = os.open(place.with_suffix(".log"), os.O_WRONLY | os.O_CREAT)
     os.dup2(log, 1)
@@ -127,7 +127,7 @@ def _try(order: dict[str, Any]) -> None:
         status = _ended(place, result)
     except BaseException as error:
         traceback.print_exc()
-        if type(error).__name__ == "DownstreamTasksSkipped":  # the step is done
+        if type(error).__name__ == "DownstreamTasksSkipped":  # the step has succeeded
             os._exit(_ended(place, {"left_out": error.tasks}))  # type: ignore[attr-defined]
         status = SKIPPED if type(error).__name__ == "AirflowSkipException" else FAILED
     sys.stdout.flush()
@@ -165,7 +165,7 @@ def _context(order: dict[str, Any], name: str) -> dict[str, Any]:
         get_dag=lambda _dag_id: SimpleNamespace(is_paused=False),
     )  # fmt: skip
     params = {"accept_raw_batch": False, "accept_marts_build": False} | order.get("params", {})
-    # Its own enum: what compares it as text must find it (str() of it is no value).
+    # Airflow's own enum, which equals its value as text although str() of it does not.
     from airflow.sdk.api.datamodels._generated import DagRunType
 
     run = SimpleNamespace(run_type=DagRunType(order.get("run_type", "asset_triggered")))

@@ -1,4 +1,4 @@
-"""Histories of key results that are carried from cycle to cycle, and what ADR 19 says of their check-ins, one by one.
+"""Random histories of key results carried from cycle to cycle, and the expected cycle of each check-in by ADR 19.
 
 The marts and the primary database compute the same in SQL, for all key results at once.
 """
@@ -17,7 +17,7 @@ EVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Cycle:
-    """A cycle and when it was closed, if ever."""
+    """A cycle, and when it was closed if it was."""
 
     name: str
     start: date
@@ -44,7 +44,7 @@ class CheckIn:
 
 @dataclass
 class History:
-    """Definitions (when, and in which cycle), check-ins, and when it was archived: until the definition after that."""
+    """Definitions (time and cycle), check-ins, and times of archiving, each until the next definition."""
 
     moves: list[tuple[datetime, Cycle]]
     check_ins: list[CheckIn]
@@ -58,7 +58,7 @@ class History:
 
 @dataclass
 class Stay:
-    """An unbroken time in one cycle."""
+    """An uninterrupted time in one cycle."""
 
     cycle: Cycle
     from_at: datetime
@@ -71,7 +71,7 @@ class Stay:
 
 
 def counted(history: History) -> dict[datetime, tuple[str, bool]]:
-    """Return for the moment of each check-in the cycle in which it counts, and whether it closes that."""
+    """Return the cycle of each check-in by its time, and whether it closes that cycle."""
     stays, late = stays_of(history), dict[datetime, Cycle]()
     past: Stay | None = None
     for stay in stays:
@@ -93,7 +93,7 @@ def counted(history: History) -> dict[datetime, tuple[str, bool]]:
 
 
 def stays_of(history: History) -> list[Stay]:
-    """Return where the key result was, in order of time; a move into a cycle takes effect when that begins."""
+    """Return the stays of the key result in order of time; a move takes effect when its cycle starts."""
     (defined_at, first), *moves = history.moves
     stays = [Stay(first, defined_at, EVER)]
     for at, cycle in moves:
@@ -115,7 +115,7 @@ def _is_closing(history: History, sent: CheckIn, cycle: Cycle) -> bool:
 
 
 def _is_late(history: History, sent: CheckIn, past: Stay, cycle: Cycle) -> bool:
-    """Whether a stay's first closing check-in closes the cycle that was left, and not its own."""
+    """Whether a stay's first closing check-in closes the previous cycle instead of its own."""
     was_archived = history.is_archived(past.cycle.ended_at - timedelta.resolution)
     is_open = past.is_at_end and not past.closing and not was_archived
     half = ((cycle.end - cycle.start).days + 1) // 2
@@ -123,7 +123,7 @@ def _is_late(history: History, sent: CheckIn, past: Stay, cycle: Cycle) -> bool:
 
 
 def _consecutive(prefix: str, starts: list[date], closings: Mapping[int, int] | None = None) -> list[Cycle]:
-    """Make cycles that follow each other; `closings`: of some, how many days after the last one they were closed."""
+    """Make consecutive cycles; `closings` gives for some of them the days from the last day to the closing."""
     cycles = []
     for number, (start, following) in enumerate(pairwise(starts)):
         end, days = following - timedelta(days=1), (closings or {}).get(number)
@@ -142,17 +142,17 @@ FAMILIES = (MONTHS, CLOSED_MONTHS, SPRINTS, QUARTERS)
 
 
 def at_random(dice: random.Random) -> History:
-    """Draw a history: planned on early, or late and at times by way of a wrong cycle; closed early, late or never."""
+    """Draw a history: planned ahead or late, sometimes through a wrong cycle; closed early, late or never."""
     cycles = dice.choice(FAMILIES)
     days = (cycles[0].end - cycles[0].start).days + 1
     moves, check_ins = [(DEFINED, cycles[0])], list[CheckIn]()
     number = 0
     while True:
         present = cycles[number]
-        begun = max(moves[-1][0], present.begins_at)
+        started = max(moves[-1][0], present.begins_at)
         for _ in range(dice.choice((0, 1, 1, 1, 1, 2, 3))):
             after = dice.uniform(0, days / 4 if dice.random() < 0.6 else days * 1.2)
-            check_ins.append(CheckIn(begun + timedelta(days=after), is_final=dice.random() < 0.8))
+            check_ins.append(CheckIn(started + timedelta(days=after), is_final=dice.random() < 0.8))
         number += dice.choice((1, 1, 1, 1, 2))
         if number >= len(cycles) or dice.random() < 0.05:
             break

@@ -65,12 +65,12 @@ class Logged:
 
 
 def midnight(year: int, month: int, day: int) -> datetime:
-    """Return the beginning of a day in UTC."""
+    """Return the start of a day in UTC."""
     return datetime(year, month, day, tzinfo=UTC)
 
 
 class Log:
-    """Topics as the landing wrote them: `add` appends an event where Kafka would, `load` copies all into raw."""
+    """Topics as landing writes them: `add` appends an event, `load` copies all events into raw."""
 
     def __init__(self) -> None:
         self.events: list[Logged] = []
@@ -87,7 +87,7 @@ class Log:
         event_id: UUID | None = None,
         **unknown_fields: Any,
     ) -> Logged:
-        """Append an event; without more it was logged a second after it happened."""
+        """Append an event, by default logged one second after it occurred."""
         name, contract = next((n, c) for n, c in contracts().items() if c.model is type(data))
         body = msgspec.json.decode(msgspec.json.encode(data)) | unknown_fields
         subject = str(getattr(data, contract.key))
@@ -108,22 +108,22 @@ class Log:
         return self._append(event)
 
     def repeat(self, event: Logged) -> Logged:
-        """Append a second copy of an event, as a producer does that did not hear the broker's answer."""
+        """Append a duplicate of an event, as a producer does that missed the broker's acknowledgement."""
         return self._append(replace(event, logged_at=event.logged_at + timedelta(minutes=1)))
 
     def replace(self, event: Logged, **fields: Any) -> None:
-        """Let an event stand elsewhere, or say something else."""
+        """Change the position or the content of an event."""
         self.events[self.events.index(event)] = replace(event, **fields)
 
     def without(self, subject: str, field: str) -> None:
-        """Leave a field of `data` out of all events of a subject, as a source does that knows its default."""
+        """Omit a field of `data` from all events of a subject, as a source may that relies on the default."""
         for event in [event for event in self.events if event.subject == subject]:
             data = orjson.loads(event.data)
             data.pop(field, None)
             self.replace(event, data=orjson.dumps(data))
 
     def merge(self, events: Sequence[Logged]) -> None:
-        """Append events that another log made."""
+        """Append the events of another log."""
         for event in events:
             self._append(event)
 
@@ -157,7 +157,7 @@ class Log:
         return self.add(data, at or midnight(2025, 1, 3))
 
     def check_in(self, key_result_id: str, value: float, at: datetime, **fields: Any) -> Logged:
-        """Check in on a key result; `log` holds further arguments of `add`."""
+        """Add a check-in; `log` has further arguments of `add`."""
         log = fields.pop("log", {})
         check_in_id = fields.pop("check_in_id", f"{key_result_id}@{at:%m-%dT%H:%M}")
         data = CheckInRecorded(check_in_id=check_in_id, key_result_id=key_result_id, value=value, **fields)
@@ -184,7 +184,7 @@ class Log:
 
 
 class Dbt:
-    """dbt in a process of its own, on one database."""
+    """dbt in a separate process, on one database."""
 
     def __init__(self, settings: Settings, target: Path) -> None:
         self.settings = settings
@@ -195,7 +195,7 @@ class Dbt:
         return run_dbt(self.settings, self.target, *arguments)
 
     def attempt(self, *arguments: str) -> CompletedProcess[str]:
-        """Run dbt, whatever comes of it."""
+        """Run dbt; it may fail."""
         return attempt_dbt(self.settings, self.target, *arguments)
 
     def build(self) -> None:
@@ -203,25 +203,25 @@ class Dbt:
         self.run("build", "--exclude-resource-type=unit_test", "--exclude=path:models/ml")
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
-        """Ask the marts that were built."""
+        """Query the built marts."""
         with connect(self.settings.require("dsn_transform")) as connection:
             connection.execute("SET search_path = marts_build, intermediate, staging")
             with connection.cursor(row_factory=dict_row) as cursor:
                 return cursor.execute(query.encode(), values).fetchall()
 
     def row(self, query: str, *values: Any) -> dict[str, Any]:
-        """Ask for exactly one row."""
+        """Query exactly one row."""
         rows = self.rows(query, *values)
         assert len(rows) == 1, rows
         return rows[0]
 
     def scorecard(self, key_result_id: str) -> list[dict[str, Any]]:
-        """Ask for a key result in each of its cycles, the first one first."""
+        """Query a key result in each of its cycles, in order of time."""
         query = "select * from mart_okr_scorecard where key_result_id = %s order by opened_at, cycle_id"
         return self.rows(query, key_result_id)
 
     def statuses(self, organisation: str) -> dict[str, list[str]]:
-        """Ask for the statuses of an organisation's key results, by the end of their ids."""
+        """Query the statuses of an organisation's key results, by the last part of their ids."""
         query = "select key_result_id, status from mart_okr_scorecard where key_result_id like %s order by 1, opened_at"
         found: dict[str, list[str]] = {}
         for row in self.rows(query, f"{organisation}-%"):
@@ -242,14 +242,14 @@ def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def dbt(new_database: NewDatabase, dbt_target: Path) -> Iterator[Dbt]:
-    """Run dbt on a database of this module alone."""
+    """Run dbt on a database for this module alone."""
     with new_database() as settings:
         yield Dbt(settings, dbt_target)
 
 
 @pytest.fixture(scope="session")
 def new_log() -> Callable[[], Log]:
-    """Return what makes an empty log."""
+    """Return a function that makes an empty log."""
     return Log
 
 
@@ -264,7 +264,7 @@ def story_log(tmp_path_factory: pytest.TempPathFactory) -> Log:
 
 @pytest.fixture(scope="session")
 def story_marts(new_database: NewDatabase, dbt_target: Path, story_log: Log) -> Iterator[Dbt]:
-    """Build the marts of all stories, once for the modules that ask them."""
+    """Build the marts of all stories once for all modules that query them."""
     with new_database() as settings:
         story_log.load(settings)
         dbt = Dbt(settings, dbt_target)

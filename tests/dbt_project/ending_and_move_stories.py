@@ -85,7 +85,7 @@ def closed_cycle(log: Any) -> None:
     org.check_in("final", 1.0, moment(10, 2))  # after its closing, before the cycle's: changes nothing
     org.check_in("corrected", 2.0, moment(9, 30), is_final=True)
     org.check_in("late", 2.0, moment(9, 10))
-    org.check_in("late", 8.0, moment(9, 20), log={"logged_at": moment(10, 20)})  # happened before, came after
+    org.check_in("late", 8.0, moment(9, 20), log={"logged_at": moment(10, 20)})  # occurred earlier, logged later
     log.add(CycleClosed(cycle_id=org("q3")), moment(10, 10))
     org.check_in("corrected", 7.5, moment(10, 12))
 
@@ -100,7 +100,7 @@ def tied(log: Any) -> None:
     second = log.key_result(
         org("k1"), at=tie, objective_id=org("o1"), target=30.0, baseline=0.0, title="sent a second later"
     )
-    # Another partition, a lower offset, a lower id: only the time of the log says that it came later.
+    # In another partition with a lower offset and a lower id: only the log time shows that it is later.
     for event, partition, offset, seconds, low in ((first, 0, 10**6, 1, "f"), (second, 3, 10**6 - 1, 2, "0")):
         place = {"partition": partition, "offset": offset, "logged_at": tie + timedelta(seconds=seconds)}
         identity = {"event_id": UUID(f"01a10b13-a800-7{low * 3}-8000-000000000000")}
@@ -121,7 +121,7 @@ def weighed(log: Any) -> None:
 
 
 def imported(log: Any, folder: Path) -> None:
-    """Tell the story of cases/case-02: a CSV with one key result in two cycles, closed after the first of them."""
+    """Add the story of cases/case-02: a CSV with one key result in two cycles, closed after the first one."""
     header = "key_result_id,organisation,team,owner_email,cycle,cycle_start,cycle_end,objective,key_result,unit"
     team = "imported-k1,imported,Payments,,"
     (folder / "key_results.csv").write_text(
@@ -140,7 +140,7 @@ def imported(log: Any, folder: Path) -> None:
 
 
 def sent_again(log: Any) -> None:
-    """Send the newest definition of everything once more, as a source's nightly full sync does: it changes nothing."""
+    """Send all newest definitions again, as a nightly full synchronisation does; this changes nothing."""
     night = moment(11, 23, 22)
     newest: dict[tuple[str, str], Any] = {}
     for event in sorted(log.events, key=lambda each: (each.occurred_at, each.logged_at, each.partition, each.offset)):
@@ -153,7 +153,7 @@ def sent_again(log: Any) -> None:
 
 
 def tell_all(log: Any) -> None:
-    """Append all stories, and the moment that the data is of."""
+    """Append all stories, and an event that sets the time of the data."""
     stories = (
         archived,
         carried,

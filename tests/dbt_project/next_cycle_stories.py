@@ -28,7 +28,7 @@ def carried(log: Any) -> None:
 
 
 def planned(log: Any) -> None:
-    """Tell of key results that were carried on before their cycle ended, or closed after they were carried on."""
+    """Add key results that were carried on before their cycle ended, or closed after they were carried on."""
     org = Organisation(log, "planned")
     for objective, cycle in (("o3", "q3"), ("o4", "q4"), ("own", "q3")):
         org.objective(objective, cycle)
@@ -49,45 +49,45 @@ def planned(log: Any) -> None:
     for name in ("early", "after", "closed"):
         org.check_in(name, 14.0, moment(11, 20))
     log.add(KeyResultArchived(key_result_id=org("given-up")), moment(9, 28))
-    # Its objective is carried on, not itself.
+    # Its objective is carried on, not the key result.
     org.key_result("of-own", "own")
     org.objective("own", "q4", at=moment(9, 25))
     org.check_in("of-own", 9.0, moment(10, 2), is_final=True)
 
 
 def planned_and_closed(log: Any) -> None:
-    """Tell of a cycle that was closed after what was in it had been carried on."""
+    """Add a cycle that was closed after its key results had been carried on."""
     org = Organisation(log, "agreed")
     org.objective("o3", "q3")
     org.objective("o4", "q4")
-    for name in ("silent", "told"):
+    for name in ("silent", "reported"):
         org.key_result(name, "o3")
         org.check_in(name, 4.0, moment(8, 10))
         org.key_result(name, "o4", moment(9, 25))
     log.add(CycleClosed(cycle_id=org("q3")), moment(10, 5))
-    org.check_in("told", 8.0, moment(10, 6), is_final=True)
+    org.check_in("reported", 8.0, moment(10, 6), is_final=True)
 
 
 def closed_then_carried_on(log: Any) -> None:
-    """Tell of a cycle that was closed before what was in it was carried on: a check-in in between closes it there."""
+    """Add a cycle that was closed before its key results were carried on; a check-in in between closes them there."""
     org = Organisation(log, "settled")
     org.objective("o3", "q3")
     org.objective("o4", "q4")
-    for name in ("told", "silent", "archived"):
+    for name in ("reported", "silent", "archived"):
         org.key_result(name, "o3")
         org.check_in(name, 4.0, moment(8, 10))
     log.add(KeyResultArchived(key_result_id=org("archived")), moment(9, 10))
     org.check_in("archived", 5.0, moment(9, 12), is_final=True)  # closes nothing
     org.key_result("archived", "o3", moment(9, 15), title="revived")
     log.add(CycleClosed(cycle_id=org("q3")), moment(10, 2))
-    org.check_in("told", 5.0, moment(10, 3))
-    for name in ("told", "silent", "archived"):
+    org.check_in("reported", 5.0, moment(10, 3))
+    for name in ("reported", "silent", "archived"):
         org.key_result(name, "o4", moment(10, 5), target=20.0)
         org.check_in(name, 9.0, moment(10, 10), is_final=True)
 
 
 def left_behind(log: Any) -> None:
-    """Tell of what belongs to the cycle that was left, although it came after: a new target, a late check-in."""
+    """Add events that belong to the previous cycle although they came later: a new target, a late check-in."""
     org = Organisation(log, "left")
     org.objective("o3", "q3")
     org.objective("o4", "q4")

@@ -15,12 +15,12 @@ BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
 
 
 def moment(month: int, day: int, hour: int = 9) -> datetime:
-    """Return a moment of 2026, UTC."""
+    """Return a time in 2026, UTC."""
     return datetime(2026, month, day, hour, tzinfo=UTC)
 
 
 class Organisation:
-    """One organisation of the log: teams a and b, cycles q3 and q4; every id begins with its name."""
+    """One organisation of the log: teams a and b, cycles q3 and q4; every id starts with its name."""
 
     def __init__(self, log: Any, name: str) -> None:
         self.log, self.name = log, name

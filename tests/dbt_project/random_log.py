@@ -14,7 +14,7 @@ from lakehouse.contracts.user import UserDeactivated, UserDefined
 
 
 def random_log(log: Any, seed: int) -> Any:
-    """A log with copies, corrections, late events, re-targetings, orphans and a few hundred floats to sum."""
+    """A log with duplicates, corrections, late events, new targets, orphans and a few hundred floats to sum."""
     dice = random.Random(seed)
     log.organisation()
     for number in range(40):

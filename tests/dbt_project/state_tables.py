@@ -20,7 +20,7 @@ MARTS = """
 
 
 def apply_log(loader: psycopg.Connection[Any], events: Any) -> StateStore:
-    """Apply events of a log made by hand, in this order, after those that were applied before."""
+    """Apply further events of a handwritten log in this order."""
     rows = [
         {
             "event_type": event.event_type,
@@ -41,7 +41,7 @@ def apply_log(loader: psycopg.Connection[Any], events: Any) -> StateStore:
 
 
 def assert_state_says_what_marts_say(loader: psycopg.Connection[Any], marts: Any) -> None:
-    """Compare key results in their cycles, users by id, and events that do not count, with their reasons."""
+    """Compare key results by cycle, users by id, and withheld events with their reasons."""
     assert loader.execute(STATE).fetchall() == [tuple(row.values()) for row in marts.rows(MARTS)]
     assert loader.execute("SELECT source_user_id, name, team_id FROM app.users ORDER BY 1").fetchall() == [
         tuple(row.values())

@@ -158,7 +158,7 @@ def test_state_tables_and_marts_agree_on_a_random_history(state: psycopg.Connect
 
 
 def test_random_histories_include_repeated_late_closings(histories: dict[str, History]) -> None:
-    """As a check of the draw: late closings in several cycles on end, and closings that are each cycle's own."""
+    """Check of the generator: it draws late closings in consecutive cycles and closings within their own cycles."""
     late = [
         sum(cycle != _where(history, at) for at, (cycle, is_closing) in counted(history).items() if is_closing)
         for history in histories.values()

@@ -21,12 +21,12 @@ REQUIRED = {
 }
 # Fields that a rule of their contract ties to another one.
 TIED = {"email": "x@example.org", "target": 10.0, "ends_on": date(2026, 3, 31), "direction": "increase"}
-# Names that SQL does not take, or that say too little beside others.
+# Names that SQL reserves or that are ambiguous beside others.
 COLUMNS = {("comment", "text"): "comment", ("pipeline_step", "rows"): "row_count"}
 
 
 def _least(contract: Contract) -> msgspec.Struct:
-    """Return an event of the contract with its required fields alone."""
+    """Return an event of the contract with only its required fields."""
     values: dict[str, Any] = {}
     for field in msgspec.structs.fields(contract.model):
         if not field.required:
@@ -80,6 +80,6 @@ def test_an_omitted_field_is_staged_with_its_default(name: str, staged: dict[str
             assert column in row, f"{name}: staging has no column {column}."
             continue
         default = field.default_factory() if field.default is msgspec.NODEFAULT else field.default
-        # A field that staging leaves out altogether has nobody to be misunderstood by, if nothing stands for it.
+        # A field that staging leaves out cannot be misread.
         found = row.get(column)
         assert found == default, f"{name}.{field.name}: the contract says {default!r}, SQL {found!r}."

@@ -23,13 +23,13 @@ MAY_READ = {
     "marts": {"staging", "intermediate", "marts"},
     "ml": {"staging", "intermediate", "ml"},
 }
-ABOVE_ALL = {"model.okr_lakehouse.int_withheld_event"}  # what does not count is left out from the first layer on
+ABOVE_ALL = {"model.okr_lakehouse.int_withheld_event"}  # withheld events are excluded from the first layer on
 CLOCKS = re.compile(
     r"\b(now|clock_timestamp|statement_timestamp|transaction_timestamp|timeofday|random|gen_random_uuid)\s*\(|"
     r"\b(current_date|current_time|current_timestamp|localtime|localtimestamp)\b",
     re.IGNORECASE,
 )
-# A sum of floats differs by the order of the rows. Counts may be summed, and what is cast to numeric.
+# A sum of floats depends on the order of rows. Counts and values cast to numeric may be summed.
 ORDER_DEPENDENT = re.compile(
     r"\b(avg|sum)\s*\((?!\s*\(.*\)::numeric\)|\s*(\w+_count|check_ins)\s*\))|"
     r"\b(stddev\w*|var_\w+|variance|covar_\w+|corr|regr_\w+)\s*\(",
@@ -70,25 +70,25 @@ def _published(models: list[Node]) -> Iterator[Node]:
 
 
 def _code(models: list[Node], manifest: dict[str, Any]) -> dict[str, str]:
-    """The code of our models and macros by name."""
-    ours = [macro for macro in manifest["macros"].values() if macro["package_name"] == "okr_lakehouse"]
-    code = {node["name"]: node["raw_code"] for node in models} | {m["name"]: m["macro_sql"] for m in ours}
+    """Return the code of the project's models and macros by name."""
+    own = [macro for macro in manifest["macros"].values() if macro["package_name"] == "okr_lakehouse"]
+    code = {node["name"]: node["raw_code"] for node in models} | {m["name"]: m["macro_sql"] for m in own}
     assert len(code) > len(models) > 0
     return code
 
 
 def _grain(node: Node) -> set[str]:
-    """The columns of a model's primary key, or of the unique constraint that it has instead."""
+    """Return the columns of a model's primary key or unique constraint."""
     keys = [name for c in node["constraints"] if c["type"] == "primary_key" for name in c["columns"]]
     unique = [c["expression"] for c in node["constraints"] if (c["expression"] or "").startswith("unique")]
     return set(keys) | {name for text in unique for name in node["columns"] if re.search(rf"\b{name}\b", text)}
 
 
 def _scores_of_people(node: Node) -> list[str]:
-    """The columns of a published model that say more of a person than ids and counts."""
+    """Return the columns of a published model that say more about a person than ids and counts."""
     grain, people = _grain(node), {name for name in node["columns"] if PERSON.search(name)}
     if people and _layer(node) == "ml":
-        return sorted(people)  # a model may know nothing of people
+        return sorted(people)  # a forecast model must not use data about people
     about_people = bool(grain & people)
     if about_people and not node["name"].startswith("dim_"):
         return [
@@ -103,7 +103,7 @@ def _scores_of_people(node: Node) -> list[str]:
 
 
 def _is_constraint(query: str) -> bool:
-    """Whether a rule reads one table and nothing but single rows of it, or counts the rows of a key."""
+    """Whether a rule checks single rows of one table, or counts the rows of a key."""
     reads_another_table = re.search(r"\b(JOIN|EXCEPT|UNION|INTERSECT)\b|\bFROM (?!\{batch\})", query, re.IGNORECASE)
     if reads_another_table or re.search(r"\bOVER\b|\bFILTER\b|\(\s*SELECT\b", query, re.IGNORECASE):
         return False
@@ -139,7 +139,7 @@ def test_each_model_is_in_the_folder_of_its_layer_and_noun(models: list[Node]) -
 
 
 def test_each_staging_view_is_of_an_event_noun(models: list[Node]) -> None:
-    # Not the other way round: a new event type is in the lake and in raw at once, and modelled when somebody asks.
+    # Not vice versa: a new event type is in the lake and in raw immediately, and is modelled when it is needed.
     staged = {node["name"] for node in models if _layer(node) == "staging"}
     nouns = {f"stg_{name.split('.')[1]}" for name in contracts()}
     nouns |= {"stg_{1}_{2}".format(*name.split(".")) for name in contracts()}  # archived, closed, deactivated
@@ -274,7 +274,9 @@ def test_the_project_has_few_enough_nodes(models: list[Node]) -> None:
 
 def test_no_model_scores_a_person(models: list[Node]) -> None:
     scores = {node["name"]: found for node in _published(models) if (found := _scores_of_people(node))}
-    assert not scores, f"What names people may hold ids and counts of them, no score; ml knows nobody: {scores}"
+    assert not scores, (
+        f"Models about people may have ids and counts, no scores; ml may have nothing about people: {scores}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def _check_ins(log: Any) -> None:
     log.repeat(log.check_in("open", 10.0, _at(1, 10), user_id="ada", confidence=0.5, note="slow"))
     log.check_in("open", 20.0, _at(1, 17), user_id="ada", check_in_id="corrected")
     log.check_in("open", 25.0, _at(1, 17), user_id="ada", check_in_id="corrected", log={"logged_at": _at(1, 20)})
-    log.check_in("nobody knows", 1.0, _at(1, 11), user_id="ada")
+    log.check_in("unknown", 1.0, _at(1, 11), user_id="ada")
     log.key_result("imported", "past")
     import_day = _at(2, 1)
     for value, logged_at in ((1.0, import_day), (2.0, import_day + timedelta(days=1))):
@@ -85,8 +85,10 @@ def _log_of_events(log: Any) -> None:
     )
     log.add(_prediction("done", december, prediction_id="of another cycle"), december, cycle_id="running")
     log.add(_prediction("open", _at(1, 12)), _at(1, 12))
-    log.repeat(log.add(_prediction("nobody knows", _at(1, 12)), _at(1, 12)))
-    log.add(_prediction("open", _at(1, 12), probability=0.1), _at(1, 13))  # the same id again: the first answer counts
+    log.repeat(log.add(_prediction("unknown", _at(1, 12)), _at(1, 12)))
+    log.add(
+        _prediction("open", _at(1, 12), probability=0.1), _at(1, 13)
+    )  # the same id again: the first forecast counts
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ def test_imported_history_is_known_when_it_occurred_and_its_correction_when_logg
 
 
 def test_a_check_in_of_an_unknown_key_result_is_kept_and_marked(marts: Any) -> None:
-    row = _check_in(marts, "nobody knows@01-11T10:00")
+    row = _check_in(marts, "unknown@01-11T10:00")
     assert (row["is_key_result_known"], row["is_in_cycle"], row["value"]) == (False, False, 1.0)
     assert (row["progress_ratio"], row["elapsed_ratio"], row["team_id"]) == (None, None, None)
 
@@ -203,7 +205,7 @@ def test_a_forecast_has_the_outcome_of_its_own_cycle(marts: Any) -> None:
 def test_forecasts_of_open_and_unknown_key_results_appear_once(marts: Any) -> None:
     rows = marts.rows("select * from fct_prediction where key_result_id <> 'done' order by key_result_id")
     assert [(row["key_result_id"], row["is_key_result_known"]) for row in rows] == [
-        ("nobody knows", False),
+        ("unknown", False),
         ("open", True),
     ]
     assert rows[1]["probability"] == 0.75

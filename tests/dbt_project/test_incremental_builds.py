@@ -26,14 +26,14 @@ OFTEN_THE_SAME = {"dim_cycle", "dim_key_result", "dim_objective", "dim_team", "d
 
 
 class Runs:
-    """Runs of the pipeline on one database: each loads some more of a log, builds and publishes."""
+    """Pipeline runs on one database: each loads a further part of a log, builds and publishes."""
 
     def __init__(self, dbt: Dbt, log: Log) -> None:
         self.dbt, self.log, self.number, self.loaded = dbt, log, 0, 0
         self.dsn = dbt.settings.require("dsn_transform")
 
     def run(self, project: str = "project", whole: tuple[str, ...] = ()) -> set[str]:
-        """Build as the ETL does, `whole` for everything; return the models that were built, nothing for all of them."""
+        """Build as the ETL does, `whole` for a full build; return the names of the built models, or none for all."""
         self.number += 1
         build = f"run-{self.number}"
         self.log.append_to_raw(self.dbt.settings, self.log.events[self.loaded :])
@@ -52,11 +52,11 @@ class Runs:
         return set(names)
 
     def manifest(self) -> Manifest:
-        """Return the project as the run before parsed it."""
+        """Return the manifest that the previous run parsed."""
         return Manifest.from_msgpack((self.dbt.target / "partial_parse.msgpack").read_bytes())
 
     def publish(self) -> dict[str, list[str]]:
-        """Publish what was built; return the content of all marts."""
+        """Publish the build; return the content of all marts."""
         content = {
             f"{schema}.{name}": sorted(map(repr, self.dbt.rows(f"select * from {schema}_build.{name}")))
             for schema, name in (tuple(row.values()) for row in self.dbt.rows(TABLES))
@@ -131,7 +131,7 @@ def test_an_event_that_changes_which_events_count_causes_a_full_build(runs: Any)
     assert built_on == runs.publish()
 
 
-# What else a build depends on, and how it is undone.
+# Other inputs of a build, and how each change is undone.
 CHANGES = [
     (
         "dsn_owner",
@@ -148,7 +148,7 @@ CHANGES = [
         "UPDATE ops.publication SET is_current = false",
         "UPDATE ops.publication SET is_current = true",
     ),
-    (  # somebody builds by hand
+    (  # a manual build
         "dsn_transform",
         "ALTER TABLE intermediate.int_team RENAME TO old; CREATE TABLE intermediate.int_team AS TABLE intermediate.old",
         "DROP TABLE intermediate.int_team; ALTER TABLE intermediate.old RENAME TO int_team",
@@ -178,7 +178,7 @@ def test_a_build_is_full_if_anything_but_the_log_changed(runs: Any) -> None:
 def test_changing_raw_other_than_by_loading_causes_a_full_build(
     fresh_database: Settings, topic: str, change: str
 ) -> None:
-    """An erasure and a migration that changes rows add no event, and leave tables where they are on disk."""
+    """An erasure, or a migration that changes rows, adds no event and keeps the tables in place on disk."""
     dsn = fresh_database.require("dsn_transform")
     with connect(dsn) as connection:
         before = inputs(connection, "project")
@@ -205,7 +205,7 @@ def test_a_build_after_an_erasure_is_full(runs: Any) -> None:
 
 
 def _basis(runs: Any, project: str = "project") -> Any:
-    """Ask as a build does, and leave what is known of the build before."""
+    """Query the inputs as a build does, and keep the record of the previous build."""
     with connect(runs.dsn) as connection:
         before, now = marts_build.comment(connection), inputs(connection, project)
         return basis(connection, before, now)

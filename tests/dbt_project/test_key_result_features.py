@@ -24,7 +24,7 @@ def day(days: float) -> datetime:
 def make_log(
     new_log: Callable[[], Any], until: datetime = LOG_END, *, extra: Callable[[Any], None] | None = None
 ) -> Any:
-    """A steady key result, a late and a corrected check-in, a re-targeting, a silent one; known until a moment."""
+    """A log up to a given time: steady, late and corrected check-ins, a new target, one without check-ins."""
     log = new_log()
     log.organisation()
     log.key_result("steady")
@@ -151,7 +151,7 @@ def test_later_events_change_no_earlier_row(dbt: Any, features: Any, new_log: Ca
         if row["as_of_kind"] == "check_in" and row["known_at"] < day(38):
             assert after[key] == row
     assert after["steady", LOG_END]["cycle_end"] == date(2026, 6, 30)
-    assert ("moved", LOG_END) not in after  # its cycle has not begun
+    assert ("moved", LOG_END) not in after  # its cycle has not started
     assert "successor" not in {key_result_id for key_result_id, _ in after}
     outcomes = dbt.rows("select * from ml_build.key_result_outcome")
     assert [(row["key_result_id"], row["final_score"], row["is_achieved"]) for row in outcomes] == [
@@ -218,12 +218,12 @@ def test_archived_and_ended_key_results_have_no_forecast_and_no_outcome(dbt: Any
     log.check_in("end", 1.0, LOG_END)
     rows = build(dbt, log)
     assert {name for (name, _), row in rows.items() if row["as_of_kind"] == "current"} == {"open", "end"}
-    assert {name for name, _ in rows} >= {"archived", "given-up", "over"}  # what was known then stays known
+    assert {name for name, _ in rows} >= {"archived", "given-up", "over"}  # earlier rows stay
     assert dbt.rows("select * from ml_build.key_result_outcome") == []
 
 
 def test_a_key_result_with_many_check_ins_is_read_once(dbt: Any, new_log: Callable[[], Any]) -> None:
-    """No step of a plan handles as many rows as there are pairs of check-ins, late and corrected ones included."""
+    """No step of the plan handles as many rows as there are pairs of check-ins, including late and corrected ones."""
     count, step = 1200, timedelta(hours=1)
     log = new_log()
     log.organisation()
@@ -247,7 +247,7 @@ def test_a_key_result_with_many_check_ins_is_read_once(dbt: Any, new_log: Callab
 
 
 def handled(plan: dict[str, Any]) -> Iterator[float]:
-    """Give how many rows each node of a plan returned and threw away."""
+    """Yield how many rows each node of a plan returned and discarded."""
     rows = sum(value for name, value in plan.items() if name == "Actual Rows" or name.startswith("Rows Removed"))
     yield rows * plan["Actual Loops"]
     for child in plan.get("Plans", ()):

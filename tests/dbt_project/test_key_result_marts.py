@@ -43,10 +43,10 @@ def _log_of_key_results(log: Any) -> None:
     log.check_in("closed by mistake", 10.0, _at(1, 20), **mistake)
 
     log.key_result("silent")
-    log.key_result("not begun", "future")
-    log.key_result("lost", objective_id="objective nobody defined")
+    log.key_result("not started", "future")
+    log.key_result("lost", objective_id="undefined objective")
     log.check_in("lost", 50.0, _at(1, 10))
-    log.add(ObjectiveDefined(objective_id="roaming", team_id="nobody", cycle_id="never", title="?"), _at(1, 1))
+    log.add(ObjectiveDefined(objective_id="roaming", team_id="unknown", cycle_id="never", title="?"), _at(1, 1))
     log.key_result("in unknown team and cycle", objective_id="roaming")
 
     log.key_result("retargeted")
@@ -58,8 +58,8 @@ def _log_of_key_results(log: Any) -> None:
     log.key_result("two on one day")
     log.check_in("two on one day", 40.0, _at(2, 1, 18))
     log.check_in("two on one day", 30.0, _at(2, 1, 9))
-    log.key_result("told late")
-    log.check_in("told late", 5.0, _at(1, 5), log={"logged_at": _at(2, 14)})
+    log.key_result("recorded late")
+    log.check_in("recorded late", 5.0, _at(1, 5), log={"logged_at": _at(2, 14)})
     log.key_result("ahead of its cycle")
     log.check_in("ahead of its cycle", 1.0, datetime(2025, 12, 20, tzinfo=UTC))
     log.check_in("ahead of its cycle", 2.0, datetime(2025, 12, 21, tzinfo=UTC))
@@ -146,20 +146,20 @@ def test_a_key_result_without_check_ins_has_that_status_since_the_start_of_its_c
 
 
 def test_a_key_result_of_a_future_cycle_is_not_started(marts: Any) -> None:
-    assert _scorecard(marts, "not begun")["status"] == "not_started"
+    assert _scorecard(marts, "not started")["status"] == "not_started"
 
 
 def test_a_key_result_without_objective_or_cycle_keeps_its_row(marts: Any) -> None:
     lost, roaming = _scorecard(marts, "lost"), _scorecard(marts, "in unknown team and cycle")
     assert (lost["status"], lost["progress_ratio"], lost["team_id"], lost["cycle_id"]) == ("no_cycle", 0.5, None, None)
-    assert (roaming["status"], roaming["team_id"], roaming["team_name"]) == ("no_cycle", "nobody", None)
+    assert (roaming["status"], roaming["team_id"], roaming["team_name"]) == ("no_cycle", "unknown", None)
     teams = marts.rows("select team_id, cycle_id, key_result_count from mart_team_scorecard where no_cycle_count > 0")
     assert sorted(map(str, teams)) == sorted(
         map(
             str,
             [
                 {"team_id": None, "cycle_id": None, "key_result_count": 1},
-                {"team_id": "nobody", "cycle_id": "never", "key_result_count": 1},
+                {"team_id": "unknown", "cycle_id": "never", "key_result_count": 1},
             ],
         )
     )
@@ -190,9 +190,9 @@ def test_the_last_check_in_of_a_day_counts_whatever_the_order_of_the_log(marts: 
 
 
 def test_a_late_check_in_changes_the_days_from_its_own_time(marts: Any) -> None:
-    assert _day(marts, "told late", date(2026, 1, 4))["latest_value"] is None
-    assert _day(marts, "told late", date(2026, 1, 5))["latest_value"] == 5.0
-    delay = marts.row("select recording_delay_s from fct_check_in where key_result_id = 'told late'")
+    assert _day(marts, "recorded late", date(2026, 1, 4))["latest_value"] is None
+    assert _day(marts, "recorded late", date(2026, 1, 5))["latest_value"] == 5.0
+    delay = marts.row("select recording_delay_s from fct_check_in where key_result_id = 'recorded late'")
     assert delay["recording_delay_s"] == 40 * 86400
 
 
@@ -242,10 +242,10 @@ def test_hygiene_counts_open_stale_and_never_updated_key_results_by_week(marts: 
         "select * from mart_checkin_hygiene where team_id = 'team' and cycle_id = 'running' and week_start = %s",
         date(2026, 2, 2),
     )
-    # falling, closed by mistake, silent, retargeted, slowing, two on one day, told late, ahead of its cycle
+    # falling, closed by mistake, silent, retargeted, slowing, two on one day, recorded late, ahead of its cycle
     assert (row["open_key_result_count"], row["last_day"]) == (8, date(2026, 2, 8))
     assert (row["checked_in_key_result_count"], row["check_in_count"]) == (0, 0)
-    assert row["never_checked_in_key_result_count"] == 2  # silent, and falling that begins on 10 February
+    assert row["never_checked_in_key_result_count"] == 2  # silent, and falling, which starts on 10 February
     assert row["stale_key_result_count"] == 5  # all but "two on one day"
     week_before = marts.row(
         "select * from mart_checkin_hygiene where cycle_id = 'running' and week_start = %s", date(2026, 1, 26)

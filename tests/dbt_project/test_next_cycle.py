@@ -102,7 +102,7 @@ def test_a_closing_check_in_soon_after_the_end_closes_the_cycle_that_was_left(st
         ("given-up", "q3"): ("archived", None), ("given-up", "q4"): ("archived", None),
         ("of-own", "q3"): ("achieved", 9.0), ("of-own", "q4"): ("no_check_in", None),
         ("silent", "q3"): ("missed", 4.0), ("silent", "q4"): ("no_check_in", None),
-        ("told", "q3"): ("achieved", 8.0), ("told", "q4"): ("no_check_in", None),
+        ("reported", "q3"): ("achieved", 8.0), ("reported", "q4"): ("no_check_in", None),
     }  # fmt: skip
     assert found["early", "q3"]["final_score"] == 0.9
     outcomes = story_marts.rows(
@@ -142,13 +142,13 @@ def test_a_key_result_planned_ahead_has_its_features_in_its_own_cycle(story_mart
 def test_a_check_in_after_the_cycle_was_closed_closes_it_there_so_that_the_next_closing_is_the_new_cycles(
     story_marts: Any,
 ) -> None:
-    """Only a final one was asked for: the final value of the new cycle overwrote the outcome of the old one."""
+    """Only final check-ins were considered: the final value of the new cycle overwrote the outcome of the old one."""
     rows = story_marts.rows(
         "select key_result_id, cycle_id, final_value from mart_okr_scorecard where key_result_id like 'settled-%%'"
     )
     found = {(row["key_result_id"].split("-")[1], row["cycle_id"][-2:]): row["final_value"] for row in rows}
     assert found == {
-        ("told", "q3"): 5.0, ("told", "q4"): 9.0,
+        ("reported", "q3"): 5.0, ("reported", "q4"): 9.0,
         ("silent", "q3"): 9.0, ("silent", "q4"): None,
-        ("archived", "q3"): 9.0, ("archived", "q4"): None,  # what was closed while it was archived was not
+        ("archived", "q3"): 9.0, ("archived", "q4"): None,  # a closing check-in while it was archived closes nothing
     }  # fmt: skip

@@ -14,11 +14,11 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.marts_build import prepare_build
 from tests.dbt_project.random_log import random_log
 
-PLACE = {"kafka_partition", "kafka_offset"}  # where an event stands in the log, and nothing else, may differ
+PLACE = {"kafka_partition", "kafka_offset"}  # only the position of an event in the log may differ
 
 
 def _interleaved_otherwise(log: Any, fresh: Any, seed: int) -> Any:
-    """The same events with the partitions mixed differently; within one subject the order stays, as Kafka keeps it."""
+    """The same events with partitions interleaved differently; the order within a subject stays, as in Kafka."""
     dice = random.Random(seed)
     queues: dict[str, list[Any]] = {}
     for event in log.events:
@@ -32,7 +32,7 @@ def _interleaved_otherwise(log: Any, fresh: Any, seed: int) -> Any:
 
 
 def _content(dbt: Any) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of all marts, without places in the log, in the order of their values."""
+    """Return all rows of all marts without log positions, sorted by their values."""
     return {
         mart: sorted(
             tuple(sorted((k, repr(v)) for k, v in row.items() if k not in PLACE))

@@ -22,7 +22,7 @@ REVIEWED = "SELECT rule, event_type, subject, reason, decision, is_withheld FROM
 
 
 def second_organisation(log: Any, start: Any) -> dict[str, Any]:
-    """Organisation B, some of whose ids and addresses are A's; returns its events by name."""
+    """Add organisation B, which shares some ids and addresses with A; return its events by name."""
     at = start + timedelta(days=30)
     cycle = {"organisation_id": "b", "starts_on": start.date(), "ends_on": (start + timedelta(days=80)).date()}
     return {
@@ -61,7 +61,7 @@ def log(new_log: Callable[[], Any]) -> Any:
 
 @pytest.fixture(scope="module")
 def built(dbt: Any, log: Any) -> dict[str, Any]:
-    """Organisation A with KR-1 and an implausible, an orphan and an early check-in, organisation B beside it."""
+    """Organisation A with KR-1 and an implausible, an orphan and an early check-in, and organisation B."""
     from tests.dbt_project.conftest import midnight
 
     start = midnight(2026, 1, 1)
@@ -151,7 +151,7 @@ def test_the_primary_database_withholds_the_same_events(built: Any, dbt: Any, lo
     apply_log(loader, theirs)
     assert_state_says_what_marts_say(loader, dbt)
     reasons = dict(loader.execute("SELECT event_id, withheld_because FROM app.event").fetchall())
-    kept = WITHHELD.keys() - {"same comment"}  # the state tables follow no comments
+    kept = WITHHELD.keys() - {"same comment"}  # the state tables do not include comments
     assert {name: reasons[built[name].event_id] for name in kept} == {name: WITHHELD[name] for name in kept}
     okrs = "SELECT key_result_id, key_result, target, last_value FROM app.okrs ORDER BY 1"
     assert loader.execute(okrs).fetchall() == [
@@ -183,7 +183,7 @@ def test_decisions_apply_from_the_next_build_and_event(built: Any, dbt: Any, log
     assert dbt.row("SELECT title, organisation FROM mart_okr_scorecard WHERE key_result_id = 'KR-1'") == {
         "title": "Theirs", "organisation": "B"
     }  # fmt: skip
-    # Who released that the key result is B's, too, has no longer anything against B's check-ins of it.
+    # When B's definition of the key result is released, B's check-ins of it are no longer withheld.
     assert dbt.rows(REVIEWED, built["check-in by the user"].event_id) == []
     assert dbt.rows("SELECT value FROM fct_check_in WHERE value = 20000") == []
     apply_log(loader, log.events[:1])

@@ -38,7 +38,7 @@ KR-{name},2026-01-09T10:00:00Z,{value},,
 
 
 def send_files(pipeline: Settings, folder: Path, name: str, value: int, day: int) -> None:
-    """Import the files of one organisation, to the end, so that the log has it before what comes next."""
+    """Import all files of one organisation, so that the log has it before later events."""
     folder.mkdir()
     (folder / "key_results.csv").write_text(KEY_RESULTS.format(name=name))
     (folder / "check_ins.csv").write_text(CHECK_INS.format(name=name, value=value, day=day))
@@ -50,7 +50,7 @@ def send_files(pipeline: Settings, folder: Path, name: str, value: int, day: int
 
 
 def send_by_kafka(producer: EventProducer) -> None:
-    """What somebody of the second organisation says of KR-1, and a check-in as the API sends it, by nobody."""
+    """Events of the second organisation about KR-1, and a check-in without a user, as the API sends it."""
     at = datetime(2026, 1, 20, tzinfo=UTC)
     facts: list[Any] = [
         UserDefined(user_id="bo", name="Bo", email="ann@example.org", team_id="globex/Payments"),

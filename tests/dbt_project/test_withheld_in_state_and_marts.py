@@ -31,14 +31,14 @@ VALUES (
 
 @pytest.fixture(scope="module")
 def conflicts(dbt: Any) -> bytes:
-    """What dbt asks of raw for intermediate.int_identity_conflict."""
+    """Return dbt's query for intermediate.int_identity_conflict."""
     dbt.run("compile", "--select=int_identity_conflict int_withheld_event")
     return compiled(dbt, "int_identity_conflict")
 
 
 @pytest.fixture(scope="module")
 def withheld(dbt: Any, conflicts: bytes) -> bytes:
-    """What dbt asks of raw for intermediate.int_withheld_event, without the table between them."""
+    """Return dbt's query for intermediate.int_withheld_event, with that of the table before it inlined."""
     query = compiled(dbt, "int_withheld_event")
     table = re.search(rb"\S*int_identity_conflict\S*", query)
     assert table is not None
@@ -65,7 +65,7 @@ KEPT = "SELECT event_id, withheld_because FROM app.event WHERE withheld_because 
 
 
 class Both:
-    """The same log in state tables and raw, and what either withholds."""
+    """The same log in state tables and raw, and the events that either withholds."""
 
     def __init__(self, settings: Any, loader: psycopg.Connection[Any], conflicts: bytes, withheld: bytes) -> None:
         self._settings, self._loader = settings, loader
@@ -74,7 +74,7 @@ class Both:
     def say(
         self, log: list[Row], decisions: Decisions | None = None, rule: str = "other_organisation"
     ) -> dict[str, str]:
-        """Return the reasons of the events that do not count; fail where state and marts disagree."""
+        """Return the reasons of the withheld events; fail if state tables and marts disagree."""
         decisions = decisions or {}
         with connect(self._settings.require("dsn_owner")) as owner:
             owner.execute("DELETE FROM ops.event_review")
@@ -107,7 +107,7 @@ def both(dbt: Any, loader: psycopg.Connection[Any], conflicts: bytes, withheld: 
 
 @st.composite
 def decided_logs(draw: st.DrawFn) -> tuple[list[Row], Decisions, str]:
-    """A log, and decisions of an operator on some of its events."""
+    """A log, and an operator's decisions on some of its events."""
     log = draw(logs())
     ids = sorted({row["event_id"] for row in log})
     decisions = draw(st.dictionaries(st.sampled_from(ids), st.sampled_from(("release", "withhold")), max_size=3))

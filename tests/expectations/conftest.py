@@ -44,7 +44,7 @@ MakeRow = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session", autouse=True)
 def _great_expectations() -> None:
-    """Import the tool once; that its own import uses what Python has deprecated is not ours to mend."""
+    """Import Great Expectations once and ignore the deprecation warnings of its imports."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         importlib.import_module("great_expectations")
@@ -52,7 +52,7 @@ def _great_expectations() -> None:
 
 @pytest.fixture
 def batch() -> MakeBatch:
-    """Make a batch of good rows; each argument is the rows' overrides by column."""
+    """Make a batch of good rows; each argument has the overrides of one row by column."""
 
     def make(*rows: dict[str, Any]) -> pa.Table:
         filled = [_row(offset, overrides) for offset, overrides in enumerate(rows)]
@@ -73,7 +73,7 @@ def _row(offset: int, overrides: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def now() -> datetime:
-    """When the broker had every row of a batch."""
+    """The time at which the broker received the rows of a batch."""
     return NOW
 
 
@@ -110,7 +110,7 @@ def rejected() -> MakeRow:
 
 @pytest.fixture
 def load_key_result(fresh_database: Settings) -> Callable[..., None]:
-    """Put a key result's definition into raw, as if an earlier run had loaded it."""
+    """Insert the definition of a key result into raw, as if an earlier run had loaded it."""
 
     def load(key_result_id: str, baseline: float, target: float) -> None:
         data = {"key_result_id": key_result_id, "baseline": baseline, "target": target}
@@ -158,10 +158,12 @@ def copy_of_the_build(_built: tuple[Settings, dict[str, str]], test_stack: Stack
 
 
 def simulated_log() -> list[DecodedEvent]:
-    """Return a small organisation's past, a run of the pipeline and a forecast, as good events in order."""
+    """Return the history of a small organisation, a pipeline run and a forecast, as good events in order."""
     simulated = organisation(7, scale_of("small"))
     sent = [(message.event.topic, message.event.value) for message in messages(simulated, NOW)]
-    check_in = next(e for e in (judged(*each) for each in sent) if e and e.envelope.type == "okr.check_in.recorded.v1")
+    check_in = next(
+        e for e in (decoded_or_none(*each) for each in sent) if e and e.envelope.type == "okr.check_in.recorded.v1"
+    )
     more = (
         PipelineStepFinished(pipeline="p", step="s", run_id="r", state="success", started_at=NOW, finished_at=NOW),
         PredictionServed(
@@ -170,11 +172,11 @@ def simulated_log() -> list[DecodedEvent]:
         ),
     )  # fmt: skip
     sent += [(event.topic, event.value) for event in (encode(data, at=NOW, source="test") for data in more)]
-    return [event for event in (judged(topic, value) for topic, value in sent) if event]
+    return [event for event in (decoded_or_none(topic, value) for topic, value in sent) if event]
 
 
-def judged(topic: str, value: bytes | None) -> DecodedEvent | None:
-    """Return the event of a message, None where landing would reject it."""
+def decoded_or_none(topic: str, value: bytes | None) -> DecodedEvent | None:
+    """Return the event of a message, or None if landing would reject it."""
     try:
         return decode(topic, value)
     except ContractViolation:
@@ -182,7 +184,7 @@ def judged(topic: str, value: bytes | None) -> DecodedEvent | None:
 
 
 def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
-    """Put events into raw, all in partition 0, logged when they were recorded."""
+    """Insert events into raw, all in partition 0, logged when they were recorded."""
     topics = {name: contract.topic for name, contract in contracts().items()}
     rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in TOPICS}
     for event in events:

@@ -15,7 +15,7 @@ SHARE = Rule(
     "is_share", "a share is 0-1", "expect_column_values_to_be_between",
     {"column": "share", "min_value": LOW, "max_value": HIGH, "mostly": 0.5}, acceptable=True,
 )  # fmt: skip
-UNIQUE = Rule("is_unique", "a share stands once", "expect_column_values_to_be_unique", {"column": "share"})
+UNIQUE = Rule("is_unique", "a share is unique", "expect_column_values_to_be_unique", {"column": "share"})
 ROWS: dict[str, tuple[list[Any], list[Any]]] = {
     "none at fault": ([0.0, 0.5, 1.0], [None] * 3),
     "nulls ask nothing": ([None, None, 1.0], [None] * 3),

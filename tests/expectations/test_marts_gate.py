@@ -30,7 +30,7 @@ PUBLISHED = (
 DIMENSIONS = {"user": "dim_user", "team": "dim_team", "cycle": "dim_cycle", "objective": "dim_objective",
               "key_result": "dim_key_result"}  # fmt: skip
 
-# What breaks each rule: noun and rule -> SQL in the build's schemas, its constraints taken away.
+# What breaks each rule: noun and rule -> SQL in the build's schemas, without constraints.
 FAULTS = {
     ("whole_build", "covers_what_is_loaded"): "UPDATE int_data_as_of SET data_as_of = data_as_of - interval '1 second'",
     ("whole_build", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
@@ -48,7 +48,7 @@ FAULTS = {
     ("okr_scorecard", "one_row_a_key_result"): f"DELETE FROM mart_okr_scorecard WHERE key_result_id = {A_KEY_RESULT}",
     ("okr_scorecard", "closed_by_a_check_in"): f"DELETE FROM fct_check_in WHERE key_result_id = {A_KEY_RESULT}",
     ("team_scorecard", "key_results_add_up"): "UPDATE mart_team_scorecard SET key_result_count = 0",
-    ("checkin_hygiene", "team_exists"): "UPDATE mart_checkin_hygiene SET team_id = 'nobody'",
+    ("checkin_hygiene", "team_exists"): "UPDATE mart_checkin_hygiene SET team_id = 'unknown'",
     ("user_activity", "check_ins_add_up"): "UPDATE fct_user_activity_daily SET check_in_count = check_in_count + 1",
     ("user_activity", "views_add_up"): "UPDATE fct_user_activity_daily SET page_view_count = page_view_count + 1",
     ("host_metric", "samples_add_up"): "UPDATE fct_system_health_hourly SET sample_count = sample_count + 1",
@@ -91,7 +91,7 @@ CONTRACT_FAULTS = {
 
 @pytest.fixture
 def build(copy_of_the_build: Copy) -> Iterator[Settings]:
-    """A database of this test alone, with raw loaded and the marts built but not published."""
+    """A database for this test alone, with raw loaded and the marts built but not published."""
     with copy_of_the_build() as settings:
         yield settings
 
@@ -166,10 +166,10 @@ def test_a_good_build_passes_and_the_result_is_stored(build: Settings) -> None:
     assert report.checked_rows > 1000
     assert report.expectations == len(FAULTS) + len(marts_gate.TABLES)
     with connect(build.require("dsn_serving")) as connection:
-        kept = connection.execute(
+        stored = connection.execute(
             "SELECT gate, run_id, passed, checked_rows, expectations, failed FROM ops.gate_result"
         )
-        assert kept.fetchall() == [("marts", "run-1", True, report.checked_rows, report.expectations, 0)]
+        assert stored.fetchall() == [("marts", "run-1", True, report.checked_rows, report.expectations, 0)]
 
 
 def test_a_failing_build_stays_unpublished_and_the_message_says_what_to_do(build: Settings) -> None:
@@ -195,7 +195,7 @@ def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
 
 
 def test_a_build_in_progress_is_reported_as_such(fresh_database: Settings) -> None:
-    """The gate by hand said of each table that is not there yet that its rules could not be checked."""
+    """A manual gate run reported every rule of every missing table as one that could not be checked."""
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
         connection.execute("CREATE TABLE marts_build.dim_user ()")
@@ -206,9 +206,9 @@ def test_a_build_in_progress_is_reported_as_such(fresh_database: Settings) -> No
 
 
 def test_the_first_seconds_of_a_backfill_pass(fresh_database: Settings, tmp_path: Path) -> None:
-    begun = simulated_log()[:20]
-    assert "okr.key_result.defined.v1" not in {event.envelope.type for event in begun}
-    load_log(fresh_database, begun)
+    first_events = simulated_log()[:20]
+    assert "okr.key_result.defined.v1" not in {event.envelope.type for event in first_events}
+    load_log(fresh_database, first_events)
     dbt_build(fresh_database, tmp_path)
     report = marts_gate.validate_build(fresh_database, "run-1")
     assert report.passed, report.summary()

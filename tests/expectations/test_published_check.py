@@ -171,7 +171,7 @@ def test_advice_is_reported_and_fails_nothing(published: Settings) -> None:
 
 
 def test_without_a_publication_there_is_nothing_to_validate(fresh_database: Settings) -> None:
-    with pytest.raises(PermanentError, match="let okr_etl_dag run first"):
+    with pytest.raises(PermanentError, match="run okr_etl_dag first"):
         validate_published(fresh_database, "run")
 
 

@@ -20,7 +20,7 @@ Validate = Callable[..., GateReport]
 
 @pytest.fixture
 def validate_batch(batch: Any, fresh_database: Settings) -> Validate:
-    """Validate rows as the gate judges a topic's waiting batch."""
+    """Validate rows as the gate validates a topic's waiting batch."""
 
     def run(*rows: dict[str, Any], topic: str = "okr_user_events", accepted: bool = False) -> GateReport:
         frame = checked_columns(batch(*rows), topic, fresh_database.require("dsn_transform"))
@@ -64,24 +64,24 @@ def test_an_event_recorded_after_it_was_logged_is_caught(validate_batch: Validat
 
 
 def test_implausible_check_ins_are_flagged_and_pass(validate_batch: Validate, kr: Any, ci: Any) -> None:
-    # Real: 7 of 3,137 check-ins of browser_interop lie beyond 100 times a small gain, and the whole batch was held.
+    # In real data, 7 of 3,137 check-ins of browser_interop exceed 100 times a small gain; the whole batch was stopped.
     report = validate_batch(kr(), *[ci(1e12)] * 7, *[ci()] * 100)
     assert report.passed
     assert not report.failed
     assert [rule.name for _, rule in report.flagged()] == ["progress_is_plausible"]
     assert "flagged for review, okr_user_events: progress_is_plausible" in report.summary()
-    assert "7 at fault, e.g. 100000000000.0" in report.summary()
+    assert "7 rows fail, e.g. 100000000000.0" in report.summary()
 
 
 def test_a_wrong_unit_fails_the_batch(validate_batch: Validate, kr: Any, ci: Any) -> None:
     report = validate_batch(kr(), *[ci(1e12)] * 21, *[ci()] * 79)
     assert broken(report) == {"progress_is_plausible"}
-    assert "21 at fault" in report.summary()
+    assert "21 rows fail" in report.summary()
     assert validate_batch(kr(), *[ci(1e12)] * 20, *[ci()] * 80).passed
 
 
 def test_a_share_of_few_rows_is_not_checked(validate_batch: Validate, kr: Any, ci: Any) -> None:
-    # databrickslabs/dqx #610 asks for the same: a share and a least number, below which rows are flagged one by one.
+    # databrickslabs/dqx #610 requests the same: a share and a minimum number, below which rows are flagged one by one.
     assert validate_batch(kr(), *[ci(1e12)] * 49).passed
     assert broken(validate_batch(kr(), *[ci(1e12)] * 50)) == {"progress_is_plausible"}
 
@@ -165,7 +165,7 @@ def test_a_rule_that_cannot_be_checked_fails(batch: Callable[..., pa.Table], kr:
 
 
 def test_a_backfill_is_validated_without_comparing_rows_pairwise() -> None:
-    """A condition beside the join's id made DuckDB meet all events of all subjects: 38 s of CPU for 1.3 M rows."""
+    """With a condition beside the id, DuckDB compared all events of a subject: 38 s of CPU for 1.3 M rows."""
     import duckdb
 
     with duckdb.connect() as connection:

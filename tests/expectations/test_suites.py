@@ -19,7 +19,7 @@ DAILY = tuple(
 
 @pytest.mark.parametrize("suite", [*marts_gate.suites(), *DAILY], ids=lambda suite: suite.noun)
 def test_a_broken_rule_is_reported_in_one_sentence(suite: Suite) -> None:
-    # That it is right about the table is tested by planted faults: test_marts_gate, test_published.
+    # Planted faults test that the rules detect them: test_marts_gate, test_published_check.
     assert suite.rules, suite.noun
     for rule in suite.every_rule():
         line = str(RuleResult(rule.name, rule.says, passed=False, unexpected=3))
@@ -45,5 +45,5 @@ def test_a_query_without_a_sentence_is_rejected(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_failing_row_is_shown_without_exponents() -> None:
     row = {"check_in_id": "c", "value": -1e16, "progress_ratio": 101.5, "gain": 1e-7}
-    told = "check_in_id=c, value=-10,000,000,000,000,000, progress_ratio=101.5, gain=0.0000001"
-    assert (example(row), example(1e16)) == (told, "10,000,000,000,000,000")
+    text = "check_in_id=c, value=-10,000,000,000,000,000, progress_ratio=101.5, gain=0.0000001"
+    assert (example(row), example(1e16)) == (text, "10,000,000,000,000,000")

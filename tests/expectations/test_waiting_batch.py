@@ -24,7 +24,7 @@ def settings(fresh_database: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def land(settings: Settings, batch: Callable[..., pa.Table]) -> Callable[..., None]:
-    """Append rows to the lake, offsets going on where they ended."""
+    """Append rows to the lake with consecutive offsets."""
     landed = 0
 
     def append(*rows: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ def loaded(settings: Settings) -> int:
     return int(str(row[0]))
 
 
-def kept(settings: Settings) -> list[tuple[object, ...]]:
+def stored_results(settings: Settings) -> list[tuple[object, ...]]:
     with connect(settings.require("dsn_transform")) as connection:
         query = b"SELECT gate, run_id, passed, checked_rows, failed FROM ops.gate_result ORDER BY gate_result_id"
         return connection.execute(query).fetchall()
@@ -56,17 +56,17 @@ def test_an_empty_batch_passes(settings: Settings) -> None:
     assert verdict.report.nothing_to_validate
     require_passed(verdict.report)
     assert "nothing to validate" in verdict.report.summary()
-    assert kept(settings) == [("raw", "run", True, 0, 0)]
+    assert stored_results(settings) == [("raw", "run", True, 0, 0)]
 
 
 def test_exactly_the_validated_rows_are_loaded(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), ci(), ci())
     verdict = validate_waiting(settings, "run")
-    land(ci(), *[ci(1e12)] * 59)  # after the gate looked
+    land(ci(), *[ci(1e12)] * 59)  # after the gate has checked
     assert (verdict.waiting[TOPIC], verdict.upto[TOPIC]) == (3, {0: 3})
     assert load(settings, verdict.upto)[TOPIC] == 3
     assert not validate_waiting(settings, "next").report.passed
-    assert kept(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 60, 1)]
+    assert stored_results(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 60, 1)]
 
 
 def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
@@ -76,7 +76,7 @@ def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
     verdict = validate_waiting(settings, "run")
     with pytest.raises(GateFailed, match="accept_raw_batch") as failure:
         require_passed(verdict.report)
-    assert "40 at fault, e.g. 100000000000.0" in str(failure.value)
+    assert "40 rows fail, e.g. 100000000000.0" in str(failure.value)
     assert loaded(settings) == 0
     require_passed(validate_waiting(settings, "run", accepted=True).report)
 

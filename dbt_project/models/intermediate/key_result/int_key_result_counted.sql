@@ -6,7 +6,7 @@ with first_defined as (
     where version_number = 1
 ),
 
--- Attributes of a whole stay, the unbroken time in one cycle, beside each of its spans. Window functions, because the planner
+-- Attributes of a whole stay (the uninterrupted time in one cycle), repeated for each of its spans. Window functions, because the planner
 -- expects one row of a join with a grouped subquery.
 stay_piece as (
     select
@@ -74,7 +74,7 @@ followed as (
     window by_time as (partition by key_result_id order by stay_number)
 ),
 
--- Whether a closing check-in of its own closes a stay. A single one that comes soon belongs to the stay before, unless that
+-- Whether one of a stay's own check-ins closes it. A single one that comes soon belongs to the stay before, unless that
 -- stay has its own; so the results of the two are the same. A stay therefore has the result of the latest stay, up to it,
 -- whose result does not depend on the one before.
 stay_result as (

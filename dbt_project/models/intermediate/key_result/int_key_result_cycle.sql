@@ -56,7 +56,7 @@ closing as (
 
 -- The state in that cycle: when it was closed, else when it left the ended cycle, else now. A closing check-in may be late;
 -- it closes the key result in its last state there that was not archived.
-held as (
+state_in_cycle as (
     select distinct on (closing.key_result_id, closing.cycle_id)
         closing.*,
         placement.version_number,
@@ -86,40 +86,40 @@ held as (
 
 described as (
     select
-        held.key_result_id,
-        coalesce(organisation.name, held.team_organisation_id, held.cycle_organisation_id) as organisation,
-        held.team_id,
-        held.team_name,
+        state_in_cycle.key_result_id,
+        coalesce(organisation.name, state_in_cycle.team_organisation_id, state_in_cycle.cycle_organisation_id) as organisation,
+        state_in_cycle.team_id,
+        state_in_cycle.team_name,
         definition.owner_user_id,
-        held.objective_id,
-        held.objective_title,
-        held.cycle_id,
-        held.cycle_name,
-        held.cycle_start,
-        held.cycle_end,
+        state_in_cycle.objective_id,
+        state_in_cycle.objective_title,
+        state_in_cycle.cycle_id,
+        state_in_cycle.cycle_name,
+        state_in_cycle.cycle_start,
+        state_in_cycle.cycle_end,
         definition.title,
         definition.unit,
         definition.baseline,
         definition.target,
         definition.direction,
         definition.weight,
-        held.defined_at,
+        state_in_cycle.defined_at,
         definition.recorded_at,
-        held.opened_at,
-        held.ended_at,
-        held.ended_at is null as is_current_cycle,
-        held.is_archived,
-        held.archived_at,
-        held.archived_reason,
-        held.is_closed,
-        case when held.is_closed then held.closed_at end as final_at,
-        case when held.is_closed then held.closing_recorded_at end as final_recorded_at,
-        case when held.is_closed then coalesce(held.latest_value, definition.baseline) end as final_value
-    from held
+        state_in_cycle.opened_at,
+        state_in_cycle.ended_at,
+        state_in_cycle.ended_at is null as is_current_cycle,
+        state_in_cycle.is_archived,
+        state_in_cycle.archived_at,
+        state_in_cycle.archived_reason,
+        state_in_cycle.is_closed,
+        case when state_in_cycle.is_closed then state_in_cycle.closed_at end as final_at,
+        case when state_in_cycle.is_closed then state_in_cycle.closing_recorded_at end as final_recorded_at,
+        case when state_in_cycle.is_closed then coalesce(state_in_cycle.latest_value, definition.baseline) end as final_value
+    from state_in_cycle
     inner join {{ ref('int_key_result_version') }} as definition
-        on held.key_result_id = definition.key_result_id and held.version_number = definition.version_number
+        on state_in_cycle.key_result_id = definition.key_result_id and state_in_cycle.version_number = definition.version_number
     left join {{ ref('int_organisation_version') }} as organisation
-        on coalesce(held.team_organisation_id, held.cycle_organisation_id) = organisation.organisation_id
+        on coalesce(state_in_cycle.team_organisation_id, state_in_cycle.cycle_organisation_id) = organisation.organisation_id
         and organisation.is_current
 ),
 

@@ -27,7 +27,7 @@ handed_on as (
     where archival.successor_id is not null and archival.successor_id <> all(handed_on.path)
 ),
 
-held as (
+owned as (
     select handed_on.team_id, handed_on.holder_id, piece
     from handed_on
     left join archived on handed_on.holder_id = archived.team_id
@@ -40,12 +40,12 @@ without_holder as (
     select team_id, null::text as holder_id, piece
     from (
         select team_id, tstzmultirange(tstzrange('-infinity', 'infinity')) - range_agg(piece) as spans
-        from held
+        from owned
         group by team_id
     ) as gap
     cross join lateral unnest(gap.spans) as piece
 )
 
-select team_id, holder_id, lower(piece) as from_at, upper(piece) as to_at from held
+select team_id, holder_id, lower(piece) as from_at, upper(piece) as to_at from owned
 union all
 select team_id, holder_id, lower(piece) as from_at, upper(piece) as to_at from without_holder
