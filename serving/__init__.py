@@ -1,1 +1,1 @@
-"""HTTP: predictions, data, admin, pages. One room per noun, each with its routes, service, queries and schemas."""
+"""The HTTP API and the scorecard page. Each folder has its routes, service, queries and schemas."""

@@ -1,4 +1,4 @@
-"""The application: rooms, guards and error handlers around services that are passed in."""
+"""Create the FastAPI application: routers, middleware and error handlers around the services passed in."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,17 +24,17 @@ from serving.web.template_renderer import Pages
 
 
 class Assets(StaticFiles):
-    """Files that come with the package: a browser may keep them, and asks whether they changed."""
+    """Static files of the package: a browser may cache them, and revalidates them before each use."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
-        """Add the caching rule to the file's answer."""
+        """Return the file with its caching rule."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = "no-cache"
         return response
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the application around its services, which it starts and stops."""
+    """Return the application, which starts and stops its services."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

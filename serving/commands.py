@@ -4,13 +4,13 @@ import typer
 
 app = typer.Typer()
 
-HOST = "127.0.0.1"  # nothing listens beyond loopback; nginx stands in front elsewhere
+HOST = "127.0.0.1"  # loopback only; in production nginx is in front of it
 DRAIN_S = 10
 
 
 @app.command()
 def serve() -> None:
-    """Serve the API and the scorecard page at OKR_API_PORT, on loopback."""
+    """Serve the API and the scorecard page on 127.0.0.1, at the port OKR_API_PORT."""
     import uvicorn
 
     from lakehouse.logs import configure_logging
@@ -26,7 +26,7 @@ def serve() -> None:
         create_app(build_services(settings)),
         host=HOST,
         port=port,
-        access_log=False,  # our own line a request names the route, not the path
+        access_log=False,  # request_guard logs each request by its route, not its path
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,

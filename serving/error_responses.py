@@ -1,4 +1,4 @@
-"""Every error becomes a problem document (RFC 9457) that says what was expected. Statuses are chosen here alone."""
+"""Map every error to an HTTP status and a problem document (RFC 9457). No other module chooses an error's status."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -30,11 +30,11 @@ from serving.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN_CHARACTERS = 80  # of a refused value: enough to recognise it, too few to fill a log
+SHOWN_CHARACTERS = 80  # of a rejected value: enough to recognise it, too few to fill a log
 SHOWN_ERRORS = 20
 RETRY_AFTER_S = 5
 
-# The first class that fits decides: subclasses stand before their bases.
+# The first matching class counts, so subclasses precede their base classes.
 STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
     (UnknownName, HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-name"),
@@ -51,17 +51,18 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )
+NOT_AN_OBJECT = {"model_type", "model_attributes_type", "dataclass_type", "dict_type", "mapping_type"}
 FASTAPI_BAD_BODY = "There was an error parsing the body"
 EXPECTED: Mapping[int, str] = {
     400: "Expected a body of valid JSON in UTF-8.",
-    404: "No such address. /docs describes those that there are.",
-    405: "This address does not take that method; the header Allow names those that it takes.",
+    404: "Unknown path. /docs describes the API.",
+    405: "This path does not support the method; the header Allow lists the supported methods.",
 }
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem document. `slug` names its kind; without one it says no more than the status itself."""
+    """A problem document. `slug` names its type; without a slug, the type is about:blank."""
 
     status: int
     detail: str
@@ -71,22 +72,22 @@ class Problem:
 
     @property
     def title(self) -> str:
-        """A short name for people."""
+        """The human-readable title."""
         return self.slug.replace("-", " ").capitalize() if self.slug else HTTPStatus(self.status).phrase
 
     def response(self) -> JSONResponse:
-        """Return the answer to send."""
+        """Return the HTTP response."""
         kind = f"urn:okr:problem:{self.slug}" if self.slug else "about:blank"
         body = {"type": kind, "title": self.title, "status": self.status, "detail": self.detail, **self.extra}
         return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
 
 
-# Turns a problem into a page where a person asked, None where a program did.
+# Returns an HTML page if a browser sent the request, and None for other clients.
 Present = Callable[[Request, Problem], Response | None]
 
 
 def install(app: FastAPI, present: Present) -> None:
-    """Register the handlers of every error: ours, the framework's and, around them, the unforeseen ones."""
+    """Register handlers for this project's errors, the framework's errors and, outermost, unexpected exceptions."""
 
     def handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Response]:
         def handle(request: Request, error: Exception) -> Response:
@@ -95,36 +96,36 @@ def install(app: FastAPI, present: Present) -> None:
 
         return handle
 
-    app.add_exception_handler(OkrError, handler(_of_ours))
+    app.add_exception_handler(OkrError, handler(_of_okr_error))
     app.add_exception_handler(RequestValidationError, handler(_of_validation))
     app.add_exception_handler(HTTPException, handler(_of_http))
-    app.add_middleware(_UnforeseenErrors, answer=handler(_of_unforeseen))
+    app.add_middleware(_UnexpectedErrors, answer=handler(_of_unexpected))
 
 
-class _UnforeseenErrors:
-    """Answers what no handler foresaw. The framework's own way raises it once more, which cuts the connection."""
+class _UnexpectedErrors:
+    """Responds to unexpected exceptions. The framework would raise them again, which closes the connection."""
 
     def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
         self._app = app
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
+        has_started = False
 
-        async def send_noted(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = has_begun or message["type"] == "http.response.start"
+        async def send_and_note(message: Message) -> None:
+            nonlocal has_started
+            has_started = has_started or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noted)
+            await self._app(scope, receive, send_and_note)
         except Exception as error:
-            if scope["type"] != "http" or has_begun:
+            if scope["type"] != "http" or has_started:
                 raise
             await self._answer(Request(scope), error)(scope, receive, send)
 
 
-def _of_ours(request: Request, error: OkrError) -> Problem:
+def _of_okr_error(request: Request, error: OkrError) -> Problem:
     status, slug = next((status, slug) for kind, status, slug in STATUS_OF if isinstance(error, kind))
     headers: dict[str, str] = {}
     if isinstance(error, NotSignedIn):
@@ -138,7 +139,7 @@ def _of_ours(request: Request, error: OkrError) -> Problem:
 
 
 def _members_of(error: OkrError) -> dict[str, Any]:
-    """Return the further members of an error's problem document."""
+    """Return the extension members of an error's problem document."""
     match error:
         case ContractViolation():
             return {"reason": error.reason}
@@ -163,17 +164,19 @@ def _of_validation(request: Request, error: RequestValidationError) -> Problem:
     if any(item["type"] == "json_invalid" for item in items):
         return Problem(400, f"{EXPECTED[400]} {items[0].get('ctx', {}).get('error', '')}".strip(), "invalid-json")
     errors = [_one_validation_error(item) for item in items[:SHOWN_ERRORS]]
-    told = "; ".join(f"{item['pointer']}: {item['detail']}" for item in errors[:3])
-    return Problem(422, f"The request is not what this address expects. {told}", "validation", {}, {"errors": errors})
+    summary = "; ".join(f"{item['pointer']}: {item['detail']}" for item in errors[:3])
+    return Problem(422, f"The request is invalid. {summary}", "validation", {}, {"errors": errors})
 
 
 def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
-    """RFC 9457's `errors` member: where (a JSON pointer in a body), what was expected, what came."""
+    """Return an item of RFC 9457's `errors` member: where (a JSON pointer for bodies), what was expected and sent."""
     place, *path = (str(part) for part in item["loc"])
     escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
     pointer = "#/" + "/".join(escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
     detail = str(item["msg"])
-    if isinstance(item.get("input"), str):  # pydantic counts a text that is checked further in items
+    if item["type"] in NOT_AN_OBJECT:  # pydantic's message names a Python class
+        detail = "Input should be an object"
+    if isinstance(item.get("input"), str):  # pydantic counts the characters of some strings as items
         detail = detail.replace(" items after validation", " characters").replace(" item after", " character after")
     return {"pointer": pointer, "detail": detail, "got": _shown(item.get("input"))}
 
@@ -188,19 +191,19 @@ def _shown(value: object) -> str:
 
 def _of_http(request: Request, error: HTTPException) -> Problem:
     phrase = HTTPStatus(error.status_code).phrase
-    told = EXPECTED.get(error.status_code, HTTPStatus(error.status_code).description)
-    detail = told if error.detail in {phrase, FASTAPI_BAD_BODY} else error.detail
+    expected = EXPECTED.get(error.status_code, HTTPStatus(error.status_code).description)
+    detail = expected if error.detail in {phrase, FASTAPI_BAD_BODY} else error.detail
     return Problem(error.status_code, detail, None, error.headers or {})
 
 
-def _of_unforeseen(request: Request, error: Exception) -> Problem:
-    """Tell the caller an id, and the log the cause under the same id."""
+def _of_unexpected(request: Request, error: Exception) -> Problem:
+    """Send an error id to the caller, and log the cause with the same id."""
     error_id = str(uuid.uuid4())
-    get_logger(__name__).error("unforeseen error", route=route_of(request), error_id=error_id, exc_info=error)
-    detail = f"The service failed. Report the id {error_id}: the log holds the cause under it."
-    return Problem(500, detail, "unforeseen", {}, {"error_id": error_id})
+    get_logger(__name__).error("unexpected error", route=route_of(request), error_id=error_id, exc_info=error)
+    detail = f"The service failed. Report the error id {error_id}; the log has the cause."
+    return Problem(500, detail, "unexpected-error", {}, {"error_id": error_id})
 
 
 def route_of(request: Request) -> str:
-    """Return the route's pattern for logs: a path itself may name a person."""
+    """Return the route's pattern for logs; the path itself may contain a person's id."""
     return str(getattr(request.scope.get("route"), "path", "(no route)"))

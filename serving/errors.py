@@ -1,4 +1,4 @@
-"""What can go wrong while serving, without HTTP: `problems` alone knows the status of each."""
+"""Errors of the serving layer, without HTTP; `error_responses` maps each to a status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class UnknownName(PermanentError):
 
 @dataclass(frozen=True)
 class Difference:
-    """What a request says now, where it said something else the first time."""
+    """A field of a repeated request that differs from the first request."""
 
     field: str
     first: Any
@@ -38,7 +38,7 @@ class Difference:
 
 
 class Conflict(PermanentError):
-    """A request contradicts an earlier one that it claims to repeat."""
+    """A request has the key or id of an earlier request but other content."""
 
     def __init__(self, message: str, differs: Sequence[Difference]) -> None:
         super().__init__(message)
@@ -50,31 +50,31 @@ class NotPublished(RetryableError):
 
 
 class PublishedByOlderRelease(RetryableError):
-    """The marts lack what this release reads: they were published by one before it, and the next publication has it."""
+    """The marts lack a table or column that this release reads; the next publication adds it."""
 
 
 class NotPersisted(RetryableError):
-    """An event of ours could not be kept on disk: too much waits for the broker already, or the disk takes nothing."""
+    """An event could not be persisted: too many events wait for the broker, or the disk is full or read-only."""
 
 
 class NotLoadable(PermanentError):
-    """A registered model's files do not fit this code, or are not those that were registered."""
+    """A registered model's files are incompatible with this code, or differ from the registered ones."""
 
 
 class NotSignedIn(PermanentError):
-    """No credentials, or credentials that do not hold."""
+    """The request has no credentials, or invalid ones."""
 
 
 class NotAllowed(PermanentError):
-    """The account is known, but its role may not do this."""
+    """The account's role does not permit the request."""
 
 
 class CrossSite(PermanentError):
-    """A form was posted from another site's page."""
+    """A form was posted from a page of another site."""
 
 
 class TooManyAttempts(RetryableError):
-    """Too many failed logins; `retry_after_s` is how long to wait."""
+    """Too many failed logins; `retry_after_s` is the time to wait."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""GET /health: whether the service lives, and what it lacks."""
+"""GET /health: whether the service can respond, and which of its dependencies have failed."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ Check = dict[str, Any]
 
 
 class Health:
-    """Asks every part that answers depend on. Without the warehouse nothing can be answered; the rest degrades."""
+    """Checks every dependency. Without the warehouse the service is unavailable; without any other it is degraded."""
 
-    def __init__(  # noqa: PLR0913 -- every part that is asked
+    def __init__(  # noqa: PLR0913 -- one parameter for each dependency
         self,
         warehouse: Warehouse,
         cache: "redis.Redis",
@@ -49,67 +49,72 @@ class Health:
         self._threads = threads
 
     def state(self) -> tuple[State, dict[str, Check]]:
-        """Return the worst state, and each part with its detail."""
-        parts: dict[str, Callable[[], Check]] = {
-            "warehouse": self._ask_warehouse,
-            "redis": self._ask_redis,
-            "publication": self._ask_publication,
-            "model": self._ask_model,
-            "events": lambda: _ask_outbox(self._outbox),
-            "forecast_log": lambda: _ask_outbox(self._forecast_log),
-            "threads": self._ask_threads,
-            "live_figures": self._ask_live_figures,
+        """Return the overall state, and the check of each dependency."""
+        checks_by_name: dict[str, Callable[[], Check]] = {
+            "warehouse": self._check_warehouse,
+            "redis": self._check_redis,
+            "publication": self._check_publication,
+            "model": self._check_model,
+            "events": lambda: _check_outbox(self._outbox),
+            "forecast_log": lambda: _check_outbox(self._forecast_log),
+            "threads": self._check_threads,
+            "live_figures": self._check_live_figures,
         }
-        checks = {name: _timed(ask) for name, ask in parts.items()}
+        checks = {name: _timed(check) for name, check in checks_by_name.items()}
         if checks["warehouse"]["status"] != "ok":
             return "unavailable", checks
         return ("ok" if all(check["status"] == "ok" for check in checks.values()) else "degraded"), checks
 
-    def _ask_warehouse(self) -> Check:
+    def _check_warehouse(self) -> Check:
         with self._warehouse.connection() as connection:
             connection.execute("SELECT 1")
         return {"status": "ok"}
 
-    def _ask_redis(self) -> Check:
+    def _check_redis(self) -> Check:
         self._cache.ping()
         return {"status": "ok"}
 
-    def _ask_publication(self) -> Check:
-        held = hold_summary(self._holds.current())
-        hold = {"held_since": held[0].isoformat(), "hold_reason": held[1]} if held else {}
+    def _check_publication(self) -> Check:
+        hold = hold_summary(self._holds.current())
+        fields = {"held_since": hold[0].isoformat(), "hold_reason": hold[1]} if hold else {}
         try:
             now = self._warehouse.publication()
         except NotPublished as error:
-            return {"status": "degraded", "detail": str(error), **hold}
-        told = {"publication_id": now.publication_id, "data_as_of": now.data_as_of.isoformat()}
-        return {"status": "degraded" if held else "ok", **told, **hold}
+            return {"status": "degraded", "detail": str(error), **fields}
+        return {
+            "status": "degraded" if hold else "ok",
+            "publication_id": now.publication_id,
+            "data_as_of": now.data_as_of.isoformat(),
+            **fields,
+        }
 
-    def _ask_live_figures(self) -> Check:
+    def _check_live_figures(self) -> Check:
         figures = self._live.read()
         if figures is None:
-            return {"status": "unavailable", "detail": "Redis does not answer."}
+            return {"status": "unavailable", "detail": "Redis does not respond."}
         figure = figures["active_users"]
         as_of = None if figure["as_of"] is None else figure["as_of"].isoformat()
         if figure["value"] is not None:
             return {"status": "ok", "as_of": as_of}
-        told = "The state consumer has confirmed no live figure lately: `okr status` tells whether okr-state runs."
-        return {"status": "degraded", "as_of": as_of, "detail": told}
+        detail = "The state consumer has not confirmed this figure recently; `okr status` shows whether okr-state runs."
+        return {"status": "degraded", "as_of": as_of, "detail": detail}
 
-    def _ask_model(self) -> Check:
+    def _check_model(self) -> Check:
         answering = self._active_model.in_use
-        told = {"name": answering.name, "version": answering.version, "role": answering.role}
         return {
             "status": "ok" if self._active_model.trouble is None else "degraded",
-            **told,
+            "name": answering.name,
+            "version": answering.version,
+            "role": answering.role,
             "detail": self._active_model.trouble,
         }
 
-    def _ask_threads(self) -> Check:
+    def _check_threads(self) -> Check:
         concerns = [concern for thread in self._threads if (concern := thread.concern())]
         return {"status": "degraded", "detail": " ".join(concerns)} if concerns else {"status": "ok"}
 
 
-def _ask_outbox(outbox: Outbox) -> Check:
+def _check_outbox(outbox: Outbox) -> Check:
     spool = outbox.state()
     check: Check = {
         "status": "ok",
@@ -123,20 +128,20 @@ def _ask_outbox(outbox: Outbox) -> Check:
 
 
 def _events_trouble(outbox: Outbox, spool: SpoolState) -> str | None:
-    """Say what is wrong with our own events now; what was wrong and is over is not reported."""
+    """Return what currently keeps this service's events from being sent; resolved problems are not reported."""
     if not outbox.is_sending:
-        return "The sending thread has ended: no event is sent until the service is restarted."
+        return "The sending thread has stopped: no event is sent until the service is restarted."
     if outbox.trouble is not None:
-        return "Events wait on disk until the broker takes them; the log says what it answered."
+        return "Events wait on disk until the broker accepts them; the log has its error."
     if spool.rejected:
         return "The broker permanently rejected events: `okr produce spool status` shows them."
     return None
 
 
-def _timed(ask: Callable[[], Check]) -> Check:
+def _timed(run: Callable[[], Check]) -> Check:
     started = time.perf_counter()
     try:
-        check = ask()
+        check = run()
     except NotPublished as error:
         check = {"status": "degraded", "detail": str(error)}
     except (OkrError, redis.RedisError) as error:
@@ -147,8 +152,8 @@ def _timed(ask: Callable[[], Check]) -> Check:
 
 @router.get("/health")
 def health(request: Request) -> JSONResponse:
-    """Tell whether the service can answer. 503 only without the warehouse; what else is missing is told as degraded."""
-    asked: Health = request.app.state.services.health
-    state, checks = asked.state()
+    """Return the health of the service: 503 if the warehouse is unavailable, degraded if any other dependency is."""
+    service: Health = request.app.state.services.health
+    state, checks = service.state()
     body = {"status": state, "checks": checks}
     return JSONResponse(body, status_code=503 if state == "unavailable" else 200)

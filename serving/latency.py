@@ -1,6 +1,6 @@
-"""How long requests take, by route: counted in this process, sent as events of the topic of metrics.
+"""Measure how long requests take, by route, and send the figures as events of the metrics topic.
 
-A route is its template, never a path, and nobody who asked is noted: no figure here is of a person.
+A route is its template, never a path, and no caller is recorded: no figure is about a person.
 """
 
 import math
@@ -20,7 +20,7 @@ from serving.errors import NotPersisted
 from serving.outbox import SOURCE, Outbox
 
 WINDOW_S = 30.0
-LEFT_TO_OTHERS_FROM = 0.5  # figures must not take the positions of served forecasts
+LEFT_TO_OTHERS_FROM = 0.5  # latencies must not use up the spool's space for served forecasts
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Buckets grow by 5 %, so a percentile is at most 5 % too high; 300 of them reach from 0.1 ms to four minutes.
 SMALLEST_MS = 0.1
@@ -31,14 +31,14 @@ PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "reques
 
 @dataclass
 class Histogram:
-    """Latencies of one route in one window: counts by bucket, in bounded memory."""
+    """Latencies of one route in one window: counts by bucket, so memory is bounded."""
 
     buckets: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
 
     @property
     def count(self) -> int:
-        """How many requests there were."""
+        """The number of requests."""
         return self.buckets.total()
 
     def add(self, took_ms: float, status: int) -> None:
@@ -48,7 +48,7 @@ class Histogram:
         self.server_errors += status >= 500
 
     def percentile_ms(self, share: float) -> float:
-        """Return the upper bound of the bucket below whose end that share of the requests lies."""
+        """Return the upper bound of the bucket that contains the percentile."""
         wanted, seen = share * self.count, 0
         for bucket in sorted(self.buckets):
             seen += self.buckets[bucket]
@@ -58,27 +58,27 @@ class Histogram:
 
 
 class Latencies:
-    """Counts requests of any thread; a window's figures are taken once."""
+    """Counts requests; thread-safe. The figures of a window can be taken once."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], Histogram] = {}
         self._counting = threading.Lock()
 
     def observe(self, method: str, route: str, status: int, took_ms: float) -> None:
-        """Count one request. `route` is the template that it matched."""
+        """Count one request; `route` is the template that it matched."""
         place = (method if method in METHODS else "other", route)
         with self._counting:
             self._routes.setdefault(place, Histogram()).add(took_ms, status)
 
     def take(self) -> dict[tuple[str, str], Histogram]:
-        """Return what was counted since the last time, by (method, route), and begin anew."""
+        """Return the counts since the previous call, by (method, route), and reset them."""
         with self._counting:
             taken, self._routes = self._routes, {}
         return taken
 
 
 def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> list[AppMetricSampled]:
-    """Return p50, p95, p99 in ms, the number of requests and of answers with a status of 500 or more, by route."""
+    """Return p50, p95 and p99 in ms, the number of requests and the number of 5xx responses, by route."""
     instance = f"{host_name()[:100]}/{os.getpid()}"
     found = []
     for (method, route), histogram in taken.items():
@@ -95,7 +95,7 @@ def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> l
 
 
 class LatencyReporter:
-    """Sends what was counted through the outbox, every window and at the end. Start it before use."""
+    """Sends the counts through the outbox after every window and at the end. Start it before use."""
 
     def __init__(self, outbox: Outbox, window_s: float = WINDOW_S) -> None:
         self.latencies = Latencies()
@@ -123,11 +123,11 @@ class LatencyReporter:
         try:
             events = self._events()
             if self._outbox.state().fill_ratio > LEFT_TO_OTHERS_FROM:
-                get_logger(__name__).warning("a window of latencies is not kept: too much waits for the broker")
+                get_logger(__name__).warning("a window of latencies is dropped: too many events wait for the broker")
                 return
             self._outbox.post(events)
         except NotPersisted as error:
-            get_logger(__name__).warning("a window of latencies is not kept", error=str(error))
+            get_logger(__name__).warning("a window of latencies is dropped", error=str(error))
 
     def _events(self) -> Sequence[EncodedEvent]:
         now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The API's description: /openapi.json and Swagger UI from a package, without a CDN and without inline scripts."""
+"""The OpenAPI description (/openapi.json) and Swagger UI (/docs), served from a package without a CDN."""
 
 from importlib.resources import files
 from typing import Annotated, Any
@@ -20,16 +20,16 @@ DOCS_POLICY = (
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 ABOUT = """
-Will a key result be achieved by its deadline, how sure is that, and why?
+Forecasts whether key results will be achieved by their deadlines, with a probability and the reasons.
 
-1. Get a token: `POST /auth/token` with user name and password (button *Authorize*). It holds for 15 minutes.
-2. Ask for forecasts: `POST /predict`. Read what was published: `GET /v1/...`.
-3. Record a value: `POST /v1/check-ins`. The same `check_in_id` or `Idempotency-Key` again gets the first answer and
-   changes nothing; `PUT /v1/check-ins/{check_in_id}` corrects it. A key is
-   remembered for 90 days, a `check_in_id` without a limit of time.
+1. Get a token: `POST /auth/token` with user name and password (button *Authorize*). It is valid for 15 minutes.
+2. Request forecasts: `POST /predict`. Read published data: `GET /v1/...`.
+3. Record a value: `POST /v1/check-ins`. A request with the same `check_in_id` or `Idempotency-Key` gets the first
+   response again and changes nothing; `PUT /v1/check-ins/{check_in_id}` corrects a check-in. Keys are remembered for
+   90 days, and check-in ids indefinitely.
 
-Every answer from the marts names its `publication_id` and `data_as_of`; two answers of one publication never contradict
-each other. Every error is a problem document (RFC 9457, `application/problem+json`).
+Every response from the marts names its `publication_id` and `data_as_of`; two responses from one publication never
+contradict each other. Every error is a problem document (RFC 9457, `application/problem+json`).
 """
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -40,10 +40,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "type": {"type": "string", "description": "urn:okr:problem:<kind>, or about:blank"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was expected, what came, what to do."},
+        "detail": {"type": "string", "description": "What was expected, what was sent and what to do."},
         "errors": {
             "type": "array",
-            "description": "Of a request that was not understood: where, what was expected, what came.",
+            "description": "For an invalid request: where the error is, what was expected and what was sent.",
             "items": {"type": "object", "properties": {n: {"type": "string"} for n in ("pointer", "detail", "got")}},
         },
     },
@@ -51,12 +51,12 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 
 
 def assets() -> str:
-    """Return the folder of Swagger UI's files."""
+    """Return the folder that contains Swagger UI's files."""
     return str(files("fastapi_offline").joinpath("static"))
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, with problem documents as the answer to every error."""
+    """Return the OpenAPI description, with a problem document as the response to every error."""
     described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     schemas = described["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
@@ -72,13 +72,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 @router.get("/openapi.json", dependencies=[Depends(RequireTokenOrSession(Right.SEE_DOCS))])
 def openapi(request: Request) -> JSONResponse:
-    """Return the API's description."""
+    """Return the OpenAPI description."""
     return JSONResponse(describe(request.app))
 
 
 @router.get("/docs")
 def docs(request: Request, visitor: Annotated[Identity, Depends(RequireSession(Right.SEE_DOCS))]) -> Response:
-    """Show the API's description in Swagger UI."""
+    """Show the OpenAPI description in Swagger UI."""
     response: Response = request.app.state.pages.render("docs.html", visitor=visitor)
     response.headers["Content-Security-Policy"] = DOCS_POLICY
     return response

@@ -1,11 +1,11 @@
-"""The way of our own events to the broker: kept in the spool on disk, then sent by one thread.
+"""Send this service's events to Kafka through a spool on disk: `post` writes to the spool, and one thread sends.
 
-So a request never waits for Kafka to be well, and what was accepted survives a restart of the service and of the
-broker. What users say and what the service notes of itself (forecasts served, latencies) have an outbox each: own file,
-own bounds, own thread, so that however much is asked for, no check-in waits behind it or is turned away.
+A request therefore never depends on Kafka, and an accepted event survives a restart of the service or the broker.
+Check-ins have one outbox; served forecasts and latencies have another, with its own file, limits and thread. However
+many forecasts are requested, no check-in waits for them or is rejected because of them.
 
-`post` is for events that are told on the side (a served prediction); `deliver` also waits a moment for the
-broker's acknowledgement (a check-in).
+`post` only writes to the spool (a served prediction); `deliver` also waits briefly for the broker's acknowledgement
+(a check-in).
 """
 
 import threading
@@ -27,23 +27,23 @@ from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 
 SOURCE = "okr-api"
-PASS_S = 5.0  # the longest that one attempt to send what waits may take
+PASS_S = 5.0  # longest duration of one attempt to send the waiting events
 DELIVER_S = 5.0
-IDLE_S = 2.0  # another process of the API may have left something
+IDLE_S = 2.0  # another process of the API may have left events in the spool
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 
 
 @dataclass
 class Outbox:
-    """Keeps events in the spool and sends them through the real producer. Start it before use, stop it at the end."""
+    """Writes events to the spool and sends them to Kafka. Start it before use, and stop it at the end."""
 
     bootstrap: str
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
-    """posted, sent, turned_away (the caller got an error): events since the start."""
+    """Events since the start: posted, sent, not_persisted (the caller got an error)."""
     trouble: str | None = None
-    """Why the last attempt to send failed; None when it did not."""
+    """Why the last attempt to send failed; None if it succeeded."""
 
     def __post_init__(self) -> None:
         self._wake = threading.Event()
@@ -56,7 +56,7 @@ class Outbox:
 
     @classmethod
     def from_settings(cls, settings: Settings, source: str = SOURCE) -> "Outbox":
-        """Return the outbox of what users say, or of another source of the API's, not started.
+        """Return the outbox of check-ins, or of another source of this API, not yet started.
 
         Raises:
             PermanentError: a setting is missing.
@@ -65,16 +65,16 @@ class Outbox:
 
     @property
     def state_folder(self) -> Path:
-        """The state folder, in which the spools' folder is."""
+        """The state folder, which contains the folder of the spools."""
         return self.spool.path.parent.parent
 
     @property
     def is_sending(self) -> bool:
-        """Whether the sending thread lives; without it nothing more is sent."""
+        """Whether the sending thread is alive; without it nothing is sent."""
         return self.thread.is_alive
 
     def state(self) -> SpoolState:
-        """Return what waits.
+        """Return how many events wait in the spool, and how many the broker rejected.
 
         Raises:
             PermanentError: the spool cannot be read.
@@ -82,11 +82,11 @@ class Outbox:
         return self.spool.state()
 
     def start(self) -> None:
-        """Start the sending thread; it begins with what an earlier process left."""
+        """Start the sending thread; it first sends what earlier processes left."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Send what waits, once, then stop; what the broker does not take stays in the spool for the next start."""
+        """Try once to send the waiting events, then stop; unsent events stay in the spool for the next start."""
         self._stopping.set()
         self._wake.set()
         self.thread.join(2 * PASS_S)
@@ -96,11 +96,11 @@ class Outbox:
             )
 
     def post(self, events: Sequence[EncodedEvent]) -> list[int]:
-        """Keep events, all or none, and return their places in the spool; they are sent when the broker is there.
+        """Write events to the spool, all or none, and return their positions; they are sent in the background.
 
         Raises:
-            NotPersisted: nothing was kept; the log says why.
-            ContractViolation: the broker would never take one of them.
+            NotPersisted: nothing was written; the log says why.
+            ContractViolation: the broker would never accept one of them.
         """
         if not events:
             return []
@@ -108,22 +108,22 @@ class Outbox:
             places = self.spool.append(events)
         except OkrError as error:
             self.counts["not_persisted"] += len(events)
-            self._log.error("events were turned away", number=len(events), error=str(error))
+            self._log.error("events could not be written to the spool", number=len(events), error=str(error))
             if isinstance(error, ContractViolation):
                 raise
             raise NotPersisted(
-                "Too many events wait for the broker, or the disk takes nothing; /health tells."
+                "Too many events wait for the broker, or the disk is not writable; /health says which."
             ) from error
         self.counts["posted"] += len(events)
         self._wake.set()
         return places
 
     def deliver(self, event: EncodedEvent) -> bool:
-        """Keep an event and wait a moment; return whether the broker has it, or it waits for the broker in the spool.
+        """Write an event to the spool and wait briefly; return whether the broker has acknowledged it.
 
         Raises:
-            NotPersisted: it was not kept.
-            ContractViolation: the broker will never take it.
+            NotPersisted: it was not written.
+            ContractViolation: the broker rejected it permanently.
         """
         (place,) = self.post([event])
         deadline = time.monotonic() + DELIVER_S
@@ -140,11 +140,11 @@ class Outbox:
         return found == "sent"
 
     def _place(self, position: int) -> EventStatus:
-        """Say what became of an event that was kept; where the spool does not tell, it waits: that is no error."""
+        """Return the state of a posted event; if the spool cannot be read, assume that the event is waiting."""
         try:
             return self.spool.event_status(position)
         except OkrError as error:
-            self._log.warning("the spool does not tell where a kept event is", position=position, error=str(error))
+            self._log.warning("the state of a posted event cannot be read", position=position, error=str(error))
             return "waiting"
 
     def _run(self) -> None:
@@ -158,7 +158,7 @@ class Outbox:
             self._wake.wait(IDLE_S)
             self._wake.clear()
             is_last = self._stopping.is_set()
-            if not (is_last and self.trouble):  # the spool keeps it: no stop waits for a broker that is away
+            if not (is_last and self.trouble):  # the events stay in the spool: stopping must not wait for the broker
                 self._drain_once(drainer)
             if self.trouble is None:
                 backoff.reset()
@@ -175,17 +175,17 @@ class Outbox:
         except OkrError as error:
             if self.trouble is None:
                 self._log.warning("events wait in the spool", error=str(error))
-            self._now(str(error))
-        except Exception as error:  # whatever it is, the thread has to go on with what comes next
+            self._set_trouble(str(error))
+        except Exception as error:  # the thread must survive any error
             self._log.error("events cannot be sent", error=str(error), exc_info=error)
             drainer.close()
-            self._now(f"{type(error).__name__}: {error}")
+            self._set_trouble(f"{type(error).__name__}: {error}")
         else:
             if self.trouble is not None:
                 self._log.info("events are sent again")
-            self._now(None)
+            self._set_trouble(None)
 
-    def _now(self, trouble: str | None) -> None:
+    def _set_trouble(self, trouble: str | None) -> None:
         self.trouble = trouble
         with self._settled:
             self._settled.notify_all()

@@ -1,4 +1,4 @@
-"""Why readers do not get a newer publication, as ops.publication_hold says it."""
+"""Read from ops.publication_hold why newer data is not published."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,23 +9,24 @@ from serving.publication_reader import Warehouse
 
 @dataclass(frozen=True)
 class PublicationHolds:
-    """Reads what holds publications back."""
+    """Reads the publication holds in force."""
 
     warehouse: Warehouse
 
     def current(self) -> list[Hold]:
-        """Return every reason, the oldest first; empty when nothing is held.
+        """Return every hold, the oldest first; empty if none is in force.
 
         Raises:
-            RetryableError: PostgreSQL is away.
+            RetryableError: PostgreSQL is unavailable.
         """
         with self.warehouse.connection() as connection:
             return holds_now(connection)
 
 
-def hold_summary(held: list[Hold]) -> tuple[datetime, str] | None:
-    """Return since when publications are held back, and why in one line; None when they are not."""
-    if not held:
+def hold_summary(holds: list[Hold]) -> tuple[datetime, str] | None:
+    """Return since when publications are on hold, and why in one line; None if they are not."""
+    if not holds:
         return None
-    more = f" And {len(held) - 1} more: `okr publication current` lists them." if len(held) > 1 else ""
-    return held[0].held_since, f"{held[0].because[:1].upper()}{held[0].because[1:]}.{more}"
+    oldest = holds[0]
+    more = f" {len(holds) - 1} more: `okr publication current` lists them." if len(holds) > 1 else ""
+    return oldest.held_since, f"{oldest.because[:1].upper()}{oldest.because[1:]}.{more}"

@@ -1,4 +1,4 @@
-"""Reads of the published marts: whole answers of one publication, though others come in meanwhile."""
+"""Read the published marts: each read is a snapshot of one publication, even while another is published."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,14 +24,14 @@ CONNECTIONS = 8
 WAIT_S = 5.0
 LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60)
 NOTHING_YET = (
-    "Nothing has been published yet: the marts appear when okr_etl_dag has run once to its end. "
-    "`okr publication current` tells when that is."
+    "Nothing has been published yet: the first successful run of okr_etl_dag publishes the marts. "
+    "`okr publication current` shows the state."
 )
 
 
 @dataclass(frozen=True)
 class Publication:
-    """The publication that an answer was read from. `data_as_of`: the newest recording in it, UTC."""
+    """The publication that a value was read from. `data_as_of` is the time of its newest record, UTC."""
 
     publication_id: int
     published_at: datetime
@@ -41,7 +41,7 @@ class Publication:
 
 @dataclass(frozen=True)
 class Published(Generic[T]):
-    """A value, and the publication that it belongs to."""
+    """A value and the publication that it was read from."""
 
     publication: Publication
     value: T
@@ -49,7 +49,7 @@ class Published(Generic[T]):
 
 @dataclass(frozen=True)
 class Reader:
-    """Runs the queries of one room inside one connection."""
+    """Runs queries of a package's SQL files on one connection."""
 
     connection: Connection
 
@@ -61,16 +61,16 @@ class Reader:
 
 @dataclass(frozen=True)
 class PublishedReader(Reader):
-    """A reader of the marts: `publication` is the one that they were when reading began."""
+    """A reader of the marts in one snapshot; `publication` is the publication of that snapshot."""
 
     publication: Publication
 
 
 class Warehouse:
-    """A pool of connections of the role okr_serving. Open it before use, close it at the end."""
+    """A connection pool of the role okr_serving. Open it before use, and close it at the end."""
 
     def __init__(self, dsn: str) -> None:
-        # Each statement is planned by the snapshot that it reads: a kept plan may be of the publication before.
+        # Plan each statement in its own snapshot: a cached plan may be of the previous publication.
         unprepared = {"prepare_threshold": None}
         self._pool = ConnectionPool(
             kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
@@ -85,9 +85,9 @@ class Warehouse:
         )
 
     def _check(self, connection: Connection) -> None:
-        """Raise where a connection is dead, and replace all that were made before: a server that restarts drops all.
+        """Raise if a connection is dead, and replace all older ones too: a restarted server has closed all of them.
 
-        The pool itself waits longer before each further dead one, so a few of them made a request wait until it failed.
+        The pool's own check waits longer for each further dead connection, so a few of them made a request time out.
         """
         try:
             ConnectionPool.check_connection(connection)
@@ -96,7 +96,7 @@ class Warehouse:
             raise
 
     def open(self) -> None:
-        """Start the pool; it keeps trying in the background while PostgreSQL is away."""
+        """Start the pool; it keeps retrying in the background while PostgreSQL is unavailable."""
         self._pool.open(wait=False)
 
     def close(self) -> None:
@@ -108,18 +108,20 @@ class Warehouse:
         """Lend a connection for one transaction.
 
         Raises:
-            RetryableError: PostgreSQL is away, or every connection is busy for longer than WAIT_S.
+            RetryableError: PostgreSQL is unavailable, or all connections are busy for more than WAIT_S seconds.
         """
         try:
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as error:
             raise RetryableError(
-                f"No connection to the warehouse within {WAIT_S:.0f} s: PostgreSQL is away or busy. "
+                f"No connection to the warehouse within {WAIT_S:.0f} s: PostgreSQL is unavailable or busy. "
                 "Try again; `make status` shows whether it runs."
             ) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise RetryableError(f"The warehouse broke off an answer ({type(error).__name__}). Try again.") from error
+            raise RetryableError(
+                f"The connection to the warehouse was lost ({type(error).__name__}). Try again."
+            ) from error
 
     def publication(self) -> Publication:
         """Return the current publication.
@@ -131,14 +133,14 @@ class Warehouse:
             return _publication(connection)
 
     def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
-        """Run `work` and return what it read together with the one publication that all of it belongs to.
+        """Run `work` in one snapshot; return its result and the publication that it was read from.
 
-        Which version the views show is a row like any other, so one snapshot is one publication.
+        The views select their version by a row in a table, so one snapshot always reads one publication.
 
         Raises:
             NotPublished: there is no publication yet.
-            PublishedByOlderRelease: the marts lack a table or a column that `work` reads.
-            RetryableError: the warehouse is away.
+            PublishedByOlderRelease: the marts lack a table or column that `work` reads.
+            RetryableError: the warehouse is unavailable.
         """
         with self.connection() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
@@ -147,9 +149,9 @@ class Warehouse:
                 return Published(publication, work(PublishedReader(connection, publication)))
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
                 raise PublishedByOlderRelease(
-                    f"Publication {publication.publication_id} was published by an older release, and what this one "
-                    f"reads is not in it ({error.diag.message_primary}). A run of okr_etl_dag starts within a minute "
-                    "and publishes it; `okr status` shows why if it does not. Try again."
+                    f"Publication {publication.publication_id} was published by an older release and lacks data that "
+                    f"this release reads ({error.diag.message_primary}). A run of okr_etl_dag starts within a minute "
+                    "and publishes it; if it does not, `okr status` shows why. Try again."
                 ) from error
 
 

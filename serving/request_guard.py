@@ -1,4 +1,4 @@
-"""What every request and answer passes: a known host, a bounded body, strict headers, one log line."""
+"""Middleware around every request: host check, body limit, security headers, one log line and the latency."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ LARGEST_BODY_BYTES = 1_048_576
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# `same-origin` and not `no-referrer`: under the latter browsers send `Origin: null` with our own forms.
+# `same-origin` and not `no-referrer`: with the latter, browsers send `Origin: null` with this site's own forms.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,7 +31,7 @@ HEADERS = {
 class RequestGuard:
     """ASGI middleware around the whole application.
 
-    An unknown Host is refused, so that a page of another name that resolves to us (DNS rebinding) reads nothing.
+    An unknown Host is rejected, so that a page on another name that resolves here (DNS rebinding) reads nothing.
     """
 
     def __init__(self, app: ASGIApp, *, api_url: str, observe: Observe) -> None:
@@ -41,7 +41,7 @@ class RequestGuard:
         self._log = get_logger(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass lifespan events on; guard HTTP requests; there are no web sockets here."""
+        """Guard HTTP requests and pass lifespan events through; there are no web sockets."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -58,7 +58,7 @@ class RequestGuard:
             await self._guarded(scope, receive, send_guarded)
         finally:
             took_ms = round((time.perf_counter() - started) * 1000, 2)
-            # The route's pattern and not the path: a path may name a person.
+            # The route's pattern and not the path, which may contain a person's id.
             route = getattr(scope.get("route"), "path", "(no route)")
             self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
             self._observe(scope["method"], route, status, took_ms)
@@ -67,29 +67,29 @@ class RequestGuard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host.rpartition(":")[0] not in self._hosts and host not in self._hosts:
-            told = "The Host header names no host that this service answers for; OKR_API_URL says which one it is."
-            await Problem(400, told, "unknown-host").response()(scope, receive, send)
+            detail = "The Host header does not name this service. OKR_API_URL sets the accepted host."
+            await Problem(400, detail, "unknown-host").response()(scope, receive, send)
             return
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > LARGEST_BODY_BYTES:
             await Problem(413, _too_large(), "body-too-large").response()(scope, receive, send)
             return
         if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
-            told = "A request with a Content-Encoding is not understood here. Send the body as it is, uncompressed."
-            await Problem(415, told, "unknown-encoding").response()(scope, receive, send)
+            detail = "Content-Encoding is not supported. Send the body uncompressed."
+            await Problem(415, detail, "unknown-encoding").response()(scope, receive, send)
             return
-        # Whoever may GET an address may ask for its headers alone: the server leaves the body out.
-        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        await self._app(asked, _bounded(receive), send)
-        scope.update({name: asked[name] for name in ("route",) if name in asked})
+        # HEAD is handled as GET; the server omits the body.
+        inner_scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        await self._app(inner_scope, _bounded(receive), send)
+        scope.update({name: inner_scope[name] for name in ("route",) if name in inner_scope})
 
 
 def _too_large() -> str:
-    return f"A body may hold at most {LARGEST_BODY_BYTES} bytes; send the rest in further requests."
+    return f"A body may have at most {LARGEST_BODY_BYTES} bytes; split the content into several requests."
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Count the body's bytes as they come, for a chunked body announces no length."""
+    """Count the body's bytes as they arrive, because a chunked body has no Content-Length."""
     received = 0
 
     async def receive_bounded() -> Message:

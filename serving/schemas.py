@@ -1,4 +1,4 @@
-"""Fields that the schemas of several rooms share."""
+"""Fields and base classes that the schemas of several endpoints share."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,20 +13,20 @@ LONGEST_ID = 128
 
 def _storable(text: str) -> str:
     if "\x00" in text:
-        raise ValueError("text must not hold the character NUL")
+        raise ValueError("text must not contain the character NUL")
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("text must not hold half of a surrogate pair, which is no character")
+        raise ValueError("text must not contain a lone surrogate")
     return text
 
 
 def _natural_key(text: str) -> str:
-    """Check an id by the contracts' own rule, so that every way in agrees on it."""
+    """Check an id by the rule of the event contracts, so that the API and the sources agree."""
     if fault := fault_of_id(text):
-        raise ValueError(f"an id must hold nothing that nobody sees; this one {fault}")
+        raise ValueError(f"an id must not contain invisible characters; this one {fault}")
     return text
 
 
-# Natural keys of sources, and free text without blanks at the ends.
+# An id of a source system: no whitespace at the start or end.
 Id = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"),
@@ -39,22 +39,22 @@ Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 
 class Query(BaseModel):
-    """A request's query or form, where everything is text: a misspelt field is an error, not silence."""
+    """A query or form, in which every value is text. An unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
 class Body(BaseModel):
-    """A request's JSON body: a misspelt field is an error, and so is a value of another type (true is not 1)."""
+    """A JSON body. An unknown field is an error, and so is a value of another type (true is not 1)."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 
 
 class PublishedResponse(BaseModel):
-    """Every answer from the marts says which publication it was read from."""
+    """Base of every response from the marts; it names the publication that it was read from."""
 
-    publication_id: int = Field(description="The publication that every value of this answer belongs to.")
-    data_as_of: datetime = Field(description="The newest recording in that publication, UTC.")
+    publication_id: int = Field(description="The publication that every value of this response was read from.")
+    data_as_of: datetime = Field(description="Time of the newest record in that publication, UTC.")
 
 
 def publication_fields(published: Published[Any]) -> dict[str, Any]:

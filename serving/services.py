@@ -1,4 +1,4 @@
-"""What the application is made of, built once by the entry point and reached through the request."""
+"""The application's services, built once by the entry point; routes receive them as `ServicesDep`."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -30,7 +30,7 @@ from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.web.service import Scorecard
 
-REDIS_LIMIT_S = 0.5  # Redis only saves work here, so it may not cost more than the work
+REDIS_LIMIT_S = 0.5  # Redis only saves work here, so it must not cost more than the work
 WAREHOUSE_LIMIT_S = 60.0
 
 
@@ -56,10 +56,10 @@ class Services:
     publication_holds: PublicationHolds
 
     def start(self) -> None:
-        """Open connections, start the threads, make the first accounts.
+        """Open connections, start the threads and create the first accounts.
 
         Raises:
-            RetryableError: the warehouse did not answer within WAREHOUSE_LIMIT_S seconds.
+            RetryableError: the warehouse did not respond within WAREHOUSE_LIMIT_S seconds.
         """
         self.warehouse.open()
         self.outbox.start()
@@ -69,7 +69,7 @@ class Services:
         self._seed()
 
     def stop(self) -> None:
-        """Send what waits and close everything."""
+        """Send the waiting events and close everything."""
         self.active_model.stop()
         self.latency_reporter.stop()
         self.forecast_log.stop()
@@ -87,7 +87,7 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Build every service from the settings; nothing is connected yet.
+    """Build every service from the settings, without connecting to anything yet.
 
     Raises:
         PermanentError: a setting is missing.

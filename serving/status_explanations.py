@@ -1,4 +1,4 @@
-"""In words: why a key result is not forecast, and what is missing to close one whose cycle is over."""
+"""Explain why a key result has no forecast, and what is missing to close it after the end of its cycle."""
 
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -10,56 +10,56 @@ NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", 
 
 
 def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
-    """Say what is missing to close a key result of a cycle that is over; None where nothing is.
+    """Return what is missing to close a key result after the end of its cycle; None if nothing is missing.
 
-    `row`: of mart_okr_scorecard, with status, cycle_end, unit, baseline, target, latest_value, latest_check_in_at; and
-    ended_at and closable_until (serving/data/queries/key_result.sql), unless it is the current cycle. A check-in of now
-    closes a key result in the cycle where it is now; in a cycle that it has left, a check-in of that time does, and
-    until closable_until (UTC) the first closing one.
+    `row` is a row of mart_okr_scorecard with status, cycle_end, unit, baseline, target, latest_value and
+    latest_check_in_at; for a past cycle also ended_at and closable_until (serving/data/queries/key_result.sql). A
+    check-in dated now closes a key result in its current cycle. In a cycle that the key result has left, only a
+    check-in dated in that cycle does, or the first closing check-in until closable_until (UTC).
     """
     if row["status"] != "awaiting_close":
         return None
     now = now or datetime.now(UTC)
     ended_at = row.get("ended_at")
     if ended_at is not None and ended_at <= now:
-        missing = _missing_in_the_cycle_left(row, now.astimezone(UTC).date())
+        missing = _missing_in_past_cycle(row, now.astimezone(UTC).date())
     else:
         missing = (
-            f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: the final value, "
-            'with "is_final": true (POST /v1/check-ins), or closed in the OKR tool'
+            f"Its cycle ended on {row['cycle_end']}. A closing check-in is missing: send the final value with "
+            '"is_final": true (POST /v1/check-ins), or close it in the OKR tool'
         )
     if row["latest_value"] is None:
-        return f"{missing}; nobody has ever checked in."
+        return f"{missing}. It has no check-in yet."
     measure = Measure(row["baseline"], row["target"])
     latest, target = measure.value(row["latest_value"]), measure.defined(row["target"])
     unit = f" {row['unit']}" if row["unit"] else ""
-    return f"{missing}. The latest value is {latest} of {target}{unit}, of {_day(row['latest_check_in_at'])}."
+    return f"{missing}. The latest value is {latest} of {target}{unit}, from {_day(row['latest_check_in_at'])}."
 
 
-def _missing_in_the_cycle_left(row: Row, today: date) -> str:
-    """Say how to close it there: a check-in after the last day for it would close the new cycle."""
+def _missing_in_past_cycle(row: Row, today: date) -> str:
+    """Return how to close it in its past cycle; after closable_until a check-in would close the new cycle instead."""
     over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
     until, ways = row.get("closable_until"), []
     if until is not None and today <= until:
         ways.append(f'check in with its final value and "is_final": true until {until} (POST /v1/check-ins)')
     if row["latest_value"] is not None:
         ways.append('correct its latest check-in of that cycle with "is_final": true (PUT /v1/check-ins/{check_in_id})')
-    return f"{over}. To close it there, {', or '.join(ways)}" if ways else over
+    return f"{over}. To close it in that cycle, {', or '.join(ways)}" if ways else over
 
 
 def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:
-    """Say why a key result of the publication, or None for one that it does not hold, has no forecast."""
+    """Return the status of a key result without a forecast, and the reason. `row` is None if it is not published."""
     if row is None:
-        return "unknown", "This publication holds no key result of that id; GET /v1/key-results lists them."
+        return "unknown", "This publication has no key result with that id; GET /v1/key-results lists its key results."
     reason: tuple[NoForecastStatus, str]
     match row["status"]:
         case "archived":
-            reason = "archived", "It was archived: it is no longer worked on, so nothing is left to forecast."
+            reason = "archived", "It is archived and no longer worked on, so it is not forecast."
         case "achieved" | "missed":
             ended = f"It was closed on {_day(row['final_at'])} with a final score of {score(row['final_score'])}"
             reason = "closed", f"{ended} ({row['status']}): the outcome is known, so it is not forecast."
         case "awaiting_close":
-            reason = "awaiting_close", f"{missing_to_close(row)} What has ended is not forecast."
+            reason = "awaiting_close", f"{missing_to_close(row)} Its cycle is over, so it is not forecast."
         case status:
             reason = "not_forecastable", _not_yet(status, row)
     return reason
@@ -67,10 +67,10 @@ def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:
 
 def _not_yet(status: str, row: Row) -> str:
     if status == "no_cycle":
-        return "Its objective or cycle is not defined, so it has no end."
+        return "Its objective or cycle is not defined, so it has no end date to forecast for."
     if status == "not_started":
-        return f"Its cycle starts on {row['cycle_start']}: forecasts begin on the day after."
-    return "The publication holds nothing of it yet that a forecast could start from."
+        return f"Its cycle starts on {row['cycle_start']}; forecasts start on the following day."
+    return "The publication has no data yet on which a forecast could be based."
 
 
 def _day(moment: datetime | date | None) -> str:

@@ -1,4 +1,4 @@
-"""Routes that take what they know and nothing else: a misspelt parameter is an error, not silence."""
+"""Reject unknown or repeated query parameters, repeated headers and duplicate names in JSON bodies."""
 
 import json
 from collections import Counter
@@ -19,9 +19,10 @@ ONCE = ("idempotency-key",)
 
 
 class StrictRoute(APIRoute):
-    """A route that refuses unknown query parameters, and repeated ones where one value is expected.
+    """A route that rejects unknown query parameters, and repeated ones if one value is expected.
 
-    Ignored, a misspelt filter looks like an answer to the question: `palet=Balances` gave everything
+    If a misspelt filter were ignored, the unfiltered result would look like the result of the filter:
+    `palet=Balances` returned everything
     (https://github.com/JSONbored/metagraphed/issues/9149).
     """
 
@@ -34,13 +35,13 @@ class StrictRoute(APIRoute):
             if errors:
                 raise RequestValidationError(errors)
 
-        # Last, so that who may not ask at all is told that first.
+        # Last, so that authorization errors come first.
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the route's handler, which reads the body strictly."""
+        """Return the route's handler, which rejects duplicate names in JSON bodies."""
         handle = super().get_route_handler()
 
         async def strict(request: Request) -> Response:
@@ -50,29 +51,31 @@ class StrictRoute(APIRoute):
 
 
 class StrictRequest(Request):
-    """A request whose JSON names everything once: of two values the last would count, without a word."""
+    """A request that rejects duplicate names in JSON objects; otherwise the last value would silently count."""
 
     async def json(self) -> Any:
         """Return the body's JSON.
 
         Raises:
-            JSONDecodeError: it is none, or a name stands twice in one object.
+            JSONDecodeError: the body is not JSON, or an object has a duplicate name.
         """
         if not hasattr(self, "_json"):
-            self._json = json.loads(await self.body(), object_pairs_hook=_each_once)
+            self._json = json.loads(await self.body(), object_pairs_hook=_reject_duplicates)
         return self._json
 
 
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)  # linear: anybody may send a long one
-        raise json.JSONDecodeError(f"{twice!r} stands twice in one object", "", 0)
+        (duplicate, _), *_ = Counter(name for name, _ in pairs).most_common(
+            1
+        )  # linear, because a caller may send a long object
+        raise json.JSONDecodeError(f"Duplicate name {duplicate!r} in one object", "", 0)
     return found
 
 
 def _parameters(dependant: Dependant) -> dict[str, bool]:
-    """Return the query parameters that a route knows, by name: whether each may be repeated."""
+    """Return the names of a route's query parameters, and whether each may be repeated."""
     known: dict[str, bool] = {}
     for parameter in get_flat_dependant(dependant).query_params:
         kind = parameter.field_info.annotation
@@ -89,19 +92,19 @@ def _is_list(annotation: Any) -> bool:
 
 
 def _unknown(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
-    told = f"this address knows {', '.join(sorted(known))}" if known else "this address knows none"
+    expected = f"this path takes {', '.join(sorted(known))}" if known else "this path takes none"
     return [
         {
             "type": "extra_forbidden", "loc": ("query", name), "input": value,
-            "msg": f"Unknown parameter; {told}{_meant(name, known)}",
+            "msg": f"Unknown parameter; {expected}{_suggestion(name, known)}",
         }
         for name, value in request.query_params.multi_items() if name not in known
     ]  # fmt: skip
 
 
-def _meant(name: str, known: dict[str, bool]) -> str:
-    alike = [each for each in similar_names(name, known, 1) if each[0] == name[:1]]
-    return f". Did you mean {alike[0]}?" if alike else ""
+def _suggestion(name: str, known: dict[str, bool]) -> str:
+    similar = [each for each in similar_names(name, known, 1) if each[0] == name[:1]]
+    return f". Did you mean {similar[0]}?" if similar else ""
 
 
 def _repeated(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:

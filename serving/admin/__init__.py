@@ -1,1 +1,1 @@
-"""The admin API under /admin: what an operator asks and an app must not."""
+"""The admin API under /admin, for operators only."""

@@ -1,4 +1,4 @@
-"""Answers of /admin."""
+"""Responses of /admin."""
 
 from datetime import datetime
 
@@ -18,7 +18,7 @@ class PublicationRecord(BaseModel):
 
 
 class GateResult(BaseModel):
-    """A result of a quality gate and how much it checked."""
+    """A result of a quality gate, and how much it checked."""
 
     gate_result_id: int
     gate: str
@@ -31,19 +31,19 @@ class GateResult(BaseModel):
 
 
 class OutboxCounts(BaseModel):
-    """Our own events: three counts since this process started, and what the spool on disk holds now."""
+    """Events of this service: three counts since the process started, and the present content of the spool on disk."""
 
-    posted: int = Field(description="Events that were kept to be sent.")
-    sent: int = Field(description="Events that the broker acknowledged, those that an earlier process left among them.")
-    not_persisted: int = Field(description="Events that could not be kept; whoever sent them got an error.")
-    waiting: int = Field(description="Events on disk that the broker does not have yet.")
-    rejected: int = Field(description="Events on disk that the broker permanently rejected.")
+    posted: int = Field(description="Events that were written to the spool.")
+    sent: int = Field(description="Events that the broker acknowledged, including those of earlier processes.")
+    not_persisted: int = Field(description="Events that could not be written to the spool; the caller got an error.")
+    waiting: int = Field(description="Events in the spool that the broker has not acknowledged yet.")
+    rejected: int = Field(description="Events in the spool that the broker rejected permanently.")
 
 
 class AdminState(BaseModel):
-    """What an operator asks first."""
+    """Publications, gate results and the state of the spools."""
 
     publications: list[PublicationRecord]
     gate_results: list[GateResult]
-    outbox: OutboxCounts = Field(description="Of what users say: check-ins.")
-    forecast_log: OutboxCounts = Field(description="Of what the service notes of itself: forecasts served, latencies.")
+    outbox: OutboxCounts = Field(description="Check-ins.")
+    forecast_log: OutboxCounts = Field(description="Served forecasts and request latencies.")

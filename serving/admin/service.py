@@ -1,4 +1,4 @@
-"""What the operator asks: publications, gates, our own events. Knows no HTTP."""
+"""The operator's view: publications, gate results and this service's events. This module knows no HTTP."""
 
 from serving.outbox import Outbox
 from serving.publication_reader import Reader, Row, Warehouse
@@ -7,7 +7,7 @@ PACKAGE = "serving.admin"
 
 
 class Administration:
-    """Reads of schema ops, and the state of this process."""
+    """Reads schema ops and the state of this process."""
 
     def __init__(self, warehouse: Warehouse, outbox: Outbox, forecast_log: Outbox) -> None:
         self._warehouse = warehouse
@@ -15,7 +15,7 @@ class Administration:
         self._forecast_log = forecast_log
 
     def state(self, limit: int) -> dict[str, list[Row] | dict[str, int]]:
-        """Return the newest publications and gate results, and what became of our own events."""
+        """Return the newest publications and gate results, and the state of the two outboxes."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             return {

@@ -1,1 +1,1 @@
-"""Who is calling: accounts, tokens for programs, a session cookie for people."""
+"""Authentication and authorization: accounts, bearer tokens for programs and session cookies for browsers."""

@@ -1,4 +1,4 @@
-"""Which right a route asks for: dependencies that read a bearer token, or a session's cookie."""
+"""Role checks: dependencies that read a bearer token or a session cookie and require a right."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ _Bearer = Annotated[str | None, Depends(_bearer)]
 
 
 class RequireToken:
-    """Dependency of an API route: the caller's identity, if the role of their token includes the right."""
+    """Dependency of API routes: return the token's identity if its role has the right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
@@ -26,12 +26,12 @@ class RequireToken:
     def __call__(self, token: _Bearer, services: ServicesDep) -> Identity:
         """Raise NotSignedIn without a valid token, NotAllowed without the right."""
         if token is None:
-            raise NotSignedIn("A bearer token is expected; get one from POST /auth/token.")
-        return _allowed(services.tokens.verify(token, Audience.API), self._right)
+            raise NotSignedIn("A bearer token is required; get one from POST /auth/token.")
+        return _require_right(services.tokens.verify(token, Audience.API), self._right)
 
 
 class RequireSession:
-    """Dependency of a page: the identity in the session's cookie, if its role includes the right."""
+    """Dependency of pages: return the session's identity if its role has the right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
@@ -40,36 +40,36 @@ class RequireSession:
         """Raise NotSignedIn without a session, NotAllowed without the right."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
-            raise NotSignedIn("A session is expected; log in at /login.")
-        return _allowed(services.tokens.verify(cookie, Audience.PAGE), self._right)
+            raise NotSignedIn("A session is required; log in at /login.")
+        return _require_right(services.tokens.verify(cookie, Audience.PAGE), self._right)
 
 
 class RequireTokenOrSession:
-    """Dependency of what programs and people read alike: a bearer token, or else a session."""
+    """Dependency of routes for both programs and browsers: accept a bearer token or a session."""
 
     def __init__(self, right: Right) -> None:
-        self._caller = RequireToken(right)
-        self._visitor = RequireSession(right)
+        self._by_token = RequireToken(right)
+        self._by_session = RequireSession(right)
 
     def __call__(self, request: Request, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn without either, NotAllowed without the right."""
-        return self._caller(token, services) if token else self._visitor(request, services)
+        """Raise NotSignedIn if both are missing, NotAllowed without the right."""
+        return self._by_token(token, services) if token else self._by_session(request, services)
 
 
-def _allowed(identity: Identity, right: Right) -> Identity:
+def _require_right(identity: Identity, right: Right) -> Identity:
     if not identity.may(right):
         raise NotAllowed(
-            f"The account {identity.username!r} has the role {identity.role.value}, which may not {right.value}; "
-            f"{roles_with(right)} may."
+            f"The account {identity.username!r} has the role {identity.role.value}, which may not {right.value}. "
+            f"This requires the role {roles_with(right)}."
         )
     return identity
 
 
 def same_origin(request: Request) -> None:
-    """Dependency of forms: refuse a POST that another site's page sent (browsers always say where a POST is from).
+    """Dependency of forms: reject a POST from a page of another site (browsers send an Origin with each POST).
 
     Raises:
-        CrossSite: the Origin is not this service.
+        CrossSite: the Origin is not this site.
     """
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

@@ -1,4 +1,4 @@
-"""Counts failed logins in Redis. Without Redis nothing is counted and argon2's cost is the brake."""
+"""Limit failed logins, counted in Redis. Without Redis there is no limit; argon2's cost still slows guessing."""
 
 import hashlib
 
@@ -13,30 +13,30 @@ FAILURES_PER_ADDRESS = 60
 
 
 class FailedLoginLimit:
-    """Refuses a login after too many failures of the same name or address within WINDOW_S seconds."""
+    """Rejects logins after too many failures for the same name or address within WINDOW_S seconds."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis = client
         self._log = get_logger(__name__)
 
     def check(self, username: str, address: str) -> None:
-        """Let a login be tried.
+        """Check that another login may be attempted.
 
         Raises:
-            TooManyAttempts: the name or the address failed too often.
+            TooManyAttempts: there were too many failures for the name or the address.
         """
         for key, most in self._limits(username, address).items():
             try:
                 failures, left_s = int(self._redis.get(key) or 0), int(self._redis.ttl(key))
             except redis.RedisError as error:
-                self._log.warning("logins are not counted", error=str(error))
+                self._log.warning("failed logins are not limited", error=str(error))
                 return
             if failures >= most:
                 wait_s = max(left_s, 1)
                 raise TooManyAttempts(f"Too many failed logins; try again in {wait_s} s.", wait_s)
 
-    def failed(self, username: str, address: str) -> None:
-        """Count a failure."""
+    def record(self, username: str, address: str) -> None:
+        """Count a failed login."""
         try:
             pipeline = self._redis.pipeline(transaction=True)
             for key in self._limits(username, address):

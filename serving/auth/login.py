@@ -1,4 +1,4 @@
-"""Accounts: seeded from the settings at start, verified at login. Knows no HTTP."""
+"""Log in: verify user name and password. Accounts are created from the settings at start. Knows no HTTP."""
 
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -10,29 +10,29 @@ from serving.errors import NotSignedIn
 from serving.publication_reader import Reader, Warehouse
 
 PACKAGE = "serving.auth"
-# User name, and the setting that holds its first password.
+# Role, which is also the user name, and the setting with its password.
 FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), (Role.APP, "app_password"))
 
 
 class Accounts:
-    """Who may log in."""
+    """The accounts that may log in."""
 
-    def __init__(self, warehouse: Warehouse, passwords: Passwords, throttle: FailedLoginLimit) -> None:
+    def __init__(self, warehouse: Warehouse, passwords: Passwords, failed_logins: FailedLoginLimit) -> None:
         self._warehouse = warehouse
         self._passwords = passwords
-        self._throttle = throttle
+        self._failed_logins = failed_logins
 
     def seed(self, settings: Settings) -> None:
-        """Make the first accounts, named like their roles; follow a changed secret, write nothing for an unchanged one.
+        """Create the first accounts, named after their roles; update an account only if its password or role changed.
 
         Raises:
-            RetryableError: the warehouse is away.
-            PermanentError: a password is missing in the settings.
+            RetryableError: the warehouse is unavailable.
+            PermanentError: the settings lack a password.
         """
         for role, setting in FIRST_ACCOUNTS:
             password = settings.require(setting)
             stored = self._stored(role.value)
-            if stored and stored["role"] == role and self._passwords.holds(password, stored["password_hash"]):
+            if stored and stored["role"] == role and self._passwords.matches(password, stored["password_hash"]):
                 continue
             values = {"username": role.value, "role": role.value, "password_hash": self._passwords.hash(password)}
             with self._warehouse.connection() as connection:
@@ -40,17 +40,17 @@ class Accounts:
             get_logger(__name__).info("account seeded", username=role.value)
 
     def authenticate(self, username: str, password: str, address: str) -> Identity:
-        """Return who a user name and password belong to; `address` is where the login came from.
+        """Return the identity for a user name and password; `address` is the client's address.
 
         Raises:
-            NotSignedIn: they do not belong together (which of the two is wrong is not told).
-            TooManyAttempts: too many failures before.
+            NotSignedIn: one of the two is wrong; the message does not say which.
+            TooManyAttempts: too many logins failed recently.
         """
-        self._throttle.check(username, address)
+        self._failed_logins.check(username, address)
         stored = self._stored(username)
-        if not self._passwords.holds(password, stored["password_hash"] if stored else None) or stored is None:
-            self._throttle.failed(username, address)
-            raise NotSignedIn("User name and password do not belong together.")
+        if not self._passwords.matches(password, stored["password_hash"] if stored else None) or stored is None:
+            self._failed_logins.record(username, address)
+            raise NotSignedIn("Wrong user name or password.")
         return Identity(stored["username"], Role(stored["role"]))
 
     def _stored(self, username: str) -> dict[str, str] | None:

@@ -1,4 +1,4 @@
-"""Password hashes: argon2id, and never more at once than the memory can bear."""
+"""Hash and verify passwords with argon2id, with a limit on concurrent verifications."""
 
 from threading import BoundedSemaphore
 
@@ -7,8 +7,8 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from lakehouse.errors import RetryableError
 
-MEMORY_KIB = 19 * 1024  # with two passes and one lane: the least that OWASP asks of argon2id, some 30 ms here
-AT_ONCE = 4  # a flood of logins must queue instead of filling memory and cores
+MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP's minimum for argon2id, about 30 ms here
+MAX_CONCURRENT = 4  # a flood of logins must queue instead of exhausting memory and CPU
 WAIT_S = 5.0
 
 
@@ -17,24 +17,24 @@ class Passwords:
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(time_cost=2, memory_cost=MEMORY_KIB, parallelism=1)
-        self._places = BoundedSemaphore(AT_ONCE)
-        self._nobody = self._hasher.hash("nobody's password")
+        self._slots = BoundedSemaphore(MAX_CONCURRENT)
+        self._unknown_account = self._hasher.hash("password of an unknown account")
 
     def hash(self, password: str) -> str:
         """Return the hash to store."""
         return self._hasher.hash(password)
 
-    def holds(self, password: str, stored: str | None) -> bool:
-        """Whether a password fits a hash. Without one, the same work is done, so that time tells no user names.
+    def matches(self, password: str, stored: str | None) -> bool:
+        """Return whether a password matches a hash. For None the same work is done, so timing reveals no user names.
 
         Raises:
             RetryableError: too many logins are waiting.
         """
-        if not self._places.acquire(timeout=WAIT_S):
-            raise RetryableError("Too many logins at once; try again in a few seconds.")
+        if not self._slots.acquire(timeout=WAIT_S):
+            raise RetryableError("Too many concurrent logins; try again in a few seconds.")
         try:
-            return self._hasher.verify(stored or self._nobody, password) and stored is not None
+            return self._hasher.verify(stored or self._unknown_account, password) and stored is not None
         except (VerificationError, InvalidHashError):
             return False
         finally:
-            self._places.release()
+            self._slots.release()

@@ -1,11 +1,11 @@
-"""Who a request comes from, and what each role may do."""
+"""Roles, the rights of each role, and the identity of a caller."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The roles of accounts; `auth.account.role` holds one of them."""
+    """The roles of accounts, as in `auth.account.role`."""
 
     ADMIN = "admin"
     LEAD = "lead"
@@ -13,9 +13,9 @@ class Role(StrEnum):
 
 
 class Right(StrEnum):
-    """What an account may do."""
+    """Rights; the values appear in error messages."""
 
-    PREDICT = "ask for forecasts"
+    PREDICT = "request forecasts"
     READ_DATA = "read the data API"
     RECORD = "record check-ins"
     SEE_PAGES = "see the scorecard and the catalog"
@@ -32,16 +32,16 @@ RIGHTS: dict[Role, frozenset[Right]] = {
 
 @dataclass(frozen=True)
 class Identity:
-    """An account that proved who it is."""
+    """An authenticated account."""
 
     username: str
     role: Role
 
     def may(self, right: Right) -> bool:
-        """Whether the role includes a right."""
+        """Return whether the role has a right."""
         return right in RIGHTS[self.role]
 
 
 def roles_with(right: Right) -> str:
-    """Name the roles that include a right, for messages."""
+    """Return the names of the roles that have a right, for messages."""
     return " or ".join(role.value for role, rights in RIGHTS.items() if right in rights)

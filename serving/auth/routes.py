@@ -1,4 +1,4 @@
-"""POST /auth/token: a password becomes a short-lived token."""
+"""POST /auth/token: exchange user name and password for a short-lived token."""
 
 from typing import Annotated, Any
 
@@ -35,7 +35,7 @@ async def _credentials(request: Request) -> Credentials:
     try:
         return Credentials.model_validate(fields)
     except ValidationError as error:
-        # The values stay out of the answer: one of them is a password.
+        # The response omits the values, because one of them is a password.
         errors = [{**item, "loc": ("body", *item["loc"]), "input": "(not shown)"} for item in error.errors()]
         raise RequestValidationError(errors) from error
 
@@ -44,7 +44,7 @@ async def _credentials(request: Request) -> Credentials:
 def token(
     request: Request, credentials: Annotated[Credentials, Depends(_credentials)], services: ServicesDep
 ) -> TokenResponse:
-    """Exchange user name and password for a bearer token that holds for 15 minutes."""
+    """Exchange user name and password for a bearer token that is valid for 15 minutes."""
     address = request.client.host if request.client else "unknown"
     identity = services.accounts.authenticate(credentials.username, credentials.password, address)
     issued = services.tokens.issue(identity, Audience.API)

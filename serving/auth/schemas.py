@@ -1,4 +1,4 @@
-"""Bodies and answers of /auth."""
+"""Request bodies and responses of /auth."""
 
 from typing import Annotated, Literal
 
@@ -15,14 +15,14 @@ class Credentials(Body):
 
 
 class LoginForm(Credentials):
-    """The fields of the login page's form; `next` is the path to go to afterwards."""
+    """The fields of the login form; `next` is the path to open after the login."""
 
     next: Annotated[Text, StringConstraints(max_length=2000)] = "/"
 
 
 class TokenResponse(BaseModel):
-    """OAuth 2 (RFC 6749, section 5.1): send it as `Authorization: Bearer <access_token>`."""
+    """A token response of OAuth 2 (RFC 6749, section 5.1); send `Authorization: Bearer <access_token>`."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a kind, no secret
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a token type, not a secret
     expires_in: int = Field(description="Seconds until it expires.")

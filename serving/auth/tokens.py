@@ -1,4 +1,4 @@
-"""Signed tokens: short ones for programs, longer ones in the cookie of a person's session."""
+"""Issue and verify signed tokens (JWT): short-lived for programs, longer-lived in the session cookies of browsers."""
 
 import uuid
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from lakehouse.errors import PermanentError
 from serving.auth.roles import Identity, Role
 from serving.errors import NotSignedIn
 
-ALGORITHM = "HS256"  # pinned: what a token's own header asks for is never followed
+ALGORITHM = "HS256"  # pinned: the algorithm in a token's header is ignored
 ISSUER = "okr-lakehouse"
 CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti"]
-SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: as long as the hash
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least the hash's length
 
 
 class Audience(StrEnum):
-    """Where a token counts. A session's token is no API token, nor the other way round."""
+    """Where a token is valid. A session token is not valid for the API, and vice versa."""
 
     API = "okr-api"
     PAGE = "okr-page"
@@ -29,14 +29,14 @@ LIFE = {Audience.API: timedelta(minutes=15), Audience.PAGE: timedelta(hours=8)}
 
 @dataclass(frozen=True)
 class Token:
-    """A signed token and how long it holds."""
+    """A signed token and its lifetime."""
 
     text: str
     expires_in_s: int
 
 
 class Tokens:
-    """Issues and verifies tokens with the one secret of this installation."""
+    """Issues and verifies tokens with this installation's secret."""
 
     def __init__(self, secret: str) -> None:
         if len(secret.encode()) < SHORTEST_SECRET_BYTES:
@@ -60,10 +60,10 @@ class Tokens:
         return Token(jwt.encode(claims, self._secret, ALGORITHM), int(LIFE[audience].total_seconds()))
 
     def verify(self, text: str, audience: Audience) -> Identity:
-        """Return who a token belongs to.
+        """Return the identity in a token.
 
         Raises:
-            NotSignedIn: the token is expired, not ours, for something else, or not a token.
+            NotSignedIn: the token is expired, has another issuer or audience, or is malformed.
         """
         try:
             claims = jwt.decode(
@@ -73,4 +73,4 @@ class Tokens:
         except jwt.ExpiredSignatureError as error:
             raise NotSignedIn("The token has expired; get a new one from POST /auth/token.") from error
         except (jwt.InvalidTokenError, KeyError, ValueError) as error:
-            raise NotSignedIn("The token does not hold; get one from POST /auth/token.") from error
+            raise NotSignedIn("The token is invalid; get one from POST /auth/token.") from error

@@ -1,1 +1,1 @@
-"""Check-ins and their corrections, posted by apps: each is recorded exactly once, however often it is sent."""
+"""Check-ins and corrections posted by apps: each is recorded exactly once, however often it is sent."""

@@ -1,4 +1,4 @@
-"""What is surprising about a check-in. It is accepted all the same: reality is no less surprising than a slip."""
+"""Warnings in the response to a check-in, which is accepted anyway: a surprising value may be right."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,20 +12,18 @@ LOWEST_PROGRESS, HIGHEST_PROGRESS = -1.0, 2.0
 
 @dataclass(frozen=True)
 class CheckInWarning:
-    """Something surprising: a stable word for programs, a sentence for people."""
+    """A warning: a stable code for programs and a sentence for people."""
 
     code: str
     detail: str
 
 
 def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[CheckInWarning]:
-    """Return what the caller should look at again; `known` is the key result as far as it is known."""
+    """Return the warnings about a check-in; `known` is what the marts and state tables have of its key result."""
     if known is None:
-        told = (
-            f"No key result {key_result_id!r} is known. The check-in shows in the marts once one is defined by that id."
-        )
-        return [CheckInWarning("unknown_key_result", told)]
-    # Of a correction of the closing check-in itself it is known which cycle it closes: the one that is told of below.
+        detail = f"Unknown key result {key_result_id!r}. The check-in appears in the marts when it has been defined."
+        return [CheckInWarning("unknown_key_result", detail)]
+    # A correction of the closing check-in itself closes the same cycle as before, so it needs no warning about that.
     is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id and not is_archived(sent, known)
     closing = _of_closing(known) if is_closing_new and known.get("closes_cycle") else []
     return [*_of_value(value, known), *closing, *_of_state(value, sent, known)]
@@ -37,22 +35,22 @@ def _of_value(value: float, known: Row) -> Iterator[CheckInWarning]:
         return
     measure = Measure(known["baseline"], known["target"])
     baseline, target = measure.defined(known["baseline"]), measure.defined(known["target"])
-    told = (
+    distance = (
         f"{measure.value(value)} is {percent(progress)} of the way from the baseline {baseline} to the target {target} "
         f"{known['unit']}".rstrip()
     )
     yield CheckInWarning(
-        "implausible_value", f"{told}. It counts as it is; PUT /v1/check-ins/{{check_in_id}} corrects it."
+        "implausible_value", f"{distance}. It counts as sent; PUT /v1/check-ins/{{check_in_id}} corrects it."
     )
 
 
 def _of_closing(known: Row) -> list[CheckInWarning]:
-    closes, other = known["closes_cycle"], known["other_cycle"]
+    cycle, other = known["closes_cycle"], known["other_cycle"]
     if known["closes_before"]:
-        told = f"It closes the key result in {closes!r}, which it was carried on from; in {other!r} it stays open."
+        detail = f"It closes the key result in {cycle!r}, from which it was carried over. In {other!r} it stays open."
     else:
-        told = f"It closes the key result in {closes!r}, not in {other!r}, which it was carried on from."
-    return [CheckInWarning("closes_cycle", told)]
+        detail = f"It closes the key result in {cycle!r}, not in {other!r}, from which it was carried over."
+    return [CheckInWarning("closes_cycle", detail)]
 
 
 def _of_state(value: float, sent: Sent, known: Row) -> Iterator[CheckInWarning]:
@@ -65,12 +63,12 @@ def _of_state(value: float, sent: Sent, known: Row) -> Iterator[CheckInWarning]:
         return
     match status:
         case "archived":
-            yield CheckInWarning("archived", "The key result is archived: it counts nowhere, whatever its value is.")
+            yield CheckInWarning("archived", "The key result is archived: none of its check-ins counts.")
         case "awaiting_close" if not sent.is_final:
-            told = f"Its cycle ended on {known['cycle_end']}: what is missing is a closing check-in"
-            yield CheckInWarning("cycle_is_over", f'{told} ("is_final": true).')
+            detail = f"Its cycle ended on {known['cycle_end']}, and a closing check-in is missing"
+            yield CheckInWarning("cycle_is_over", f'{detail} ("is_final": true).')
         case "not_started":
-            yield CheckInWarning("cycle_has_not_begun", f"Its cycle starts on {known['cycle_start']}.")
+            yield CheckInWarning("cycle_not_started", f"Its cycle starts on {known['cycle_start']}.")
         case _:
             return
 
@@ -79,17 +77,19 @@ def _of_outcome(effect: Effect, value: float, sent: Sent, known: Row) -> str:
     shown = Measure(known["baseline"], known["target"]).value(value)
     this = f"{shown} {known['unit']}".rstrip()
     if effect is Effect.CLOSES:
-        return f"Its cycle was closed on {known['cycle_closed_at']:%Y-%m-%d}: this check-in closes it, with {this}."
+        return f"Its cycle was closed on {known['cycle_closed_at']:%Y-%m-%d}, so this check-in closes it with {this}."
     closed = f"The key result was closed on {known['final_at']:%Y-%m-%d}"
     match effect:
         case Effect.BECOMES_THIS if not closes(sent, known):
-            return f"{closed}, with its cycle. This is the latest check-in of before: its outcome is then {this}."
+            return (
+                f"{closed}, with its cycle. This is now its latest earlier check-in, so its final value becomes {this}."
+            )
         case Effect.BECOMES_THIS:
-            return f"{closed}. This check-in counts as a closing one: its outcome is then {this}."
+            return f"{closed}. This is now its latest closing check-in, so its final value becomes {this}."
         case Effect.BECOMES_OTHER:
-            return f"{closed}. Its outcome is then what the check-in of {known['other_at']:%Y-%m-%d} says."
+            return f"{closed}. Its outcome now comes from the check-in of {known['other_at']:%Y-%m-%d}."
         case Effect.REOPENS:
-            return f"{closed} by this check-in, which then closes it no longer: it is open again."
+            return f"{closed} by this check-in, which no longer closes it, so it is open again."
         case _:
-            told = f'{closed}: its outcome stays what it was. A check-in with "is_final": true closes it anew'
-            return f"{told}; PUT /v1/check-ins/{{check_in_id}} corrects its closing check-in."
+            stays = f'{closed}, and its outcome does not change. A check-in with "is_final": true closes it again'
+            return f"{stays}; PUT /v1/check-ins/{{check_in_id}} corrects its closing check-in."

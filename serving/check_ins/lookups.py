@@ -1,9 +1,10 @@
-"""Look up what is known of a key result or a check-in: in the marts, the state tables and earlier requests."""
+"""Look up key results and check-ins in the marts, the state tables and earlier requests."""
 
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
+from lakehouse.logs import get_logger
 from serving.check_ins.outcome_effect import Sent
-from serving.errors import NotPublished
+from serving.errors import NotPublished, PublishedByOlderRelease
 from serving.publication_reader import Reader, Row, Warehouse
 from serving.suggestions import similar_names
 
@@ -35,7 +36,9 @@ class Lookups:
         is_late = sent.is_final and to_close is not None and to_close["closes_before"]
         wanted["closes_cycle_id"] = to_close["closes_cycle_id"] if to_close and is_late else None
         published = self._published(wanted)
-        wanted |= {"is_published": published is not None, "cycle_id": published["cycle_id"] if published else None}
+        # Without a published cycle, the newest definition is used, whatever its cycle is.
+        in_cycle = published if published and "cycle_id" in published else None
+        wanted |= {"is_published": in_cycle is not None, "cycle_id": in_cycle["cycle_id"] if in_cycle else None}
         defined = self._first("key_result_definition", wanted)
         return {**(published or {}), **(defined or {}), **(to_close or {})} or None
 
@@ -50,11 +53,24 @@ class Lookups:
         return similar_names(key_result_id, [row["key_result_id"] for row in found.value])
 
     def _published(self, wanted: Row) -> Row | None:
+        """Return the published key result; only columns of every release if the publication is from an older release.
+
+        The published state only adds warnings to the response, so an older publication must not fail the write.
+        """
         try:
             rows = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published_key_result", wanted)).value
+        except PublishedByOlderRelease as error:
+            get_logger(__name__).warning("a check-in is accepted without the warnings of its status", error=str(error))
+            rows = self._published_in_any_release(wanted)
         except NotPublished:
             return None
         return rows[0] if rows else None
+
+    def _published_in_any_release(self, wanted: Row) -> list[Row]:
+        try:
+            return self._warehouse.read(lambda reader: reader.rows(PACKAGE, "key_result_in_any_release", wanted)).value
+        except (NotPublished, PublishedByOlderRelease):
+            return []
 
     def _first(self, query: str, values: Row) -> Row | None:
         with self._warehouse.connection() as connection:

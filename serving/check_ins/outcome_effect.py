@@ -1,8 +1,8 @@
-"""What a check-in does to the outcome of a key result that was closed, as the marts then say it (ADR 19).
+"""The effect of a check-in on the outcome of a closed key result, as the marts will show it (ADR 19).
 
-The latest closing check-in of a cycle says how the key result ended there: one with `is_final`, or any after its cycle
-was closed. Where there is none, a closed cycle ends it with the latest check-in of before. A correction keeps
-its moment.
+The latest closing check-in in a cycle decides how the key result ended in that cycle. A check-in is closing if it has
+`is_final`, or if it comes after the cycle was closed. Without one, a closed cycle ends the key result with its latest
+earlier check-in. A correction keeps the time of its check-in.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from serving.publication_reader import Row
 
 
 class Effect(StrEnum):
-    """What becomes of the outcome."""
+    """Effects on the outcome; the values are the codes of warnings."""
 
     STAYS = "closed"
     BECOMES_THIS = "closes_again"
@@ -24,7 +24,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class Sent:
-    """A check-in that was sent, or a correction: `at` is the moment that it is of."""
+    """A check-in or correction in a request; `at` is the time of the check-in."""
 
     check_in_id: str
     at: datetime
@@ -32,22 +32,22 @@ class Sent:
 
 
 def is_archived(sent: Sent, known: Row) -> bool:
-    """Return whether the key result was archived when the check-in was true: itself, or by its objective or team."""
+    """Return whether the key result, its objective or its team was archived at the time of the check-in."""
     archived_at = known.get("archived_at")
     return archived_at is not None and sent.at >= archived_at
 
 
 def closes(sent: Sent, known: Row) -> bool:
-    """Return whether the check-in counts as a closing one."""
+    """Return whether the check-in is a closing one."""
     cycle_closed_at = known["cycle_closed_at"]
     is_after_cycle = cycle_closed_at is not None and sent.at > cycle_closed_at
     return (sent.is_final or is_after_cycle) and not is_archived(sent, known)
 
 
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
-    """Tell what a check-in does to an outcome; None where there is none and it makes none.
+    """Return the effect of a check-in on the outcome; None if there is no outcome and it creates none.
 
-    `known`: the row of queries/published_key_result.sql, with the check-ins before this one.
+    `known` is the row of queries/published_key_result.sql, without this check-in.
     """
     was_closed = known["status"] in {"achieved", "missed"}
     cycle_closed_at = known["cycle_closed_at"]

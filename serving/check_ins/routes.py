@@ -22,30 +22,30 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]([ -~]*[!-~])?$",
-        description="Your own word for this request, e.g. a UUID. Sent again within 90 days, it gets the first answer.",
+        description="Your key for this request, e.g. a UUID. A repeat within 90 days gets the first response.",
     ),
 ]
-REPEATED = {
+KEY_REUSED = {
     "content": {"application/problem+json": {}},
-    "description": "The key or the check-in's id was used before, for something else; `differs` says in what.",
+    "description": "The key or the check-in id was used before with other content; `differs` lists the differences.",
 }
 
 
-@router.post("", status_code=202, responses={409: REPEATED})
-def record_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
+@router.post("", status_code=202, responses={409: KEY_REUSED})
+def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     check_in: CheckIn,
     identity: Recorder,
     services: ServicesDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
     allow_unknown: Annotated[
-        bool, Query(description="Accept a key result that nobody has defined yet, with a warning.")
+        bool, Query(description="Accept a check-in of a key result that is not defined yet, with a warning.")
     ] = False,
 ) -> CheckInAccepted:
-    """Record a check-in of now. A broker that is away gets it later: `in_log` is false then.
+    """Record a check-in dated now. If the broker is unavailable, it is sent later and `is_acknowledged` is false.
 
-    A request that is repeated, by its `Idempotency-Key` or its `check_in_id`, gets the first answer, changing nothing.
-    503 when it could not be kept; repeat it then with the `check_in_id` that the answer names.
+    A repeated request, by `Idempotency-Key` or `check_in_id`, gets the first response and changes nothing. The status
+    is 503 if the check-in could not be persisted; repeat it then with the `check_in_id` in the response.
     """
     accepted = services.check_ins.record(
         check_in.key_result_id, _content(check_in), identity,
@@ -54,8 +54,8 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
     return _answer(accepted, response)
 
 
-@router.put("/{check_in_id:path}", status_code=202, responses={409: REPEATED})
-def correct_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
+@router.put("/{check_in_id:path}", status_code=202, responses={409: KEY_REUSED})
+def correct_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     check_in_id: Annotated[Id, Path(description="The check-in to correct.")],
     correction: Correction,
     identity: Recorder,
@@ -63,7 +63,7 @@ def correct_check_in(  # noqa: PLR0913, PLR0917 -- each is a part of the request
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> CheckInAccepted:
-    """Correct a check-in: what it says is replaced, the moment at which it was true and its key result stay."""
+    """Correct a check-in: replace its content; its time and its key result stay the same."""
     accepted = services.check_ins.correct(
         check_in_id, correction.key_result_id, _content(correction), identity, idempotency_key
     )

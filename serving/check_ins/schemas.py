@@ -1,4 +1,4 @@
-"""Bodies and answers of /v1/check-ins."""
+"""Request bodies and responses of /v1/check-ins."""
 
 from datetime import datetime
 from typing import Annotated
@@ -11,40 +11,41 @@ LARGEST_VALUE = 1e15
 
 
 class CheckInContent(Body):
-    """What a check-in says, in its key result's own unit."""
+    """The content of a check-in, in its key result's unit."""
 
     value: Annotated[float, Field(ge=-LARGEST_VALUE, le=LARGEST_VALUE, allow_inf_nan=False)]
-    confidence: Ratio | None = Field(None, description="How sure the owner is that the target will be reached, 0-1.")
+    confidence: Ratio | None = Field(None, description="The owner's confidence that the target will be reached, 0-1.")
     note: Annotated[Text, StringConstraints(max_length=10_000)] | None = None
-    is_final: bool = Field(False, description="Closes the key result: the value is its final one.")
+    is_final: bool = Field(False, description="Close the key result with this value as its final value.")
 
 
 class CheckIn(CheckInContent):
-    """A key result's value now."""
+    """A key result's present value."""
 
     key_result_id: Id
     check_in_id: Id | None = Field(
-        None, description="Your own id. Sent again with the same content it changes nothing; with another it is a 409."
+        None,
+        description="Your id for it. A repeat with the same content changes nothing; other content is a 409.",
     )
 
 
 class Correction(CheckInContent):
-    """What a check-in should have said: all of it, for what is left out is emptied."""
+    """The complete corrected content of a check-in; an omitted field becomes empty."""
 
-    key_result_id: Id | None = Field(None, description="If given, it must be the one that the check-in belongs to.")
+    key_result_id: Id | None = Field(None, description="If given, it must be the check-in's key result.")
 
 
 class CheckInWarning(BaseModel):
-    """Something surprising about a check-in that was accepted."""
+    """A warning about an accepted check-in."""
 
-    code: str = Field(description="A stable word, e.g. implausible_value.")
+    code: str = Field(description="A stable code, e.g. implausible_value.")
     detail: str
 
 
 class CheckInAccepted(BaseModel):
-    """It is kept on disk. Once in the log it shows in the marts with the next publication, usually within a minute.
+    """The check-in is persisted. It appears in the marts with the next publication, usually within a minute.
 
-    A repeated request gets this answer again, with the header `Idempotent-Replayed: true`, and changes nothing.
+    A repeated request gets this response again, with the header `Idempotent-Replayed: true`, and changes nothing.
     """
 
     event_id: str
@@ -54,4 +55,4 @@ class CheckInAccepted(BaseModel):
     is_acknowledged: bool = Field(
         description="Whether the broker has acknowledged it; if not, it is sent when the broker is available."
     )
-    warnings: list[CheckInWarning] = Field(description="What should be looked at again; empty as a rule.")
+    warnings: list[CheckInWarning] = Field(description="What the caller should check; usually empty.")

@@ -1,1 +1,1 @@
-"""The data API under /v1: what the published marts say, each answer with its publication."""
+"""The data API: reads of the published marts."""

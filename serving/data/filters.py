@@ -1,4 +1,4 @@
-"""Names in filters: a team or cycle by its id or name. One that nobody knows is an error, never an empty answer."""
+"""Filters by team, cycle and status. Teams and cycles are matched by id or name; an unknown one is an error."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ PACKAGE = "serving.data"
 
 @dataclass(frozen=True)
 class KeyResultFilter:
-    """Which key results: of any of the teams and cycles (ids or names) and statuses; an empty list does not filter."""
+    """Which key results to return, by teams and cycles (ids or names) and statuses; an empty list matches all."""
 
     teams: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)
@@ -19,27 +19,27 @@ class KeyResultFilter:
     archived: bool = False
 
     def values(self) -> Row:
-        """Return the parameters of the queries."""
+        """Return the query parameters."""
         names = {name: getattr(self, name) or None for name in ("teams", "cycles", "statuses")}
         return {**names, "archived": self.archived}
 
 
 def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query") -> None:
-    """Check that the publication knows every team and cycle of a filter.
+    """Check that the publication contains every team and cycle of a filter.
 
     Raises:
-        UnknownName: it does not; the error names known ones that look alike.
+        UnknownName: a name is unknown; the error suggests similar ones.
     """
     for noun, names in (("team", wanted.teams), ("cycle", wanted.cycles)):
         if not names:
             continue
         known = reader.rows(PACKAGE, f"{noun}_names")
-        words = {word for row in known for word in (row["id"], row["name"]) if word is not None}
+        names_and_ids = {text for row in known for text in (row["id"], row["name"]) if text is not None}
         for name in names:
-            if name not in words:
-                alike = similar_names(name, words)
+            if name not in names_and_ids:
+                similar = similar_names(name, names_and_ids)
                 raise UnknownName(
-                    f"The current publication knows no {noun} of the id or name {name!r}.",
+                    f"The current publication has no {noun} with the id or name {name!r}.",
                     pointer=f"{pointer} {noun}",
-                    similar=alike,
+                    similar=similar,
                 )

@@ -1,4 +1,4 @@
-"""What happens now, as the state consumer tells it in Redis: seconds old, and belonging to no publication."""
+"""Read the live figures that the state consumer writes to Redis: seconds old, and part of no publication."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,21 +12,21 @@ from lakehouse.logs import get_logger
 
 @dataclass(frozen=True)
 class LiveFigures:
-    """Reads the figures that the state consumer keeps in Redis."""
+    """Reads the figures that the state consumer writes to Redis."""
 
     client: "redis.Redis"
 
     def read(self) -> dict[str, Any] | None:
-        """Return each figure with its time; None while Redis is away. A value that is stale is None."""
+        """Return each figure with its time, or None while Redis is unavailable. A stale figure has the value None."""
         try:
             figures, lags = read_live(self.client)
         except redis.RedisError as error:
             get_logger(__name__).warning("live figures cannot be read", error=str(error))
             return None
-        told: dict[str, Any] = {name: _told(figure) for name, figure in figures.items()}
-        return {**told, "consumer_lag": {group: _told(figure) for group, figure in lags.items()}}
+        values: dict[str, Any] = {name: _with_time(figure) for name, figure in figures.items()}
+        return {**values, "consumer_lag": {group: _with_time(figure) for group, figure in lags.items()}}
 
 
-def _told(figure: Figure) -> dict[str, Any]:
+def _with_time(figure: Figure) -> dict[str, Any]:
     as_of = None if figure.as_of is None else datetime.fromtimestamp(figure.as_of, UTC)
     return {"value": figure.value, "as_of": as_of}

@@ -1,4 +1,4 @@
-"""The data API under /v1."""
+"""The data API under /v1: key results, team progress, user activity, system health and the publication."""
 
 from typing import Annotated
 
@@ -8,10 +8,12 @@ from serving.auth.authorization import RequireToken
 from serving.auth.roles import Right
 from serving.data.filters import KeyResultFilter
 from serving.data.schemas import (
+    LARGEST_PAGE,
     ActivityResponse,
     KeyResultResponse,
     KeyResultsQuery,
     KeyResultsResponse,
+    PageCursor,
     ProgressQuery,
     ProgressResponse,
     PublicationResponse,
@@ -24,34 +26,36 @@ from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
 
-Reading = Depends(RequireToken(Right.READ_DATA))
-KeyResultId = Annotated[Id, Path(description="The key result's natural key.")]
+CanReadData = Depends(RequireToken(Right.READ_DATA))
+KeyResultId = Annotated[Id, Path(description="The key result's id in its source system.")]
 
 
-@router.get("/publication", dependencies=[Reading])
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Largest number of rows in the response.")]
+
+
+@router.get("/publication", dependencies=[CanReadData])
 def publication(services: ServicesDep) -> PublicationResponse:
-    """Tell what every answer is read from now, and what holds back a newer publication where something does."""
-    answer = PublicationResponse.model_validate(services.data.publication(), from_attributes=True)
-    if held := hold_summary(services.publication_holds.current()):
-        answer.held_since, answer.hold_reason = held
-    return answer
+    """Return the publication that every response is read from, and why a newer one is on hold, if one is."""
+    response = PublicationResponse.model_validate(services.data.publication(), from_attributes=True)
+    if hold := hold_summary(services.publication_holds.current()):
+        response.held_since, response.hold_reason = hold
+    return response
 
 
-@router.get("/key-results/{key_result_id:path}", dependencies=[Reading])
+@router.get("/key-results/{key_result_id:path}", dependencies=[CanReadData])
 def key_result(key_result_id: KeyResultId, services: ServicesDep) -> KeyResultResponse:
-    """Return one key result as it stands, and how it stood in its other cycles."""
+    """Return a key result in its current cycle and in each of its other cycles."""
     found = services.data.key_result(key_result_id)
-    return KeyResultResponse.model_validate(
-        {"key_result": found.value[0], "cycles": found.value, **publication_fields(found)}
-    )
+    content = {"key_result": found.value[0], "cycles": found.value}
+    return KeyResultResponse.model_validate({**content, **publication_fields(found)})
 
 
-@router.get("/key-results", dependencies=[Reading])
+@router.get("/key-results", dependencies=[CanReadData])
 def key_results(query: Annotated[KeyResultsQuery, Query()], services: ServicesDep) -> KeyResultsResponse:
-    """List key results in the order of their ids, a page at a time.
+    """List key results in the order of their ids, one page per request.
 
-    Each stands in its current cycle, or in the cycles asked for. Archived ones are left out unless they are asked for.
-    An unknown team or cycle is an error.
+    Each key result is listed in its current cycle or, if cycles are requested, in each of those. Archived key results
+    are listed only on request. An unknown team or cycle is an error.
     """
     wanted = KeyResultFilter(query.team, query.cycle, list(query.status), query.archived)
     found = services.data.key_results(wanted, query.limit, query.cursor)
@@ -59,25 +63,36 @@ def key_results(query: Annotated[KeyResultsQuery, Query()], services: ServicesDe
     return KeyResultsResponse.model_validate({**page, **publication_fields(found)})
 
 
-@router.get("/okr-progress", dependencies=[Reading])
+@router.get("/okr-progress", dependencies=[CanReadData])
 def okr_progress(query: Annotated[ProgressQuery, Query()], services: ServicesDep) -> ProgressResponse:
-    """Return progress and attainment per team and cycle, newest cycle first."""
-    found = services.data.okr_progress(KeyResultFilter(query.team, query.cycle))
-    return ProgressResponse.model_validate({"teams": found.value, **publication_fields(found)})
+    """Return progress and attainment by team and cycle, newest cycle first, one page per request."""
+    found = services.data.okr_progress(KeyResultFilter(query.team, query.cycle), query.limit, query.cursor)
+    page = {"teams": found.value.rows, "next_cursor": found.value.next_cursor}
+    return ProgressResponse.model_validate({**page, **publication_fields(found)})
 
 
-@router.get("/users/{user_id:path}/activity", dependencies=[Reading])
+@router.get("/users/{user_id:path}/activity", dependencies=[CanReadData])
 def user_activity(
     user_id: Annotated[Id, Path()], services: ServicesDep, days: Annotated[int, Query(ge=1, le=366)] = 90
 ) -> ActivityResponse:
-    """Return what a user did by day: counts, no score."""
+    """Return daily counts of a user's activity. No user is scored."""
     found = services.data.user_activity(user_id, days)
     return ActivityResponse.model_validate({"user_id": user_id, "days": found.value, **publication_fields(found)})
 
 
-@router.get("/system-health", dependencies=[Reading])
-def system_health(services: ServicesDep, hours: Annotated[int, Query(ge=1, le=168)] = 24) -> SystemHealthResponse:
-    """Return host metrics by the hour, the newest pipeline runs and, while Redis is there, what happens now."""
-    found = services.data.system_health(hours)
-    rooms = {"host_metrics": found.value.host_metrics, "pipeline_runs": found.value.pipeline_runs}
-    return SystemHealthResponse.model_validate({**rooms, "live": services.live.read(), **publication_fields(found)})
+@router.get("/system-health", dependencies=[CanReadData])
+def system_health(
+    services: ServicesDep,
+    hours: Annotated[int, Query(ge=1, le=168)] = 24,
+    limit: Limit = LARGEST_PAGE,
+    cursor: PageCursor = None,
+) -> SystemHealthResponse:
+    """Return hourly host metrics (one page per request), the newest pipeline runs and, if Redis is up, live figures."""
+    found = services.data.system_health(hours, limit, cursor)
+    content = {
+        "host_metrics": found.value.host_metrics.rows,
+        "next_cursor": found.value.host_metrics.next_cursor,
+        "pipeline_runs": found.value.pipeline_runs,
+        "live": services.live.read(),
+    }
+    return SystemHealthResponse.model_validate({**content, **publication_fields(found)})

@@ -1,4 +1,4 @@
-"""Bodies and answers of /v1. Column meanings are those of the marts (the catalog describes each)."""
+"""Queries and responses of /v1. Fields mean what the catalog says about the marts' columns of the same name."""
 
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, TypeVar
@@ -22,35 +22,41 @@ Status = Literal[
 ]
 
 
+LARGEST_PAGE = 1_000
 Names = Annotated[list[Name], Field(max_length=100)]
+PageCursor = Annotated[
+    Annotated[str, StringConstraints(max_length=5_000)] | None, Field(description="`next_cursor` of the previous page.")
+]
+NextCursor = Annotated[
+    str | None, Field(description="Send it as `cursor` to get the next page; null on the last page.")
+]
 
 
 class ProgressQuery(Query):
-    """Which teams and cycles; what is left out does not filter, what is repeated means any of its values."""
+    """Filters by team and cycle. An omitted filter matches everything; a repeated one matches any of its values."""
 
     team: Names = Field(default_factory=list, description="Ids or names of teams.")
     cycle: Names = Field(default_factory=list, description="Ids or names of cycles.")
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Rows per page.")] = LARGEST_PAGE
+    cursor: PageCursor = None
 
 
 class KeyResultsQuery(ProgressQuery):
-    """Which key results to list; what is left out does not filter, what is repeated means any of its values."""
+    """Filters of key results. An omitted filter matches everything; a repeated one matches any of its values."""
 
     status: Annotated[list[Status], Field(max_length=20)] = Field(default_factory=list)
-    archived: bool = Field(False, description="List archived ones, too; status=archived lists them alone.")
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    cursor: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
-        None, description="`next_cursor` of the page before."
-    )
+    archived: bool = Field(False, description="Include archived key results; status=archived lists only those.")
+    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Key results per page.")] = 100
 
 
 class KeyResult(BaseModel):
-    """A key result in one of its cycles, as the publication has it. Ratios are shares (1 = 100 %)."""
+    """A key result in one of its cycles. Ratios are shares (1 = 100 %)."""
 
     key_result_id: str
     organisation: str | None
     team_id: str | None
     team_name: str | None
-    team_label: str | None = Field(description="Name that distinguishes the team from others of the same name.")
+    team_label: str | None = Field(description="The team's name, made unique among teams with the same name.")
     cycle_id: str | None
     cycle_name: str | None
     cycle_start: date | None
@@ -68,16 +74,16 @@ class KeyResult(BaseModel):
     latest_confidence: float | None = Field(description="The owner's own confidence, 0-1.")
     check_in_count: int
     days_since_check_in: int | None
-    progress_ratio: float | None = Field(description="(value - baseline) / (target - baseline), without bounds.")
-    score_ratio: float | None = Field(description="Progress held to 0-1.")
-    expected_progress_ratio: float | None = Field(description="Share of the cycle that is over.")
-    pace_ratio: float | None = Field(description="Progress by expected progress; 1 is right on the line.")
+    progress_ratio: float | None = Field(description="(value - baseline) / (target - baseline), not clipped.")
+    score_ratio: float | None = Field(description="Progress clipped to 0-1.")
+    expected_progress_ratio: float | None = Field(description="Share of the cycle that has elapsed.")
+    pace_ratio: float | None = Field(description="Progress divided by expected progress; 1 is exactly on pace.")
     status: Status
     status_since: date | None
-    opened_at: datetime | None = Field(description="When it came into the cycle, UTC.")
-    ended_at: datetime | None = Field(description="When it left it for another one, UTC; null while it is there.")
+    opened_at: datetime | None = Field(description="When it entered the cycle, UTC.")
+    ended_at: datetime | None = Field(description="When it moved to another cycle, UTC; null while it is in this one.")
     is_current_cycle: bool
-    is_archived: bool = Field(description="Archived ones count nowhere.")
+    is_archived: bool = Field(description="Archived key results are excluded from all counts.")
     archived_at: datetime | None
     archived_reason: str | None = Field(description="What was archived: key_result, objective or team.")
     is_closed: bool
@@ -86,22 +92,22 @@ class KeyResult(BaseModel):
     final_score: float | None
     is_achieved: bool | None = Field(description=f"Final score of at least {ACHIEVED_SCORE}; null while open.")
     missing_to_close: str | None = Field(
-        description="What is missing to close it, where its cycle is over; null where nothing is."
+        description="What is missing to close it after the end of its cycle; null if nothing is missing."
     )
 
 
 class KeyResultResponse(PublishedResponse):
-    """One key result: where it is now, and each cycle that it counts in, the current one first."""
+    """A key result in its current cycle, and in each cycle that it counts in, the current one first."""
 
     key_result: KeyResult
     cycles: list[KeyResult]
 
 
 class KeyResultsResponse(PublishedResponse):
-    """A page of key results, in the order of their ids: each in its current cycle, or in the cycles asked for."""
+    """A page of key results in the order of their ids, each in its current cycle or in the requested cycles."""
 
     key_results: list[KeyResult]
-    next_cursor: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+    next_cursor: NextCursor
 
 
 class TeamProgress(BaseModel):
@@ -109,7 +115,7 @@ class TeamProgress(BaseModel):
 
     team_id: str | None
     team_name: str | None
-    team_label: str | None = Field(description="Name that distinguishes the team from others of the same name.")
+    team_label: str | None = Field(description="The team's name, made unique among teams with the same name.")
     organisation: str | None
     cycle_id: str | None
     cycle_name: str | None
@@ -129,17 +135,18 @@ class TeamProgress(BaseModel):
     attainment_ratio: float | None = Field(description="Weighted mean final score of the closed key results.")
     achieved_ratio: float | None = Field(description="Share of the closed key results that were achieved.")
     on_track_ratio: float | None = Field(description="Share of the running key results that are on track.")
-    score_to_date_ratio: float | None = Field(description="Weighted mean score so far, of all key results.")
+    score_to_date_ratio: float | None = Field(description="Weighted mean score so far of all key results.")
 
 
 class ProgressResponse(PublishedResponse):
-    """Progress per team and cycle, newest cycle first."""
+    """A page of progress by team and cycle, newest cycle first."""
 
     teams: list[TeamProgress]
+    next_cursor: NextCursor
 
 
 class ActivityDay(BaseModel):
-    """What a user did on a day: counts, never a score."""
+    """A user's activity on one day: counts, never a score."""
 
     day: date
     page_view_count: int
@@ -148,14 +155,14 @@ class ActivityDay(BaseModel):
 
 
 class ActivityResponse(PublishedResponse):
-    """A user's activity by day, newest day first; days without any are left out."""
+    """A user's daily activity, newest day first; days without activity are omitted."""
 
     user_id: str
     days: list[ActivityDay]
 
 
 class HostMetric(BaseModel):
-    """A metric of a host in an hour, in `unit`."""
+    """A host's metric in one hour, in `unit`."""
 
     host: str
     metric: str
@@ -169,7 +176,7 @@ class HostMetric(BaseModel):
 
 
 class PipelineRun(BaseModel):
-    """A run of a pipeline and how it ended."""
+    """A pipeline run and its result."""
 
     pipeline: str
     run_id: str
@@ -187,39 +194,40 @@ T = TypeVar("T")
 
 
 class Figure(BaseModel, Generic[T]):
-    """A live figure and its own time."""
+    """A live figure and its time."""
 
-    value: T | None = Field(description="Null when nobody has confirmed it for 30 seconds, e.g. the consumer is dead.")
-    as_of: datetime | None = Field(description="When it was last known to hold, UTC; null where it never was.")
+    value: T | None = Field(
+        description="Null if it has not been confirmed for 30 seconds, e.g. because the consumer is down."
+    )
+    as_of: datetime | None = Field(description="When it was last confirmed, UTC; null if it never was.")
 
 
 class Live(BaseModel):
-    """What happens now, by the events that the state consumer has read: of no publication."""
+    """Live figures from the events that the state consumer has read; they belong to no publication."""
 
-    active_users: Figure[int] = Field(description="Users seen in the last 15 minutes.")
+    active_users: Figure[int] = Field(description="Users active in the last 15 minutes.")
     check_ins_per_minute: Figure[float] = Field(description="Mean of the last five minutes.")
     progress_by_cycle: Figure[dict[str, float]] = Field(
-        description="Mean score (0-1) of each cycle's key results by their weights; 0 for one without a check-in."
+        description="Weighted mean score (0-1) of each cycle's key results; one without a check-in counts as 0."
     )
-    consumer_lag: dict[str, Figure[int]] = Field(
-        description="Events not yet read, by consumer group, of the topics that it reads."
-    )
+    consumer_lag: dict[str, Figure[int]] = Field(description="Unread events in the topics of each consumer group.")
 
 
 class SystemHealthResponse(PublishedResponse):
-    """How the hosts and the pipelines fare, by the events that they send."""
+    """The state of hosts and pipelines, from the events that they send. Host metrics are paged, newest hour first."""
 
     host_metrics: list[HostMetric]
-    pipeline_runs: list[PipelineRun]
-    live: Live | None = Field(description="Seconds old, and newer than `data_as_of`; null while Redis is away.")
+    next_cursor: NextCursor
+    pipeline_runs: list[PipelineRun] = Field(description="The 20 newest runs.")
+    live: Live | None = Field(description="Seconds old, so newer than `data_as_of`; null while Redis is unavailable.")
 
 
 class PublicationResponse(PublishedResponse):
-    """The publication that every answer is read from now."""
+    """The publication that every response is currently read from."""
 
     published_at: datetime
-    model_version: str | None = Field(description="The champion when it was published; null where none was.")
+    model_version: str | None = Field(description="The champion at the time of publication; null if there was none.")
     held_since: datetime | None = Field(
-        None, description="Since when nothing newer is published although it could be; null when nothing is held."
+        None, description="Since when newer data is not published; null if no hold is in force."
     )
-    hold_reason: str | None = Field(None, description="The gate and rule, or the rollback, that holds it back.")
+    hold_reason: str | None = Field(None, description="The gate and rule, or the rollback, that caused the hold.")

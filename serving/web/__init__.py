@@ -1,1 +1,1 @@
-"""The scorecard page, rendered on the server, and the static sites behind the same login."""
+"""The scorecard pages, rendered on the server, and the static sites behind the same login."""

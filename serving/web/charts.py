@@ -1,4 +1,4 @@
-"""Geometry of the page's charts: values in, coordinates out. Templates draw them as inline SVG."""
+"""Compute the geometry of the charts, which the templates draw as inline SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 132.0, 40.0, 4.0
 BAR_WIDTH, BAR_HEIGHT = 132.0, 16.0
 CHART_WIDTH, CHART_HEIGHT = 720.0, 320.0
 CHART_LEFT, CHART_RIGHT, CHART_TOP, CHART_BOTTOM = 46.0, 14.0, 14.0, 30.0
-DOTS_MOST = 60  # more check-ins than this are a line without dots
+MAX_DOTS = 60  # above this number of check-ins, the line has no dots
 
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a chart, in its own units."""
+    """A point in a chart, in the chart's units."""
 
     x: float
     y: float
@@ -24,7 +24,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Sparkline:
-    """Progress over a cycle, beside the pace that ends at the target."""
+    """Progress over a cycle, and the linear pace to the target."""
 
     line: str
     last: Point | None
@@ -35,7 +35,7 @@ class Sparkline:
 
 @dataclass(frozen=True)
 class Interval:
-    """The interval of a final score on a bar from 0 to 1, with the mark at which a key result counts as achieved."""
+    """The interval of a final score on a bar from 0 to 1, with a mark at the score that counts as achieved."""
 
     x: float
     length: float
@@ -54,7 +54,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A key result's whole story in one chart: x is the cycle, y is progress from baseline (0 %) to target (100 %)."""
+    """The progress chart of a key result: x is the cycle, y is progress from baseline (0 %) to target (100 %)."""
 
     line: str
     dots: tuple[Point, ...]
@@ -76,14 +76,14 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the chart shows of a forecast: the interval of the final score."""
+    """The part of a forecast that the chart shows: the interval of the final score."""
 
     low: float
     high: float
 
 
 def sparkline(points: Sequence[tuple[float, float]]) -> Sparkline:
-    """Draw (elapsed share of the cycle, progress) pairs in time order."""
+    """Draw pairs of (elapsed share of the cycle, progress) in time order."""
     top = max([1.0, *(progress for _, progress in points)])
     bottom = min([0.0, *(progress for _, progress in points)])
     inner_width, inner_height = SPARK_WIDTH - 2 * SPARK_PAD, SPARK_HEIGHT - 2 * SPARK_PAD
@@ -110,7 +110,7 @@ def trajectory(
     today: date | None,
     forecast: Forecast | None,
 ) -> Trajectory:
-    """Draw (day, progress) pairs in time order within a cycle; `today` is the data's day while the cycle runs."""
+    """Draw pairs of (day, progress) in time order; `today` is the data's day, None if the cycle is not running."""
     days = max((ends_on - starts_on).days, 1)
     seen = [progress for _, progress in check_ins]
     top, bottom = max([1.0, *seen]) * 1.05, min([0.0, *seen])
@@ -129,7 +129,7 @@ def trajectory(
     ends = (Point(end_x, y_of(forecast.low)), Point(end_x, y_of(forecast.high))) if forecast else None
     return Trajectory(
         line=_path(placed),
-        dots=tuple(placed) if len(placed) <= DOTS_MOST else (),
+        dots=tuple(placed) if len(placed) <= MAX_DOTS else (),
         pace=(Point(x_of(starts_on), y_of(0)), Point(end_x, y_of(1))),
         target_y=y_of(1),
         achieved_y=y_of(ACHIEVED_SCORE),

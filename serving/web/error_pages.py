@@ -1,4 +1,4 @@
-"""Problems as pages, where a person asked: the login form instead of a 401, a readable page instead of JSON."""
+"""Show errors as HTML pages in browsers: the login form for a 401, a readable page for any other error."""
 
 from urllib.parse import quote
 
@@ -9,15 +9,15 @@ from starlette.responses import Response
 from serving.error_responses import Present, Problem
 from serving.web.template_renderer import Pages
 
-PROGRAMS = ("/v1/", "/predict", "/models", "/admin/", "/auth/", "/health", "/openapi.json")
+API_PATHS = ("/v1/", "/predict", "/models", "/admin/", "/auth/", "/health", "/openapi.json")
 
 
 def presenter(pages: Pages) -> Present:
-    """Return what `problems.install` asks for each problem."""
+    """Return the function that `error_responses.install` calls for each error."""
 
     def present(request: Request, problem: Problem) -> Response | None:
         asks_for_html = "text/html" in request.headers.get("accept", "")
-        if not asks_for_html or request.url.path.startswith(PROGRAMS):
+        if not asks_for_html or request.url.path.startswith(API_PATHS):
             return None
         if problem.status == 401:
             here = request.url.path + (f"?{request.url.query}" if request.url.query else "")

@@ -1,4 +1,4 @@
-"""The pages: scorecard, a key result, login and logout, the static sites."""
+"""The HTML pages: scorecard, key result, login, logout and the static sites."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,15 +18,15 @@ from serving.publication_holds import hold_summary
 from serving.schemas import Name
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
-from serving.web.scorecard import SHOWN, SHOWN_MOST
+from serving.web.scorecard import MAX_SHOWN, SHOWN
 from serving.web.static_sites import CATALOG_POLICY, QUALITY_POLICY, site_file
 from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
-sites = APIRouter(include_in_schema=False)  # their scripts send parameters of their own
+sites = APIRouter(include_in_schema=False)  # not strict: the sites' scripts send parameters
 
-Looking = Annotated[Identity, Depends(RequireSession(Right.SEE_PAGES))]
-Shown = Annotated[int, Query(ge=1, le=SHOWN_MOST)]
+PageVisitor = Annotated[Identity, Depends(RequireSession(Right.SEE_PAGES))]
+Shown = Annotated[int, Query(ge=1, le=MAX_SHOWN)]
 Names = Annotated[list[Name] | None, Query(max_length=100)]
 OneName = Annotated[Name | None, Query()]
 HOME, DOCS = "/", "/docs"
@@ -37,28 +37,28 @@ def _pages(request: Request) -> Pages:
     return pages
 
 
-Rendered = Annotated[Pages, Depends(_pages)]
+Renderer = Annotated[Pages, Depends(_pages)]
 
 
 @router.get(HOME)
-def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
-    visitor: Looking,
+def scorecard(  # noqa: PLR0913, PLR0917 -- the query parameters of the page
+    visitor: PageVisitor,
     services: ServicesDep,
-    pages: Rendered,
+    pages: Renderer,
     show: Shown = SHOWN,
     cycle: Names = None,
     team: Names = None,
     archived: bool = False,
 ) -> Response:
-    """Show what will be missed, how sure that is, and why: of the cycles that run, or of those asked for."""
+    """Show the key results at risk, with probabilities and reasons, in the running or the requested cycles."""
     wanted = KeyResultFilter(teams=team or [], cycles=cycle or [], archived=archived)
-    held = hold_summary(services.publication_holds.current())
+    hold = hold_summary(services.publication_holds.current())
     try:
         page = services.scorecard.page(wanted, show)
     except NotPublished:
-        return pages.render("empty.html", visitor=visitor, path=HOME, held=held)
+        return pages.render("empty.html", visitor=visitor, path=HOME, hold=hold)
     return pages.render(
-        "scorecard.html", page=page, visitor=visitor, path=HOME, most_shown=SHOWN_MOST, held=held,
+        "scorecard.html", page=page, visitor=visitor, path=HOME, max_shown=MAX_SHOWN, hold=hold,
         filters=urlencode([*(("cycle", one) for one in wanted.cycles), *(("team", one) for one in wanted.teams)]),
     )  # fmt: skip
 
@@ -66,33 +66,33 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the parameters of the page
 @router.get("/key-results/{key_result_id:path}")
 def key_result(
     key_result_id: str,
-    visitor: Looking,
+    visitor: PageVisitor,
     services: ServicesDep,
-    pages: Rendered,
+    pages: Renderer,
     cycle: OneName = None,
 ) -> Response:
-    """Show a key result's trajectory, forecast and check-ins, in its current cycle or in the one asked for."""
+    """Show a key result's progress, forecast and check-ins in its current or the requested cycle."""
     page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""), cycle)
     return pages.render("key_result.html", page=page, visitor=visitor)
 
 
 @router.get("/favicon.ico")
 def icon() -> Response:
-    """Lead browsers that ask for an icon of their own accord to ours."""
+    """Redirect browsers that request the default icon path."""
     return RedirectResponse("/static/okr.svg", 301)
 
 
 @router.get("/login")
-def login_form(pages: Rendered, next: str = HOME) -> Response:  # noqa: A002 -- the name in the address
+def login_form(pages: Renderer, next: str = HOME) -> Response:  # noqa: A002 -- the name of the query parameter
     """Show the login form."""
-    return pages.render("login.html", message=None, username="", next_path=_local(next))
+    return pages.render("login.html", message=None, username="", next_path=_local_path(next))
 
 
 @router.post("/login", dependencies=[Depends(same_origin)])
-def login(request: Request, form: Annotated[LoginForm, Form()], services: ServicesDep, pages: Rendered) -> Response:
-    """Begin a session: its token stands in a cookie that no script can read and no other site can send."""
+def login(request: Request, form: Annotated[LoginForm, Form()], services: ServicesDep, pages: Renderer) -> Response:
+    """Log in: set the session cookie, which scripts cannot read and other sites cannot send."""
     address = request.client.host if request.client else "unknown"
-    here = _local(form.next)
+    here = _local_path(form.next)
     try:
         identity = services.accounts.authenticate(form.username, form.password, address)
     except (NotSignedIn, TooManyAttempts) as error:
@@ -112,7 +112,7 @@ def login(request: Request, form: Annotated[LoginForm, Form()], services: Servic
 
 @router.post("/logout", dependencies=[Depends(same_origin)])
 def logout() -> Response:
-    """End the session."""
+    """Log out: delete the session cookie."""
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
@@ -134,7 +134,7 @@ def _site(site: Path, path: str, policy: str) -> Response:
     return FileResponse(site_file(site, path), headers={"Content-Security-Policy": policy})
 
 
-def _local(path: str) -> str:
-    """Return a path of this service; anything that could lead elsewhere becomes the start page."""
-    leads_here = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
-    return path if leads_here else HOME
+def _local_path(path: str) -> str:
+    """Return the path if it is on this site, else the path of the start page."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else HOME

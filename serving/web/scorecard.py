@@ -1,4 +1,4 @@
-"""What the scorecard and a key result's page show: rows of the marts joined with forecasts. Pure functions."""
+"""The content of the scorecard and key result pages: rows of the marts joined with forecasts. Pure functions."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from serving.predictor.service import RUNNING, KeyResultCycle
 from serving.publication_reader import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
-EVEN = 0.5  # below it, a miss is the more likely end
-SHOWN, SHOWN_MOST = 12, 500
+EVEN = 0.5  # below this probability, a miss is more likely than not
+SHOWN, MAX_SHOWN = 12, 500  # rows per list by default, and at most
 UNDECIDED = (0.3, 0.7)
 Forecasts = Mapping[KeyResultCycle, CachedForecast]
 TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
@@ -20,7 +20,7 @@ TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
 
 @dataclass(frozen=True)
 class Line:
-    """A key result in a list: its row of mart_okr_scorecard, its forecast, and the drawings of both."""
+    """A key result in a list: its row of mart_okr_scorecard, its forecast, and the charts of both."""
 
     row: Row
     forecast: CachedForecast
@@ -35,7 +35,7 @@ class Line:
 
     @property
     def came_true(self) -> bool | None:
-        """Whether the likelier end was the end; None while open."""
+        """Whether the more likely outcome occurred; None while the key result is open."""
         if self.row["is_achieved"] is None:
             return None
         return bool((self.forecast.probability >= EVEN) == self.row["is_achieved"])
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Hindsight:
-    """How the last forecasts of ended key results turned out. `brier` is the mean squared error of the probability."""
+    """The accuracy of the last forecasts of ended key results. `brier` is the mean squared error of the probability."""
 
     count: int
     right: int
@@ -53,9 +53,9 @@ class Hindsight:
 
 @dataclass(frozen=True)
 class Expected:
-    """How many key results are expected to be achieved, of those that anything is known of.
+    """The expected number of achieved key results, and the number of key results that it is based on.
 
-    Known is the outcome of a closed one, and the forecast of a running one that somebody has checked in on.
+    It is based on closed key results (their outcomes) and running ones with a check-in (their forecasts).
     """
 
     achieved: float
@@ -63,13 +63,13 @@ class Expected:
 
     @property
     def share(self) -> float | None:
-        """The share of the known ones; None where nothing is known."""
+        """The expected share of achieved key results; None if there is nothing to base it on."""
         return self.achieved / self.known if self.known else None
 
 
 @dataclass(frozen=True)
 class TeamLine:
-    """A team's row of mart_team_scorecard, and how many of its key results are expected to be achieved."""
+    """A team's row of mart_team_scorecard, and the expected number of its achieved key results."""
 
     row: Row
     expected: Expected
@@ -78,13 +78,14 @@ class TeamLine:
 
 @dataclass(frozen=True)
 class ScorecardPage:
-    """Everything on the scorecard. `organisation` is the one row of organisation.sql."""
+    """Everything on the scorecard. `totals` is the row of scorecard_totals.sql; `team_count` counts all its teams."""
 
     publication: Publication
     model: ModelInUse
     trouble: str | None
-    organisation: Row
+    totals: Row
     teams: list[TeamLine]
+    team_count: int
     at_risk: list[Line]
     at_risk_count: int
     undecided: list[Line]
@@ -97,18 +98,18 @@ class ScorecardPage:
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule answers, which knows on pace or not, and no interval."""
+        """Whether the pacing rule is active, which only predicts on pace or off pace, without an interval."""
         return self.model.role == "pacing_rule"
 
     @property
     def learned_from_it(self) -> bool:
-        """Whether the model has learned from the outcomes of the cycle that is shown."""
-        return self.model.learned_from(self.organisation["cycle_end"])
+        """Whether the model was trained on the outcomes of this cycle."""
+        return self.model.learned_from(self.totals["cycle_end"])
 
 
 @dataclass(frozen=True)
 class KeyResultPage:
-    """Everything on a key result's page."""
+    """Everything on the page of a key result."""
 
     publication: Publication
     model: ModelInUse
@@ -125,32 +126,32 @@ class KeyResultPage:
 
     @property
     def learned_from_it(self) -> bool:
-        """Whether the model has learned from this key result's own outcome."""
+        """Whether the model was trained on the outcome of this key result."""
         return bool(self.row["is_closed"]) and self.model.learned_from(self.row["cycle_end"])
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule answers, which knows on pace or not, and no interval."""
+        """Whether the pacing rule is active, which only predicts on pace or off pace, without an interval."""
         return self.model.role == "pacing_rule"
 
 
 def tone(probability: float) -> str:
-    """Return the colour of a probability or share."""
+    """Return the colour for a probability or share."""
     return next(name for limit, name in TONES if probability < limit)
 
 
 def place(row: Row) -> KeyResultCycle:
-    """Return what a forecast is of: the key result and its cycle."""
+    """Return the key of a forecast: the key result and its cycle."""
     return row["key_result_id"], row["cycle_id"]
 
 
 def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the running key results that have a forecast: what is over or archived is forecast no more."""
+    """Return the running key results that have a forecast; ended and archived ones are excluded."""
     return [row for row in rows if row["status"] in RUNNING and place(row) in forecasts]
 
 
 def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the open key results likelier missed than achieved, worst first; among equals those furthest behind."""
+    """Return the open key results more likely missed than achieved: lowest probability first, then lowest pace."""
     risky = [row for row in forecastable(rows, forecasts) if forecasts[place(row)].probability < EVEN]
     return sorted(risky, key=lambda row: (forecasts[place(row)].probability, _lead(row), row["key_result_id"]))
 
@@ -163,16 +164,16 @@ def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return ended key results, those first whose last forecast was furthest from what came."""
+    """Return the ended key results, those with the largest forecast error first."""
     ended = [row for row in rows if row["is_achieved"] is not None and place(row) in forecasts]
-    return sorted(ended, key=lambda row: (-_miss(row, forecasts), row["key_result_id"]))
+    return sorted(ended, key=lambda row: (-_error(row, forecasts), row["key_result_id"]))
 
 
-def look_back(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
-    """Evaluate the last forecasts of ended key results; None where there are none."""
+def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
+    """Evaluate the last forecasts of ended key results; None if there are none."""
     if not ended:
         return None
-    misses = [_miss(row, forecasts) for row in ended]
+    misses = [_error(row, forecasts) for row in ended]
     within = [
         forecasts[place(row)].low - TOLERANCE <= row["final_score"] <= forecasts[place(row)].high + TOLERANCE
         for row in ended
@@ -182,9 +183,9 @@ def look_back(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
 
 
 def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
-    """Return how many key results are expected to be achieved: what is known, and probabilities for the rest.
+    """Return the expected number of achieved key results: outcomes of closed ones, probabilities of running ones.
 
-    One that nobody has checked in on is not known: the forecast of its silence is no news of its team.
+    Running key results without a check-in are excluded, because their forecast says nothing about their team.
     """
     outcomes = [float(row["is_achieved"]) for row in rows if row["is_achieved"] is not None]
     running = [row for row in forecastable(rows, forecasts) if row["check_in_count"]]
@@ -193,7 +194,7 @@ def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
 
 
 def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], now: datetime) -> Line:
-    """Put a key result's row, forecast and drawings together; `now` is the moment that the data describe."""
+    """Combine a key result's row, forecast and charts; `now` is the time of the data."""
     ends_at = datetime.combine(row["cycle_end"] + timedelta(days=1), time(), tzinfo=UTC)
     return Line(
         row=row,
@@ -208,5 +209,5 @@ def _lead(row: Row) -> float:
     return float((row["progress_ratio"] or 0.0) - (row["expected_progress_ratio"] or 0.0))
 
 
-def _miss(row: Row, forecasts: Forecasts) -> float:
+def _error(row: Row, forecasts: Forecasts) -> float:
     return abs(forecasts[place(row)].probability - float(row["is_achieved"]))

@@ -1,4 +1,4 @@
-"""Builds the pages' content from one publication. Knows no HTTP and no HTML."""
+"""Build the content of the pages from one publication. This module knows no HTTP and no HTML."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -24,12 +24,13 @@ T = TypeVar("T")
 PACKAGE = "serving.web"
 ATTEMPTS = 3
 CHECK_INS_SHOWN = 200
+TEAMS_SHOWN = 500
 EVERYTHING = KeyResultFilter()
 
 
 @dataclass(frozen=True)
 class _Read:
-    organisation: Row
+    totals: Row
     teams: list[Row]
     key_results: list[Row]
     archived: list[Row]
@@ -39,31 +40,32 @@ class _Read:
 class Scorecard:
     """The scorecard and the pages of key results."""
 
-    def __init__(self, warehouse: Warehouse, predictor: Predictor) -> None:
+    def __init__(self, warehouse: Warehouse, predictor: Predictor, teams_shown: int = TEAMS_SHOWN) -> None:
         self._warehouse = warehouse
+        self._teams_shown = teams_shown
         self._predictor = predictor
 
     def page(self, wanted: KeyResultFilter = EVERYTHING, shown: int = scorecard.SHOWN) -> ScorecardPage:
         """Return the scorecard of the current publication, with at most `shown` key results at risk.
 
         Raises:
-            NotPublished: nothing has been published yet, or nothing whose cycle has begun.
-            NotFound: the teams and cycles asked for have no key result.
-            UnknownName: the publication holds no such team or cycle.
-            RetryableError: publications follow each other faster than the page can be put together.
+            NotPublished: nothing has been published yet, or no published cycle has started.
+            NotFound: the requested teams have no key result in the requested cycles.
+            UnknownName: the publication has no such team or cycle.
+            RetryableError: a new publication arrived during each attempt to build the page.
         """
         return _of_one_publication(lambda: self._page(wanted, shown))
 
     def _page(self, wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
-        rows = self._warehouse.read(lambda reader: _read(reader, wanted, shown))
-        read, of_all = rows.value, rows.value.organisation
-        forecasts = self._forecasts(None if of_all["running_count"] else of_all["cycle_end"])
+        rows = self._warehouse.read(lambda reader: _read(reader, wanted, shown, self._teams_shown))
+        read, totals = rows.value, rows.value.totals
+        forecasts = self._forecasts(None if totals["running_count"] else totals["cycle_end"])
         if forecasts.publication != rows.publication:
             return None
         by_key_result_cycle = forecasts.value.by_key_result_cycle
         risky = scorecard.riskiest(read.key_results, by_key_result_cycle)
         even = [row for row in scorecard.undecided(read.key_results, by_key_result_cycle) if row not in risky[:shown]]
-        ended = [] if of_all["running_count"] else scorecard.most_surprising(read.key_results, by_key_result_cycle)
+        ended = [] if totals["running_count"] else scorecard.most_surprising(read.key_results, by_key_result_cycle)
         lines = self._lines([risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts)
         if lines is None:
             return None
@@ -72,38 +74,39 @@ class Scorecard:
             publication=rows.publication,
             model=forecasts.value.model,
             trouble=self._predictor.trouble(),
-            organisation=of_all,
+            totals=totals,
             teams=_team_lines(read, forecasts.value),
+            team_count=read.teams[0]["team_count"] if read.teams else 0,
             at_risk=at_risk,
             at_risk_count=len(risky),
             undecided=undecided,
             expected=scorecard.expected(read.key_results, by_key_result_cycle),
             surprises=surprises,
-            hindsight=scorecard.look_back(ended, by_key_result_cycle),
+            hindsight=scorecard.evaluate_last_forecasts(ended, by_key_result_cycle),
             awaiting_close=read.awaiting_close,
             archived=read.archived if wanted.archived else [],
             is_filtered=bool(wanted.teams or wanted.cycles),
         )
 
     def key_result_page(self, key_result_id: str, cycle: str | None = None) -> KeyResultPage:
-        """Return the page of one key result, in its current cycle or in the one asked for (by id or name).
+        """Return the page of a key result in its current or the requested cycle (by id or name).
 
         Raises:
-            NotFound: the publication holds none of that id, or not in that cycle.
+            NotFound: the publication does not have the key result, or not in that cycle.
             NotPublished: nothing has been published yet.
-            RetryableError: publications follow each other faster than the page can be put together.
+            RetryableError: a new publication arrived during each attempt to build the page.
         """
         return _of_one_publication(lambda: self._key_result_page(key_result_id, cycle))
 
     def _key_result_page(self, key_result_id: str, cycle: str | None) -> KeyResultPage | None:
         found = self._warehouse.read(lambda reader: _read_key_result(reader, key_result_id, cycle))
         row, cycles, check_ins = found.value
-        of_all = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
-        if of_all.publication != found.publication:
+        all_forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
+        if all_forecasts.publication != found.publication:
             return None
-        forecasts = of_all.value
-        is_told = row["is_closed"] or row["status"] in RUNNING
-        forecast = forecasts.by_key_result_cycle.get(scorecard.place(row)) if is_told else None
+        forecasts = all_forecasts.value
+        has_forecast = row["is_closed"] or row["status"] in RUNNING
+        forecast = forecasts.by_key_result_cycle.get(scorecard.place(row)) if has_forecast else None
         return KeyResultPage(
             publication=found.publication,
             model=forecasts.model,
@@ -113,7 +116,9 @@ class Scorecard:
             missing_to_close=missing_to_close(row),
             forecast=forecast,
             interval=interval(forecast.low, forecast.high) if forecast else None,
-            chart=_chart(row, check_ins, found.publication.data_as_of.date(), _span(row, forecast, forecasts)),
+            chart=_chart(
+                row, check_ins, found.publication.data_as_of.date(), _interval_to_draw(row, forecast, forecasts)
+            ),
             check_ins=check_ins[::-1][:CHECK_INS_SHOWN],
             tone=scorecard.tone(forecast.probability) if forecast else "warn",
             came_true=_came_true(row, forecast.probability if forecast else None),
@@ -127,39 +132,39 @@ class Scorecard:
         found = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "progress_histories", {"key_result_ids": ids}))
         if found.publication != forecasts.publication:
             return None
-        trails: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
+        histories: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
         for point in found.value:
-            trails[scorecard.place(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
+            histories[scorecard.place(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
         now, by_key_result_cycle = forecasts.publication.data_as_of, forecasts.value.by_key_result_cycle
         return [
-            [scorecard.line(row, by_key_result_cycle[at := scorecard.place(row)], trails[at], now) for row in rows]
+            [scorecard.line(row, by_key_result_cycle[at := scorecard.place(row)], histories[at], now) for row in rows]
             for rows in lists
         ]
 
 
 def _of_one_publication(build: Callable[[], T | None]) -> T:
-    """Return what `build` made; it returns None where its parts turned out to be of different publications."""
+    """Call `build` until it returns a page; it returns None if its parts are from different publications."""
     for _ in range(ATTEMPTS):
         if (built := build()) is not None:
             return built
     raise RetryableError(
-        f"A new publication came in at each of {ATTEMPTS} attempts to put this page together. Try again in a moment."
+        f"A new publication arrived during each of {ATTEMPTS} attempts to build this page. Try again in a moment."
     )
 
 
-def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int) -> _Read:
+def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int, teams_shown: int) -> _Read:
     check_names(reader, wanted)
     names = wanted.values()
-    organisation = reader.rows(PACKAGE, "scorecard_totals", names)[0]
-    if not organisation["cycle_ids"]:
+    totals = reader.rows(PACKAGE, "scorecard_totals", names)[0]
+    if not totals["cycle_ids"]:
         if wanted.teams or wanted.cycles:
-            raise NotFound("No key result of the teams asked for counts in the cycles asked for.")
-        raise NotPublished("The publication holds no cycle that has begun.")
-    values = {**names, "cycle_ids": organisation["cycle_ids"], "limit": shown}
+            raise NotFound("The requested teams have no key result in the requested cycles.")
+        raise NotPublished("No published cycle has started yet.")
+    values = {**names, "cycle_ids": totals["cycle_ids"], "limit": shown}
     key_results = reader.rows(PACKAGE, "key_results", values)
     return _Read(
-        organisation,
-        reader.rows(PACKAGE, "teams", values),
+        totals,
+        reader.rows(PACKAGE, "teams", values | {"limit": teams_shown}),
         [row for row in key_results if not row["is_archived"]],
         [row for row in key_results if row["is_archived"]],
         reader.rows(PACKAGE, "awaiting_close", values),
@@ -169,16 +174,16 @@ def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int) -> _Read
 def _read_key_result(
     reader: PublishedReader, key_result_id: str, cycle: str | None
 ) -> tuple[Row, list[Row], list[Row]]:
-    """Return the row of the cycle asked for, the rows of all cycles, and the check-ins of that cycle."""
+    """Return the row of the requested cycle, the rows of all cycles, and the check-ins of the requested cycle."""
     cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
     if not cycles:
-        similar = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
-        alike = similar_names(key_result_id, [row["key_result_id"] for row in similar])
-        raise NotFound("The current publication holds no such key result.", alike)
+        candidates = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+        similar = similar_names(key_result_id, [row["key_result_id"] for row in candidates])
+        raise NotFound("The current publication has no such key result.", similar)
     row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)
     if row is None:
         known = [str(row["cycle_name"] or row["cycle_id"]) for row in cycles]
-        raise NotFound(f"The key result does not count in a cycle {cycle!r}, only in {', '.join(map(repr, known))}.")
+        raise NotFound(f"The key result is not in the cycle {cycle!r}; it is in {', '.join(map(repr, known))}.")
     values = {"key_result_id": key_result_id, "cycle_id": row["cycle_id"]}
     return row, cycles, reader.rows(PACKAGE, "check_ins", values)
 
@@ -194,8 +199,8 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
     return lines
 
 
-def _span(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
-    """Return the interval to draw: none for what has ended, none by the pacing rule, which knows no interval."""
+def _interval_to_draw(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
+    """Return the interval to draw: none for a closed key result, none by the pacing rule, which has no interval."""
     if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
         return None
     return Forecast(forecast.low, forecast.high)

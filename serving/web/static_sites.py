@@ -1,11 +1,11 @@
-"""The static sites that the pipeline writes (dbt's catalog, Great Expectations' Data Docs), behind the same login."""
+"""Serve the static sites that the pipeline writes (dbt's catalog, Great Expectations' Data Docs)."""
 
 from pathlib import Path
 
 from serving.errors import NotFound
 
-# dbt's site is one page of inline scripts and styles that reads its JSON files; the Data Docs have inline styles and no
-# script. Nothing but this service may be loaded or called by either.
+# dbt's site is one page with inline scripts and styles that reads its JSON files; the Data Docs have inline styles and
+# no scripts. Neither may load or call anything outside this site.
 _BASE = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
@@ -16,20 +16,20 @@ QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'"
 
 
 def site_file(site: Path, path: str) -> Path:
-    """Return the file that a path within a site names; a folder means its index.html.
+    """Return the file at a path within a site; a folder stands for its index.html.
 
     Raises:
-        NotFound: there is none, or the path leads out of the site.
+        NotFound: the file does not exist, or the path leads out of the site.
     """
     root = site.resolve()
     if not (root / "index.html").is_file():
-        raise NotFound(f"The site {site.name!r} has not been made yet: okr_etl_dag and data_quality_dag write it.")
+        raise NotFound(f"The site {site.name!r} does not exist yet: okr_etl_dag and data_quality_dag write it.")
     try:
         file = (root / path).resolve()
         file = file / "index.html" if file.is_dir() else file
-        is_ours = file.is_relative_to(root) and file.is_file()
-    except (OSError, ValueError):  # a name too long for the disk, or with a NUL in it
-        is_ours = False
-    if not is_ours:
+        is_in_site = file.is_relative_to(root) and file.is_file()
+    except (OSError, ValueError):  # a name that is too long or contains a NUL
+        is_in_site = False
+    if not is_in_site:
         raise NotFound("No such page in this site.")
     return file

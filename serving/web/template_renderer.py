@@ -1,4 +1,4 @@
-"""Templates to HTML."""
+"""Render the Jinja templates to HTML."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ STATUS_WORDS = {
     "at_risk": ("At risk", "warn"),
     "off_track": ("Off track", "bad"),
     "no_check_in": ("No check-in yet", "warn"),
-    "awaiting_close": ("Over, not closed yet", "warn"),
+    "awaiting_close": ("Ended, not closed", "warn"),
     "not_started": ("Not started", "plain"),
-    "no_cycle": ("Without a cycle", "plain"),
+    "no_cycle": ("No cycle", "plain"),
     "achieved": ("Achieved", "good"),
     "missed": ("Missed", "bad"),
     "archived": ("Archived", "plain"),
@@ -22,7 +22,7 @@ STATUS_WORDS = {
 
 
 class Pages:
-    """Renders templates; every value is escaped, and a name that a template misspells is an error."""
+    """Renders templates. Every value is escaped, and an undefined name in a template is an error."""
 
     def __init__(self) -> None:
         self._environment = Environment(
@@ -38,6 +38,6 @@ class Pages:
         self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}
 
     def render(self, name: str, status: int = 200, **content: Any) -> HTMLResponse:
-        """Return a page; `visitor` (who looks) and `path` are for the frame around it."""
+        """Return a page; `visitor` (the logged-in identity) and `path` are for the navigation bar."""
         html = self._environment.get_template(name).render(**{"visitor": None, "path": "", **content})
         return HTMLResponse(html, status)

@@ -38,7 +38,7 @@ def test_a_lead_sees_the_scorecard_and_opens_a_key_result(page: Page) -> None:
     page.get_by_role("heading", name="How the running cycle will end").wait_for()
     seen(page, "scorecard")
     page.locator(".forecasts h3 a").first.click()
-    page.get_by_role("heading", name="Trajectory").wait_for()
+    page.get_by_role("heading", name="Progress", exact=True).wait_for()
     assert page.locator("svg.chart").bounding_box() is not None
     seen(page, "key-result")
 

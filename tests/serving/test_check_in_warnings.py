@@ -1,4 +1,4 @@
-"""What is surprising about a check-in that is accepted."""
+"""Warnings about a check-in that is accepted."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -26,7 +26,9 @@ def codes(value: float, *, is_final: bool = False, **known: Any) -> list[str]:
     ("value", "expected"),
     [(100.0, []), (80.0, []), (60.0, []), (120.0, []), (59.9, ["implausible_value"]), (121.0, ["implausible_value"])],
 )
-def test_a_falling_metric_is_surprising_on_both_sides(value: float, expected: list[str]) -> None:
+def test_an_implausible_value_of_a_falling_metric_is_warned_about_in_both_directions(
+    value: float, expected: list[str]
+) -> None:
     assert codes(value) == expected
 
 
@@ -34,37 +36,37 @@ def test_a_falling_metric_is_surprising_on_both_sides(value: float, expected: li
     ("status", "is_final", "expected"),
     [
         ("awaiting_close", False, ["cycle_is_over"]), ("awaiting_close", True, []),
-        ("not_started", False, ["cycle_has_not_begun"]), ("archived", False, ["archived"]),
+        ("not_started", False, ["cycle_not_started"]), ("archived", False, ["archived"]),
         ("achieved", False, ["closed"]), ("missed", True, ["closes_again"]), ("no_cycle", False, []),
     ],
 )  # fmt: skip
-def test_the_state_of_the_key_result_is_told(status: str, is_final: bool, expected: list[str]) -> None:
+def test_a_warning_names_the_status_of_the_key_result(status: str, is_final: bool, expected: list[str]) -> None:
     found = codes(90.0, is_final=is_final, status=status, final_at=datetime(2026, 11, 1, tzinfo=UTC))
     assert found == expected
 
 
 @pytest.mark.parametrize(("sent", "expected"), [("n", ["closes_cycle", "closes_again"]), ("a", ["closes_again"])])
-def test_a_correction_of_a_closing_check_in_is_told_of_the_cycle_that_it_closed(sent: str, expected: list[str]) -> None:
-    """The one that closed the cycle before was told to close the next one."""
+def test_a_correction_of_a_closing_check_in_is_not_warned_about_another_cycle(sent: str, expected: list[str]) -> None:
+    """A correction of the previous cycle's closing check-in was said to close the next cycle."""
     carried = {"closes_cycle": "Q4", "other_cycle": "Q3", "closes_before": False, "deciding_id": "a", "other_id": None}
     known = {**KNOWN, "status": "missed", "final_at": NOW, **carried}
     found = warnings(90.0, Sent(sent, NOW, is_final=True), known=known, key_result_id="k")
     assert [each.code for each in found] == expected
 
 
-def test_a_correction_that_does_not_close_is_not_said_to_be_a_closing_one() -> None:
+def test_a_correction_that_is_not_closing_is_not_called_a_closing_one() -> None:
     shut = {"status": "achieved", "final_at": NOW, "cycle_closed_at": NOW, "deciding_id": "n", "other_id": None}
     before = Sent("n", NOW - timedelta(days=5), is_final=False)
-    (told,) = warnings(90.0, before, known={**KNOWN, **shut}, key_result_id="k")
-    assert told.code == "closes_again"
-    assert "closing" not in told.detail
-    assert "its outcome is then 90 days" in told.detail
+    (warning,) = warnings(90.0, before, known={**KNOWN, **shut}, key_result_id="k")
+    assert warning.code == "closes_again"
+    assert "closing" not in warning.detail
+    assert "its final value becomes 90 days" in warning.detail
 
 
-def test_one_that_is_defined_but_not_published_is_measured_by_its_definition() -> None:
+def test_a_value_of_an_unpublished_key_result_is_compared_with_its_definition() -> None:
     defined = {"baseline": 0.0, "target": 10.0, "unit": ""}
-    (told,) = warnings(-45.0, Sent("n", NOW, is_final=False), known=defined, key_result_id="k")
-    assert told.detail.startswith("-45 is -450% of the way from the baseline 0 to the target 10. It counts as it is")
+    (warning,) = warnings(-45.0, Sent("n", NOW, is_final=False), known=defined, key_result_id="k")
+    assert warning.detail.startswith("-45 is -450% of the way from the baseline 0 to the target 10. It counts as sent")
 
 
 @pytest.mark.parametrize(

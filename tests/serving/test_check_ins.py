@@ -15,7 +15,7 @@ from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.warehouse import connect
-from serving.strict_requests import _each_once
+from serving.strict_requests import _reject_duplicates
 from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
 from tests.serving.live_server import Api
 
@@ -220,14 +220,14 @@ def test_a_name_that_stands_twice_in_a_body_is_refused(api: Api, app_headers: di
     headers = {**app_headers, "Content-Type": "application/json"}
     answer = api.client.post("/v1/check-ins", content=f'{{"key_result_id": "rtl", {twice}}}', headers=headers)
     assert answer.status_code == 400
-    assert "stands twice in one object" in answer.json()["detail"]
+    assert "Duplicate name" in answer.json()["detail"]
 
 
 def test_a_long_body_is_read_in_time_that_grows_with_its_length() -> None:
     """Whoever asks, before they have signed in; each name was compared with all others."""
     pairs = [(str(number), 0) for number in range(300_000)]
-    with pytest.raises(json.JSONDecodeError, match="'299999' stands twice"):
-        _each_once([*pairs, pairs[-1]])
+    with pytest.raises(json.JSONDecodeError, match="Duplicate name '299999'"):
+        _reject_duplicates([*pairs, pairs[-1]])
 
 
 @pytest.mark.parametrize("field", ["note", "check_in_id", "key_result_id", "value", "\ud800"])

@@ -1,4 +1,4 @@
-"""The data API tells what the published marts say, and of which publication that is."""
+"""The data API returns the content of the published marts and names the publication."""
 
 import re
 import time
@@ -38,6 +38,40 @@ def get(api: Api, headers: dict[str, str], path: str) -> dict[str, Any]:
     assert body["publication_id"] == 1
     assert datetime.fromisoformat(body["data_as_of"]) <= AS_OF
     return body
+
+
+def all_pages(api: Api, headers: dict[str, str], path: str, rows: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while cursor is not None:
+        body = get(api, headers, f"{path}{cursor and f'&cursor={cursor}'}")
+        found += body[rows]
+        cursor = body["next_cursor"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("path", "rows"), [("/v1/okr-progress?", "teams"), ("/v1/system-health?hours=168", "host_metrics")]
+)
+def test_paged_lists_return_every_row_once_in_the_order_of_the_whole_list(
+    api: Api, app_headers: dict[str, str], path: str, rows: str
+) -> None:
+    whole = get(api, app_headers, f"{path}&limit=1000")[rows]
+    assert len(whole) > 7
+    first = get(api, app_headers, f"{path}&limit=7")
+    assert (len(first[rows]), first["next_cursor"] is None) == (7, False)
+    assert all_pages(api, app_headers, f"{path}&limit=7", rows) == all_pages(
+        api, app_headers, f"{path}&limit=1000", rows
+    )
+
+
+@pytest.mark.parametrize("cursor", ["W10", "WzEsMl0", "bm90IGpzb24", "WyJhIiwgInEiLCAieCIsICJ5IiwgInoiXQ"])
+@pytest.mark.parametrize("path", ["/v1/key-results", "/v1/okr-progress", "/v1/system-health"])
+def test_a_cursor_of_another_list_is_rejected(api: Api, app_headers: dict[str, str], path: str, cursor: str) -> None:
+    answer = api.client.get(f"{path}?cursor={cursor}", headers=app_headers)
+    assert answer.status_code == 422
+    assert answer.json()["reason"] == "unknown_cursor"
+    assert f"GET {path} did not return this cursor" in answer.json()["detail"]
 
 
 def test_pages_of_key_results_hold_each_one_once_in_order(api: Api, app_headers: dict[str, str]) -> None:
@@ -90,13 +124,11 @@ def test_an_unknown_name_is_an_error_that_suggests_similar_names(
     "path",
     [
         "/v1/key-results?palet=x", "/v1/key-results?Team=x", "/v1/okr-progress?status=on_track",
-        "/v1/okr-progress?limit=1", "/v1/publication?x=", "/v1/system-health?hour=3", "/v1/key-results/rtl?verbose=1",
+        "/v1/okr-progress?show=1", "/v1/publication?x=", "/v1/system-health?hour=3", "/v1/key-results/rtl?verbose=1",
         "/v1/key-results?limit=1&limit=2", "/models?all=1", "/health?x=1",
     ],
 )  # fmt: skip
-def test_a_parameter_that_is_not_known_or_may_not_repeat_is_an_error(
-    api: Api, app_headers: dict[str, str], path: str
-) -> None:
+def test_an_unknown_or_repeated_parameter_is_an_error(api: Api, app_headers: dict[str, str], path: str) -> None:
     """Ignored, a misspelt filter gives everything and looks like an answer
     (https://github.com/Szotasz/marveen/issues/966, https://github.com/JSONbored/metagraphed/issues/9149,
     https://github.com/intuitem/ciso-assistant-community/issues/4701)."""
@@ -114,7 +146,7 @@ def test_a_misspelt_key_result_id_is_not_found_and_similar_ids_are_suggested(
     assert answer.json()["similar"] == ["markup"]
 
 
-def test_filters_keep_what_they_say(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_filter_returns_only_matching_key_results(api: Api, app_headers: dict[str, str]) -> None:
     body = get(api, app_headers, "/v1/key-results?status=off_track&limit=1000")
     assert {one["status"] for one in body["key_results"]} == {"off_track"}
     team = body["key_results"][0]["team_name"]
@@ -134,7 +166,7 @@ def test_a_key_result_with_a_strange_name_is_found_by_its_id(
 
 
 @pytest.mark.parametrize("path", ["/v1/key-results/none", "/v1/users/nobody/activity", "/v1/key-results/k%2F..%2F.."])
-def test_what_the_publication_does_not_hold_is_not_found(api: Api, app_headers: dict[str, str], path: str) -> None:
+def test_an_unpublished_id_is_not_found(api: Api, app_headers: dict[str, str], path: str) -> None:
     answer = api.client.get(path, headers=app_headers)
     assert answer.status_code == 404
     assert answer.json()["type"] == "urn:okr:problem:not-found"
@@ -149,7 +181,7 @@ def test_progress_adds_up_to_the_key_results(api: Api, app_headers: dict[str, st
     assert {team["cycle_name"] for team in only} == {newest}
 
 
-def test_activity_is_counts_of_a_user_and_no_score(
+def test_user_activity_has_counts_and_no_score(
     api: Api, app_headers: dict[str, str], organisation_events: list[EncodedEvent]
 ) -> None:
     payloads = (decode(event.topic, event.value, event.key).payload for event in good(organisation_events))
@@ -161,7 +193,7 @@ def test_activity_is_counts_of_a_user_and_no_score(
     assert days == sorted(days, reverse=True)
 
 
-def test_no_answer_scores_a_person(api: Api) -> None:
+def test_no_response_scores_a_person(api: Api) -> None:
     described = api.client.get("/openapi.json", headers=api.headers("app")).json()
     per_person = {
         path: operation["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
@@ -185,13 +217,13 @@ def test_no_answer_scores_a_person(api: Api) -> None:
         assert is_of_a_key_result or not [each for each in schemas[name]["properties"] if score.search(each)], name
 
 
-def test_system_health_tells_hosts_by_the_hour(api: Api, app_headers: dict[str, str]) -> None:
+def test_system_health_returns_hourly_host_metrics(api: Api, app_headers: dict[str, str]) -> None:
     body = get(api, app_headers, "/v1/system-health?hours=168")
     assert {metric["metric"] for metric in body["host_metrics"]} >= {"cpu_busy", "memory_used"}
     assert body["pipeline_runs"] == []
 
 
-def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_headers: dict[str, str]) -> None:
+def test_system_health_returns_live_figures_or_null_without_redis(api: Api, app_headers: dict[str, str]) -> None:
     happened = {
         "okr.page.viewed.v1": [PageViewed(user_id=user, page="p") for user in ("looks", "looks too")],
         "okr.check_in.recorded.v1": [CheckInRecorded(check_in_id="c", key_result_id="k", value=1.0)] * 10,
@@ -226,7 +258,7 @@ def test_system_health_tells_what_happens_now_and_does_without_it(api: Api, app_
         assert get(without, without.headers(), "/v1/system-health")["live"] is None
 
 
-def test_a_live_figure_that_nobody_confirms_is_null_and_keeps_its_time(api: Api, app_headers: dict[str, str]) -> None:
+def test_an_unconfirmed_live_figure_is_null_and_keeps_its_time(api: Api, app_headers: dict[str, str]) -> None:
     """A missing figure that reads as 0 looks healthy (https://github.com/sksamuel/cohort/pull/212), and so does the
     last lag of a consumer that died (https://github.com/buoyant-data/verspaetung/issues/33)."""
     long_ago = time.time() - STALE_SECONDS - 5
@@ -253,7 +285,7 @@ def test_a_live_figure_that_nobody_confirms_is_null_and_keeps_its_time(api: Api,
     assert flushed["consumer_lag"] == {}
 
 
-def test_the_publication_is_told_with_what_holds_back_a_newer_one(api: Api, app_headers: dict[str, str]) -> None:
+def test_the_publication_names_the_hold_on_a_newer_one(api: Api, app_headers: dict[str, str]) -> None:
     body = get(api, app_headers, "/v1/publication")
     assert set(body) == {
         "publication_id", "data_as_of", "published_at", "model_version", "held_since", "hold_reason",
@@ -279,5 +311,5 @@ def test_the_publication_is_told_with_what_holds_back_a_newer_one(api: Api, app_
             connection.execute("DELETE FROM ops.gate_result WHERE gate_result_id = %s", result)
     assert "check_in: progress_is_plausible: expected that a check-in stays near" in held["hold_reason"]
     assert (check["status"], check["hold_reason"]) == ("degraded", held["hold_reason"])
-    assert "Held back since" in page
+    assert "On hold since" in page
     assert "progress_is_plausible" in page

@@ -67,7 +67,7 @@ def test_archived_ones_are_found_where_they_are_asked_for(ending: Api) -> None:
     assert item["status"] == "archived"
     home = page(ending)
     assert "About archived" not in home
-    assert "1 archived key result counts nowhere here" in home
+    assert "1 archived key result is not counted here" in home
     assert "About archived" in page(ending, "/?archived=true")
     assert "It is neither at risk nor forecast" in page(ending, "/key-results/archived")
 
@@ -101,7 +101,7 @@ def test_what_is_over_says_what_is_missing_and_is_not_forecast(ending: Api) -> N
     assert (item["status"], item["probability"]) == ("awaiting_close", None)
     assert missing in item["detail"]
     home = page(ending)
-    assert "Over, not closed yet" in home
+    assert "Ended, not closed" in home
     assert "About over" in home
     own = page(ending, "/key-results/over")
     assert "A closing check-in is missing" in own
@@ -124,9 +124,9 @@ def test_what_was_carried_over_unclosed_is_counted_and_listed_in_the_cycle_that_
 def test_a_cycle_that_is_still_to_begin_is_shown_as_such_and_lists_no_other_cycle(ending: Api) -> None:
     ahead = page(ending, "/?cycle=Q1")
     assert "A cycle that is still to begin" in ahead
-    assert "Over, not closed yet" not in ahead
+    assert "Ended, not closed" not in ahead
     assert "mean final score" not in ahead
-    assert "Over, not closed yet" in page(ending, "/?cycle=Q3")
+    assert "Ended, not closed" in page(ending, "/?cycle=Q3")
 
 
 def test_the_counts_of_a_team_add_up_to_its_key_results(ending: Api) -> None:
@@ -160,14 +160,14 @@ def test_teams_of_one_name_are_distinguished(ending: Api) -> None:
 def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
     home = page(ending)
     row = home[home.rindex(">Silent<") :]
-    assert "nothing known" in row[: row.index("</tr>")]
-    assert "nothing known" not in page(ending, "/?team=t-2")
+    assert "no check-ins" in row[: row.index("</tr>")]
+    assert "no check-ins" not in page(ending, "/?team=t-2")
 
 
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/?cycle=zz", "knows no cycle of the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
+        ("/?cycle=zz", "has no cycle with the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
         ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
         ("/key-results/carriet", "carried"),
         ("/?team=zz", "No known name is similar."), ("/key-results/zz", "No known name is similar."),
@@ -211,10 +211,10 @@ def test_the_pages_of_what_ended_fit_the_screen(ending: Api, chromium: Browser, 
     tab.get_by_label("Password").fill(ending.settings.require("lead_password"))
     tab.get_by_role("button", name="Log in").click()
     for path, heading, name in (
-        ("/?show=500&archived=true", "Over, not closed yet", "endings"),
+        ("/?show=500&archived=true", "Ended, not closed", "endings"),
         ("/?cycle=Q3", "How this cycle ended", "past-cycle"),
         ("/key-results/carried", "Its cycles", "carried"),
-        ("/key-results/over", "Over, not closed yet", "over"),
+        ("/key-results/over", "Ended, not closed", "over"),
         ("/?cycle=zz", "Unknown name", "unknown"),
     ):
         tab.goto(path)

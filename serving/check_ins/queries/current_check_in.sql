@@ -1,4 +1,4 @@
--- Grain: at most one row, what a check-in says now, whoever recorded and corrected it, as far as the log is read.
+-- Grain: at most one row, the present content of a check-in in the state tables, from any source.
 SELECT value, confidence, note, is_final
 FROM app.check_ins
 WHERE check_in_id = %(check_in_id)s

@@ -1,6 +1,6 @@
--- Grain: at most one row, the cycle that a closing check-in of a moment closes, where the key result counts in several: the
--- one that it was carried over from unclosed, until so long after its end (ADR 19: and half of the new cycle), else its own.
--- None where the key result was archived by then: nothing closes it.
+-- Grain: at most one row, the cycle that a closing check-in at a given time closes, for a key result in several cycles: the
+-- cycle that it was carried over from unclosed, until days_to_close after its end (at most half of the new cycle, ADR 19);
+-- otherwise its own cycle. No row if the key result was archived by then: a check-in does not close it.
 WITH counted AS (
     SELECT
         kept.cycle_id,

@@ -1,4 +1,4 @@
--- Grain: at most one row, what the log first said of a check-in that counts, whoever sent it; corrections came later.
+-- Grain: at most one row, the first event in the log of a check-in, from any source; later events are corrections.
 SELECT
     logged.check_in_id, logged.key_result_id, logged.value, logged.confidence, logged.note, logged.is_final,
     logged.occurred_at, logged.event_id

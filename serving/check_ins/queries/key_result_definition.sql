@@ -1,5 +1,5 @@
--- Grain: at most one row, a key result as the state consumer knows it: seconds old, before any publication. None for a
--- cycle (of `is_published`) that the newest definition does not hold for: one that was left, or is about to be.
+-- Grain: at most one row, a key result's newest definition in the state tables, which are seconds old. If the key result is
+-- published (`is_published`), only if that definition belongs to the published cycle.
 SELECT defined.key_result_id, defined.title, defined.unit, defined.baseline, defined.target
 FROM app.key_results AS defined
 WHERE

@@ -1,4 +1,4 @@
--- Grain: at most one row, a check-in as it was first recorded, by the API or in the log.
+-- Grain: at most one row, a check-in as first recorded, by this API or by another source.
 SELECT key_result_id, occurred_at
 FROM (
     SELECT 1 AS preference, key_result_id, occurred_at

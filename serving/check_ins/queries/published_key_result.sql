@@ -1,12 +1,12 @@
--- Grain: at most one row, a key result in the cycle in which a check-in counts, as it was published: the cycle that it
--- closes (queries/cycle_to_close.sql), else the one of `check_in_id` where it is published, else the one where the key result is at
--- the moment `at` (one planned on is still in the old one). deciding_* is the check-in that says how it ended; other_* the
--- one that would if this check-in did not count: the latest closing one, else the latest
--- (as intermediate.int_key_result_cycle). archived_at: since when it is archived, itself or by its objective or team.
+-- Grain: at most one row, a published key result in the cycle in which a check-in counts: the cycle that it closes
+-- (cycle_to_close.sql); else the published cycle of `check_in_id`; else the key result's cycle at the time `at` (a key result
+-- that moves to a later cycle is still in the old one). deciding_* is the check-in that decides the outcome; other_* is the
+-- one that would decide it without this check-in: the latest closing one, else the latest (as in
+-- intermediate.int_key_result_cycle). archived_at: when the key result, its objective or its team was archived.
 WITH RECURSIVE known AS (
     SELECT
         check_in_id,
-        coalesce(counted_cycle_id, cycle_id) AS cycle_id,  -- null in a publication of a release before it, gone back to
+        coalesce(counted_cycle_id, cycle_id) AS cycle_id,  -- null after a rollback to a publication of an older release
         checked_in_at,
         is_closing,
         logged_at,
@@ -38,33 +38,33 @@ definition AS (
 ),
 
 objective AS (
-    SELECT held.team_id, held.archived_at
+    SELECT objective_version.team_id, objective_version.archived_at
     FROM placed
     LEFT JOIN definition ON true
-    INNER JOIN marts.dim_objective AS held
-        ON held.is_current
-        AND held.objective_id
+    INNER JOIN marts.dim_objective AS objective_version
+        ON objective_version.is_current
+        AND objective_version.objective_id
         = CASE WHEN placed.is_current_cycle THEN definition.objective_id ELSE placed.objective_id END
 ),
 
--- A dissolved team hands on to its successor; where nobody is left, what it held is archived (ADR 19).
-holder AS (
+-- A dissolved team hands its objectives to its successor; without an active successor they are archived (ADR 19).
+responsible_team AS (
     SELECT team.team_id, team.archived_at, team.successor_team_id, ARRAY[team.team_id] AS path
     FROM objective
     INNER JOIN marts.dim_team AS team ON objective.team_id = team.team_id AND team.is_current
     UNION ALL
-    SELECT team.team_id, team.archived_at, team.successor_team_id, holder.path || team.team_id
-    FROM holder
-    INNER JOIN marts.dim_team AS team ON holder.successor_team_id = team.team_id AND team.is_current
-    WHERE holder.archived_at IS NOT NULL AND team.team_id <> ALL(holder.path)
+    SELECT team.team_id, team.archived_at, team.successor_team_id, responsible_team.path || team.team_id
+    FROM responsible_team
+    INNER JOIN marts.dim_team AS team ON responsible_team.successor_team_id = team.team_id AND team.is_current
+    WHERE responsible_team.archived_at IS NOT NULL AND team.team_id <> ALL(responsible_team.path)
 ),
 
 dissolved AS (
     SELECT max(archived_at) AS archived_at
-    FROM holder
+    FROM responsible_team
     HAVING bool_and(
         archived_at IS NOT NULL
-        AND (successor_team_id IS NULL OR successor_team_id IN (SELECT team_id FROM holder))
+        AND (successor_team_id IS NULL OR successor_team_id IN (SELECT team_id FROM responsible_team))
     )
 )
 

@@ -1,5 +1,5 @@
--- Grain: a cycle that one key result counts in, the one where it is now first, then the newest first.
--- closable_until: the last day on which a closing check-in closes it there, though it was carried over (ADR 19).
+-- Grain: a cycle that one key result counts in; the current cycle first, then the newest first.
+-- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,
        latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,

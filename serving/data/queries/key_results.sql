@@ -1,13 +1,13 @@
--- Grain: a key result in its current cycle; where cycles are asked for, in each of those. A page of them in the order of
--- their ids, one more than asked for. Archived ones are listed where they are asked for.
--- closable_until: the last day on which a closing check-in closes it there, though it was carried over (ADR 19).
+-- Grain: a key result in its current cycle or, if cycles are requested, in each of those. A page of at most limit + 1 rows in
+-- the order of their ids. Archived key results are included only on request.
+-- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,
        latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,
        progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
        opened_at, ended_at, is_current_cycle, is_archived, archived_at, archived_reason,
        is_closed, final_at, final_value, final_score, is_achieved,
-       late.closable_until
+       late.closable_until, coalesce(cycle_id, '') AS cycle_key
 FROM marts.mart_okr_scorecard AS scorecard
 LEFT JOIN LATERAL (
     SELECT CASE
@@ -29,8 +29,8 @@ WHERE (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(
   AND (%(statuses)s::text[] IS NULL OR status = ANY(%(statuses)s))
   AND (NOT is_archived OR %(archived)s OR 'archived' = ANY(%(statuses)s))
   AND (
-      %(after_key_result)s::text IS NULL
-      OR (key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C") > (%(after_key_result)s, %(after_cycle)s)
+      %(after_key_result_id)s::text IS NULL
+      OR (key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C") > (%(after_key_result_id)s, %(after_cycle_key)s)
   )
 ORDER BY key_result_id COLLATE "C", coalesce(cycle_id, '') COLLATE "C"
 LIMIT %(limit)s + 1

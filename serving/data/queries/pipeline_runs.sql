@@ -3,4 +3,4 @@ SELECT pipeline, run_id, started_at, finished_at, duration_s, step_count, failed
        first_failed_step, failure_message
 FROM marts.fct_pipeline_run
 ORDER BY started_at DESC, pipeline, run_id
-LIMIT 20
+LIMIT %(runs)s

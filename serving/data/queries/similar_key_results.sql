@@ -1,5 +1,5 @@
--- Grain: a key result whose id shares its first or last letters with one that is not known. Few, for they are compared
--- letter by letter afterwards.
+-- Grain: a key result id that shares its first or last letters with an unknown id, or contains it. At most 2,000 candidates:
+-- serving/suggestions.py compares them letter by letter.
 SELECT DISTINCT key_result_id
 FROM marts.mart_okr_scorecard
 WHERE

@@ -1,4 +1,4 @@
--- Grain: at most one row, a user who is known by definition or by activity.
+-- Grain: at most one row, a user with a definition or with activity.
 SELECT user_id
 FROM marts.dim_user
 WHERE user_id = %(user_id)s

@@ -1,5 +1,5 @@
--- Grain: a key result in a cycle that is over and in which nobody has closed it, of the cycles asked for, else of all
--- cycles, as mart_team_scorecard counts them: with those carried over since. Those that wait longest first.
+-- Grain: a key result that is not closed in a cycle that has ended, in the requested cycles or else in all cycles, including
+-- key results that were carried over (as in mart_team_scorecard). The earliest cycle ends come first.
 SELECT key_result_id, title, unit, baseline, target, team_id, team_name, team_label, cycle_id, cycle_name, cycle_end,
        latest_value, latest_check_in_at, progress_ratio, status, is_current_cycle,
        count(*) OVER () AS awaiting_close_count

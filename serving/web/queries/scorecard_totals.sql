@@ -1,5 +1,5 @@
--- Grain: one row, the key results of the cycles shown: those asked for; else those that run on the data's day; where none
--- runs, those that ended last. What is archived counts nowhere, and is counted apart.
+-- Grain: one row, totals of the shown cycles: the requested ones; else those that run on the day of the data; if none runs,
+-- those that ended last. Archived key results are excluded from all other counts.
 WITH today AS (
     SELECT (data_as_of AT TIME ZONE 'UTC')::date AS today FROM marts.publication
 ),
@@ -21,9 +21,9 @@ shown AS (
             AND placed.cycle_end >= least(
                 today.today,
                 (
-                    SELECT max(begun.cycle_end)
-                    FROM placed AS begun
-                    WHERE begun.cycle_start <= today.today AND NOT begun.is_archived
+                    SELECT max(started.cycle_end)
+                    FROM placed AS started
+                    WHERE started.cycle_start <= today.today AND NOT started.is_archived
                 )
             )
     END

@@ -1,4 +1,4 @@
-// Starts Swagger UI; kept in a file of its own, because the page's policy allows no inline script.
+// Starts Swagger UI. It is a separate file because the Content-Security-Policy allows no inline scripts.
 window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
