@@ -1,4 +1,4 @@
-"""What the tests in a real browser share."""
+"""Shared helpers of the tests in a real browser."""
 
 import os
 from pathlib import Path
@@ -11,12 +11,12 @@ SCREENS = {"laptop": (1280, 800), "phone": (390, 844)}
 
 
 def is_trouble(message: ConsoleMessage) -> bool:
-    """Whether the browser complains of more than a refused login."""
+    """Return whether a browser error is more than a rejected login."""
     return message.type in {"error", "warning"} and "status of 401" not in message.text
 
 
 def seen(page: Page, name: str) -> None:
-    """Nothing is cut off at the side; keep a screenshot where somebody wants one."""
+    """Check that nothing is cut off at the side; save a screenshot if SCREENSHOTS is set."""
     size = page.viewport_size
     assert size is not None
     assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]

@@ -1,4 +1,4 @@
-"""Check-ins posted to the API, and what the log and the state tables then hold of them."""
+"""Helpers to post check-ins and to read them from the log and the state tables."""
 
 import threading
 from datetime import datetime
@@ -38,13 +38,13 @@ def accepted(answer: Response) -> dict[str, Any]:
 
 
 def events_of(settings: Settings, check_in_id: str) -> list[tuple[str, datetime, CheckInRecorded]]:
-    """Every event of a check-in that the log holds: its id, its time and what it says."""
+    """Return every event of a check-in in the log: its id, time and content."""
     consumer = Consumer({"bootstrap.servers": settings.kafka_bootstrap, "group.id": str(uuid4())})
     spans = {
         number: consumer.get_watermark_offsets(TopicPartition(TOPIC, number), 10)
         for number in consumer.list_topics(TOPIC, 10).topics[TOPIC].partitions
     }
-    # Other tests empty the topic: what is left does not begin at offset 0.
+    # Other tests empty the topic, so it may not start at offset 0.
     consumer.assign([TopicPartition(TOPIC, number, start) for number, (start, _end) in spans.items()])
     ends = {number: end for number, (start, end) in spans.items() if end > start}
     found, left = [], set(ends)
@@ -63,5 +63,5 @@ def events_of(settings: Settings, check_in_id: str) -> list[tuple[str, datetime,
 
 
 def read_state(settings: Settings) -> None:
-    """Let the state consumer read what the log holds."""
+    """Let the state consumer read the whole log."""
     consume_state(settings, threading.Event(), drain=True)

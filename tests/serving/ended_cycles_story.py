@@ -1,4 +1,4 @@
-"""A story of key results that are archived, carried over or never closed, and of teams of one name."""
+"""Events of key results that are archived, carried over or never closed, and of two teams with the same name."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -45,7 +45,7 @@ def check_in(key_result_id: str, at: datetime, value: float, *, is_final: bool =
 
 
 def story() -> list[EncodedEvent]:
-    """Two teams of one name; key results carried over, archived, never closed, and without a check-in."""
+    """Return events of two teams with one name, whose key results are carried over, archived or never closed."""
     begun = on(6, 1)
     cycles = [
         CycleDefined(cycle_id=f"c-{name}", organisation_id="g", name=name, starts_on=first, ends_on=last)

@@ -1,4 +1,4 @@
-"""A small organisation with strange names, loaded and published as the pipeline does it, and models learned from it."""
+"""A small organisation with strange names, loaded and published as by the pipeline, and models trained on it."""
 
 import zlib
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def strange(events: list[EncodedEvent]) -> list[EncodedEvent]:
 
 
 def good(events: list[EncodedEvent]) -> Iterator[EncodedEvent]:
-    """Leave out what landing would reject."""
+    """Return the events that landing would not reject."""
     for event in events:
         try:
             decode(event.topic, event.value, event.key, AS_OF)
@@ -94,7 +94,7 @@ def publish(settings: Settings, events: list[EncodedEvent], target: Path) -> Non
 
 
 def keep_state(settings: Settings, events: list[EncodedEvent]) -> None:
-    """Let the primary database have the state that these events make, as the state consumer keeps it."""
+    """Write the events to the state tables, as the state consumer does."""
     rows = []
     for offset, event in enumerate(good(events)):
         decoded = _decoded(event)
@@ -114,14 +114,14 @@ DATA_AS_OF = (
 
 
 def build_and_publish(settings: Settings, target: Path) -> None:
-    """Build all models with dbt from what raw holds, and publish them."""
+    """Build all models with dbt from raw, and publish them."""
     marts_build.prepare_build(settings.require("dsn_transform"), RUN)
     run_dbt(settings, target, "run")
     republish(settings)
 
 
 def republish(settings: Settings) -> publication.Publication:
-    """Publish what was built."""
+    """Publish the built marts."""
     return publication.publish(settings.require("dsn_transform"), gate=passed(RUN), model_version=None)
 
 

@@ -1,4 +1,4 @@
-"""The pages in a real browser, on a laptop and on a phone. Screenshots stand in SCREENSHOTS, where that is set."""
+"""The pages in a real browser, on a laptop and on a phone. Screenshots are saved in SCREENSHOTS, if that is set."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(params=SCREENS)
 def page(request: pytest.FixtureRequest, chromium: Browser, api: Api) -> Iterator[Page]:
-    """A page of one screen size, logged in through the form; whatever goes wrong in it fails the test."""
+    """A page of one screen size, logged in through the form; any browser error fails the test."""
     width, height = SCREENS[request.param]
     context = chromium.new_context(viewport={"width": width, "height": height}, base_url=str(api.client.base_url))
     page, wrong = context.new_page(), []
@@ -53,7 +53,7 @@ def test_strange_names_are_shown_as_they_are(page: Page) -> None:
     seen(page, "long-name")
 
 
-def test_a_wrong_password_is_told_beside_the_form(page: Page) -> None:
+def test_a_wrong_password_shows_an_error_in_the_form(page: Page) -> None:
     page.get_by_role("button", name="Log out").click()
     page.get_by_label("User name").fill("lead")
     page.get_by_label("Password").fill("wrong")
@@ -62,7 +62,7 @@ def test_a_wrong_password_is_told_beside_the_form(page: Page) -> None:
     seen(page, "login")
 
 
-def test_the_api_is_described_and_can_be_tried(page: Page) -> None:
+def test_the_api_documentation_opens_and_sends_requests(page: Page) -> None:
     page.goto("/docs")
     page.locator("#operations-predictor-predict_predict_post").wait_for()
     assert page.locator(".opblock").count() >= 10

@@ -1,4 +1,4 @@
-"""Charts: every value lands within its drawing, whatever the numbers."""
+"""Charts: every value is drawn within the chart, whatever the numbers."""
 
 from datetime import date
 
@@ -19,7 +19,7 @@ def coordinates(path: str) -> list[tuple[float, float]]:
     [[], [0.0], [-3.0, 2.0], [1e9], [-1e12, 1e12], [0.5] * 500, [1e-12]],
     ids=["no", "one", "both", "far", "huge", "many", "tiny"],
 )
-def test_no_progress_leaves_the_drawing(progress: list[float]) -> None:
+def test_progress_is_drawn_within_the_chart(progress: list[float]) -> None:
     spark = sparkline([(index / 500, value) for index, value in enumerate(progress)])
     assert len(coordinates(spark.line)) == len(progress)
     for x, y in coordinates(spark.line):
@@ -49,6 +49,6 @@ def test_the_target_is_above_the_threshold_and_the_pace_joins_baseline_and_targe
     assert (chart.pace[1].x, chart.pace[1].y) == (chart.right, chart.target_y)
 
 
-def test_an_interval_is_seen_even_where_it_is_a_point() -> None:
+def test_an_interval_is_visible_even_if_it_is_a_point() -> None:
     assert interval(0.0, 0.0).length >= 2
     assert interval(0.2, 0.9).x < interval(0.2, 0.9).mark

@@ -1,4 +1,4 @@
-"""Requests that the API remembered before revision 0030: keys of two check-ins, and words of a correction."""
+"""Migration 0030 of stored requests: keys of two check-ins, and the content of a correction."""
 
 from pathlib import Path
 
@@ -38,7 +38,9 @@ KEYS = [("a", "record", "one"), ("a", "correct", "one"), ("b", "repeat", None), 
 KEYS += [("d", "record", None), ("e", "record", "two"), ("f", "record", None)]
 
 
-def test_a_key_of_two_check_ins_stays_with_the_first_and_a_repeat_has_the_first_words(fresh_database: Settings) -> None:
+def test_a_key_of_two_check_ins_stays_with_the_first_and_a_repeat_keeps_the_first_content(
+    fresh_database: Settings,
+) -> None:
     with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
         owner.execute(BACK_TO_0029)
         owner.execute(REMEMBERED)

@@ -1,4 +1,4 @@
-"""A check-in sent again, by its id or an idempotency key: recorded once, whatever failed in between."""
+"""A repeated check-in, by its id or an idempotency key, is recorded once, whatever failed in between."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.serving.check_in_requests import accepted, events_of, post, put, read
 from tests.serving.live_server import Api, serving
 
 
-def test_a_repeated_request_gets_the_first_answer_in_any_process_and_after_a_restart(
+def test_a_repeated_request_gets_the_first_response_in_any_process_and_after_a_restart(
     api: Api, app_headers: dict[str, str]
 ) -> None:
     body, key = {"key_result_id": "rtl", "value": 1.5, "confidence": 0.4, "note": word()}, word()
@@ -49,7 +49,7 @@ def test_a_check_in_repeated_after_a_later_one_does_not_overwrite_it(api: Api, a
 
 
 @pytest.mark.parametrize("first_key", [None, "another"])
-def test_a_key_sent_with_a_repeat_stands_for_that_check_in_from_then_on(
+def test_a_key_sent_with_a_repeat_belongs_to_that_check_in(
     api: Api, app_headers: dict[str, str], first_key: str | None
 ) -> None:
     body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word()
@@ -62,7 +62,7 @@ def test_a_key_sent_with_a_repeat_stands_for_that_check_in_from_then_on(
     assert [each["field"] for each in other.json()["differs"]] == ["check_in_id"]
 
 
-def test_a_key_stands_for_a_check_in_that_another_source_recorded(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_key_can_belong_to_a_check_in_from_another_source(api: Api, app_headers: dict[str, str]) -> None:
     body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word()
     first = accepted(post(api, app_headers, body))
     read_state(api.settings)
@@ -74,7 +74,7 @@ def test_a_key_stands_for_a_check_in_that_another_source_recorded(api: Api, app_
     assert len(events_of(api.settings, str(body["check_in_id"]))) == 1
 
 
-def test_a_repeat_under_a_key_undoes_no_correction(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_repeat_with_a_key_does_not_undo_a_correction(api: Api, app_headers: dict[str, str]) -> None:
     body = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}
     accepted(post(api, app_headers, body))
     corrected = accepted(put(api, app_headers, str(body["check_in_id"]), {"value": 2.5}))
@@ -82,8 +82,8 @@ def test_a_repeat_under_a_key_undoes_no_correction(api: Api, app_headers: dict[s
     assert accepted(put(api, app_headers, str(body["check_in_id"]), {"value": 2.5})) == corrected
 
 
-def test_the_same_request_from_many_clients_at_once_is_one_check_in(api: Api, app_headers: dict[str, str]) -> None:
-    """Where the second came before the first was done, both were executed
+def test_concurrent_identical_requests_record_one_check_in(api: Api, app_headers: dict[str, str]) -> None:
+    """If the second request arrived before the first had finished, both were executed
     (https://github.com/mastodon/mastodon/pull/37879), or the loser got a 503
     (https://github.com/idempot-dev/idempot-js/pull/186)."""
     body, key = {"key_result_id": "rtl", "value": 1.25}, word()
@@ -103,10 +103,10 @@ def test_the_same_request_from_many_clients_at_once_is_one_check_in(api: Api, ap
         ({"is_final": True}, "is_final"), ({"key_result_id": "long"}, "key_result_id"),
     ],
 )  # fmt: skip
-def test_the_same_key_or_id_with_other_words_is_a_conflict_that_says_what_differs(
+def test_the_same_key_or_id_with_other_content_is_a_conflict_that_names_the_differences(
     api: Api, app_headers: dict[str, str], by: str, change: dict[str, Any], field: str
 ) -> None:
-    """A key that was not bound to its request gave the second one the first one's answer
+    """If a key is not bound to its request, the second request gets the response of the first
     (https://github.com/nensii21/devlink/pull/1200); a check-in's id used again moved the check-in."""
     body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
     key = word() if by == "key" else None
@@ -127,8 +127,8 @@ def test_a_key_belongs_to_one_account(api: Api, app_headers: dict[str, str]) -> 
     assert mine["check_in_id"] != theirs["check_in_id"]
 
 
-def test_a_request_that_was_refused_may_be_sent_again_under_its_key(api: Api, app_headers: dict[str, str]) -> None:
-    """A cached refusal blocked the legitimate retry (https://github.com/KanishJebaMathewM/Truxify/pull/2885)."""
+def test_a_rejected_request_may_be_sent_again_with_its_key(api: Api, app_headers: dict[str, str]) -> None:
+    """A cached rejection blocked the legitimate retry (https://github.com/KanishJebaMathewM/Truxify/pull/2885)."""
     key = word()
     assert post(api, app_headers, {"key_result_id": "rtl", "value": "1"}, key).status_code == 422
     assert post(api, app_headers, {"key_result_id": "unknown", "value": 1.0}, key).status_code == 422
@@ -136,21 +136,21 @@ def test_a_request_that_was_refused_may_be_sent_again_under_its_key(api: Api, ap
 
 
 @pytest.mark.parametrize("key", ["", "a\tb", "x" * 256, "ü"])
-def test_a_key_that_is_no_word_is_refused(api: Api, app_headers: dict[str, str], key: str) -> None:
+def test_a_malformed_key_is_rejected(api: Api, app_headers: dict[str, str], key: str) -> None:
     headers = {**app_headers, "Idempotency-Key": key.encode("latin-1")}
     answer = api.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)  # type: ignore[arg-type]
     assert answer.status_code == 422
     assert "Idempotency-Key" in answer.json()["detail"]
 
 
-def test_two_keys_in_one_request_are_refused(api: Api, app_headers: dict[str, str]) -> None:
+def test_two_keys_in_one_request_are_rejected(api: Api, app_headers: dict[str, str]) -> None:
     headers = [*app_headers.items(), ("Idempotency-Key", "a"), ("Idempotency-Key", "b")]
     answer = api.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
     assert answer.status_code == 422
     assert "idempotency-key: Expected at most once" in answer.json()["detail"]
 
 
-def test_what_could_not_be_kept_is_recorded_once_when_it_is_sent_again(
+def test_a_check_in_that_could_not_be_persisted_is_recorded_once_when_it_is_repeated(
     api: Api, tmp_path: Path, app_headers: dict[str, str]
 ) -> None:
     full = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1})
@@ -165,7 +165,7 @@ def test_what_could_not_be_kept_is_recorded_once_when_it_is_sent_again(
     assert [event_id for event_id, _, _ in events_of(api.settings, check_in_id)] == [one["event_id"]]
 
 
-def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
+def test_after_a_crash_behind_the_write_a_repeat_sends_the_same_event(
     api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body, key = {"key_result_id": "rtl", "value": 1.0}, word()
@@ -182,7 +182,7 @@ def test_a_process_that_dies_after_keeping_the_event_sends_no_second_one(
 
 
 def forget(api: Api, check_in_id: str) -> None:
-    """Let 90 days go by for the requests of a check-in; the state tables have its events."""
+    """Delete the requests of a check-in as after 90 days; the state tables have its events."""
     read_state(api.settings)
     with connect(api.settings.require("dsn_owner"), autocommit=True) as connection:
         connection.execute(
@@ -194,7 +194,7 @@ def forget(api: Api, check_in_id: str) -> None:
     assert left == 0
 
 
-def test_a_request_that_is_forgotten_is_answered_from_the_log(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_repeat_of_a_deleted_request_is_answered_from_the_log(api: Api, app_headers: dict[str, str]) -> None:
     body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
     first = accepted(post(api, app_headers, body, word()))
     forget(api, first["check_in_id"])
@@ -203,7 +203,7 @@ def test_a_request_that_is_forgotten_is_answered_from_the_log(api: Api, app_head
 
 
 @pytest.mark.parametrize("with_key", [False, True])
-def test_a_request_that_is_forgotten_is_answered_by_its_own_words_not_by_those_of_a_correction(
+def test_a_repeat_of_a_deleted_request_gets_its_own_content_not_that_of_a_correction(
     api: Api, app_headers: dict[str, str], with_key: bool
 ) -> None:
     body, key = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}, word() if with_key else None
@@ -221,10 +221,10 @@ def test_a_request_that_is_forgotten_is_answered_by_its_own_words_not_by_those_o
 
 
 @pytest.mark.parametrize("recorded_first", [True, False])
-def test_a_key_that_is_sent_with_two_check_ins_at_once_stands_for_the_first(
+def test_a_key_sent_concurrently_with_two_check_ins_belongs_to_the_first(
     api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch, recorded_first: bool
 ) -> None:
-    """One records a check-in, the other one repeats another; both see that the key is free, then one is first."""
+    """One request records a check-in, the other repeats another; both find the key unused, and one wins."""
     repeated = {"key_result_id": "rtl", "value": 1.5, "check_in_id": word()}
     accepted(post(api, app_headers, repeated))
     new, key = {**repeated, "check_in_id": word()}, word()

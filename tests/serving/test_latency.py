@@ -1,4 +1,4 @@
-"""Latencies of requests become events that name a route and nobody."""
+"""Request latencies become events that name a route and no person."""
 
 import random
 import threading
@@ -54,7 +54,7 @@ def test_requests_of_many_threads_are_counted_once_and_a_window_is_taken_once() 
     assert latencies.take() == {}
 
 
-def test_a_method_that_a_caller_made_up_does_not_become_a_label() -> None:
+def test_an_unknown_method_does_not_become_a_label() -> None:
     latencies = Latencies()
     latencies.observe("BREW-0001", "(no route)", 405, 1.0)
     assert list(latencies.take()) == [("other", "(no route)")]
@@ -88,7 +88,7 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
     assert b"somebody" not in event.value
 
 
-def test_latencies_leave_half_the_spool_to_what_users_say(tmp_path: Path) -> None:
+def test_latencies_leave_half_of_the_spool_to_other_events(tmp_path: Path) -> None:
     outbox = Outbox("127.0.0.1:1", Spool(tmp_path, "okr-api", Limits(events=20)))
     reporter = LatencyReporter(outbox, window_s=3600.0)
 

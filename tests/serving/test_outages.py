@@ -1,4 +1,4 @@
-"""What stands behind the service goes away and comes back."""
+"""The service during and after outages of its dependencies."""
 
 import socket
 import threading
@@ -29,7 +29,7 @@ from tests.serving.topic_reader import read_until
 
 @contextmanager
 def forwarding(port: int, to: str) -> Iterator[None]:
-    """Pass bytes of connections to a port on to another address: a broker that is away until this begins."""
+    """Forward connections to another address: a broker that is unavailable until this starts."""
     host, _, target = to.partition(":")
     listener = socket.create_server(("127.0.0.1", port))
     ends: list[socket.socket] = [listener]
@@ -73,7 +73,7 @@ def outbox_to(bootstrap: str, folder: Path, limits: Limits | None = None) -> Out
     return Outbox(bootstrap, Spool(folder, "okr-api", limits))
 
 
-def test_what_is_posted_while_the_broker_is_away_is_sent_when_it_is_back(kafka: Settings, tmp_path: Path) -> None:
+def test_events_posted_during_a_broker_outage_are_sent_afterwards(kafka: Settings, tmp_path: Path) -> None:
     port = choose(set())
     outbox = outbox_to(f"127.0.0.1:{port}", tmp_path)
     outbox.start()
@@ -91,7 +91,7 @@ def test_what_is_posted_while_the_broker_is_away_is_sent_when_it_is_back(kafka: 
     assert dict(outbox.counts) == {"posted": 1, "sent": 1}
 
 
-def test_an_event_outlives_the_service_that_took_it(kafka: Settings, tmp_path: Path) -> None:
+def test_an_accepted_event_survives_a_restart_of_the_service(kafka: Settings, tmp_path: Path) -> None:
     event = page_viewed("outlives")
     before = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
     before.start()
@@ -106,7 +106,7 @@ def test_an_event_outlives_the_service_that_took_it(kafka: Settings, tmp_path: P
     assert after.state().waiting == 0
 
 
-def test_a_full_spool_turns_events_away_and_the_caller_knows(tmp_path: Path) -> None:
+def test_a_full_spool_rejects_events_with_an_error(tmp_path: Path) -> None:
     outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
     event = page_viewed("turned away")
     outbox.post([event] * 10)
@@ -117,7 +117,7 @@ def test_a_full_spool_turns_events_away_and_the_caller_knows(tmp_path: Path) -> 
     assert dict(outbox.counts) == {"posted": 10, "not_persisted": 2}
 
 
-def test_an_event_that_was_kept_is_no_error_when_the_spool_cannot_be_asked_for_it(
+def test_a_persisted_event_is_no_error_when_the_spool_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
@@ -130,7 +130,7 @@ def test_an_event_that_was_kept_is_no_error_when_the_spool_cannot_be_asked_for_i
     assert outbox.state().waiting == 1
 
 
-def test_an_event_that_can_never_be_sent_is_refused_at_once_and_the_others_go_on(
+def test_an_event_that_can_never_be_sent_is_rejected_immediately_and_others_are_sent(
     kafka: Settings, tmp_path: Path
 ) -> None:
     outbox = outbox_to(str(kafka.kafka_bootstrap), tmp_path)
@@ -147,7 +147,7 @@ def test_an_event_that_can_never_be_sent_is_refused_at_once_and_the_others_go_on
     assert dict(outbox.counts) == {"posted": 1, "not_persisted": 1, "sent": 1}
 
 
-def test_health_is_well_again_when_the_broker_is_back(api: Api, tmp_path: Path, kafka: Settings) -> None:
+def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settings) -> None:
     port = choose(set())
     away = api.settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{port}", "state": tmp_path})
 
@@ -163,7 +163,7 @@ def test_health_is_well_again_when_the_broker_is_back(api: Api, tmp_path: Path, 
             until(lambda: events(cut_off)["waiting"] == 0, "nothing waits any more")
 
 
-def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:
+def test_health_reports_a_stopped_sending_thread(api: Api) -> None:
     with serving(api.settings) as silent:
         assert silent.client.get("/health").json()["checks"]["events"]["status"] == "ok"
         silent.services.outbox.stop()
@@ -172,7 +172,7 @@ def test_a_service_that_sends_nothing_more_says_so(api: Api) -> None:
     assert "restarted" in health["checks"]["events"]["detail"]
 
 
-def test_however_many_forecasts_wait_for_the_log_a_check_in_is_taken(api: Api, tmp_path: Path) -> None:
+def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api, tmp_path: Path) -> None:
     update = {"kafka_bootstrap": f"127.0.0.1:{choose(set())}", "state": tmp_path, "spool_events": 30}
     with serving(api.settings.model_copy(update=update)) as cut_off:
         headers = cut_off.headers("app")
@@ -191,7 +191,7 @@ def test_however_many_forecasts_wait_for_the_log_a_check_in_is_taken(api: Api, t
         assert (checks["events"]["not_persisted"], checks["events"]["waiting"]) == (0, 1)
 
 
-def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_thread_degrades_health_and_keeps_running(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(api.settings) as failing:
         active_model = failing.services.active_model
         monkeypatch.setattr(active_model, "look", lambda: 1 / 0)
@@ -207,7 +207,7 @@ def test_a_thread_that_failed_degrades_health_and_does_not_end(api: Api, monkeyp
         until(lambda: threads()["status"] == "ok", "the thread goes on")
 
 
-def test_however_many_connections_postgresql_dropped_the_next_request_gets_one(
+def test_the_next_request_gets_a_connection_however_many_postgresql_dropped(
     postgres: Settings, test_stack: Stack
 ) -> None:
     warehouse = Warehouse(postgres.require("dsn_serving"))
@@ -227,7 +227,7 @@ def test_however_many_connections_postgresql_dropped_the_next_request_gets_one(
         warehouse.close()
 
 
-def test_after_postgresql_dropped_every_connection_the_next_answer_is_good(api: Api, test_stack: Stack) -> None:
+def test_the_next_request_succeeds_after_postgresql_dropped_every_connection(api: Api, test_stack: Stack) -> None:
     headers = api.headers("app")
     for _ in range(3):
         assert api.client.get("/v1/okr-progress", headers=headers).status_code == 200

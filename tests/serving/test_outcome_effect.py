@@ -1,4 +1,4 @@
-"""What the API says that a check-in does to an outcome, and what the marts say once it is published."""
+"""The API's warnings about the outcome of a key result agree with the next publication."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -35,7 +35,7 @@ def day(month: int, number: int) -> datetime:
 
 @dataclass(frozen=True)
 class Case:
-    """Check-ins of one key result (id, moment, value, is_final), the one that is sent then, and what it does."""
+    """Check-ins of one key result (id, time, value, is_final), the one that is sent next, and its effect."""
 
     name: str
     cycle: str
@@ -101,7 +101,7 @@ CARRIED = [
 
 
 def carried() -> list[EncodedEvent]:
-    """Key results of the third quarter (but for two) that were carried on, from 0-10 to 500-510."""
+    """Key results of the third quarter (but for two) that were carried over, from 0-10 to 500-510."""
     told: list[tuple[Any, datetime]] = []
     for cycle, start, end in (
         ("q4", date(2026, 10, 1), date(2026, 12, 31)), ("q1", date(2027, 1, 1), date(2027, 3, 31)),
@@ -200,8 +200,8 @@ def final_values(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_what_is_said_of_an_outcome_is_what_the_marts_say_then(told_and_published: Any, case: Case) -> None:
-    """A warning said that the outcome stays while a check-in after the cycle's closing made 0.8 to 0.9."""
+def test_a_warning_about_the_outcome_agrees_with_the_next_publication(told_and_published: Any, case: Case) -> None:
+    """A warning said that the outcome does not change, but a check-in after the cycle's closing changed 0.8 to 0.9."""
     known, before, after = told_and_published
     effect = effect_on_outcome(sent(case), known[case.name])
     assert (effect, after[case.name]) == (case.effect, {case.cycle: case.final_value})
@@ -221,10 +221,10 @@ def codes(case: Case | Carried, known: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("case", CARRIED, ids=lambda case: case.name)
-def test_a_check_in_is_told_of_the_cycle_in_which_it_counts_and_measured_there(
+def test_a_warning_names_the_cycle_in_which_the_check_in_counts_and_uses_its_target(
     told_and_published: Any, case: Carried
 ) -> None:
-    """What was planned on was measured by its next target, and of what was archived it was said what is closed."""
+    """A key result that moves to a later cycle was compared with its next target; an archived one was called closed."""
     known, _, after = told_and_published
     assert codes(case, known) == case.codes
     if "closes_cycle" in case.codes:

@@ -1,4 +1,4 @@
-"""A page is of one publication, though others come in between the reads that it is made of."""
+"""A page shows one publication, even if others arrive between the reads that build it."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +76,7 @@ def overtaken(api: Api, database: Settings) -> Iterator[tuple[Scorecard, Overtak
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_scorecard_that_a_publication_overtakes_is_read_anew(
+def test_a_scorecard_is_read_again_if_a_publication_arrives_meanwhile(
     overtaken: tuple[Scorecard, Overtaken], database: Settings, before: bool
 ) -> None:
     pages, predictor = overtaken
@@ -89,7 +89,7 @@ def test_a_scorecard_that_a_publication_overtakes_is_read_anew(
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_scorecard_that_is_overtaken_at_every_attempt_is_refused(
+def test_a_scorecard_fails_if_a_publication_arrives_during_every_attempt(
     overtaken: tuple[Scorecard, Overtaken], database: Settings, before: bool
 ) -> None:
     pages, predictor = overtaken

@@ -1,4 +1,4 @@
-"""The static sites of the pipeline stand behind the login, and nothing else of the disk does."""
+"""The static sites of the pipeline require a login, and no other file on disk is served."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ def sites(api: Api) -> Iterator[Api]:
     shutil.rmtree(root)
 
 
-def test_a_site_is_served_to_a_lead_and_to_nobody_else(sites: Api) -> None:
+def test_a_site_is_served_only_to_leads(sites: Api) -> None:
     assert sites.client.get("/catalog/").status_code == 401
     sites.log_in("app")
     assert sites.client.get("/catalog/").status_code == 403
@@ -32,7 +32,7 @@ def test_a_site_is_served_to_a_lead_and_to_nobody_else(sites: Api) -> None:
     assert sites.client.get("/catalog/sub").text == "<h1>sub</h1>"
 
 
-def test_a_site_that_was_not_made_yet_says_who_makes_it(api: Api) -> None:
+def test_a_missing_site_names_the_dags_that_write_it(api: Api) -> None:
     api.log_in()
     answer = api.client.get("/quality/", headers={"Accept": "text/html"})
     assert answer.status_code == 404
@@ -55,7 +55,7 @@ def test_no_path_leads_out_of_a_site(sites: Api, path: str) -> None:
     assert "root:" not in answer.text
 
 
-def test_the_catalog_may_run_its_scripts_and_the_data_docs_none_and_both_call_nobody(sites: Api) -> None:
+def test_only_the_catalog_may_run_scripts_and_neither_site_may_call_another(sites: Api) -> None:
     sites.log_in()
     quality = sites.settings.sites_dir / "quality"
     quality.mkdir()

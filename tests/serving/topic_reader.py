@@ -1,4 +1,4 @@
-"""Reads a topic from its beginning, for tests that look for one message."""
+"""Read a topic from its start, for tests that look for one message."""
 
 import time
 import uuid
