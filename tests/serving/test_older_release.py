@@ -10,8 +10,8 @@ from ingestion.event_codec import EncodedEvent
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.background_logs import BackgroundLog
+from tests.databases import NewDatabase
 from tests.serving.check_in_requests import accepted, post, put, word
-from tests.serving.conftest import NewDatabase
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import publish
 
