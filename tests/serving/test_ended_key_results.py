@@ -69,7 +69,7 @@ def test_archived_ones_are_found_where_they_are_asked_for(ending: Api) -> None:
     assert "About archived" not in home
     assert "1 archived key result is not counted here" in home
     assert "About archived" in page(ending, "/?archived=true")
-    assert "It is neither at risk nor forecast" in page(ending, "/key-results/archived")
+    assert "Archived key results are not forecast" in page(ending, "/key-results/archived")
 
 
 def predict(api: Api, *ids: str) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def test_what_was_carried_over_unclosed_is_counted_and_listed_in_the_cycle_that_
     assert sum(team["awaiting_close_count"] for team in teams) == 2
     assert len(listed(ending, "?cycle=Q3&status=awaiting_close")) == 2
     home = page(ending)
-    assert "2 key results wait for a closing check-in" in home
+    assert "2 key results need a closing check-in" in home
     assert 'href="/key-results/unclosed?cycle=c-Q3"' in home
     assert 'href="/key-results/over"' in home
     there = page(ending, "/key-results/unclosed?cycle=c-Q3")
@@ -123,7 +123,7 @@ def test_what_was_carried_over_unclosed_is_counted_and_listed_in_the_cycle_that_
 
 def test_a_cycle_that_is_still_to_begin_is_shown_as_such_and_lists_no_other_cycle(ending: Api) -> None:
     ahead = page(ending, "/?cycle=Q1")
-    assert "A cycle that is still to begin" in ahead
+    assert "A cycle that has not started yet" in ahead
     assert "Ended, not closed" not in ahead
     assert "mean final score" not in ahead
     assert "Ended, not closed" in page(ending, "/?cycle=Q3")

@@ -124,7 +124,7 @@ def test_a_forecast_by_a_model_that_learned_from_the_outcome_says_so(api: Api) -
     for cycle_id, _ in (ended[0], ended[-1]):
         listed = api.client.get(f"/v1/key-results?cycle={quote(cycle_id)}&status=achieved", headers=headers).json()
         page = api.client.get(f"/key-results/{listed['key_results'][0]['key_result_id']}").text
-        flattered.append("so this flatters it" in page)
+        flattered.append("so this comparison favours it" in page)
     assert flattered == [True, False], "the last cycle is forecast by the twin that never saw it"
 
 
@@ -165,7 +165,7 @@ def test_a_history_without_an_open_key_result_shows_how_the_last_forecasts_turne
             page = looking_back.client.get("/").text
     assert "How the last cycle ended" in page
     assert "Correct last forecasts" in page
-    assert "as it was before it learned from this cycle" in page
+    assert "trained without this cycle" in page
     assert "Likely to be missed" not in page
 
 
