@@ -213,7 +213,7 @@ def test_the_pages_of_what_ended_fit_the_screen(ending: Api, chromium: Browser, 
     for path, heading, name in (
         ("/?show=500&archived=true", "Ended, not closed", "endings"),
         ("/?cycle=Q3", "How this cycle ended", "past-cycle"),
-        ("/key-results/carried", "Its cycles", "carried"),
+        ("/key-results/carried", "Cycles", "carried"),
         ("/key-results/over", "Ended, not closed", "over"),
         ("/?cycle=zz", "Unknown name", "unknown"),
     ):

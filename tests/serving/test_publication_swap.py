@@ -107,7 +107,7 @@ HISTORIES = ("serving.web", "progress_histories", {"key_result_ids": ["k"]})
 
 
 def test_marts_of_an_older_release_are_an_answer_that_says_so(published_twice: Settings) -> None:
-    """A new release reads a column that the last publication lacks: it was an unforeseen error, without a word why."""
+    """A new release reads a column that the last publication lacks: it was an unexpected error without a reason."""
     warehouse = Warehouse(published_twice.require("dsn_serving"))
     app = FastAPI()
     error_responses.install(app, lambda request, problem: None)
