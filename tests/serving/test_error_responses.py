@@ -100,8 +100,8 @@ SECRET = "correct-horse"
         ({"username": "app", "password": [SECRET]}, "password"),
         ({"username": "app", "password": {"value": SECRET}}, "password"),
         ({"username": "app", "password": SECRET + "\0"}, "password"),
-        ([{"username": "app", "password": SECRET}], "a valid dictionary"),
-        (SECRET, "a valid dictionary"),
+        ([{"username": "app", "password": SECRET}], "an object"),
+        (SECRET, "an object"),
     ],
 )
 def test_wrong_credentials_bodies_never_show_the_password(api: Api, body: object, expected: str) -> None:
