@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from ml.evaluation import Report
     from ml.promotion_gate import Decision
 
-app = typer.Typer(no_args_is_help=True, name="forecast", help="Will key results be achieved? Train, judge, promote.")
+app = typer.Typer(
+    no_args_is_help=True, name="forecast", help="Forecast key results: train, evaluate, promote, backtest."
+)
 Seed = Annotated[int | None, typer.Option(help="Another seed of the trees; the same seed gives the same model.")]
 
 
@@ -72,7 +74,7 @@ def backtest(
 
 @app.command()
 def promote(
-    version: Annotated[str, typer.Argument(help="Alias or number of the version to judge.")] = "challenger",
+    version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
     """Make a version champion if it beats the pacing rule and the champion on the same held-out rows."""
     from lakehouse.settings import load_settings

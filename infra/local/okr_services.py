@@ -100,7 +100,7 @@ class Guard(Worker):
 
     name: ClassVar[str] = "guard"
     arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
-    # PostgreSQL lets nobody else read and reset the password that a role has set for itself.
+    # In PostgreSQL only a superuser can read and reset a password that a role has set itself.
     secrets: ClassVar[tuple[str, ...]] = ("OKR_PG_SUPERUSER_DSN",)
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "infra/analysts")
     needs: ClassVar[tuple[str, ...]] = ("postgres",)

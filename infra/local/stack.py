@@ -18,7 +18,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
-# The settings that are no secret: every service gets them. A new secret is none of them.
+# The settings that are not secret. Every service gets them; a new secret is not among them.
 PLAIN = frozenset(
     f"OKR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is not SecretStr
 )
@@ -50,7 +50,7 @@ class Stack:
         return path
 
     def settings(self, secrets: Collection[str]) -> dict[str, str]:
-        """Return the settings of a service: all that are no secret, and the secrets that it needs (OKR_* names)."""
+        """Return the settings of a service: all that are not secret, and the secrets that it needs (OKR_* names)."""
         return {name: value for name, value in self.env.items() if name in PLAIN} | {
             name: self.env[name] for name in secrets
         }
