@@ -215,6 +215,10 @@ def test_the_first_seconds_of_a_backfill_pass(fresh_database: Settings, tmp_path
     assert report.checked_rows > 0
 
 
+def test_any_mart_may_be_empty_but_not_the_whole_build() -> None:
+    assert {suite.noun for suite in marts_gate.suites() if suite.rows_at_least} == {"whole_build"}
+
+
 def test_without_a_build_the_gate_says_so_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match=r"no build to check: nothing was built yet\. Start okr_etl_dag"):
         marts_gate.validate_build(fresh_database, "manual-1")

@@ -1,5 +1,6 @@
 """A writer killed at any step leaves the old or the new file or folder; the next writer removes drafts."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -167,6 +168,16 @@ def test_concurrent_writers_leave_the_complete_text_of_one(tmp_path: Path) -> No
         if place.exists():
             assert place.read_text() in texts
     assert place.read_text() in texts
+
+
+def test_a_file_is_readable_by_all_and_writable_by_its_owner_by_default(tmp_path: Path) -> None:
+    place = tmp_path / "file"
+    before = os.umask(0)
+    try:
+        replace_file(place, "text")
+    finally:
+        os.umask(before)
+    assert place.stat().st_mode & 0o777 == 0o644
 
 
 def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path: Path) -> None:

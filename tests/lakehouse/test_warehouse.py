@@ -144,6 +144,14 @@ def test_an_unresponsive_server_fails_a_copy_and_a_commit_too(silent: tuple[Prox
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "named"), [("host=127.0.0.1", "127.0.0.1"), ("host=db.example hostaddr=127.0.0.1", "127.0.0.1")]
+)
+def test_a_server_that_refuses_the_connection_is_named_by_the_address_that_was_used(address: str, named: str) -> None:
+    with pytest.raises(RetryableError, match=f"PostgreSQL at {named}:1 did not accept role 'r'"):
+        connect(f"{address} port=1 user=r dbname=d")
+
+
 def test_connecting_to_an_unresponsive_listener_ends_with_the_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(NETWORK_TIMEOUTS, "connect_timeout", "2")
     with socket.create_server(("127.0.0.1", 0)) as mute:

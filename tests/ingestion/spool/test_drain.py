@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Collection
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -52,16 +53,17 @@ def test_an_event_that_the_broker_rejects_is_marked_and_the_others_are_sent(
 ) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic
 
+    topic = f"small-{uuid4()}"
     admin = AdminClient({"bootstrap.servers": pipeline.kafka_bootstrap})
-    admin.create_topics([NewTopic("small", 1, 1, config={"max.message.bytes": "2000"})])["small"].result(30)
-    good = [EncodedEvent("small", b"k", str(number).encode()) for number in range(10)]
+    admin.create_topics([NewTopic(topic, 1, 1, config={"max.message.bytes": "2000"})])[topic].result(30)
+    good = [EncodedEvent(topic, b"k", str(number).encode()) for number in range(10)]
     # Random bytes, because the limit applies after compression.
-    large = EncodedEvent("small", b"k", bytes(random_bytes(5_000)))
+    large = EncodedEvent(topic, b"k", bytes(random_bytes(5_000)))
     places = spool.append([*good[:5], large, *good[5:]])
     drainer = Drainer(spool, pipeline.kafka_bootstrap)
     while spool.state().waiting:
         drainer.drain(60)
-    assert values_by_key(pipeline, "small")[b"k"] == [event.value for event in good]
+    assert values_by_key(pipeline, topic)[b"k"] == [event.value for event in good]
     ((rejected, why),) = spool.rejected()
     assert rejected.position == places[5]
     assert "too large" in why.lower()
