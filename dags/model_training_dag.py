@@ -10,7 +10,7 @@ and make it champion if it beats the pacing rule and the champion on the same he
 - `train`: skipped, with the reason, while too few key results are closed to learn from. On failure the log says what
   was expected; `okr forecast train` trains by hand.
 - `promote`: the challenger could not be evaluated. `okr forecast promote` evaluates it again; `okr forecast rollback`
-  restores the previous champion. The outcomes `kept` and `refused` are not failures: the challenger was not better.
+  restores an earlier champion. The outcomes `kept` and `rejected` are not failures: the challenger was not better.
 """
 
 from datetime import timedelta

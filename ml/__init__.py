@@ -1,1 +1,1 @@
-"""Forecasts of key results: features read, models trained and judged, registered, promoted and explained."""
+"""Forecast key results: train, evaluate, register, promote and explain models."""

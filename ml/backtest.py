@@ -1,4 +1,4 @@
-"""Forecasts of past check-ins, each by a model that saw only cycles closed before its own cycle could be read."""
+"""Forecast past check-ins, each with a model trained only on cycles that closed before its cycle started."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[str] | None = None) -> Iterator[Line]:
-    """Yield the forecast of each check-in of the named cycles (default: the last two closed periods).
+    """Yield a forecast for each check-in of the named cycles (default: the last two closed periods).
 
-    Of a closed cycle only key results with a final value are forecast; a named cycle that still runs is forecast whole.
+    In a closed cycle, only key results with a final value are forecast; in a running cycle, all are.
 
     Raises:
         PermanentError: there is no such cycle.
-        InsufficientData: fewer than two cycles have closed, or what had closed before one is too little to learn from.
+        InsufficientData: fewer than two cycles have closed, or too little had closed before a cycle to train on.
     """
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):
         split = split_at(history, period)
-        test = history.take(split.test & _asked(history, split, cycles, ended=period in closed))
+        test = history.take(split.test & _to_forecast(history, split, cycles, ended=period in closed))
         if not split.train.any():
             raise InsufficientData(
-                f"No cycle had closed when the cycle {period} began, so nothing can be learned for it. "
-                "Name a later one with --cycles."
+                f"No cycle had closed before the cycle {period} started, so no model can be trained for it. "
+                "Name a later cycle with --cycles."
             )
         yield from _forecasts(history.take(split.train), test, hyperparameters)
 
@@ -48,7 +48,7 @@ def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | No
     if cycles is None:
         if len(closed) < 2:
             raise InsufficientData(
-                "A backtest needs at least two closed cycles, one to learn from and one to forecast; found "
+                "A backtest needs at least two closed cycles, one to train on and one to forecast; found "
                 f"{len(closed)}. Wait for a cycle to close, or load history (`okr produce files FOLDER`)."
             )
         return list(closed[1:][-2:])
@@ -56,17 +56,19 @@ def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | No
     unknown = [name for name in cycles if name not in named]
     if unknown:
         known = ", ".join(sorted(name for name in named if name))
-        raise PermanentError(f"No check-in belongs to the cycle {', '.join(unknown)}. Known: {known or 'none'}.")
+        raise PermanentError(
+            f"No check-in belongs to the cycle {', '.join(unknown)}. Cycles with check-ins: {known or 'none'}."
+        )
     pairs = zip(history["cycle_name"], periods_of(history), strict=True)
     return sorted({period for name, period in pairs if name in cycles})
 
 
-def _asked(history: Rows, split: Split, cycles: Sequence[str] | None, *, ended: bool) -> "NDArray[bool_]":
+def _to_forecast(history: Rows, split: Split, cycles: Sequence[str] | None, *, ended: bool) -> "NDArray[bool_]":
     import numpy as np
 
-    asked = np.ones(len(history), dtype=bool)
+    selected = np.ones(len(history), dtype=bool)
     if cycles is not None:
-        asked &= np.isin(history["cycle_name"].astype(str), list(cycles))
+        selected &= np.isin(history["cycle_name"].astype(str), list(cycles))
     if ended:
-        asked &= labelled(history)
-    return asked
+        selected &= labelled(history)
+    return selected

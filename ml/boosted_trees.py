@@ -1,4 +1,4 @@
-"""The trees: shallow XGBoost, monotone in every pace, kept as XGBoost's own portable bytes (UBJSON)."""
+"""Shallow XGBoost trees, monotone in every pace ratio, stored in XGBoost's own portable format (UBJSON)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """A trained booster. Columns of a matrix: those of `BOOSTED`, in its order."""
+    """A trained booster. A matrix has the columns of `BOOSTED`, in that order."""
 
     ubj: bytes
 
@@ -27,13 +27,13 @@ class BoostedTrees:
         return booster
 
     def margins(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return log-odds by row."""
+        """Return the log-odds of each row."""
         import numpy as np
 
         return np.asarray(self._booster.predict(_data(matrix), output_margin=True), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return SHAP values by row: one column per feature and the expected log-odds last; their sum is the margin."""
+        """Return SHAP values: a column per feature, then the expected log-odds. Each row sums to its log-odds."""
         import numpy as np
 
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
@@ -56,7 +56,7 @@ def fit_boosted(
         "colsample_bytree": hyperparameters.colsample,
         "monotone_constraints": tuple(BOOSTED.values()),
         "seed": hyperparameters.seed,
-        "nthread": 1,  # sums in one order: the same bytes on every machine
+        "nthread": 1,  # a fixed order of summation gives the same bytes on every machine
     }
     booster = xgboost.train(parameters, _data(matrix, labels), hyperparameters.rounds)
     return BoostedTrees(bytes(booster.save_raw("ubj")))

@@ -1,4 +1,4 @@
-"""`okr forecast ...`: train, judge, promote, go back."""
+"""`okr forecast ...`: train, evaluate, promote and roll back models."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True, name="forecast", help="Forecast key results: train, evaluate, promote, backtest."
 )
-Seed = Annotated[int | None, typer.Option(help="Another seed of the trees; the same seed gives the same model.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed of the trees; the same seed gives the same model.")]
 
 
 @app.command()
@@ -34,7 +34,7 @@ def train(seed: Seed = None) -> None:
         f"publication {result.publication_id}; sha256 {result.sha256[:16]}."
     )
     _print_report(result.report)
-    typer.echo("`okr forecast promote` makes it champion if it is better.")
+    typer.echo("Run `okr forecast promote` to make it champion if it is better.")
 
 
 @app.command()
@@ -54,10 +54,10 @@ def evaluate(
 def backtest(
     out: Annotated[Path, typer.Option(help="CSV to write: key_result_id, as_of, probability, low, high.")],
     cycles: Annotated[
-        str | None, typer.Option(help="Names of cycles, separated by commas; default: the last two that closed.")
+        str | None, typer.Option(help="Names of cycles, separated by commas; default: the last two closed cycles.")
     ] = None,
 ) -> None:
-    """Forecast each check-in of past cycles by a model that saw only cycles closed before."""
+    """Forecast each check-in of past cycles with a model trained only on cycles that closed before."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml.backtest import backtest as forecast_past_cycles
@@ -76,7 +76,7 @@ def backtest(
 def promote(
     version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
-    """Make a version champion if it beats the pacing rule and the champion on the same held-out rows."""
+    """Make a version champion if it beats the pacing rule and the champion on the held-out cycle."""
     from lakehouse.settings import load_settings
     from ml.promotion_gate import promote_if_better
 
@@ -113,12 +113,12 @@ def models() -> None:
 
     listed = model_registry.versions(load_settings())
     if not listed:
-        typer.echo("No model is registered: the pacing rule answers. `okr forecast train` makes one.")
+        typer.echo("No model is registered, so the pacing rule serves. Run `okr forecast train` to train one.")
     for one in listed:
         brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
         typer.echo(
             f"{one.version:>4}  {one.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(one.aliases) or '-':20}  "
-            f"held out {one.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
+            f"held-out cycle {one.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
             f"publication {one.tags.get('publication_id', '-')}  sha256 {one.tags.get('sha256', '')[:16]}"
         )
 
@@ -126,7 +126,7 @@ def models() -> None:
 def _print_report(report: "Report") -> None:
     typer.echo(
         f"{report.rows} check-ins of {report.key_results} key results, "
-        f"{percent(report.achieved, decimals=1)} of rows achieved.\n"
+        f"{percent(report.achieved, decimals=1)} of them achieved.\n"
         f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
     )
     for name, figures in report.figures.items():
@@ -139,6 +139,6 @@ def _print_report(report: "Report") -> None:
 
 def _print_decision(decision: "Decision") -> None:
     typer.echo(
-        f"Version {decision.version}: {decision.outcome}. {decision.reason} Judged on {decision.rows} check-ins."
+        f"Version {decision.version}: {decision.outcome}. {decision.reason} Evaluated on {decision.rows} check-ins."
     )
-    typer.echo("Readers get the champion." if decision.answers == "model" else "Readers get the pacing rule.")
+    typer.echo("The champion serves." if decision.serving == "model" else "The pacing rule serves.")

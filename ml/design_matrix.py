@@ -1,4 +1,4 @@
-"""Feature rows to the matrices of the two parts of the model. A shift asks another required pace of the same row."""
+"""Build the design matrices of the trees and of the logistic model. A shift changes the required pace of each row."""
 
 from typing import TYPE_CHECKING
 
@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-# Name -> sign of the effect that the trees must keep (0: free).
+# Feature -> the sign that its effect must have in the trees (0: any).
 BOOSTED: dict[str, int] = {
     **dict.fromkeys(PACE_RATIOS, 1),
     "remaining_ratio": 0,
     "weeks_between_check_ins": 0,
 }
 LOGISTIC = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle", "log_remaining_ratio")
-LOGISTIC_BOUND = 4.0  # beyond it, a log ratio of paces says nothing more
+LOGISTIC_BOUND = 4.0  # larger log ratios of paces carry no more information
 
 
 def boosted_matrix(rows: Rows, shift: "NDArray[float64] | float" = 0.0) -> "NDArray[float64]":
-    """Return one column per name of BOOSTED."""
+    """Return a matrix with one column per feature of BOOSTED."""
     return _matrix(rows, tuple(BOOSTED), shift)
 
 
 def logistic_matrix(rows: Rows, shift: "NDArray[float64] | float" = 0.0) -> "NDArray[float64]":
-    """Return one column per name of LOGISTIC, bounded."""
+    """Return a matrix with one column per feature of LOGISTIC, clipped to +/- LOGISTIC_BOUND."""
     import numpy as np
 
     return np.clip(_matrix(rows, LOGISTIC, shift), -LOGISTIC_BOUND, LOGISTIC_BOUND)

@@ -1,4 +1,4 @@
-"""Figures of forecasts against outcomes, always beside the rules that OKR tools use."""
+"""Evaluate a model on held-out check-ins, always next to the rules that OKR tools use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HIGHEST_RANKED_PACE = 1.5
 
 @dataclass(frozen=True)
 class Report:
-    """Figures by forecaster, on `rows` check-ins of `key_results` key results, of which `achieved` ended achieved."""
+    """Scores of each forecaster on `rows` check-ins of `key_results` key results. `achieved` is the share achieved."""
 
     rows: int
     key_results: int
@@ -30,13 +30,13 @@ class Report:
         return self.figures[forecaster]["brier"]
 
     def flat(self) -> dict[str, float]:
-        """Return all figures as `forecaster_figure`, for a registry of metrics."""
-        named = {f"{who}_{what}": number for who, all_ in self.figures.items() for what, number in all_.items()}
+        """Return all scores by the name `forecaster_score`, for MLflow's metrics."""
+        named = {f"{who}_{name}": number for who, each in self.figures.items() for name, number in each.items()}
         return {"rows": float(self.rows), "key_results": float(self.key_results), "achieved": self.achieved, **named}
 
 
 def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
-    """Judge a model on labelled rows of check-ins; base rate and centre come from what it was trained on."""
+    """Score a model on labelled check-ins. The base rate comes from the rows that it was trained on."""
     import numpy as np
 
     outcome = test.outcomes()
@@ -69,6 +69,6 @@ def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dic
 
 
 def base_rate(train: Rows) -> float:
-    """Return the share achieved of key results (not of their rows)."""
+    """Return the share of key results (not of rows) that were achieved."""
     outcomes = dict(zip(train["key_result_in_cycle"], train["is_achieved"], strict=True))
     return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5

@@ -1,11 +1,11 @@
--- Grain: feature row, beside how its key result ended (null while it is open);
--- and one row without as_of for a key result that closed in a cycle without any check-in before in it.
--- An outcome is its cycle's: rows of other cycles, and of what was archived, have none.
--- A closed key result's period has the days that its cycle had in the end.
+-- Grain: feature row, with the outcome of its key result (null while it is open), and one row without as_of
+-- for each key result that closed in a cycle without a check-in before the closing one.
+-- An outcome belongs to one cycle. Rows of other cycles, and of archived key results, have none.
+-- The period of a closed key result is its cycle's final one, after any change of its dates.
 SELECT
     features.*,
     coalesce(features.key_result_id, outcome.key_result_id) AS key_result,
-    -- What has an outcome: a key result that goes on in the next cycle is another one there.
+    -- The unit that has an outcome: a key result that continues in the next cycle has another outcome there.
     coalesce(features.key_result_id, outcome.key_result_id) || ' in ' || coalesce(features.cycle_id, outcome.cycle_id)
         AS key_result_in_cycle,
     coalesce(outcome.cycle_start, features.cycle_start) AS period_start,
@@ -13,7 +13,7 @@ SELECT
     outcome.known_at AS outcome_known_at,
     outcome.final_score,
     outcome.is_achieved,
-    -- Unclipped and by the definition that held then, so that other thresholds can be asked.
+    -- Unclipped, by the definition valid at as_of, so that other thresholds can be evaluated.
     (outcome.final_value - features.baseline) / (features.target - features.baseline) AS final_progress
 FROM ml.key_result_features AS features
 FULL JOIN ml.key_result_outcome AS outcome USING (key_result_id, cycle_id)

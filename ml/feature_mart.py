@@ -1,4 +1,4 @@
-"""Reads feature rows and outcomes of the published feature mart; dbt_project/models/ml alone computes them."""
+"""Read features and outcomes from the published feature mart. Only dbt_project/models/ml computes them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ PACE_RATIOS = (
     "log_pace_ratio_cycle",
     "log_pace_ratio_trend",
 )
-# What a forecast reads of a row, in the names of ml.key_result_features; only confidence may be null.
+# Columns of ml.key_result_features that a forecast needs. Only confidence may be null.
 NEEDED = (
     *PACE_RATIOS,
     "log_required_pace",
@@ -35,13 +35,13 @@ NEEDED = (
 
 
 def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return the latest feature row of each cycle of each key result asked for (None: of all), by id and cycle.
+    """Return the latest feature row of each requested key result (None: of all) in each of its cycles.
 
-    `as_of_kind` is `current` for an open one whose cycle runs, `check_in` (the last one) for what has ended.
+    `as_of_kind` is `current` for an open key result in a running cycle, and `check_in` (its last one) after the end.
     Unknown ids have no row.
 
     Raises:
-        PermanentError: nothing was published yet.
+        PermanentError: nothing has been published yet.
     """
     ids = None if key_result_ids is None else list(key_result_ids)
     names, records = _query(connection, "latest_features", {"key_result_ids": ids})
@@ -49,16 +49,16 @@ def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | 
 
 
 def read_history(connection: "Connection[Any]") -> Rows:
-    """Return all feature rows with their outcome, ordered by key result and as_of. Columns: see feature_history.sql.
+    """Return all feature rows with their outcome, ordered by key result and as_of. See feature_history.sql.
 
     Raises:
-        PermanentError: nothing was published yet.
+        PermanentError: nothing has been published yet.
     """
     return rows_of(*_query(connection, "feature_history", {}))
 
 
 def read_publication_id(connection: "Connection[Any]") -> int | None:
-    """Return which publication the rows are of; None before the first one."""
+    """Return the id of the current publication; None before the first one."""
     row = connection.execute("SELECT publication_id FROM ops.publication WHERE is_current").fetchone()
     return int(row[0]) if row else None
 
@@ -68,7 +68,7 @@ def _query(connection: "Connection[Any]", name: str, values: dict[str, object]) 
         cursor = connection.execute(read_sql("ml", name).encode(), values)
     except psycopg.errors.UndefinedTable as error:
         raise PermanentError(
-            "ml.key_result_features does not exist: no feature mart was published yet. "
+            "ml.key_result_features does not exist: no feature mart has been published yet. "
             "Land some events and let okr_etl_dag publish them (`make demo` does both)."
         ) from error
     return [column.name for column in cursor.description or ()], cursor.fetchall()

@@ -1,4 +1,4 @@
-"""Feature rows as columns, so that training on hundreds of thousands of them stays plain NumPy."""
+"""Feature rows stored as columns, so that training on hundreds of thousands of rows uses plain NumPy."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Equally long columns by name. Grain as in ml.key_result_features: key result and as_of."""
+    """Columns of equal length by name. Grain: key result and as_of, as in ml.key_result_features."""
 
     columns: Mapping[str, "NDArray[Any]"]
 
@@ -24,47 +24,47 @@ class Rows:
         return self.columns[name]
 
     def numbers(self, name: str) -> "NDArray[float64]":
-        """Return a column as floats, a missing value as NaN."""
+        """Return a column as floats, with NaN for missing values."""
         import numpy as np
 
         return np.asarray(self.columns[name], dtype=np.float64)
 
     def outcomes(self) -> "NDArray[float64]":
-        """Return 1.0 where the key result was achieved; every row is labelled."""
+        """Return 1.0 where the key result was achieved, else 0.0. Every row must be labelled."""
         import numpy as np
 
         return self.columns["is_achieved"].astype(np.float64)
 
     def take(self, which: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
-        """Return the rows of a mask or of positions."""
+        """Return the rows that a mask or positions select."""
         return Rows({name: column[which] for name, column in self.columns.items()})
 
 
 def rows_of(names: Sequence[str], records: Iterable[Sequence[object]]) -> Rows:
-    """Return records of a query as columns of objects (moments, dates, text, numbers, None)."""
+    """Return the records of a query as columns of Python objects."""
     import numpy as np
 
     listed = list(records)
     columns = {}
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         column = np.empty(len(listed), dtype=object)
-        column[:] = [record[place] for record in listed]
+        column[:] = [record[position] for record in listed]
         columns[name] = column
     return Rows(columns)
 
 
 def rows_of_mappings(records: Sequence[Mapping[str, object]], needed: Sequence[str]) -> Rows:
-    """Return the needed columns of feature rows that a caller brings by name.
+    """Return the needed columns of feature rows given as mappings.
 
     Raises:
-        PermanentError: a row lacks a feature, or it is no finite number (the message names it).
+        PermanentError: a feature of a row is missing or not a finite number. The message names it.
     """
     for number, record in enumerate(records):
         missing = [name for name in needed if name not in record]
         if missing:
             raise PermanentError(
-                f"Row {number} lacks the features {', '.join(missing)}. Expected every one of {', '.join(needed)}; "
-                "ml.key_result_features holds them."
+                f"Row {number} lacks the features {', '.join(missing)}. Expected {', '.join(needed)}, "
+                "which are columns of ml.key_result_features."
             )
     rows = rows_of(needed, ([record[name] for name in needed] for record in records))
     _check_numbers(rows, needed)

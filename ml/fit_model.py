@@ -1,4 +1,4 @@
-"""Training as pure functions: labelled rows and hyperparameters in, a model out."""
+"""Fit a forecast model to labelled rows. Pure functions without I/O."""
 
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.boosted_trees import fit_boosted
@@ -17,16 +17,16 @@ FEWEST_KEY_RESULTS = 20
 
 
 class InsufficientData(PermanentError):
-    """The closed cycles hold too little to learn from; the pacing rule answers until they hold more."""
+    """The closed cycles have too little data to train on; the pacing rule serves until they have more."""
 
     exit_status = TOO_LITTLE_DATA
 
 
 def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
-    """Train on the rows of closed key results (those without as_of never checked in), ordered by key result and as_of.
+    """Fit a model to the rows of closed key results, ordered by key result and as_of (None: it had no check-in).
 
     Raises:
-        InsufficientData: fewer than 20 key results, or all of them ended alike.
+        InsufficientData: fewer than 20 key results, or all of them with the same outcome.
     """
     import numpy as np
 
@@ -48,21 +48,21 @@ def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
 
 
 def check_outcomes(rows: Rows) -> None:
-    """Check that rows of closed key results hold enough to learn from.
+    """Check that rows of closed key results are enough to train on.
 
     Raises:
-        InsufficientData: fewer than 20 key results with check-ins, or all of them ended alike.
+        InsufficientData: fewer than 20 key results with check-ins, or all of them with the same outcome.
     """
     rows = rows.take(rows["as_of_kind"] == "check_in")
     outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
     achieved = sum(map(bool, outcomes.values()))
     if len(outcomes) < FEWEST_KEY_RESULTS:
         raise InsufficientData(
-            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins of closed cycles, found "
-            f"{len(outcomes)}. The pacing rule answers until more have closed."
+            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins in closed cycles, found "
+            f"{len(outcomes)}. The pacing rule serves until more have closed."
         )
     if achieved in (0, len(outcomes)):
         raise InsufficientData(
-            f"All {len(outcomes)} closed key results ended alike ({'none' if achieved == 0 else 'all'} achieved), so "
-            "there is nothing to tell apart. The pacing rule answers until both outcomes exist."
+            f"All {len(outcomes)} closed key results have the same outcome ({'none' if achieved == 0 else 'all'} "
+            "achieved), so no model can be trained. The pacing rule serves until both outcomes exist."
         )

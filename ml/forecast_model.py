@@ -1,6 +1,7 @@
-"""The trained model: trees and logistic model averaged in log-odds, intervals, and an answer for the silent.
+"""The trained model: it computes the probability, the interval and the reasons of a forecast.
 
-Kept as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`; never a pickle.
+The probability averages trees and a logistic regression in log-odds and adds the owner's confidence. A model is stored
+as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`, never as a pickle.
 """
 
 import json
@@ -30,15 +31,15 @@ TREES, NUMBERS = "trees.ubj", "model.json"
 
 
 class IncompatibleModel(PermanentError):
-    """A registered model was made for other features than this code reads; it has to be trained again."""
+    """A registered model was trained on other features than this code reads. Train again."""
 
 
 @dataclass(frozen=True)
 class ForecastModel:
-    """Answers feature rows.
+    """Forecasts feature rows.
 
-    `trained_until` is the last day of the newest cycle it learned from, `outcomes_known_until` when the last of the
-    outcomes became known (ISO, zone-aware); None for a model that was registered before this was recorded.
+    `trained_until` is the last day of the newest cycle that it learned from. `outcomes_known_until` is when the last
+    outcome became known (ISO, zone-aware), or None for a model that was registered before this was recorded.
     """
 
     trees: BoostedTrees
@@ -52,31 +53,31 @@ class ForecastModel:
     role: str = "model"
 
     def margins(self, rows: Rows) -> "NDArray[float64]":
-        """Return log-odds of each row; every row has a check-in."""
+        """Return the log-odds of each row. Every row must have a check-in."""
         added, shared = self.owner.added(rows)
         return self.owner.scale(rows) * pace_margins(self.trees, self.logistic, rows) + added + shared
 
     def probabilities(self, rows: Rows) -> "NDArray[float64]":
-        """Return P(final score >= 0.7) of each row, silent ones too."""
+        """Return P(final score >= 0.7) of each row, with or without check-ins."""
         import numpy as np
 
-        silent = rows.numbers("check_ins") == 0
+        without = rows.numbers("check_ins") == 0
         shares = np.array(self.no_check_in.achieved)[self.no_check_in.step(rows.numbers("elapsed_ratio"))]
-        return np.where(silent, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
+        return np.where(without, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
 
     def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return bounds of the final score (0-1) of each row, silent ones too."""
+        """Return bounds of the final score (0-1) of each row, with or without check-ins."""
         import numpy as np
 
-        silent = rows.numbers("check_ins") == 0
+        without = rows.numbers("check_ins") == 0
         step = self.no_check_in.step(rows.numbers("elapsed_ratio"))
         low, high = self.bands.of(rows)
-        low = np.where(silent, np.array(self.no_check_in.low)[step], low)
-        high = np.where(silent, np.array(self.no_check_in.high)[step], high)
+        low = np.where(without, np.array(self.no_check_in.low)[step], low)
+        high = np.where(without, np.array(self.no_check_in.high)[step], high)
         return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
-        """Return what each feature adds to the log-odds of each row, and `base`; they sum to `margins`."""
+        """Return what each feature, and `base`, add to the log-odds of each row. Their sum is `margins`."""
         scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
         paces = forecast_reasons.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
@@ -85,10 +86,10 @@ class ForecastModel:
         return {**scaled, "confidence": added, "base": scaled["base"] + shared}
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
-        """Return one forecast per feature row (columns as in ml.key_result_features), in their order.
+        """Return one forecast per feature row of ml.key_result_features, in the same order.
 
         Raises:
-            PermanentError: a row lacks a feature, or it is no finite number.
+            PermanentError: a feature of a row is missing or not a finite number.
         """
         if not records:
             return []
@@ -96,16 +97,16 @@ class ForecastModel:
         probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
         reasons = forecast_reasons.reasons(rows, self.contributions(rows))
         return [
-            Forecast(float(p), float(a), float(b), self._reasons(record, float(p), told))
-            for record, p, a, b, told in zip(records, probabilities, low, high, reasons, strict=True)
+            Forecast(float(p), float(a), float(b), self._reasons(record, float(p), texts))
+            for record, p, a, b, texts in zip(records, probabilities, low, high, reasons, strict=True)
         ]
 
     @staticmethod
-    def _reasons(record: Mapping[str, Any], probability: float, told: tuple[str, ...]) -> tuple[str, ...]:
-        return told if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
+    def _reasons(record: Mapping[str, Any], probability: float, texts: tuple[str, ...]) -> tuple[str, ...]:
+        return texts if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
 
     def save(self, folder: Path) -> None:
-        """Write both files into a folder, made when missing; the same model gives the same bytes."""
+        """Write both files into a folder, which is created if missing. The same model gives the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TREES).write_bytes(self.trees.ubj)
         numbers = {
@@ -127,7 +128,7 @@ class ForecastModel:
 
 
 def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds that the paces alone give: the mean of both parts."""
+    """Return the log-odds from the paces alone: the mean of trees and logistic regression."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 
@@ -136,19 +137,17 @@ def load_model(folder: Path) -> ForecastModel:
 
     Raises:
         PermanentError: the files are missing or damaged.
-        IncompatibleModel: they were made by code with other features.
+        IncompatibleModel: the model was trained on other features.
     """
     try:
         numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
         trees = (folder / TREES).read_bytes()
     except (OSError, ValueError) as error:
-        raise PermanentError(
-            f"{folder} holds no readable model ({error}). Train again: `okr forecast train`."
-        ) from error
+        raise PermanentError(f"{folder} has no readable model ({error}). Train again: `okr forecast train`.") from error
     made_for = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
     if made_for != (FORMAT, list(BOOSTED), list(LOGISTIC)):
         raise IncompatibleModel(
-            f"The model in {folder} was made for other features ({numbers.get('boosted')}, format "
+            f"The model in {folder} was trained on other features ({numbers.get('boosted')}, format "
             f"{numbers.get('format')}) than this code reads ({list(BOOSTED)}, format {FORMAT}). Train again: "
             "`okr forecast train`."
         )

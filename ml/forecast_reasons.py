@@ -1,4 +1,4 @@
-"""From contributions to the log-odds to reasons in plain words, with the numbers they rest on."""
+"""Turn contributions to the log-odds into reasons in plain words, with the numbers behind them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-# Features that say one thing to a reader are told as one.
+# Features with the same meaning for a reader share one reason.
 THEMES: Mapping[str, tuple[str, ...]] = {
     "recent_pace": ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_trend"),
     "cycle_pace": ("log_pace_ratio_28d", "log_pace_ratio_cycle"),
@@ -22,37 +22,37 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     "confidence": ("confidence",),
 }
 REASONS = 3
-FAINT = 0.05  # log-odds: what moves them less is not told
-LARGEST_EFFECT = math.log(50.0)  # log-odds; a larger effect is told as that
+FAINT = 0.05  # log-odds; weaker effects are not shown
+LARGEST_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as more than this
 STALE_DAYS = 14
 
 
 def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Return each feature's contribution to the averaged log-odds, and `base`; they sum to the paces' log-odds."""
-    contributions = {name: boosted[:, place] / 2 for place, name in enumerate(BOOSTED)}
-    for place, name in enumerate(LOGISTIC):
-        contributions[name] = contributions.get(name, 0.0) + logistic[:, place] / 2
+    """Return the contribution of each feature, and `base`, to the averaged log-odds. Their sum is the log-odds."""
+    contributions = {name: boosted[:, column] / 2 for column, name in enumerate(BOOSTED)}
+    for column, name in enumerate(LOGISTIC):
+        contributions[name] = contributions.get(name, 0.0) + logistic[:, column] / 2
     contributions["base"] = (boosted[:, -1] + logistic[:, -1]) / 2
     return contributions
 
 
 def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
-    """Return the weightiest reasons of each row, weightiest first; then a word on a stale check-in."""
+    """Return the strongest reasons of each row, strongest first, then a warning if the last check-in is old."""
     import numpy as np
 
     weights = {theme: np.sum([contributions[name] for name in names], axis=0) for theme, names in THEMES.items()}
-    told = []
-    for place in range(len(rows)):
-        row = {name: column[place] for name, column in rows.columns.items()}
-        effects = {theme: float(weight[place]) for theme, weight in weights.items()}
-        told.append((*_strongest(row, effects), *_staleness(row)))
-    return told
+    texts = []
+    for position in range(len(rows)):
+        row = {name: column[position] for name, column in rows.columns.items()}
+        effects = {theme: float(weight[position]) for theme, weight in weights.items()}
+        texts.append((*_strongest(row, effects), *_staleness(row)))
+    return texts
 
 
 def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
-    """Return the reason of a key result without any check-in."""
+    """Return the reason for the forecast of a key result without check-ins."""
     return (
-        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results that were silent "
+        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results without a check-in "
         f"for as long, {chance(share)} were achieved.",
     )
 
@@ -128,4 +128,4 @@ def _days(days: float) -> str:
 def _staleness(row: Mapping[str, float]) -> tuple[str, ...]:
     if row["days_since_check_in"] <= STALE_DAYS:
         return ()
-    return (f"The last check-in is {_days(row['days_since_check_in'])} old: the forecast rests on what it said.",)
+    return (f"The last check-in is {_days(row['days_since_check_in'])} old, and the forecast is based on it.",)

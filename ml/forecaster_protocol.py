@@ -1,4 +1,4 @@
-"""What a forecaster answers, whichever it is: a trained model or the pacing rule."""
+"""The interface of forecasters, which a trained model and the pacing rule implement."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Forecast:
-    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain words, weightiest first."""
+    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain words, strongest first."""
 
     probability: float
     low: float
@@ -16,22 +16,22 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Answers feature rows. `role` is `model` or `pacing_rule`; `version` names the model in the registry."""
+    """Forecasts feature rows. `role` is `model` or `pacing_rule`; `version` is the model's number in the registry."""
 
     @property
     def role(self) -> str:
-        """Tell what answers."""
+        """Return `model` or `pacing_rule`."""
         ...
 
     @property
     def version(self) -> str:
-        """Return the registry's version, or a fixed word for the rule."""
+        """Return the version in the registry, or `pacing_rule`."""
         ...
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
-        """Return one forecast per feature row, in their order.
+        """Return one forecast per feature row, in the same order.
 
         Raises:
-            PermanentError: a row lacks a feature, or it is no finite number.
+            PermanentError: a feature of a row is missing or not a finite number.
         """
         ...

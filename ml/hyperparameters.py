@@ -1,13 +1,13 @@
-"""How a model is made: every choice that training may vary, as plain numbers that a registry can hold."""
+"""Hyperparameters of training: everything that may vary between two models of the same data."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Defaults were compared on the second and third cycle of the real goals; the last two chose nothing.
+    """The defaults were chosen on the second and third cycle of the real goals, not on the last two.
 
-    `thresholds` other required paces are asked of each row, up to `span` (signed log) around its pace of 7 days.
+    Each row is used at `thresholds` other required paces too, up to `span` (signed log) around its pace of 7 days.
     """
 
     rounds: int = 100
@@ -23,5 +23,5 @@ class Hyperparameters:
     seed: int = 20_260_101
 
     def parameters(self) -> dict[str, float]:
-        """Return the hyperparameters as names and numbers."""
+        """Return the hyperparameters by name."""
         return asdict(self)

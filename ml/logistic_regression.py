@@ -1,4 +1,4 @@
-"""The small logistic model that the trees are averaged with: plain numbers, so that serving needs no scikit-learn."""
+"""A small logistic regression, averaged with the trees. It is stored as numbers, so serving needs no scikit-learn."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LogisticModel:
-    """log-odds = intercept + coefficients * column. `centre` is the training mean, against which effects are told."""
+    """log-odds = intercept + coefficients * columns. Contributions are relative to `centre`, the training mean."""
 
     coefficients: tuple[float, ...]
     intercept: float
     centre: tuple[float, ...]
 
     def margins(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return log-odds by row."""
+        """Return the log-odds of each row."""
         import numpy as np
 
         return np.asarray(self.contributions(matrix).sum(axis=1), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return effects against the training mean, one column per feature and the log-odds at the mean last."""
+        """Return each feature's contribution relative to the training mean, then the log-odds at the mean."""
         import numpy as np
 
         effects = (matrix - np.array(self.centre)) * np.array(self.coefficients)
@@ -34,7 +34,7 @@ class LogisticModel:
 
 
 def round_fitted(number: float) -> float:
-    """Return a fitted number to 6 digits: the last ones depend on how many cores summed, and models must not."""
+    """Round to 6 digits: the last digits depend on the number of cores, and a model must not."""
     return float(f"{number:.6g}")
 
 

@@ -1,6 +1,6 @@
-"""MLflow's store as the registry uses it: a client whose failures are ours, and what has to be there for a training.
+"""A client of MLflow's store that raises this project's errors, and functions that look up or create registry objects.
 
-People open MLflow's page and delete things, and two trainings may be the first: none of that may end in a traceback.
+Users can delete objects in MLflow's page, and two first trainings can run at the same time. Neither causes a traceback.
 """
 
 import os
@@ -17,13 +17,13 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
-IMPORTING = threading.Lock()  # two threads that import it together may each find half of it
+IMPORTING = threading.Lock()  # two threads that import mlflow at the same time may see it half initialized
 AWAY = "MLflow's store does not answer. Is the stack up (`make status`)?"
 GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def store_uri(settings: Settings) -> str:
-    """Return the store's address, with the limits of every connection of ours where it is PostgreSQL."""
+    """Return the store's address. A PostgreSQL address includes the limits of our connections."""
     store = settings.require("mlflow_store_uri")
     if not store.startswith("postgresql"):
         return store
@@ -32,11 +32,11 @@ def store_uri(settings: Settings) -> str:
 
 @contextmanager
 def client(settings: Settings) -> Iterator[Any]:
-    """Give an MlflowClient on the store; telemetry is off.
+    """Yield an MlflowClient of the store, with telemetry off.
 
     Raises:
         RetryableError: the store cannot be reached.
-        PermanentError: MLflow refuses what is asked of it; its own words follow.
+        PermanentError: MLflow rejects a request; the message includes MLflow's own.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -52,19 +52,19 @@ def client(settings: Settings) -> Iterator[Any]:
     except OperationalError as error:
         raise RetryableError(AWAY) from error
     except DBAPIError as error:
-        raise PermanentError(f"MLflow's store refuses a statement: {_first_line(error.orig)}.") from error
+        raise PermanentError(f"MLflow's store rejected a statement: {_first_line(error.orig)}.") from error
     except MlflowException as error:
         if error.error_code == "TEMPORARILY_UNAVAILABLE" or isinstance(error.__cause__, OperationalError):
             raise RetryableError(AWAY) from error
         raise PermanentError(
-            f"MLflow refuses: {_first_line(error)} `okr forecast models` lists what the registry holds."
+            f"MLflow rejected the request: {_first_line(error)} `okr forecast models` lists the registered versions."
         ) from error
 
 
 def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
-    """Return the id of an experiment: made when missing, restored when somebody deleted it in MLflow's page.
+    """Return the id of an experiment: create it if missing, restore it if it was deleted in MLflow's page.
 
-    A deleted one keeps its name: nothing can be recorded in it, and no other can be made (mlflow issue 2690,
+    A deleted experiment keeps its name, so that runs can be neither recorded nor created (mlflow issue 2690,
     Lightning-AI/pytorch-lightning pull 20556).
     """
     from mlflow.exceptions import MlflowException
@@ -75,7 +75,7 @@ def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
         try:
             return str(mlflow.create_experiment(name, artifact_location=location))
         except MlflowException as error:
-            # Another first training was quicker.
+            # Another training created it first.
             known = mlflow.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
             if known is None:
                 raise
@@ -86,12 +86,12 @@ def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
 
 
 def registered_model(mlflow: Any, name: str) -> Any | None:
-    """Return a registered model, or None where there is none."""
+    """Return a registered model, or None."""
     return _or_none(lambda: mlflow.get_registered_model(name))
 
 
-def make_registered_model(mlflow: Any, name: str, description: str) -> None:
-    """Make a registered model unless it is there, or another training is making it."""
+def create_registered_model_once(mlflow: Any, name: str, description: str) -> None:
+    """Create a registered model unless it exists or another training creates it at the same time."""
     from mlflow.exceptions import MlflowException
 
     if registered_model(mlflow, name) is not None:
@@ -111,7 +111,7 @@ def find_version(mlflow: Any, name: str, reference: str) -> Any | None:
 
 
 def run_metrics(mlflow: Any, run_id: str | None) -> dict[str, float]:
-    """Return what a run measured; nothing where a version was registered without one, or it is gone."""
+    """Return the metrics of a run, or none if the version has no run or the run was deleted."""
     run = _or_none(lambda: mlflow.get_run(run_id)) if run_id else None
     return {} if run is None else dict(run.data.metrics)
 
@@ -120,15 +120,15 @@ def artifacts(mlflow: Any, found: Any, part: str) -> Path:
     """Return the folder of one part of a version's files.
 
     Raises:
-        PermanentError: the version has no run, or its files are gone.
+        PermanentError: the version has no run, or its files are missing.
     """
     from mlflow.exceptions import MlflowException
 
     advice = "Train again: `okr forecast train`."
     if not found.run_id:
         raise PermanentError(
-            f"Version {found.version} of {found.name} has no run, so there are no files of ours: somebody registered "
-            f"it by hand. {advice}"
+            f"Version {found.version} of {found.name} has no run and therefore no files: it was registered by hand. "
+            f"{advice}"
         )
     try:
         return Path(mlflow.download_artifacts(found.run_id, part))

@@ -1,4 +1,4 @@
-"""The run in MLflow that a version is made of: begun once for a training, however often that is tried."""
+"""The MLflow run of a training: created once, however often the training is tried again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,10 +7,10 @@ TRAINING, MARK = "okr.training", "okr.mark"
 UNFINISHED = {"RUNNING", "SCHEDULED"}
 
 
-def begin_run(mlflow: Any, experiment: str, name: str, training: str | None, mark: str) -> Any:
-    """Return the run of this training with this mark, begun by a try before or now.
+def start_run(mlflow: Any, experiment: str, name: str, training: str | None, mark: str) -> Any:
+    """Return the run of this training with this mark: the run of an earlier try, or a new one.
 
-    Unfinished runs of the same training with another mark are of killed tries that saw other data: they end as killed.
+    Unfinished runs of this training with another mark belong to killed tries that read other data. They end as KILLED.
     """
     if training is None:
         return mlflow.create_run(experiment, run_name=name)
@@ -24,17 +24,17 @@ def begin_run(mlflow: Any, experiment: str, name: str, training: str | None, mar
 
 
 def _runs(mlflow: Any, experiment: str, training: str) -> list[Any]:
-    """Return the runs of a training that nobody deleted, the oldest first."""
-    # Looked for by the tag's name: an id that somebody gave to a run by hand may hold quotes.
+    """Return the runs of a training, oldest first, without deleted ones."""
+    # Searches by the tag's name, because the id of a run that was triggered by hand may contain quotes.
     found = mlflow.search_runs([experiment], f"tags.`{TRAINING}` != ''", order_by=["attributes.start_time ASC"])
     return [run for run in found if run.data.tags[TRAINING] == training]
 
 
 def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics: Mapping[str, float]) -> None:
-    """Log parameters and metrics in one request; figures that a try before has logged are not repeated."""
+    """Log parameters and metrics in one request. A retry does not log the same figures twice."""
     from mlflow.entities import Metric, Param
 
-    at_ms = run.info.start_time  # the same at each try: MLflow then knows them again
+    at_ms = run.info.start_time  # the same in each try, so that MLflow ignores duplicates
     mlflow.log_batch(
         run.info.run_id,
         metrics=[Metric(name, number, at_ms, 0) for name, number in metrics.items()],
@@ -43,6 +43,6 @@ def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics
 
 
 def version_of_run(mlflow: Any, model: str, run_id: str) -> str | None:
-    """Return the version that was made of a run, or None."""
+    """Return the version that was registered from a run, or None."""
     found = mlflow.search_model_versions(f"name='{model}' AND run_id='{run_id}'")
     return str(found[0].version) if found else None

@@ -22,12 +22,12 @@ from ml.mlflow_client import (
     active_experiment,
     artifacts,
     client,
+    create_registered_model_once,
     find_version,
-    make_registered_model,
     registered_model,
     run_metrics,
 )
-from ml.mlflow_run import begin_run, log_figures, version_of_run
+from ml.mlflow_run import log_figures, start_run, version_of_run
 
 MODEL_NAME = "okr_key_result_forecast"
 CHALLENGER = "challenger"
@@ -39,7 +39,7 @@ REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 @dataclass(frozen=True)
 class Version:
-    """A registered model: its number, what points to it, and the figures it was registered with."""
+    """A registered version: its number, its aliases, and the tags and metrics that it was registered with."""
 
     version: str
     aliases: tuple[str, ...]
@@ -48,7 +48,7 @@ class Version:
     metrics: Mapping[str, float]
 
 
-def register(  # noqa: PLR0913 -- the models, and what is told of them by name
+def register(  # noqa: PLR0913 -- keyword arguments that describe the models
     settings: Settings,
     models: Mapping[str, ForecastModel],
     *,
@@ -57,12 +57,12 @@ def register(  # noqa: PLR0913 -- the models, and what is told of them by name
     tags: Mapping[str, str],
     training: str | None = None,
 ) -> str:
-    """Register the models of the folders `model` and `evaluated` as one new version, the challenger; return its number.
+    """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
-    `training` names a training that may be tried again, after it was killed: a run and a version that a try before has
-    made of the same models are completed and not made twice. What it made of others stays, its run as killed.
+    `training` names a training that may be killed and tried again. A retry with the same models completes the run and
+    the version of the earlier try. The run of an earlier try with other models ends as KILLED.
     """
-    kept = {**tags, DIGEST: digest(models[SERVED])}
+    version_tags = {**tags, DIGEST: digest(models[SERVED])}
     mark = _mark(models, parameters, tags)
     with client(settings) as mlflow, tempfile.TemporaryDirectory() as folder:
         for name, model in models.items():
@@ -70,48 +70,50 @@ def register(  # noqa: PLR0913 -- the models, and what is told of them by name
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
         experiment = active_experiment(mlflow, MODEL_NAME, settings.require("mlflow_artifacts"))
-        run = begin_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, mark)
+        run = start_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, mark)
         log_figures(mlflow, run, parameters, metrics)
         mlflow.log_artifacts(run.info.run_id, folder)
         mlflow.set_terminated(run.info.run_id)
-        make_registered_model(mlflow, MODEL_NAME, DESCRIPTION)
+        create_registered_model_once(mlflow, MODEL_NAME, DESCRIPTION)
         version = version_of_run(mlflow, MODEL_NAME, run.info.run_id)
         if version is None:
             source = f"{run.info.artifact_uri}/{SERVED}"
-            version = mlflow.create_model_version(MODEL_NAME, source=source, run_id=run.info.run_id, tags=kept).version
+            version = mlflow.create_model_version(
+                MODEL_NAME, source=source, run_id=run.info.run_id, tags=version_tags
+            ).version
         mlflow.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
     return str(version)
 
 
 def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
-    """Return what tells one training's result from another's."""
+    """Return a hash that identifies the result of a training."""
     files = {name: digest(model) for name, model in models.items()}
     text = json.dumps([files, {name: str(value) for name, value in parameters.items()}, dict(tags)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(settings: Settings, reference: str, part: Literal["model", "evaluated"] = "model") -> ForecastModel:
-    """Return the model of an alias (`champion`, `challenger`) or of a version's number.
+    """Return the model that an alias or a version number names.
 
     Raises:
-        PermanentError: there is no such alias or version, or its files are missing or were changed.
+        PermanentError: there is no such alias or version, or its files are missing or changed.
     """
     with client(settings) as mlflow:
         found = find_version(mlflow, MODEL_NAME, reference)
         if found is None:
             raise PermanentError(
-                f"The registry holds no {MODEL_NAME} {reference!r}. `okr forecast models` lists what there is."
+                f"The registry has no {MODEL_NAME} {reference!r}. `okr forecast models` lists all versions."
             )
         model = load_model(artifacts(mlflow, found, part)).registered_as(str(found.version))
     if part == SERVED and digest(model) != found.tags.get(DIGEST):
         raise PermanentError(
-            f"The files of model version {found.version} are not those that were registered. Train again."
+            f"The files of version {found.version} changed after it was registered. Train again: `okr forecast train`."
         )
     return model
 
 
 def resolve(settings: Settings, reference: str) -> str | None:
-    """Return the number that an alias points to now, or None: cheap enough to ask before each reload."""
+    """Return the version number that an alias or a number names, or None."""
     with client(settings) as mlflow:
         found = find_version(mlflow, MODEL_NAME, reference)
     return None if found is None else str(found.version)

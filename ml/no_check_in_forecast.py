@@ -1,4 +1,4 @@
-"""Forecasts of key results without any check-in: how those fared that had said nothing for as long."""
+"""Forecast key results without check-ins from the outcomes of key results that had none for as long."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,42 +10,42 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEPS = 10
-PRIOR_KEY_RESULTS = 5.0  # the share of all key results weighs like so many silent ones
-FEWEST_SILENT = 20  # fewer give no quantiles; then those of all key results count
+PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, in key results without check-ins
+FEWEST_WITHOUT_CHECK_INS = 20  # with fewer, the quantiles of all key results are used
 
 
 @dataclass(frozen=True)
 class NoCheckInForecast:
-    """By tenth of the cycle: share achieved and outer quantiles of the final score, of those still silent then."""
+    """Share achieved and score quantiles of key results without a check-in yet, by tenth of the cycle."""
 
     achieved: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def step(self, elapsed: "NDArray[float64]") -> "NDArray[int_]":
-        """Return the tenth (0-9) of elapsed ratios."""
+        """Return the tenth of the cycle (0-9) of each elapsed ratio."""
         import numpy as np
 
         return np.clip((elapsed * STEPS).astype(np.int_), 0, STEPS - 1)
 
 
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
-    """Learn from all closed key results: rows of check-ins, and rows without as_of for those that never checked in."""
+    """Fit to all closed key results: rows of check-ins, and rows without as_of for key results without any."""
     import numpy as np
 
     keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
     # Rows are ordered by key result and as_of, so that a key result's first row is its first check-in.
-    spoke_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
+    first_check_in_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)
     scores = rows.numbers("final_score")[first]
     tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     overall = float(achieved.mean()) if len(keys) else 0.5
     shares, lows, highs = [], [], []
     for step in range(STEPS):
-        silent = spoke_at > step / STEPS
-        successes, trials = achieved[silent].sum() + PRIOR_KEY_RESULTS * overall, silent.sum() + PRIOR_KEY_RESULTS
+        without = first_check_in_at > step / STEPS
+        successes, trials = achieved[without].sum() + PRIOR_KEY_RESULTS * overall, without.sum() + PRIOR_KEY_RESULTS
         shares.append(float(successes / trials))
-        low, high = np.quantile(scores[silent] if silent.sum() >= FEWEST_SILENT else scores, tails)
+        low, high = np.quantile(scores[without] if without.sum() >= FEWEST_WITHOUT_CHECK_INS else scores, tails)
         lows.append(float(low))
         highs.append(float(high))
     return NoCheckInForecast(tuple(shares), tuple(lows), tuple(highs))

@@ -1,6 +1,6 @@
-"""What an owner's confidence adds to the log-odds of the paces. Owners know what no value shows, but many are hopeful.
+"""Add the owner's confidence to the log-odds of the paces. Owners know more than the values, but many are optimistic.
 
-Its weight is learned on the rows' own question only: what an owner says of their target says nothing exact of others.
+The weight is fitted to each row's actual target only: a confidence in one target says little about other targets.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-SUREST = 0.98  # confidence beyond it, and below its opposite, counts as this
+SUREST = 0.98  # confidences are clipped to [1 - SUREST, SUREST]
 FEWEST_ROWS = 200
-FEWEST_CYCLES = 2  # cycles drift: what fits a single one fits its drift
+FEWEST_CYCLES = 2  # a fit to one cycle would fit its drift
 
 
 @dataclass(frozen=True)
 class OwnerWeight:
-    """log-odds = paces * margin + confidence * its log-odds + intercept, where a confidence was given."""
+    """log-odds = paces * margin + confidence * its log-odds + intercept, for rows with a confidence."""
 
     paces: float
     confidence: float
@@ -28,17 +28,17 @@ class OwnerWeight:
     centre: float
 
     def added(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return, by row, what confidence adds against the mean confidence, and what all rows with one share."""
+        """Return what each row's confidence adds relative to the mean confidence, and what all rows with one share."""
         import numpy as np
 
-        said = confidence_log_odds(rows)
-        given = ~np.isnan(said)
-        added = np.where(given, self.confidence * (said - self.centre), 0.0)
+        log_odds = confidence_log_odds(rows)
+        given = ~np.isnan(log_odds)
+        added = np.where(given, self.confidence * (log_odds - self.centre), 0.0)
         shared = np.where(given, self.confidence * self.centre + self.intercept, 0.0)
         return added, shared
 
     def scale(self, rows: Rows) -> "NDArray[float64]":
-        """Return the factor of the paces' log-odds by row: 1 where no confidence was given."""
+        """Return the factor of the paces' log-odds of each row: 1 without a confidence."""
         import numpy as np
 
         return np.where(np.isnan(confidence_log_odds(rows)), 1.0, self.paces)
@@ -48,7 +48,7 @@ NO_WEIGHT = OwnerWeight(paces=1.0, confidence=0.0, intercept=0.0, centre=0.0)
 
 
 def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds of confidences, bounded; NaN where none was given."""
+    """Return the log-odds of the clipped confidences; NaN without one."""
     import numpy as np
 
     bounded = np.clip(rows.numbers("confidence"), 1.0 - SUREST, SUREST)
@@ -56,21 +56,21 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
 
 
 def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
-    """Learn from labelled rows of check-ins and the paces' log-odds of them.
+    """Fit the weight to labelled check-ins and the log-odds of their paces.
 
-    `NO_WEIGHT` where fewer than 200 rows of two cycles have a confidence, or where it would count against itself.
+    Return `NO_WEIGHT` if fewer than 200 rows of two cycles have a confidence, or if a weight would be negative.
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression
 
-    said = confidence_log_odds(rows)
-    given = ~np.isnan(said)
+    log_odds = confidence_log_odds(rows)
+    given = ~np.isnan(log_odds)
     some = rows.take(given)
     if given.sum() < FEWEST_ROWS or len(set(some["period_end"])) < FEWEST_CYCLES or len(set(some.outcomes())) < 2:
         return NO_WEIGHT
-    matrix = np.column_stack([margins[given], said[given]])
+    matrix = np.column_stack([margins[given], log_odds[given]])
     fitted = LogisticRegression(max_iter=1000, tol=1e-8).fit(matrix, some.outcomes())
     paces, confidence = (round_fitted(number) for number in fitted.coef_[0])
     if paces <= 0.0 or confidence <= 0.0:
         return NO_WEIGHT
-    return OwnerWeight(paces, confidence, round_fitted(fitted.intercept_[0]), round_fitted(said[given].mean()))
+    return OwnerWeight(paces, confidence, round_fitted(fitted.intercept_[0]), round_fitted(log_odds[given].mean()))

@@ -1,4 +1,4 @@
-"""The rule that OKR tools use, and that answers where no model is better: on pace or not."""
+"""The pacing rule that OKR tools use: on pace or not. It serves while no model is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PacingRule:
-    """Probability 1 where progress / elapsed is at least 0.7, else 0; it knows no interval (0-1)."""
+    """Probability 1 if progress / elapsed is at least 0.7, else 0. Its interval is always 0 to 1."""
 
     role = "pacing_rule"
     version = "pacing_rule"
@@ -24,7 +24,7 @@ class PacingRule:
         """Return one forecast per feature row.
 
         Raises:
-            PermanentError: a row lacks a feature, or it is no finite number.
+            PermanentError: a feature of a row is missing or not a finite number.
         """
         rows = rows_of_mappings(records, NEEDED)
         facts = zip(
@@ -34,7 +34,7 @@ class PacingRule:
 
 
 def pace_ratio(rows: Rows) -> "NDArray[float64]":
-    """Return progress by elapsed, a cycle's first tenth counted whole: 1 is the line from baseline to target."""
+    """Return progress divided by the elapsed share of the cycle (at least a tenth). 1 is linear progress."""
     import numpy as np
 
     return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)

@@ -1,4 +1,4 @@
-"""The gate between a trained model and its readers: it must beat rule and champion on the same held-out rows."""
+"""Decide promotions: a version becomes champion only if it beats the champion and the pacing rule."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,15 +17,15 @@ from ml.pacing_rule import pacing_probability
 from ml.scores import brier_score
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
-SMALLEST_GAIN = 1e-6  # of the Brier score: a model trained again on the same data is not better
+SMALLEST_GAIN = 1e-6  # in Brier score: retraining on the same data is no improvement
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate decided. `answers` is what readers get from now on; Brier scores are of the same `rows`."""
+    """The gate's decision. `serving` is what serves from now on; all Brier scores are on the same `rows` check-ins."""
 
-    outcome: Literal["promoted", "kept", "withdrawn", "refused"]
-    answers: Literal["model", "pacing_rule"]
+    outcome: Literal["promoted", "kept", "withdrawn", "rejected"]
+    serving: Literal["model", "pacing_rule"]
     version: str
     reason: str
     rows: int
@@ -35,12 +35,12 @@ class Decision:
 
 
 def promote_if_better(settings: Settings, reference: str = model_registry.CHALLENGER) -> Decision:
-    """Judge a version on the held-out cycle, point `champion` at it when it is better, and tell why or why not.
+    """Evaluate a version on the held-out cycle, make it champion if it is better, and return the decision.
 
-    It may be tried again after it was killed: a version that a try before has made champion stays champion.
+    A retry after a kill is safe: a version that is champion already stays champion.
 
     Raises:
-        PermanentError: there is no such version, or it (or the champion) learned from the cycle that judges it.
+        PermanentError: there is no such version, or it learned from the held-out cycle.
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
@@ -48,11 +48,11 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
     champion = _champion(settings)
     decision = decide(candidate, champion, history)
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
-        return replace(decision, reason=f"It is champion already, and stays. {_figures(decision)}")
+        return replace(decision, reason=f"It is champion already and stays champion. {_figures(decision)}")
     if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
-        reason = f"Somebody rolled this very model back, so it is not promoted again. {decision.reason}"
+        reason = f"This model was rolled back before, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
-        return replace(decision, outcome="kept", answers="pacing_rule" if is_rule else "model", reason=reason)
+        return replace(decision, outcome="kept", serving="pacing_rule" if is_rule else "model", reason=reason)
     if decision.outcome == "promoted":
         set_champion(settings, candidate.version)
     elif decision.outcome == "withdrawn":
@@ -65,7 +65,7 @@ def _champion(settings: Settings) -> ForecastModel | None:
     try:
         return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:
-        # Made for other features, or its files are gone: it cannot answer readers either, so it is no rival.
+        # Trained on other features, or its files are gone. It cannot serve either, so there is nothing to beat.
         get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
         return None
 
@@ -73,7 +73,7 @@ def _champion(settings: Settings) -> ForecastModel | None:
 def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
     """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
 
-    A champion that learned from that cycle, which a late check-in may have made the one to evaluate on, is no rival.
+    A champion that learned from the held-out cycle is ignored. A late check-in can make such a cycle the held-out one.
 
     Raises:
         PermanentError: no cycle has closed with a check-in, or the candidate learned from the held-out cycle.
@@ -81,7 +81,7 @@ def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Ro
     period, test = held_out(history)
     if candidate.trained_until > str(period.start):
         raise PermanentError(
-            f"Model version {candidate.version} learned from cycles until {candidate.trained_until} and cannot be "
+            f"Version {candidate.version} learned from cycles until {candidate.trained_until}, so it cannot be "
             f"evaluated on {period}. Train again: `okr forecast train`."
         )
     if champion is not None and champion.trained_until > str(period.start):
@@ -92,23 +92,23 @@ def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Ro
     own = brier_score(outcome, candidate.probabilities(test))
     present = None if champion is None else brier_score(outcome, champion.probabilities(test))
     verdict, reason = _verdict(own, rule, present)
-    answers: Literal["model", "pacing_rule"] = "model" if verdict in {"promoted", "kept"} else "pacing_rule"
-    return Decision(verdict, answers, candidate.version, reason, len(test), own, rule, present)
+    serving: Literal["model", "pacing_rule"] = "model" if verdict in {"promoted", "kept"} else "pacing_rule"
+    return Decision(verdict, serving, candidate.version, reason, len(test), own, rule, present)
 
 
 def held_out(history: Rows) -> tuple[Period, Rows]:
-    """Return the newest closed period that a model can be evaluated on, and its labelled rows of check-ins.
+    """Return the newest closed period that a model can be evaluated on, and its labelled check-ins.
 
     Raises:
-        InsufficientData: no cycle has closed, or none has a labelled check-in: nothing is evaluated on no rows.
+        InsufficientData: no cycle has closed, or no closed cycle has a labelled check-in.
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if not closed:
-        raise InsufficientData("No cycle has closed, so no forecast can be evaluated. The pacing rule answers.")
+        raise InsufficientData("No cycle has closed, so no forecast can be evaluated. The pacing rule serves.")
     if not periods:
         raise InsufficientData(
-            f"No closed cycle, to {closed[-1]}, has a labelled check-in, so nothing can be evaluated. "
-            "The active model stays. Check in before closing key results, then run this again."
+            f"No closed cycle until {closed[-1]} has a labelled check-in, so nothing can be evaluated. "
+            "The active model goes on serving. Check in before closing key results, then run this again."
         )
     split = split_at(history, periods[-1])
     return periods[-1], history.take(split.test & labelled(history))
@@ -120,12 +120,15 @@ def _figures(decision: Decision) -> str:
 
 def _verdict(
     own: float, rule: float, present: float | None
-) -> tuple[Literal["promoted", "kept", "withdrawn", "refused"], str]:
+) -> tuple[Literal["promoted", "kept", "withdrawn", "rejected"], str]:
     figures = f"Brier {own:.4f}; pacing rule {rule:.4f}; champion {'none' if present is None else f'{present:.4f}'}"
     if own < rule and (present is None or own < present - SMALLEST_GAIN):
         return "promoted", f"It beats the pacing rule and the champion on the held-out cycle ({figures})."
     if present is not None and present < rule:
-        return "kept", f"The champion stays: the candidate is not better on the held-out cycle ({figures})."
+        return "kept", f"The champion stays, because the candidate is not better on the held-out cycle ({figures})."
     if present is not None:
-        return "withdrawn", f"Neither champion nor candidate beats the pacing rule, so the rule answers ({figures})."
-    return "refused", f"The candidate does not beat the pacing rule, so the rule answers ({figures})."
+        return (
+            "withdrawn",
+            f"Neither the champion nor the candidate beats the pacing rule, so the rule serves ({figures}).",
+        )
+    return "rejected", f"The candidate does not beat the pacing rule, so the rule serves ({figures})."

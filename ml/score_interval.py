@@ -1,7 +1,7 @@
-"""Intervals of the final score from how far the pace to come lay from the pace so far, by weeks that were left.
+"""Intervals of the final score, from the difference between future and past pace, by weeks left in the cycle.
 
-Cycles drift together: an interval fitted on one cycle covered 76 % of the next instead of 90 %. So every training cycle
-gives its own residuals, and the widest of them counts.
+The key results of a cycle drift together: an interval fitted to one cycle covered 76 % of the next instead of 90 %. So
+every training cycle gives its own band of residuals, and the widest band is used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPECTED_BY = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
-FEWEST_ROWS = 20  # of one cycle and week: fewer give no 5 % quantile
+FEWEST_ROWS = 20  # in one cycle and week; fewer have no 5 % quantile
 DAYS_OF_A_WEEK = 7.0
-INTERVAL_LEVEL = 0.9  # share of final scores that an interval holds
+INTERVAL_LEVEL = 0.9  # share of final scores inside their interval
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Week that is left -> lowest and highest residual of the signed log pace. Weeks without rows use the nearest."""
+    """Weeks left -> lowest and highest residual of the signed log pace. Weeks without a band use the nearest one."""
 
     by_week: Mapping[int, tuple[float, float]]
 
@@ -50,10 +50,10 @@ def reconcile(
 ) -> "tuple[NDArray[float64], NDArray[float64]]":
     """Return bounds that agree with the probability of a final score of at least 0.7.
 
-    The bands know the pace alone, the probability knows the owner's confidence too. Side by side, "1 %" and "0.10 to
-    1.00" would contradict each other, and so would "17 %" and "0.71 to 1.00". A probability beyond a tail's share,
-    (1 - level) / 2, puts the whole interval on its side of 0.7. Any other puts 0.7 inside: where it is not, the bound
-    next to 0.7 moves as far as it must for scores spread evenly between the bounds to give that probability.
+    The bands depend only on the pace; the probability depends on the owner's confidence too. "1 %" with "0.10 to 1.00"
+    would be a contradiction, and so would "17 %" with "0.71 to 1.00". A probability below (1 - level) / 2 moves the
+    interval below 0.7, one above 1 - (1 - level) / 2 moves it above. Any other probability requires 0.7 inside the
+    interval: if it is not, the bound closer to 0.7 moves until uniformly distributed scores give that probability.
     """
     import numpy as np
 
@@ -75,9 +75,9 @@ def reconcile(
 
 
 def fit_bands(rows: Rows, level: float) -> Bands:
-    """Return the widest band of any training cycle, by weeks left. `rows` have an outcome and at least one check-in.
+    """Return the widest band of any training cycle, by weeks left. `rows` are labelled check-ins.
 
-    A cycle and week with fewer than 20 rows is left out; if all are, all rows together give one band.
+    A cycle and week with fewer than 20 rows is ignored. If all are, all rows together give one band.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""Many thresholds: each row asks eleven more questions, whose labels its outcome holds, too.
+"""Augment training rows with other thresholds: each row becomes twelve, with a required pace and a label of its own.
 
 "Will it reach 0.7?" is "will its pace from here on be at least the required one?". The final progress also labels that
-for every other required pace; those around the recent pace are the hard ones. On the real goals this takes the Brier
+for every other required pace; those close to the recent pace are the hard ones. On the real goals this takes the Brier
 score of boosted trees from 0.072 to 0.061.
 """
 
@@ -26,7 +26,7 @@ class AugmentedRows:
 
 
 def augment(rows: Rows, thresholds: int, span: float) -> AugmentedRows:
-    """Return each labelled row's own question (shift 0), then its other thresholds. Length: rows * (1 + thresholds)."""
+    """Return each labelled row as it is (shift 0), then at its other thresholds. Length: rows * (1 + thresholds)."""
     import numpy as np
 
     recent, required = rows.numbers("log_pace_ratio_7d"), rows.numbers("log_required_pace")

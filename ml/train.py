@@ -32,7 +32,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What was registered: the version, how its judged model did on the held-out cycle, and from which publication."""
+    """The registered version, the report of its evaluated model, and the publication that it was trained on."""
 
     version: str
     sha256: str
@@ -46,16 +46,16 @@ class TrainingResult:
 def train_and_register(
     settings: Settings, base: Hyperparameters | None = None, *, training: str | None = None
 ) -> TrainingResult:
-    """Train on the published feature mart and register the model as challenger; the same rows give the same model.
+    """Train on the published feature mart and register the model as challenger. The same rows give the same model.
 
-    A `training` that is named may be tried again after it was killed: what it has registered is not registered twice.
+    `training` names a training that may be killed and tried again: its result is registered only once.
 
     Raises:
         InsufficientData: fewer than two closed cycles, too few key results, or only one outcome.
     """
-    begin = time.monotonic()
+    started = time.monotonic()
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # the rows, and the publication that they are of
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # reads rows and publication id from one snapshot
         history, publication_id = read_history(connection), read_publication_id(connection)
     trained = train(history, base or Hyperparameters())
     version = model_registry.register(
@@ -81,12 +81,12 @@ def train_and_register(
         held_out=trained.held_out,
         report=trained.report,
         publication_id=publication_id,
-        seconds=time.monotonic() - begin,
+        seconds=time.monotonic() - started,
     )
 
 
 def train(history: Rows, base: Hyperparameters) -> Trained:
-    """Tune on the last but one closed cycle, judge on the last one, then learn from all.
+    """Tune on the cycle before the held-out one, evaluate on the held-out one, then train on all closed cycles.
 
     Raises:
         InsufficientData: fewer than two closed cycles, too few key results, or one outcome only.
@@ -106,21 +106,21 @@ def train(history: Rows, base: Hyperparameters) -> Trained:
 
 
 def check_learnable(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, of which there are enough, up to the one to evaluate on.
+    """Return the closed periods, oldest first, up to the one to evaluate on.
 
     Raises:
-        InsufficientData: fewer than two closed cycles, or none to learn from before one with check-ins to evaluate on.
+        InsufficientData: fewer than two closed cycles, or none before the first that can be evaluated on.
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if len(closed) < 2:
         raise InsufficientData(
-            f"Training needs two closed cycles, one to learn from and one to evaluate on; found {len(closed)}. "
-            "The pacing rule answers until a second one has closed."
+            f"Training needs two closed cycles, one to train on and one to evaluate on; found {len(closed)}. "
+            "The pacing rule serves until a second cycle has closed."
         )
     if len(periods) < 2:
         raise InsufficientData(
-            f"Training needs a closed cycle to learn from and a later one to evaluate on; of the {len(closed)} closed "
-            f"cycles, the last {closed[-1]}, none after the first has a check-in before a closing one. The pacing rule "
-            "answers until there is one."
+            f"Training needs a closed cycle to train on and a later one to evaluate on. Of the {len(closed)} closed "
+            f"cycles, the last of them {closed[-1]}, none after the first has a check-in before the closing one. The "
+            "pacing rule serves until one has."
         )
     return periods

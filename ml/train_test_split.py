@@ -1,4 +1,4 @@
-"""Splits follow cycles: a forecast of a cycle may learn only from what had ended when the cycle could first be read."""
+"""Split a history by cycles: forecasts of a cycle may learn only from cycles that ended before it could be read."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEWEST_KEY_RESULTS = 20  # of a period, to evaluate a model on it
-RECENT = 3  # closed periods among which a large one is looked for
+FEWEST_KEY_RESULTS = 20  # in a period, to evaluate a model on it
+RECENT = 3  # closed periods to search for a large one
 
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """First and last day of a cycle; cycles of several organisations with the same days are one period."""
+    """The first and the last day of a cycle. Cycles of several organisations with the same days are one period."""
 
     start: date
     end: date
 
     @property
     def usable_from(self) -> datetime:
-        """The day after its start: from then on its key results may be read, and forecast."""
+        """The day after its start: from then on its key results may be read and forecast."""
         return datetime.combine(self.start + timedelta(days=1), time(), tzinfo=UTC)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Split:
-    """Masks over the rows of a history: what a period's forecasts may learn from, and the rows to forecast."""
+    """Masks over the rows of a history: the rows to train on and the rows to forecast."""
 
     period: Period
     train: "NDArray[bool_]"
@@ -51,10 +51,10 @@ def periods_of(history: Rows) -> "NDArray[Any]":
 
 
 def closed_periods(history: Rows) -> list[Period]:
-    """Return the periods that are over, oldest first: past their last day at the end of the log, or all closed.
+    """Return the closed periods, oldest first: those whose last day is past, or whose key results have all closed.
 
-    Early closers of a running cycle are no fair sample of it, so a period counts only as a whole. One that has not
-    begun is not over, even if all of its few key results are closed already.
+    Key results that close early are no fair sample of a running cycle, so a period counts only as a whole. A period
+    that has not started is not closed, even if all of its key results are.
     """
     if not len(history):
         return []
@@ -69,11 +69,11 @@ def closed_periods(history: Rows) -> list[Period]:
 
 
 def evaluable_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the one to evaluate on; none where there is none.
+    """Return the closed periods, oldest first, up to the one to evaluate on; an empty list if there is no such period.
 
-    That is the newest of the last three with labelled check-ins of at least 20 key results: a tiny cycle of one team
-    would otherwise decide for every organisation's model. Where none has so many, it is the newest with any. It is
-    never the first of several: there must be something to learn from.
+    The period to evaluate on is the newest of the last three with labelled check-ins of at least 20 key results.
+    Otherwise a tiny cycle of one team would decide on the model of every organisation. If no period has so many, it is
+    the newest with any. It is the first period only if there is no other, because training needs an earlier one.
     """
     closed = closed_periods(history)
     counts = _evaluable_key_results(history)
@@ -100,9 +100,9 @@ def _evaluable_key_results(history: Rows) -> dict[Period, int]:
 
 
 def split_at(history: Rows, period: Period) -> Split:
-    """Return the split of one period: its check-ins, and what was known when the first of them could be forecast.
+    """Return the split of one period: its check-ins to forecast, and the rows known before the first of them.
 
-    To learn from: rows of cycles that ended before the period began, if their outcome was recorded by then.
+    Training rows are of cycles that ended before the period started, with outcomes recorded before the first forecast.
     """
     import numpy as np
 
@@ -115,7 +115,7 @@ def split_at(history: Rows, period: Period) -> Split:
 
 
 def everything_closed(history: Rows) -> "NDArray[bool_]":
-    """Return the rows of all closed periods whose outcome is known: what the served model learns from."""
+    """Return a mask of the labelled rows of all closed periods, which the served model is trained on."""
     import numpy as np
 
     closed = set(closed_periods(history))
@@ -123,7 +123,7 @@ def everything_closed(history: Rows) -> "NDArray[bool_]":
 
 
 def labelled(rows: Rows) -> "NDArray[bool_]":
-    """Return which rows' key results have closed."""
+    """Return a mask of the rows whose key result has an outcome."""
     import numpy as np
 
     return np.array([outcome is not None for outcome in rows["is_achieved"]], dtype=bool)

@@ -100,13 +100,13 @@ class Health:
         return {"status": "degraded", "as_of": as_of, "detail": detail}
 
     def _check_model(self) -> Check:
-        answering = self._active_model.in_use
+        active = self._active_model.in_use
         return {
-            "status": "ok" if self._active_model.trouble is None else "degraded",
-            "name": answering.name,
-            "version": answering.version,
-            "role": answering.role,
-            "detail": self._active_model.trouble,
+            "status": "ok" if self._active_model.problem is None else "degraded",
+            "name": active.name,
+            "version": active.version,
+            "role": active.role,
+            "detail": self._active_model.problem,
         }
 
     def _check_threads(self) -> Check:

@@ -1,4 +1,4 @@
-"""The steps of model_training_dag: they call ml and report what it did."""
+"""The steps of model_training_dag: they call `ml` and report the result."""
 
 from dags.steps.task_adapter import report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
@@ -8,10 +8,10 @@ from lakehouse.settings import load_settings
 def train() -> str:
     """Tune, train, evaluate on a held-out cycle and register as challenger; return the version's number.
 
-    A try that follows a killed one completes the version that it has registered.
+    A retry after a kill completes what the earlier try registered.
 
     Raises:
-        AirflowSkipException: too few key results are closed to learn from; the active model stays.
+        AirflowSkipException: too little has closed to train on; the pacing rule goes on serving.
     """
     from ml.fit_model import InsufficientData
     from ml.train import train_and_register
@@ -32,11 +32,11 @@ def train() -> str:
 
 @step
 def promote(version: str) -> str:
-    """Make the version champion if it beats rule and champion on the same held-out rows; return the outcome."""
+    """Make the version champion if it beats the pacing rule and the champion; return the outcome."""
     from ml.promotion_gate import promote_if_better
 
     decision = promote_if_better(load_settings(), version)
     report_rows(decision.rows)
-    answering = "the model" if decision.answers == "model" else "the pacing rule"
-    say(f"Version {decision.version} {decision.outcome}; {answering} answers. {decision.reason}")
+    serving = "the champion" if decision.serving == "model" else "the pacing rule"
+    say(f"Version {decision.version} {decision.outcome}; {serving} serves. {decision.reason}")
     return decision.outcome

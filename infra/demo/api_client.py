@@ -45,6 +45,6 @@ class App:
         deadline = time.monotonic() + limit_s
         while True:
             models = self.call("GET", "/models")
-            if models["answering"]["role"] == "champion" or time.monotonic() > deadline:
+            if models["active"]["role"] == "champion" or time.monotonic() > deadline:
                 return models
             time.sleep(1)

@@ -192,8 +192,8 @@ def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, pro
 
 
 def _name(models: dict[str, Any]) -> str:
-    answering = models["answering"]
-    return answering["name"] if answering["role"] == "pacing_rule" else f"{answering['name']} {answering['version']}"
+    active = models["active"]
+    return active["name"] if active["role"] == "pacing_rule" else f"{active['name']} {active['version']}"
 
 
 def _live(result: DemoResult, settings: Settings, app: App, key_results: list[str], step: Step) -> None:

@@ -75,7 +75,7 @@ def _quality(console: Console, result: DemoResult) -> None:
 
 
 def _model(console: Console, result: DemoResult) -> None:
-    serving = result.models["answering"]
+    serving = result.models["active"]
     version = next((each for each in result.models["versions"] if each["version"] == serving["version"]), None)
     if version is None:
         console.print(f"Forecasts are served by {serving['name']}. {result.models['detail'] or ''}")

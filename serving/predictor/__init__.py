@@ -1,1 +1,1 @@
-"""Forecasts of key results by the champion model, or by the pacing rule where there is none."""
+"""Serve forecasts of key results by the champion model, or by the pacing rule while there is no champion."""

@@ -1,4 +1,4 @@
-"""Which model answers: the registry's champion, looked up now and then; without one, the pacing rule."""
+"""The active model, which serves forecasts: the champion, looked up every few seconds, or else the pacing rule."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -17,18 +17,18 @@ from ml.model_registry import MODEL_NAME
 from ml.pacing_rule import PacingRule
 from serving.errors import NotFound, NotLoadable
 
-LOOK_EVERY_S = 10.0  # asking costs 0.05 s, and a promotion should be seen soon
-FIRST_LOOK_S = 20.0  # a request of the first seconds waits this long for the first model
+LOOK_EVERY_S = 10.0  # a look-up takes 0.05 s, and a promotion should take effect soon
+FIRST_LOOK_S = 20.0  # requests wait at most this long for the first look-up
 
 Role = Literal["champion", "challenger", "pacing_rule"]
 
 
 @dataclass(frozen=True)
 class ModelInUse:
-    """The model that answers, under the name, version and role that its predictions carry.
+    """A forecaster with the name, version and role that its predictions carry.
 
-    `trained_until`: the last day (ISO) of the newest cycle that it learned from; None for the rule.
-    `outcomes_known_until`: when the last outcome that it learned from became known; None for the rule.
+    `trained_until` is the last day (ISO) of the newest cycle that it learned from; None for the pacing rule.
+    `outcomes_known_until` is when the last outcome that it learned from became known; None for the pacing rule.
     """
 
     name: str
@@ -38,20 +38,20 @@ class ModelInUse:
     trained_until: str | None = None
     outcomes_known_until: datetime | None = None
     is_holdout_model: bool = False
-    """Whether it is the version's twin that the promotion gate evaluated: same recipe, without the held-out cycle."""
+    """Whether it is the version's holdout model: trained without the held-out cycle, for the promotion gate."""
 
     @property
     def key(self) -> str:
-        """What distinguishes its forecasts from another model's, for caches."""
-        return f"{self.name}/{self.version}{'/twin' if self.is_holdout_model else ''}"
+        """Cache key of its forecasts."""
+        return f"{self.name}/{self.version}{'/holdout' if self.is_holdout_model else ''}"
 
     def learned_from(self, cycle_end: date) -> bool:
-        """Whether it has learned from the outcomes of cycles that ended on a day."""
+        """Whether it learned from cycles that ended on a day."""
         return self.trained_until is not None and date.fromisoformat(self.trained_until) >= cycle_end
 
 
 def _known_until(model: ForecastModel) -> datetime:
-    """Return when the model's last outcome became known; a model without a record knew none after its last cycle."""
+    """Return when the model's last outcome became known; for older models, the day after their last cycle."""
     if model.outcomes_known_until is not None:
         return datetime.fromisoformat(model.outcomes_known_until)
     return datetime.combine(date.fromisoformat(model.trained_until) + timedelta(days=1), time(), tzinfo=UTC)
@@ -61,14 +61,14 @@ PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
 
 
 class ActiveModel:
-    """Keeps a model loaded. A thread looks at the registry, so that no request waits for it but the very first ones.
+    """Keeps a model loaded. A thread looks up the champion, so that only the very first requests wait for the registry.
 
-    `trouble` says why it is not the champion that answers, or that the registry cannot be asked; None if all is well.
+    `problem` says why the champion does not serve, or that the registry is unavailable; None without a problem.
     """
 
     def __init__(self, settings: Settings, look_every_s: float = LOOK_EVERY_S) -> None:
         self.settings = settings
-        self.trouble: str | None = "The registry has not been asked yet."
+        self.problem: str | None = "The champion has not been looked up yet."
         self._look_every_s = look_every_s
         self._wanted = CHAMPION
         self._in_use = PACING_RULE
@@ -80,49 +80,49 @@ class ActiveModel:
         self._log = get_logger(__name__)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread that looks up the champion."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Stop looking."""
+        """Stop the thread."""
         self._stopping.set()
 
     @property
     def in_use(self) -> ModelInUse:
-        """The model that would answer now, without waiting for a first one."""
+        """The active model, without waiting for the first look-up."""
         return self._in_use
 
-    def answering(self) -> ModelInUse:
-        """Return the model that answers now; in the first seconds, wait for the first look at the registry."""
+    def active(self) -> ModelInUse:
+        """Return the active model; in the first seconds, wait for the first look-up."""
         if self.thread.is_alive:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
 
     def holdout_model(self) -> ModelInUse | None:
-        """Return the twin of the model that answers which never saw the held-out cycle; None where there is none."""
+        """Return the active version's model that was trained without the held-out cycle, or None."""
         with self._looking:
             now = self._in_use
             if now.role == "pacing_rule":
                 return None
             if self._holdout_model is None or self._holdout_model.version != now.version:
                 try:
-                    twin = model_registry.load(self.settings, now.version, "evaluated")
+                    model = model_registry.load(self.settings, now.version, "evaluated")
                 except OkrError as error:
-                    self._log.warning("the twin of the model is not loaded", version=now.version, error=str(error))
+                    self._log.warning("the holdout model is not loaded", version=now.version, error=str(error))
                     return None
                 self._holdout_model = replace(
-                    now, forecaster=twin, trained_until=twin.trained_until,
-                    outcomes_known_until=_known_until(twin), is_holdout_model=True,
+                    now, forecaster=model, trained_until=model.trained_until,
+                    outcomes_known_until=_known_until(model), is_holdout_model=True,
                 )  # fmt: skip
             return self._holdout_model
 
     def load(self, reference: str) -> None:
-        """Load an alias or a version now and keep to it.
+        """Load the version that an alias or a number names, and follow it from now on.
 
         Raises:
-            NotFound: the registry holds no such alias or version.
-            RetryableError: the registry cannot be asked.
-            NotLoadable: the version's files are missing, were changed or do not fit this code.
+            NotFound: the registry has no such alias or version.
+            RetryableError: the registry is unavailable.
+            NotLoadable: the version's files are missing, changed, or incompatible with this code.
         """
         with self._looking:
             version = self._version_of(reference)
@@ -139,27 +139,27 @@ class ActiveModel:
             self._wanted = reference
 
     def look(self) -> None:
-        """Ask the registry once and follow what it says; what answers stays in use while it cannot be asked."""
+        """Look up the version to serve and load it. While the registry is unavailable, the active model stays."""
         with self._looking:
             try:
                 self._follow(self._wanted, self._version_of(self._wanted))
-            except Exception as error:  # whatever the registry's backend raises, this thread must live on
-                self.trouble = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} answers."
-                known = isinstance(error, OkrError)
-                self._log.warning("model not loaded", error=str(error), exc_info=None if known else error)
+            except Exception as error:  # no error of the registry's backend may end this thread
+                self.problem = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} serves."
+                is_expected = isinstance(error, OkrError)
+                self._log.warning("model not loaded", error=str(error), exc_info=None if is_expected else error)
             finally:
                 self._looked.set()
 
     def _follow(self, reference: str, version: str | None) -> None:
         if version is None:
-            self._in_use, self.trouble = PACING_RULE, "No model has been promoted yet: the pacing rule answers."
+            self._in_use, self.problem = PACING_RULE, "No model has been promoted yet, so the pacing rule serves."
             return
         role: Role = "champion" if self._is_champion(reference, version) else "challenger"
         if (self._in_use.version, self._in_use.role) != (version, role):
             model = model_registry.load(self.settings, version)
             self._in_use = ModelInUse(MODEL_NAME, version, role, model, model.trained_until, _known_until(model))
             self._log.info("model loaded", version=version, role=role)
-        self.trouble = None if role == "champion" else f"Version {version} was loaded by hand; it is not the champion."
+        self.problem = None if role == "champion" else f"Version {version} was loaded manually and is not the champion."
 
     def _is_champion(self, reference: str, version: str) -> bool:
         return reference == CHAMPION or champion_version(self.settings) == version

@@ -1,4 +1,4 @@
-"""What is kept of a forecast."""
+"""The form in which forecasts are cached."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ LEVEL = INTERVAL_LEVEL
 
 
 class CachedForecast(msgspec.Struct, frozen=True):
-    """A forecast as pages show it and the cache keeps it. `as_of` is the moment that its features describe."""
+    """A forecast as pages show it and the cache stores it. `as_of` is the time of its features."""
 
     as_of: datetime
     probability: float

@@ -1,6 +1,6 @@
-"""Forecasts kept in Redis by (publication, model version, key result): none of the three ever changes its answer.
+"""Cache forecasts in Redis by publication, model version and key result, which together determine a forecast.
 
-The key's `v2` names what is kept: only forecasts of key results that are neither closed nor over.
+The key's `v2` stands for the cached set: only forecasts of key results that are open in a running cycle.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import redis
 from lakehouse.logs import get_logger
 from serving.predictor.cached_forecast import CachedForecast
 
-LIFE_S = 24 * 3600
+TTL_S = 24 * 3600
 
 
 class ForecastCache:
-    """Reads and writes forecasts in bulk. While Redis is away everything is computed, and that is logged."""
+    """Reads and writes forecasts in bulk. While Redis is unavailable, it logs that and every forecast is computed."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis = client
@@ -25,28 +25,28 @@ class ForecastCache:
         self._log = get_logger(__name__)
 
     def get(self, publication_id: int, model_key: str, ids: Sequence[str]) -> dict[str, CachedForecast]:
-        """Return the forecasts that are kept, by key result id."""
+        """Return the cached forecasts by key result id."""
         if not ids:
             return {}
         try:
-            kept = self._redis.mget([_key(publication_id, model_key, one) for one in ids])
+            values = self._redis.mget([_key(publication_id, model_key, one) for one in ids])
         except redis.RedisError as error:
             self._log.warning("forecasts are computed without the cache", error=str(error))
             return {}
         return {
             one: self._decoder.decode(cast("bytes", value))
-            for one, value in zip(ids, kept, strict=True)
+            for one, value in zip(ids, values, strict=True)
             if value is not None
         }
 
     def put(self, publication_id: int, model_key: str, forecasts: dict[str, CachedForecast]) -> None:
-        """Keep forecasts by key result id."""
+        """Cache forecasts by key result id."""
         if not forecasts:
             return
         try:
             pipeline = self._redis.pipeline(transaction=False)
             for one, forecast in forecasts.items():
-                pipeline.set(_key(publication_id, model_key, one), self._encoder.encode(forecast), ex=LIFE_S)
+                pipeline.set(_key(publication_id, model_key, one), self._encoder.encode(forecast), ex=TTL_S)
             pipeline.execute()
         except redis.RedisError as error:
             self._log.warning("forecasts are not cached", error=str(error))

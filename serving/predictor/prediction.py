@@ -1,4 +1,4 @@
-"""A prediction: a forecast with its id, the moment it describes and the event that tells of it."""
+"""A prediction, which is a served forecast with an id, and the event that records it."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,9 +14,9 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """Grain: one key result in its current cycle, one answer.
+    """Grain: one key result in its current cycle, in one response.
 
-    `low` and `high` bound the final score (0-1) with share `level`.
+    A share `level` of final scores (0-1) is between `low` and `high`.
     """
 
     key_result_id: str
@@ -35,10 +35,10 @@ class Prediction:
 
 
 def served_event(prediction: Prediction, model: ModelInUse, publication: Publication) -> EncodedEvent:
-    """Return the event that a prediction was answered now.
+    """Return the event that records a prediction served now.
 
     Raises:
-        ContractViolation: a field is out of its bounds.
+        ContractViolation: a field is out of bounds.
     """
     data = PredictionServed(
         prediction_id=prediction.prediction_id,

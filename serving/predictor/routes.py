@@ -26,9 +26,9 @@ router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 
 @router.post("/predict", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def predict(body: PredictBody, services: ServicesDep) -> PredictAnswer:
-    """Forecast open key results: whether each will be achieved by its deadline, how sure that is, and why.
+    """Forecast open key results: the probability that each will be achieved by its deadline, an interval, and reasons.
 
-    What is unknown, closed, archived or over gets a `status` and a `detail` that say so instead of a forecast.
+    An unknown, closed, archived or ended key result gets a `status` and a `detail` instead of a forecast.
     """
     found = services.predictor.predict(body.key_result_ids)
     model = ModelName.model_validate(found.value.model, from_attributes=True)
@@ -39,13 +39,13 @@ def predict(body: PredictBody, services: ServicesDep) -> PredictAnswer:
 
 @router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def models(services: ServicesDep) -> ModelsAnswer:
-    """List the registry's versions with aliases and metrics, and say which model answers."""
+    """List the registered versions with aliases and metrics, and the model that serves now."""
     return _models(services)
 
 
 @router.post("/models/{model_name}/load", dependencies=[Depends(RequireToken(Right.ADMINISTER))])
 def load(model_name: Annotated[str, Path(max_length=128)], body: LoadBody, services: ServicesDep) -> ModelsAnswer:
-    """Load a version now instead of at the next look at the registry."""
+    """Load a version immediately."""
     services.predictor.load(model_name, body.alias, body.version)
     return _models(services)
 
@@ -53,8 +53,8 @@ def load(model_name: Annotated[str, Path(max_length=128)], body: LoadBody, servi
 def _models(services: ServicesDep) -> ModelsAnswer:
     listed = services.predictor.models()
     return ModelsAnswer(
-        answering=ModelName.model_validate(listed.answering, from_attributes=True),
-        detail=listed.trouble,
+        active=ModelName.model_validate(listed.active, from_attributes=True),
+        detail=listed.problem,
         model_name=listed.model_name,
         versions=[ModelVersion.model_validate(version, from_attributes=True) for version in listed.versions],
     )

@@ -1,4 +1,4 @@
-"""Bodies and answers of /predict and /models."""
+"""Request and response bodies of /predict and /models."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -13,13 +13,13 @@ Role = Literal["champion", "challenger", "pacing_rule"]
 
 
 class PredictBody(Body):
-    """Key results to forecast, each by its natural key; the answer keeps the order."""
+    """Key results to forecast, each by its natural key. The response has the same order."""
 
     key_result_ids: Annotated[list[Id], Field(min_length=1, max_length=IDS_MOST)]
 
 
 class ModelName(BaseModel):
-    """Which model answered. The pacing rule answers while no model has been promoted, and says so here."""
+    """The model that served. While no model has been promoted, the pacing rule serves and is named here."""
 
     name: str
     version: str
@@ -27,32 +27,32 @@ class ModelName(BaseModel):
 
 
 class PredictionItem(BaseModel):
-    """A forecast of one key result, or why there is none: what is closed, archived or over is never forecast."""
+    """A forecast of one key result, or why there is none: closed, archived and ended key results are not forecast."""
 
     key_result_id: str
     status: Literal["forecast", "unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
-    detail: str | None = Field(None, description="Why there is no forecast; null where there is one.")
+    detail: str | None = Field(None, description="Why there is no forecast; null if there is one.")
     cycle_id: str | None = Field(None, description="The cycle whose end the forecast is about.")
-    final_score: float | None = Field(None, description="How it ended; null unless it is closed.")
-    is_achieved: bool | None = Field(None, description="Whether it ended as achieved; null unless it is closed.")
-    prediction_id: str | None = Field(None, description="The id under which marts.fct_prediction will hold it.")
+    final_score: float | None = Field(None, description="The final score; null unless the key result is closed.")
+    is_achieved: bool | None = Field(None, description="Whether it was achieved; null unless the key result is closed.")
+    prediction_id: str | None = Field(None, description="The id of its row in marts.fct_prediction.")
     probability: float | None = Field(None, description=f"P(final score >= {ACHIEVED_SCORE}), calibrated.")
     low: float | None = Field(None, description="Lower end of the interval of the final score (0-1).")
     high: float | None = Field(None, description="Upper end of the interval of the final score (0-1).")
-    level: float | None = Field(None, description="Share of final scores that such intervals hold.")
-    reasons: list[str] = Field(default_factory=list, description="What moved the probability most, strongest first.")
-    as_of: datetime | None = Field(None, description="The moment that the forecast's features describe, UTC.")
+    level: float | None = Field(None, description="Share of final scores inside such intervals.")
+    reasons: list[str] = Field(default_factory=list, description="The strongest effects, strongest first.")
+    as_of: datetime | None = Field(None, description="The time of the forecast's features, UTC.")
 
 
 class PredictAnswer(PublishedResponse):
-    """Forecasts in the order of the ids asked for, all by one model from one publication."""
+    """Forecasts in the order of the requested ids, all by one model from one publication."""
 
     model: ModelName
     predictions: list[PredictionItem]
 
 
 class ModelVersion(BaseModel):
-    """A version in the registry."""
+    """A registered version."""
 
     version: str
     aliases: list[str]
@@ -61,16 +61,16 @@ class ModelVersion(BaseModel):
 
 
 class ModelsAnswer(BaseModel):
-    """What answers now, and every version that the registry holds, newest first."""
+    """The active model, and every registered version, newest first."""
 
-    answering: ModelName
-    detail: str | None = Field(description="Why it is not the champion that answers; null if it is.")
+    active: ModelName
+    detail: str | None = Field(description="Why the champion does not serve; null if it does.")
     model_name: str
     versions: list[ModelVersion]
 
 
 class LoadBody(Body):
-    """Which version to load now: an alias, or a version (then it answers until another load or a restart)."""
+    """The version to load now: an alias, or a number, which then serves until another load or a restart."""
 
     alias: Literal["champion", "challenger"] | None = None
     version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")] | None = None

@@ -1,4 +1,4 @@
-"""Forecasts from the published feature mart: looked up or computed, then told to the log. Knows no HTTP."""
+"""Forecasts from the published feature mart: looked up in the cache or computed, then recorded. No HTTP here."""
 
 import threading
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ RUNNING = frozenset({"on_track", "at_risk", "off_track", "no_check_in"})
 
 @dataclass(frozen=True)
 class NoForecast:
-    """Why a key result has no forecast, and how it ended where it is closed."""
+    """The reason why a key result has no forecast, with the outcome if it is closed."""
 
     key_result_id: str
     status: NoForecastStatus
@@ -36,7 +36,7 @@ class NoForecast:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Answers in the order of the ids asked for, and the one model that gave them."""
+    """Predictions in the order of the requested ids, all by one model."""
 
     model: ModelInUse
     answers: list[Prediction | NoForecast]
@@ -47,7 +47,7 @@ KeyResultCycle = tuple[str, str | None]  # key result and cycle
 
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecast of every key result of a publication, by id and cycle: of what has ended, the last one."""
+    """The latest forecast of every key result of a publication in each cycle; after the end, the last forecast."""
 
     model: ModelInUse
     by_key_result_cycle: dict[KeyResultCycle, CachedForecast]
@@ -55,16 +55,16 @@ class AllForecasts:
 
 @dataclass(frozen=True)
 class ModelList:
-    """The registry's versions and what answers now."""
+    """The registered versions and the active model."""
 
-    answering: ModelInUse
-    trouble: str | None
+    active: ModelInUse
+    problem: str | None
     model_name: str
     versions: list[model_registry.Version]
 
 
 class Predictor:
-    """Answers forecasts. Every one that `predict` gives is also sent as okr.prediction.served.v1."""
+    """Serves forecasts. Every forecast that `predict` returns is also sent as okr.prediction.served.v1."""
 
     def __init__(self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, outbox: Outbox) -> None:
         self._warehouse = warehouse
@@ -75,67 +75,67 @@ class Predictor:
         self._computing_all = threading.Lock()
 
     def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
-        """Forecast open key results in their current cycles; the answer keeps the order of the ids.
+        """Forecast open key results in their current cycles, in the order of the ids.
 
-        What is unknown, archived, closed or over gets the reason instead: no outcome is ever forecast after the fact.
+        An unknown, archived, closed or ended key result gets a reason instead: no known outcome is forecast.
 
         Raises:
             NotPublished: nothing has been published yet.
             NotPersisted: the forecasts could not be recorded.
         """
-        model = self._active_model.answering()
+        model = self._active_model.active()
         distinct = list(dict.fromkeys(key_result_ids))
         found = self._warehouse.read(lambda reader: self._look_up(reader, model, distinct))
-        kept, computed, missing = found.value
-        # Only now is it certain that the rows were this publication's.
+        cached, computed, missing = found.value
+        # Only after the read is it certain which publication the rows belong to.
         self._cache.put(found.publication.publication_id, model.key, computed)
-        forecasts = kept | computed
+        forecasts = cached | computed
         answers = [missing[one] if one in missing else _prediction(one, forecasts[one]) for one in key_result_ids]
         served = [answer for answer in answers if isinstance(answer, Prediction)]
-        self._tell(served, model, found.publication)
+        self._record(served, model, found.publication)
         return Published(found.publication, Predicted(model, answers))
 
     def all_current(self) -> Published[AllForecasts]:
         """Return the latest forecast of every key result, computed once per publication and model.
 
-        These are for pages: they are looked at, not served to an app, so they are not sent as events.
+        Pages show these. They are not served to an app, so they are not sent as events.
         """
-        return self._all_by(self._active_model.answering())
+        return self._all_by(self._active_model.active())
 
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
-        """Return the last forecasts of ended key results by a model that never saw their outcomes.
+        """Return the last forecasts of ended key results by a model that was trained without their outcomes.
 
-        Where every model has learned from cycles that ended on `cycle_end`, the one that answers is taken.
+        If every available model learned from cycles that ended on `cycle_end`, use the active model.
         """
-        model = self._active_model.answering()
+        model = self._active_model.active()
         if model.learned_from(cycle_end):
-            twin = self._active_model.holdout_model()
-            model = twin if twin is not None and not twin.learned_from(cycle_end) else model
+            holdout = self._active_model.holdout_model()
+            model = holdout if holdout is not None and not holdout.learned_from(cycle_end) else model
         return self._all_by(model)
 
     def _all_by(self, model: ModelInUse) -> Published[AllForecasts]:
         now = self._warehouse.publication()
         with self._computing_all:
-            self._all = {key: kept for key, kept in self._all.items() if kept.publication == now}
+            self._all = {key: each for key, each in self._all.items() if each.publication == now}
             if model.key not in self._all:
                 rows = self._warehouse.read(lambda reader: read_current(reader.connection))
                 self._all[model.key] = Published(rows.publication, AllForecasts(model, _forecast(model, rows.value)))
             return self._all[model.key]
 
-    def trouble(self) -> str | None:
-        """Say why it is not the champion that answers; None if it is."""
-        return self._active_model.trouble
+    def problem(self) -> str | None:
+        """Return why the champion does not serve; None if it does."""
+        return self._active_model.problem
 
     def models(self) -> ModelList:
-        """List the registry's versions and what answers.
+        """Return the registered versions and the active model.
 
         Raises:
-            RetryableError: the registry cannot be asked.
+            RetryableError: the registry is unavailable.
         """
-        answering = self._active_model.answering()
+        active = self._active_model.active()
         return ModelList(
-            answering,
-            self._active_model.trouble,
+            active,
+            self._active_model.problem,
             model_registry.MODEL_NAME,
             model_registry.versions(self._active_model.settings),
         )
@@ -145,40 +145,40 @@ class Predictor:
 
         Raises:
             NotFound: no such model, alias or version.
-            RetryableError: the registry cannot be asked.
+            RetryableError: the registry is unavailable.
         """
         if name != model_registry.MODEL_NAME:
-            raise NotFound(f"This service answers by the model {model_registry.MODEL_NAME!r}; there is no {name!r}.")
+            raise NotFound(f"This service has only the model {model_registry.MODEL_NAME!r}, not {name!r}.")
         self._active_model.load(alias or version or "")
 
     def _look_up(
         self, reader: PublishedReader, model: ModelInUse, ids: list[str]
     ) -> tuple[dict[str, CachedForecast], dict[str, CachedForecast], dict[str, NoForecast]]:
-        kept = self._cache.get(reader.publication.publication_id, model.key, ids)
-        absent = [one for one in ids if one not in kept]
+        cached = self._cache.get(reader.publication.publication_id, model.key, ids)
+        absent = [one for one in ids if one not in cached]
         if not absent:
-            return kept, {}, {}
+            return cached, {}, {}
         known = {row["key_result_id"]: row for row in reader.rows(ROOM, "key_results", {"key_result_ids": absent})}
         running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
         rows = read_current(reader.connection, running) if running else []
         places = {(one, known[one]["cycle_id"]) for one in running}
         forecasts = _forecast(model, [row for row in rows if (row["key_result_id"], row["cycle_id"]) in places])
         computed = {key_result_id: forecast for (key_result_id, _), forecast in forecasts.items()}
-        return kept, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
+        return cached, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
-    def _tell(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
-        """Keep what is answered for the log: a forecast that nobody could later hold against its outcome is not given.
+    def _record(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
+        """Send the predictions to the log. A forecast that cannot be recorded is not served, as it could not be scored.
 
         Raises:
-            NotPersisted: it could not be kept.
+            NotPersisted: a prediction could not be recorded.
         """
         try:
             self._outbox.post([served_event(prediction, model, publication) for prediction in served])
         except ContractViolation as error:
-            # The caller's answer does not depend on our log, but a forecast out of its bounds is a fault of ours.
+            # The caller still gets the response, but a forecast out of bounds is a bug.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
         except NotPersisted as error:
-            raise NotPersisted(f"The forecasts could not be recorded, so they are not given. {error}") from error
+            raise NotPersisted(f"The forecasts could not be recorded, so they are not served. {error}") from error
 
 
 def _forecast(model: ModelInUse, rows: list[Row]) -> dict[KeyResultCycle, CachedForecast]:

@@ -73,7 +73,7 @@ class Scorecard:
         return ScorecardPage(
             publication=rows.publication,
             model=forecasts.value.model,
-            trouble=self._predictor.trouble(),
+            trouble=self._predictor.problem(),
             totals=totals,
             teams=_team_lines(read, forecasts.value),
             team_count=read.teams[0]["team_count"] if read.teams else 0,
@@ -110,7 +110,7 @@ class Scorecard:
         return KeyResultPage(
             publication=found.publication,
             model=forecasts.model,
-            trouble=self._predictor.trouble(),
+            trouble=self._predictor.problem(),
             row=row,
             cycles=cycles,
             missing_to_close=missing_to_close(row),

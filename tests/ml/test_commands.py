@@ -19,14 +19,14 @@ def okr(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str
     return subprocess.run(command, env=os.environ | values, capture_output=True, text=True, timeout=240, check=False)
 
 
-def test_the_commands_import_nothing_heavy() -> None:
+def test_the_commands_import_no_heavy_package() -> None:
     probe = "import sys, ml.commands; print([n for n in ('numpy', 'mlflow', 'xgboost', 'sklearn') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
 
 
 def test_train_promote_list_and_evaluate(settings: Settings) -> None:
-    assert "the pacing rule answers" in okr(settings, "models").stdout
+    assert "the pacing rule serves" in okr(settings, "models").stdout
     trained = okr(settings, "train")
     assert trained.returncode == 0, trained.stderr
     assert "Version 1 registered as challenger" in trained.stdout
@@ -41,13 +41,13 @@ def test_train_promote_list_and_evaluate(settings: Settings) -> None:
     assert okr(settings, "rollback", "--to", "1").stdout == "Version 1 is champion already.\n"
 
 
-def test_a_backtest_before_anything_was_published_says_what_to_do(
+def test_a_backtest_before_the_first_publication_says_what_to_do(
     settings: Settings, fresh_database: Settings, tmp_path: Path
 ) -> None:
     nothing = settings.model_copy(update={"dsn_serving": fresh_database.dsn_serving})
     done = okr(nothing, "backtest", "--out", str(tmp_path / "f.csv"))
     assert done.returncode == 1
-    assert "no feature mart was published yet" in done.stderr
+    assert "no feature mart has been published yet" in done.stderr
     assert not (tmp_path / "f.csv").exists()
 
 

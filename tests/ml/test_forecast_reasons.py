@@ -31,34 +31,34 @@ def test_explanations_sum_to_the_log_odds(model: ForecastModel, current: list[di
     rows = rows_of_mappings(current, NEEDED)
     contributions = model.contributions(rows)
     assert np.abs(sum(contributions.values()) - model.margins(rows)).max() < 1e-4
-    assert len(set(rows.numbers("confidence"))) > 3, "no row has a confidence: this test proves little"
+    assert len(set(rows.numbers("confidence"))) > 3, "no row has a confidence: the test proves little"
 
 
-def test_reasons_name_the_numbers_they_rest_on(model: ForecastModel, current: list[dict[str, Any]]) -> None:
+def test_reasons_name_the_numbers_behind_them(model: ForecastModel, current: list[dict[str, Any]]) -> None:
     row = next(row for row in current if row["check_ins"] > 2 and row["progress_ratio"] < 0.6)
     row |= {"confidence": 0.05, "days_since_check_in": 20.0, "days_remaining": 12.0}
     forecast = model.forecast([row])[0]
-    told = " ".join(forecast.reasons)
+    reasons = " ".join(forecast.reasons)
     assert 0 <= forecast.low <= forecast.high <= 1
-    assert "The owner's confidence is 5%: lowers the odds" in told
-    assert "needed for score 0.7" in told or "needs" in told
+    assert "The owner's confidence is 5%: lowers the odds" in reasons
+    assert "needed for score 0.7" in reasons or "needs" in reasons
     assert "The last check-in is 20 days old" in forecast.reasons[-1]
     assert len(forecast.reasons) <= 4
 
 
-def test_the_pace_that_is_needed_is_what_is_missing_by_the_weeks_since_the_last_check_in_and_to_come(
+def test_the_needed_pace_is_the_missing_progress_per_week_since_the_last_check_in(
     model: ForecastModel, current: list[dict[str, Any]]
 ) -> None:
-    told = []
+    reasons = []
     for row, forecast in zip(current, model.forecast(current), strict=True):
         weeks = (row["days_since_check_in"] + row["days_remaining"]) / 7
         for shown in re.findall(r"([\d.]+)% needed for score 0\.7", " ".join(forecast.reasons)):
             assert float(shown) == pytest.approx(100 * (0.7 - row["progress_ratio"]) / weeks, abs=0.1, rel=0.01)
-            told.append(row["days_since_check_in"])
-    assert max(told) > 1, "no reason of a check-in some days ago: this test proves little"
+            reasons.append(row["days_since_check_in"])
+    assert max(reasons) > 1, "no reason of a check-in some days ago: the test proves little"
 
 
-def test_a_key_result_without_check_in_is_told_by_those_silent_as_long(
+def test_a_key_result_without_check_ins_is_forecast_from_others_without_any_for_as_long(
     model: ForecastModel, current: list[dict[str, Any]]
 ) -> None:
     row = current[0] | {"check_ins": 0, "elapsed_ratio": 0.35}
@@ -69,12 +69,12 @@ def test_a_key_result_without_check_in_is_told_by_those_silent_as_long(
 
 @pytest.mark.parametrize("forecaster", ["model", "rule"])
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "fast"])
-def test_a_feature_that_is_no_number_is_named(
+def test_a_feature_that_is_not_a_number_is_named(
     model: ForecastModel, current: list[dict[str, Any]], forecaster: str, value: object
 ) -> None:
-    answers = model if forecaster == "model" else PacingRule()
+    either = model if forecaster == "model" else PacingRule()
     with pytest.raises(PermanentError, match="log_pace_ratio_7d"):
-        answers.forecast([current[0] | {"log_pace_ratio_7d": value}])
+        either.forecast([current[0] | {"log_pace_ratio_7d": value}])
 
 
 def test_a_missing_feature_is_named(model: ForecastModel, current: list[dict[str, Any]]) -> None:

@@ -33,7 +33,7 @@ def register(settings: Settings, model: ForecastModel) -> str:
     )
 
 
-def test_a_registered_model_comes_back_as_it_was(settings: Settings, model: ForecastModel, history: Rows) -> None:
+def test_a_registered_model_is_loaded_unchanged(settings: Settings, model: ForecastModel, history: Rows) -> None:
     version = register(settings, model)
     rows = history.take(everything_closed(history))
     for reference in ("challenger", version):
@@ -46,7 +46,7 @@ def test_a_registered_model_comes_back_as_it_was(settings: Settings, model: Fore
     assert listed[0].tags["sha256"] == model_registry.digest(model)
 
 
-def test_nothing_in_the_registry_is_a_pickle(settings: Settings, model: ForecastModel) -> None:
+def test_the_registry_has_no_pickles(settings: Settings, model: ForecastModel) -> None:
     register(settings, model)
     files = [path for path in Path(settings.mlflow_artifacts).rglob("*") if path.is_file()]
     assert {path.name for path in files} == {"trees.ubj", "model.json", "requirements.txt"}
@@ -57,19 +57,19 @@ def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastMo
     assert champion_version(settings) is None
     register(settings, model)
     assert champion_version(settings) is None
-    with pytest.raises(PermanentError, match="holds no okr_key_result_forecast 'champion'"):
+    with pytest.raises(PermanentError, match="has no okr_key_result_forecast 'champion'"):
         model_registry.load(settings, "champion")
 
 
-def test_files_that_were_changed_are_refused(settings: Settings, model: ForecastModel) -> None:
+def test_changed_files_are_rejected(settings: Settings, model: ForecastModel) -> None:
     register(settings, model)
     served = next(path for path in Path(settings.mlflow_artifacts).rglob("model/model.json"))
     served.write_text(served.read_text().replace('"trained_until": "2025', '"trained_until": "2024'))
-    with pytest.raises(PermanentError, match="not those that were registered"):
+    with pytest.raises(PermanentError, match="changed after it was registered"):
         model_registry.load(settings, "challenger")
 
 
-def test_a_model_of_other_features_is_told_apart(model: ForecastModel, tmp_path: Path) -> None:
+def test_a_model_of_other_features_is_rejected(model: ForecastModel, tmp_path: Path) -> None:
     model.save(tmp_path)
     numbers = tmp_path / "model.json"
     numbers.write_text(numbers.read_text().replace("log_pace_ratio_7d", "shoe_size"))
@@ -90,12 +90,12 @@ def test_the_registry_works_on_postgresql_without_a_server(on_postgresql: Settin
 
 
 def delete_experiment(settings: Settings) -> None:
-    """As a click in MLflow's page does."""
+    """Delete the experiment as a user can in MLflow's page."""
     with client(settings) as mlflow:
         mlflow.delete_experiment(mlflow.get_experiment_by_name(model_registry.MODEL_NAME).experiment_id)
 
 
-def test_a_training_after_somebody_deleted_the_experiment_restores_it(settings: Settings, model: ForecastModel) -> None:
+def test_a_training_restores_a_deleted_experiment(settings: Settings, model: ForecastModel) -> None:
     # mlflow issue 2690, Lightning-AI/pytorch-lightning pull 20556: every run fails from then on.
     first = register(settings, model)
     set_champion(settings, first)
@@ -108,7 +108,7 @@ def test_a_training_after_somebody_deleted_the_experiment_restores_it(settings: 
     assert rollback(settings, first)
 
 
-def test_a_version_that_somebody_registered_without_a_run_is_listed_and_said_in_a_line(
+def test_a_version_registered_without_a_run_is_listed_and_reported_in_one_line(
     settings: Settings, model: ForecastModel
 ) -> None:
     register(settings, model)
@@ -138,13 +138,13 @@ def test_registering_works_again_after_the_registered_model_was_deleted(
     assert register(settings, model) == "1"
 
 
-def test_two_first_trainings_at_once_both_register(
+def test_two_simultaneous_first_trainings_both_register(
     on_postgresql: Settings, model: ForecastModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "two_first_trainings"
     monkeypatch.setattr(model_registry, "MODEL_NAME", name)
     with client(on_postgresql) as mlflow:
-        mlflow.search_experiments(max_results=1)  # the tables are made before anybody trains, by `okr up`
+        mlflow.search_experiments(max_results=1)  # `okr up` creates the tables before any training
     both = threading.Barrier(2)
 
     def train() -> str:
@@ -157,12 +157,15 @@ def test_two_first_trainings_at_once_both_register(
     assert model_registry.resolve(on_postgresql, "challenger") in versions
 
 
-def test_what_mlflow_refuses_is_one_line_and_no_traceback(settings: Settings) -> None:
-    with pytest.raises(PermanentError, match=r"MLflow refuses: .*`okr forecast models`"), client(settings) as mlflow:
+def test_a_request_that_mlflow_rejects_is_reported_in_one_line(settings: Settings) -> None:
+    with (
+        pytest.raises(PermanentError, match=r"MLflow rejected .*`okr forecast models`"),
+        client(settings) as mlflow,
+    ):
         mlflow.set_registered_model_alias("nothing", "champion", "1")
 
 
-def test_a_champion_whose_files_are_gone_hinders_no_promotion(settings: Settings, model: ForecastModel) -> None:
+def test_a_champion_without_files_does_not_block_promotion(settings: Settings, model: ForecastModel) -> None:
     set_champion(settings, register(settings, model))
     shutil.rmtree(settings.mlflow_artifacts)
     assert champion_version(settings) == "1"

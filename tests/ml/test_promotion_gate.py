@@ -26,21 +26,21 @@ def trained(history: Rows, hyperparameters: Hyperparameters) -> Trained:
 
 
 class Flat(BoostedTrees):
-    """Trees that know nothing."""
+    """Trees that predict even odds for every row."""
 
     def margins(self, matrix: np.ndarray) -> np.ndarray:
         return np.zeros(len(matrix))
 
 
 def ignorant(model: ForecastModel, log_odds: float) -> ForecastModel:
-    """The model with its knowledge taken away: always the same probability."""
+    """A copy of the model that always predicts the same probability."""
     nothing = LogisticModel((0.0,) * 4, 2 * log_odds, (0.0,) * 4)
     return replace(model, trees=Flat(b""), logistic=nothing, owner=NO_WEIGHT, version="9")
 
 
 def test_a_model_better_than_rule_and_champion_is_promoted(trained: Trained, history: Rows) -> None:
     decision = decide(trained.evaluated, None, history)
-    assert (decision.outcome, decision.answers) == ("promoted", "model")
+    assert (decision.outcome, decision.serving) == ("promoted", "model")
     assert decision.candidate_brier == pytest.approx(trained.report.brier("model"))
     assert decision.pacing_brier == pytest.approx(trained.report.brier("pacing_rule"))
     assert decision.rows == trained.report.rows
@@ -48,33 +48,33 @@ def test_a_model_better_than_rule_and_champion_is_promoted(trained: Trained, his
 
 def test_the_same_model_again_does_not_replace_the_champion(trained: Trained, history: Rows) -> None:
     decision = decide(trained.evaluated, trained.evaluated, history)
-    assert (decision.outcome, decision.answers) == ("kept", "model")
+    assert (decision.outcome, decision.serving) == ("kept", "model")
 
 
-def test_a_model_worse_than_the_rule_is_refused_and_the_rule_answers(trained: Trained, history: Rows) -> None:
+def test_a_model_worse_than_the_pacing_rule_is_rejected_and_the_rule_serves(trained: Trained, history: Rows) -> None:
     decision = decide(ignorant(trained.evaluated, 5.0), None, history)
-    assert (decision.outcome, decision.answers) == ("refused", "pacing_rule")
+    assert (decision.outcome, decision.serving) == ("rejected", "pacing_rule")
     assert "does not beat the pacing rule" in decision.reason
 
 
 def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: Trained, history: Rows) -> None:
     worse = ignorant(trained.evaluated, 5.0)
     decision = decide(worse, worse, history)
-    assert (decision.outcome, decision.answers) == ("withdrawn", "pacing_rule")
+    assert (decision.outcome, decision.serving) == ("withdrawn", "pacing_rule")
 
 
-def test_a_model_that_saw_the_judging_cycle_is_not_judged_on_it(trained: Trained, history: Rows) -> None:
+def test_a_model_that_learned_from_the_held_out_cycle_is_not_evaluated_on_it(trained: Trained, history: Rows) -> None:
     with pytest.raises(PermanentError, match="cannot be evaluated"):
         decide(trained.served, None, history)
 
 
-def test_without_a_check_in_to_judge_by_nobody_is_withdrawn(trained: Trained, history: Rows) -> None:
-    kinds = np.full(len(history), None, dtype=object)  # as of key results that closed without any check-in
+def test_no_champion_is_withdrawn_without_a_check_in_to_evaluate_on(trained: Trained, history: Rows) -> None:
+    kinds = np.full(len(history), None, dtype=object)  # like key results that closed without a check-in
     with pytest.raises(InsufficientData, match=r"No closed cycle.*has a labelled check-in.*nothing can be evaluated"):
         decide(trained.evaluated, trained.evaluated, Rows({**history.columns, "as_of_kind": kinds}))
 
 
-def test_where_the_newest_cycle_has_no_check_in_no_model_is_evaluated_on_what_it_learned_from(
+def test_no_model_is_evaluated_on_its_training_cycles_when_the_newest_cycle_has_no_check_in(
     trained: Trained, history: Rows
 ) -> None:
     period, _ = held_out(history)
@@ -86,19 +86,23 @@ def test_where_the_newest_cycle_has_no_check_in_no_model_is_evaluated_on_what_it
         decide(trained.evaluated, None, silent)
 
 
-def test_a_champion_that_learned_from_the_held_out_cycle_stops_no_training(trained: Trained, history: Rows) -> None:
+def test_a_champion_that_learned_from_the_held_out_cycle_does_not_block_promotion(
+    trained: Trained, history: Rows
+) -> None:
     """A late check-in may make an earlier cycle the one to evaluate on."""
     decision = decide(trained.evaluated, trained.served, history)
-    assert (decision.outcome, decision.answers) == ("promoted", "model")
+    assert (decision.outcome, decision.serving) == ("promoted", "model")
     assert "champion none" in decision.reason
 
 
-def test_without_a_champion_evaluate_says_that_the_rule_answers(settings: Settings) -> None:
+def test_evaluate_without_a_champion_says_that_the_pacing_rule_serves(settings: Settings) -> None:
     with pytest.raises(PermanentError, match="There is no champion, so the pacing rule serves"):
         evaluate_champion(settings)
 
 
-def test_training_promoting_and_training_again(settings: Settings, hyperparameters: Hyperparameters) -> None:
+def test_retraining_on_the_same_data_does_not_replace_the_champion(
+    settings: Settings, hyperparameters: Hyperparameters
+) -> None:
     first = train_and_register(settings, hyperparameters)
     assert (first.version, first.publication_id) == ("1", 1)
     assert model_registry.resolve(settings, "challenger") == "1"
@@ -106,7 +110,7 @@ def test_training_promoting_and_training_again(settings: Settings, hyperparamete
     assert promote_if_better(settings).outcome == "promoted"
     assert model_registry.load(settings, "champion").version == "1"
     cleared = promote_if_better(settings, "1")
-    assert (cleared.outcome, cleared.answers) == ("kept", "model")
+    assert (cleared.outcome, cleared.serving) == ("kept", "model")
     assert "It is champion already" in cleared.reason
 
     again = train_and_register(settings, hyperparameters)
@@ -125,6 +129,6 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again(
     assert promote_if_better(settings).outcome == "promoted"
     assert rollback(settings, weak)
     again = promote_if_better(settings, strong)
-    assert (again.outcome, again.answers) == ("kept", "model")
-    assert "rolled this very model back" in again.reason
+    assert (again.outcome, again.serving) == ("kept", "model")
+    assert "was rolled back before" in again.reason
     assert champion_version(settings) == weak

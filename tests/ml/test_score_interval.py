@@ -5,7 +5,7 @@ from ml.score_interval import FEWEST_ROWS, Bands, fit_bands, reconcile
 
 
 def cycle_of(end: str, *, spread: float, rows: int = FEWEST_ROWS) -> dict[str, list[object]]:
-    """Rows of one cycle, two weeks before its end, whose pace to come lies within `spread` around none so far."""
+    """Rows of one cycle, two weeks before its end, whose future pace is within `spread` of their past pace of 0."""
     columns: dict[str, float] = {
         "progress_ratio": 0.2, "remaining_ratio": 0.5, "days_remaining": 14.0, "days_since_check_in": 0.0,
         "log_pace_ratio_7d": 0.0, "log_pace_ratio_14d": 0.0, "log_pace_ratio_cycle": 0.0, "log_required_pace": 0.0,
@@ -22,14 +22,14 @@ def bands_of(*cycles: dict[str, list[object]]) -> Bands:
     return fit_bands(Rows({name: np.array(column, dtype=object) for name, column in joined.items()}), 0.9)
 
 
-def test_the_widest_of_the_training_cycles_counts_whichever_it_is():
+def test_the_widest_band_of_any_training_cycle_is_used():
     wide, narrow = cycle_of("2025-06-30", spread=0.5), cycle_of("2025-03-31", spread=0.1)
     alone, later_narrow = bands_of(wide), {**narrow, "period_end": ["2025-09-30"] * FEWEST_ROWS}
     assert bands_of(narrow).by_week[2][1] < alone.by_week[2][1]
     assert bands_of(narrow, wide) == bands_of(wide, later_narrow) == bands_of(narrow, wide, later_narrow) == alone
 
 
-def test_each_side_of_a_band_is_the_widest_of_its_own_cycle():
+def test_each_side_of_a_band_is_the_widest_of_any_cycle():
     high, low = (cycle_of(end, spread=0.1) for end in ("2025-03-31", "2025-06-30"))
     for cycle, shift in ((high, 0.3), (low, -0.3)):
         cycle["final_progress"] = [float(value) + shift for value in cycle["final_progress"]]
@@ -37,12 +37,12 @@ def test_each_side_of_a_band_is_the_widest_of_its_own_cycle():
     assert both == (bands_of(low).by_week[2][0], bands_of(high).by_week[2][1])
 
 
-def test_a_cycle_with_few_rows_of_a_week_widens_nothing():
+def test_a_cycle_with_few_rows_in_a_week_does_not_widen_the_band():
     few, many = cycle_of("2025-06-30", spread=0.5, rows=FEWEST_ROWS - 1), cycle_of("2025-03-31", spread=0.1)
     assert bands_of(many, few) == bands_of(many)
 
 
-def test_an_interval_never_contradicts_its_probability():
+def test_an_interval_is_on_the_side_of_the_threshold_that_its_probability_implies():
     low, high = np.array([0.1, 0.1, 0.9, 0.2, 0.75]), np.array([1.0, 1.0, 1.0, 0.5, 0.9])
     probability = np.array([0.01, 0.5, 0.99, 0.99, 0.01])
     agreed = reconcile(low, high, probability, 0.9)
@@ -50,7 +50,7 @@ def test_an_interval_never_contradicts_its_probability():
     assert agreed[1].tolist() == [0.7, 1.0, 1.0, 0.7, 0.7]
 
 
-def test_a_chance_that_is_neither_slight_nor_near_certain_has_the_threshold_inside_its_interval():
+def test_a_moderate_probability_has_the_threshold_inside_its_interval():
     low, high = np.array([0.71, 1.0, 0.0, 0.0, 0.8, 0.9]), np.array([1.0, 1.0, 0.35, 0.0, 1.0, 0.95])
     probability = np.array([0.17, 0.81, 0.39, 0.85, 0.05, 0.95])
     agreed = reconcile(low, high, probability, 0.9)

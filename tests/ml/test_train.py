@@ -76,7 +76,7 @@ def test_intervals_cover_the_held_out_scores(model: ForecastModel, held_out: Row
     assert (high - low).mean() < 0.8
 
 
-def test_each_threshold_is_answered_by_the_final_progress(learned: Rows) -> None:
+def test_each_threshold_is_labelled_by_the_final_progress(learned: Rows) -> None:
     rows = learned.take(learned["as_of_kind"] == "check_in")
     augmented = augment(rows, thresholds=11, span=1.5)
     assert len(augmented.label) == 12 * len(rows)
@@ -89,19 +89,19 @@ def test_each_threshold_is_answered_by_the_final_progress(learned: Rows) -> None
     assert 0.3 < augmented.label.mean() < 0.7
 
 
-def test_one_outcome_only_is_refused(learned: Rows, hyperparameters: Hyperparameters) -> None:
+def test_rows_with_only_one_outcome_are_rejected(learned: Rows, hyperparameters: Hyperparameters) -> None:
     lost = learned.take(~learned["is_achieved"].astype(bool))
-    with pytest.raises(InsufficientData, match=r"ended alike \(none achieved\).*pacing rule answers"):
+    with pytest.raises(InsufficientData, match=r"have the same outcome \(none achieved\).*pacing rule serves"):
         fit(lost, hyperparameters)
 
 
-def test_too_few_key_results_are_refused(learned: Rows, hyperparameters: Hyperparameters) -> None:
+def test_too_few_key_results_are_rejected(learned: Rows, hyperparameters: Hyperparameters) -> None:
     some = learned.take(np.isin(learned["key_result"].astype(str), sorted(set(learned["key_result"]))[:10]))
     with pytest.raises(InsufficientData, match="at least 20 closed key results"):
         fit(some, hyperparameters)
 
 
-def test_one_closed_cycle_is_refused(history: Rows, hyperparameters: Hyperparameters) -> None:
+def test_a_single_closed_cycle_is_rejected(history: Rows, hyperparameters: Hyperparameters) -> None:
     first = closed_periods(history)[0]
     with pytest.raises(InsufficientData, match=r"two closed cycles.*found 1"):
         train(history.take(history["period_end"] == first.end), hyperparameters)

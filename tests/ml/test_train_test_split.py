@@ -24,7 +24,7 @@ def test_closed_periods_leave_out_the_running_one(history: Rows) -> None:
     assert date(2026, 1, 1) in {period.start for period in periods_of(history)}
 
 
-def test_a_split_learns_only_from_what_was_known_before_its_first_forecast(history: Rows) -> None:
+def test_a_split_trains_only_on_outcomes_known_before_its_first_forecast(history: Rows) -> None:
     for period in closed_periods(history)[1:]:
         split = split_at(history, period)
         first = min(history["known_at"][split.test])
@@ -46,7 +46,7 @@ def test_an_outcome_recorded_after_the_first_forecast_is_not_learned_from(histor
     assert (after.train | is_late == before.train | is_late).all()
 
 
-def test_early_closers_of_a_running_cycle_do_not_make_it_closed() -> None:
+def test_key_results_that_close_early_do_not_close_a_running_cycle() -> None:
     days = (date(2026, 1, 1), date(2026, 3, 31))
     early, still_open = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
     rows = Rows(
@@ -70,7 +70,7 @@ def test_a_served_model_learns_from_every_closed_period(history: Rows) -> None:
 
 
 def one_more_cycle(history: Rows, days: tuple[date, date], moment: datetime, key_results: int) -> Rows:
-    """The history, and a cycle of which `key_results` key results checked in at a moment and closed a day later."""
+    """The history plus a cycle whose `key_results` key results checked in at a moment and closed a day later."""
     rows = min(key_results, len(history))
     few = history.take(np.arange(len(history)) < rows)
     added = {
@@ -86,13 +86,13 @@ def one_more_cycle(history: Rows, days: tuple[date, date], moment: datetime, key
     return Rows({name: np.concatenate([column, added[name]]) for name, column in history.columns.items()})
 
 
-def test_a_cycle_that_has_not_begun_is_not_closed_whatever_was_closed_in_it(history: Rows) -> None:
+def test_a_cycle_that_has_not_started_is_not_closed_even_if_its_key_results_are(history: Rows) -> None:
     moment = max(history["known_at"])
     days = (moment.date() + timedelta(days=30), moment.date() + timedelta(days=120))
     assert closed_periods(one_more_cycle(history, days, moment, 1)) == closed_periods(history)
 
 
-def test_a_tiny_cycle_does_not_decide_on_the_model_of_all(history: Rows) -> None:
+def test_a_tiny_cycle_is_not_the_one_to_evaluate_on(history: Rows) -> None:
     before = evaluable_periods(history)
     assert before == closed_periods(history)
     moment = max(history["known_at"])

@@ -1,4 +1,4 @@
-"""Forecasts over HTTP: which model, in which order, from where, and told to the log."""
+"""Forecasts over HTTP: the model, the order, the cache, and the recorded events."""
 
 import subprocess
 import sys
@@ -38,18 +38,18 @@ def predict(api: Api, headers: dict[str, str], ids: list[str]) -> dict[str, Any]
     return body
 
 
-def analyst_of_features(api: Api, query: str) -> Any:
-    """Ask the feature mart, which analysts do not see, as the API does."""
+def query_feature_mart(api: Api, query: str) -> Any:
+    """Query the feature mart, which analysts cannot read, with the API's login."""
     with connect(api.settings.require("dsn_serving")) as connection:
         return connection.execute(query.encode()).fetchone()[0]  # type: ignore[index]
 
 
 def forecasts(body: dict[str, Any]) -> list[Any]:
-    """What was forecast, without the ids of the answers."""
+    """Return the forecasts without their prediction ids."""
     return [{k: v for k, v in one.items() if k != "prediction_id"} for one in body["predictions"]]
 
 
-def test_answers_keep_the_order_and_name_each_unknown_id(api: Api, app_headers: dict[str, str]) -> None:
+def test_predictions_keep_the_order_of_the_ids_and_report_unknown_ones(api: Api, app_headers: dict[str, str]) -> None:
     asked = ["nobody's", *list(STRANGE)[::-1], "k'; DROP TABLE marts.publication; --", next(iter(STRANGE))]
     body = predict(api, app_headers, asked)
     assert [one["key_result_id"] for one in body["predictions"]] == asked
@@ -63,28 +63,28 @@ def test_a_forecast_is_a_probability_an_interval_and_reasons_by_the_champion(
 ) -> None:
     body = predict(api, app_headers, ids_of(api, app_headers))
     assert body["model"] == {"name": MODEL, "version": "1", "role": "champion"}
-    told = [one for one in body["predictions"] if one["status"] == "forecast"]
-    assert len(told) > 20
-    for one in told:
+    predictions = [one for one in body["predictions"] if one["status"] == "forecast"]
+    assert len(predictions) > 20
+    for one in predictions:
         assert 0 <= one["low"] <= one["high"] <= 1
         assert 0 <= one["probability"] <= 1
         assert one["level"] == 0.9
         assert one["reasons"]
         assert one["as_of"] <= body["data_as_of"]
-    assert len({one["prediction_id"] for one in told}) == len(told)
+    assert len({one["prediction_id"] for one in predictions}) == len(predictions)
 
 
-def test_what_has_ended_is_told_instead_of_forecast(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_closed_key_result_gets_its_outcome_instead_of_a_forecast(api: Api, app_headers: dict[str, str]) -> None:
     """A closed key result used to be forecast from its last check-in, and the forecast was scored as if made before."""
     found = api.client.get("/v1/key-results?limit=1000", headers=app_headers).json()["key_results"]
     by_id = {one["key_result_id"]: one for one in found}
-    told = predict(api, app_headers, list(by_id))["predictions"]
+    predictions = predict(api, app_headers, list(by_id))["predictions"]
     running = {"on_track", "at_risk", "off_track", "no_check_in"}
-    assert {one["status"] for one in told if by_id[one["key_result_id"]]["status"] in running} <= {
+    assert {one["status"] for one in predictions if by_id[one["key_result_id"]]["status"] in running} <= {
         "forecast",
         "not_forecastable",
     }
-    closed = [one for one in told if by_id[one["key_result_id"]]["is_closed"]]
+    closed = [one for one in predictions if by_id[one["key_result_id"]]["is_closed"]]
     assert closed
     for one in closed:
         row = by_id[one["key_result_id"]]
@@ -94,7 +94,7 @@ def test_what_has_ended_is_told_instead_of_forecast(api: Api, app_headers: dict[
         assert row["status"] in one["detail"]
 
 
-def test_the_same_is_answered_from_the_cache_and_without_redis(api: Api, app_headers: dict[str, str]) -> None:
+def test_forecasts_are_equal_with_and_without_the_cache(api: Api, app_headers: dict[str, str]) -> None:
     ids = ids_of(api, app_headers, 50)
     first, cached = predict(api, app_headers, ids), predict(api, app_headers, ids)
     away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
@@ -109,22 +109,26 @@ def test_the_same_is_answered_from_the_cache_and_without_redis(api: Api, app_hea
 def test_every_served_prediction_becomes_an_event(api: Api, app_headers: dict[str, str]) -> None:
     body = predict(api, app_headers, [next(iter(STRANGE)), "unknown"])
     served = body["predictions"][0]
-    event = read_until(api.settings, "okr_ai_predictions", lambda value: served["prediction_id"].encode() in value)
-    told = decode("okr_ai_predictions", event.value, event.key).payload
-    assert isinstance(told, PredictionServed)
-    assert (told.probability, told.low, told.high) == (served["probability"], served["low"], served["high"])
-    assert (told.model_name, told.model_version, told.role) == (MODEL, "1", "champion")
-    assert told.publication_id == body["publication_id"]
-    assert told.reasons == served["reasons"]
-    assert told.cycle_id == served["cycle_id"] is not None
-    assert told.trained_until is not None
-    known_at = analyst_of_features(api, "SELECT max(known_at) FROM ml.key_result_outcome")
-    assert told.trained_until == known_at, "the newest outcome that the model learned from"
+    message = read_until(api.settings, "okr_ai_predictions", lambda value: served["prediction_id"].encode() in value)
+    event = decode("okr_ai_predictions", message.value, message.key).payload
+    assert isinstance(event, PredictionServed)
+    assert (event.probability, event.low, event.high) == (
+        served["probability"],
+        served["low"],
+        served["high"],
+    )
+    assert (event.model_name, event.model_version, event.role) == (MODEL, "1", "champion")
+    assert event.publication_id == body["publication_id"]
+    assert event.reasons == served["reasons"]
+    assert event.cycle_id == served["cycle_id"] is not None
+    assert event.trained_until is not None
+    known_at = query_feature_mart(api, "SELECT max(known_at) FROM ml.key_result_outcome")
+    assert event.trained_until == known_at, "the newest outcome that the model learned from"
 
 
 def test_models_are_listed_with_aliases_and_metrics(api: Api, app_headers: dict[str, str]) -> None:
     body = api.client.get("/models", headers=app_headers).json()
-    assert body["answering"] == {"name": MODEL, "version": "1", "role": "champion"}
+    assert body["active"] == {"name": MODEL, "version": "1", "role": "champion"}
     assert [(one["version"], one["aliases"]) for one in body["versions"]] == [
         ("2", ["challenger"]),
         ("1", ["champion"]),
@@ -140,16 +144,16 @@ def champion_again(api: Api) -> Any:
 
 
 @pytest.mark.usefixtures("champion_again")
-def test_a_version_loaded_by_hand_answers_and_says_that_it_is_no_champion(
+def test_a_manually_loaded_version_serves_and_is_reported_as_not_the_champion(
     api: Api, app_headers: dict[str, str]
 ) -> None:
     ids = [next(iter(STRANGE))]
     before = forecasts(predict(api, app_headers, ids))
     loaded = api.client.post(f"/models/{MODEL}/load", json={"version": "2"}, headers=api.headers("admin"))
-    assert loaded.json()["answering"] == {"name": MODEL, "version": "2", "role": "challenger"}
+    assert loaded.json()["active"] == {"name": MODEL, "version": "2", "role": "challenger"}
     body = predict(api, app_headers, ids)
     assert body["model"]["version"] == "2"
-    assert forecasts(body) != before, "no forecast of the other version came from the cache"
+    assert forecasts(body) != before, "no forecast of the other version comes from the cache"
 
 
 @pytest.mark.parametrize(
@@ -164,19 +168,19 @@ def test_a_version_loaded_by_hand_answers_and_says_that_it_is_no_champion(
         ("..%2F..%2Fetc%2Fpasswd", {"version": "1"}, 404),
     ],
 )
-def test_what_cannot_be_loaded_is_told(api: Api, name: str, body: dict[str, str], status: int) -> None:
+def test_a_version_that_cannot_be_loaded_is_an_error(api: Api, name: str, body: dict[str, str], status: int) -> None:
     answer = api.client.post(f"/models/{name}/load", json=body, headers=api.headers("admin"))
     assert answer.status_code == status
-    assert api.client.get("/health").json()["checks"]["model"]["version"] == "1", "the champion goes on answering"
+    assert api.client.get("/health").json()["checks"]["model"]["version"] == "1", "the champion goes on serving"
 
 
-def test_loading_is_for_the_admin(api: Api, app_headers: dict[str, str]) -> None:
+def test_only_an_admin_may_load_a_version(api: Api, app_headers: dict[str, str]) -> None:
     answer = api.client.post(f"/models/{MODEL}/load", json={"version": "2"}, headers=app_headers)
     assert answer.status_code == 403
     assert "admin may" in answer.json()["detail"]
 
 
-def test_without_a_champion_the_pacing_rule_answers_and_says_so(api: Api, tmp_path: Any) -> None:
+def test_without_a_champion_the_pacing_rule_serves_and_is_named(api: Api, tmp_path: Any) -> None:
     empty = api.settings.model_copy(
         update={"mlflow_store_uri": type(api.settings.redis_url)(f"sqlite:///{tmp_path}/empty.db")}
     )
@@ -193,7 +197,7 @@ def test_without_a_champion_the_pacing_rule_answers_and_says_so(api: Api, tmp_pa
     assert "Off pace" in page.text
 
 
-def test_a_check_in_becomes_an_event_that_keeps_its_contract(api: Api, app_headers: dict[str, str]) -> None:
+def test_a_check_in_becomes_a_valid_event(api: Api, app_headers: dict[str, str]) -> None:
     sent = {"key_result_id": "rtl", "value": 1.5, "confidence": 0.4, "note": STRANGE["rtl"]}
     answer = api.client.post("/v1/check-ins", json=sent, headers=app_headers)
     assert answer.status_code == 202, answer.text
@@ -206,13 +210,13 @@ def test_a_check_in_becomes_an_event_that_keeps_its_contract(api: Api, app_heade
     assert decoded.payload == CheckInRecorded(check_in_id=accepted["check_in_id"], **sent)
 
 
-def test_without_a_broker_predictions_and_check_ins_wait_on_disk(api: Api, tmp_path: Path) -> None:
+def test_without_a_broker_predictions_and_check_ins_are_spooled(api: Api, tmp_path: Path) -> None:
     away = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path})
     with serving(away) as cut_off:
         headers = cut_off.headers("app")
-        begun = time.monotonic()
+        started = time.monotonic()
         assert predict(cut_off, headers, [next(iter(STRANGE))])["predictions"][0]["status"] == "forecast"
-        assert time.monotonic() - begun < 20, "only the first look at the registry may take a while"
+        assert time.monotonic() - started < 20, "only the first look-up of the champion may be slow"
         answer = cut_off.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
         assert answer.status_code == 202, answer.text
         assert answer.json()["is_acknowledged"] is False
@@ -221,10 +225,10 @@ def test_without_a_broker_predictions_and_check_ins_wait_on_disk(api: Api, tmp_p
         (cut_off.services.outbox, "okr.check_in.recorded.v1"),
     ):
         waiting = [decode(event.topic, event.value).envelope.type for event in outbox.spool.oldest(1_000)]
-        assert event_type in waiting, "it is there for the next start"
+        assert event_type in waiting, "it is spooled for the next start"
 
 
-def test_what_the_spool_cannot_take_is_answered_with_an_error(api: Api, tmp_path: Path) -> None:
+def test_a_full_spool_is_an_error_of_the_request(api: Api, tmp_path: Path) -> None:
     full = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1})
     with serving(full) as cut_off:
         headers = cut_off.headers("app")
@@ -237,4 +241,4 @@ def test_what_the_spool_cannot_take_is_answered_with_an_error(api: Api, tmp_path
         body = {"key_result_ids": list(STRANGE)[:2]}  # more than its own spool of one event takes
         unrecorded = cut_off.client.post("/predict", json=body, headers=headers)
         assert unrecorded.status_code == 503
-        assert "not given" in unrecorded.json()["detail"]
+        assert "not served" in unrecorded.json()["detail"]
