@@ -1,8 +1,8 @@
 """Augment training rows with other thresholds: each row becomes twelve, with a required pace and a label of its own.
 
-"Will it reach 0.7?" is "will its pace from here on be at least the required one?". The final progress also labels that
-for every other required pace; those close to the recent pace are the hard ones. On the real goals this takes the Brier
-score of boosted trees from 0.072 to 0.061.
+"Will it reach 0.7?" is "will its pace from here on be at least the required one?". The final progress also answers
+that for every other required pace, and the paces close to the recent one are the hardest. On the real goals this
+improves the Brier score of boosted trees from 0.072 to 0.061.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ def augment(rows: Rows, thresholds: int, span: float) -> AugmentedRows:
     shifts, labels = [np.zeros(len(rows))], [rows.outcomes()]
     for distance in np.linspace(-span, span, thresholds):
         shift = recent + distance
-        asked = progress + pace_of(required + shift) * remaining
+        goal = progress + pace_of(required + shift) * remaining
         shifts.append(shift)
-        labels.append((rows.numbers("final_progress") >= asked - TOLERANCE).astype(np.float64))
+        labels.append((rows.numbers("final_progress") >= goal - TOLERANCE).astype(np.float64))
     row = np.tile(np.arange(len(rows)), thresholds + 1)
     return AugmentedRows(row, np.concatenate(shifts), np.concatenate(labels))

@@ -1,4 +1,4 @@
-"""A small simulated organisation, as far as the published feature mart, and an MLflow store of its own."""
+"""A small simulated organisation with a published feature mart, and an empty MLflow store per test."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -25,20 +25,20 @@ TOPIC = "okr_user_events"
 
 
 def load_simulation(settings: Settings) -> None:
-    """Put the good user events of the simulation into raw, in the order in which they were sent."""
+    """Insert the valid user events of the simulation into raw, in the order in which they were sent."""
     sent = enumerate(messages(organisation(7, scale_of("small")), AS_OF))
-    good = ((offset, m.event) for offset, m in sent if m.fate != "malformed" and m.event.topic == TOPIC)
-    copy_into_raw(settings, TOPIC, (_raw(offset, orjson.loads(event.value)) for offset, event in good))
+    valid = ((offset, m.event) for offset, m in sent if m.fate != "malformed" and m.event.topic == TOPIC)
+    copy_into_raw(settings, TOPIC, (_raw(offset, orjson.loads(event.value)) for offset, event in valid))
 
 
 def _raw(offset: int, event: dict[str, Any]) -> tuple[Any, ...]:
     recorded_at = event["recordedtime"]
-    place, kind = (0, offset, recorded_at, event["id"]), (event["type"], event["source"], event["subject"])
-    return *place, *kind, event["time"], recorded_at, False, orjson.dumps(event["data"]).decode()
+    position, kind = (0, offset, recorded_at, event["id"]), (event["type"], event["source"], event["subject"])
+    return *position, *kind, event["time"], recorded_at, False, orjson.dumps(event["data"]).decode()
 
 
 def build_features(settings: Settings, target: Path) -> None:
-    """Build the feature mart, and one mart beside it, for a publication without any is none."""
+    """Build the feature mart, and one other mart, because a publication needs at least one."""
     run_dbt(settings, target, "run", "--select", "+path:models/ml", "+dim_cycle")
 
 
@@ -63,7 +63,7 @@ def history(published: Settings) -> Rows:
 
 @pytest.fixture(scope="session")
 def hyperparameters() -> Hyperparameters:
-    """Few rounds: what is tested is not how good the model is."""
+    """Few rounds: the quality of the model is not tested."""
     return Hyperparameters(rounds=20, thresholds=5)
 
 

@@ -58,6 +58,6 @@ def test_a_moderate_probability_has_the_threshold_inside_its_interval():
     assert (agreed[1] >= 0.7).all()
     assert (agreed[0] >= 0).all()
     assert (agreed[1] <= 1).all()
-    # A good chance lies mostly above the threshold, a poor one mostly below.
+    # The interval of a high probability is mostly above the threshold, that of a low one mostly below.
     assert agreed[0][1] > 0.6
     assert agreed[0][0] < 0.1

@@ -1,4 +1,4 @@
-"""The simulator's true probabilities, compared with the champion by two commands: no code of ml knows the simulator."""
+"""The simulator's true probabilities, and how they are compared with the champion's through a CSV file."""
 
 import csv
 import os
