@@ -16,6 +16,7 @@ from ingestion.sources.commands import app as sources
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import NEEDS_INTERVENTION, InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import require_lake
+from lakehouse.retry import Backoff
 from lakehouse.settings import Settings, load_settings
 
 app = typer.Typer()
@@ -200,7 +201,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    pause = FIRST_PAUSE_SECONDS
+    backoff = Backoff(FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():
         started = time.monotonic()
         try:
@@ -209,10 +210,10 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
             if drain:
                 raise
             if time.monotonic() - started > STEADY_SECONDS:
-                pause = FIRST_PAUSE_SECONDS
-            log.warning("stopped, restarting", error=str(error), pause_seconds=pause)
+                backoff.reset()
+            pause = backoff.pause()
+            log.warning("stopped, restarting", error=str(error), pause_seconds=round(pause, 1))
             stop.wait(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
         except PermanentError as error:
             sys.stderr.write(f"okr: {error}\n")
             raise typer.Exit(NEEDS_INTERVENTION) from error

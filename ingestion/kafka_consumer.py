@@ -14,6 +14,7 @@ from ingestion.client_errors import QUIET, ClientErrors
 from ingestion.log_identity import log_ids
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.logs import get_logger
+from lakehouse.retry import attempts
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -22,6 +23,7 @@ log = get_logger(__name__)
 
 CHUNK_MESSAGES = 1_000  # fits in the CPU cache: reading needs a quarter less CPU than with 10,000
 CONNECT_SECONDS = 15.0
+PAUSE_SECONDS = 0.5  # between two attempts to ask the broker
 DRAIN_SECONDS = 60.0
 LOG_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
@@ -200,15 +202,8 @@ class KafkaConsumer:
         Raises:
             RetryableError: a topic was re-created, or the broker does not answer.
         """
-        from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
-
-        attempts = Retrying(
-            retry=retry_if_exception_type(RetryableError),
-            wait=wait_fixed(0.5),
-            stop=stop_after_delay(LOG_SECONDS),
-            reraise=True,
-        )
-        if attempts(log_ids, self._admin, self._topics) != self.log_ids:
+        asked = attempts(RetryableError, LOG_SECONDS, pause_s=PAUSE_SECONDS)
+        if asked(log_ids, self._admin, self._topics) != self.log_ids:
             raise RetryableError("A topic was deleted and re-created while it was read: its offsets start again.")
 
     def _handle_error(self, message: "Message") -> None:
@@ -236,22 +231,20 @@ class KafkaConsumer:
 def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) -> None:
     from confluent_kafka import KafkaException
 
-    deadline = time.monotonic() + CONNECT_SECONDS
-    while True:
+    def ask() -> None:
         try:
             metadata = consumer.list_topics(timeout=5.0)
             missing = sorted(set(topics) - set(metadata.topics))
             problem = f"it has no topic {', '.join(missing)}" if missing else ""
         except KafkaException as error:
             problem = error.args[0].str()
-        if not problem:
-            return
-        if time.monotonic() > deadline:
+        if problem:
             raise RetryableError(
                 f"The Kafka broker at {bootstrap} was not ready within {CONNECT_SECONDS:.0f} s: {problem}. "
                 "Is the stack up (`make status`)?"
             )
-        time.sleep(0.5)
+
+    attempts(RetryableError, CONNECT_SECONDS, pause_s=PAUSE_SECONDS)(ask)
 
 
 def _raise_unless_transient(place: tuple[str, int], error: "KafkaError") -> None:

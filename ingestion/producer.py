@@ -11,6 +11,7 @@ from ingestion.client_errors import QUIET, ClientErrors
 from ingestion.event_codec import EncodedEvent
 from lakehouse.errors import ContractViolation, OkrError, RetryableError
 from lakehouse.logs import get_logger
+from lakehouse.retry import attempts
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -213,18 +214,9 @@ def _producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Pro
 
 def _wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float) -> None:
     from confluent_kafka import KafkaException
-    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-    attempts = Retrying(
-        retry=retry_if_exception_type(KafkaException),
-        wait=wait_exponential_jitter(multiplier=0.2, max=2.0),
-        stop=stop_after_delay(limit_seconds),
-        reraise=True,
-    )
     try:
-        for attempt in attempts:
-            with attempt:
-                producer.list_topics(timeout=min(5.0, limit_seconds))
+        attempts(KafkaException, limit_seconds)(producer.list_topics, timeout=min(5.0, limit_seconds))
     except KafkaException as error:
         raise RetryableError(
             f"No Kafka broker answered at {bootstrap} within {limit_seconds:.0f} s ({error.args[0].str()}). "

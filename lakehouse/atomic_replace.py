@@ -81,7 +81,10 @@ def _sweep(place: Path) -> None:
 
 @contextmanager
 def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
-    """Open a file exclusively; other processes wait until it is closed or this process dies."""
+    """Open a file exclusively; other processes wait until it is closed or this process dies.
+
+    Not `filelock`: the locked file is the draft itself, which is renamed while it is locked.
+    """
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, mode)
         with os.fdopen(descriptor, "w+", encoding="utf-8") as opened:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
+from lakehouse.retry import Backoff
 
 log = get_logger(__name__)
 
@@ -87,21 +88,22 @@ class BackgroundThread:
             self._delete_file()
 
     def _run(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         while True:
             started = time.monotonic()
             try:
                 self._work()
                 if self._stopping.is_set():
                     return
+                pause_s = backoff.pause()
                 self._record("it returned although it was not asked to stop", None, pause_s)
             except BaseException as error:  # a panic in a Rust library is not an Exception
                 if time.monotonic() - started > LONGEST_PAUSE_S:
-                    pause_s = FIRST_PAUSE_S
+                    backoff.reset()
+                pause_s = backoff.pause()
                 self._record(f"{type(error).__name__}: {error}", error, pause_s)
             if self._stopping.wait(pause_s):
                 return
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _record(self, error: str, cause: BaseException | None, pause_s: float) -> None:
         before = self.trouble

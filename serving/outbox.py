@@ -16,13 +16,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingestion.backoff import Backoff
 from ingestion.event_codec import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
 from ingestion.spool.store import EventStatus
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
+from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 

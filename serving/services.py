@@ -5,10 +5,10 @@ from typing import Annotated
 
 import redis
 from fastapi import Depends, Request
-from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
 from ingestion.spool.disk_priority import FORECASTS
 from lakehouse.errors import RetryableError
+from lakehouse.retry import attempts
 from lakehouse.settings import Settings
 from serving.admin.service import Administration
 from serving.auth.failed_login_limit import FailedLoginLimit
@@ -76,14 +76,8 @@ class Services:
         self.outbox.stop()
         self.warehouse.close()
 
-    @retry(
-        retry=retry_if_exception_type(RetryableError),
-        wait=wait_exponential_jitter(multiplier=0.2, max=3),
-        stop=stop_after_delay(WAREHOUSE_LIMIT_S),
-        reraise=True,
-    )
     def _seed(self) -> None:
-        self.accounts.seed(self.settings)
+        attempts(RetryableError, WAREHOUSE_LIMIT_S, longest_pause_s=3.0)(self.accounts.seed, self.settings)
 
 
 def build_services(settings: Settings) -> Services:

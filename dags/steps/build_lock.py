@@ -1,12 +1,12 @@
 """The id of a build and the lock that allows one build at a time; gate, publication and build schemas use this id."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dags.steps.task_adapter import run_id, try_number
 from lakehouse.errors import RetryableError
+from lakehouse.retry import attempts
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -30,15 +30,8 @@ def hold_build_lock(dsn_transform: str) -> Iterator[None]:
     Raises:
         RetryableError: another build still holds the lock after a minute.
     """
-    deadline = time.monotonic() + LONGEST_WAIT_S
     with connect(dsn_transform, application="okr-build", autocommit=True) as connection:
-        while not _is_locked(connection):
-            if time.monotonic() > deadline:
-                raise RetryableError(
-                    f"Another build of the marts is still running after {LONGEST_WAIT_S:.0f} s (application okr-build "
-                    "in pg_stat_activity). This one starts when it has ended."
-                )
-            time.sleep(0.5)
+        attempts(RetryableError, LONGEST_WAIT_S, pause_s=0.5)(_lock, connection)
         yield
 
 
@@ -53,5 +46,9 @@ def published_gate_report(settings: Settings, build: str) -> dict[str, Any] | No
     return dict(row[0]) if row else None  # type: ignore[call-overload]
 
 
-def _is_locked(connection: Any) -> bool:
-    return bool(connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0])
+def _lock(connection: Any) -> None:
+    if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:
+        raise RetryableError(
+            f"Another build of the marts is still running after {LONGEST_WAIT_S:.0f} s (application okr-build in "
+            "pg_stat_activity). This one starts when it has ended."
+        )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from glob import escape
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 
@@ -17,20 +19,19 @@ def read_env_file(path: Path) -> dict[str, str]:
         PermanentError: the file belongs to another user.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
+        found = dotenv_values(path, interpolate=False, encoding="utf-8")
     except PermissionError as error:
         raise PermanentError(
             f"{path} cannot be read: it belongs to the user who started the stack. Run as that user, "
             "or point OKR_STATE at a state folder of your own."
         ) from error
-    lines = (line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {name: _unquote(value) for name, value in lines}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
     """Replace the file atomically, so that an interrupted start never leaves a part of it.
+
+    python-dotenv's `set_key` rewrites the file once for each variable; we need one replacement of all of them.
 
     Drafts left by earlier releases, which contain secrets, are removed. Their names ended with a process id.
     """
@@ -43,7 +44,3 @@ def write_env_file(path: Path, env: Mapping[str, str]) -> None:
 def _quote(value: str) -> str:
     """Quote for python-dotenv: single quotes, with backslash escapes for quotes and backslashes."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _unquote(value: str) -> str:
-    return value[1:-1].replace("\\'", "'").replace("\\\\", "\\") if value.startswith("'") else value

@@ -1,9 +1,10 @@
 """A lock that allows only one `okr up`, `down` or `clean` at a time on a state folder."""
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from infra.local.stack import explain_os_error
 from lakehouse.errors import PermanentError
@@ -18,14 +19,15 @@ def locked(state: Path) -> Iterator[None]:
     """
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = (state / "stack.lock").open("w")
+        lock = FileLock(state / "stack.lock", timeout=0, fallback_to_soft=False)
+        lock.acquire()
+    except Timeout as error:
+        raise PermanentError(
+            f"Another `okr up`, `okr down` or `okr clean` is running on {state}. Wait until it ends, or end it."
+        ) from error
     except OSError as error:
         raise PermanentError(explain_os_error(state, error)) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise PermanentError(
-                f"Another `okr up`, `okr down` or `okr clean` is running on {state}. Wait until it ends, or end it."
-            ) from error
+    try:
         yield
+    finally:
+        lock.release()

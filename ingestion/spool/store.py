@@ -5,7 +5,6 @@ stored, `append` raises an error; none is dropped silently. Events are deleted a
 If a process dies in between, the same event is sent again with the same id, which counts once.
 """
 
-import fcntl
 import json
 import shutil
 import sqlite3
@@ -16,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
+
+from filelock import FileLock, Timeout
 
 from ingestion.event_codec import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
@@ -146,8 +147,8 @@ class Spool:
         that dies.
         """
         self._create_folder()
-        with explained(self.path), self.path.with_suffix(".lock").open("ab") as file:
-            yield _locked_within(file.fileno(), limit_seconds)  # closing the file releases the lock
+        with explained(self.path), _lock_within(self.path.with_suffix(".lock"), limit_seconds) as is_held:
+            yield is_held
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
@@ -194,8 +195,8 @@ class Spool:
     def _open(self) -> sqlite3.Connection:
         self._create_folder()
         # Two processes that switch a new file to write-ahead logging concurrently get a lock error despite the timeout.
-        with self.path.with_suffix(".opening").open("ab") as file:
-            if not _locked_within(file.fileno(), BUSY_SECONDS):
+        with _lock_within(self.path.with_suffix(".opening"), BUSY_SECONDS) as is_held:
+            if not is_held:
                 raise RetryableError(
                     f"Another process has been opening the spool {self.path} for {BUSY_SECONDS:.0f} s."
                 )
@@ -249,15 +250,16 @@ def _size(event: EncodedEvent) -> int:
     return size
 
 
-def _locked_within(descriptor: int, limit_seconds: float) -> bool:
-    """Lock a file (released when the process dies); return False if that takes too long."""
-    deadline = time.monotonic() + limit_seconds
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(LOCK_POLL_SECONDS)
-        else:
-            return True
+@contextmanager
+def _lock_within(file: Path, limit_seconds: float) -> Iterator[bool]:
+    """Lock a file, which the kernel releases when the process dies; yield False if that takes too long."""
+    lock = FileLock(file, timeout=limit_seconds, poll_interval=LOCK_POLL_SECONDS, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.backoff import Backoff
 from ingestion.event_codec import encode
 from ingestion.sources.metrics import host, queues, services
 from ingestion.spool import Drainer, Spool, spooled_sources
@@ -22,6 +21,7 @@ from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
+from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
 
 log = get_logger(__name__)
