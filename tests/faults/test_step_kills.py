@@ -228,6 +228,6 @@ def test_a_build_that_airflow_considers_dead_blocks_the_next_one_until_it_ends(
     with build_lock.hold_build_lock(etl.require("dsn_transform")):
         refused = run.step("dbt", impatient)
     assert refused.status == FAILED
-    assert "Another build of the marts is still at work" in refused.log
+    assert "Another build of the marts is still running" in refused.log
     run.go_on(first="dbt")
     assert publications(etl) == ["run~2"]

@@ -53,6 +53,6 @@ def test_drain_sends_waiting_events_and_on_request_rejected_ones(
 def test_drain_without_a_broker_fails_with_one_clear_line(spool: Spool, tmp_path: Path) -> None:
     answer = run(Settings(state=tmp_path, kafka_bootstrap="127.0.0.1:1"), "drain", "--seconds", "1")
     assert answer.returncode == 1
-    assert answer.stderr.splitlines()[-1].startswith("okr: No Kafka broker answers at 127.0.0.1:1")
+    assert answer.stderr.splitlines()[-1].startswith("okr: No Kafka broker answered at 127.0.0.1:1")
     assert "rdkafka" not in answer.stderr, "no log lines of the client library"
     assert spool.state().waiting == 2
