@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The defaults were chosen on the second and third cycle of the real goals, not on the last two.
+    """The defaults were chosen on the second and third cycle of a real history, not on its last two.
 
     Each row is used at `thresholds` other required paces too, up to `span` (signed log) around its pace of 7 days.
     """

@@ -1,7 +1,7 @@
 """Augment training rows with other thresholds: each row becomes twelve, with a required pace and a label of its own.
 
 "Will it reach 0.7?" is "will its pace from here on be at least the required one?". The final progress also answers
-that for every other required pace, and the paces close to the recent one are the hardest. On the real goals this
+that for every other required pace, and the paces close to the recent one are the hardest. On a real history this
 improves the Brier score of boosted trees from 0.072 to 0.061.
 """
 

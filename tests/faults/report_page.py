@@ -7,12 +7,12 @@ from pathlib import Path
 
 from tests.faults.proof import Line
 
-HEAD = """# Faults, and what they lost
+HEAD = """# Injected faults and lost events
 
 Written by `make test-chaos`; do not edit. Each row is one test that injects the fault into real processes and a real
-broker, then runs `okr lake verify` and counts: *sent* are the messages that the broker accepted, *found* the distinct
-events in the lake. If events were sent more than once, found is smaller than sent by their number, and nothing is lost.
-The thread is the issue in which others reported the fault, followed by its effect there.
+broker, then runs `okr lake verify` and counts. *Sent* is the number of messages that the broker accepted, *found* the
+number of distinct events in the lake. Where an event was sent more than once, *found* is smaller than *sent*, although
+nothing is lost. *Thread* is the issue in which others reported the fault, and *effect there* is what happened to them.
 
 {total}
 

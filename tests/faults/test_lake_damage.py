@@ -165,7 +165,7 @@ def test_a_power_cut_tears_the_pointer_to_the_checkpoint(
     send(producer, check_in, range(300, 400))
     assert drain(landed, rows=50) == 100
     maintain(landed)
-    prove(landed, fault=f"power cut: _last_checkpoint is {'half there' if text else 'empty'}", sent=400)
+    prove(landed, fault=f"power cut: _last_checkpoint is {'cut in half' if text else 'empty'}", sent=400)
 
 
 def test_repair_changes_nothing_when_the_broker_no_longer_has_the_events(landed: Settings) -> None:

@@ -100,7 +100,7 @@ def test_three_workers_join_and_leave_at_random_while_events_flow(
 
 
 ZOMBIES = {
-    "with a batch read": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
+    "after it read a batch": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
     "with every file written": "after(commit, 'write_files', freeze, times=2)",
     "right before the Delta commit": "before(LandingTable, '_try_commit', freeze, times=2)",
     "right before Kafka's commit": "before(KafkaConsumer, 'report_stored', freeze, times=2)",
@@ -272,4 +272,8 @@ def test_a_broker_is_killed_and_restarted_while_workers_land(
             broker.start()
         until_landed(settings, sent)
         assert [worker.end() for worker in workers] == [0, 0]
-        prove(settings, fault=f"the broker killed and restarted {kills} times, while two workers land", sent=sent)
+        prove(
+            settings,
+            fault=f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'} while two workers land",
+            sent=sent,
+        )

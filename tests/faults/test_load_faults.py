@@ -36,7 +36,7 @@ from ingestion.loading.copy_encoding import Encoder
 STEPS = {
     "before it connects": "before(copy, 'connect', die)",
     "before it takes the topic's lock": "before(copy, '_lock', die)",
-    "with the lock": "after(copy, '_lock', die)",
+    "while it holds the lock": "after(copy, '_lock', die)",
     "after it read the watermarks": "after(copy, 'read_watermarks', die)",
     "after it found pending rows": "after(copy, 'find_pending', die)",
     "before the COPY": "before(copy, '_copy', die)",

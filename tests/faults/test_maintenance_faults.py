@@ -153,7 +153,7 @@ def test_a_maintenance_run_that_hung_until_another_did_its_work_wakes_up(
     assert "another compaction was committed first" in zombie.text()
     prove(
         pipeline,
-        fault="a maintenance run hangs and loses its lock, another one works, then it wakes up",
+        fault="a maintenance run hangs and loses its lock, another one runs, then the first one resumes",
         thread="delta-rs PR 3982",
         happened="files that are only moved no longer conflict: two compactions each left a copy of the rows",
         sent=300,

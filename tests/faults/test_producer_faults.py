@@ -169,7 +169,7 @@ def test_after_a_process_is_killed_at_any_step_of_draining_the_next_one_sends_ev
         assert ended(drain_command(pipeline, spool, arm)) == -signal.SIGKILL, f"not killed: {step}"
     assert ended(drain_command(pipeline, spool)) == 0
     assert spool.state().waiting == 0
-    prove_all_arrived(pipeline, events, f"SIGKILL while the spool is drained: {', '.join(STEPS)}")
+    prove_all_arrived(pipeline, events, f"SIGKILL while the spool is drained: {'; '.join(STEPS)}")
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(60, marks=[pytest.mark.chaos, pytest.mark.timeout(1800)])])

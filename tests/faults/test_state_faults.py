@@ -42,7 +42,7 @@ STEPS = {
     "after a batch was read": "after(KafkaConsumer, 'poll', die, given=lambda batch: batch.rows, times=2)",
     "after a batch was decoded": "after(consumer, 'valid_events', die, times=2)",
     "before the transaction": "before(StateStore, 'apply', die, times=2)",
-    "with the group's lock, before its offsets are updated": "before(StateStore, '_move_offsets', die, times=2)",
+    "with the group's lock held, before its offsets are updated": "before(StateStore, '_move_offsets', die, times=2)",
     "with its offsets updated": "after(StateStore, '_move_offsets', die, times=2)",
     "with the events stored, nothing projected": "before(Projection, 'project', die, times=2)",
     "with the users projected, the key results not": "before(Projection, '_project_okrs', die, times=2)",

@@ -92,7 +92,7 @@ def test_partitions_added_while_a_worker_lands_are_read_from_their_beginning(
     prove(own, fault="partitions added to a topic while a worker lands it", sent=1200)
 
 
-@pytest.mark.parametrize("length", ["shorter than the landed offsets", "longer than the landed offsets"])
+@pytest.mark.parametrize("length", ["with fewer messages than had landed", "with more messages than had landed"])
 def test_a_recreated_topic_is_not_mistaken_for_the_old_one(
     length: str, own: Settings, topics: Topics, check_in: Events, start_worker: StartWorker
 ) -> None:
@@ -101,7 +101,7 @@ def test_a_recreated_topic_is_not_mistaken_for_the_old_one(
     drain(own)
     topics.delete([TOPIC])
     topics.create([TOPIC])
-    anew = 100 if length.startswith("shorter") else 900
+    anew = 100 if length.startswith("with fewer") else 900
     send_to(own, check_in, range(1000, 1000 + anew))
     worker = start_worker(own)
     assert worker.ended(30) == NEEDS_INTERVENTION, worker.text()
