@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ingestion.client_errors import QUIET, ClientErrors
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation, OkrError, RetryableError
 from lakehouse.logs import get_logger
 from lakehouse.retry import attempts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.lake import open_table, require_lake, table_uri

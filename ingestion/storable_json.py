@@ -20,7 +20,7 @@ NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
 # The inverse, for a search by column: an object of valid JSON, in bytes, that certainly needs no full check. Its texts
 # contain no NUL and no lone surrogate, its numbers have at most 40 digits and an exponent of two (each is matched with
 # its delimiter, or a longer number would pass as two), and it is at most three levels deep. Texts are matched whole and
-# braces in pairs, so that `ingestion.decoding.full_validation` can find the end of an object. No text begins or ends
+# braces in pairs, so that `ingestion.decoding.batch_validation` can find the end of an object. No text begins or ends
 # with a space or contains U+007F, which `lakehouse.contracts.allowed_characters` forbids in ids: another pattern per
 # column would cost more than the full check of the few texts that do. `ingestion.decoding.event_types` checks non-ASCII
 # ids.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 
-from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 
 UNKNOWN = "-"
 GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target

@@ -19,7 +19,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.marts_build import Build, build_of, comment, publisher, require_build_of, run_file
 from lakehouse.publishing import views
 from lakehouse.publishing.old_versions import drop_old_versions
-from lakehouse.publishing.switch import switch_to
+from lakehouse.publishing.switch_views import switch_to
 from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:

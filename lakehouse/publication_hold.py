@@ -1,4 +1,8 @@
-"""Why publications are on hold: a gate failed, a step failed, an operator rolled back, or a pipeline is paused."""
+"""Why publications are on hold: a gate failed, a step failed, an operator rolled back, or a pipeline is paused.
+
+The view `ops.publication_hold` decides: its newest definition is in
+`infra/migrations/versions/0032_publication_hold_shows_pauses.sql`.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -12,8 +12,8 @@ from ml.evaluation import Report, evaluate
 from ml.feature_mart import read_history
 from ml.fit_model import check_outcomes
 from ml.forecast_csv import read_probabilities
+from ml.forecast_scores import scores
 from ml.promotion_gate import held_out
-from ml.scores import scores
 from ml.train import check_learnable
 from ml.train_test_split import split_at
 

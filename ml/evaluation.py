@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ml.feature_rows import Rows
 from ml.forecast_model import ForecastModel
+from ml.forecast_scores import coverage, scores
 from ml.pacing_rule import pace_ratio, pacing_probability
-from ml.scores import coverage, scores
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -4,10 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.number_format import chance, percent
 from ml.design_matrix import BOOSTED, LOGISTIC
 from ml.feature_rows import Rows
-from ml.pace_transform import ACHIEVED_SCORE, PACE_SCALE, TOLERANCE
+from ml.pace_transform import PACE_SCALE
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData, fit
+from ml.forecast_scores import log_loss
 from ml.hyperparameters import Hyperparameters
-from ml.scores import log_loss
 from ml.train_test_split import labelled, split_at, tuning_period
 
 

@@ -14,8 +14,8 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Literal
 
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.errors import PermanentError
-from lakehouse.scoring import ACHIEVED_SCORE
 from lakehouse.settings import Settings
 from ml.forecast_model import ForecastModel, load_model
 from ml.mlflow_client import (

@@ -5,14 +5,10 @@ A pace of 1.0 is the way from baseline to target in exactly one cycle.
 
 from typing import TYPE_CHECKING
 
-from lakehouse import scoring
-
 if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-ACHIEVED_SCORE = scoring.ACHIEVED_SCORE
-TOLERANCE = scoring.TOLERANCE
 PACE_SCALE = 0.1
 SHORTEST_ELAPSED = 0.1
 LARGEST_LOG = 30.0  # a pace of 5e11; larger values would overflow in sinh()

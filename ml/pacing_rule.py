@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.number_format import percent
 from ml.feature_mart import NEEDED
 from ml.feature_rows import Rows, rows_of_mappings
 from ml.forecaster_protocol import Forecast
-from ml.pace_transform import ACHIEVED_SCORE, SHORTEST_ELAPSED, TOLERANCE
+from ml.pace_transform import SHORTEST_ELAPSED
 
 if TYPE_CHECKING:
     from numpy import float64

@@ -13,8 +13,8 @@ from ml.feature_mart import read_history
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData
 from ml.forecast_model import ForecastModel
+from ml.forecast_scores import brier_score
 from ml.pacing_rule import pacing_probability
-from ml.scores import brier_score
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
 SMALLEST_GAIN = 1e-6  # in Brier score: retraining on the same data is no improvement

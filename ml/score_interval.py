@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from ml.feature_rows import Rows
-from ml.pace_transform import ACHIEVED_SCORE, pace_of, signed_log
+from ml.pace_transform import pace_of, signed_log
 
 if TYPE_CHECKING:
     from numpy import float64, int_

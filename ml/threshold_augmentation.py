@@ -8,8 +8,9 @@ improves the Brier score of boosted trees from 0.072 to 0.061.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakehouse.achieved_score import TOLERANCE
 from ml.feature_rows import Rows
-from ml.pace_transform import TOLERANCE, pace_of
+from ml.pace_transform import pace_of
 
 if TYPE_CHECKING:
     from numpy import float64, int_

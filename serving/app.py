@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from serving import error_responses, health, openapi
 from serving.admin.routes import router as admin
-from serving.auth.routes import router as auth
+from serving.auth.login_routes import router as auth
 from serving.check_ins.routes import router as check_ins
 from serving.data.routes import router as data
 from serving.predictor.routes import router as predictor

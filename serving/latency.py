@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.metrics.host import host_name
 from lakehouse.background import BackgroundThread
 from lakehouse.contracts.app_metric import AppMetricSampled

@@ -16,7 +16,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Drainer, Spool, SpoolState
 from ingestion.spool.store import EventStatus
 from lakehouse.background import BackgroundThread

@@ -11,8 +11,8 @@ from lakehouse.errors import RetryableError
 from lakehouse.retry import attempts
 from lakehouse.settings import Settings
 from serving.admin.service import Administration
+from serving.auth.accounts import Accounts
 from serving.auth.failed_login_limit import FailedLoginLimit
-from serving.auth.login import Accounts
 from serving.auth.passwords import Passwords
 from serving.auth.tokens import Tokens
 from serving.check_ins.idempotency import RequestStore

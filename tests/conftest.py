@@ -19,7 +19,7 @@ from infra.local.redis import Redis
 from infra.local.stack import Stack, prepare_stack
 from infra.local.unsupervised import running
 from infra.migrations.migrate import migrate
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings

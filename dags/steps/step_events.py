@@ -76,7 +76,7 @@ def _one_line(error: BaseException | str) -> str:
 
 
 def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
-    from ingestion.event_codec import encode
+    from ingestion.contract_validation import encode
     from ingestion.spool import Drainer, Spool
     from lakehouse.contracts.pipeline_step import PipelineStepFinished
     from lakehouse.errors import OkrError

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from infra.demo.progress import Progress
 from infra.demo.steps import DemoResult
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.number_format import chance, score
-from lakehouse.scoring import ACHIEVED_SCORE
 
 SHOWN_AT_RISK = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")

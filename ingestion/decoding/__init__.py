@@ -6,7 +6,7 @@ There are two steps, because it is cheapest to inspect a message right after it 
 - `decode_batch` makes rows of a batch's prevalidated messages: in the usual form by column, all others one by one.
 """
 
-from ingestion.decoding.full_validation import decode_batch
+from ingestion.decoding.batch_validation import decode_batch
 from ingestion.decoding.prevalidation import prevalidate
 
 __all__ = ["decode_batch", "prevalidate"]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from ingestion.event_codec import EARLIEST, LATEST, id_fields, moment_fields
+from ingestion.contract_validation import EARLIEST, LATEST, id_fields, moment_fields
 from lakehouse.contracts import Contract, contracts
 from lakehouse.contracts.allowed_characters import fault_of_id
 from lakehouse.contracts.fields import NO_SPACE_AT_EITHER_END

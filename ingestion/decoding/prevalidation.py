@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from ingestion.contract_validation import MAX_VALUE_BYTES
 from ingestion.decoding.event_types import decoder, event_types
-from ingestion.event_codec import MAX_VALUE_BYTES
 from ingestion.storable_json import ESCAPE
 from lakehouse.errors import PermanentError
 from lakehouse.lake import PLACE_COLUMNS, landing_schema
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 # `data` is sliced from this many bytes before its brace: the length of both ways to write its name. If there is no such
-# brace, the slice is short or starts elsewhere, and `full_validation.DATA` does not match it.
+# brace, the slice is short or starts elsewhere, and `batch_validation.DATA` does not match it.
 DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
 _SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of what `ESCAPE` matches, to search many messages fast
@@ -52,7 +52,7 @@ def prevalidated_schema() -> "pa.Schema":
     They are the raw message, then the event as msgspec decoded it. Its times are still text, and `data` is the bytes of
     the message from DATA_AT before the first inner brace up to the last byte, exclusive. If msgspec did not accept the
     message, the event's columns are null and `data` is meaningless. If it did, not all rules have been checked yet:
-    `full_validation.accept_by_column` checks the rest.
+    `batch_validation.accept_by_column` checks the rest.
     """
     import pyarrow as pa
 

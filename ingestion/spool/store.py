@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.producer import MAX_MESSAGE_BYTES
 from ingestion.spool.disk_priority import reserved_bytes
 from ingestion.spool.sqlite_errors import SpoolFullError, explained

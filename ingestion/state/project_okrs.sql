@@ -1,5 +1,5 @@
 -- Upsert one row per key result with its state in its current cycle (app.key_result_cycles).
--- progress = (value - baseline) / (target - baseline); achieved from achieved_score (lakehouse/scoring.py), as in the marts.
+-- progress = (value - baseline) / (target - baseline); achieved from achieved_score (lakehouse/achieved_score.py), as in the marts.
 WITH measured AS (
     SELECT
         named.okr_id,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from ingestion.state.event_types import (
+from ingestion.state.followed_events import (
     CHECK_IN,
     CYCLE,
     DEFINITIONS,
@@ -26,9 +26,9 @@ from ingestion.state.event_types import (
     Entity,
     ids_by_definition,
 )
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.ids import natural_uuid
-from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.warehouse import read_sql
 
 PACKAGE = "ingestion.state"

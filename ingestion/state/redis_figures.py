@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.state.event_types import ABOUT_A_USER, CHECK_IN, DEACTIVATED
+from ingestion.state.followed_events import ABOUT_A_USER, CHECK_IN, DEACTIVATED
 from ingestion.state.store import Recent, Row
 from lakehouse.logs import get_logger
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ingestion.batch import Span
-from ingestion.state.event_types import FOLLOWED, NO_ACTIVITY, ROOTS
+from ingestion.state.followed_events import FOLLOWED, NO_ACTIVITY, ROOTS
 from ingestion.state.projection import Connection, Projection
 from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger

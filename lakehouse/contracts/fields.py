@@ -5,9 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-# `lakehouse.contracts.allowed_characters` has the other rules for ids, and `ingestion.event_codec` applies them: a
-# narrower pattern here would be a new major version of every contract. `ingestion.storable_json._NON_SPACE` has the
-# same rule as this pattern, by ASCII byte; a test compares the two.
+# `lakehouse.contracts.allowed_characters` has the other rules for ids, and `ingestion.contract_validation` applies
+# them: a narrower pattern here would be a new major version of every contract. `ingestion.storable_json._NON_SPACE` has
+# the same rule as this pattern, by ASCII byte; a test compares the two.
 NO_SPACE_AT_EITHER_END = r"^\S(.*\S)?$"
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_SPACE_AT_EITHER_END, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]

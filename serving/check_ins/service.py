@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.errors import RetryableError
 from lakehouse.ids import uuid7

@@ -5,7 +5,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from serving.schemas import Name, PublishedResponse, Query
 
 Status = Literal[

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.prediction import PredictionServed
 from serving.predictor.active_model import ModelInUse
 from serving.publication_reader import Publication

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from serving.schemas import Body, Id, PublishedResponse
 
 IDS_MOST = 1_000

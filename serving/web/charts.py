@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from serving.web.formatting import percent
 
 SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 132.0, 40.0, 4.0

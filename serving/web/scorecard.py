@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from lakehouse.scoring import TOLERANCE
+from lakehouse.achieved_score import TOLERANCE
 from serving.predictor.active_model import ModelInUse
 from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.service import RUNNING, KeyResultCycle

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from ingestion.event_codec import decode, encode
+from ingestion.contract_validation import decode, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7

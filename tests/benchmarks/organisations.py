@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.messages import Fate
 from lakehouse.contracts import TOPICS

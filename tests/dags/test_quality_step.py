@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dags.steps.quality import verify_lake
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer

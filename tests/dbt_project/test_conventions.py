@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from expectations import marts_gate
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts import contracts
-from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "dbt_project" / "models"
@@ -264,7 +264,7 @@ def test_no_code_repeats_the_achieved_score_as_a_literal() -> None:
         for line in _code_lines(path)
         if ACHIEVED_COMPARISON.search(line)
     ]
-    assert not written, f"Use ACHIEVED_SCORE of lakehouse/scoring.py, or dbt's var('achieved_score'): {written}"
+    assert not written, f"Use ACHIEVED_SCORE of lakehouse/achieved_score.py, or dbt's var('achieved_score'): {written}"
 
 
 def test_the_project_has_few_enough_nodes(models: list[Node]) -> None:

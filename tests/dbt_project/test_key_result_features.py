@@ -240,7 +240,7 @@ def test_a_key_result_with_many_check_ins_is_read_once(dbt: Any, new_log: Callab
     assert last["check_ins"] == count + 1
     assert last["log_pace_ratio_7d"] + last["log_required_pace"] == pytest.approx(signed_log(0.012 * CYCLE_DAYS))
     compiled = Path(dbt.target) / "compiled" / "okr_lakehouse" / "models"
-    for model in ("intermediate/key_result/int_key_result_moment", "ml/key_result/key_result_features"):
+    for model in ("intermediate/key_result/int_key_result_as_of", "ml/key_result/key_result_features"):
         query = (compiled / f"{model}.sql").read_text(encoding="utf-8").replace("%", "%%")
         (plan,) = dbt.rows(f"explain (analyze, format json) {query}")
         assert max(handled(plan["QUERY PLAN"][0]["Plan"])) < 20 * count, model

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer

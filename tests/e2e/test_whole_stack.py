@@ -17,7 +17,7 @@ from infra.demo.errors import StepFailed
 from infra.demo.etl_watch import Watch
 from infra.local.processes import stack_processes
 from infra.local.supervisor import Supervisor
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from infra.local.stack import Stack
-from ingestion.event_codec import DecodedEvent, decode, encode
+from ingestion.contract_validation import DecodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse.contracts import TOPICS, contracts
 from lakehouse.contracts.pipeline_step import PipelineStepFinished

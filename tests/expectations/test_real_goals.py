@@ -15,7 +15,7 @@ from expectations.marts_gate import validate_build
 from expectations.raw_gate import checked_columns
 from expectations.report import GateReport
 from expectations.suites import event
-from ingestion.event_codec import DecodedEvent
+from ingestion.contract_validation import DecodedEvent
 from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse import marts_build, publication, quarantine

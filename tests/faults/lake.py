@@ -11,8 +11,8 @@ from deltalake import DeltaTable
 
 from ingestion.batch import Limits
 from ingestion.consumer_groups import LANDING_GROUP
+from ingestion.contract_validation import EncodedEvent
 from ingestion.delta.log import DeltaLog
-from ingestion.event_codec import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS

@@ -28,8 +28,8 @@ from hypothesis.stateful import (
 from infra.local.kafka import PARTITIONS
 from ingestion.batch import Batch, Limits
 from ingestion.consumer_groups import LANDING_GROUP
+from ingestion.contract_validation import EncodedEvent
 from ingestion.decoding import decode_batch
-from ingestion.event_codec import EncodedEvent
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.landing.consumer import land
 from ingestion.ledger import verify

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from pydantic import SecretStr
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
@@ -274,6 +274,6 @@ def test_a_broker_is_killed_and_restarted_while_workers_land(
         assert [worker.end() for worker in workers] == [0, 0]
         prove(
             settings,
-            fault=f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'} while two workers land",
+            fault=f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'}, two workers landing",
             sent=sent,
         )

@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from ingestion.batch import Limits
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load, read_pending
 from ingestion.producer import EventProducer

@@ -13,8 +13,8 @@ import polars as pl
 import psycopg
 import pytest
 
+from ingestion.contract_validation import encode
 from ingestion.decoding.prevalidation import UNREADABLE_HEADERS
-from ingestion.event_codec import encode
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer

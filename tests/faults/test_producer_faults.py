@@ -19,7 +19,7 @@ import pytest
 
 from infra.local.kafka import SERVER_SETTINGS
 from infra.local.ports import choose
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
 from lakehouse.settings import Settings
@@ -200,7 +200,7 @@ def test_draining_processes_are_killed_at_random_while_others_append(
 PRODUCE = """
 import sys
 from pathlib import Path
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), sys.argv[2])

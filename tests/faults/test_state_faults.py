@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state

@@ -17,7 +17,7 @@ import pytest
 from dags.steps import build_lock
 from dags.steps.dbt_docs import fingerprint
 from dags.steps.dbt_manifest import PROJECT
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded

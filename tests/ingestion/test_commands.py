@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from ingestion import commands
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.producer import EventProducer
 from lakehouse.errors import NEEDS_INTERVENTION, RetryableError
 from lakehouse.lake import table_uri

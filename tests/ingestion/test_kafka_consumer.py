@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ingestion.batch import Limits
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.producer import EventProducer
 from lakehouse.settings import Settings
 from tests.ingestion.manual_assignment import ManualConsumer, reader_by_hand

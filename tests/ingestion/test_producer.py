@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from infra.local.kafka import Kafka
 from infra.local.stack import prepare_stack
 from infra.local.unsupervised import running
-from ingestion.event_codec import MAX_VALUE_BYTES, EncodedEvent
+from ingestion.contract_validation import MAX_VALUE_BYTES, EncodedEvent
 from ingestion.producer import RETRIES, EventProducer
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.sources.okr_files.cell_parsing import id_of
 from lakehouse.contracts.allowed_characters import fault_of_id, fault_of_name, normalised_id, normalised_name, strip
 from lakehouse.contracts.check_in import CheckInRecorded

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts.fields import SMALLEST_GAIN
 from lakehouse.number_format import Measure, chance, percent, plain, score, tenth
-from lakehouse.scoring import ACHIEVED_SCORE, TOLERANCE
 
 VALUES = st.floats(-1e15, 1e15) | st.floats(-1e-6, 1e-6) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e15, 99.999])
 SHARES = st.floats(-20, 20) | st.floats(0, 1) | st.floats(-1e15, 1e15)

@@ -6,11 +6,11 @@ from ml.feature_mart import PACE_RATIOS
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData, fit
 from ml.forecast_model import ForecastModel
+from ml.forecast_scores import brier_score
 from ml.hyperparameters import Hyperparameters
 from ml.model_registry import digest
 from ml.pace_transform import pace_of
 from ml.pacing_rule import pacing_probability
-from ml.scores import brier_score
 from ml.threshold_augmentation import augment
 from ml.train import train
 from ml.train_test_split import closed_periods, everything_closed, labelled, split_at

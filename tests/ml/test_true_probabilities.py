@@ -17,10 +17,10 @@ from ml.backtest import backtest
 from ml.champion_evaluation import evaluate_champion
 from ml.feature_rows import Rows
 from ml.forecast_csv import read_probabilities, write_forecasts
+from ml.forecast_scores import brier_score, calibration_error
 from ml.hyperparameters import Hyperparameters
 from ml.pacing_rule import pacing_probability
 from ml.promotion_gate import held_out, promote_if_better
-from ml.scores import brier_score, calibration_error
 from ml.train import train_and_register
 from ml.train_test_split import labelled
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 from confluent_kafka import Consumer, TopicPartition
 from httpx import Response
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings

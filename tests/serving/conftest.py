@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from pydantic import SecretStr
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from lakehouse.settings import Settings
 from tests.databases import NewDatabase
 from tests.serving.browser_harness import CHROMIUM, FLAGS

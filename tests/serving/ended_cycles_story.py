@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 from ingestion.batch import Span
-from ingestion.event_codec import DecodedEvent, EncodedEvent, decode, encode
+from ingestion.contract_validation import DecodedEvent, EncodedEvent, decode, encode
 from ingestion.sources.simulator import messages, organisation, scale_of
 from ingestion.state.store import StateStore
 from lakehouse import marts_build, publication

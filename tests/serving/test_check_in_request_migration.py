@@ -5,7 +5,7 @@ from pathlib import Path
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
-SQL = Path(__file__).parents[2] / "infra" / "migrations" / "versions" / "0030_first_words.sql"
+SQL = Path(__file__).parents[2] / "infra" / "migrations" / "versions" / "0030_first_logged_check_in.sql"
 BACK_TO_0029 = """
 DROP INDEX api.check_in_request_recorded_key, api.check_in_request_corrected_key;
 CREATE UNIQUE INDEX check_in_request_idempotency_key ON api.check_in_request (username, operation, idempotency_key)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from psycopg.errors import InsufficientPrivilege
 
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined

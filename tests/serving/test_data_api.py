@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from ingestion.event_codec import EncodedEvent, decode
+from ingestion.contract_validation import EncodedEvent, decode
 from ingestion.state.redis_figures import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
 from lakehouse.contracts.check_in import CheckInRecorded

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from serving.latency import BUCKETS, Histogram, Latencies, LatencyReporter, samples

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.background_logs import BackgroundLog

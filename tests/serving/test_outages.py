@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.ports import choose
 from infra.local.stack import Stack
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation, RetryableError

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleClosed, CycleDefined
 from lakehouse.contracts.key_result import KeyResultArchived, KeyResultDefined

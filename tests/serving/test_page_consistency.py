@@ -7,7 +7,7 @@ import pytest
 import redis
 from psycopg import sql
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings

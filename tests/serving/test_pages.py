@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from lakehouse.settings import Settings
 from serving.web.service import Scorecard
 from serving.web.template_renderer import Pages

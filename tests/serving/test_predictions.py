@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.warehouse import connect

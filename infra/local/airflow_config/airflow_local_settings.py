@@ -23,7 +23,7 @@ PRELOADED = {
         "expectations.raw_gate",
         "great_expectations",
         "httpx",
-        "ingestion.event_codec",
+        "ingestion.contract_validation",
         "ingestion.loading",
         "ingestion.spool",
         "lakehouse.publication",

@@ -10,7 +10,7 @@ def upgrade() -> None:
     """Run the .sql file beside this one, then show the current version as any publication does."""
     from alembic import op
 
-    from lakehouse.publishing.switch import switch_to
+    from lakehouse.publishing.switch_views import switch_to
 
     run_sql_beside(__file__)
     connection = op.get_bind().connection.driver_connection

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.event_codec import encode
-from ingestion.sources.metrics import host, queues, services
+from ingestion.contract_validation import encode
+from ingestion.sources.metrics import host, queues, service_probes
 from ingestion.spool import Drainer, Spool, spooled_sources
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
@@ -85,15 +85,15 @@ def measurements(settings: Settings) -> list[Measurement]:
         Measurement("host", partial(host.sample, name, settings.state)),
         Measurement("spool", partial(queues.spool_depth, settings, name), SLOW),
         Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW),
-        Measurement("kafka", partial(services.kafka_up, bootstrap, name), SLOW),
+        Measurement("kafka", partial(service_probes.kafka_up, bootstrap, name), SLOW),
     ]
     if has_database and settings.lake_uri:
         landing = queues.Group.landing(settings)
         found.append(Measurement("waiting for raw", partial(queues.waiting_for_raw, settings, landing, name), SLOW))
     if has_database:
-        found.append(Measurement("postgresql", partial(services.postgresql_up, settings, name), SLOW))
+        found.append(Measurement("postgresql", partial(service_probes.postgresql_up, settings, name), SLOW))
     if settings.redis_url.get_secret_value():
-        found.append(Measurement("redis", partial(services.redis_up, settings, name), SLOW))
+        found.append(Measurement("redis", partial(service_probes.redis_up, settings, name), SLOW))
     return found
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.okr_files.owner_teams import owner_moves
 from ingestion.sources.okr_files.row_to_events import check_in_data, definitions_of, encode_fact, start_of
 from ingestion.sources.okr_files.row_validation import History

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.okr_files.csv_format import CHECK_INS, FILE_FAULTS, KEY_RESULTS
 from ingestion.sources.okr_files.event_order import history_facts
 from ingestion.sources.okr_files.rejected_rows_file import RejectedRows

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time
 
 import msgspec
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.okr_files.cell_parsing import LONGEST_ID
 from ingestion.sources.okr_files.row_parsing import CheckInRow, KeyResultRow
 from lakehouse.contracts.allowed_characters import fault_of_id, normalised_name

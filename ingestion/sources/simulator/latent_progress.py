@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 
 DRIFT = 0.83
 SKILL_SD = 0.15

@@ -7,7 +7,7 @@ from random import Random
 
 import msgspec
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.simulator.check_ins import confidence_of
 from ingestion.sources.simulator.messages import Fate, Message, Tally
 from ingestion.sources.simulator.okrs import KeyResult, draw_okrs

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 
 Malformation = Callable[[EncodedEvent], EncodedEvent]
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ingestion.event_codec import EncodedEvent, encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.simulator.facts import Fact
 from ingestion.sources.simulator.malformed_messages import malformed
 from ingestion.sources.simulator.teams_and_users import Organisation

@@ -10,7 +10,7 @@ from ingestion.sources.simulator.randomness import working_moment
 from ingestion.sources.simulator.scale import Cycle
 from ingestion.sources.simulator.teams_and_users import Organisation, Team, User
 from ingestion.sources.simulator.vocabulary import MEASURES, OBJECTIVES, Measure
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 
 RETARGETED = 0.04
 ALIGNED = 0.85

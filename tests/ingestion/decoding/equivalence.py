@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.contract_validation import encode
 from ingestion.decoding import prevalidate
-from ingestion.decoding.full_validation import accept_by_column, validate_each
-from ingestion.event_codec import encode
+from ingestion.decoding.batch_validation import accept_by_column, validate_each
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined

@@ -13,7 +13,7 @@ from infra.local.kafka import Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.stack import prepare_stack
 from infra.local.unsupervised import running
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.lake import table_uri

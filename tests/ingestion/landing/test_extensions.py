@@ -6,7 +6,7 @@ from collections.abc import Callable
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from ingestion.consumer_groups import LANDING_GROUP
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.producer import EventProducer

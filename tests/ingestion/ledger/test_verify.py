@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ingestion.commands import app
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.ledger import Ledger, PartitionLedger, TopicLedger, record, verify
 from ingestion.ledger.offsets import Gap, Tally

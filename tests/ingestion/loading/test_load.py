@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 
 from ingestion.batch import Span
 from ingestion.consumer_groups import LANDING_GROUP
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.commit import LandingTable
 from ingestion.landing.consumer import land
 from ingestion.ledger import verify

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Spool
 from lakehouse.settings import Settings
 from tests.ingestion.crash import OKR, environment_of

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Drainer, Spool, drain
 from ingestion.spool.sqlite_errors import SpoolFullError
 from lakehouse.errors import RetryableError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Limits, Spool, SpoolFullError, spooled_sources
 from ingestion.spool.disk_priority import PLATFORM_SOURCES
 from lakehouse.errors import ContractViolation, PermanentError, RetryableError
@@ -46,7 +46,7 @@ def test_appended_events_survive_a_kill_and_are_visible_to_other_processes(spool
     code = """
 import os, signal, sys
 from pathlib import Path
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), "source")
@@ -61,7 +61,7 @@ def test_many_processes_append_concurrently_without_loss(spool: Spool) -> None:
     code = """
 import sys
 from pathlib import Path
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Spool
 
 spool = Spool(Path(sys.argv[1]), "source")

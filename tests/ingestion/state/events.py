@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from ingestion.batch import Span
-from ingestion.event_codec import decode, encode
+from ingestion.contract_validation import decode, encode
 from ingestion.state.store import StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from redis import Redis
 
 from ingestion.consumer_groups import STATE_GROUP
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state
 from ingestion.state.redis_figures import RealtimeFigures, open_redis

@@ -12,7 +12,12 @@ VERSIONS = Path(__file__).parents[3] / "infra" / "migrations" / "versions"
 SQL = VERSIONS / "0009_state_events.sql"
 LATER = [
     VERSIONS / f"{name}.sql"
-    for name in ("0020_state_of_cycles", "0022_state_identity", "0029_carried_on", "0034_closed_then_carried_on")
+    for name in (
+        "0020_state_of_cycles",
+        "0022_state_identity",
+        "0029_key_results_carried_over",
+        "0034_closed_then_carried_on",
+    )
 ]
 BACK_TO_0008 = """
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
@@ -97,7 +102,7 @@ def test_check_ins_moved_by_an_older_rule_are_projected_again_from_stored_events
         loader.execute("UPDATE app.check_ins SET key_result_id = 'other', value = 70")
     with connect(fresh_database.require("dsn_owner"), autocommit=True) as owner:
         owner.execute("DROP TABLE app.to_project")
-        owner.execute((VERSIONS / "0033_projected_again.sql").read_bytes())
+        owner.execute((VERSIONS / "0033_reproject_state_tables.sql").read_bytes())
     with connect(fresh_database.require("dsn_loader"), autocommit=True) as loader:
         assert StateStore(loader, "cluster", "group").project_missing() == 1
         assert loader.execute(shown).fetchall() == [("kr", 20.0)]

@@ -45,7 +45,7 @@ import lakehouse.contracts
 lakehouse.contracts.__path__.append(sys.argv.pop(1))
 """
 PRODUCE = """
-from ingestion.event_codec import encode
+from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.coffee_machine import CoffeeMachineDescaled
 from lakehouse.settings import load_settings

@@ -14,7 +14,7 @@ with path as (
         counts_from,
         max(as_of) as last_as_of,
         max(known_at) as known_at
-    from {{ ref('int_key_result_moment') }}
+    from {{ ref('int_key_result_as_of') }}
     group by trajectory_number, key_result_id, starts_at, counts_from
 ),
 
@@ -82,7 +82,7 @@ seen as (
     select key_result_id, as_of, max(known) over (order by trajectory_number, as_of) as known
     from (
         select key_result_id, as_of, trajectory_number, null::double precision[] as known
-        from {{ ref('int_key_result_moment') }}
+        from {{ ref('int_key_result_as_of') }}
         union all
         select null, checked_in_at, trajectory_number, known from known
     ) as event
@@ -103,7 +103,7 @@ latest as (
         seen.known[{{ first + 2 }}] as day_after_{{ days }}d,
         seen.known[{{ first + 3 }}] as value_after_{{ days }}d
         {%- endfor %}
-    from {{ ref('int_key_result_moment') }} as moment
+    from {{ ref('int_key_result_as_of') }} as moment
     inner join seen using (key_result_id, as_of)
     where moment.as_of_kind = 'current' or seen.known[3] >= moment.as_of_day
 ),

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.ports import choose
-from ingestion.event_codec import EncodedEvent, decode
+from ingestion.contract_validation import EncodedEvent, decode
 from ingestion.sources.metrics import collector
 from ingestion.sources.metrics.collector import SOURCE, collect
 from ingestion.spool import Spool

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ingestion.event_codec import decode, encode
+from ingestion.contract_validation import decode, encode
 from ingestion.sources.metrics.host import host_name, sample
 
 

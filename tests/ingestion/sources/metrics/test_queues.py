@@ -9,11 +9,11 @@ import pytest
 
 from ingestion.consumer_groups import LANDING_GROUP as LANDING
 from ingestion.consumer_groups import STATE_GROUP as STATE
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw
-from ingestion.sources.metrics.services import kafka_up, postgresql_up, redis_up
+from ingestion.sources.metrics.service_probes import kafka_up, postgresql_up, redis_up
 from ingestion.spool import Drainer, Spool
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.okr_files.csv_format import Rejection
 from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import History, read_history

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import decode, encode
+from ingestion.contract_validation import decode, encode
 from lakehouse.contracts.check_in import CheckInRecorded
 
 Read = Callable[..., Any]

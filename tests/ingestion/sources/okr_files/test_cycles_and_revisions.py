@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent
+from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.okr_files.importer import send_history
 from ingestion.sources.okr_files.sent_facts import sent_facts
 from lakehouse.errors import RetryableError

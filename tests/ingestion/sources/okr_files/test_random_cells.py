@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS, Rejection
 from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import read_history

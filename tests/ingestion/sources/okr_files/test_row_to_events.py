@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import EncodedEvent, decode
+from ingestion.contract_validation import EncodedEvent, decode
 from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder, send_history
 from ingestion.sources.okr_files.row_to_events import name_of
 from ingestion.sources.okr_files.sent_facts import sent_facts

@@ -10,7 +10,7 @@ from ingestion.sources.simulator import SCALES, organisation
 from ingestion.sources.simulator.latent_progress import PROFILES, Process, draw, true_probability
 from ingestion.sources.simulator.okrs import draw_okrs
 from ingestion.sources.simulator.scale import quarter_of
-from lakehouse.scoring import ACHIEVED_SCORE
+from lakehouse.achieved_score import ACHIEVED_SCORE
 
 
 @pytest.fixture(scope="module")

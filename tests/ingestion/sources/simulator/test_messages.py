@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.event_codec import decode
+from ingestion.contract_validation import decode
 from ingestion.sources.simulator import SCALES, Tally, messages, organisation
 from ingestion.sources.simulator.malformed_messages import MALFORMATIONS, malformed
 from ingestion.sources.simulator.messages import Fate, Message

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ml.scores import auc, brier_score, calibration_error, log_loss
+from ml.forecast_scores import auc, brier_score, calibration_error, log_loss
 
 OUTCOME, PROBABILITY = np.array([0.0, 1.0, 1.0]), np.array([0.2, 0.6, 1.0])
 

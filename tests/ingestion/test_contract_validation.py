@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from ingestion.event_codec import MAX_VALUE_BYTES, decode, encode
+from ingestion.contract_validation import MAX_VALUE_BYTES, decode, encode
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.errors import ContractViolation

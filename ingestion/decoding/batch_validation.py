@@ -1,20 +1,20 @@
 """Turn prevalidated messages into rows of a landing table: events with typed columns, rejected messages verbatim.
 
-Events in the usual form are accepted by column, as exactly the row that `ingestion.event_codec.decode` would produce (a
-property test compares the two). All other messages go through `decode` one by one. Only `decode` rejects a message, and
-only `decode` accepts unusual forms: an id in capital letters, a time with an offset, additional envelope attributes, a
-number that needs a closer look.
+Events in the usual form are accepted by column, as exactly the row that `ingestion.contract_validation.decode` would
+produce (a property test compares the two). All other messages go through `decode` one by one. Only `decode` rejects a
+message, and only `decode` accepts unusual forms: an id in capital letters, a time with an offset, additional envelope
+attributes, a number that needs a closer look.
 
-One difference remains. When a JSON member occurs twice, both keep the last value, as PostgreSQL does, but only `decode`
-rejects the message if an earlier value breaks the contract.
+One difference remains. When a JSON member occurs twice, both keep the last value, as PostgreSQL does, but only
+`decode` rejects the message if an earlier value breaks the contract.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from ingestion.contract_validation import CLOCK_TOLERANCE, MAX_VALUE_BYTES, decode, extensions_of
 from ingestion.decoding.prevalidation import DATA_AT, prevalidated_schema
-from ingestion.event_codec import CLOCK_TOLERANCE, MAX_VALUE_BYTES, decode, extensions_of
 from ingestion.storable_json import PLAIN_DATA
 from lakehouse.errors import ContractViolation
 from lakehouse.lake import EVENT_COLUMNS, PLACE_COLUMNS, landing_schema
