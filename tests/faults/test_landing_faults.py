@@ -274,6 +274,8 @@ def test_a_broker_is_killed_and_restarted_while_workers_land(
         assert [worker.end() for worker in workers] == [0, 0]
         prove(
             settings,
-            fault=f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'}, two workers landing",
+            fault=(
+                f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'} while two workers land"
+            ),
             sent=sent,
         )
