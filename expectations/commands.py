@@ -11,7 +11,8 @@ from lakehouse.settings import load_settings
 
 app = typer.Typer()
 group = typer.Typer(
-    no_args_is_help=True, help="Validate the waiting batch (raw) or the built marts (marts). Exit code 1: failed."
+    no_args_is_help=True,
+    help="Validate the waiting batch (raw) or the built marts (marts). Exit status 1 if they fail.",
 )
 app.add_typer(group, name="gate")
 

@@ -17,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, minimum of rows. Any mart may be empty: the first seconds of a backfill bring teams and users but no key
-# results, and such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
+# Noun, table, minimum number of rows. Any mart may be empty: the first seconds of a backfill bring teams and users but
+# no key results, and such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
@@ -51,7 +51,7 @@ def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -
 
     Raises:
         RetryableError: the warehouse cannot be reached.
-        PermanentError: nothing is built (the newest build is published, or none was ever made), or not all of it yet.
+        PermanentError: there is no build (the newest one is published, or none was ever made), or it is incomplete.
     """
     dsn = settings.require("dsn_transform")
     require_build(dsn)
@@ -66,7 +66,7 @@ def require_build(dsn: str) -> None:
     """Check that there is a complete build: a missing table is not a broken rule.
 
     Raises:
-        PermanentError: nothing is built (the newest build is published, or none was ever made), or not all of it yet.
+        PermanentError: there is no build (the newest one is published, or none was ever made), or it is incomplete.
     """
     wanted = {"tables": [table for _, table, _ in TABLES], "schemas": list(BUILT)}
     with connect(dsn, application="okr-gate") as connection:
@@ -80,7 +80,7 @@ def require_build(dsn: str) -> None:
             f"missing, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
         )
     published = current(dsn)
-    where = f"the newest one is publication {published.publication_id}" if published else "nothing was built yet"
+    where = f"the newest one is publication {published.publication_id}" if published else "nothing has been built yet"
     raise PermanentError(
         f"There is no build to check: {where}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
         "checks what is published."

@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 
 GATE = "published"
 SCHEMAS = (*marts_gate.PUBLISHED, "raw")
-# Noun, table, minimum of rows: rules that take too long for the gate.
+# Noun, table, minimum number of rows: rules that take too long for the gate.
 TABLES = (
     ("publication", "publication", 1),
     ("loaded_events", "okr_user_events", 1),

@@ -18,7 +18,7 @@ INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 Only = Annotated[
     str | None,
-    typer.Option(help="Comma-separated services, e.g. postgres,kafka; those that they need start too."),
+    typer.Option(help="Comma-separated services, e.g. postgres,kafka; services that they depend on start too."),
 ]
 
 
@@ -44,7 +44,7 @@ def up(only: Only = None) -> None:
 
 @app.command()
 def down() -> None:
-    """Stop the stack: all processes end, the state is kept."""
+    """Stop all processes of the stack and keep its state."""
     from infra.local.stop import down as stop
 
     stop(_state(), _say)

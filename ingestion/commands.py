@@ -57,7 +57,7 @@ def consume_state(drain: Drain = False) -> None:
 
 @app.command("load")
 def load_command(as_json: AsJson = False) -> None:
-    """Load pending rows of the lake into PostgreSQL's schema raw, without the gate that okr_etl_dag runs first."""
+    """Load pending rows from the lake into PostgreSQL's schema raw, without the gate that okr_etl_dag runs first."""
     from ingestion.loading import load
 
     rows = load(load_settings())

@@ -25,7 +25,7 @@ def _show_holds(dsn: str) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """Show the newest publications, newest first."""
+    """Show recent publications, newest first."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")

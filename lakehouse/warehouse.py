@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL for every role and client library, and SQL files.
+"""Connect to PostgreSQL, for every role and client library, and read the SQL files of packages.
 
 Only this module reads a DSN (`parts_of`), so that its parameters (sslmode, for example) apply to psycopg, SQLAlchemy,
 dbt, Great Expectations, MLflow and Airflow. Every connection has timeouts: see `lakehouse.connection_limits`.
@@ -150,8 +150,8 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     address = ("host", "port", "user", "password", "dbname")
     if lost := parts.keys() - {*address, *DBT_PARAMETERS, *OPTIONAL_PARAMETERS}:
         raise PermanentError(
-            f"OKR_DSN_TRANSFORM has {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Remove it; "
-            f"of the parameters that secure a connection dbt supports {', '.join(DBT_PARAMETERS)}."
+            f"OKR_DSN_TRANSFORM has {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Remove it. "
+            f"The only TLS parameters that dbt supports are {', '.join(DBT_PARAMETERS)}."
         )
     return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_PARAMETERS)} | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

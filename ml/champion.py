@@ -38,7 +38,7 @@ def champion_version(settings: Settings, *, ask_server: bool = False) -> str | N
 
 
 def set_champion(settings: Settings, version: str | None) -> None:
-    """Make a version champion and tag it with the champion before it. None removes the alias: the pacing rule serves.
+    """Make a version the champion and tag it with the previous one. None removes the alias: the pacing rule serves.
 
     Raises:
         PermanentError: there is no such version.
@@ -75,7 +75,7 @@ def champions(settings: Settings) -> Champions:
 
 
 def rollback(settings: Settings, to: str) -> bool:
-    """Make an earlier champion champion again; return False when it is champion already, and change nothing then.
+    """Restore an earlier champion; return False and change nothing if it already is the champion.
 
     The promotion gate will not promote a model with the same files as one that was rolled back.
 

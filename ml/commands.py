@@ -76,7 +76,7 @@ def backtest(
 def promote(
     version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
-    """Make a version champion if it beats the pacing rule and the champion on the held-out cycle."""
+    """Make a version the champion if it beats the pacing rule and the champion on the held-out cycle."""
     from lakehouse.settings import load_settings
     from ml.promotion_gate import promote_if_better
 
@@ -87,14 +87,14 @@ def promote(
 def rollback(
     to: Annotated[str, typer.Option(help="Version number of the earlier champion; without it, they are listed.")] = "",
 ) -> None:
-    """Make an earlier champion champion again. Running the same rollback twice changes nothing more."""
+    """Restore an earlier champion. Repeating the same rollback has no further effect."""
     from lakehouse.settings import load_settings
     from ml import champion
 
     settings = load_settings()
     if to:
         is_changed = champion.rollback(settings, to)
-        typer.echo(f"Version {to} is champion again." if is_changed else f"Version {to} is champion already.")
+        typer.echo(f"Version {to} is the champion again." if is_changed else f"Version {to} already is the champion.")
         return
     now = champion.champions(settings)
     advice = (

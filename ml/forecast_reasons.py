@@ -53,7 +53,7 @@ def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list
 def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
     """Return the reason for the forecast of a key result without check-ins."""
     return (
-        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results without a check-in "
+        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results that had no check-in "
         f"for as long, {chance(share)} were achieved.",
     )
 
@@ -68,16 +68,18 @@ def _effect(log_odds: float) -> str:
     if abs(log_odds) < FAINT:
         return "hardly moves the odds"
     factor = math.exp(min(abs(log_odds), LARGEST_EFFECT))
-    times = f"{factor:.1f}-fold" if abs(log_odds) < LARGEST_EFFECT else "more than 50-fold"
-    return f"{'raises' if log_odds > 0 else 'lowers'} the odds {times}"
+    times = f"{factor:.1f}" if abs(log_odds) < LARGEST_EFFECT else "more than 50"
+    return f"{'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
 
 
 def _sentence(theme: str, row: Mapping[str, float]) -> str:
     match theme:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
-            return f"Score {ACHIEVED_SCORE} is reached already, {percent(row['progress_ratio'])} of the way is done"
+            return (
+                f"A score of {ACHIEVED_SCORE} is already reached, with {percent(row['progress_ratio'])} of the way done"
+            )
         case "recent_pace":
-            return f"{_weekly(row, 'log_pace_ratio_7d')} in the 7 days before the last check-in, {_needed(row)}"
+            return f"{_weekly(row, 'log_pace_ratio_7d')} in the 7 days before the last check-in ({_needed(row)})"
         case "cycle_pace":
             return f"{_weekly(row, 'log_pace_ratio_cycle')} since the cycle's start{_needed_if_open(row)}"
         case "time_left":
@@ -91,19 +93,19 @@ def _sentence(theme: str, row: Mapping[str, float]) -> str:
 def _weekly(row: Mapping[str, float], ratio: str) -> str:
     pace = PACE_SCALE * math.sinh(_bounded(row[ratio] + row["log_required_pace"]))
     shown = percent(pace * _cycles_by_week(row), decimals=1, beside=(_needed_by_week(row),))
-    return f"{shown} of the way a week"
+    return f"{shown} of the way per week"
 
 
 def _needed_if_open(row: Mapping[str, float]) -> str:
-    return "" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE else f", {_needed(row)}"
+    return "" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE else f" ({_needed(row)})"
 
 
 def _needed(row: Mapping[str, float]) -> str:
     by_week = _needed_by_week(row)
     return (
-        f"{percent(by_week, decimals=1)} needed for score {ACHIEVED_SCORE}"
+        f"{percent(by_week, decimals=1)} needed for a score of {ACHIEVED_SCORE}"
         if by_week < 1
-        else f"far below what score {ACHIEVED_SCORE} needs"
+        else f"far below what a score of {ACHIEVED_SCORE} needs"
     )
 
 

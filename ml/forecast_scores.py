@@ -1,4 +1,4 @@
-"""Scores of forecasts against outcomes, from scikit-learn where it has them. Serving never imports this module."""
+"""Scores of forecasts against outcomes, computed by scikit-learn where possible. Serving never imports this module."""
 
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ def brier_score(outcome: "NDArray[float64]", probability: "NDArray[float64]") ->
 
 
 def log_loss(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the mean negative log likelihood. Clips probabilities to 1e-6: the pacing rule says 0 or 1."""
+    """Return the mean negative log likelihood. Clips probabilities to 1e-6: the pacing rule predicts exactly 0 or 1."""
     import numpy as np
     from sklearn.metrics import log_loss as sklearn_log_loss
 

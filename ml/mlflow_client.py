@@ -1,6 +1,6 @@
 """A client of MLflow's store that raises this project's errors, and functions that look up or create registry objects.
 
-Users can delete objects in MLflow's page, and two first trainings can run at the same time. Neither causes a traceback.
+Users can delete objects in MLflow's page, and two first training runs can overlap. Neither causes a traceback.
 """
 
 import os

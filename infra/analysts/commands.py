@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from infra.local.stack import Stack
 
 group = typer.Typer(
-    no_args_is_help=True, help="Manage logins of analysts: add, remove, list. A login can read only the marts."
+    no_args_is_help=True, help="Manage analysts' logins: add, remove, list. A login can read only the marts."
 )
 
 Name = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="Name of the login: lower-case letters
 
 @group.command()
 def add(name: Name) -> None:
-    """Create a login, or give an existing one a new password. Prints its address with the password, once."""
+    """Create a login, or give an existing one a new password. Prints its connection URL once, with the password."""
     from infra.analysts.logins import DATABASE
     from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK

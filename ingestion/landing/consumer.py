@@ -24,7 +24,7 @@ DRAIN_IDLE_SECONDS = 0.1  # short, because at the end of the log there is nothin
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
     """Land the four topics until `stop` is set or, with `drain`, until the end of the log; return the rows landed.
 
-    While a batch is landed, the next one is read. There are never more than these two in memory.
+    While one batch is being landed, the next one is read. There are never more than these two in memory.
 
     Raises:
         RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.

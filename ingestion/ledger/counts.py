@@ -109,7 +109,7 @@ class Ledger:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is missing or duplicated, and events were checked unless there are none."""
+        """Whether nothing is missing or duplicated, and at least one event was checked if there are any."""
         return not self.checked_nothing and all(topic.passed for topic in self.topics)
 
     @property

@@ -12,7 +12,7 @@ from lakehouse.settings import load_settings
 if TYPE_CHECKING:
     from ingestion.spool.store import SpooledEvent
 
-app = typer.Typer(no_args_is_help=True, help="Show and send events that wait on this host's disk for the broker.")
+app = typer.Typer(no_args_is_help=True, help="Show and send events waiting on this host's disk for the broker.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 SHOWN_REJECTED = 20

@@ -76,7 +76,7 @@ class Spool:
 
     @classmethod
     def of(cls, settings: Settings, source: str) -> "Spool":
-        """Return the spool of a source in the state folder, with the limits of the settings."""
+        """Return the spool of a source in the state folder, with the limits from the settings."""
         limits = Limits(settings.spool_events, settings.spool_bytes)
         return cls(settings.spool_dir, source, limits, leave_free=reserved_bytes(settings, source))
 
@@ -125,7 +125,7 @@ class Spool:
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
     def requeue_rejected(self) -> int:
-        """Let rejected events wait again at their old positions; return how many."""
+        """Return rejected events to the queue, at their old positions; return how many."""
         with self._transaction() as connection:
             return connection.execute(_sql("requeue_rejected")).rowcount
 

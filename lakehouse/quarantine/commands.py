@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from lakehouse.quarantine import Decision
 
-app = typer.Typer(no_args_is_help=True, help="Events found by rules: list, release, withhold.")
+app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events: list, release, withhold.")
 
 Ids = Annotated[list[UUID], typer.Argument(help="Ids of events, as `okr quarantine list` shows them.")]
 Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]

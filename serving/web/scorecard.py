@@ -82,7 +82,7 @@ class ScorecardPage:
 
     publication: Publication
     model: ModelInUse
-    trouble: str | None
+    model_problem: str | None
     totals: Row
     teams: list[TeamLine]
     team_count: int
@@ -102,7 +102,7 @@ class ScorecardPage:
         return self.model.role == "pacing_rule"
 
     @property
-    def learned_from_it(self) -> bool:
+    def is_trained_on_outcome(self) -> bool:
         """Whether the model was trained on the outcomes of this cycle."""
         return self.model.learned_from(self.totals["cycle_end"])
 
@@ -113,7 +113,7 @@ class KeyResultPage:
 
     publication: Publication
     model: ModelInUse
-    trouble: str | None
+    model_problem: str | None
     row: Row
     cycles: list[Row]
     missing_to_close: str | None
@@ -125,7 +125,7 @@ class KeyResultPage:
     came_true: bool | None
 
     @property
-    def learned_from_it(self) -> bool:
+    def is_trained_on_outcome(self) -> bool:
         """Whether the model was trained on the outcome of this key result."""
         return bool(self.row["is_closed"]) and self.model.learned_from(self.row["cycle_end"])
 
@@ -140,32 +140,32 @@ def tone(probability: float) -> str:
     return next(name for limit, name in TONES if probability < limit)
 
 
-def place(row: Row) -> KeyResultCycle:
+def forecast_key(row: Row) -> KeyResultCycle:
     """Return the key of a forecast: the key result and its cycle."""
     return row["key_result_id"], row["cycle_id"]
 
 
 def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the running key results that have a forecast; ended and archived ones are excluded."""
-    return [row for row in rows if row["status"] in RUNNING and place(row) in forecasts]
+    return [row for row in rows if row["status"] in RUNNING and forecast_key(row) in forecasts]
 
 
 def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results more likely missed than achieved: lowest probability first, then lowest pace."""
-    risky = [row for row in forecastable(rows, forecasts) if forecasts[place(row)].probability < EVEN]
-    return sorted(risky, key=lambda row: (forecasts[place(row)].probability, _lead(row), row["key_result_id"]))
+    risky = [row for row in forecastable(rows, forecasts) if forecasts[forecast_key(row)].probability < EVEN]
+    return sorted(risky, key=lambda row: (forecasts[forecast_key(row)].probability, _lead(row), row["key_result_id"]))
 
 
 def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results that could go either way, closest to even first."""
     low, high = UNDECIDED
-    even = [row for row in forecastable(rows, forecasts) if low <= forecasts[place(row)].probability <= high]
-    return sorted(even, key=lambda row: (abs(forecasts[place(row)].probability - EVEN), row["key_result_id"]))
+    even = [row for row in forecastable(rows, forecasts) if low <= forecasts[forecast_key(row)].probability <= high]
+    return sorted(even, key=lambda row: (abs(forecasts[forecast_key(row)].probability - EVEN), row["key_result_id"]))
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the ended key results, those with the largest forecast error first."""
-    ended = [row for row in rows if row["is_achieved"] is not None and place(row) in forecasts]
+    ended = [row for row in rows if row["is_achieved"] is not None and forecast_key(row) in forecasts]
     return sorted(ended, key=lambda row: (-_error(row, forecasts), row["key_result_id"]))
 
 
@@ -175,10 +175,12 @@ def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hinds
         return None
     misses = [_error(row, forecasts) for row in ended]
     within = [
-        forecasts[place(row)].low - TOLERANCE <= row["final_score"] <= forecasts[place(row)].high + TOLERANCE
+        forecasts[forecast_key(row)].low - TOLERANCE
+        <= row["final_score"]
+        <= forecasts[forecast_key(row)].high + TOLERANCE
         for row in ended
     ]
-    right = sum((forecasts[place(row)].probability >= EVEN) == row["is_achieved"] for row in ended)
+    right = sum((forecasts[forecast_key(row)].probability >= EVEN) == row["is_achieved"] for row in ended)
     return Hindsight(len(ended), right, sum(miss**2 for miss in misses) / len(misses), sum(within))
 
 
@@ -189,7 +191,7 @@ def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
     """
     outcomes = [float(row["is_achieved"]) for row in rows if row["is_achieved"] is not None]
     running = [row for row in forecastable(rows, forecasts) if row["check_in_count"]]
-    shares = outcomes + [forecasts[place(row)].probability for row in running]
+    shares = outcomes + [forecasts[forecast_key(row)].probability for row in running]
     return Expected(sum(shares), len(shares))
 
 
@@ -210,4 +212,4 @@ def _lead(row: Row) -> float:
 
 
 def _error(row: Row, forecasts: Forecasts) -> float:
-    return abs(forecasts[place(row)].probability - float(row["is_achieved"]))
+    return abs(forecasts[forecast_key(row)].probability - float(row["is_achieved"]))

@@ -73,7 +73,7 @@ class Scorecard:
         return ScorecardPage(
             publication=rows.publication,
             model=forecasts.value.model,
-            trouble=self._predictor.problem(),
+            model_problem=self._predictor.problem(),
             totals=totals,
             teams=_team_lines(read, forecasts.value),
             team_count=read.teams[0]["team_count"] if read.teams else 0,
@@ -106,11 +106,11 @@ class Scorecard:
             return None
         forecasts = all_forecasts.value
         has_forecast = row["is_closed"] or row["status"] in RUNNING
-        forecast = forecasts.by_key_result_cycle.get(scorecard.place(row)) if has_forecast else None
+        forecast = forecasts.by_key_result_cycle.get(scorecard.forecast_key(row)) if has_forecast else None
         return KeyResultPage(
             publication=found.publication,
             model=forecasts.model,
-            trouble=self._predictor.problem(),
+            model_problem=self._predictor.problem(),
             row=row,
             cycles=cycles,
             missing_to_close=missing_to_close(row),
@@ -134,10 +134,13 @@ class Scorecard:
             return None
         histories: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
         for point in found.value:
-            histories[scorecard.place(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
+            histories[scorecard.forecast_key(point)].append((point["elapsed_ratio"], point["progress_ratio"]))
         now, by_key_result_cycle = forecasts.publication.data_as_of, forecasts.value.by_key_result_cycle
         return [
-            [scorecard.line(row, by_key_result_cycle[at := scorecard.place(row)], histories[at], now) for row in rows]
+            [
+                scorecard.line(row, by_key_result_cycle[at := scorecard.forecast_key(row)], histories[at], now)
+                for row in rows
+            ]
             for rows in lists
         ]
 

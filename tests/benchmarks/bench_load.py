@@ -86,7 +86,7 @@ def rows_from(start: int, end: int) -> pa.Table:
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A lake with EVENTS rows, landed in batches of 50,000 as in a back-fill."""
+    """A lake with EVENTS rows, landed in batches of 50,000 as in a backfill."""
     uri = str(tmp_path_factory.mktemp("bench") / "lake")
     table, positions = LandingTable(uri, TOPIC, "bench-cluster", "okr-landing"), dict[int, int]()
     for start in range(0, EVENTS, BATCH_EVENTS):

@@ -272,10 +272,5 @@ def test_a_broker_is_killed_and_restarted_while_workers_land(
             broker.start()
         until_landed(settings, sent)
         assert [worker.end() for worker in workers] == [0, 0]
-        prove(
-            settings,
-            fault=(
-                f"the broker killed and restarted {'once' if kills == 1 else f'{kills} times'} while two workers land"
-            ),
-            sent=sent,
-        )
+        times = "once" if kills == 1 else f"{kills} times"
+        prove(settings, fault=f"the broker killed and restarted {times} while two workers land", sent=sent)

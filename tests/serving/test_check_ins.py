@@ -1,4 +1,4 @@
-"""Check-ins by the API: corrected explicitly, of a key result that is known, never in silence."""
+"""Check-ins by the API: corrected explicitly, of a key result that is known, never silently."""
 
 import gzip
 import json
@@ -215,7 +215,7 @@ def test_a_check_in_of_no_finite_number_is_refused(api: Api, app_headers: dict[s
 
 @pytest.mark.parametrize("twice", ['"value": 1, "value": 2', '"value": 1, "is_final": true, "is_final": false'])
 def test_a_name_that_stands_twice_in_a_body_is_refused(api: Api, app_headers: dict[str, str], twice: str) -> None:
-    """The last value counted without a word, as in https://github.com/elastic/elasticsearch/issues/20241 and
+    """The last value counted silently, as in https://github.com/elastic/elasticsearch/issues/20241 and
     https://github.com/mrwogu/factory-droid-openai/pull/39."""
     headers = {**app_headers, "Content-Type": "application/json"}
     answer = api.client.post("/v1/check-ins", content=f'{{"key_result_id": "rtl", {twice}}}', headers=headers)
