@@ -48,7 +48,7 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
     champion = _champion(settings)
     decision = decide(candidate, champion, history)
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
-        return replace(decision, reason=f"It is champion already and stays champion. {_figures(decision)}")
+        return replace(decision, reason=f"It already is the champion and stays champion. {_figures(decision)}")
     if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
         reason = f"This model was rolled back before, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
