@@ -21,8 +21,8 @@ def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[s
     In a closed cycle, only key results with a final value are forecast; in a running cycle, all are.
 
     Raises:
-        PermanentError: there is no such cycle.
-        InsufficientData: fewer than two cycles have closed, or too little had closed before a cycle to train on.
+        PermanentError: a named cycle has no check-in.
+        InsufficientData: fewer than two cycles have closed, or a cycle has too little data before it to train on.
     """
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):

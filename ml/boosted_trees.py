@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoostedTrees:
-    """A trained booster. A matrix has the columns of `BOOSTED`, in that order."""
+    """A trained booster. Its input matrices have the columns of `BOOSTED`, in that order."""
 
     ubj: bytes
 
@@ -33,7 +33,7 @@ class BoostedTrees:
         return np.asarray(self._booster.predict(_data(matrix), output_margin=True), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return SHAP values: a column per feature, then the expected log-odds. Each row sums to its log-odds."""
+        """Return SHAP values: one column per feature, then the expected log-odds. Each row sums to its log-odds."""
         import numpy as np
 
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
@@ -42,7 +42,7 @@ class BoostedTrees:
 def fit_boosted(
     matrix: "NDArray[float64]", labels: "NDArray[float64]", hyperparameters: Hyperparameters
 ) -> BoostedTrees:
-    """Train on rows and their labels (0.0 or 1.0); the same input gives the same bytes."""
+    """Train on a matrix and the labels of its rows (0.0 or 1.0). The same input gives the same bytes."""
     import xgboost
 
     parameters = {

@@ -1,4 +1,4 @@
-"""The champion: the registered version that serves forecasts. Look it up, set it, and roll it back.
+"""Look up, set and roll back the champion: the registered version that serves forecasts.
 
 The champion is an alias in MLflow's registry. DAGs, commands and the API all look it up with `champion_version`.
 """
@@ -17,17 +17,17 @@ CHAMPION = "champion"
 BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of a version
 ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"  # in MLflow's public REST API since 2.3
 SERVER_TIMEOUT_S = 3.0
-NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, no such alias
+NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model or alias
 
 
 def champion_version(settings: Settings, *, ask_server: bool = False) -> str | None:
     """Return the champion's version number, or None when there is no champion or no registry yet.
 
-    `ask_server` asks MLflow's server over HTTP first, which saves a short-lived process the seconds that importing
-    MLflow's client takes. The client asks the registry's store when the server does not answer.
+    With `ask_server`, MLflow's server is queried first, over HTTP. Short-lived processes use this because importing
+    MLflow's client takes seconds. If the server does not respond, the client reads the registry's store.
 
     Raises:
-        RetryableError: MLflow's store cannot be reached either.
+        RetryableError: MLflow's store cannot be reached.
     """
     if ask_server:
         try:
@@ -38,7 +38,9 @@ def champion_version(settings: Settings, *, ask_server: bool = False) -> str | N
 
 
 def set_champion(settings: Settings, version: str | None) -> None:
-    """Make a version the champion and tag it with the previous one. None removes the alias: the pacing rule serves.
+    """Make a version the champion, and tag it with the previous champion.
+
+    None removes the champion's alias; the pacing rule then serves.
 
     Raises:
         PermanentError: there is no such version.
@@ -58,14 +60,14 @@ def set_champion(settings: Settings, version: str | None) -> None:
 
 @dataclass(frozen=True)
 class Champions:
-    """The current champion's version number, and the versions that were champion before it, newest first."""
+    """Version numbers of the current champion and of earlier champions, newest first."""
 
     current: str
     earlier: tuple[str, ...]
 
 
 def champions(settings: Settings) -> Champions:
-    """Return the champion and the champions before it.
+    """Return the current and the earlier champions.
 
     Raises:
         PermanentError: there is no champion.
@@ -75,12 +77,12 @@ def champions(settings: Settings) -> Champions:
 
 
 def rollback(settings: Settings, to: str) -> bool:
-    """Restore an earlier champion; return False and change nothing if it already is the champion.
+    """Restore an earlier champion. If it is already the champion, change nothing and return False.
 
-    The promotion gate will not promote a model with the same files as one that was rolled back.
+    The promotion gate does not promote a model with the same files as one that was rolled back.
 
     Raises:
-        PermanentError: there is no champion, `to` was never champion before it, or that version was deleted.
+        PermanentError: there is no champion, `to` is not an earlier champion, or that version was deleted.
     """
     with client(settings) as mlflow:
         now = _champions(mlflow)
@@ -102,7 +104,7 @@ def rollback(settings: Settings, to: str) -> bool:
 
 
 def was_rolled_back(settings: Settings, version: str) -> bool:
-    """Return whether a model with the same files as this version's was rolled back."""
+    """Return whether a model with the same files as this version was rolled back."""
     with client(settings) as mlflow:
         asked = find_version(mlflow, MODEL_NAME, version)
         sha256 = None if asked is None else asked.tags.get(DIGEST)
@@ -128,7 +130,7 @@ def _champions(mlflow: Any) -> Champions:
 
 
 class _NoAnswerError(Exception):
-    """The server is unreachable, refuses the login, or is not MLflow."""
+    """The server is unreachable, rejects the login, or is not MLflow."""
 
 
 def _ask_server(settings: Settings) -> str | None:

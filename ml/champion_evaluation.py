@@ -1,4 +1,4 @@
-"""Evaluate the champion again on the held-out cycle, from the feature mart as it is now."""
+"""Re-evaluate the champion on the held-out cycle, using the current feature mart."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,13 +19,14 @@ from ml.train_test_split import split_at
 
 
 def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -> Report:
-    """Return the scores of the champion's evaluated model, and of other forecasts of the same check-ins if given.
+    """Return the scores of the champion's `evaluated` model and, if given, of other forecasts for the same check-ins.
 
-    `other_forecasts` is CSV with the columns key_result_id, as_of and probability. The report names them as the file.
+    `other_forecasts` is a CSV file with the columns key_result_id, as_of and probability. In the report, its scores
+    appear under the file's name without the extension.
 
     Raises:
-        InsufficientData: too little has closed to evaluate on, or for a champion to exist.
-        PermanentError: there is no champion, it learned from the held-out cycle, or a check-in has no other forecast.
+        InsufficientData: too few key results have closed to evaluate on, or to train a champion.
+        PermanentError: there is no champion, it was trained on the held-out cycle, or the file lacks a forecast.
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)

@@ -1,4 +1,4 @@
-"""Build the design matrices of the trees and of the logistic model. A shift changes the required pace of each row."""
+"""Build the design matrices of the trees and the logistic model. A shift changes the required pace of each row."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ BOOSTED: dict[str, int] = {
     "weeks_between_check_ins": 0,
 }
 LOGISTIC = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle", "log_remaining_ratio")
-LOGISTIC_BOUND = 4.0  # larger log ratios of paces carry no more information
+LOGISTIC_BOUND = 4.0  # larger log pace ratios carry no further information
 
 
 def boosted_matrix(rows: Rows, shift: "NDArray[float64] | float" = 0.0) -> "NDArray[float64]":

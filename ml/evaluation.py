@@ -1,4 +1,4 @@
-"""Evaluate a model on held-out check-ins, always next to the rules that OKR tools use."""
+"""Evaluate a model on held-out check-ins, always alongside the rules that OKR tools use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ HIGHEST_RANKED_PACE = 1.5
 
 @dataclass(frozen=True)
 class Report:
-    """Scores of each forecaster on `rows` check-ins of `key_results` key results. `achieved` is the share achieved."""
+    """Each forecaster's scores on `rows` check-ins of `key_results` key results; `achieved` is a share of check-ins."""
 
     rows: int
     key_results: int
@@ -30,13 +30,13 @@ class Report:
         return self.figures[forecaster]["brier"]
 
     def flat(self) -> dict[str, float]:
-        """Return all scores by the name `forecaster_score`, for MLflow's metrics."""
+        """Return all scores as MLflow metrics, each named `<forecaster>_<score>`."""
         named = {f"{who}_{name}": number for who, each in self.figures.items() for name, number in each.items()}
         return {"rows": float(self.rows), "key_results": float(self.key_results), "achieved": self.achieved, **named}
 
 
 def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
-    """Score a model on labelled check-ins. The base rate comes from the rows that it was trained on."""
+    """Score a model on labelled check-ins. The base rate is that of `train`, the model's training rows."""
     import numpy as np
 
     outcome = test.outcomes()

@@ -1,4 +1,4 @@
-"""Feature rows stored as columns, so that training on hundreds of thousands of rows uses plain NumPy."""
+"""Feature rows stored as columns, so that training on hundreds of thousands of rows needs only NumPy."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rows:
-    """Columns of equal length by name. Grain: key result and as_of, as in ml.key_result_features."""
+    """Named columns of equal length. Grain: key result and as_of, as in ml.key_result_features."""
 
     columns: Mapping[str, "NDArray[Any]"]
 
@@ -36,7 +36,7 @@ class Rows:
         return self.columns["is_achieved"].astype(np.float64)
 
     def take(self, which: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
-        """Return the rows that a mask or positions select."""
+        """Return the rows selected by a mask or by row numbers."""
         return Rows({name: column[which] for name, column in self.columns.items()})
 
 
@@ -57,7 +57,7 @@ def rows_of_mappings(records: Sequence[Mapping[str, object]], needed: Sequence[s
     """Return the needed columns of feature rows given as mappings.
 
     Raises:
-        PermanentError: a feature of a row is missing or not a finite number. The message names it.
+        PermanentError: a feature of a row is missing or not a finite number. The message names the feature.
     """
     for number, record in enumerate(records):
         missing = [name for name in needed if name not in record]

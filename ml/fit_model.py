@@ -17,16 +17,18 @@ FEWEST_KEY_RESULTS = 20
 
 
 class InsufficientData(PermanentError):
-    """The closed cycles have too little data to train on; the pacing rule serves until they have more."""
+    """Closed cycles have too little data to train on. The pacing rule serves until there is enough."""
 
     exit_status = TOO_LITTLE_DATA
 
 
 def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
-    """Fit a model to the rows of closed key results, ordered by key result and as_of (None: it had no check-in).
+    """Fit a model to rows of closed key results, ordered by key result and as_of.
+
+    A key result without check-ins has one row, without as_of.
 
     Raises:
-        InsufficientData: fewer than 20 key results, or all of them with the same outcome.
+        InsufficientData: there are fewer than 20 key results, or all have the same outcome.
     """
     import numpy as np
 
@@ -48,10 +50,10 @@ def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
 
 
 def check_outcomes(rows: Rows) -> None:
-    """Check that rows of closed key results are enough to train on.
+    """Check that there are enough rows of closed key results to train on.
 
     Raises:
-        InsufficientData: fewer than 20 key results with check-ins, or all of them with the same outcome.
+        InsufficientData: fewer than 20 key results have check-ins, or all have the same outcome.
     """
     rows = rows.take(rows["as_of_kind"] == "check_in")
     outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))

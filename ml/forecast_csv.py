@@ -1,4 +1,4 @@
-"""Forecasts as a CSV file: written by a backtest, and read to compare any forecaster with the champion."""
+"""Write a backtest's forecasts as CSV, and read any forecaster's CSV to compare it with the champion."""
 
 import csv
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def write_forecasts(lines: Iterator[Line], out: Path) -> int:
     """
     text = StringIO()
     try:
-        with TemporaryFile(dir=out.parent):  # an unwritable folder is reported before the work starts
+        with TemporaryFile(dir=out.parent):  # reports an unwritable folder before any forecast is computed
             pass
         rows = _write_lines(lines, text)
         replace_file(out, text.getvalue())
@@ -40,10 +40,10 @@ def write_forecasts(lines: Iterator[Line], out: Path) -> int:
 
 
 def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
-    """Return the probability that a file of forecasts gives each row.
+    """Return the probability of each row, read from a file of forecasts.
 
     Raises:
-        PermanentError: the file cannot be read, has no forecast of a row, or a probability is not between 0 and 1.
+        PermanentError: the file cannot be read, has no forecast for a row, or a probability is not between 0 and 1.
     """
     import numpy as np
 
@@ -93,6 +93,6 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
 
 
 def _moment(at: datetime) -> str:
-    """Return UTC as 2021-03-06T13:36:00Z, with microseconds only when they are not zero."""
+    """Return a time in UTC, such as 2021-03-06T13:36:00Z, with microseconds only if they are not zero."""
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,7 +1,7 @@
-"""The trained model: it computes the probability, the interval and the reasons of a forecast.
+"""The trained model, which computes the probability, the interval and the reasons of a forecast.
 
-The probability averages trees and a logistic regression in log-odds and adds the owner's confidence. A model is stored
-as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`, never as a pickle.
+The log-odds of trees and of a logistic regression are averaged, and the effect of the owner's confidence is added. A
+model is stored as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`, never as a pickle.
 """
 
 import json
@@ -31,15 +31,15 @@ TREES, NUMBERS = "trees.ubj", "model.json"
 
 
 class IncompatibleModel(PermanentError):
-    """A registered model was trained on other features than this code reads. Train again."""
+    """A registered model was trained on features that differ from those that this code reads. Train again."""
 
 
 @dataclass(frozen=True)
 class ForecastModel:
-    """Forecasts feature rows.
+    """Forecasts key results from their feature rows.
 
-    `trained_until` is the last day of the newest cycle that it learned from. `outcomes_known_until` is when the last
-    outcome became known (ISO, zone-aware), or None for a model that was registered before this was recorded.
+    `trained_until` is the last day of the newest cycle that the model was trained on. `outcomes_known_until` is the
+    time at which the last outcome became known (ISO, zone-aware), or None if the model is older than this field.
     """
 
     trees: BoostedTrees
@@ -77,7 +77,7 @@ class ForecastModel:
         return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
-        """Return what each feature, and `base`, add to the log-odds of each row. Their sum is `margins`."""
+        """Return the contributions of each feature and of `base` to the log-odds of each row. They sum to `margins`."""
         scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
         paces = forecast_reasons.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
@@ -106,7 +106,7 @@ class ForecastModel:
         return texts if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
 
     def save(self, folder: Path) -> None:
-        """Write both files into a folder, which is created if missing. The same model gives the same bytes."""
+        """Write both files to a folder, which is created if it is missing. The same model gives the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TREES).write_bytes(self.trees.ubj)
         numbers = {
@@ -123,12 +123,12 @@ class ForecastModel:
         (folder / NUMBERS).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def registered_as(self, version: str) -> "ForecastModel":
-        """Return the model under its version in the registry."""
+        """Return a copy of the model with its version number in the registry."""
         return replace(self, version=version)
 
 
 def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds from the paces alone: the mean of trees and logistic regression."""
+    """Return the log-odds from the paces alone: the mean of the trees' and the logistic regression's log-odds."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 
@@ -137,7 +137,7 @@ def load_model(folder: Path) -> ForecastModel:
 
     Raises:
         PermanentError: the files are missing or damaged.
-        IncompatibleModel: the model was trained on other features.
+        IncompatibleModel: the model was trained on different features.
     """
     try:
         numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))

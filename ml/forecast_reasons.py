@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-# Features with the same meaning for a reader share one reason.
+# Features that mean the same to a reader share one reason.
 THEMES: Mapping[str, tuple[str, ...]] = {
     "recent_pace": ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_trend"),
     "cycle_pace": ("log_pace_ratio_28d", "log_pace_ratio_cycle"),
@@ -24,12 +24,12 @@ THEMES: Mapping[str, tuple[str, ...]] = {
 }
 REASONS = 3
 FAINT = 0.05  # log-odds; weaker effects are not shown
-LARGEST_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as more than this
+LARGEST_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as "more than 50-fold"
 STALE_DAYS = 14
 
 
 def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Return the contribution of each feature, and `base`, to the averaged log-odds. Their sum is the log-odds."""
+    """Return the contributions of each feature and of `base` to the averaged log-odds, which are their sum."""
     contributions = {name: boosted[:, column] / 2 for column, name in enumerate(BOOSTED)}
     for column, name in enumerate(LOGISTIC):
         contributions[name] = contributions.get(name, 0.0) + logistic[:, column] / 2
@@ -38,7 +38,7 @@ def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str
 
 
 def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
-    """Return the strongest reasons of each row, strongest first, then a warning if the last check-in is old."""
+    """Return the strongest reasons for each row, strongest first, then a warning if the last check-in is old."""
     import numpy as np
 
     weights = {theme: np.sum([contributions[name] for name in names], axis=0) for theme, names in THEMES.items()}
@@ -114,7 +114,7 @@ def _needed_by_week(row: Mapping[str, float]) -> float:
 
 
 def _cycles_by_week(row: Mapping[str, float]) -> float:
-    # Days left at the last check-in, of which remaining_ratio is the share of the cycle.
+    # Days left at the last check-in. remaining_ratio is the same time as a share of the cycle.
     days = max(row["days_remaining"] + row["days_since_check_in"], 0.25)
     return 7.0 * row["remaining_ratio"] / days
 

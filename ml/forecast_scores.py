@@ -1,4 +1,4 @@
-"""Scores of forecasts against outcomes, computed by scikit-learn where possible. Serving never imports this module."""
+"""Score forecasts against outcomes, using scikit-learn where possible. `serving` never imports this module."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ LABELS = (0.0, 1.0)
 def scores(
     outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
 ) -> dict[str, float]:
-    """Return Brier score, log loss, ROC AUC (of `rank_by`, by default the probability), and calibration error."""
+    """Return the Brier score, log loss, ROC AUC (of `rank_by`, by default the probability) and calibration error."""
     return {
         "brier": brier_score(outcome, probability),
         "log_loss": log_loss(outcome, probability),
@@ -32,7 +32,10 @@ def brier_score(outcome: "NDArray[float64]", probability: "NDArray[float64]") ->
 
 
 def log_loss(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the mean negative log likelihood. Clips probabilities to 1e-6: the pacing rule predicts exactly 0 or 1."""
+    """Return the mean negative log-likelihood.
+
+    Probabilities are clipped to 1e-6 and 1 - 1e-6, because the pacing rule predicts 0 or 1.
+    """
     import numpy as np
     from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -47,9 +50,9 @@ def auc(outcome: "NDArray[float64]", rank_by: "NDArray[float64]") -> float:
 
 
 def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the expected calibration error over ten equal bins of probability, weighted by rows.
+    """Return the expected calibration error over ten probability bins of equal width, weighted by their rows.
 
-    scikit-learn has no such score, and its `calibration_curve` does not return how many rows each bin has.
+    scikit-learn has no such score, and its `calibration_curve` does not return the number of rows in each bin.
     """
     import numpy as np
 
@@ -58,7 +61,7 @@ def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64
 
 
 def coverage(score: "NDArray[float64]", low: "NDArray[float64]", high: "NDArray[float64]") -> dict[str, float]:
-    """Return the share of final scores inside their interval, and the mean width of the intervals."""
+    """Return the share of final scores within their intervals, and the mean width of the intervals."""
     import numpy as np
 
     inside = (low - COVERAGE_TOLERANCE <= score) & (score <= high + COVERAGE_TOLERANCE)

@@ -1,4 +1,4 @@
-"""The interface of forecasters, which a trained model and the pacing rule implement."""
+"""The interface of forecasters, implemented by the trained model and the pacing rule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Forecast:
 
 
 class Forecaster(Protocol):
-    """Forecasts feature rows. `role` is `model` or `pacing_rule`; `version` is the model's number in the registry."""
+    """Forecasts key results from their feature rows."""
 
     @property
     def role(self) -> str:
@@ -25,7 +25,7 @@ class Forecaster(Protocol):
 
     @property
     def version(self) -> str:
-        """Return the version in the registry, or `pacing_rule`."""
+        """Return the version number in the registry, or `pacing_rule`."""
         ...
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:

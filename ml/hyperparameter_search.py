@@ -1,4 +1,4 @@
-"""Choose hyperparameters on the cycle before the held-out one, so that no choice depends on the held-out cycle."""
+"""Choose hyperparameters on a cycle before the held-out one, so that no choice depends on the held-out cycle."""
 
 from dataclasses import replace
 
@@ -10,14 +10,15 @@ from ml.train_test_split import labelled, split_at, tuning_period
 
 
 def candidates(base: Hyperparameters) -> tuple[Hyperparameters, ...]:
-    """Return the hyperparameters to compare: the base, and more but shallower trees."""
+    """Return the hyperparameters to compare: the base, and a variant with more but shallower trees."""
     return base, replace(base, depth=2, rounds=200)
 
 
 def choose_hyperparameters(history: Rows, base: Hyperparameters) -> Hyperparameters:
-    """Return the candidate with the lowest log loss on a large cycle before the held-out one, or the base without one.
+    """Return the candidate with the lowest log loss on a large cycle before the held-out one.
 
-    The first of equal candidates wins, so that the same history gives the same hyperparameters.
+    Without such a cycle, return the base. Of equal candidates, the first is returned, so that the same history
+    gives the same hyperparameters.
     """
     period = tuning_period(history)
     if period is None:

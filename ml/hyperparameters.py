@@ -1,13 +1,14 @@
-"""Hyperparameters of training: everything that may vary between two models of the same data."""
+"""Hyperparameters of training: everything that can differ between two models trained on the same data."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The defaults were chosen on the second and third cycle of a real history, not on its last two.
+    """The defaults were chosen on the second and third cycles of a real history, not on its last two.
 
-    Each row is used at `thresholds` other required paces too, up to `span` (signed log) around its pace of 7 days.
+    Each row is also used at `thresholds` other required paces, which differ from its 7-day pace by at most `span`
+    (in signed logarithms).
     """
 
     rounds: int = 100

@@ -34,7 +34,7 @@ class LogisticModel:
 
 
 def round_fitted(number: float) -> float:
-    """Round to 6 digits: the last digits depend on the number of cores, and a model must not."""
+    """Round to 6 significant digits. Later digits depend on the number of cores, which must not affect a model."""
     return float(f"{number:.6g}")
 
 

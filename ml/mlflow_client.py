@@ -1,6 +1,6 @@
 """A client of MLflow's store that raises this project's errors, and functions that look up or create registry objects.
 
-Users can delete objects in MLflow's page, and two first training runs can overlap. Neither causes a traceback.
+Users can delete objects in MLflow's UI, and two first training jobs can overlap. Neither causes a traceback.
 """
 
 import os
@@ -17,13 +17,13 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
-IMPORTING = threading.Lock()  # two threads that import mlflow at the same time may see it half initialized
+IMPORTING = threading.Lock()  # two threads that import mlflow concurrently may see it partly initialized
 AWAY = "MLflow's store does not answer. Is the stack up (`make status`)?"
 GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 
 
 def store_uri(settings: Settings) -> str:
-    """Return the store's address. A PostgreSQL address includes the limits of our connections."""
+    """Return the store's connection URL. For PostgreSQL, the URL includes the limits of our connections."""
     store = settings.require("mlflow_store_uri")
     if not store.startswith("postgresql"):
         return store
@@ -36,9 +36,9 @@ def client(settings: Settings) -> Iterator[Any]:
 
     Raises:
         RetryableError: the store cannot be reached.
-        PermanentError: MLflow rejects a request; the message includes MLflow's own.
+        PermanentError: MLflow rejects a request; the error includes MLflow's message.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when mlflow is imported
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads this when it is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     with IMPORTING:
@@ -62,10 +62,10 @@ def client(settings: Settings) -> Iterator[Any]:
 
 
 def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
-    """Return the id of an experiment: create it if missing, restore it if it was deleted in MLflow's page.
+    """Return the id of an experiment. Create it if it is missing, and restore it if it was deleted in MLflow's UI.
 
-    A deleted experiment keeps its name, so that runs can be neither recorded nor created (mlflow issue 2690,
-    Lightning-AI/pytorch-lightning pull 20556).
+    A deleted experiment still occupies its name: runs cannot be recorded in it, and it cannot be created again (mlflow
+    issue 2690, Lightning-AI/pytorch-lightning pull 20556).
     """
     from mlflow.exceptions import MlflowException
 
@@ -75,7 +75,7 @@ def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
         try:
             return str(mlflow.create_experiment(name, artifact_location=location))
         except MlflowException as error:
-            # Another training created it first.
+            # Another training job created it first.
             known = mlflow.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
             if known is None:
                 raise
@@ -91,7 +91,7 @@ def registered_model(mlflow: Any, name: str) -> Any | None:
 
 
 def create_registered_model_once(mlflow: Any, name: str, description: str) -> None:
-    """Create a registered model unless it exists or another training creates it at the same time."""
+    """Create a registered model unless it exists or another training job is creating it."""
     from mlflow.exceptions import MlflowException
 
     if registered_model(mlflow, name) is not None:
@@ -104,20 +104,20 @@ def create_registered_model_once(mlflow: Any, name: str, description: str) -> No
 
 
 def find_version(mlflow: Any, name: str, reference: str) -> Any | None:
-    """Return the version that an alias or a number names, or None."""
+    """Return the version with this alias or number, or None."""
     if reference.isdigit():
         return _or_none(lambda: mlflow.get_model_version(name, reference))
     return _or_none(lambda: mlflow.get_model_version_by_alias(name, reference))
 
 
 def run_metrics(mlflow: Any, run_id: str | None) -> dict[str, float]:
-    """Return the metrics of a run, or none if the version has no run or the run was deleted."""
+    """Return the metrics of a run; empty if the version has no run or the run was deleted."""
     run = _or_none(lambda: mlflow.get_run(run_id)) if run_id else None
     return {} if run is None else dict(run.data.metrics)
 
 
 def artifacts(mlflow: Any, found: Any, part: str) -> Path:
-    """Return the folder of one part of a version's files.
+    """Return the folder with one part of a version's files.
 
     Raises:
         PermanentError: the version has no run, or its files are missing.

@@ -1,4 +1,4 @@
-"""The MLflow run of a training: created once, however often the training is tried again."""
+"""Create and complete one MLflow run per training job, however often the job is retried."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,9 @@ UNFINISHED = {"RUNNING", "SCHEDULED"}
 
 
 def start_run(mlflow: Any, experiment: str, name: str, training: str | None, mark: str) -> Any:
-    """Return the run of this training with this mark: the run of an earlier try, or a new one.
+    """Return a training job's run with this mark: the run of an earlier attempt, or a new one.
 
-    Unfinished runs of this training with another mark belong to killed tries that read other data. They end as KILLED.
+    Unfinished runs of the job with another mark belong to killed attempts that read other data. They are set to KILLED.
     """
     if training is None:
         return mlflow.create_run(experiment, run_name=name)
@@ -24,8 +24,8 @@ def start_run(mlflow: Any, experiment: str, name: str, training: str | None, mar
 
 
 def _runs(mlflow: Any, experiment: str, training: str) -> list[Any]:
-    """Return the runs of a training, oldest first, without deleted ones."""
-    # Searches by the tag's name, because the id of a run that was triggered by hand may contain quotes.
+    """Return the runs of a training job, oldest first, without deleted runs."""
+    # Search by the tag's name, because the id of a manually triggered DAG run may contain quotes.
     found = mlflow.search_runs([experiment], f"tags.`{TRAINING}` != ''", order_by=["attributes.start_time ASC"])
     return [run for run in found if run.data.tags[TRAINING] == training]
 
@@ -34,7 +34,7 @@ def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics
     """Log parameters and metrics in one request. A retry does not log the same figures twice."""
     from mlflow.entities import Metric, Param
 
-    at_ms = run.info.start_time  # the same in each try, so that MLflow ignores duplicates
+    at_ms = run.info.start_time  # the same in each attempt, so that MLflow ignores duplicates
     mlflow.log_batch(
         run.info.run_id,
         metrics=[Metric(name, number, at_ms, 0) for name, number in metrics.items()],

@@ -1,7 +1,7 @@
-"""Register, list and load models in MLflow's registry, through MLflow's client on the registry's store. No pickles.
+"""Register, list and load models in MLflow's registry, using MLflow's client on the registry's store. No pickles.
 
-A version's run has two folders: `model`, trained on every closed cycle, is served; `evaluated`, trained with the same
-hyperparameters but without the held-out cycle, is what the promotion gate compares.
+A version's run has two folders. The model in `model` was trained on every closed cycle and is served. The model in
+`evaluated` was trained with the same hyperparameters but without the held-out cycle; the promotion gate compares it.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number, its aliases, and the tags and metrics that it was registered with."""
+    """A registered version: its number, its current aliases, and the tags and metrics that it was registered with."""
 
     version: str
     aliases: tuple[str, ...]
@@ -59,8 +59,8 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 ) -> str:
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
-    `training` names a training that may be killed and tried again. A retry with the same models completes the run and
-    the version of the earlier try. The run of an earlier try with other models ends as KILLED.
+    `training` identifies a training job that may be killed and retried. A retry with the same models completes the run
+    and the version of the earlier attempt. If an earlier attempt had other models, its run is set to KILLED.
     """
     version_tags = {**tags, DIGEST: digest(models[SERVED])}
     mark = _mark(models, parameters, tags)
@@ -86,17 +86,17 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 
 
 def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
-    """Return a hash that identifies the result of a training."""
+    """Return a hash that identifies the result of a training job."""
     files = {name: digest(model) for name, model in models.items()}
     text = json.dumps([files, {name: str(value) for name, value in parameters.items()}, dict(tags)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(settings: Settings, reference: str, part: Literal["model", "evaluated"] = "model") -> ForecastModel:
-    """Return the model that an alias or a version number names.
+    """Return the model with this alias or version number.
 
     Raises:
-        PermanentError: there is no such alias or version, or its files are missing or changed.
+        PermanentError: there is no such alias or version, or its files are missing or have changed.
     """
     with client(settings) as mlflow:
         found = find_version(mlflow, MODEL_NAME, reference)
@@ -113,7 +113,7 @@ def load(settings: Settings, reference: str, part: Literal["model", "evaluated"]
 
 
 def resolve(settings: Settings, reference: str) -> str | None:
-    """Return the version number that an alias or a number names, or None."""
+    """Return the number of the version with this alias or number, or None."""
     with client(settings) as mlflow:
         found = find_version(mlflow, MODEL_NAME, reference)
     return None if found is None else str(found.version)
@@ -131,7 +131,7 @@ def versions(settings: Settings) -> list[Version]:
 
 
 def digest(model: ForecastModel) -> str:
-    """Return the SHA-256 of a model's files: the same data, hyperparameters and code give the same."""
+    """Return the SHA-256 digest of a model's files. The same data, hyperparameters and code give the same digest."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder))
         parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).iterdir())]

@@ -1,4 +1,4 @@
-"""Forecast key results without check-ins from the outcomes of key results that had none for as long."""
+"""Forecast key results without check-ins from the outcomes of key results that went equally long without one."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,31 +10,31 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEPS = 10
-PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, in key results without check-ins
+PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, as a number of key results without check-ins
 FEWEST_WITHOUT_CHECK_INS = 20  # with fewer, the quantiles of all key results are used
 
 
 @dataclass(frozen=True)
 class NoCheckInForecast:
-    """Share achieved and score quantiles of key results without a check-in yet, by tenth of the cycle."""
+    """The share achieved and the score quantiles of key results still without a check-in, by tenth of the cycle."""
 
     achieved: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def step(self, elapsed: "NDArray[float64]") -> "NDArray[int_]":
-        """Return the tenth of the cycle (0-9) of each elapsed ratio."""
+        """Return the tenth of the cycle (0-9) for each elapsed ratio."""
         import numpy as np
 
         return np.clip((elapsed * STEPS).astype(np.int_), 0, STEPS - 1)
 
 
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
-    """Fit to all closed key results: rows of check-ins, and rows without as_of for key results without any."""
+    """Fit to closed key results. `rows` has their check-ins, and a row without as_of for each one without check-ins."""
     import numpy as np
 
     keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
-    # Rows are ordered by key result and as_of, so that a key result's first row is its first check-in.
+    # Rows are ordered by key result and as_of, so a key result's first row is its first check-in.
     first_check_in_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)
     scores = rows.numbers("final_score")[first]

@@ -1,6 +1,7 @@
-"""Add the owner's confidence to the log-odds of the paces. Owners know more than the values, but many are optimistic.
+"""Add the owner's confidence to the log-odds from the paces.
 
-The weight is fitted to each row's actual target only: a confidence in one target says little about other targets.
+Owners know more than the values show, but many are optimistic. The weight is fitted to each row's actual target only,
+because confidence in one target says little about other targets.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 SUREST = 0.98  # confidences are clipped to [1 - SUREST, SUREST]
 FEWEST_ROWS = 200
-FEWEST_CYCLES = 2  # a fit to one cycle would fit its drift
+FEWEST_CYCLES = 2  # a weight fitted to one cycle would include that cycle's drift
 
 
 @dataclass(frozen=True)
 class OwnerWeight:
-    """log-odds = paces * margin + confidence * its log-odds + intercept, for rows with a confidence."""
+    """For rows with a confidence: log-odds = paces * margin + confidence * (log-odds of the confidence) + intercept."""
 
     paces: float
     confidence: float
@@ -28,7 +29,7 @@ class OwnerWeight:
     centre: float
 
     def added(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return what each row's confidence adds relative to the mean confidence, and what all rows with one share."""
+        """Return each confidence's effect relative to the mean confidence, and the constant effect of having one."""
         import numpy as np
 
         log_odds = confidence_log_odds(rows)
@@ -38,7 +39,7 @@ class OwnerWeight:
         return added, shared
 
     def scale(self, rows: Rows) -> "NDArray[float64]":
-        """Return the factor of the paces' log-odds of each row: 1 without a confidence."""
+        """Return the factor of each row's log-odds from the paces; 1 for rows without a confidence."""
         import numpy as np
 
         return np.where(np.isnan(confidence_log_odds(rows)), 1.0, self.paces)
@@ -48,7 +49,7 @@ NO_WEIGHT = OwnerWeight(paces=1.0, confidence=0.0, intercept=0.0, centre=0.0)
 
 
 def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds of the clipped confidences; NaN without one."""
+    """Return the log-odds of the clipped confidences; NaN for rows without a confidence."""
     import numpy as np
 
     bounded = np.clip(rows.numbers("confidence"), 1.0 - SUREST, SUREST)
@@ -56,9 +57,10 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
 
 
 def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
-    """Fit the weight to labelled check-ins and the log-odds of their paces.
+    """Fit the weight to labelled check-ins. `margins` are their log-odds from the paces.
 
-    Return `NO_WEIGHT` if fewer than 200 rows of two cycles have a confidence, or if a weight would be negative.
+    Return `NO_WEIGHT` if a weight would not be positive, or if the rows with a confidence are too few: fewer
+    than 200, from one cycle only, or all with the same outcome.
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression

@@ -1,6 +1,6 @@
 """Convert between paces and their signed logarithm, as `dbt_project/macros/signed_log.sql` does.
 
-A pace of 1.0 is the way from baseline to target in exactly one cycle.
+A pace of 1.0 covers the distance from baseline to target in exactly one cycle.
 """
 
 from typing import TYPE_CHECKING

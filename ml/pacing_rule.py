@@ -1,4 +1,4 @@
-"""The pacing rule that OKR tools use: on pace or not. It serves while no model is better."""
+"""The pacing rule that OKR tools use: a key result is on pace or not. It serves until a model is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -35,14 +35,14 @@ class PacingRule:
 
 
 def pace_ratio(rows: Rows) -> "NDArray[float64]":
-    """Return progress divided by the elapsed share of the cycle (at least a tenth). 1 is linear progress."""
+    """Return progress divided by the larger of 0.1 and the elapsed share of the cycle; 1 is linear progress."""
     import numpy as np
 
     return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)
 
 
 def pacing_probability(rows: Rows) -> "NDArray[float64]":
-    """Return the rule's probability (1.0 or 0.0) of each row."""
+    """Return the rule's probability (1.0 or 0.0) for each row."""
     import numpy as np
 
     return (pace_ratio(rows) >= ACHIEVED_SCORE - TOLERANCE).astype(np.float64)

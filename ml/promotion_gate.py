@@ -17,12 +17,12 @@ from ml.forecast_scores import brier_score
 from ml.pacing_rule import pacing_probability
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
-SMALLEST_GAIN = 1e-6  # in Brier score: retraining on the same data is no improvement
+SMALLEST_GAIN = 1e-6  # in Brier score; retraining on the same data must not count as an improvement
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's decision. `serving` is what serves from now on; all Brier scores are on the same `rows` check-ins."""
+    """The gate's decision, and what serves from now on. All Brier scores are on the same `rows` check-ins."""
 
     outcome: Literal["promoted", "kept", "withdrawn", "rejected"]
     serving: Literal["model", "pacing_rule"]
@@ -35,12 +35,12 @@ class Decision:
 
 
 def promote_if_better(settings: Settings, reference: str = model_registry.CHALLENGER) -> Decision:
-    """Evaluate a version on the held-out cycle, make it champion if it is better, and return the decision.
+    """Evaluate a version on the held-out cycle, make it the champion if it is better, and return the decision.
 
-    A retry after a kill is safe: a version that is champion already stays champion.
+    A retry after a kill is safe: if the version is already the champion, it stays the champion.
 
     Raises:
-        PermanentError: there is no such version, or it learned from the held-out cycle.
+        PermanentError: there is no such version, or it was trained on the held-out cycle.
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         history = read_history(connection)
@@ -65,7 +65,7 @@ def _champion(settings: Settings) -> ForecastModel | None:
     try:
         return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:
-        # Trained on other features, or its files are gone. It cannot serve either, so there is nothing to beat.
+        # It was trained on different features, or its files are missing. It cannot serve, so there is nothing to beat.
         get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
         return None
 
@@ -73,10 +73,11 @@ def _champion(settings: Settings) -> ForecastModel | None:
 def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
     """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
 
-    A champion that learned from the held-out cycle is ignored. A late check-in can make such a cycle the held-out one.
+    A champion that was trained on the held-out cycle is ignored. This happens if a late check-in turns a cycle that it
+    was trained on into the held-out one.
 
     Raises:
-        PermanentError: no cycle has closed with a check-in, or the candidate learned from the held-out cycle.
+        PermanentError: no closed cycle has a check-in, or the candidate was trained on the held-out cycle.
     """
     period, test = held_out(history)
     if candidate.trained_until > str(period.start):

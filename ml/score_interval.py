@@ -1,7 +1,7 @@
-"""Intervals of the final score, from the difference between future and past pace, by weeks left in the cycle.
+"""Compute intervals of the final score from the difference between future and past pace, by weeks left in the cycle.
 
-The key results of a cycle drift together: an interval fitted to one cycle covered 76 % of the next instead of 90 %. So
-every training cycle gives its own band of residuals, and the widest band is used.
+The key results of a cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next
+cycle instead of 90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPECTED_BY = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
-FEWEST_ROWS = 20  # in one cycle and week; fewer have no 5 % quantile
+FEWEST_ROWS = 20  # in one cycle and week; fewer are not enough for a 5 % quantile
 DAYS_OF_A_WEEK = 7.0
-INTERVAL_LEVEL = 0.9  # share of final scores inside their interval
+INTERVAL_LEVEL = 0.9  # share of final scores within their intervals
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Weeks left -> lowest and highest residual of the signed log pace. Weeks without a band use the nearest one."""
+    """Lowest and highest residual of the signed log pace, by weeks left. Weeks without a band use the nearest band."""
 
     by_week: Mapping[int, tuple[float, float]]
 
@@ -51,10 +51,12 @@ def reconcile(
 ) -> "tuple[NDArray[float64], NDArray[float64]]":
     """Return bounds that agree with the probability of a final score of at least 0.7.
 
-    The bands depend only on the pace; the probability depends on the owner's confidence too. "1 %" with "0.10 to 1.00"
-    would be a contradiction, and so would "17 %" with "0.71 to 1.00". A probability below (1 - level) / 2 moves the
-    interval below 0.7, one above 1 - (1 - level) / 2 moves it above. Any other probability requires 0.7 inside the
-    interval: if it is not, the bound closer to 0.7 moves until uniformly distributed scores give that probability.
+    The bands depend only on the pace; the probability also depends on the owner's confidence. Without this correction,
+    the two could contradict each other, as in "1 %" with "0.10 to 1.00" or "17 %" with "0.71 to 1.00".
+
+    A probability below (1 - level) / 2 moves the interval below 0.7; a probability above 1 - (1 - level) / 2 moves it
+    above 0.7. For any other probability, the interval must contain 0.7. If it does not, the bound closer to 0.7 moves
+    until scores that are distributed uniformly over the interval give that probability.
     """
     import numpy as np
 
@@ -78,7 +80,7 @@ def reconcile(
 def fit_bands(rows: Rows, level: float) -> Bands:
     """Return the widest band of any training cycle, by weeks left. `rows` are labelled check-ins.
 
-    A cycle and week with fewer than 20 rows is ignored. If all are, all rows together give one band.
+    A week of a cycle is ignored if it has fewer than 20 rows. If every week is ignored, all rows give one band.
     """
     import numpy as np
 
@@ -98,7 +100,7 @@ def fit_bands(rows: Rows, level: float) -> Bands:
 
 
 def weeks_left(rows: Rows) -> "NDArray[int_]":
-    """Return whole weeks from the last check-in to the end of the cycle."""
+    """Return the number of whole weeks from the last check-in to the end of the cycle."""
     import numpy as np
 
     days = rows.numbers("days_remaining") + rows.numbers("days_since_check_in")

@@ -1,4 +1,4 @@
-"""Train a model on the published feature mart and register it as challenger. model_training_dag runs this."""
+"""Train a model on the published feature mart and register it as the challenger. model_training_dag runs this."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from ml.train_test_split import Period, closed_periods, evaluable_periods, every
 
 @dataclass(frozen=True)
 class Trained:
-    """Two models with the same hyperparameters: only `served` learned from the held-out period."""
+    """Two models with the same hyperparameters: only `served` was trained on the held-out period."""
 
     hyperparameters: Hyperparameters
     held_out: Period
@@ -32,7 +32,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """The registered version, the report of its evaluated model, and the publication that it was trained on."""
+    """The registered version, the report on its `evaluated` model, and the publication that it was trained on."""
 
     version: str
     sha256: str
@@ -46,16 +46,16 @@ class TrainingResult:
 def train_and_register(
     settings: Settings, base: Hyperparameters | None = None, *, training: str | None = None
 ) -> TrainingResult:
-    """Train on the published feature mart and register the model as challenger. The same rows give the same model.
+    """Train on the published feature mart and register the model as the challenger. The same rows give the same model.
 
-    `training` names a training that may be killed and tried again: its result is registered only once.
+    `training` identifies a training job that may be killed and retried; its result is registered only once.
 
     Raises:
-        InsufficientData: fewer than two closed cycles, too few key results, or only one outcome.
+        InsufficientData: there are too few closed cycles (below two) or key results, or all have the same outcome.
     """
     started = time.monotonic()
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # reads rows and publication id from one snapshot
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # rows and publication id from one snapshot
         history, publication_id = read_history(connection), read_publication_id(connection)
     trained = train(history, base or Hyperparameters())
     version = model_registry.register(
@@ -86,10 +86,10 @@ def train_and_register(
 
 
 def train(history: Rows, base: Hyperparameters) -> Trained:
-    """Tune on the cycle before the held-out one, evaluate on the held-out one, then train on all closed cycles.
+    """Tune on a cycle before the held-out one, evaluate on the held-out cycle, then train on all closed cycles.
 
     Raises:
-        InsufficientData: fewer than two closed cycles, too few key results, or one outcome only.
+        InsufficientData: there are too few closed cycles (below two) or key results, or all have the same outcome.
     """
     periods = check_learnable(history)
     split = split_at(history, periods[-1])
@@ -106,10 +106,10 @@ def train(history: Rows, base: Hyperparameters) -> Trained:
 
 
 def check_learnable(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the one to evaluate on.
+    """Return the closed periods, oldest first, up to the period to evaluate on.
 
     Raises:
-        InsufficientData: fewer than two closed cycles, or none before the first that can be evaluated on.
+        InsufficientData: fewer than two cycles have closed, or no cycle after the first can be evaluated on.
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if len(closed) < 2:

@@ -1,4 +1,4 @@
-"""Split a history by cycles: forecasts of a cycle may learn only from cycles that ended before it could be read."""
+"""Split a history by cycle: the model that forecasts a cycle is trained only on cycles that ended before its start."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEWEST_KEY_RESULTS = 20  # in a period, to evaluate a model on it
-RECENT = 3  # closed periods to search for a large one
+FEWEST_KEY_RESULTS = 20  # that a period must have for a model to be evaluated on it
+RECENT = 3  # number of newest closed periods searched for a large one
 
 
 @dataclass(frozen=True, order=True)
@@ -25,7 +25,7 @@ class Period:
 
     @property
     def usable_from(self) -> datetime:
-        """The day after its start: from then on its key results may be read and forecast."""
+        """The start of its second day; from then on, its key results may be read and forecast."""
         return datetime.combine(self.start + timedelta(days=1), time(), tzinfo=UTC)
 
     def __str__(self) -> str:
@@ -51,10 +51,10 @@ def periods_of(history: Rows) -> "NDArray[Any]":
 
 
 def closed_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first: those whose last day is past, or whose key results have all closed.
+    """Return the closed periods, oldest first: those whose last day has passed or whose key results have all closed.
 
-    Key results that close early are no fair sample of a running cycle, so a period counts only as a whole. A period
-    that has not started is not closed, even if all of its key results are.
+    Key results that close early are not a representative sample of their cycle, so a period counts only as a whole. A
+    period that has not started is not closed, even if all of its key results are closed.
     """
     if not len(history):
         return []
@@ -69,11 +69,12 @@ def closed_periods(history: Rows) -> list[Period]:
 
 
 def evaluable_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the one to evaluate on; an empty list if there is no such period.
+    """Return the closed periods, oldest first, up to the period to evaluate on; empty if there is no such period.
 
-    The period to evaluate on is the newest of the last three with labelled check-ins of at least 20 key results.
-    Otherwise a tiny cycle of one team would decide on the model of every organisation. If no period has so many, it is
-    the newest with any. It is the first period only if there is no other, because training needs an earlier one.
+    The period to evaluate on is the newest of the last three that has labelled check-ins of at least 20 key results.
+    Without this minimum, a tiny cycle of one team could decide which model serves every organisation. If none of the
+    three has that many, it is the newest period with any labelled check-in. The first period is used only if there is
+    no other, because training needs an earlier period.
     """
     closed = closed_periods(history)
     counts = _evaluable_key_results(history)
@@ -84,14 +85,14 @@ def evaluable_periods(history: Rows) -> list[Period]:
 
 
 def tuning_period(history: Rows) -> Period | None:
-    """Return the period to choose hyperparameters on: the newest large one before the held-out one, never the first."""
+    """Return the period to tune on: the newest large period before the held-out one, but never the first period."""
     counts = _evaluable_key_results(history)
     large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
     return large[-1] if large else None
 
 
 def _evaluable_key_results(history: Rows) -> dict[Period, int]:
-    """Return how many key results of each period have a check-in and an outcome."""
+    """Return the number of key results with a check-in and an outcome, by period."""
     import numpy as np
 
     is_evaluable = labelled(history) & np.asarray(history["as_of_kind"] == "check_in", dtype=bool)
@@ -100,9 +101,9 @@ def _evaluable_key_results(history: Rows) -> dict[Period, int]:
 
 
 def split_at(history: Rows, period: Period) -> Split:
-    """Return the split of one period: its check-ins to forecast, and the rows known before the first of them.
+    """Return the split at a period: its check-ins are the test rows.
 
-    Training rows are of cycles that ended before the period started, with outcomes recorded before the first forecast.
+    Training rows are of cycles that had ended when the period started, with outcomes known at the first check-in.
     """
     import numpy as np
 
