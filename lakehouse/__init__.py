@@ -1,1 +1,1 @@
-"""The leaf package: settings, errors, logs, contracts, lake and warehouse access. Imports no other package of ours."""
+"""The base package: settings, errors, logs, contracts, lake and warehouse access. It imports none of our packages."""

@@ -1,6 +1,6 @@
 """Replace files and folders atomically: readers see the old or the new version, even if the writer is killed.
 
-The next writer removes the drafts of a killed one, and no lock outlives its process.
+The next writer removes the drafts that a killed writer left. Locks are released when their process ends.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 
 def replace_file(place: Path, text: str, *, mode: int = 0o644) -> None:
-    """Replace a file; of two concurrent writers, the result is the complete text of one.
+    """Replace a file. If two processes replace it concurrently, it contains the complete text of one of them.
 
     Raises:
         OSError: the file cannot be written; the old one is unchanged.
@@ -37,8 +37,8 @@ def replace_file(place: Path, text: str, *, mode: int = 0o644) -> None:
 def replace_folder(place: Path, build: Callable[[Path], R]) -> R:
     """Let `build` fill a new folder, point the link `place` to it in one step, and return the result of `build`.
 
-    The previous folder remains for readers that have a path into it, until the next replacement removes it. If `place`
-    is a real folder, as in earlier releases, it becomes a link.
+    The previous folder stays until the next replacement, for readers that still have a path into it. If `place` is a
+    real folder, as in earlier releases, a link replaces it.
 
     Raises:
         OSError: the folder cannot be written; the old one is unchanged.
@@ -81,7 +81,7 @@ def _sweep(place: Path) -> None:
 
 @contextmanager
 def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
-    """Open a file exclusively; other processes wait until it is closed or this process dies.
+    """Open a file with an exclusive lock; other processes wait until it is closed or this process dies.
 
     Not `filelock`: the locked file is the draft itself, which is renamed while it is locked.
     """

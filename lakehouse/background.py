@@ -1,7 +1,7 @@
-"""Background threads that no exception ends and that report their health.
+"""Background threads that survive every exception and report their health.
 
 A thread once died silently because a certificate file was missing: landing continued, but nothing was announced for
-hours. So every thread of this project is a `BackgroundThread` (a test asserts it).
+hours. So every thread in this project is a `BackgroundThread` (a test checks this).
 """
 
 import contextlib
@@ -21,13 +21,13 @@ log = get_logger(__name__)
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
-SILENT_LIMIT_S = 300.0  # a longer iteration hangs in a call without a timeout
+SILENT_LIMIT_S = 300.0  # a longer iteration probably hangs in a call without a timeout
 FOLDER = Path("run", "threads")  # below the state folder
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """A thread's last error, its number of failures since the last success, and the time of the first (ISO, UTC)."""
+    """A thread's last error, its failures since the last success, and the time of the first failure (ISO, UTC)."""
 
     thread: str
     error: str
@@ -38,8 +38,8 @@ class Trouble:
 class BackgroundThread:
     """Run `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
 
-    `work` contains its own loop and calls `report_success` after each iteration. With a `state` folder, the trouble is
-    also written to a file, which `okr status` shows; without one it is only in the log and in `trouble`.
+    `work` contains its own loop and calls `report_success` after each iteration. A failure is logged and stored in
+    `trouble`; with a `state` folder, it is also written to a file, which `okr status` reads.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class BackgroundThread:
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Start the thread and delete the trouble that an earlier process recorded."""
+        """Start the thread and delete the failure that an earlier process recorded."""
         self._succeeded_at = time.monotonic()
         self._delete_file()
         self._thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Wait until the thread ends, after `stopping` was set."""
+        """Wait until the thread ends; set `stopping` first."""
         if self._thread.ident is not None:  # otherwise it was never started
             self._thread.join(timeout_s)
 
     def concern(self, silent_limit_s: float = SILENT_LIMIT_S) -> str | None:
-        """Return what is wrong now in one line, without the error's text; None if nothing is."""
+        """Return the current problem in one line, without the error's text; None if there is none."""
         if not self.is_alive:
             return f"The thread {self.name} is not running."
         if self.trouble is not None:
@@ -81,7 +81,7 @@ class BackgroundThread:
         return None
 
     def report_success(self) -> None:
-        """Record that an iteration succeeded, which ends the trouble."""
+        """Record a successful iteration and clear `trouble`."""
         self._succeeded_at = time.monotonic()
         if self.trouble is not None:
             self.trouble = None
@@ -124,7 +124,7 @@ class BackgroundThread:
 
 
 def troubles(state: Path) -> list[Trouble]:
-    """Return the current troubles of all threads that use a state folder, sorted by thread name."""
+    """Return the current failures of all threads that use a state folder, sorted by thread name."""
     found = []
     for file in sorted((state / FOLDER).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""The `okr` command: mounts the commands of each package without importing their dependencies.
+"""The `okr` command: adds the commands of each package without importing their dependencies.
 
 The script `okr` (infra/okr) runs this module in Python's isolated mode, which ignores all PYTHON* variables.
 """
@@ -18,8 +18,8 @@ GROUP = "okr_lakehouse.commands"
 
 
 def build() -> typer.Typer:
-    """Return the complete command line, packages in a fixed order."""
-    # Imported here because psycopg reads the environment at import, and `main` has cleaned it by now.
+    """Return the complete command line, with the packages in a fixed order."""
+    # Imported here because psycopg reads the environment when it is imported; `main` has cleaned it before.
     from lakehouse.publication_commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app

@@ -1,6 +1,6 @@
 """Timeouts of PostgreSQL connections: connecting, keepalives, statements, locks and idle transactions.
 
-`lakehouse.warehouse` applies them to every connection; ADR 13 says why each has one.
+`lakehouse.warehouse` applies them to every connection. ADR 13 gives the reasons.
 """
 
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ NETWORK_TIMEOUTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "60000",
 }
-GRACE_S = 15.0  # extra time for a server that ends a statement to report it
+GRACE_S = 15.0  # extra time for the server to report that it cancelled a statement
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Maximum duration of a statement, a wait for a lock and an idle transaction in seconds (0: no limit).
+    """Maximum duration in seconds of a statement, of a wait for a lock and of an idle transaction (0: no limit).
 
-    The server enforces them. If it is frozen or the network drops packets, the client gives up `GRACE_S` after the
-    limit of the statement.
+    The server enforces these limits. If the server is frozen or the network drops packets, the client gives up
+    `GRACE_S` after the statement's limit.
     """
 
     statement_s: int = 600

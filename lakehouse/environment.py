@@ -13,15 +13,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-# What any program needs to run.
+# Variables that every program needs.
 SYSTEM = ("HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME")
-# How to write to the caller's terminal.
+# Properties of the caller's terminal.
 TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO_COLOR", "SHELL", "TERM")
 # Credentials for a lake in object storage; a lake in a local folder does not read them.
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# For downloads only: no other child than the `okr` command gets them, and our own clients do not read them.
+# For downloads only: the `okr` command is the only child process that gets them, and our own clients ignore them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OURS = "OKR_"
 LIBPQ = "PG"
@@ -59,15 +59,15 @@ def for_children(state: Path) -> dict[str, str]:
 
 
 def for_own_commands(state: Path) -> dict[str, str]:
-    """Return the environment of a child that is the `okr` command: it isolates itself and may download."""
+    """Return the environment of a child process that runs `okr`, which isolates itself and may download files."""
     passed_on = {name: value for name, value in os.environ.items() if name in DOWNLOADS or name.startswith(OURS)}
     return for_children(state) | passed_on
 
 
 def forget_libpq_variables() -> None:
-    """Remove PGHOSTADDR, PGSERVICE, PGSSLMODE and all other PG* variables: libpq uses them for what a DSN omits.
+    """Remove PGHOSTADDR, PGSERVICE, PGSSLMODE and all other PG* variables: libpq applies them if a DSN omits a value.
 
-    No connection parameter can override a PGSERVICE that does not exist, so the variables have to be removed.
+    No connection parameter can override a PGSERVICE that names an unknown service, so the variables must be removed.
     """
     for name in [name for name in os.environ if name.startswith(LIBPQ)]:
         del os.environ[name]
@@ -93,7 +93,7 @@ def _may_stay(name: str) -> bool:
 
 
 def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Return HOME, USER, LOGNAME and PATH, also for a caller without them or without an entry in /etc/passwd."""
+    """Return HOME, USER, LOGNAME and PATH, even if the caller lacks them or has no entry in /etc/passwd."""
     try:
         entry = pwd.getpwuid(os.geteuid())
         name, home = entry.pw_name, entry.pw_dir
@@ -110,7 +110,7 @@ def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _use_terminals_encoding(asked: str) -> None:
-    """Write characters that the terminal cannot show as `?`; PYTHONIOENCODING may name its encoding."""
+    """Write `?` for characters that the terminal cannot show. PYTHONIOENCODING may name the terminal's encoding."""
     encoding = asked.partition(":")[0] or None
     for stream in (sys.stdout, sys.stderr):
         try:

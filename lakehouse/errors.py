@@ -7,7 +7,7 @@ TOO_LITTLE_DATA = 4
 
 
 class OkrError(Exception):
-    """Base of all errors raised deliberately; the message says what was expected, what was found and what to do."""
+    """Base class of deliberate errors; the message says what was expected, what was found and what to do."""
 
     exit_status = 1
 
@@ -21,7 +21,7 @@ class PermanentError(OkrError):
 
 
 class ContractViolation(PermanentError):
-    """An event or a file breaks its contract. `reason` is a stable, machine-readable word."""
+    """An event or a file breaks its contract. `reason` is a stable, machine-readable code."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

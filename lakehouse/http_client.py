@@ -1,4 +1,4 @@
-"""HTTP clients for services of the platform, which are on this host or in its network and need no proxy."""
+"""HTTP clients for the platform's own services, which run on this host or in its network and need no proxy."""
 
 from typing import TYPE_CHECKING, Any
 

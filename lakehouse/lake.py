@@ -17,7 +17,7 @@ def landing_schema() -> "pa.Schema":
     """Return the columns of every landing table. Grain: one Kafka message, valid or rejected.
 
     `rejection_reason` is null for a valid event; a rejected message has null event columns and its raw bytes.
-    `recorded_at` is the envelope's `recordedtime`, but not later than `logged_at`, or `logged_at` if there is none.
+    `recorded_at` is the envelope's `recordedtime`, but at most `logged_at`. Without a `recordedtime` it is `logged_at`.
     `extensions` is a JSON object of the envelope attributes that the contract does not define, or null.
     """
     import pyarrow as pa
@@ -41,7 +41,7 @@ def landing_schema() -> "pa.Schema":
             pa.field("rejected_value", pa.binary()),
             pa.field("rejected_key", pa.binary()),
             pa.field("rejected_headers", pa.string()),
-            # New columns are nullable and last: an existing table gets them when it is opened.
+            # New columns must be nullable and come last: they are added to an existing table when it is opened.
             pa.field("extensions", pa.string()),
         ]
     )
@@ -49,7 +49,7 @@ def landing_schema() -> "pa.Schema":
 
 PARTITION_COLUMN = "event_date"
 PLACE_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
-# A valid event and its position in the log: the columns that landing tables share with raw, in its order.
+# A valid event and its position in the log: the columns that landing tables share with raw, in raw's order.
 EVENT_COLUMNS = (
     *PLACE_COLUMNS,
     "event_id",
@@ -102,7 +102,7 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
 def open_table(uri: str) -> "DeltaTable":
     """Open a Delta table for readers such as polars.
 
-    On a local disk, `file_uris` returns plain paths: delta-rs escapes spaces, and polars would not find the files.
+    On a local disk, `file_uris` returns plain paths: delta-rs escapes spaces in them, so polars would find no files.
 
     Raises:
         deltalake.exceptions.TableNotFoundError: the table does not exist (yet).
@@ -118,10 +118,10 @@ def open_table(uri: str) -> "DeltaTable":
 
 
 def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
-    """Return the Delta application id of a partition; the version of its transaction is the next offset to read.
+    """Return the Delta application id of a partition. The version stored under this id is the next offset to read.
 
-    `log_id` consists of the Kafka cluster's id and the topic's id: a re-created broker or topic counts offsets from 0
-    again and must not look like progress.
+    `log_id` consists of the ids of the Kafka cluster and the topic. A re-created broker or topic restarts its offsets
+    at 0; its new id keeps them from being compared with the old offsets.
     """
     return f"{log_id}/{group}/{topic}/{partition}"
 

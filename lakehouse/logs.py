@@ -28,6 +28,6 @@ def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> No
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """Return a logger that names its module as `module=`."""
+    """Return a logger that adds the module's name as `module=`."""
     logger: FilteringBoundLogger = structlog.get_logger(module=name)
     return logger

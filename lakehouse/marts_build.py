@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Build:
-    """The build in marts_build. It is empty after it was published (`published_as`)."""
+    """The build in marts_build. The schema is empty once the build is published (`published_as`)."""
 
     run_id: str | None
     offsets: dict[str, dict[str, int]]
@@ -30,10 +30,10 @@ class Build:
 
 
 def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
-    """Empty the build schemas for one run, after its events were loaded.
+    """Empty the build schemas for one run, after its events have been loaded.
 
     The schema comment records the run and the offsets up to which the build contains all events. Return the publication
-    that the build can start from, if the previous build was of the same dbt project (`project` is its hash).
+    that the build can start from, or None if all models must be built. `project` is the hash of the dbt project.
     """
     with publisher(dsn_transform) as connection:
         now = inputs(connection, project)
@@ -47,19 +47,19 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
 
 
 def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
-    """Copy the marts of a publication into the build schemas, except those that are rebuilt."""
+    """Copy the marts of a publication into the build schemas, except those that will be rebuilt."""
     with publisher(dsn_transform) as connection:
         carry(connection, publication_id, rebuilt)
 
 
 def counts_other_events(dsn_transform: str) -> bool:
-    """Return whether the withheld events changed since the previous build, in which case any mart may differ."""
+    """Return whether the withheld events have changed since the previous build; if so, any mart may differ."""
     with publisher(dsn_transform) as connection:
         return comment(connection).get("withheld_before") != withheld(connection)
 
 
 def finish_build(dsn_transform: str, run_id: str) -> None:
-    """Record that all models of a build were built, so that the next build can start from its publication."""
+    """Record that the build is complete, so that the next build can start from its publication."""
     with publisher(dsn_transform) as connection:
         build = comment(connection)
         require_build_of(build_of(connection), run_id)
@@ -74,7 +74,7 @@ def build_state(dsn: str) -> Build:
 
 
 def comment(connection: "Connection[Any]") -> dict[str, Any]:
-    """Return the metadata of the build in marts_build, or of the last one that was published from it."""
+    """Return the metadata of the newest build, which is in marts_build or already published."""
     row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
     build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
     return build
@@ -110,10 +110,10 @@ def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
 
 @contextmanager
 def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
-    """Open a connection that locks out other publishers and preparations; no reader can take that lock.
+    """Open a connection with a lock that excludes other publications and build preparations; readers cannot take it.
 
     Raises:
-        RetryableError: a lock timed out: another publication does not end, or another session uses the build.
+        RetryableError: a lock timed out: another publication has not ended, or another session uses the build.
     """
     with connect(dsn_transform, application="okr-publication") as connection:
         limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))

@@ -5,7 +5,7 @@ Three rules hold for every text that this module returns:
 - Order is preserved. A value below its target is shown as a smaller number than the target, however close they are. If
   that would take too many digits, it is shown as "<100".
 - A number that rounds to zero has no sign ("0%", never "-0%").
-- There is no exponent, and groups of thousands are separated by commas.
+- No number has an exponent; commas separate groups of thousands.
 
 Texts are plain ASCII, for terminals and logs. The page replaces signs and separators with typographic ones.
 """
@@ -20,7 +20,7 @@ from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 UNKNOWN = "-"
 GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target
 SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
-DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people have typed
+DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people type
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 ZERO = Decimal(0)
 
@@ -72,7 +72,7 @@ class Measure:
 def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] = ()) -> str:
     """Format a share as a percentage. It is shown as 0%, 70% (achieved) or 100% only if it has exactly that value.
 
-    `beside`: other shares in the same sentence, shown with the same `decimals`, that it must not look equal to.
+    `beside`: other shares in the same sentence, shown with the same `decimals`. Unequal shares never look equal.
     """
     if share is None or not math.isfinite(share):
         return UNKNOWN
@@ -84,7 +84,7 @@ def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] =
 
 
 def chance(probability: float | None) -> str:
-    """Format a probability as a whole percentage; a forecast is never shown as certain."""
+    """Format a probability as a whole percentage; only exactly 0 and 1 are shown as certain."""
     if probability is None or not math.isfinite(probability):
         return UNKNOWN
     if 0 < probability < 0.01:
@@ -106,7 +106,7 @@ def score(value: float | None) -> str:
 def tenth(value: float) -> str:
     """Format an expected count to one decimal; it is shown as a whole number only if it is one."""
     whole = float(round(value))
-    counted = whole if abs(value - whole) <= TOLERANCE else value  # the sum of ten floats 0.1 is less than 1
+    counted = whole if abs(value - whole) <= TOLERANCE else value  # the float sum of ten times 0.1 is less than 1
     return _ordered(_exact(counted), [Mark.at(whole)], 1, 4)
 
 
@@ -118,7 +118,7 @@ def plain(value: float) -> str:
 
 
 def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
-    """Round to `first` digits, or to as many (at most `last`) as are needed to preserve the order with every mark."""
+    """Round to `first` digits, or to more (at most `last`) if the order relative to every mark requires it."""
     if same := [mark for mark in marks if mark.exact == value]:
         return _text(same[0].shown)
     for digits in range(first, last + 1):
@@ -134,7 +134,7 @@ def _exact(value: float) -> Decimal:
 
 
 def _snapped(share: float) -> Decimal:
-    """Return the share, or the threshold it equals within the tolerance."""
+    """Return the share, or the threshold that it equals within the tolerance."""
     near = [mark for mark in (0.0, ACHIEVED_SCORE, 1.0) if abs(share - mark) <= TOLERANCE]
     return _exact(near[0] if near else share)
 

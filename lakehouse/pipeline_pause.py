@@ -1,10 +1,10 @@
-"""Record that a paused pipeline has work waiting: one reason why publications are on hold."""
+"""Record that a paused pipeline has work to do, which puts publications on hold."""
 
 from lakehouse.warehouse import connect, read_sql
 
 
 def record(dsn_transform: str, pipeline: str, waiting: str | None) -> None:
-    """Record what is waiting for a paused pipeline, as text, or delete the record with None.
+    """Record a description of the work that a paused pipeline has to do; None deletes the record.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

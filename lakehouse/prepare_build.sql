@@ -1,4 +1,4 @@
--- Empty schemas for dbt to build into. Tables that a failed run left are dropped.
+-- Create empty schemas for dbt. Tables from a failed run are dropped.
 DROP SCHEMA IF EXISTS marts_build CASCADE;
 DROP SCHEMA IF EXISTS ml_build CASCADE;
 CREATE SCHEMA marts_build;

@@ -2,8 +2,8 @@
 
 Readers use the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`. `publish` turns the build into
 an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The KEPT previous
-versions remain, so a rollback is one transaction too. After a rollback, publications are on hold until `resume`:
-the next run would publish the same data again.
+versions remain, so a rollback is one transaction too. After a rollback, publications are on hold until `resume`;
+otherwise the next run would publish the same data again.
 """
 
 import json
@@ -30,7 +30,7 @@ KEPT = 2  # previous publications that a rollback can return to
 
 @dataclass(frozen=True)
 class Publication:
-    """One row of ops.publication: one set of marts that readers see or saw.
+    """One row of ops.publication: a set of marts that readers see now or saw earlier.
 
     `offsets` maps topic -> partition -> next offset.
     """
@@ -56,7 +56,7 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
     Raises:
         PermanentError: the build no longer exists or was rolled back, its gate did not pass or checked no row, or
             publications are on hold.
-        RetryableError: the warehouse is unreachable, another publication does not end, or a mart whose columns changed
+        RetryableError: the warehouse is unreachable, another publication has not ended, or a mart whose columns changed
             was in use for the whole waiting time.
     """
     run_id = _require_passed(gate)
@@ -145,7 +145,7 @@ def _require_no_hold(connection: "Connection[Any]") -> None:
 
 
 def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publication | None:
-    """Return this run's publication if its build is already published, even if another run builds now."""
+    """Return this run's publication if its build is already published, even if another run is building now."""
     if build.run_id == run_id and build.published_as is None:
         return None
     query = "SELECT {} FROM ops.publication WHERE dbt_run_id = %s ORDER BY publication_id DESC LIMIT 1"

@@ -1,4 +1,4 @@
-"""`okr publication`: the publications that analysts, API and page read, and the rollback to the previous one."""
+"""`okr publication`: show the publications that analysts, the API and the page read, and roll back to the previous."""
 
 import typer
 

@@ -1,6 +1,6 @@
 """Why publications are on hold: a gate failed, a step failed, an operator rolled back, or a pipeline is paused.
 
-The view `ops.publication_hold` decides: its newest definition is in
+The view `ops.publication_hold` determines the reasons. Its newest definition is in
 `infra/migrations/versions/0032_publication_hold_shows_pauses.sql`.
 """
 

@@ -1,6 +1,6 @@
-"""Readiness of a service without an address: it writes its process id to a file that its supervisor chose.
+"""Readiness of services without a network address: each writes its process id to a file that its supervisor chose.
 
-On a busy machine the running time of a process says nothing: its imports alone may take longer than any guess.
+The age of a process does not show whether it is ready: on a busy machine, its imports may exceed any fixed limit.
 """
 
 import os

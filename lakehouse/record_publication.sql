@@ -1,6 +1,6 @@
--- The row of a new publication. It becomes current when readers see it. Failures of earlier steps no longer hold
--- publications, even if the callback of a later success was killed before it deleted them; `document` runs after the
--- publication.
+-- Insert a publication, which becomes current when readers see it. Failures of earlier steps are deleted so that they no
+-- longer put publications on hold: the callback of a later success may have been killed before it deleted them. Failures
+-- of `document` stay, because that step runs after the publication.
 WITH superseded AS (
     DELETE FROM ops.step_failure
     WHERE pipeline = 'okr_etl_dag' AND step <> 'document' AND failed_at <= %(published_at)s

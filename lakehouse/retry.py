@@ -1,6 +1,6 @@
 """Retries: attempts within a time limit, and growing pauses with jitter for loops that retry indefinitely.
 
-With jitter, many processes do not reconnect at the same time.
+Jitter prevents many processes from reconnecting at the same time.
 """
 
 import random
@@ -15,9 +15,9 @@ FIRST_PAUSE_S = 0.2
 def attempts(
     error: type[Exception], limit_s: float, *, pause_s: float | None = None, longest_pause_s: float = 2.0
 ) -> "Retrying":
-    """Return attempts that go on after `error` until `limit_s` is over, and then raise the last one.
+    """Return attempts that are repeated after `error` for `limit_s` seconds; then the last error is raised.
 
-    The pauses are `pause_s` each; without it they grow with jitter from 0.2 s to `longest_pause_s`.
+    Each pause lasts `pause_s`. By default, pauses grow from 0.2 s to `longest_pause_s`, with jitter.
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter, wait_fixed
 
@@ -31,7 +31,7 @@ def attempts(
 
 
 class Backoff:
-    """Pauses for a loop that retries indefinitely: each limit is twice the last, with jitter in its upper half."""
+    """Pauses for a loop that retries indefinitely: each is 50-100 % of a limit that doubles up to a maximum."""
 
     def __init__(self, first_seconds: float, longest_seconds: float) -> None:
         self._first, self._longest = first_seconds, longest_seconds

@@ -10,16 +10,16 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import PermanentError
 
 STACK_ENV = "stack.env"
-# Set by the stack for its services: "environment" makes the environment the only source, so that a service has the
-# secrets that it was given and none of the others in stack.env.
+# The stack sets this variable for its services. With "environment", the environment is the only source of settings, so
+# a service has only the secrets that it was given, not all those in stack.env.
 SOURCE, ENVIRONMENT = "OKR_SETTINGS", "environment"
 
 
 class Settings(BaseSettings):
-    """Addresses of all parts of the platform and the secrets to reach them. Environment names are `OKR_<FIELD>`.
+    """The addresses and credentials of all parts of the platform. Environment names are `OKR_<FIELD>`.
 
     A value comes from `<state>/stack.env` (written by the local stack, readable only by its owner), else from the
-    environment, so exports of another stack never mix with this one (ADR 12). Fields without a value are empty:
+    environment, so variables exported for another stack have no effect (ADR 12). Fields without a value are empty:
     `require` reports which one is missing and how to set it.
     """
 
@@ -73,12 +73,12 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Give the file of the state folder precedence over the environment."""
+        """Give stack.env precedence over the environment."""
         return init_settings, dotenv_settings, env_settings
 
     @property
     def spool_dir(self) -> Path:
-        """Return the folder in which each source spools events that the broker does not have yet."""
+        """Return the folder in which each source spools events that the broker has not confirmed yet."""
         return self.state / "spool"
 
     def require(self, field: str) -> str:
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
         return text
 
     def require_all(self, *fields: str) -> None:
-        """Check that settings are there before the work that needs them begins.
+        """Check that settings are not empty before work that needs them starts.
 
         Raises:
             PermanentError: one of them is empty.
@@ -117,7 +117,7 @@ def is_environment_only() -> bool:
 
 
 def state_folder() -> Path:
-    """Return the state folder that the caller chose: OKR_STATE, else .state in the current folder.
+    """Return the state folder that the caller chose: OKR_STATE, or .state in the current folder.
 
     Raises:
         PermanentError: the current folder was removed.
@@ -131,7 +131,7 @@ def state_folder() -> Path:
 
 
 def foreign_exports(state: Path) -> list[str]:
-    """Return the variables whose values in the environment and in `<state>/stack.env` differ; those of the file apply.
+    """Return the variables whose values differ between the environment and `<state>/stack.env`; the file's apply.
 
     Without a stack.env (on a server, in a container) there are none, and the environment applies.
     """
@@ -157,7 +157,7 @@ def drop_foreign_exports(state: Path) -> list[str]:
 
 
 def load_settings(state: Path | None = None) -> Settings:
-    """Read settings from `<state>/stack.env`, then from the environment; a service reads the environment alone.
+    """Read settings from `<state>/stack.env`, then from the environment; a service reads only the environment.
 
     Raises:
         PermanentError: a value is invalid (the message names the setting, never its value).

@@ -1,6 +1,7 @@
 """Failed steps of pipeline runs, recorded immediately: the event of a step is only published by a later run.
 
-What waits for a run (`okr demo`, `okr status`, API, page) reads failures here or in `ops.publication_hold`.
+Everything that shows the progress of a run (`okr demo`, `okr status`, the API, the page) reads failures here or in
+`ops.publication_hold`.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
 
 
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
-    """Delete the failures of a step that has succeeded: in this run, and in any run before this try started.
+    """Delete the failures of a step that has succeeded: those of this run, and of any run before this try started.
 
     The callback of an earlier success may have been killed before it deleted the failure of its run.
 
@@ -55,7 +56,7 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
 
 
 def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
-    """Delete all failures of a pipeline: a run found that nothing is missing, so they no longer hold publications.
+    """Delete all failures of a pipeline, so that they no longer hold publications: a run found nothing unpublished.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -65,7 +66,7 @@ def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
 
 
 def of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
-    """Return the failed steps of a run in the order of failure.
+    """Return the failed steps of a run in the order in which they failed.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

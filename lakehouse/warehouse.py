@@ -1,6 +1,6 @@
 """Connect to PostgreSQL, for every role and client library, and read the SQL files of packages.
 
-Only this module reads a DSN (`parts_of`), so that its parameters (sslmode, for example) apply to psycopg, SQLAlchemy,
+Only this module parses DSNs (`parts_of`), so that their parameters (sslmode, for example) apply to psycopg, SQLAlchemy,
 dbt, Great Expectations, MLflow and Airflow. Every connection has timeouts: see `lakehouse.connection_limits`.
 """
 
@@ -50,7 +50,7 @@ class Connection(psycopg.Connection[Row_co]):
 def connect(
     dsn: str, *, application: str = "okr", autocommit: bool = False, limits: Limits = BATCH
 ) -> "Connection[tuple[object, ...]]":
-    """Open a connection in UTC, with limits.
+    """Open a connection with the time zone UTC and with limits.
 
     Raises:
         RetryableError: the server is unreachable or rejects the login.

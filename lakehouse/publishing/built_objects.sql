@@ -1,5 +1,5 @@
--- The tables and views that marts are built from, identified by their files on disk. Another build changes them, even a
--- manual one, and so does a repair that truncates `raw` and loads it again.
+-- A hash of the tables and views that marts are built from, identified by their files on disk. Any other build, even a
+-- manual one, changes it, and so does a repair that truncates and reloads `raw`.
 SELECT md5(string_agg(oid || ':' || relfilenode, ',' ORDER BY oid))
 FROM pg_class
 WHERE

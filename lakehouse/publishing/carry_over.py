@@ -37,7 +37,7 @@ def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
 
 
 def objects(connection: "Connection[Any]") -> str:
-    """Return a hash of the tables marts are built from; it changes with any later build."""
+    """Return a hash of the tables that marts are built from; it changes with every later build."""
     row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
     return str(row[0]) if row else ""
 
@@ -49,7 +49,7 @@ def withheld(connection: "Connection[Any]") -> str:
 
 
 def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
-    """Return the publication a build can start from, given the previous build's metadata; None for a full build."""
+    """Return the publication that a build can start from (`before`: the previous build's metadata), or None."""
     publication_id = before.get("published_as")
     if now is None or publication_id is None or before.get("inputs") != now:
         return None
@@ -69,7 +69,7 @@ def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
 
 
 def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
-    """Copy the marts of a publication that are not rebuilt into the build schemas."""
+    """Copy the marts of a publication into the build schemas, except those that will be rebuilt."""
     for mart, columns in sorted(views.built(connection, publication_id).items()):
         if mart.name in rebuilt:
             continue
@@ -87,7 +87,7 @@ def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collectio
 
 
 def _copy_comment(connection: "Connection[Any]", source: sql.Identifier, target: sql.Identifier) -> None:
-    """Copy the comment of a table; LIKE copies only those of columns."""
+    """Copy the comment of a table; LIKE copies only the comments of columns."""
     row = connection.execute(
         views.statement("SELECT obj_description({}::regclass)", sql.Literal(source.as_string(connection)))
     ).fetchone()

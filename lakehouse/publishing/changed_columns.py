@@ -1,8 +1,8 @@
-"""Replace the views of marts that were removed or whose columns changed: the only case that waits for readers.
+"""Drop the views of removed marts and replace those whose columns changed. No other change waits for readers.
 
 First, the versions that readers may still use are copied into tables with the new columns, so that a statement planned
-before the switch also finds its rows in the new view. Then the view is replaced: each attempt blocks readers for
-LOCK_ATTEMPT_MS at most, and is repeated until no earlier query uses the view.
+before the switch also finds its rows in the new view. Then the views are replaced. Each attempt blocks readers for at
+most LOCK_ATTEMPT_MS. Attempts are repeated until no earlier query uses the views.
 """
 
 import random
@@ -28,7 +28,7 @@ BLOCK_BYTES = 1 << 20
 
 
 def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publication_id: int) -> None:
-    """Create the new partitioned tables beside the old ones, with a copy of every attached version.
+    """Create the new partitioned tables next to the old ones, with a copy of every attached version.
 
     A column that a version lacks, or whose type cannot be assigned to the new type, is null in the copy.
     """
@@ -45,7 +45,7 @@ def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publ
 
 
 def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifier) -> None:
-    """Copy rows so that every snapshot sees them: a transaction that started earlier still reads its publication."""
+    """Copy rows so that every snapshot sees them: an earlier transaction can still read its publication."""
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, connection.cursor() as cursor:
         with cursor.copy(statement("COPY ({}) TO STDOUT (FORMAT binary)", rows)) as copied:
             for block in copied:
@@ -59,10 +59,10 @@ def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifi
 def replace(
     connection: "Connection[Any]", changed: Mapping[Mart, Columns], gone: Collection[Mart], publication_id: int
 ) -> None:
-    """Drop the views of removed marts and replace those whose columns changed; grants stay.
+    """Drop the views of removed marts and replace those whose columns changed, with their grants.
 
     Raises:
-        RetryableError: readers used them without a pause for `locks.READERS_S`.
+        RetryableError: readers used the views without a pause for `locks.READERS_S`.
         PermanentError: another view depends on one of them.
     """
     deadline = time.monotonic() + locks.READERS_S
@@ -95,7 +95,7 @@ def replace(
 
 
 def suffix(publication_id: int) -> str:
-    """Return the name suffix of tables with the new columns, until they replace the old ones."""
+    """Return the name suffix that tables with the new columns have until they replace the old ones."""
     return f"__as_{publication_id}"
 
 

@@ -1,4 +1,4 @@
--- The event types loaded since a build started: events from the offsets of that time on, read by the primary key.
+-- The event types loaded since a build started. The events from the offsets recorded then are read by primary key.
 WITH since AS (
     SELECT
         watermark.topic,

@@ -1,4 +1,4 @@
--- Grain: a view (column null) or a column of one whose comment differs from that of the version's table.
+-- Grain: one view (column_name is null) or view column whose comment differs from the one in the version's table.
 WITH pairs AS (
     SELECT
         vn.nspname AS schema, v.relname AS name, v.oid AS view, t.oid AS built, 0 AS number, NULL AS column_name, 0 AS built_number

@@ -1,4 +1,4 @@
--- Grain: a partitioned table without partitions that no view reads, because its mart was removed or its columns changed.
+-- Grain: one partitioned table that has no partitions and no view, because its mart was removed or its columns changed.
 SELECT n.nspname, c.relname
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

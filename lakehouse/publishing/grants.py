@@ -1,8 +1,8 @@
 """Read privileges on the published marts.
 
 A new view gets its privileges from the default privileges of its schema: `okr_serving` may read marts and ml
-(infra/migrations/versions/0001_schemas.sql), the analysts' group `okr_analyst` marts (0015_analyst_group.sql). A
-re-created view keeps the privileges it had.
+(infra/migrations/versions/0001_schemas.sql), and the analysts' group `okr_analyst` may read marts
+(0015_analyst_group.sql). A re-created view keeps its privileges.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grant:
-    """One privilege on a view, both parts written and quoted by PostgreSQL."""
+    """One privilege on a view; PostgreSQL has already quoted both parts."""
 
     grantee: str
     privilege: str

@@ -1,4 +1,4 @@
--- Insert both rows in the transaction that attached the partitions, so that a snapshot sees all of it or nothing.
+-- Run this in the transaction that attached the partitions, so that a snapshot sees either the whole switch or nothing.
 WITH attached AS (
     INSERT INTO publishing.attachment (publication_id) VALUES (%(shown)s) RETURNING attachment_id
 )

@@ -12,10 +12,10 @@ from lakehouse.warehouse import read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-PUBLISHER_S = 60  # for another publication or preparation of a build to end, and for locks on their tables
-# For readers, of all marts together. An analyst's statement ends after 120 s. A session that raises its limit can hold
-# a mart for up to 600 s with a statement and 1,800 s with a transaction (infra/analysts); publishing does not
-# wait that long.
+PUBLISHER_S = 60  # limit for another publication or build preparation to end, and for locks on its tables
+# Limit for readers, for all marts together. An analyst's statement ends after 120 s. A session that raises its limits
+# can lock a mart for up to 600 s with one statement and 1,800 s with one transaction (infra/analysts). Publishing does
+# not wait that long.
 READERS_S = 150.0
 
 PUBLISHER = r"^publishing\.publisher$"
@@ -37,6 +37,6 @@ def explained(connection: "Connection[Any]", what: str, tables: str) -> Iterator
 
 
 def holders(connection: "Connection[Any]", tables: str) -> str:
-    """Return the sessions that hold locks on some tables, as the end of a sentence; empty if there are none."""
+    """Return the sessions that hold locks on the given tables, as the end of a sentence; empty if there are none."""
     found = connection.execute(read_sql("lakehouse.publishing", "lock_holders").encode(), {"tables": tables}).fetchall()
     return f": {', '.join(name for (name,) in found)}" if found else ""

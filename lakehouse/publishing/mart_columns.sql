@@ -1,4 +1,4 @@
--- Grain: a table in marts<suffix> or ml<suffix>, with its columns as [[column, type], ...] in order.
+-- Grain: one table in marts<suffix> or ml<suffix>, with its columns as [[column, type], ...] in order.
 SELECT
     regexp_replace(n.nspname, %(suffix)s || '$', '') AS schema,
     c.relname,
@@ -12,7 +12,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname IN (SELECT schema || %(suffix)s FROM unnest(%(schemas)s::text[]) AS schema)
     AND c.relkind IN ('r', 'p')
-    -- Without the tables that were kept or copied when the columns of a mart changed.
+    -- Exclude the old tables and the copies from a change of a mart's columns.
     AND c.relname !~ '__(until|as)_[0-9]+$'
 GROUP BY n.nspname, c.relname
 ORDER BY 1, 2

@@ -1,4 +1,4 @@
--- Grain: another transaction that holds a lock on a table behind a view.
+-- Grain: one other transaction that holds a lock on a table behind a view.
 SELECT DISTINCT l.virtualtransaction
 FROM pg_locks AS l
 JOIN pg_class AS c ON c.oid = l.relation

@@ -1,12 +1,12 @@
 """Detach and drop old versions that no transaction can read any more. Readers never wait for this.
 
-A statement can read a version until its transaction ends, even if its plan or snapshot was made just before the switch
-away from that version. So each switch records the transactions that were running after its commit. When none of them
-runs any more, the version before the switch is unused.
+A transaction whose plan or snapshot was made just before a switch can read the earlier version until it ends. So each
+switch records the transactions that were still running after its commit. Once all of them have ended, the version
+before the switch is unused.
 
 To detach a partition, PostgreSQL waits for all users of the mart, whatever version they read. While a long query runs,
-unused versions are left to the next publication. Only if there are more than MANY of them, the cleanup waits for the
-running queries, `locks.READERS_S` at most for all marts together. The new publication is already visible by then.
+unused versions are left to the next publication. Only if there are more than MANY of them does the cleanup wait for
+running queries, for at most `locks.READERS_S` for all marts together. By then, the new publication is already visible.
 """
 
 import math
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 MANY = 20
 WAIT_MS = 300
-WORK_S = 30.0  # for steps that wait for no reader
-LONG_S = 0.05  # the cleanup does not wait for a transaction that uses a mart for longer
+WORK_S = 30.0  # limit for steps that do not wait for readers
+LONG_S = 0.05  # the cleanup does not wait for a transaction that has used a mart for longer
 
 
 def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
-    """Commit, then drop all versions except the current one, `kept` before it, and those on hold after a rollback.
+    """Commit, then drop all versions except the current, the `kept` before it, and those rolled back and not resumed.
 
-    This must be the last use of the connection: it changes its limits and switches it to autocommit. An error is only
-    logged: readers already have the right version, and the next call tries again.
+    This must be the last use of the connection, which is switched to autocommit with other limits. An error is only
+    logged: readers already see the right version, and the next call tries again.
     """
     connection.commit()
     started = time.monotonic()
@@ -70,7 +70,7 @@ def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
 
 
 def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None = None) -> None:
-    """Limit each later statement to the time left until a deadline, and to `wait_ms`.
+    """Limit each later statement to the time left until a deadline, and to `wait_ms` if that is less.
 
     Raises:
         TimeoutError: no time is left.
@@ -78,12 +78,12 @@ def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None
     left_ms = int(min((deadline - time.monotonic()) * 1000, wait_ms or math.inf))
     if left_ms <= 0:
         raise TimeoutError
-    # No step has to survive a power cut: the next publication drops the rest.
+    # No step has to survive a power cut: the next publication repeats the cleanup.
     connection.execute(f"SET synchronous_commit = off; SET lock_timeout = {left_ms}; SET statement_timeout = {left_ms}")
 
 
 def _is_busy(connection: "Connection[Any]") -> bool:
-    """Return whether a transaction that uses a mart runs for longer than LONG_S."""
+    """Return whether a transaction uses a mart for longer than LONG_S."""
     query = read_sql("lakehouse.publishing", "mart_users").encode()
     users = set(connection.execute(query).fetchall())
     if users:
@@ -111,6 +111,6 @@ def _drop_empty_stores(connection: "Connection[Any]") -> None:
 
 
 def _analyze_stores(connection: "Connection[Any]") -> None:
-    """Collect the statistics of whole partitioned tables that joins are planned with; autovacuum does not."""
+    """Collect statistics of partitioned tables as a whole, which the planner needs for joins; autovacuum does not."""
     for schema, name in connection.execute(read_sql("lakehouse.publishing", "stores_to_analyze").encode()).fetchall():
         connection.execute(statement("ANALYZE ONLY {}", sql.Identifier(schema, name)))

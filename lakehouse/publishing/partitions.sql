@@ -1,4 +1,4 @@
--- Grain: a partition of a table behind a view.
+-- Grain: one partition of a table behind a view.
 SELECT
     regexp_replace(sn.nspname, '_store$', '') AS schema,
     store.relname AS store,

@@ -1,5 +1,5 @@
--- A plan cannot know which version its statement will read. These statistics make the planner expect all rows of the
--- current one and one row of each other. Without them it would expect the rows of all versions together.
+-- The planner cannot know which version a statement will read. With these statistics it expects all rows of the current
+-- version and one row of each other version. Without them, it would expect the rows of all versions together.
 SELECT count(pg_restore_attribute_stats(
     'schemaname', n.nspname::text, 'relname', c.relname::text, 'attname', 'published_version', 'inherited', false,
     'null_frac', 0::real, 'avg_width', 8::integer,

@@ -1,4 +1,4 @@
--- Grain: a partitioned table that has no statistics yet, or whose row count has changed by more than a fifth.
+-- Grain: one partitioned table that has no statistics yet, or whose row count has changed by more than a fifth.
 SELECT n.nspname, c.relname
 FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace

@@ -1,4 +1,4 @@
--- Grain: a version that is neither current nor kept for a rollback, and that no running transaction can read.
+-- Grain: one version that is neither current nor kept for a rollback and that no running transaction can read.
 WITH versions AS (
     SELECT substring(nspname FROM '[0-9]+$')::bigint AS publication_id FROM pg_namespace WHERE nspname ~ '^marts_v[0-9]+$'
 ),
@@ -16,7 +16,7 @@ kept AS (
     )
 ),
 in_use AS (
-    -- The version before a switch that transactions still run from.
+    -- The version before each switch, if transactions that were running at the switch have not ended.
     SELECT before.publication_id
     FROM (SELECT publication_id, lead(readers) OVER (ORDER BY switch_id) AS readers FROM publishing.switch) AS before
     WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'virtualxid' AND virtualxid = ANY (before.readers))

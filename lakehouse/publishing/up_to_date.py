@@ -1,14 +1,15 @@
-"""Whether the current publication was built from the present dbt project and the present decisions of operators."""
+"""Check whether the current publication was built from the current dbt project with all of the operators' decisions."""
 
 from lakehouse.publishing.carry_over import inputs
 from lakehouse.warehouse import connect
 
 
 def is_up_to_date(dsn: str, project: str) -> bool:
-    """Return whether the current publication is of this dbt project (a hash) and all decisions; true before the first.
+    """Return whether the current publication was built from this dbt project (a hash) with all decisions.
 
-    The inputs of a build are recorded when it starts, so a publication does not include a decision made during its
-    build. A publication by a release that recorded no inputs counts as outdated.
+    The result is true before the first publication. The inputs of a build are recorded when it starts, so a publication
+    does not include a decision made during its build. A publication whose inputs were not recorded, by an earlier
+    release, counts as outdated.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

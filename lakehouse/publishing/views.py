@@ -4,8 +4,8 @@
     marts_store.fct_x   a table partitioned by `published_version`             the view reads it
     marts_v12.fct_x     a partition: the mart as of publication 12             built by dbt, immutable
 
-Attaching the partitions of a version and switching to it is one transaction, and no reader waits for it. Only if a mart
-was removed or its columns changed, its view must be locked for a moment (`lakehouse.publishing.changed_columns`).
+One transaction attaches the partitions of a version and switches the views to it; no reader waits for it. Only if a
+mart was removed or its columns changed must its view be locked briefly (`lakehouse.publishing.changed_columns`).
 """
 
 from collections.abc import Iterable
@@ -97,7 +97,7 @@ def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> N
 def attach(
     connection: "Connection[Any]", store: sql.Identifier, partition: sql.Identifier, publication_id: int
 ) -> None:
-    """Attach a table as a partition. Its lock does not block readers of the other partitions."""
+    """Attach a table as a partition. The lock that this takes does not block readers of the other partitions."""
     add = "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})"
     connection.execute(statement(add, store, partition, sql.Literal(publication_id)))
 
@@ -117,7 +117,8 @@ def comment(connection: "Connection[Any]", publication_id: int) -> None:
 def record_switch(connection: "Connection[Any]", publication_id: int) -> None:
     """Record the version that the views show from the commit on."""
     values = {"shown": publication_id}
-    # This invalidates cached plans, which know no newer switch; a rollback attaches nothing that would invalidate them.
+    # Invalidate cached plans, which would keep using the old switch. A rollback attaches no partition, so nothing else
+    # invalidates them.
     connection.execute("ALTER TABLE publishing.switch SET (fillfactor = 100)")
     connection.execute(read_sql("lakehouse.publishing", "planner_statistics").encode(), values)
     connection.execute(read_sql("lakehouse.publishing", "insert_switch").encode(), values)
@@ -129,7 +130,7 @@ def commit(connection: "Connection[Any]") -> None:
 
 
 def attached(connection: "Connection[Any]", marts: Iterable[Mart]) -> list[tuple[Mart, int]]:
-    """Return the versions attached to the stores of some marts, except those that are being detached."""
+    """Return the versions attached to the stores of the given marts, except those that are being detached."""
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
     ).fetchall()

@@ -69,5 +69,5 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
 def _who() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a uid without an entry in passwd
+    except (KeyError, OSError):  # a uid without an entry in /etc/passwd
         return "unknown"

@@ -36,7 +36,7 @@ def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) 
     """Return the reviewed events of the current publication, withheld events first, then newest first.
 
     Raises:
-        PermanentError: nothing was published yet.
+        PermanentError: nothing has been published yet.
     """
     asked = {"withheld_only": withheld_only, "limit": limit}
     try:
@@ -57,7 +57,7 @@ class PendingDecision:
 
 
 def pending_decisions(dsn: str) -> list[PendingDecision]:
-    """Return the decisions that the current publication does not include yet, oldest first; none before the first."""
+    """Return the decisions that the current publication lacks, oldest first; empty before the first publication."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             cursor = connection.cursor(row_factory=class_row(PendingDecision))
@@ -67,7 +67,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
 
 
 def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return the numbers of withheld and of only flagged events in the current publication; 0 before the first."""
+    """Return the numbers of withheld and of merely flagged events in the current publication; 0, 0 without one."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
@@ -77,11 +77,11 @@ def withheld_count(dsn: str) -> tuple[int, int]:
 
 
 def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
-    """Record a decision on events; it replaces all earlier ones on them and applies from the next build on.
+    """Record a decision on events. It replaces all earlier decisions on them and applies from the next build on.
 
     Raises:
-        PermanentError: an event is not in the warehouse, or is to be released although nothing withholds or flags it
-            (no decision is recorded in either case); or nothing was published yet.
+        PermanentError: an event is not in the warehouse, or is to be released although nothing withholds or flags it,
+            or nothing has been published yet. No decision is recorded in any of these cases.
     """
     named = {str(each) for each in event_ids}
     with connect(dsn_transform, application="okr-quarantine") as connection:

@@ -1,4 +1,4 @@
-"""Check that the committed schemas match the models, and that the models still read every old event."""
+"""Check that the committed schemas match the models, and that the models can still read every old event."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from lakehouse.schemas.git_history import History
 
 
 def stale_files(schemas: Mapping[str, Schema], folder: Path) -> list[str]:
-    """Return one message for each schema file that is missing, out of date, or of an unknown event type."""
+    """Return one message for each schema file that is missing, is out of date, or belongs to no event type."""
     wrong = []
     for name, schema in schemas.items():
         path = file_of(folder, name)

@@ -1,8 +1,9 @@
-"""Check that a new schema reads every event the old one accepted: the BACKWARD rule of schema registries.
+"""Check that a new schema accepts every event that the old one accepted: the BACKWARD rule of schema registries.
 
 The check is stricter than comparing the sets of valid documents: removing a field or changing a default would change
-the meaning of old events, so both are breaks. It is looser in one case: a new optional field is not a break, although
-an old event could have an unknown field of that name with another type. Otherwise no contract could ever be extended.
+the meaning of old events, so both count as breaks. It is looser in one case: a new optional field is not a break,
+although an old event could have an unknown field of that name with another type. Otherwise no contract could ever be
+extended.
 
 A change that cannot be proven compatible (another pattern, an unknown keyword) is a break.
 """
@@ -41,7 +42,7 @@ def breaks(old: Schema, new: Schema) -> list[Break]:
 class _Comparison:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old, self._new = old, new
-        self._comparing: set[tuple[str, str]] = set()  # references, for recursive models
+        self._comparing: set[tuple[str, str]] = set()  # references being compared, for recursive models
 
     def places(self) -> Iterator[Break]:
         for name, what in (("x-topic", "topic"), ("x-key", "Kafka key")):
@@ -63,7 +64,7 @@ class _Comparison:
         self._comparing.discard(references)
 
     def _alternatives(self, old: Schema, new: Schema, field: str) -> Iterator[Break]:
-        """Require that one new alternative reads each old one."""
+        """Require that each old alternative can be read by one of the new ones."""
         candidates = [_resolved(each, self._new) for each in new.get("anyOf", [new])]
         for each in old.get("anyOf", [old]):
             alternative = _without_default(_resolved(each, self._old))
@@ -193,7 +194,7 @@ def _bounds(old: Schema, new: Schema, field: str) -> Iterator[Break]:
 
 
 def _limit(schema: Schema, inclusive: str, exclusive: str, sign: int) -> tuple[float, bool] | None:
-    """Return a limit such that a larger one is narrower: the number times `sign`, and whether it is exclusive."""
+    """Return a limit as (number times `sign`, is exclusive): of two limits, the larger tuple is the narrower one."""
     limits = [(sign * schema[name], name == exclusive) for name in (inclusive, exclusive) if name in schema]
     return max(limits) if limits else None
 
