@@ -71,7 +71,7 @@ def fetch() -> None:
 def status() -> None:
     """Show services, logins, memory, the publication and its holds. Exit status 1 if a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
-    from lakehouse.background import troubles
+    from lakehouse.background import thread_problems
     from lakehouse.settings import load_settings
 
     stack = started_stack()
@@ -83,10 +83,10 @@ def status() -> None:
     _show_endpoints(stack)
     for line in ("", *publication_lines(load_settings(stack.state))):
         typer.echo(line)
-    for trouble in troubles(stack.state):
+    for problem in thread_problems(stack.state):
         typer.echo(
-            f"TROUBLE {trouble.thread}: failed {trouble.failures} times since {trouble.since} and is being retried; "
-            f"last error: {trouble.error}"
+            f"PROBLEM in thread {problem.thread}: failed {problem.failures} times since {problem.since} and is being "
+            f"retried; last error: {problem.error}"
         )
     if any(each.state != "RUNNING" for each in found):
         raise typer.Exit(1)

@@ -26,7 +26,7 @@ FOLDER = Path("run", "threads")  # below the state folder
 
 
 @dataclass(frozen=True)
-class Trouble:
+class ThreadProblem:
     """A thread's last error, its failures since the last success, and the time of the first failure (ISO, UTC)."""
 
     thread: str
@@ -39,14 +39,14 @@ class BackgroundThread:
     """Run `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
 
     `work` contains its own loop and calls `report_success` after each iteration. A failure is logged and stored in
-    `trouble`; with a `state` folder, it is also written to a file, which `okr status` reads.
+    `problem`; with a `state` folder, it is also written to a file, which `okr status` reads.
     """
 
     def __init__(
         self, name: str, work: Callable[[], None], stopping: threading.Event, *, state: Path | None = None
     ) -> None:
         self.name = name
-        self.trouble: Trouble | None = None
+        self.problem: ThreadProblem | None = None
         self._work = work
         self._succeeded_at = time.monotonic()
         self._stopping = stopping
@@ -73,18 +73,18 @@ class BackgroundThread:
         """Return the current problem in one line, without the error's text; None if there is none."""
         if not self.is_alive:
             return f"The thread {self.name} is not running."
-        if self.trouble is not None:
-            times, since = self.trouble.failures, self.trouble.since
+        if self.problem is not None:
+            times, since = self.problem.failures, self.problem.since
             return f"The thread {self.name} failed {times} times since {since}; the log says why."
         if (silent_s := time.monotonic() - self._succeeded_at) > silent_limit_s:
             return f"The thread {self.name} has not completed an iteration for {silent_s:.0f} s."
         return None
 
     def report_success(self) -> None:
-        """Record a successful iteration and clear `trouble`."""
+        """Record a successful iteration and clear `problem`."""
         self._succeeded_at = time.monotonic()
-        if self.trouble is not None:
-            self.trouble = None
+        if self.problem is not None:
+            self.problem = None
             self._delete_file()
 
     def _run(self) -> None:
@@ -106,16 +106,16 @@ class BackgroundThread:
                 return
 
     def _record(self, error: str, cause: BaseException | None, pause_s: float) -> None:
-        before = self.trouble
+        before = self.problem
         since = before.since if before else datetime.now(UTC).isoformat(timespec="seconds")
-        self.trouble = Trouble(self.name, error, 1 + (before.failures if before else 0), since)
+        self.problem = ThreadProblem(self.name, error, 1 + (before.failures if before else 0), since)
         with contextlib.suppress(Exception):  # a failing log must not end the thread
             log.error("a background thread failed and restarts", thread=self.name, error=error, pause_seconds=pause_s,
                       exc_info=cause)  # fmt: skip
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                replace_file(self._file, json.dumps(asdict(self.trouble)))
+                replace_file(self._file, json.dumps(asdict(self.problem)))
 
     def _delete_file(self) -> None:
         if self._file is not None:
@@ -123,10 +123,10 @@ class BackgroundThread:
                 self._file.unlink(missing_ok=True)
 
 
-def troubles(state: Path) -> list[Trouble]:
+def thread_problems(state: Path) -> list[ThreadProblem]:
     """Return the current failures of all threads that use a state folder, sorted by thread name."""
     found = []
     for file in sorted((state / FOLDER).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):
-            found.append(Trouble(**json.loads(file.read_text(encoding="utf-8"))))
+            found.append(ThreadProblem(**json.loads(file.read_text(encoding="utf-8"))))
     return found

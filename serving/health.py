@@ -122,16 +122,16 @@ def _check_outbox(outbox: Outbox) -> Check:
         "waiting": spool.waiting,
         "rejected": spool.rejected,
     }
-    if trouble := _events_trouble(outbox, spool):
-        check |= {"status": "degraded", "detail": trouble}
+    if problem := _events_problem(outbox, spool):
+        check |= {"status": "degraded", "detail": problem}
     return check
 
 
-def _events_trouble(outbox: Outbox, spool: SpoolState) -> str | None:
+def _events_problem(outbox: Outbox, spool: SpoolState) -> str | None:
     """Return what currently keeps this service's events from being sent; resolved problems are not reported."""
     if not outbox.is_sending:
         return "The sending thread has stopped: no event is sent until the service is restarted."
-    if outbox.trouble is not None:
+    if outbox.problem is not None:
         return "Events wait on disk until the broker accepts them; the log has its error."
     if spool.rejected:
         return "The broker permanently rejected events: `okr produce spool status` shows them."

@@ -42,7 +42,7 @@ class Outbox:
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
     """Events since the start: posted, sent, not_persisted (the caller got an error)."""
-    trouble: str | None = None
+    problem: str | None = None
     """Why the last attempt to send failed; None if it succeeded."""
 
     def __post_init__(self) -> None:
@@ -128,7 +128,7 @@ class Outbox:
         (place,) = self.post([event])
         deadline = time.monotonic() + DELIVER_S
         with self._settled:
-            while (found := self._place(place)) == "waiting" and self.is_sending and self.trouble is None:
+            while (found := self._place(place)) == "waiting" and self.is_sending and self.problem is None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._settled.wait(left):
                     break
@@ -158,9 +158,9 @@ class Outbox:
             self._wake.wait(IDLE_S)
             self._wake.clear()
             is_last = self._stopping.is_set()
-            if not (is_last and self.trouble):  # the events stay in the spool: stopping must not wait for the broker
+            if not (is_last and self.problem):  # the events stay in the spool: stopping must not wait for the broker
                 self._drain_once(drainer)
-            if self.trouble is None:
+            if self.problem is None:
                 backoff.reset()
                 self.thread.report_success()
             elif not is_last:
@@ -173,19 +173,19 @@ class Outbox:
             if not drained.is_empty:
                 self._wake.set()
         except OkrError as error:
-            if self.trouble is None:
+            if self.problem is None:
                 self._log.warning("events wait in the spool", error=str(error))
-            self._set_trouble(str(error))
+            self._set_problem(str(error))
         except Exception as error:  # the thread must survive any error
             self._log.error("events cannot be sent", error=str(error), exc_info=error)
             drainer.close()
-            self._set_trouble(f"{type(error).__name__}: {error}")
+            self._set_problem(f"{type(error).__name__}: {error}")
         else:
-            if self.trouble is not None:
+            if self.problem is not None:
                 self._log.info("events are sent again")
-            self._set_trouble(None)
+            self._set_problem(None)
 
-    def _set_trouble(self, trouble: str | None) -> None:
-        self.trouble = trouble
+    def _set_problem(self, problem: str | None) -> None:
+        self.problem = problem
         with self._settled:
             self._settled.notify_all()

@@ -35,8 +35,8 @@ def raising(error: Exception) -> Callable[[], None]:
 
 
 def test_retryable_errors_are_left_to_airflow_s_retries() -> None:
-    with pytest.raises(RetryableError, match="broker is away"):
-        raising(RetryableError("broker is away"))()
+    with pytest.raises(RetryableError, match="broker is unavailable"):
+        raising(RetryableError("broker is unavailable"))()
 
 
 @pytest.mark.parametrize("error", [PermanentError("fix the settings"), GateFailed("three rules broke")])

@@ -83,7 +83,7 @@ def test_a_broker_that_is_killed_and_restarted_gets_everything_in_order(
         broker.kill()  # most of the 300 are in flight
         for event in events[300:600]:
             outbox.post([event])
-        until(lambda: outbox.trouble, "the outbox notices the missing broker")
+        until(lambda: outbox.problem, "the outbox notices the missing broker")
         begun = time.monotonic()
         assert outbox.deliver(events[600]) is False
         assert time.monotonic() - begun < 30, "a source never waits for an unavailable broker"
@@ -106,7 +106,7 @@ def test_a_broker_that_hangs_blocks_no_source_and_loses_nothing_when_it_resumes(
         try:
             for event in events[1:200]:
                 outbox.post([event])
-            until(lambda: outbox.trouble, "the outbox notices that the broker hangs")
+            until(lambda: outbox.problem, "the outbox notices that the broker hangs")
             begun = time.monotonic()
             assert outbox.deliver(events[200]) is False
             assert time.monotonic() - begun < 30

@@ -20,7 +20,7 @@ from infra.local.supervisor import Supervisor
 from ingestion.landing.announce import Announcer
 from ingestion.sources.metrics import collector
 from ingestion.spool import Spool
-from lakehouse.background import BackgroundThread, troubles
+from lakehouse.background import BackgroundThread, thread_problems
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from serving.latency import LatencyReporter
@@ -87,13 +87,13 @@ def test_a_thread_survives_any_exception_reports_it_and_clears_it_after_a_succes
     thread.start()
     until(lambda: work.calls == len(ERRORS) + 1, "all errors were raised")
     assert thread.is_alive
-    assert thread.trouble is not None
-    assert thread.trouble.failures == len(ERRORS)
+    assert thread.problem is not None
+    assert thread.problem.failures == len(ERRORS)
     assert "failed 4 times since" in (thread.concern() or "")
-    assert [each.error for each in troubles(tmp_path)] == ["MemoryError: "]
+    assert [each.error for each in thread_problems(tmp_path)] == ["MemoryError: "]
     may_go_well.set()
     until(lambda: thread.concern() is None, "the thread is healthy")
-    assert troubles(tmp_path) == []
+    assert thread_problems(tmp_path) == []
     stopping.set()
     thread.join(5)
     assert not thread.is_alive
@@ -105,8 +105,8 @@ def test_work_that_returns_by_mistake_is_called_again(tmp_path: Path) -> None:
     thread = BackgroundThread("test", lambda: calls.append(1), stopping, state=tmp_path)
     thread.start()
     until(lambda: len(calls) > 2, "it is called again")
-    assert thread.trouble is not None
-    assert "returned although it was not asked to stop" in thread.trouble.error
+    assert thread.problem is not None
+    assert "returned although it was not asked to stop" in thread.problem.error
     stopping.set()
     thread.join(5)
 

@@ -10,7 +10,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-backgroun
 SCREENS = {"laptop": (1280, 800), "phone": (390, 844)}
 
 
-def is_trouble(message: ConsoleMessage) -> bool:
+def is_problem(message: ConsoleMessage) -> bool:
     """Return whether a browser error is more than a rejected login."""
     return message.type in {"error", "warning"} and "status of 401" not in message.text
 

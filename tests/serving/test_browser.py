@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.serving.browser_harness import SCREENS, is_trouble, seen
+from tests.serving.browser_harness import SCREENS, is_problem, seen
 from tests.serving.live_server import Api
 from tests.serving.published_organisation import STRANGE
 
@@ -18,7 +18,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser, api: Api) -> Iterato
     width, height = SCREENS[request.param]
     context = chromium.new_context(viewport={"width": width, "height": height}, base_url=str(api.client.base_url))
     page, wrong = context.new_page(), []
-    page.on("console", lambda message: wrong.append(message.text) if is_trouble(message) else None)
+    page.on("console", lambda message: wrong.append(message.text) if is_problem(message) else None)
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
     page.on(

@@ -80,11 +80,11 @@ def test_events_posted_during_a_broker_outage_are_sent_afterwards(kafka: Setting
     event = page_viewed("waits")
     outbox.post([event])
     try:
-        until(lambda: outbox.trouble, "the outbox notices that the broker is away")
+        until(lambda: outbox.problem, "the outbox notices that the broker is unavailable")
         with forwarding(port, kafka.kafka_bootstrap):
             read_until(kafka, event.topic, lambda value: value == event.value, limit_s=60)
             until(lambda: outbox.counts["sent"], "the event is acknowledged")
-            assert outbox.trouble is None
+            assert outbox.problem is None
             outbox.stop()
     finally:
         outbox.stop()

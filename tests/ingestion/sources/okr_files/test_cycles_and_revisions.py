@@ -108,7 +108,7 @@ def test_a_failed_import_is_not_remembered(read: Read, folder: Path, tmp_path: P
     before = _imported(read(), tmp_path)
     changed = read(check_ins=text.replace("10:00:00Z,18,", "10:00:00Z,17,"))
     with pytest.raises(KeyError), sent_facts(tmp_path) as facts:
-        send_history(changed.history, lambda _: {}["the broker is away"], facts)
+        send_history(changed.history, lambda _: {}["the broker is unavailable"], facts)
 
     assert _imported(read(check_ins=text), tmp_path) == before
 
