@@ -101,7 +101,7 @@ class Broker:
         finally:
             self._consumer.unassign()
         raise RetryableError(
-            f"The broker did not answer about {topic}/{partition} {gap} within {ANSWER_SECONDS:.0f} s."
+            f"The broker did not answer queries about {topic}/{partition} {gap} within {ANSWER_SECONDS:.0f} s."
         )
 
     def __enter__(self) -> Self:

@@ -136,7 +136,7 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     land(pipeline, threading.Event(), drain=True)
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1, "it is unknown whether all events have landed"
-    assert "The broker did not answer about okr_user_events" in answer.output
+    assert "The broker did not answer queries about okr_user_events" in answer.output
     assert "Every landed event is landed once and loaded at most once: 1 landed rows of 1 partitions" in answer.output
 
 
