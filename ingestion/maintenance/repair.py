@@ -145,7 +145,7 @@ def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int
         if log_id != broker_log_id:
             raise PermanentError(
                 f"{topic}: version {end} was landed from the log {log_id}, but the broker's is {broker_log_id}, whose "
-                f"offsets mean other events. {RUNBOOK}"
+                f"offsets belong to other events. {RUNBOOK}"
             )
         for partition, bound in broker.bounds(topic).items():
             offset = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))
