@@ -1,13 +1,16 @@
 """Each rule of the marts gate and each constraint fails when its fault is planted into a real build."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from expectations import marts_gate
+from expectations.commands import app
 from expectations.gx_runner import TableLocation, validate
 from expectations.report import GateReport
 from expectations.rules import Suite
@@ -181,6 +184,18 @@ def test_a_failing_build_stays_unpublished_and_the_message_says_what_to_do(build
         publish(build.require("dsn_transform"), gate=report.as_dict(), model_version=None)
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT passed, failed > 0 FROM ops.gate_result").fetchall() == [(False, True)]
+
+
+def test_the_exit_status_of_the_command_says_whether_the_build_passed(
+    build: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("expectations.commands.load_settings", lambda: build)
+    passed = CliRunner().invoke(app, ["gate", "marts"])
+    assert passed.exit_code == 0, passed.output
+    plant(build, "DELETE FROM mart_okr_scorecard")
+    failed = CliRunner().invoke(app, ["gate", "marts", "--json"])
+    assert failed.exit_code == 1
+    assert json.loads(failed.stdout)["passed"] is False
 
 
 def test_an_empty_build_does_not_pass(fresh_database: Settings) -> None:
