@@ -57,7 +57,7 @@ def _verdict(ledger: Ledger) -> list[str]:
     checked = f"{landed:,} landed rows of {partitions} partitions checked"
     unasked = [topic.topic for topic in ledger.topics if not topic.is_broker_known]
     lines = [
-        f"The broker did not answer queries about {', '.join(unasked)}: it is unknown whether all its events have landed."
+        f"The broker did not answer queries about {', '.join(unasked)}: it is unknown whether all events have landed."
     ] * bool(unasked)
     if ledger.checked_nothing:
         why = "the broker did not answer" if unasked else "the broker has events"
