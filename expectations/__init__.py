@@ -1,1 +1,1 @@
-"""Quality gates: validation of a batch before it is loaded and of marts before they are published; daily checks."""
+"""Quality gates, which validate a batch before it is loaded and marts before they are published, and daily checks."""

@@ -11,7 +11,7 @@ from expectations.report import GateReport, SuiteResult
 from lakehouse.atomic_replace import replace_folder
 
 STYLE = "quality.css"
-# The generated pages load styles, scripts, fonts and a logo from five other hosts; their text needs none of it.
+# The generated pages load styles, scripts, fonts and a logo from five other hosts; their text needs none of these.
 FOREIGN = re.compile(
     r"<script\b.*?</script>|<link\b[^>]*?\bhttps?://[^>]*>|<img\b[^>]*?\bhttps?://[^>]*>"
     r"|<style\b.*?</style>|<footer\b.*?</footer>",
@@ -33,7 +33,7 @@ def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
 
 
 def clean(folder: Path) -> None:
-    """Remove from every page what it would load from other hosts, and add our style sheet."""
+    """Remove everything that pages would load from other hosts, and add our style sheet."""
     for page in folder.rglob("*.html"):
         depth = len(page.relative_to(folder).parts) - 1
         style = f'<link rel="stylesheet" href="{"../" * depth}{STYLE}"></head>'

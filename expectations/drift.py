@@ -1,4 +1,4 @@
-"""Measure the drift of each feature: the distance between the newest cycle and the cycles before it."""
+"""Measure the drift of each feature: the distance between the newest cycle and earlier cycles."""
 
 from typing import TYPE_CHECKING
 

@@ -1,5 +1,5 @@
 -- Grain: one row of the feature mart as of a check-in; is_newest marks the newest cycle, which may have drifted.
--- Progress and elapsed are left out: in a young cycle they are lower, which is not drift.
+-- Progress and elapsed share are left out: early in a cycle they are always lower, which is not drift.
 SELECT
     dense_rank() OVER (ORDER BY cycle_start DESC) = 1 AS is_newest,
     confidence,

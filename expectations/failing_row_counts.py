@@ -1,7 +1,7 @@
 """Count the rows that break each rule of a suite, with one query per table.
 
-Great Expectations evaluates rule by rule, and its overhead exceeds the time of the queries. Rules rarely fail, so the
-gate lets it validate these counts first, and runs it on a whole suite only if that suite has a failing row.
+Great Expectations evaluates one rule at a time, and its overhead exceeds the time of the queries. Rules rarely fail, so
+the gate first has it validate these counts, and runs it on a whole suite only if that suite has a failing row.
 """
 
 from collections.abc import Iterable, Sequence
@@ -38,7 +38,7 @@ class Counts:
 def count(
     suites: Sequence[Suite], *, dsn: str | None, schemas: Sequence[str] = (), limits: Limits
 ) -> tuple[Counts, ...]:
-    """Count failing rows; suites whose SQL fails, or that have rules of another type, are left out.
+    """Count failing rows; suites whose SQL fails, or whose rules are of a type that cannot be counted, are left out.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -47,7 +47,7 @@ def count(
     tables = [suite for suite in suites if suite.frame is None]
     if not tables or dsn is None:
         return tuple(frames)
-    waiting = iter(tables)  # each connection takes the next one when it is free
+    waiting = iter(tables)  # each connection takes the next suite when it is free
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="gate") as pool:
         results = [pool.submit(_of_tables, dsn, schemas, limits, waiting) for _ in range(CONNECTIONS)]
         return (*frames, *(found for each in results for found in each.result()))
@@ -71,7 +71,7 @@ def _of_table(connection: Any, suite: Suite) -> Counts | None:
     try:
         rows, *failing = connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(queries))).fetchone()
     except psycopg.Error:
-        return None  # Great Expectations then runs rule by rule and reports the one that fails
+        return None  # Great Expectations then runs the rules one by one and reports the one that fails
     return Counts(suite, rows, tuple(failing))
 
 

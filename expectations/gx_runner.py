@@ -1,7 +1,7 @@
-"""Run suites (plain data) with Great Expectations. No other module imports it.
+"""Run suites (plain data) with Great Expectations. No other module imports this library.
 
-Importing the library takes 6-8 s, validating a suite about 0.1 s. Functions therefore import it themselves, so that
-`okr --help` and DAG files stay fast, and suites without failing rows are validated together by their counts
+Importing the library takes 6-8 s, and validating a suite takes about 0.1 s. So it is imported inside functions, which
+keeps `okr --help` and DAG files fast, and suites without failing rows are validated together by their counts
 (`failing_row_counts`).
 """
 
@@ -35,9 +35,9 @@ NO_FAILING_ROW = Rule(
 
 @dataclass(frozen=True)
 class TableLocation:
-    """Where the tables of suites are: a login, and the schemas in which unqualified names are looked up.
+    """The location of the suites' tables: a login, and the schemas in which unqualified names are looked up.
 
-    With the name of a `snapshot`, all queries read that snapshot; otherwise each reads the present state.
+    With the name of a `snapshot`, all queries read that snapshot; otherwise each reads the current state.
     """
 
     dsn: str
@@ -67,7 +67,7 @@ def validate(  # noqa: PLR0913 -- three of them are options by name
         RetryableError: the warehouse cannot be reached.
     """
     every, context = tuple(suites), _context(site)
-    # Data Docs need every rule's own result, and counts are read on connections that do not use the snapshot.
+    # Data Docs need the result of every rule, and the connections that count rows do not use the snapshot.
     by_counts = site is None and (location is None or location.snapshot is None)
     good = _validate_counts(context, _counts(every, location)) if by_counts else {}
     with _sources(context, location if len(good) < len(every) else None) as sources:
@@ -78,7 +78,7 @@ def validate(  # noqa: PLR0913 -- three of them are options by name
 
 
 def warm_up() -> None:
-    """Validate one row, so that forked processes find the library initialised."""
+    """Validate one row, so that forked processes inherit the initialised library."""
     import pandas as pd
     from tqdm import tqdm
 
@@ -94,7 +94,7 @@ def _counts(suites: tuple[Suite, ...], location: TableLocation | None) -> tuple[
 
 
 def _context(site: Path | None) -> Any:
-    """Return a context in memory."""
+    """Return an in-memory context."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is created
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
@@ -150,7 +150,7 @@ def _site_config(folder: Path) -> dict[str, Any]:
 def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
     """Return the result of each suite without failing rows, by its noun.
 
-    Every other suite is then run rule by rule.
+    The caller runs every other suite rule by rule.
     """
     if not counts:
         return {}
@@ -162,7 +162,7 @@ def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteR
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
         validated = batch.validate(_expectation(NO_FAILING_ROW), result_format="COMPLETE")
         bad = set() if validated.success else set(validated.result["unexpected_index_list"])
-    except Exception as error:  # whatever the library raises
+    except Exception as error:  # the library may raise anything
         get_logger(__name__).warning("counts not validated, suites run rule by rule", error=_first_line(error))
         return {}
     return {each.suite.noun: _good(each) for number, each in enumerate(counts) if number not in bad}
@@ -181,7 +181,7 @@ def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: 
     rules = suite.every_rule()
     try:
         results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
-    except Exception as error:  # whatever the library raises, the rules were not checked: fail closed
+    except Exception as error:  # after any error, the rules were not checked: fail closed
         cause = _first_line(error)
         broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
         return SuiteResult(suite.noun, suite.table, 0, broken)

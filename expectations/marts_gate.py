@@ -1,8 +1,8 @@
 """The marts gate: validate what dbt has built before it is published.
 
-Constraints of the models' contracts already reject null keys and values out of bounds, table by table. The gate checks
-what a single table cannot: that all loaded data has arrived, and that the marts agree with one another and with the
-current publication. `suites/README.md` says where each kind of rule is.
+The constraints in the models' contracts already reject null keys and values out of bounds, table by table. The gate
+checks what concerns several tables: that all loaded data has arrived, and that the marts agree with one another and
+with the current publication. `suites/README.md` explains where each kind of rule belongs.
 """
 
 from expectations.gate_results import save
@@ -17,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, minimum number of rows. Any mart may be empty: the first seconds of a backfill bring teams and users but
-# no key results, and such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
+# Noun, table, minimum number of rows. Any mart may be empty: in its first seconds, a backfill has teams and users but no
+# key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
@@ -57,7 +57,7 @@ def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -
     require_build(dsn)
     report = validate(GATE, run_id, suites(), location=TableLocation(dsn, BUILT), accepted=accepted)
     if any(rule.error for suite in report.suites for rule in suite.rules):
-        require_build(dsn)  # a run may have started to build in the meantime
+        require_build(dsn)  # a run may have started a build in the meantime
     save(dsn, report)
     return report
 

@@ -1,4 +1,4 @@
--- Tables and views that the gate expects of a build and that are missing.
+-- Tables and views that the gate expects in a build but that are missing.
 SELECT wanted.name
 FROM unnest(%(tables)s::text []) AS wanted (name)
 WHERE NOT EXISTS (

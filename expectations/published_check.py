@@ -1,7 +1,7 @@
-"""The daily check of published data: the marts' rules again, recomputation, freshness and drift; shown as Data Docs.
+"""The daily check of published data: the gate's rules, recomputation, freshness and drift, shown as Data Docs.
 
 All queries read one snapshot, so they see a single publication. Raw and intermediate are ahead of the publication while
-a run builds, while publications are on hold and after a rollback; rules that compare with them are then left out.
+a run is building, while publications are on hold and after a rollback. Rules that compare with them are then left out.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 
 GATE = "published"
 SCHEMAS = (*marts_gate.PUBLISHED, "raw")
-# Noun, table, minimum number of rows: rules that take too long for the gate.
+# Noun, table, minimum number of rows. The rules of these suites take too long for the gate.
 TABLES = (
     ("publication", "publication", 1),
     ("loaded_events", "okr_user_events", 1),

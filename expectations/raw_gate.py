@@ -1,9 +1,9 @@
 """The raw gate: validate the batch that waits in the lake beyond the load watermark, before any of it is loaded.
 
-It looks for messages that keep their contract and are implausible nevertheless: absurd values, many rejected messages,
-check-ins of unknown key results. Single implausible rows are reported, loaded and listed for review
-(marts.fct_reviewed_event). A batch is stopped only if so many rows are implausible that a wrong unit or a broken source
-is the likelier cause. If nothing is waiting, the gate passes.
+It looks for implausible data that contracts cannot detect: absurd values, many rejected messages, check-ins of unknown
+key results. Single implausible rows are reported, loaded and listed for review (marts.fct_reviewed_event). A batch is
+stopped only if so many rows are implausible that a wrong unit or a broken source is the more likely cause. If nothing
+is waiting, the gate passes.
 """
 
 from collections.abc import Mapping

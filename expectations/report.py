@@ -69,7 +69,7 @@ class GateReport:
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and not r.advice)
 
     def advice(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
-        """Return the broken rules of advice, which never stop a run."""
+        """Return the broken advisory rules, which never stop a run."""
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and r.advice)
 
     def flagged(self) -> Iterator[tuple[SuiteResult, RuleResult]]:

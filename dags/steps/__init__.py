@@ -1,1 +1,1 @@
-"""The bodies of the DAGs' tasks, one function each: it reads the settings, calls a package and reports the result."""
+"""The bodies of the DAGs' tasks: functions that read the settings, call a package and report the result."""

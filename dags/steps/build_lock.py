@@ -17,7 +17,7 @@ LONGEST_WAIT_S = 60.0
 def build_id() -> str:
     """Return the id of this try's build: the run's id, with the number of the try from the second try on.
 
-    A cleared step builds something else than what may already be validated and published under the first id.
+    Each try needs its own id, because an earlier try's build may already be validated and published under another one.
     """
     number = try_number()
     return run_id() if number == 1 else f"{run_id()}~{number}"

@@ -1,7 +1,7 @@
-"""Find landed, loaded or decided data that is unpublished although no run is about to publish it.
+"""Find events, operators' decisions and model changes that are unpublished and that no run is about to publish.
 
 Airflow drops asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if only one
-run at a time is allowed (#56050); a run may load and then fail; decisions and new releases of the models are not
+run at a time is allowed (#56050). A run may load data and then fail. Decisions and new releases of the models are not
 announced at all. Therefore the actual state is compared with the expected one.
 """
 
@@ -77,7 +77,7 @@ def unpublished_changes(settings: Settings) -> str | None:
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
     """Return whether the current publication covers the user events up to the offsets that a gate has checked.
 
-    It must also include all decisions on single events and be built by the present dbt project.
+    The publication must also include all decisions on single events and have been built from the current dbt project.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

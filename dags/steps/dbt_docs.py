@@ -1,4 +1,4 @@
-"""The dbt docs site of the published schemas. A hash of the project's files says whether the site is up to date."""
+"""The dbt docs site of the published schemas. A hash of the project's files shows whether the site is up to date."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ DESCRIBED = {".sql", ".yml", ".md"}
 
 
 def is_current(project: Path, site: Path) -> bool:
-    """Return whether the site was generated from the project as it is."""
+    """Return whether the site was generated from the project's current files."""
     made_of = site / FINGERPRINT
     return made_of.is_file() and made_of.read_text(encoding="ascii") == fingerprint(project)
 

@@ -1,6 +1,6 @@
-"""The manifest of the dbt project, parsed once in the scheduler before tasks are forked; it saves each build a second.
+"""Parse the manifest of the dbt project once, in the scheduler before it forks tasks, which saves each build a second.
 
-It is used only for the project and warehouse that it was parsed for: a manifest names the database.
+A manifest names the database, so it is used only for the project and the warehouse for which it was parsed.
 """
 
 import gc
@@ -41,7 +41,7 @@ def parse() -> None:
 
 
 def manifest(settings: Settings) -> "Manifest | None":
-    """Return the parsed manifest if it still fits the files on disk and this warehouse."""
+    """Return the parsed manifest if it still matches the files on disk and this warehouse."""
     return _parsed.get(_key(settings)) if _parsed else None
 
 

@@ -32,15 +32,15 @@ PROFILE = ProfileConfig(
 class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     """Build all models with one `dbt build` in the task's process.
 
-    One task per model (Cosmos' WATCHER, 39 tasks) took more than 80 s on two busy cores, this takes 16 s: the warehouse
-    would wait for Airflow. Unit tests check the code, not the data: `make test` runs them.
+    On two busy cores, one task per model (Cosmos' WATCHER mode, 39 tasks) took more than 80 s, in which the warehouse
+    waited for Airflow; one task takes 16 s. Unit tests check the code, not the data, so only `make test` runs them.
     """
 
     def execute(self, context: "Context", **kwargs: Any) -> str:
-        """Build with the transform role's login, in the environment of this process alone; return the build's id.
+        """Build with the transform role's login, which only this process gets; return the build's id.
 
-        It starts with empty schemas, so leftovers of an earlier try do not matter. dbt's target folder is kept, so
-        unchanged files need not be parsed again.
+        The build starts with empty schemas, so leftovers of an earlier try do not matter. dbt's target folder is kept,
+        so unchanged files need not be parsed again.
         """
         settings = load_settings()
         dsn, build = settings.require("dsn_transform"), build_id()
@@ -61,7 +61,7 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **_: Any) -> Any:
         """Run dbt with the manifest that was parsed before the fork and with few garbage collections.
 
-        A build lasts seconds and its process ends with it; garbage collection took a quarter of dbt's own time. Only
+        Garbage collection took a quarter of dbt's own time and is not needed in a process that ends after seconds. Only
         the results are written at the end: the manifest was written when the project was parsed.
         """
         from dbt.adapters.factory import reset_adapters
@@ -80,14 +80,14 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         return ended
 
     def calculate_openlineage_events_completes(self, *_: Any, **__: Any) -> bool:
-        """Derive no lineage: nothing reads it here, and every publication would wait for it."""
+        """Skip lineage: nothing reads it, and every publication would wait for it."""
         return False
 
 
 def _prepare(settings: Settings, build: str) -> list[str]:
-    """Prepare the build schemas; return dbt's selection of models: all (empty), or those that may have changed.
+    """Prepare the build schemas; return the dbt arguments that select the models that may have changed, or [] for all.
 
-    A scheduled or manual run builds all models, so each day has one full build; so does a retried task.
+    Scheduled runs, manual runs and retried tasks build all models, so there is at least one full build per day.
     """
     dsn, parsed = settings.require("dsn_transform"), manifest(settings)
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
@@ -111,7 +111,7 @@ def build() -> DbtBuild:
         project_dir=PROJECT,
         profile_config=PROFILE,
         invocation_mode=InvocationMode.DBT_RUNNER,
-        # A log of every statement took a quarter of dbt's own time.
+        # Logging every statement took a quarter of dbt's own time.
         dbt_cmd_flags=["--exclude-resource-type", "unit_test", "--log-level-file", "warn"],
         install_deps=False,
         emit_datasets=False,
@@ -130,9 +130,9 @@ def _report(run_results: Path) -> None:
 
 @step
 def document() -> bool:
-    """Update the dbt docs site if the project has changed since; return whether it was updated.
+    """Update the dbt docs site if the project has changed since the last update; return whether it was updated.
 
-    `publish` skips this step if the site is up to date, but the step may also be cleared alone.
+    `publish` skips this step if the site is up to date, but the step can also be cleared on its own.
     """
     from dags.steps.dbt_docs import is_current, renew
 

@@ -1,4 +1,4 @@
-"""The steps of okr_etl_dag. Heavy packages are imported in functions: DAG files are parsed often."""
+"""The steps of okr_etl_dag. Large packages are imported inside functions, because DAG files are parsed often."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,12 +20,12 @@ from lakehouse.settings import Settings, load_settings
 
 FEWEST_BACKFILLED = 1_000
 BACKFILLED_SHARE = 0.02
-Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text, for an XCom is JSON
+Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text because an XCom is JSON
 
 
 @step
 def gate_raw() -> Offsets:
-    """Validate the batch that waits in the lake; return the offsets up to which it was checked.
+    """Validate the batch that is waiting in the lake; return the offsets up to which it was checked.
 
     If the batch fails but loaded data is still unpublished, the run continues with the loaded data.
 
@@ -53,7 +53,7 @@ def gate_raw() -> Offsets:
 
 
 def unpublished_load(settings: Settings) -> Offsets | None:
-    """Return the loaded offsets of user events if the current publication is not up to date with them.
+    """Return the loaded offsets of user events, or None if the current publication covers them and is up to date.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -73,7 +73,7 @@ def load(upto: Offsets) -> dict[str, int]:
     """Load exactly the checked part of the lake into raw; return the number of loaded rows by topic.
 
     Raises:
-        AirflowSkipException: a backfill is landing; the next run, which it has started, builds instead.
+        AirflowSkipException: a backfill is landing; the next run, which the backfill has already started, builds.
     """
     from ingestion import loading
 
@@ -99,8 +99,9 @@ def raw_gate_failed(settings: Settings) -> bool:
 def backfill_rows(settings: Settings, upto: Offsets) -> int:
     """Return the number of user events that have landed beyond `upto` if they are part of a backfill, else 0.
 
-    Marts of a part of it would be out of date before they are built and would delay the complete ones. More than a
-    certain share of the loaded events counts as a backfill, so publishing waits only while the log grows that fast.
+    Marts of part of a backfill would be out of date before they are complete, and would delay the final ones. Newly
+    landed events count as a backfill above a certain share of the events up to `upto`, so publishing waits only while
+    the log grows that fast.
 
     Raises:
         RetryableError: the lake cannot be read.
@@ -116,7 +117,7 @@ def backfill_rows(settings: Settings, upto: Offsets) -> int:
 def gate_marts(build_id: str) -> dict[str, Any]:
     """Validate the built marts; return the gate's report, which is stored with the publication.
 
-    A build that an earlier try has already published keeps the report that it was published with.
+    If an earlier try has already published this build, the result is the report that was stored then.
 
     Raises:
         AirflowFailException: the marts must not be published.
@@ -140,10 +141,10 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 def publish(gate: Mapping[str, Any]) -> int:
     """Publish the validated marts in one transaction; return the publication's id, the same for every try.
 
-    MLflow takes a quarter of a second to check a password: it is asked for the champion when readers have the marts.
+    The champion is looked up after the switch, because MLflow takes a quarter of a second to check a password.
 
     Raises:
-        DownstreamTasksSkipped: published, and the dbt docs site is as it should be: no task need look after it.
+        DownstreamTasksSkipped: the marts are published and the dbt docs site is up to date: `document` is skipped.
     """
     from dags.steps.dbt_docs import is_current
     from lakehouse import publication

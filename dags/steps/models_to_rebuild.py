@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# Every staging view excludes the events in this table. It is rebuilt each time and seldom changes; if it does, all
-# models are built (lakehouse.marts_build.counts_other_events).
+# Every staging view excludes the events in this table. The table is rebuilt each time but rarely changes; if it does,
+# all models are built (lakehouse.marts_build.counts_other_events).
 WITHHELD = "int_withheld_event"
 
 
 def models_to_rebuild(manifest: "Manifest", changed: Collection[str]) -> list[str]:
-    """Return their names, without staging views: their definitions do not depend on the data."""
+    """Return the names of the models to rebuild, without staging views, whose definitions do not depend on the data."""
     models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
     staging = {key for key, node in models.items() if node.fqn[1] == "staging"}
     withheld = {key for key, node in models.items() if node.name == WITHHELD}

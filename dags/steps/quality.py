@@ -7,11 +7,11 @@ from lakehouse.settings import load_settings
 
 @step
 def verify_lake() -> None:
-    """Verify that every offset landed once and was loaded once.
+    """Verify that every offset landed exactly once and was loaded exactly once.
 
     Raises:
         AirflowFailException: an offset is missing or duplicated.
-        AirflowSkipException: nothing was ever published, so there is nothing to verify.
+        AirflowSkipException: nothing has been published yet, so there is nothing to verify.
     """
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_table

@@ -1,7 +1,8 @@
 """Send an event for each finished step, so that the lake and fct_pipeline_run have the pipeline's own history.
 
-The topic is okr_data_pipeline, whose landing starts no run: a run must not trigger the next one. A failure is also
-written to ops.step_failure immediately, because an operator who waits for the run cannot wait for the next publication.
+The events go to the topic okr_data_pipeline, whose landing starts no run: a run must not trigger the next one. A
+failure is also written to ops.step_failure immediately, because an operator who is watching the run must see it before
+the next publication.
 """
 
 from collections.abc import Mapping
@@ -14,8 +15,8 @@ from dags.steps.task_adapter import ROWS_XCOM
 from lakehouse.errors import GateFailed
 
 SOURCE = "okr-dags"
-# A run does not wait for an unavailable broker: the event is on disk, and the next step or the metrics collector
-# (`okr produce metrics`) sends it.
+# A run does not wait for an unavailable broker: the event is spooled on disk, and the next step or the metrics
+# collector (`okr produce metrics`) sends it.
 LONGEST_WAIT_S = 3.0
 MESSAGE_LENGTH = 1000
 REPORT_LENGTH = 4000  # of a gate's report: its rules with examples
@@ -28,7 +29,7 @@ def record_success(context: Mapping[str, Any]) -> None:
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Record a failure with the part of its message that is free of data; Airflow's log has the whole error."""
+    """Record a failure with the part of its message that contains no data; Airflow's log has the whole error."""
     error = context.get("exception")
     _store_failure(context, _message(error))
     _send(context, "failed", _one_line(error)[:MESSAGE_LENGTH] if error else None)
@@ -100,5 +101,5 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
             drainer.close()
             spool.close()
     except OkrError as error:
-        # The step itself has finished and must not fail because of its record. Spooled events are sent later.
+        # The step has finished and must not fail because its event was not sent. Spooled events are sent later.
         get_logger(__name__).warning("step not recorded yet", step=ti.task_id, run_id=ti.run_id, error=str(error))

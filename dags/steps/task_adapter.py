@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function a task's body: Airflow retries a `RetryableError`; any other OkrError fails the task.
+    """Turn a function into a task's body: Airflow retries after a RetryableError; any other OkrError fails the task.
 
     Raises:
         AirflowFailException: a retry would not help; the message says what to do.
@@ -44,12 +44,12 @@ def started_by_asset() -> bool:
     """Return whether landed events started the run, rather than the schedule or a person."""
     from airflow.sdk import get_current_context
 
-    # Airflow's type is an enum of strings: it equals its value, but str() of it is "DagRunType.ASSET_TRIGGERED".
+    # Airflow's run type is a string enum: it equals its value, but str() returns "DagRunType.ASSET_TRIGGERED".
     return bool(get_current_context()["dag_run"].run_type == "asset_triggered")
 
 
 def try_number() -> int:
-    """Return the number of the running try; it keeps counting when the step is cleared."""
+    """Return the number of the running try; clearing the step does not reset it."""
     from airflow.sdk import get_current_context
 
     return int(get_current_context()["ti"].try_number)
@@ -70,7 +70,7 @@ def is_paused(dag_id: str) -> bool:
 
 
 def skip(message: str) -> NoReturn:
-    """End the step and its downstream tasks as skipped.
+    """Mark the step and its downstream tasks as skipped.
 
     Raises:
         AirflowSkipException: always.
@@ -82,7 +82,7 @@ def skip(message: str) -> NoReturn:
 
 
 def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
-    """End the step as successful with its result, and one downstream task as skipped.
+    """Mark the step as successful, with its result, and one downstream task as skipped.
 
     Raises:
         DownstreamTasksSkipped: always.
@@ -95,7 +95,7 @@ def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
 
 
 def skip_unless_published() -> None:
-    """End the step as skipped while nothing is published: on a new stack the first scheduled runs precede the data.
+    """Skip the step while nothing is published: on a new stack, the first scheduled runs start before data has landed.
 
     Raises:
         AirflowSkipException: nothing is published.

@@ -6,12 +6,12 @@ from lakehouse.settings import load_settings
 
 @step
 def train() -> str:
-    """Tune, train, evaluate on a held-out cycle and register as challenger; return the version's number.
+    """Tune and train a model, evaluate it on a held-out cycle and register it as challenger; return its version.
 
-    A retry after a kill completes what the earlier try registered.
+    If an earlier try was killed after it registered a version, this one completes that version.
 
     Raises:
-        AirflowSkipException: too little has closed to train on; the pacing rule goes on serving.
+        AirflowSkipException: too few key results are closed to train on; the pacing rule continues to serve forecasts.
     """
     from ml.fit_model import InsufficientData
     from ml.train import train_and_register
@@ -32,7 +32,7 @@ def train() -> str:
 
 @step
 def promote(version: str) -> str:
-    """Make the version champion if it beats the pacing rule and the champion; return the outcome."""
+    """Make the version the champion if it beats the pacing rule and the current champion; return the outcome."""
     from ml.promotion_gate import promote_if_better
 
     decision = promote_if_better(load_settings(), version)

@@ -1,4 +1,4 @@
-"""The suite of waiting events, one per topic, over the columns that `waiting_batch.sql` computes."""
+"""The suites of waiting events, one per topic, with rules on the columns that `waiting_batch.sql` computes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,19 +8,19 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # One user's mistake must not stop all marts: implausible rows are loaded and flagged one by one
-# (marts.fct_reviewed_event). A whole batch is stopped only if more than this share of at least so many rows is
-# implausible: then a wrong unit or a broken source is the likelier cause.
+# (marts.fct_reviewed_event). A whole batch is stopped only if it has at least this number of rows and more than this
+# share of them is implausible: then a wrong unit or a broken source is the more likely cause.
 LARGEST_IMPLAUSIBLE_SHARE = 0.2
 FEWEST_FOR_A_SHARE = 50
-# Prevalidation already rejects events that occur later than this after the broker received them.
+# Validation before landing already rejects events that occur more than this many seconds after the broker got them.
 FURTHEST_AHEAD_S = 600
 EARLIEST_YEAR = 1990
-# With small targeted gains, real values exceed this too: 7 of 3,137 browser and 35 of 7,631 flu check-ins.
+# If the targeted gain is small, real values exceed this too: 7 of 3,137 browser and 35 of 7,631 flu check-ins.
 LARGEST_PROGRESS = 100.0
 
 
 def suite(topic: str, frame: "pd.DataFrame") -> Suite:
-    """Return the rules for one topic's waiting rows; `frame` holds `waiting_batch.sql`'s columns, one row a message."""
+    """Return the rules for one topic's waiting rows; `frame` is the result of `waiting_batch.sql`."""
     rules = (*_hard(), *_plausible(frame))
     return Suite(noun=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
 
@@ -53,7 +53,7 @@ def _plausible(frame: "pd.DataFrame") -> tuple[Rule, ...]:
 
 
 def _allowed(rows: int) -> float:
-    """Return the share of rows that may be implausible; any share of a few rows."""
+    """Return the share of rows that may be implausible: all of them if there are only a few rows."""
     return LARGEST_IMPLAUSIBLE_SHARE if rows >= FEWEST_FOR_A_SHARE else 1.0
 
 

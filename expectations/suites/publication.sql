@@ -9,7 +9,7 @@ LEFT JOIN (
 WHERE
     m.topic = 'okr_user_events' AND m.updated_at < now() - interval '1 hour'
     AND m.next_offset > coalesce(p.published_offset, 0)
-    -- An old hold because of a failed run is no excuse: another run should have been tried since.
+    -- A hold because of a failed run is an excuse only for an hour: another run should have started since.
     AND NOT EXISTS (
         SELECT FROM ops.publication_hold WHERE kind IN ('gate', 'rollback') OR newest_at > now() - interval '1 hour'
     )
