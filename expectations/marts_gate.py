@@ -17,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, minimum number of rows. Any mart may be empty: in its first seconds, a backfill has teams and users but no
-# key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
+# Noun, table, minimum number of rows. Any mart may be empty: in its first seconds, a backfill has teams and users but
+# no key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
