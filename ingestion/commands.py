@@ -121,7 +121,10 @@ def lake_repair() -> None:
 def lake_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this, only list it.")] = False,
 ) -> None:
-    """Continue after the broker deleted events before they landed, and record them as lost. Ask the sources first."""
+    """Continue after the broker deleted events before they landed, and record them as lost.
+
+    First ask the sources to send them again.
+    """
     from ingestion.maintenance.accept_loss import accept, find_losses
 
     settings = _settings_with_lake()
@@ -149,7 +152,7 @@ def lake_status(as_json: AsJson = False) -> None:
 @lake.command("rejected")
 def lake_rejected(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages, newest first.")] = 20,
     topic: Annotated[str, typer.Option(help="Only this topic.")] = "",
     reason: Annotated[str, typer.Option(help="Only this reason, such as not_json.")] = "",
     as_json: AsJson = False,

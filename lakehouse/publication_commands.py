@@ -55,7 +55,7 @@ def rollback() -> None:
 
 @group.command()
 def resume() -> None:
-    """Let runs publish again after a rollback, when its cause is fixed."""
+    """End the hold after a rollback, so that runs publish again; fix its cause first."""
     from lakehouse import publication
 
     rejected = publication.resume(load_settings().require("dsn_transform"))

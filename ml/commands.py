@@ -43,7 +43,7 @@ def evaluate(
         Path | None, typer.Option(help="CSV of other forecasts to score too: key_result_id, as_of, probability.")
     ] = None,
 ) -> None:
-    """Score the champion on the held-out cycle, next to the rules that OKR tools use."""
+    """Compare the champion with the rules that OKR tools use, on the held-out cycle."""
     from lakehouse.settings import load_settings
     from ml.champion_evaluation import evaluate_champion
 
@@ -57,7 +57,7 @@ def backtest(
         str | None, typer.Option(help="Names of cycles, separated by commas; default: the last two closed cycles.")
     ] = None,
 ) -> None:
-    """Forecast each check-in of past cycles with a model trained only on cycles that closed before."""
+    """Forecast each check-in of past cycles with a model trained only on cycles that had closed by then."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml.backtest import backtest as forecast_past_cycles

@@ -38,7 +38,7 @@ class Difference:
 
 
 class Conflict(PermanentError):
-    """A request has the key or id of an earlier request but other content."""
+    """A request has the key or id of an earlier request but different content."""
 
     def __init__(self, message: str, differs: Sequence[Difference]) -> None:
         super().__init__(message)

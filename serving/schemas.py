@@ -45,7 +45,7 @@ class Query(BaseModel):
 
 
 class Body(BaseModel):
-    """A JSON body. An unknown field is an error, and so is a value of another type (true is not 1)."""
+    """A JSON body. An unknown field is an error, and so is a value of the wrong type (true is not accepted as 1)."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, strict=True)
 

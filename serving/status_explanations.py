@@ -14,8 +14,8 @@ def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
 
     `row` is a row of mart_okr_scorecard with status, cycle_end, unit, baseline, target, latest_value and
     latest_check_in_at; for a past cycle also ended_at and closable_until (serving/data/queries/key_result.sql). A
-    check-in dated now closes a key result in its current cycle. In a cycle that the key result has left, only a
-    check-in dated in that cycle does, or the first closing check-in until closable_until (UTC).
+    check-in with the current time closes a key result in its current cycle. In a cycle that the key result has left,
+    only a check-in dated in that cycle does, or the first closing check-in until closable_until (UTC).
     """
     if row["status"] != "awaiting_close":
         return None

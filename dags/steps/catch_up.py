@@ -38,14 +38,14 @@ def start_catch_up_run() -> int:
     if not waiting:
         skip("All landed events are published.")
     if is_on_hold:
-        skip(f"{waiting} wait because okr_etl_dag is paused. It is started within a minute after it is resumed.")
+        skip(f"okr_etl_dag is paused; waiting: {waiting}. A run starts within a minute after the DAG is unpaused.")
     if unfinished_runs(ETL):
         skip("A run of okr_etl_dag is queued or running.")
     for hold in holds(dsn):
         if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
             skip(f"Not started. {hold}")
     report_rows(rows)
-    say(f"{waiting} are unpublished and no run is queued or running: okr_etl_dag is started.")
+    say(f"Unpublished: {waiting}. No run is queued or running, so okr_etl_dag is started.")
     return rows
 
 
@@ -68,7 +68,7 @@ def unpublished_changes(settings: Settings) -> str | None:
     """
     from lakehouse.quarantine import pending_decisions
 
-    if _follows_all(settings):
+    if _is_up_to_date(settings):
         return None
     decisions = len(pending_decisions(settings.require("dsn_transform")))
     return f"{decisions} decisions on events" if decisions else "changes of models or decisions"
@@ -84,10 +84,10 @@ def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> b
     """
     published = _published_offsets(settings)
     is_covered = all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
-    return is_covered and _follows_all(settings)
+    return is_covered and _is_up_to_date(settings)
 
 
-def _follows_all(settings: Settings) -> bool:
+def _is_up_to_date(settings: Settings) -> bool:
     from lakehouse.publishing.up_to_date import is_up_to_date
 
     return is_up_to_date(settings.require("dsn_transform"), fingerprint(PROJECT))

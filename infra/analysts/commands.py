@@ -25,7 +25,9 @@ def add(name: Name) -> None:
     stack, dsn = _superuser()
     password = add_login(dsn, name)
     typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
-    typer.echo("The password is shown only once and stored nowhere; add the login again for a new one.", err=True)
+    typer.echo(
+        "This password is shown only once and stored nowhere; run the command again for a new password.", err=True
+    )
 
 
 @group.command()
@@ -39,7 +41,7 @@ def remove(name: Name) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """List the logins with their sessions and with settings they changed themselves."""
+    """List the logins, their sessions, and the settings that their users changed."""
     from infra.analysts.logins import logins
     from lakehouse.warehouse import connect
 
@@ -60,7 +62,7 @@ def _hint(login: "Login") -> str:
 
 @group.command(hidden=True)
 def guard() -> None:
-    """Enforce limits that a session can lift itself; the stack runs this command as a service."""
+    """Enforce the limits that a session could otherwise lift; the stack runs this command as a service."""
     import signal
     import threading
 
@@ -75,7 +77,7 @@ def guard() -> None:
 
 def _superuser() -> "tuple[Stack, str]":
     """Return this state folder's stack and its superuser's DSN."""
-    from infra.commands import started_stack  # which mounts this module
+    from infra.commands import started_stack  # imported here because infra.commands imports this module
 
     stack = started_stack()
     return stack, stack.env["OKR_PG_SUPERUSER_DSN"]

@@ -38,7 +38,7 @@ def service(name: str, stack: Stack) -> Service:
 
 
 def select(only: str | None) -> tuple[str, ...]:
-    """Return the names in a comma-separated selection and of the services they need; for None, all names.
+    """Return the names of the selected services (comma-separated) and of those they need; all names for None.
 
     Raises:
         PermanentError: a name is unknown.

@@ -32,9 +32,9 @@ def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None
     that it does not name is not loaded. Without it, all pending rows are loaded.
 
     Raises:
-        RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was loaded
-        partly. InvariantBroken: the lake or `raw` has an offset twice. PermanentError: the lake has events of another
-        Kafka log than `raw`.
+        RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was
+        partially loaded. InvariantBroken: the lake or `raw` has an offset twice. PermanentError: the lake has events of
+        another Kafka log than `raw`.
     """
     bounds = None if upto is None else {topic: _offsets(offsets) for topic, offsets in upto.items()}
     loaded = {}

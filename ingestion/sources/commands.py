@@ -110,7 +110,7 @@ def produce_live(
     scale: ScaleName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Send live events of the simulated organisation: check-ins, page views and host metrics of the current time."""
+    """Send live events of the simulated organisation: check-ins, page views and host metrics with the current time."""
     from ingestion.producer import EventProducer
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.live import live
@@ -161,7 +161,7 @@ def simulation_probabilities(
     seed: Seed = 1,
     scale: ScaleName = "default",
 ) -> None:
-    """Write the true probabilities of a simulated organisation, to compare with `okr forecast evaluate --compare`."""
+    """Write the true probability that each simulated key result is achieved, for `okr forecast evaluate --compare`."""
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.true_probabilities import write_true_probabilities
 

@@ -1,4 +1,4 @@
-"""Commands `okr produce spool …`: show and send events that wait on disk for the broker."""
+"""Commands `okr produce spool …`: show and send events waiting on disk for the broker."""
 
 import json
 from dataclasses import asdict

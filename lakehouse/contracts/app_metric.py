@@ -1,4 +1,4 @@
-"""Noun: app metric."""
+"""Contracts of events about application metrics."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Noun: check-in."""
+"""Contracts of events about check-ins."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: comment."""
+"""Contracts of events about comments."""
 
 import msgspec
 

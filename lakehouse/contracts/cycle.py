@@ -1,4 +1,4 @@
-"""Noun: cycle, usually a quarter."""
+"""Contracts of events about cycles (a cycle is usually a quarter)."""
 
 from datetime import date
 

@@ -1,4 +1,4 @@
-"""Noun: host metric."""
+"""Contracts of events about host metrics."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: key result."""
+"""Contracts of events about key results."""
 
 from typing import Literal
 

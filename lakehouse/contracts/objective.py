@@ -1,4 +1,4 @@
-"""Noun: objective."""
+"""Contracts of events about objectives."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: organisation."""
+"""Contracts of events about organisations."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: page (of an OKR tool)."""
+"""Contracts of events about page views of an OKR tool."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: pipeline step."""
+"""Contracts of events about pipeline steps."""
 
 from typing import Literal
 

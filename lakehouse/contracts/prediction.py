@@ -1,4 +1,4 @@
-"""Noun: prediction."""
+"""Contracts of events about predictions."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Noun: team."""
+"""Contracts of events about teams."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Noun: user."""
+"""Contracts of events about users."""
 
 import msgspec
 

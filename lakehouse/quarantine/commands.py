@@ -22,7 +22,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line."
 
 @app.command("list")
 def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = False) -> None:
-    """Show the events that rules found in the current publication, withheld events first."""
+    """Show the flagged and withheld events of the current publication, withheld ones first."""
     from lakehouse import quarantine
     from lakehouse.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""Read the events that rules found (marts.fct_reviewed_event) and record decisions on them (ops.event_review)."""
+"""Read flagged and withheld events (marts.fct_reviewed_event) and record decisions on them (ops.event_review)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

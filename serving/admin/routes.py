@@ -15,5 +15,5 @@ router = APIRouter(prefix="/admin", tags=["admin"], route_class=StrictRoute)
 
 @router.get("/state", dependencies=[Depends(RequireToken(Right.ADMINISTER))])
 def state(services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> AdminState:
-    """Return the newest publications and gate results, and the state of the two outboxes."""
+    """Return the newest publications and gate results, and the state of the two spools."""
     return AdminState.model_validate(services.administration.state(limit))

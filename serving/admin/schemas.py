@@ -34,7 +34,9 @@ class OutboxCounts(BaseModel):
     """Events of this service: three counts since the process started, and the present content of the spool on disk."""
 
     posted: int = Field(description="Events that were written to the spool.")
-    sent: int = Field(description="Events that the broker acknowledged, including those of earlier processes.")
+    sent: int = Field(
+        description="Events that the broker acknowledged, including those that an earlier process spooled."
+    )
     not_persisted: int = Field(description="Events that could not be written to the spool; the caller got an error.")
     waiting: int = Field(description="Events in the spool that the broker has not acknowledged yet.")
     rejected: int = Field(description="Events in the spool that the broker rejected permanently.")

@@ -15,7 +15,7 @@ class Administration:
         self._forecast_log = forecast_log
 
     def state(self, limit: int) -> dict[str, list[Row] | dict[str, int]]:
-        """Return the newest publications and gate results, and the state of the two outboxes."""
+        """Return the newest publications and gate results, and the state of the two spools."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             return {

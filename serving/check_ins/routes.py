@@ -27,7 +27,7 @@ IdempotencyKey = Annotated[
 ]
 KEY_REUSED = {
     "content": {"application/problem+json": {}},
-    "description": "The key or the check-in id was used before with other content; `differs` lists the differences.",
+    "description": "The key or check-in id was used before with different content; `differs` lists the differences.",
 }
 
 
@@ -42,10 +42,12 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
         bool, Query(description="Accept a check-in of a key result that is not defined yet, with a warning.")
     ] = False,
 ) -> CheckInAccepted:
-    """Record a check-in dated now. If the broker is unavailable, it is sent later and `is_acknowledged` is false.
+    """Record a check-in with the current time.
+
+    If the broker is unavailable, the check-in is sent later and `is_acknowledged` is false.
 
     A repeated request, by `Idempotency-Key` or `check_in_id`, gets the first response and changes nothing. The status
-    is 503 if the check-in could not be persisted; repeat it then with the `check_in_id` in the response.
+    is 503 if the check-in could not be persisted; in that case, send it again with the `check_in_id` from the response.
     """
     accepted = services.check_ins.record(
         check_in.key_result_id, _content(check_in), identity,

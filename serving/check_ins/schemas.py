@@ -20,12 +20,12 @@ class CheckInContent(Body):
 
 
 class CheckIn(CheckInContent):
-    """A key result's present value."""
+    """A key result's current value."""
 
     key_result_id: Id
     check_in_id: Id | None = Field(
         None,
-        description="Your id for it. A repeat with the same content changes nothing; other content is a 409.",
+        description="Your id for it. A repeat with the same content changes nothing; different content gets a 409.",
     )
 
 

@@ -69,13 +69,13 @@ class CheckIns:
         idempotency_key: str | None,
         allow_unknown: bool,
     ) -> Accepted:
-        """Persist a check-in dated now and send it; if the broker is unavailable, it is sent later.
+        """Persist a check-in with the current time and send it; if the broker is unavailable, it is sent later.
 
         The event's source names the account. Its `user_id` stays empty: it is for members of the organisation, and
         accounts are not members.
 
         Raises:
-            Conflict: the idempotency key or the check-in id was used before with other content.
+            Conflict: the idempotency key or the check-in id was used before with different content.
             UnknownName: the key result is unknown, and `allow_unknown` is false.
             ContractViolation: the event would break its contract.
             NotPersisted: it was not recorded; the same request may be sent again.

@@ -30,12 +30,12 @@ CanReadData = Depends(RequireToken(Right.READ_DATA))
 KeyResultId = Annotated[Id, Path(description="The key result's id in its source system.")]
 
 
-Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Largest number of rows in the response.")]
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Maximum number of rows in the response.")]
 
 
 @router.get("/publication", dependencies=[CanReadData])
 def publication(services: ServicesDep) -> PublicationResponse:
-    """Return the publication that every response is read from, and why a newer one is on hold, if one is."""
+    """Return the publication that every response is read from, and the reason for a hold, if there is one."""
     response = PublicationResponse.model_validate(services.data.publication(), from_attributes=True)
     if hold := hold_summary(services.publication_holds.current()):
         response.held_since, response.hold_reason = hold

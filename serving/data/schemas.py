@@ -1,4 +1,4 @@
-"""Queries and responses of /v1. Fields mean what the catalog says about the marts' columns of the same name."""
+"""Queries and responses of /v1. A field has the meaning of the mart's column of the same name (see the dbt docs)."""
 
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, TypeVar
@@ -92,7 +92,7 @@ class KeyResult(BaseModel):
     final_score: float | None
     is_achieved: bool | None = Field(description=f"Final score of at least {ACHIEVED_SCORE}; null while open.")
     missing_to_close: str | None = Field(
-        description="What is missing to close it after the end of its cycle; null if nothing is missing."
+        description="What it still needs to be closed after the end of its cycle; null if nothing."
     )
 
 
@@ -111,7 +111,7 @@ class KeyResultsResponse(PublishedResponse):
 
 
 class TeamProgress(BaseModel):
-    """A team in a cycle. Counts are of key results; ratios are shares."""
+    """A team in a cycle. Counts are numbers of key results; ratios are shares."""
 
     team_id: str | None
     team_name: str | None
@@ -228,6 +228,6 @@ class PublicationResponse(PublishedResponse):
     published_at: datetime
     model_version: str | None = Field(description="The champion at the time of publication; null if there was none.")
     held_since: datetime | None = Field(
-        None, description="Since when newer data is not published; null if no hold is in force."
+        None, description="When the current hold began; null if publications are not on hold."
     )
     hold_reason: str | None = Field(None, description="The gate and rule, or the rollback, that caused the hold.")

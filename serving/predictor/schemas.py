@@ -32,16 +32,16 @@ class PredictionItem(BaseModel):
     key_result_id: str
     status: Literal["forecast", "unknown", "not_forecastable", "closed", "archived", "awaiting_close"]
     detail: str | None = Field(None, description="Why there is no forecast; null if there is one.")
-    cycle_id: str | None = Field(None, description="The cycle whose end the forecast is about.")
+    cycle_id: str | None = Field(None, description="The cycle whose final score is forecast.")
     final_score: float | None = Field(None, description="The final score; null unless the key result is closed.")
     is_achieved: bool | None = Field(None, description="Whether it was achieved; null unless the key result is closed.")
     prediction_id: str | None = Field(None, description="The id of its row in marts.fct_prediction.")
     probability: float | None = Field(None, description=f"P(final score >= {ACHIEVED_SCORE}), calibrated.")
     low: float | None = Field(None, description="Lower end of the interval of the final score (0-1).")
     high: float | None = Field(None, description="Upper end of the interval of the final score (0-1).")
-    level: float | None = Field(None, description="Share of final scores inside such intervals.")
+    level: float | None = Field(None, description="Share of final scores that such intervals should contain, e.g. 0.9.")
     reasons: list[str] = Field(default_factory=list, description="The strongest effects, strongest first.")
-    as_of: datetime | None = Field(None, description="The time of the forecast's features, UTC.")
+    as_of: datetime | None = Field(None, description="The time that the forecast's features describe, UTC.")
 
 
 class PredictAnswer(PublishedResponse):
@@ -70,7 +70,7 @@ class ModelsAnswer(BaseModel):
 
 
 class LoadBody(Body):
-    """The version to load now: an alias, or a number, which then serves until another load or a restart."""
+    """The version to load now, by alias or by number. A numbered version serves until the next load or restart."""
 
     alias: Literal["champion", "challenger"] | None = None
     version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")] | None = None

@@ -74,7 +74,7 @@ def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
     land(settings, range(3))
     runs(0, is_paused=True)
     for _ in range(2):
-        with pytest.raises(AirflowSkipException, match="3 landed rows wait because okr_etl_dag is paused"):
+        with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused; waiting: 3 landed rows"):
             start_catch_up_run()
     dsn = settings.require("dsn_serving")
     assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]

@@ -61,7 +61,7 @@ def _unknown_type(frame: dict[str, Any]) -> None:
     frame["type"] = "okr.moon_phase.observed.v1"
 
 
-def _from_a_far_future(frame: dict[str, Any]) -> None:
+def _from_the_far_future(frame: dict[str, Any]) -> None:
     frame["time"] = "2999-12-31T23:59:59Z"
 
 
@@ -79,6 +79,6 @@ MALFORMATIONS: tuple[Malformation, ...] = (
     _changed(_without_data),
     _changed(_wrong_types),
     _changed(_unknown_type),
-    _changed(_from_a_far_future),
+    _changed(_from_the_far_future),
     _changed(_with_a_nul),
 )

@@ -1,4 +1,4 @@
--- Grain: one row, totals of the shown cycles: the requested ones; else those that run on the day of the data; if none runs,
+-- Grain: one row, totals of the shown cycles: the requested ones; else those that run on the day of data_as_of; if none runs,
 -- those that ended last. Archived key results are excluded from all other counts.
 WITH today AS (
     SELECT (data_as_of AT TIME ZONE 'UTC')::date AS today FROM marts.publication
