@@ -32,6 +32,9 @@ status: $(STACK) ## Show services, addresses and logins
 clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 	$(OKR) clean
 
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
 ##@ Develop
 
 test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded services
@@ -69,7 +72,7 @@ bench-peers: $(DEV) ## Compare landing with Quix Streams, installed into a separ
 lock: $(DEV) ## Resolve requirements/*.txt again after a change of pyproject.toml
 	.ci/lock
 
-##@ Environment (created when needed)
+# The environment, created when needed
 
 .venv/bin/uv: requirements/uv.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is required, and '$(PYTHON)' is not on the PATH: install it, or give its path: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11"; exit 1; }
@@ -85,8 +88,5 @@ $(STACK): requirements/stack.txt pyproject.toml | .venv/bin/uv
 $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
-
-help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo up down status clean test test-faults test-chaos lint type bench bench-peers lock help

@@ -28,7 +28,7 @@ class RuleResult:
         """Return the log line of a broken rule."""
         if self.error:
             return f"{self.name}: could not be checked: {self.error}"
-        count = "" if self.unexpected is None else f"; {self.unexpected} rows fail"
+        count = "" if self.unexpected is None else f"; {self.unexpected} {'row fails' if self.unexpected == 1 else 'rows fail'}"
         shown = f", e.g. {'; '.join(self.examples)}" if self.examples else ""
         return f"{self.name}: expected that {self.says}{count}{shown}"
 
@@ -97,8 +97,8 @@ class GateReport:
         if self.passed and self.failed:
             result = "passed because an operator accepted it"
         head = (
-            f"gate {self.gate}: {result}. Checked {self.checked_rows} rows by {self.expectations} expectations "
-            f"in {len(self.suites)} suites, {self.failed} failed."
+            f"gate {self.gate}: {result}. Checked {self.checked_rows:,} rows by {self.expectations} expectations, "
+            f"{self.failed} failed."
         )
         if not self.checked_rows:
             head += " It checked no rows, and a gate that checks no rows does not pass."

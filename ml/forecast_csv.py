@@ -86,6 +86,8 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
                 (line["key_result_id"], _moment(datetime.fromisoformat(line["as_of"]))): float(line["probability"])
                 for line in csv.DictReader(file, strict=True)
             }
+    except FileNotFoundError as error:
+        raise PermanentError(f"{path} does not exist. Expected CSV with the columns {', '.join(READ)}.") from error
     except (OSError, ValueError, TypeError, csv.Error, KeyError) as error:
         raise PermanentError(
             f"{path} cannot be read ({error}). Expected CSV with the columns {', '.join(READ)}."

@@ -74,12 +74,14 @@ def add(superuser_dsn: str, role: str) -> str:
     """Create a login, or give an existing one a new password; return the password, which is stored nowhere.
 
     Raises:
-        PermanentError: the name is not allowed, or belongs to a role that is not an analyst.
+        PermanentError: the name is not allowed, belongs to a role that is not an analyst, or is the local stack's own.
     """
     if not NAME.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
             f"Expected a login of at most 40 lower-case letters, digits and underscores, a letter first, got {role!r}."
         )
+    if role == LOCAL_LOGIN:
+        raise PermanentError(f"{role!r} is the local stack's own login; `okr env` prints its address with the password.")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with connect(superuser_dsn, application="okr-analyst") as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()

@@ -83,7 +83,7 @@ def publication_lines(settings: Settings) -> list[str]:
     else:
         at, as_of = (f"{each:%Y-%m-%d %H:%M:%S} UTC" for each in (published.published_at, published.data_as_of))
         first = f"Publication {published.publication_id} of {at}, data as of {as_of}."
-    reviewed = f"{withheld} events are withheld and {flagged} flagged; see `okr quarantine list`."
+    reviewed = f"Withheld events: {withheld}; flagged: {flagged}; see `okr quarantine list`."
     return [first, *map(str, held), *([reviewed] if withheld or flagged else [])]
 
 

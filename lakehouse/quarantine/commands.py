@@ -60,8 +60,9 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
 
     settings = load_settings()
     quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
+    count = len(set(ids))
     typer.echo(
-        f"{decision}: {len(set(ids))} events. A run of okr_etl_dag starts within a minute and publishes it; state "
+        f"{decision}: {count} {'event' if count == 1 else 'events'}. A run of okr_etl_dag starts within a minute and publishes it; state "
         "tables follow with the next event."
     )
 

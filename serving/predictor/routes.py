@@ -10,9 +10,9 @@ from serving.predictor.prediction import Prediction
 from serving.predictor.schemas import (
     LoadBody,
     ModelName,
-    ModelsAnswer,
+    ModelsResponse,
     ModelVersion,
-    PredictAnswer,
+    PredictResponse,
     PredictBody,
     PredictionItem,
 )
@@ -25,34 +25,34 @@ router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 
 
 @router.post("/predict", dependencies=[Depends(RequireToken(Right.PREDICT))])
-def predict(body: PredictBody, services: ServicesDep) -> PredictAnswer:
+def predict(body: PredictBody, services: ServicesDep) -> PredictResponse:
     """Forecast open key results: the probability that each will be achieved by its deadline, an interval, and reasons.
 
     An unknown, closed, archived or ended key result gets a `status` and a `detail` instead of a forecast.
     """
     found = services.predictor.predict(body.key_result_ids)
     model = ModelName.model_validate(found.value.model, from_attributes=True)
-    return PredictAnswer(
+    return PredictResponse(
         model=model, predictions=[_item(answer) for answer in found.value.answers], **publication_fields(found)
     )
 
 
 @router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
-def models(services: ServicesDep) -> ModelsAnswer:
+def models(services: ServicesDep) -> ModelsResponse:
     """List the registered versions with aliases and metrics, and the model that serves now."""
     return _models(services)
 
 
 @router.post("/models/{model_name}/load", dependencies=[Depends(RequireToken(Right.ADMINISTER))])
-def load(model_name: Annotated[str, Path(max_length=128)], body: LoadBody, services: ServicesDep) -> ModelsAnswer:
+def load(model_name: Annotated[str, Path(max_length=128)], body: LoadBody, services: ServicesDep) -> ModelsResponse:
     """Load a version immediately."""
     services.predictor.load(model_name, body.alias, body.version)
     return _models(services)
 
 
-def _models(services: ServicesDep) -> ModelsAnswer:
+def _models(services: ServicesDep) -> ModelsResponse:
     listed = services.predictor.models()
-    return ModelsAnswer(
+    return ModelsResponse(
         active=ModelName.model_validate(listed.active, from_attributes=True),
         detail=listed.problem,
         model_name=listed.model_name,

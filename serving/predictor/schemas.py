@@ -44,7 +44,7 @@ class PredictionItem(BaseModel):
     as_of: datetime | None = Field(None, description="The time that the forecast's features describe, UTC.")
 
 
-class PredictAnswer(PublishedResponse):
+class PredictResponse(PublishedResponse):
     """Forecasts in the order of the requested ids, all by one model from one publication."""
 
     model: ModelName
@@ -60,7 +60,7 @@ class ModelVersion(BaseModel):
     metrics: dict[str, float]
 
 
-class ModelsAnswer(BaseModel):
+class ModelsResponse(BaseModel):
     """The active model, and every registered version, newest first."""
 
     active: ModelName

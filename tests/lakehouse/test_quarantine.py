@@ -114,7 +114,7 @@ def test_the_command_lists_events_and_records_decisions(warehouse: Settings, mon
     assert runner.invoke(app, ["list", "--withheld"]).stdout == "No event is withheld.\n"
     assert json.loads(runner.invoke(app, ["list", "--json"]).stdout)["rule"] == "implausible_progress"
     decided = runner.invoke(app, ["withhold", str(FLAGGED), "--note", "wrong unit"])
-    assert decided.stdout.startswith("withhold: 1 events. A run of okr_etl_dag starts within a minute")
+    assert decided.stdout.startswith("withhold: 1 event. A run of okr_etl_dag starts within a minute")
     assert decided.stdout.endswith("state tables follow with the next event.\n")
     assert kept(warehouse)[0][2:4] == ("withhold", "wrong unit")
     assert (

@@ -145,6 +145,7 @@ def test_adding_a_role_of_the_platform_fails_with_one_line(test_stack: Stack, po
         (logins.add, "okr_analyst", "is a role of the platform already"),
         (logins.add, "Robert'); DROP TABLE", "Expected a login of at most 40"),
         (logins.add, "pg_monitor", "Expected a login of at most 40"),
+        (logins.add, "analyst", "is the local stack's own login"),
         (logins.remove, "okr_owner", "There is no analyst 'okr_owner'. Known: analyst"),
         (logins.remove, "analyst", "is the local stack's own login"),
     ],
