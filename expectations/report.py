@@ -28,7 +28,8 @@ class RuleResult:
         """Return the log line of a broken rule."""
         if self.error:
             return f"{self.name}: could not be checked: {self.error}"
-        count = "" if self.unexpected is None else f"; {self.unexpected} {'row fails' if self.unexpected == 1 else 'rows fail'}"
+        rows = "row fails" if self.unexpected == 1 else "rows fail"
+        count = "" if self.unexpected is None else f"; {self.unexpected} {rows}"
         shown = f", e.g. {'; '.join(self.examples)}" if self.examples else ""
         return f"{self.name}: expected that {self.says}{count}{shown}"
 

@@ -63,8 +63,8 @@ def connect(
         )
     except psycopg.OperationalError as error:
         raise RetryableError(
-            f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept role "
-            f"{parts['user']!r}: {str(error).strip()} Is the stack up (`make status`)?"
+            f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept a "
+            f"connection of role {parts['user']!r}: {' '.join(str(error).split())} Is the stack up (`make status`)?"
         ) from error
     connection.answer_s = limits.statement_s + GRACE_S if limits.statement_s else None
     return connection

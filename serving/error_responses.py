@@ -51,6 +51,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )
+PLAIN_DETAILS = {"extra_forbidden": "Unknown field", "missing": "A value is required"}  # instead of pydantic's
 NOT_AN_OBJECT = {"model_type", "model_attributes_type", "dataclass_type", "dict_type", "mapping_type"}
 FASTAPI_BAD_BODY = "There was an error parsing the body"
 EXPECTED: Mapping[int, str] = {
@@ -172,9 +173,11 @@ def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
     """Return an item of RFC 9457's `errors` member: where (a JSON pointer for bodies), what was expected and sent."""
     place, *path = (str(part) for part in item["loc"])
     escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
-    pointer = "#/" + "/".join(escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
-    detail = str(item["msg"])
-    if item["type"] in NOT_AN_OBJECT:  # pydantic's message names a Python class
+    pointer = "#" + "".join(f"/{part}" for part in escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
+    detail = PLAIN_DETAILS.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
+    if pointer == "#" and (item["type"] == "missing" or isinstance(item.get("input"), bytes)):
+        detail = "Expected a JSON body with the header Content-Type: application/json"
+    elif item["type"] in NOT_AN_OBJECT:  # pydantic's message names a Python class
         detail = "Input should be an object"
     if isinstance(item.get("input"), str):  # pydantic counts the characters of some strings as items
         detail = detail.replace(" items after validation", " characters").replace(" item after", " character after")
@@ -184,6 +187,8 @@ def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
 def _shown(value: object) -> str:
     if isinstance(value, (dict, list)):
         return f"{'an object' if isinstance(value, dict) else 'an array'} of {len(value)}"
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     text = "nothing" if value is None else repr(value)
     text = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
     return text.encode("utf-8", "backslashreplace").decode()

@@ -81,7 +81,7 @@ def add(superuser_dsn: str, role: str) -> str:
             f"Expected a login of at most 40 lower-case letters, digits and underscores, a letter first, got {role!r}."
         )
     if role == LOCAL_LOGIN:
-        raise PermanentError(f"{role!r} is the local stack's own login; `okr env` prints its address with the password.")
+        raise PermanentError(f"{role!r} is the local stack's own login; `okr env` prints its address and password.")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with connect(superuser_dsn, application="okr-analyst") as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()

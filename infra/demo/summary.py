@@ -1,4 +1,4 @@
-"""Print the summary of a demo: event counts, rows per mart, gate results, forecasts at risk, time and memory."""
+"""Print the summary of a demo: event counts, rows per mart, gate results, forecasts, time and memory."""
 
 from statistics import median
 
@@ -11,7 +11,7 @@ from infra.demo.steps import DemoResult
 from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.number_format import chance, score
 
-SHOWN_AT_RISK = 3
+SHOWN_LEAST_LIKELY = 3
 LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
 LIMITS = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the published mart
 
@@ -23,7 +23,7 @@ def show(console: Console, result: DemoResult, progress: Progress, seconds: floa
     _marts(console, result)
     _quality(console, result)
     _model(console, result)
-    _at_risk(console, result)
+    _least_likely(console, result)
     _time_and_memory(console, result, progress, seconds)
 
 
@@ -98,16 +98,16 @@ def _model(console: Console, result: DemoResult) -> None:
     console.print()
 
 
-def _at_risk(console: Console, result: DemoResult) -> None:
+def _least_likely(console: Console, result: DemoResult) -> None:
     if not result.predictions:
         console.print("No key result is open, so there is no forecast.\n")
         return
     over = "" if result.any_open else ", in the cycle that ended last, as of its last check-ins"
     console.print(
-        f"[bold]At risk{over}[/bold] (P = probability of a final score of at least {ACHIEVED_SCORE}; "
-        "[90 % interval of the score])"
+        f"[bold]Least likely to be achieved{over}[/bold] (P = probability of a final score of at least "
+        f"{ACHIEVED_SCORE}; [90 % interval of the score])"
     )
-    for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_AT_RISK]:
+    for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_LEAST_LIKELY]:
         title = escape(_shortened(result.titles[each["key_result_id"]]))
         console.print(
             f"  P {chance(each['probability'])}  [{score(each['low'])}, {score(each['high'])}]  {title}",

@@ -62,8 +62,8 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
     quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
     count = len(set(ids))
     typer.echo(
-        f"{decision}: {count} {'event' if count == 1 else 'events'}. A run of okr_etl_dag starts within a minute and publishes it; state "
-        "tables follow with the next event."
+        f"{decision}: {count} {'event' if count == 1 else 'events'}. A run of okr_etl_dag starts within a minute and "
+        "publishes it; state tables follow with the next event."
     )
 
 

@@ -12,9 +12,9 @@ from serving.predictor.schemas import (
     ModelName,
     ModelsResponse,
     ModelVersion,
-    PredictResponse,
     PredictBody,
     PredictionItem,
+    PredictResponse,
 )
 from serving.predictor.service import NoForecast
 from serving.schemas import publication_fields

@@ -46,7 +46,7 @@ def test_the_demo_prints_a_summary(running):
         "produced",
         "rows per mart",
         "Quality gates",
-        "At risk",
+        "Least likely to be achieved",
         "Time and memory",
         "Peak memory",
         "make down",

@@ -148,7 +148,7 @@ def test_an_unresponsive_server_fails_a_copy_and_a_commit_too(silent: tuple[Prox
     ("address", "named"), [("host=127.0.0.1", "127.0.0.1"), ("host=db.example hostaddr=127.0.0.1", "127.0.0.1")]
 )
 def test_a_server_that_refuses_the_connection_is_named_by_the_address_that_was_used(address: str, named: str) -> None:
-    with pytest.raises(RetryableError, match=f"PostgreSQL at {named}:1 did not accept role 'r'"):
+    with pytest.raises(RetryableError, match=f"PostgreSQL at {named}:1 did not accept a connection of role 'r'"):
         connect(f"{address} port=1 user=r dbname=d")
 
 
@@ -157,7 +157,7 @@ def test_connecting_to_an_unresponsive_listener_ends_with_the_connect_timeout(mo
     with socket.create_server(("127.0.0.1", 0)) as mute:
         dsn = f"postgresql://role:hunter2@127.0.0.1:{mute.getsockname()[1]}/okr"
         started = time.monotonic()
-        with pytest.raises(RetryableError, match="did not accept role 'role'") as refused:
+        with pytest.raises(RetryableError, match="did not accept a connection of role 'role'") as refused:
             connect(dsn)
     assert time.monotonic() - started < 20
     assert "hunter2" not in str(refused.value)

@@ -49,6 +49,14 @@ def test_a_wrong_body_is_told_what_was_expected(
     assert told in str(problem(api.client.post("/predict", content=body, headers=headers), status))
 
 
+@pytest.mark.parametrize("body", [b"", b'{"key_result_ids": ["k1"]}'])
+def test_a_body_without_its_content_type_is_told_the_header(api: Api, app_headers: dict[str, str], body: bytes) -> None:
+    headers = {**app_headers, "Content-Type": "application/x-www-form-urlencoded"}  # curl's default
+    document = problem(api.client.post("/predict", content=body, headers=headers), 422)
+    assert document["errors"][0]["pointer"] == "#"
+    assert "Content-Type: application/json" in document["detail"]
+
+
 def test_ten_thousand_ids_at_once_are_told_the_limit(api: Api, app_headers: dict[str, str]) -> None:
     body = {"key_result_ids": [f"k{number}" for number in range(10_000)]}
     document = problem(api.client.post("/predict", json=body, headers=app_headers), 422)
