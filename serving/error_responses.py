@@ -176,7 +176,7 @@ def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
     pointer = "#" + "".join(f"/{part}" for part in escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
     detail = PLAIN_DETAILS.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
     if pointer == "#" and (item["type"] == "missing" or isinstance(item.get("input"), bytes)):
-        detail = "Expected a JSON body with the header Content-Type: application/json"
+        detail = "A JSON body is required, with the header Content-Type: application/json"
     elif item["type"] in NOT_AN_OBJECT:  # pydantic's message names a Python class
         detail = "Input should be an object"
     if isinstance(item.get("input"), str):  # pydantic counts the characters of some strings as items

@@ -54,7 +54,7 @@ def test_predictions_keep_the_order_of_the_ids_and_report_unknown_ones(api: Api,
     body = predict(api, app_headers, asked)
     assert [one["key_result_id"] for one in body["predictions"]] == asked
     assert [one["status"] for one in body["predictions"]] == ["unknown", *["forecast"] * 5, "unknown", "forecast"]
-    assert "no key result of that id" in body["predictions"][0]["detail"]
+    assert "no key result with that id" in body["predictions"][0]["detail"]
     assert body["publication_id"] == 1
 
 
@@ -177,7 +177,7 @@ def test_a_version_that_cannot_be_loaded_is_an_error(api: Api, name: str, body: 
 def test_only_an_admin_may_load_a_version(api: Api, app_headers: dict[str, str]) -> None:
     answer = api.client.post(f"/models/{MODEL}/load", json={"version": "2"}, headers=app_headers)
     assert answer.status_code == 403
-    assert "admin may" in answer.json()["detail"]
+    assert "requires the role admin" in answer.json()["detail"]
 
 
 def test_without_a_champion_the_pacing_rule_serves_and_is_named(api: Api, tmp_path: Any) -> None:
