@@ -1,4 +1,4 @@
-"""Create the FastAPI application: routers, middleware and error handlers around the services passed in."""
+"""Create the FastAPI application: routers, middleware and error handlers for the given services."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,10 +24,10 @@ from serving.web.template_renderer import Pages
 
 
 class Assets(StaticFiles):
-    """Static files of the package: a browser may cache them, and revalidates them before each use."""
+    """Static files of the package. Browsers may cache them but must revalidate them before each use."""
 
     def file_response(self, *args: object, **kwargs: object) -> Response:
-        """Return the file with its caching rule."""
+        """Return the file with a Cache-Control header."""
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = "no-cache"
         return response

@@ -4,7 +4,7 @@ import typer
 
 app = typer.Typer()
 
-HOST = "127.0.0.1"  # loopback only; in production nginx is in front of it
+HOST = "127.0.0.1"  # loopback only; behind nginx in production
 DRAIN_S = 10
 
 
@@ -26,7 +26,7 @@ def serve() -> None:
         create_app(build_services(settings)),
         host=HOST,
         port=port,
-        access_log=False,  # request_guard logs each request by its route, not its path
+        access_log=False,  # request_guard logs each request with its route, not its path
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,

@@ -30,7 +30,7 @@ from serving.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN_CHARACTERS = 80  # of a rejected value: enough to recognise it, too few to fill a log
+SHOWN_CHARACTERS = 80  # of a rejected value: enough to recognise the value, too few to fill a log
 SHOWN_ERRORS = 20
 RETRY_AFTER_S = 5
 
@@ -170,7 +170,7 @@ def _of_validation(request: Request, error: RequestValidationError) -> Problem:
 
 
 def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return an item of RFC 9457's `errors` member: where (a JSON pointer for bodies), what was expected and sent."""
+    """Return an item of RFC 9457's `errors` member: location (in bodies, a JSON pointer), error and value."""
     place, *path = (str(part) for part in item["loc"])
     escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
     pointer = "#" + "".join(f"/{part}" for part in escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
@@ -202,7 +202,7 @@ def _of_http(request: Request, error: HTTPException) -> Problem:
 
 
 def _of_unexpected(request: Request, error: Exception) -> Problem:
-    """Send an error id to the caller, and log the cause with the same id."""
+    """Return a problem with an error id, and log the cause with the same id."""
     error_id = str(uuid.uuid4())
     get_logger(__name__).error("unexpected error", route=route_of(request), error_id=error_id, exc_info=error)
     detail = f"The service failed. Report the error id {error_id}; the log has the cause."

@@ -1,4 +1,4 @@
-"""Errors of the serving layer, without HTTP; `error_responses` maps each to a status."""
+"""Errors of the serving layer, independent of HTTP. `error_responses` maps each error to a status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

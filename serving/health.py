@@ -27,7 +27,7 @@ Check = dict[str, Any]
 
 
 class Health:
-    """Checks every dependency. Without the warehouse the service is unavailable; without any other it is degraded."""
+    """Checks every dependency. If the warehouse fails, the service is unavailable; if another fails, it is degraded."""
 
     def __init__(  # noqa: PLR0913 -- one parameter for each dependency
         self,
@@ -128,7 +128,7 @@ def _check_outbox(outbox: Outbox) -> Check:
 
 
 def _events_problem(outbox: Outbox, spool: SpoolState) -> str | None:
-    """Return what currently keeps this service's events from being sent; resolved problems are not reported."""
+    """Return what currently prevents this service's events from being sent; resolved problems are not reported."""
     if not outbox.is_sending:
         return "The sending thread has stopped: no event is sent until the service is restarted."
     if outbox.problem is not None:

@@ -1,6 +1,6 @@
-"""Measure how long requests take, by route, and send the figures as events of the metrics topic.
+"""Measure request latencies by route, and send the figures as events to the metrics topic.
 
-A route is its template, never a path, and no caller is recorded: no figure is about a person.
+A route is recorded as its template, never as a path, and callers are not recorded, so no figure is about a person.
 """
 
 import math
@@ -20,9 +20,10 @@ from serving.errors import NotPersisted
 from serving.outbox import SOURCE, Outbox
 
 WINDOW_S = 30.0
-LEFT_TO_OTHERS_FROM = 0.5  # latencies must not use up the spool's space for served forecasts
+LEFT_TO_OTHERS_FROM = 0.5  # fill ratio of the spool above which latencies are dropped, to leave space for forecasts
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Buckets grow by 5 %, so a percentile is at most 5 % too high; 300 of them reach from 0.1 ms to four minutes.
+# Each bucket is 5 % wider than the previous one, so a percentile is at most 5 % too high. 300 buckets cover 0.1 ms to
+# four minutes.
 SMALLEST_MS = 0.1
 GROWTH = 1.05
 BUCKETS = 300
@@ -31,7 +32,7 @@ PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "reques
 
 @dataclass
 class Histogram:
-    """Latencies of one route in one window: counts by bucket, so memory is bounded."""
+    """Latencies of one route in one window, as counts by bucket, so that memory use is bounded."""
 
     buckets: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
@@ -58,7 +59,7 @@ class Histogram:
 
 
 class Latencies:
-    """Counts requests; thread-safe. The figures of a window can be taken once."""
+    """Counts requests; thread-safe. The counts of a window can be taken only once."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], Histogram] = {}
@@ -95,7 +96,7 @@ def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> l
 
 
 class LatencyReporter:
-    """Sends the counts through the outbox after every window and at the end. Start it before use."""
+    """Sends the counts through the outbox after every window and when it is stopped. Start it before use."""
 
     def __init__(self, outbox: Outbox, window_s: float = WINDOW_S) -> None:
         self.latencies = Latencies()

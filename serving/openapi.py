@@ -1,4 +1,4 @@
-"""The OpenAPI description (/openapi.json) and Swagger UI (/docs), served from a package without a CDN."""
+"""The OpenAPI description (/openapi.json) and Swagger UI (/docs), whose files come from a package, not a CDN."""
 
 from importlib.resources import files
 from typing import Annotated, Any

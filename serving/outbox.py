@@ -1,8 +1,8 @@
-"""Send this service's events to Kafka through a spool on disk: `post` writes to the spool, and one thread sends.
+"""Send this service's events to Kafka through a spool on disk: `post` writes to the spool, and a thread sends.
 
 A request therefore never depends on Kafka, and an accepted event survives a restart of the service or the broker.
-Check-ins have one outbox; served forecasts and latencies have another, with its own file, limits and thread. However
-many forecasts are requested, no check-in waits for them or is rejected because of them.
+Check-ins have one outbox; served forecasts and latencies have another, with its own file, limits and thread. Forecasts
+therefore never delay check-ins or cause their rejection, however many are requested.
 
 `post` only writes to the spool (a served prediction); `deliver` also waits briefly for the broker's acknowledgement
 (a check-in).
@@ -29,7 +29,7 @@ from serving.errors import NotPersisted
 SOURCE = "okr-api"
 PASS_S = 5.0  # longest duration of one attempt to send the waiting events
 DELIVER_S = 5.0
-IDLE_S = 2.0  # another process of the API may have left events in the spool
+IDLE_S = 2.0  # interval of checks for events that another API process left in the spool
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 
@@ -41,7 +41,7 @@ class Outbox:
     bootstrap: str
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
-    """Events since the start: posted, sent, not_persisted (the caller got an error)."""
+    """Numbers of events since the start: posted, sent, not_persisted (the caller got an error)."""
     problem: str | None = None
     """Why the last attempt to send failed; None if it succeeded."""
 
@@ -56,7 +56,7 @@ class Outbox:
 
     @classmethod
     def from_settings(cls, settings: Settings, source: str = SOURCE) -> "Outbox":
-        """Return the outbox of check-ins, or of another source of this API, not yet started.
+        """Return the outbox for check-ins, or for another source of this API, without starting it.
 
         Raises:
             PermanentError: a setting is missing.
@@ -74,7 +74,7 @@ class Outbox:
         return self.thread.is_alive
 
     def state(self) -> SpoolState:
-        """Return how many events wait in the spool, and how many the broker rejected.
+        """Return how many events are waiting in the spool, and how many the broker has rejected.
 
         Raises:
             PermanentError: the spool cannot be read.
@@ -82,7 +82,7 @@ class Outbox:
         return self.spool.state()
 
     def start(self) -> None:
-        """Start the sending thread; it first sends what earlier processes left."""
+        """Start the sending thread; it first sends the events that earlier processes left."""
         self.thread.start()
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Outbox:
             )
 
     def post(self, events: Sequence[EncodedEvent]) -> list[int]:
-        """Write events to the spool, all or none, and return their positions; they are sent in the background.
+        """Write events to the spool, all or nothing, and return their positions; they are sent in the background.
 
         Raises:
             NotPersisted: nothing was written; the log says why.
@@ -122,7 +122,7 @@ class Outbox:
         """Write an event to the spool and wait briefly; return whether the broker has acknowledged it.
 
         Raises:
-            NotPersisted: it was not written.
+            NotPersisted: the event was not written.
             ContractViolation: the broker rejected it permanently.
         """
         (place,) = self.post([event])
@@ -158,7 +158,7 @@ class Outbox:
             self._wake.wait(IDLE_S)
             self._wake.clear()
             is_last = self._stopping.is_set()
-            if not (is_last and self.problem):  # the events stay in the spool: stopping must not wait for the broker
+            if not (is_last and self.problem):  # unsent events stay in the spool; stopping must not wait
                 self._drain_once(drainer)
             if self.problem is None:
                 backoff.reset()

@@ -24,7 +24,7 @@ class PublicationHolds:
 
 
 def hold_summary(holds: list[Hold]) -> tuple[datetime, str] | None:
-    """Return since when publications are on hold, and why in one line; None if they are not."""
+    """Return when the publication hold started, and its reason in one line; None if there is no hold."""
     if not holds:
         return None
     oldest = holds[0]

@@ -1,4 +1,4 @@
-"""Read the published marts: each read is a snapshot of one publication, even while another is published."""
+"""Read the published marts: each read is a snapshot of one publication, even while another is being published."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ NOTHING_YET = (
 
 @dataclass(frozen=True)
 class Publication:
-    """The publication that a value was read from. `data_as_of` is the time of its newest record, UTC."""
+    """The publication that a value was read from. `data_as_of` is the recorded time of its newest event, UTC."""
 
     publication_id: int
     published_at: datetime
@@ -49,7 +49,7 @@ class Published(Generic[T]):
 
 @dataclass(frozen=True)
 class Reader:
-    """Runs queries of a package's SQL files on one connection."""
+    """Runs queries from the SQL files of packages on one connection."""
 
     connection: Connection
 
@@ -61,7 +61,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class PublishedReader(Reader):
-    """A reader of the marts in one snapshot; `publication` is the publication of that snapshot."""
+    """Reads the marts in one snapshot; `publication` is the publication in that snapshot."""
 
     publication: Publication
 
@@ -70,7 +70,7 @@ class Warehouse:
     """A connection pool of the role okr_serving. Open it before use, and close it at the end."""
 
     def __init__(self, dsn: str) -> None:
-        # Plan each statement in its own snapshot: a cached plan may be of the previous publication.
+        # Plan each statement in its own snapshot: a cached plan may be for the previous publication.
         unprepared = {"prepare_threshold": None}
         self._pool = ConnectionPool(
             kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
@@ -85,9 +85,9 @@ class Warehouse:
         )
 
     def _check(self, connection: Connection) -> None:
-        """Raise if a connection is dead, and replace all older ones too: a restarted server has closed all of them.
+        """Raise an error if a connection is dead, and replace all others: a restarted server has closed them all.
 
-        The pool's own check waits longer for each further dead connection, so a few of them made a request time out.
+        The pool's own check waits longer for each further dead connection, so a few of them made requests time out.
         """
         try:
             ConnectionPool.check_connection(connection)
@@ -105,7 +105,7 @@ class Warehouse:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """Lend a connection for one transaction.
+        """Yield a connection for one transaction.
 
         Raises:
             RetryableError: PostgreSQL is unavailable, or all connections are busy for more than WAIT_S seconds.

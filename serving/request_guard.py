@@ -31,7 +31,8 @@ HEADERS = {
 class RequestGuard:
     """ASGI middleware around the whole application.
 
-    An unknown Host is rejected, so that a page on another name that resolves here (DNS rebinding) reads nothing.
+    A request with an unknown Host is rejected, so that a page under another host name that resolves to this server (DNS
+    rebinding) cannot read anything.
     """
 
     def __init__(self, app: ASGIApp, *, api_url: str, observe: Observe) -> None:
@@ -58,7 +59,7 @@ class RequestGuard:
             await self._guarded(scope, receive, send_guarded)
         finally:
             took_ms = round((time.perf_counter() - started) * 1000, 2)
-            # The route's pattern and not the path, which may contain a person's id.
+            # The route's pattern is logged instead of the path, which may contain a person's id.
             route = getattr(scope.get("route"), "path", "(no route)")
             self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
             self._observe(scope["method"], route, status, took_ms)

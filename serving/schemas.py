@@ -20,7 +20,7 @@ def _storable(text: str) -> str:
 
 
 def _natural_key(text: str) -> str:
-    """Check an id by the rule of the event contracts, so that the API and the sources agree."""
+    """Check an id by the event contracts' rule, so that the API and the sources accept the same ids."""
     if fault := fault_of_id(text):
         raise ValueError(f"an id must not contain invisible characters; this one {fault}")
     return text

@@ -30,13 +30,13 @@ from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.web.service import Scorecard
 
-REDIS_LIMIT_S = 0.5  # Redis only saves work here, so it must not cost more than the work
+REDIS_LIMIT_S = 0.5  # Redis only saves computation, so waiting for it must not take longer
 WAREHOUSE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Services:
-    """The services behind the routes; none of them knows HTTP."""
+    """The services behind the routes; none of them depends on HTTP."""
 
     settings: Settings
     warehouse: Warehouse

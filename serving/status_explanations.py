@@ -1,4 +1,4 @@
-"""Explain why a key result has no forecast, and what is missing to close it after the end of its cycle."""
+"""Explain why a key result has no forecast, and what it still needs to be closed after the end of its cycle."""
 
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -10,12 +10,12 @@ NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", 
 
 
 def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
-    """Return what is missing to close a key result after the end of its cycle; None if nothing is missing.
+    """Return what a key result still needs to be closed after the end of its cycle; None if it needs nothing.
 
     `row` is a row of mart_okr_scorecard with status, cycle_end, unit, baseline, target, latest_value and
-    latest_check_in_at; for a past cycle also ended_at and closable_until (serving/data/queries/key_result.sql). A
-    check-in with the current time closes a key result in its current cycle. In a cycle that the key result has left,
-    only a check-in dated in that cycle does, or the first closing check-in until closable_until (UTC).
+    latest_check_in_at; for a past cycle also ended_at and closable_until (serving/data/queries/key_result.sql). In
+    its current cycle, a key result is closed by a closing check-in with the current time. In a cycle that it has left,
+    it is closed by a check-in dated in that cycle or, until closable_until (UTC), by the first closing check-in.
     """
     if row["status"] != "awaiting_close":
         return None
@@ -37,7 +37,7 @@ def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
 
 
 def _missing_in_past_cycle(row: Row, today: date) -> str:
-    """Return how to close it in its past cycle; after closable_until a check-in would close the new cycle instead."""
+    """Return how to close a key result in a past cycle; after closable_until, a check-in would close the new cycle."""
     over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
     until, ways = row.get("closable_until"), []
     if until is not None and today <= until:

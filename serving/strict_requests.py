@@ -21,9 +21,8 @@ ONCE = ("idempotency-key",)
 class StrictRoute(APIRoute):
     """A route that rejects unknown query parameters, and repeated ones if one value is expected.
 
-    If a misspelt filter were ignored, the unfiltered result would look like the result of the filter:
-    `palet=Balances` returned everything
-    (https://github.com/JSONbored/metagraphed/issues/9149).
+    If a misspelt filter were ignored, the unfiltered result would look like a filtered one: in another API,
+    `palet=Balances` returned everything (https://github.com/JSONbored/metagraphed/issues/9149).
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -35,7 +34,7 @@ class StrictRoute(APIRoute):
             if errors:
                 raise RequestValidationError(errors)
 
-        # Last, so that authorization errors come first.
+        # This is the last dependency, so that authorization errors come first.
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
@@ -69,7 +68,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         (duplicate, _), *_ = Counter(name for name, _ in pairs).most_common(
             1
-        )  # linear, because a caller may send a long object
+        )  # linear time, because a caller may send a long object
         raise json.JSONDecodeError(f"Duplicate name {duplicate!r} in one object", "", 0)
     return found
 

@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 MAX_SUGGESTIONS = 5
 MIN_SIMILARITY = 0.6  # from 0 to 1; below it, names in the same alphabet match by chance
-MIN_CONTAINED_LETTERS = 2  # of a name that is contained in the other
+MIN_CONTAINED_LETTERS = 2  # of a name that is contained in the other name
 
 
 def similar_names(wanted: str, known: Iterable[str], limit: int = MAX_SUGGESTIONS) -> list[str]:

@@ -1,4 +1,4 @@
-"""The operator's view: publications, gate results and this service's events. This module knows no HTTP."""
+"""Read publications, gate results and event counts for operators. This module does not depend on HTTP."""
 
 from serving.outbox import Outbox
 from serving.publication_reader import Reader, Row, Warehouse
@@ -7,7 +7,7 @@ PACKAGE = "serving.admin"
 
 
 class Administration:
-    """Reads schema ops and the state of this process."""
+    """Reads the schema `ops` and the state of this process."""
 
     def __init__(self, warehouse: Warehouse, outbox: Outbox, forecast_log: Outbox) -> None:
         self._warehouse = warehouse

@@ -1,4 +1,4 @@
-"""Log in: verify user name and password. Accounts are created from the settings at start. Knows no HTTP."""
+"""Verify user names and passwords. The first accounts are created from the settings at startup. No HTTP."""
 
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -10,7 +10,7 @@ from serving.errors import NotSignedIn
 from serving.publication_reader import Reader, Warehouse
 
 PACKAGE = "serving.auth"
-# Role, which is also the user name, and the setting with its password.
+# The role, which is also the account's user name, and the setting that contains its password.
 FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), (Role.APP, "app_password"))
 
 
@@ -27,7 +27,7 @@ class Accounts:
 
         Raises:
             RetryableError: the warehouse is unavailable.
-            PermanentError: the settings lack a password.
+            PermanentError: a password is missing from the settings.
         """
         for role, setting in FIRST_ACCOUNTS:
             password = settings.require(setting)
@@ -43,7 +43,7 @@ class Accounts:
         """Return the identity for a user name and password; `address` is the client's address.
 
         Raises:
-            NotSignedIn: one of the two is wrong; the message does not say which.
+            NotSignedIn: the user name or the password is wrong; the message does not say which.
             TooManyAttempts: too many logins failed recently.
         """
         self._failed_logins.check(username, address)

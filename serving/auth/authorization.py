@@ -1,4 +1,4 @@
-"""Role checks: dependencies that read a bearer token or a session cookie and require a right."""
+"""FastAPI dependencies that read a bearer token or a session cookie and check that the role has a right."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -24,7 +24,7 @@ class RequireToken:
         self._right = right
 
     def __call__(self, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn without a valid token, NotAllowed without the right."""
+        """Raise NotSignedIn if there is no valid token, NotAllowed if the role lacks the right."""
         if token is None:
             raise NotSignedIn("A bearer token is required; get one from POST /auth/token.")
         return _require_right(services.tokens.verify(token, Audience.API), self._right)
@@ -37,7 +37,7 @@ class RequireSession:
         self._right = right
 
     def __call__(self, request: Request, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn without a session, NotAllowed without the right."""
+        """Raise NotSignedIn if there is no valid session, NotAllowed if the role lacks the right."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
             raise NotSignedIn("A session is required; log in at /login.")
@@ -52,7 +52,7 @@ class RequireTokenOrSession:
         self._by_session = RequireSession(right)
 
     def __call__(self, request: Request, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if both are missing, NotAllowed without the right."""
+        """Raise NotSignedIn if both are missing, NotAllowed if the role lacks the right."""
         return self._by_token(token, services) if token else self._by_session(request, services)
 
 
@@ -69,7 +69,7 @@ def same_origin(request: Request) -> None:
     """Dependency of forms: reject a POST from a page of another site (browsers send an Origin with each POST).
 
     Raises:
-        CrossSite: the Origin is not this site.
+        CrossSite: the Origin header names another site.
     """
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

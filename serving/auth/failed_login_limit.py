@@ -1,4 +1,4 @@
-"""Limit failed logins, counted in Redis. Without Redis there is no limit; argon2's cost still slows guessing."""
+"""Limit failed logins, counted in Redis. Without Redis there is no limit; argon2's cost still slows down guessing."""
 
 import hashlib
 

@@ -1,4 +1,4 @@
-"""POST /auth/token: exchange user name and password for a short-lived token."""
+"""POST /auth/token: exchange a user name and a password for a short-lived token."""
 
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ _BODY = {"requestBody": {"required": True, "content": {FORM: _SCHEMA, JSON: _SCH
 
 
 async def _credentials(request: Request) -> Credentials:
-    """Read user name and password from a form (OAuth 2's password grant) or from JSON."""
+    """Read the user name and the password from a form (OAuth 2's password grant) or from JSON."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == FORM:
         form = await request.form()

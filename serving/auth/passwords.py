@@ -7,7 +7,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from lakehouse.errors import RetryableError
 
-MEMORY_KIB = 19 * 1024  # with two passes and one lane: OWASP's minimum for argon2id, about 30 ms here
+MEMORY_KIB = 19 * 1024  # OWASP's minimum for argon2id with two passes and one lane; takes about 30 ms
 MAX_CONCURRENT = 4  # a flood of logins must queue instead of exhausting memory and CPU
 WAIT_S = 5.0
 
@@ -25,7 +25,7 @@ class Passwords:
         return self._hasher.hash(password)
 
     def matches(self, password: str, stored: str | None) -> bool:
-        """Return whether a password matches a hash. For None the same work is done, so timing reveals no user names.
+        """Return whether a password matches a hash. None takes as long as a hash, so timing reveals no user names.
 
         Raises:
             RetryableError: too many logins are waiting.

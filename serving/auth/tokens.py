@@ -14,7 +14,7 @@ from serving.errors import NotSignedIn
 ALGORITHM = "HS256"  # pinned: the algorithm in a token's header is ignored
 ISSUER = "okr-lakehouse"
 CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti"]
-SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least the hash's length
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as long as the hash
 
 
 class Audience(StrEnum):

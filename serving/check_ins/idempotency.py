@@ -1,4 +1,4 @@
-"""Remember requests in PostgreSQL (api.check_in_request), so that a repeated one gets its first response again."""
+"""Store requests in PostgreSQL (api.check_in_request), so that a repeated request gets the first response again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,8 +17,8 @@ CONTENT = ("value", "confidence", "note", "is_final")
 class StoredRequest:
     """A check-in or correction that was requested, and the content of its first response.
 
-    `request_id` is None if another source than this API recorded it. `is_bound`: the request's idempotency key is
-    already stored for it.
+    `request_id` is None if a source other than this API recorded the check-in. `is_bound` is true if the idempotency
+    key is already stored for this request.
     """
 
     request_id: int | None
@@ -34,7 +34,7 @@ class StoredRequest:
 
 
 class RequestStore:
-    """Reads and writes api.check_in_request; each call is a transaction of its own."""
+    """Reads and writes api.check_in_request; each call is a separate transaction."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -42,9 +42,10 @@ class RequestStore:
     def find_recorded(
         self, username: str, idempotency_key: str | None, check_in_id: str | None
     ) -> StoredRequest | None:
-        """Return the request that first recorded an idempotency key or a check-in id, whatever source it came from.
+        """Return the request that first recorded an idempotency key or a check-in id, from any source.
 
-        Corrections do not change it. If its request has been deleted, it is read from the first event in the log.
+        Corrections do not change the result. If the request has been deleted, the result is read from the check-in's
+        first event in the log.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
@@ -56,10 +57,10 @@ class RequestStore:
         return _stored_from_log(rows[0]) if rows else None
 
     def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
-        """Return the correction made under an idempotency key; without a key, the newest request for the check-in.
+        """Return the correction with an idempotency key; without a key, the newest request for the check-in.
 
-        Also None if the log has newer content: the same words are then a new correction. While the state consumer has
-        not read the request's own event, the request is newer than the state tables and is returned.
+        Without a key, the result is also None if the log has newer content: sending the old content again is then a new
+        correction. Until the state consumer has read the request's event, the request is newer than the log's content.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
@@ -74,7 +75,7 @@ class RequestStore:
         return None if self.is_logged(found) else found
 
     def bind_key(self, who: dict[str, str | None], before: StoredRequest) -> bool:
-        """Store an idempotency key for an earlier check-in; return False if the key is stored for another one."""
+        """Store an idempotency key for an earlier check-in; return False if it is stored for another one."""
         row = self.insert("repeat", who, before)
         if row is not None and row.request_id is not None and before.is_persisted:
             self.mark_persisted(row.request_id, is_acknowledged=before.is_acknowledged)

@@ -1,8 +1,8 @@
 """The effect of a check-in on the outcome of a closed key result, as the marts will show it (ADR 19).
 
-The latest closing check-in in a cycle decides how the key result ended in that cycle. A check-in is closing if it has
-`is_final`, or if it comes after the cycle was closed. Without one, a closed cycle ends the key result with its latest
-earlier check-in. A correction keeps the time of its check-in.
+The latest closing check-in in a cycle determines the key result's outcome in that cycle. A check-in is a closing one if
+it has `is_final` or was made after the cycle was closed. If a closed cycle has no closing check-in, the latest check-in
+before it was closed determines the outcome. A correction keeps the time of its check-in.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from serving.publication_reader import Row
 
 
 class Effect(StrEnum):
-    """Effects on the outcome; the values are the codes of warnings."""
+    """Effects on the outcome; the values are warning codes."""
 
     STAYS = "closed"
     BECOMES_THIS = "closes_again"
@@ -45,9 +45,9 @@ def closes(sent: Sent, known: Row) -> bool:
 
 
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
-    """Return the effect of a check-in on the outcome; None if there is no outcome and it creates none.
+    """Return the effect of a check-in on the outcome; None if there is no outcome and the check-in creates none.
 
-    `known` is the row of queries/published_key_result.sql, without this check-in.
+    `known` is the row from queries/published_key_result.sql, which does not include this check-in.
     """
     was_closed = known["status"] in {"achieved", "missed"}
     cycle_closed_at = known["cycle_closed_at"]

@@ -1,9 +1,9 @@
-"""Record check-ins posted by apps, each exactly once. This module knows no HTTP.
+"""Record check-ins posted by apps, each exactly once. This module does not depend on HTTP.
 
-Read `record` from top to bottom. A request is stored in PostgreSQL, with the id and time of its event, before the event
-is written to disk. A repeat of the request (after an error, after a restart or in another process) either sends that
-same event again, which counts once, or sends nothing. The first response stays valid; changed content is a correction,
-which is a request of its own.
+`record` shows the order of the steps. A request is stored in PostgreSQL, with the id and time of its event, before the
+event is written to disk. A repeat of the request (after an error, after a restart or in another process) either sends
+the same event again, which still counts once, or sends nothing. The first response stays valid; to change the content,
+a client sends a correction, which is a separate request.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +39,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The first response to a request. `is_repeat`: it was sent before, and nothing was recorded now."""
+    """The first response to a request. `is_repeat`: the request had been sent before, so nothing new was recorded."""
 
     event_id: UUID
     check_in_id: str
@@ -59,7 +59,7 @@ class CheckIns:
         self._lookups = lookups
         self._log = get_logger(__name__)
 
-    def record(  # noqa: PLR0913 -- what a request says
+    def record(  # noqa: PLR0913 -- the fields of a request
         self,
         key_result_id: str,
         content: Content,
@@ -71,14 +71,14 @@ class CheckIns:
     ) -> Accepted:
         """Persist a check-in with the current time and send it; if the broker is unavailable, it is sent later.
 
-        The event's source names the account. Its `user_id` stays empty: it is for members of the organisation, and
-        accounts are not members.
+        The event's source identifies the account. `user_id` stays empty, because it is for members of the organisation
+        and accounts are not members.
 
         Raises:
-            Conflict: the idempotency key or the check-in id was used before with different content.
+            Conflict: the idempotency key or the check-in id was already used with different content.
             UnknownName: the key result is unknown, and `allow_unknown` is false.
-            ContractViolation: the event would break its contract.
-            NotPersisted: it was not recorded; the same request may be sent again.
+            ContractViolation: the event would violate its contract.
+            NotPersisted: the check-in was not recorded; the same request may be sent again.
             RetryableError: PostgreSQL is unavailable; the same request may be sent again.
         """
         who: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
@@ -88,7 +88,7 @@ class CheckIns:
                 _check_same(before, check_in_id or before.check_in_id, key_result_id, content)
                 if idempotency_key is None or before.is_bound or self._requests.bind_key(who, before):
                     return self._repeat(before, identity)
-                continue  # another request bound the key meanwhile
+                continue  # another request has stored the key in the meantime
             request = self._new_request(key_result_id, content, check_in_id, allow_unknown=allow_unknown)
             written = self._requests.insert("record", who, request)
             if written is not None:
@@ -102,7 +102,7 @@ class CheckIns:
 
         Raises:
             NotFound: the check-in is unknown.
-            Conflict: it belongs to another key result, or the idempotency key was used for another correction.
+            Conflict: the check-in belongs to another key result, or the idempotency key to another correction.
             ContractViolation, NotPersisted, RetryableError: as in `record`.
         """
         original = self._lookups.original_check_in(check_in_id)
@@ -151,7 +151,7 @@ class CheckIns:
         return _accepted(before, is_acknowledged=is_acknowledged, is_repeat=True)
 
     def _deliver(self, request: StoredRequest, identity: Identity, *, is_repeat: bool) -> Accepted:
-        # A correction does not name the author, so the author of the check-in stays.
+        # A correction does not name the author, so the author of the check-in stays the same.
         author = self._lookups.author(request.check_in_id)
         data = CheckInRecorded(
             check_in_id=request.check_in_id, key_result_id=request.key_result_id, **request.content, **author
@@ -171,7 +171,7 @@ class CheckIns:
     def _mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
         try:
             self._requests.mark_persisted(request_id, is_acknowledged=is_acknowledged)
-        except RetryableError as error:  # it is recorded; a repeat sends the same event, which counts once
+        except RetryableError as error:  # recorded; a repeat sends the same event, which counts once
             self._log.warning(
                 "a persisted check-in could not be marked as persisted", request_id=request_id, error=str(error)
             )

@@ -1,1 +1,1 @@
-"""The data API: reads of the published marts."""
+"""The data API, which reads the published marts."""

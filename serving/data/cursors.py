@@ -1,4 +1,4 @@
-"""Cursors of paged lists: the sort key of a page's last row as opaque text, for keyset pagination."""
+"""Cursors for keyset pagination. A cursor is the sort key of a page's last row as opaque text."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ LONGEST_TEXT = 1_000
 
 @dataclass(frozen=True)
 class Page:
-    """A page of rows, and the cursor of the next page; None on the last page."""
+    """A page of rows, and the cursor for the next page (None on the last page)."""
 
     rows: list[Row]
     next_cursor: str | None
@@ -23,13 +23,13 @@ class Page:
 
 @dataclass(frozen=True)
 class Cursor:
-    """The cursors of one list. `path` names its endpoint in messages; `columns` is its sort key, with types."""
+    """The cursors of one list. `path` is its endpoint, for messages; `columns` is its sort key, with types."""
 
     path: str
     columns: dict[str, type]
 
     def page(self, rows: list[Row], limit: int) -> Page:
-        """Return the first `limit` rows as a page; `rows` has one row more if there is a next page."""
+        """Return the first `limit` rows as a page; `rows` has one more row if there is a next page."""
         shown = rows[:limit]
         return Page(shown, self._encode(shown[-1]) if len(rows) > limit else None)
 
@@ -37,7 +37,7 @@ class Cursor:
         """Return the query parameters `after_<column>` of a cursor; all None without a cursor.
 
         Raises:
-            ContractViolation: this list did not return the cursor.
+            ContractViolation: the cursor is not from this list.
         """
         key = [None] * len(self.columns) if cursor is None else self._decode(cursor)
         return {f"after_{name}": value for name, value in zip(self.columns, key, strict=True)}

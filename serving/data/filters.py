@@ -11,7 +11,7 @@ PACKAGE = "serving.data"
 
 @dataclass(frozen=True)
 class KeyResultFilter:
-    """Which key results to return, by teams and cycles (ids or names) and statuses; an empty list matches all."""
+    """Selects key results by team and cycle (ids or names) and by status; an empty list matches everything."""
 
     teams: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)

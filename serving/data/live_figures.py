@@ -1,4 +1,4 @@
-"""Read the live figures that the state consumer writes to Redis: seconds old, and part of no publication."""
+"""Read the live figures that the state consumer writes to Redis. They are seconds old and belong to no publication."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

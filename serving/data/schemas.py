@@ -1,4 +1,4 @@
-"""Queries and responses of /v1. A field has the meaning of the mart's column of the same name (see the dbt docs)."""
+"""Queries and responses of /v1. Fields have the meaning of the mart columns with the same names (see the dbt docs)."""
 
 from datetime import date, datetime
 from typing import Annotated, Generic, Literal, TypeVar

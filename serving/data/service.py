@@ -1,4 +1,4 @@
-"""Queries of the published marts for the endpoints under /v1. This module knows no HTTP."""
+"""Queries of the published marts for the endpoints under /v1. This module does not depend on HTTP."""
 
 from dataclasses import dataclass
 

@@ -1,1 +1,1 @@
-"""Serve forecasts of key results by the champion model, or by the pacing rule while there is no champion."""
+"""Forecast key results with the champion, or with the pacing rule while there is no champion."""

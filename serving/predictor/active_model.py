@@ -1,4 +1,4 @@
-"""The active model, which serves forecasts: the champion, looked up every few seconds, or else the pacing rule."""
+"""The active model, which serves forecasts: the champion, or the pacing rule. It is looked up every few seconds."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ Role = Literal["champion", "challenger", "pacing_rule"]
 
 @dataclass(frozen=True)
 class ModelInUse:
-    """A forecaster with the name, version and role that its predictions carry.
+    """A forecaster with the name, version and role that are recorded with its predictions.
 
-    `trained_until` is the last day (ISO) of the newest cycle that it learned from; None for the pacing rule.
-    `outcomes_known_until` is when the last outcome that it learned from became known; None for the pacing rule.
+    `trained_until` is the last day (ISO) of the newest cycle that it was trained on. `outcomes_known_until` is the time
+    at which the last outcome that it was trained on became known. Both are None for the pacing rule.
     """
 
     name: str
@@ -38,20 +38,20 @@ class ModelInUse:
     trained_until: str | None = None
     outcomes_known_until: datetime | None = None
     is_holdout_model: bool = False
-    """Whether it is the version's holdout model: trained without the held-out cycle, for the promotion gate."""
+    """Whether this is the version's holdout model, trained without the held-out cycle for the promotion gate."""
 
     @property
     def key(self) -> str:
-        """Cache key of its forecasts."""
+        """Cache key of this model's forecasts."""
         return f"{self.name}/{self.version}{'/holdout' if self.is_holdout_model else ''}"
 
     def learned_from(self, cycle_end: date) -> bool:
-        """Whether it learned from cycles that ended on a day."""
+        """Whether the model was trained on cycles that ended on `cycle_end`."""
         return self.trained_until is not None and date.fromisoformat(self.trained_until) >= cycle_end
 
 
 def _known_until(model: ForecastModel) -> datetime:
-    """Return when the model's last outcome became known; for older models, the day after their last cycle."""
+    """Return when the model's last outcome became known; for older models, the day after the last cycle."""
     if model.outcomes_known_until is not None:
         return datetime.fromisoformat(model.outcomes_known_until)
     return datetime.combine(date.fromisoformat(model.trained_until) + timedelta(days=1), time(), tzinfo=UTC)
@@ -61,9 +61,9 @@ PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
 
 
 class ActiveModel:
-    """Keeps a model loaded. A thread looks up the champion, so that only the very first requests wait for the registry.
+    """Keeps a model loaded. A thread looks up the champion, so only the first requests wait for the registry.
 
-    `problem` says why the champion does not serve, or that the registry is unavailable; None without a problem.
+    `problem` says why the champion does not serve, or that the registry is unavailable; None if there is no problem.
     """
 
     def __init__(self, settings: Settings, look_every_s: float = LOOK_EVERY_S) -> None:
@@ -93,7 +93,7 @@ class ActiveModel:
         return self._in_use
 
     def active(self) -> ModelInUse:
-        """Return the active model; in the first seconds, wait for the first look-up."""
+        """Return the active model; after a start, wait for the first look-up."""
         if self.thread.is_alive:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
@@ -117,7 +117,7 @@ class ActiveModel:
             return self._holdout_model
 
     def load(self, reference: str) -> None:
-        """Load the version that an alias or a number names, and follow it from now on.
+        """Load the version with this alias or number, and follow the alias or number from now on.
 
         Raises:
             NotFound: the registry has no such alias or version.
@@ -139,11 +139,11 @@ class ActiveModel:
             self._wanted = reference
 
     def look(self) -> None:
-        """Look up the version to serve and load it. While the registry is unavailable, the active model stays."""
+        """Look up the version to serve and load it. While the registry is unavailable, keep the active model."""
         with self._looking:
             try:
                 self._follow(self._wanted, self._version_of(self._wanted))
-            except Exception as error:  # no error of the registry's backend may end this thread
+            except Exception as error:  # no error in the registry's backend may end this thread
                 self.problem = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} serves."
                 is_expected = isinstance(error, OkrError)
                 self._log.warning("model not loaded", error=str(error), exc_info=None if is_expected else error)

@@ -1,4 +1,4 @@
-"""The form in which forecasts are cached."""
+"""The representation of cached forecasts."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ LEVEL = INTERVAL_LEVEL
 
 
 class CachedForecast(msgspec.Struct, frozen=True):
-    """A forecast as pages show it and the cache stores it. `as_of` is the time of its features."""
+    """A forecast as it is cached and shown on pages. `as_of` is the time of its features."""
 
     as_of: datetime
     probability: float

@@ -1,6 +1,6 @@
 """Cache forecasts in Redis by publication, model version and key result, which together determine a forecast.
 
-The key's `v2` stands for the cached set: only forecasts of key results that are open in a running cycle.
+`v2` in the key is the version of the cached set: only forecasts of key results that are open in a running cycle.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TTL_S = 24 * 3600
 
 
 class ForecastCache:
-    """Reads and writes forecasts in bulk. While Redis is unavailable, it logs that and every forecast is computed."""
+    """Reads and writes forecasts in bulk. While Redis is unavailable, warnings are logged and nothing is cached."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis = client

@@ -16,7 +16,7 @@ SOURCE = "okr-api"
 class Prediction:
     """Grain: one key result in its current cycle, in one response.
 
-    A share `level` of final scores (0-1) is between `low` and `high`.
+    The interval from `low` to `high` should contain the share `level` of final scores (0-1).
     """
 
     key_result_id: str

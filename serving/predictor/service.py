@@ -1,4 +1,7 @@
-"""Forecasts from the published feature mart: looked up in the cache or computed, then recorded. No HTTP here."""
+"""Serve forecasts from the published feature mart: read them from the cache or compute them, then record them.
+
+This module does not depend on HTTP.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -47,7 +50,7 @@ KeyResultCycle = tuple[str, str | None]  # key result and cycle
 
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecast of every key result of a publication in each cycle; after the end, the last forecast."""
+    """The latest forecast of every key result of a publication in each cycle; in ended cycles, the last forecast."""
 
     model: ModelInUse
     by_key_result_cycle: dict[KeyResultCycle, CachedForecast]
@@ -64,7 +67,7 @@ class ModelList:
 
 
 class Predictor:
-    """Serves forecasts. Every forecast that `predict` returns is also sent as okr.prediction.served.v1."""
+    """Serves forecasts. Every forecast that `predict` returns is also sent as an event (okr.prediction.served.v1)."""
 
     def __init__(self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, outbox: Outbox) -> None:
         self._warehouse = warehouse
@@ -77,7 +80,7 @@ class Predictor:
     def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
         """Forecast open key results in their current cycles, in the order of the ids.
 
-        An unknown, archived, closed or ended key result gets a reason instead: no known outcome is forecast.
+        An unknown, archived, closed or ended key result gets a reason instead of a forecast.
 
         Raises:
             NotPublished: nothing has been published yet.
@@ -87,7 +90,7 @@ class Predictor:
         distinct = list(dict.fromkeys(key_result_ids))
         found = self._warehouse.read(lambda reader: self._look_up(reader, model, distinct))
         cached, computed, missing = found.value
-        # Only after the read is it certain which publication the rows belong to.
+        # The publication that the rows belong to is known only after the read.
         self._cache.put(found.publication.publication_id, model.key, computed)
         forecasts = cached | computed
         answers = [missing[one] if one in missing else _prediction(one, forecasts[one]) for one in key_result_ids]
@@ -98,14 +101,14 @@ class Predictor:
     def all_current(self) -> Published[AllForecasts]:
         """Return the latest forecast of every key result, computed once per publication and model.
 
-        Pages show these. They are not served to an app, so they are not sent as events.
+        These forecasts are shown on pages. They are not served to apps, so they are not sent as events.
         """
         return self._all_by(self._active_model.active())
 
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
         """Return the last forecasts of ended key results by a model that was trained without their outcomes.
 
-        If every available model learned from cycles that ended on `cycle_end`, use the active model.
+        If every available model was trained on cycles that ended on `cycle_end`, use the active model.
         """
         model = self._active_model.active()
         if model.learned_from(cycle_end):
@@ -144,7 +147,7 @@ class Predictor:
         """Load a version of the model now, by alias or by number.
 
         Raises:
-            NotFound: no such model, alias or version.
+            NotFound: there is no such model, alias or version.
             RetryableError: the registry is unavailable.
         """
         if name != model_registry.MODEL_NAME:
@@ -167,7 +170,7 @@ class Predictor:
         return cached, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
     def _record(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
-        """Send the predictions to the log. A forecast that cannot be recorded is not served, as it could not be scored.
+        """Send the predictions to the log. If this fails, they are not served, because they could not be scored.
 
         Raises:
             NotPersisted: a prediction could not be recorded.
@@ -175,7 +178,7 @@ class Predictor:
         try:
             self._outbox.post([served_event(prediction, model, publication) for prediction in served])
         except ContractViolation as error:
-            # The caller still gets the response, but a forecast out of bounds is a bug.
+            # The caller still gets the response, but an out-of-bounds forecast is a bug.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
         except NotPersisted as error:
             raise NotPersisted(f"The forecasts could not be recorded, so they are not served. {error}") from error

@@ -110,7 +110,7 @@ def trajectory(
     today: date | None,
     forecast: Forecast | None,
 ) -> Trajectory:
-    """Draw pairs of (day, progress) in time order; `today` is the data's day, None if the cycle is not running."""
+    """Draw pairs of (day, progress) in time order; `today` is the data's day; None if the cycle is not running."""
     days = max((ends_on - starts_on).days, 1)
     seen = [progress for _, progress in check_ins]
     top, bottom = max([1.0, *seen]) * 1.05, min([0.0, *seen])

@@ -12,7 +12,7 @@ from serving.publication_reader import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
 EVEN = 0.5  # below this probability, a miss is more likely than not
-SHOWN, MAX_SHOWN = 12, 500  # rows per list by default, and at most
+SHOWN, MAX_SHOWN = 12, 500  # rows per list: default and maximum
 UNDECIDED = (0.3, 0.7)
 Forecasts = Mapping[KeyResultCycle, CachedForecast]
 TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
@@ -63,7 +63,7 @@ class Expected:
 
     @property
     def share(self) -> float | None:
-        """The expected share of achieved key results; None if there is nothing to base it on."""
+        """The expected share of achieved key results; None if there are no such key results."""
         return self.achieved / self.known if self.known else None
 
 
@@ -78,7 +78,7 @@ class TeamLine:
 
 @dataclass(frozen=True)
 class ScorecardPage:
-    """Everything on the scorecard. `totals` is the row of scorecard_totals.sql; `team_count` counts all its teams."""
+    """Everything on the scorecard. `totals` is from scorecard_totals.sql; `team_count` includes teams not shown."""
 
     publication: Publication
     model: ModelInUse
@@ -151,7 +151,7 @@ def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 
 def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the open key results more likely missed than achieved: lowest probability first, then lowest pace."""
+    """Return the open key results that will more likely be missed: lowest probability first, then lowest pace."""
     risky = [row for row in forecastable(rows, forecasts) if forecasts[forecast_key(row)].probability < EVEN]
     return sorted(risky, key=lambda row: (forecasts[forecast_key(row)].probability, _lead(row), row["key_result_id"]))
 
@@ -164,7 +164,7 @@ def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the ended key results, those with the largest forecast error first."""
+    """Return the ended key results, largest forecast error first."""
     ended = [row for row in rows if row["is_achieved"] is not None and forecast_key(row) in forecasts]
     return sorted(ended, key=lambda row: (-_error(row, forecasts), row["key_result_id"]))
 

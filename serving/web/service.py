@@ -1,4 +1,4 @@
-"""Build the content of the pages from one publication. This module knows no HTTP and no HTML."""
+"""Build the content of the pages from one publication. This module does not depend on HTTP or HTML."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -92,7 +92,7 @@ class Scorecard:
         """Return the page of a key result in its current or the requested cycle (by id or name).
 
         Raises:
-            NotFound: the publication does not have the key result, or not in that cycle.
+            NotFound: the publication does not contain the key result, or not in that cycle.
             NotPublished: nothing has been published yet.
             RetryableError: a new publication arrived during each attempt to build the page.
         """
@@ -146,7 +146,7 @@ class Scorecard:
 
 
 def _of_one_publication(build: Callable[[], T | None]) -> T:
-    """Call `build` until it returns a page; it returns None if its parts are from different publications."""
+    """Call `build` until it returns a page. It returns None if the page's parts are from different publications."""
     for _ in range(ATTEMPTS):
         if (built := build()) is not None:
             return built
@@ -203,7 +203,7 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
 
 
 def _interval_to_draw(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
-    """Return the interval to draw: none for a closed key result, none by the pacing rule, which has no interval."""
+    """Return the interval to draw; None for a closed key result and for the pacing rule, which has no interval."""
     if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
         return None
     return Forecast(forecast.low, forecast.high)

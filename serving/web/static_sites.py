@@ -4,7 +4,7 @@ from pathlib import Path
 
 from serving.errors import NotFound
 
-# dbt's site is one page with inline scripts and styles that reads its JSON files; the Data Docs have inline styles and
+# dbt's site is one page, which has inline scripts and styles and reads JSON files. The Data Docs have inline styles and
 # no scripts. Neither may load or call anything outside this site.
 _BASE = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -16,10 +16,10 @@ QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'"
 
 
 def site_file(site: Path, path: str) -> Path:
-    """Return the file at a path within a site; a folder stands for its index.html.
+    """Return the file at a path within a site; for a folder, return its index.html.
 
     Raises:
-        NotFound: the file does not exist, or the path leads out of the site.
+        NotFound: the file does not exist, or the path leads outside the site.
     """
     root = site.resolve()
     if not (root / "index.html").is_file():
@@ -28,7 +28,7 @@ def site_file(site: Path, path: str) -> Path:
         file = (root / path).resolve()
         file = file / "index.html" if file.is_dir() else file
         is_in_site = file.is_relative_to(root) and file.is_file()
-    except (OSError, ValueError):  # a name that is too long or contains a NUL
+    except (OSError, ValueError):  # the name is too long or contains NUL
         is_in_site = False
     if not is_in_site:
         raise NotFound("No such page in this site.")

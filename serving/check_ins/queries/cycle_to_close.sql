@@ -1,6 +1,7 @@
--- Grain: at most one row, the cycle that a closing check-in at a given time closes, for a key result in several cycles: the
--- cycle that it was carried over from unclosed, until days_to_close after its end (at most half of the new cycle, ADR 19);
--- otherwise its own cycle. No row if the key result was archived by then: a check-in does not close it.
+-- Grain: at most one row, the cycle that a closing check-in at a given time closes, for a key result in several cycles.
+-- If the key result was carried over without having been closed, this is the earlier cycle, until days_to_close after
+-- its end (at most half of the new cycle, ADR 19). Otherwise it is the key result's cycle at that time.
+-- No row if the key result was archived at that time, because a check-in then does not close it.
 WITH counted AS (
     SELECT
         kept.cycle_id,

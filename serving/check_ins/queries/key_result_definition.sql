@@ -1,5 +1,5 @@
--- Grain: at most one row, a key result's newest definition in the state tables, which are seconds old. If the key result is
--- published (`is_published`), only if that definition belongs to the published cycle.
+-- Grain: at most one row, a key result's newest definition in the state tables, which are seconds old. For a published
+-- key result (`is_published`), there is a row only if that definition belongs to the published cycle.
 SELECT defined.key_result_id, defined.title, defined.unit, defined.baseline, defined.target
 FROM app.key_results AS defined
 WHERE

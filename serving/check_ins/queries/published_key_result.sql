@@ -1,12 +1,13 @@
--- Grain: at most one row, a published key result in the cycle in which a check-in counts: the cycle that it closes
--- (cycle_to_close.sql); else the published cycle of `check_in_id`; else the key result's cycle at the time `at` (a key result
--- that moves to a later cycle is still in the old one). deciding_* is the check-in that decides the outcome; other_* is the
--- one that would decide it without this check-in: the latest closing one, else the latest (as in
--- intermediate.int_key_result_cycle). archived_at: when the key result, its objective or its team was archived.
+-- Grain: at most one row, a published key result in the cycle in which a check-in counts.
+-- This is the cycle that the check-in closes (cycle_to_close.sql); otherwise the published cycle of `check_in_id`;
+-- otherwise the key result's cycle at the time `at` (until a key result moves to a later cycle, it is in the old one).
+-- deciding_*: the check-in that determines the outcome, which is the latest closing check-in or, if there is none, the
+-- latest check-in (as in intermediate.int_key_result_cycle). other_*: the same without the check-in `check_in_id`.
+-- archived_at: the time at which the key result, its objective or its team was archived.
 WITH RECURSIVE known AS (
     SELECT
         check_in_id,
-        coalesce(counted_cycle_id, cycle_id) AS cycle_id,  -- null after a rollback to a publication of an older release
+        coalesce(counted_cycle_id, cycle_id) AS cycle_id,  -- null in publications of older releases
         checked_in_at,
         is_closing,
         logged_at,
@@ -47,7 +48,7 @@ objective AS (
         = CASE WHEN placed.is_current_cycle THEN definition.objective_id ELSE placed.objective_id END
 ),
 
--- A dissolved team hands its objectives to its successor; without an active successor they are archived (ADR 19).
+-- A dissolved team's objectives go to its successor; without an active successor, they are archived (ADR 19).
 responsible_team AS (
     SELECT team.team_id, team.archived_at, team.successor_team_id, ARRAY[team.team_id] AS path
     FROM objective

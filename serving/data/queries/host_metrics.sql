@@ -1,5 +1,5 @@
--- Grain: host, metric, unit and hour, newest hour first, in the last hours that have samples; a page of at most limit + 1
--- rows after the sort key of the last page's end.
+-- Grain: host, metric, unit and hour, newest hour first, in the last hours up to the newest sample. A page of at most
+-- limit + 1 rows, which starts after the sort key of the previous page's last row.
 -- hour_order: hours from the row's hour to 3000-01-01, so that one ascending row comparison covers the whole sort key.
 WITH hourly AS (
     SELECT *, (extract(epoch FROM '3000-01-01 00:00+00'::timestamptz - hour_at) / 3600)::integer AS hour_order

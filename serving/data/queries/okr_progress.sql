@@ -1,5 +1,6 @@
--- Grain: team and cycle, newest cycle first; a page of at most limit + 1 rows after the sort key of the last page's end.
--- cycle_order: days from the cycle's start to 3000-01-01, so that one ascending row comparison covers the whole sort key.
+-- Grain: team and cycle, newest cycle first. A page of at most limit + 1 rows, which starts after the sort key of the
+-- previous page's last row.
+-- cycle_order: days from the cycle's start to 3000-01-01, so that one ascending row comparison covers the sort key.
 WITH progress AS (
     SELECT
         *,

@@ -1,5 +1,5 @@
--- Grain: a key result id that shares its first or last letters with an unknown id, or contains it. At most 2,000 candidates:
--- serving/suggestions.py compares them letter by letter.
+-- Grain: a key result id that shares its first or last letters with an unknown id, or contains it. At most 2,000 rows,
+-- which serving/suggestions.py compares letter by letter.
 SELECT DISTINCT key_result_id
 FROM marts.mart_okr_scorecard
 WHERE

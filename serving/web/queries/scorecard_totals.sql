@@ -1,5 +1,5 @@
--- Grain: one row, totals of the shown cycles: the requested ones; else those that run on the day of data_as_of; if none runs,
--- those that ended last. Archived key results are excluded from all other counts.
+-- Grain: one row, totals of the shown cycles. These are the requested cycles; otherwise the cycles running on the day
+-- of data_as_of; if there are none, those that ended last. Archived key results count only in archived_count.
 WITH today AS (
     SELECT (data_as_of AT TIME ZONE 'UTC')::date AS today FROM marts.publication
 ),
