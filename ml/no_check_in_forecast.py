@@ -30,7 +30,10 @@ class NoCheckInForecast:
 
 
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
-    """Fit to closed key results. `rows` has their check-ins, and a row without as_of for each one without check-ins."""
+    """Fit to closed key results.
+
+    `rows` has their check-ins, and one row without as_of for each key result without check-ins.
+    """
     import numpy as np
 
     keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)

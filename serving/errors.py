@@ -11,7 +11,7 @@ from serving.suggestions import suggestion
 class NotFound(PermanentError):
     """The requested thing does not exist in the current publication or in the registry.
 
-    `similar`: known names that look like the requested one; None if none were searched for.
+    `similar`: known names that look like the requested one; None if there was no search.
     """
 
     def __init__(self, message: str, similar: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Suggest known names that look like an unknown one."""
+"""Suggest known names that are similar to an unknown name."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches

@@ -75,7 +75,7 @@ class RequestStore:
         return None if self.is_logged(found) else found
 
     def bind_key(self, who: dict[str, str | None], before: StoredRequest) -> bool:
-        """Store an idempotency key for an earlier check-in; return False if it is stored for another one."""
+        """Store an idempotency key for an earlier check-in; return False if another check-in has it."""
         row = self.insert("repeat", who, before)
         if row is not None and row.request_id is not None and before.is_persisted:
             self.mark_persisted(row.request_id, is_acknowledged=before.is_acknowledged)

@@ -43,7 +43,7 @@ class Lookups:
         return {**(published or {}), **(defined or {}), **(to_close or {})} or None
 
     def similar_ids(self, key_result_id: str) -> list[str]:
-        """Return ids of published key results that look like an unknown one."""
+        """Return ids of published key results that are similar to an unknown id."""
         try:
             found = self._warehouse.read(
                 lambda reader: reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})

@@ -38,7 +38,7 @@ def is_archived(sent: Sent, known: Row) -> bool:
 
 
 def closes(sent: Sent, known: Row) -> bool:
-    """Return whether the check-in is a closing one."""
+    """Return whether this is a closing check-in."""
     cycle_closed_at = known["cycle_closed_at"]
     is_after_cycle = cycle_closed_at is not None and sent.at > cycle_closed_at
     return (sent.is_final or is_after_cycle) and not is_archived(sent, known)

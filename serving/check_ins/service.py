@@ -214,7 +214,7 @@ def _accepted(request: StoredRequest, *, is_acknowledged: bool, is_repeat: bool)
 
 
 def _check_same(before: StoredRequest, check_in_id: str, key_result_id: str, content: Content) -> None:
-    """Raise Conflict if a repeated request differs from the first one."""
+    """Raise Conflict if a repeated request differs from the first request."""
     first = {"check_in_id": before.check_in_id, "key_result_id": before.key_result_id, **before.content}
     now = {"check_in_id": check_in_id, "key_result_id": key_result_id, **asdict(content)}
     differences = [Difference(name, first[name], now[name]) for name in first if first[name] != now[name]]

@@ -1,4 +1,4 @@
-"""Filters by team, cycle and status. Teams and cycles are matched by id or name; an unknown one is an error."""
+"""Filters by team, cycle and status. Teams and cycles are matched by id or name; unknown names are errors."""
 
 from dataclasses import dataclass, field
 

@@ -54,7 +54,7 @@ def day(value: date | None) -> str:
 
 
 def _typographic(text: str) -> str:
-    """Replace ASCII signs by typographic ones."""
+    """Replace ASCII characters with typographic characters."""
     return "–" if text == number_format.UNKNOWN else text.replace("-", "\u2212").replace(",", "\u202f")
 
 

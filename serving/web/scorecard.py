@@ -185,7 +185,7 @@ def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hinds
 
 
 def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
-    """Return the expected number of achieved key results: outcomes of closed ones, probabilities of running ones.
+    """Return the expected number of achieved key results, from outcomes if closed and from forecasts if running.
 
     Running key results without a check-in are excluded, because their forecast says nothing about their team.
     """
