@@ -125,7 +125,7 @@ def test_a_persisted_event_is_no_error_when_the_spool_cannot_be_read(
     def busy(_position: int) -> NoReturn:
         raise RetryableError("Another process has held the spool for too long. Nothing was kept.")
 
-    monkeypatch.setattr(outbox.spool, "place", busy)
+    monkeypatch.setattr(outbox.spool, "event_status", busy)
     assert outbox.deliver(page_viewed("kept")) is False
     assert outbox.state().waiting == 1
 
