@@ -29,7 +29,7 @@ class OwnerWeight:
     centre: float
 
     def added(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return each confidence's effect relative to the mean confidence, and the constant effect of any confidence."""
+        """Return the effect of each row's confidence, relative to the mean confidence, and the constant effect."""
         import numpy as np
 
         log_odds = confidence_log_odds(rows)
