@@ -1,1 +1,1 @@
-"""The local stack, migrations, logins of analysts and the demo. Imports only `lakehouse`; only tests import it."""
+"""The local stack, migrations, analysts' logins and the demo. It imports only `lakehouse`; only tests import it."""

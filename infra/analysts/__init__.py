@@ -1,1 +1,1 @@
-"""Logins of analysts: one role per person, a group role with their rights, and a guard that enforces limits."""
+"""Analysts' logins: one role per person, a group role with their rights, and a guard that enforces limits."""

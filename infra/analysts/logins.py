@@ -26,8 +26,8 @@ DATABASE = "okr"
 CONNECTIONS = 5
 PASSWORD_BYTES = 24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# A role can change some of these itself; the guard enforces the limits behind those. Settings that only a superuser can
-# change (temp_file_limit and all but one of log_*) are binding.
+# A role can change some of these settings itself; the guard enforces limits in their place. Settings that only a
+# superuser can change (temp_file_limit and all but one of log_*) are binding.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "120s",
@@ -55,7 +55,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Login:
-    """One member of the group. `changed` describes what the role changed itself, None if nothing."""
+    """One member of the group. `changed` describes what the role changed itself; it is None if it changed nothing."""
 
     role: str
     connections: int
@@ -92,11 +92,11 @@ def add(superuser_dsn: str, role: str) -> str:
 
 
 def remove(superuser_dsn: str, role: str) -> None:
-    """End the sessions of a login and drop it; may be repeated after an interruption.
+    """End the sessions of a login and drop it; after an interruption, call this again.
 
     Raises:
         PermanentError: there is no such analyst, or it is the local stack's own login.
-        RetryableError: it can no longer log in, but the role is not dropped yet.
+        RetryableError: the analyst can no longer log in, but the role has not been dropped yet.
     """
     if role == LOCAL_LOGIN:
         raise PermanentError(f"{role!r} is the local stack's own login, which the next start would create again.")
@@ -158,7 +158,7 @@ def set_up(connection: Connection, role: str, password: str, connections: int = 
 
 
 def reset_changed(connection: Connection) -> list[Login]:
-    """Reset the logins that analysts changed themselves, and return them as they were before."""
+    """Reset the logins that analysts changed themselves, and return them as they were before the reset."""
     found = [login for login in logins(connection) if login.changed]
     for login in found:
         expected = connection.execute(
@@ -170,10 +170,10 @@ def reset_changed(connection: Connection) -> list[Login]:
 
 
 def _set(connection: Connection, role: str, verifier: str) -> None:
-    """Set the password and the settings, and no others."""
+    """Set the password and the settings, and remove all other settings."""
     name = sql.Identifier(role)
     with connection.transaction():
-        # Whatever the server logs, it is not this: who has a verifier can try passwords against it without being seen.
+        # The server must not log this statement: anyone who has the verifier can try passwords against it unnoticed.
         for setting, value in NOT_LOGGED.items():
             connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))

@@ -1,4 +1,4 @@
--- Record the password verifier of a login as the expected one. Like pg_authid, the table is readable only by the superuser.
+-- Record the password verifier of a login as the expected one. As with pg_authid, only the superuser can read the table.
 INSERT INTO okr_admin.analyst_login (role, verifier)
 SELECT rolname, rolpassword
 FROM pg_authid

@@ -4,9 +4,9 @@
 
 GRANT CONNECT ON DATABASE okr TO okr_analyst;
 
--- By default PostgreSQL lets every role call these functions, which reading marts does not require. They take the locks
--- that publishing and loading wait for, write large objects, write-ahead log or transaction ids, block a session without
--- work, or end other sessions of the same login.
+-- By default PostgreSQL lets every role call these functions, which are not needed to read marts. They can take locks that
+-- publishing and loading wait for, write large objects or write-ahead log, use up transaction ids, make a session sleep,
+-- or end other sessions of the same login.
 CREATE TEMPORARY VIEW closed_function AS
 SELECT oid::regprocedure AS signature
 FROM pg_proc
@@ -39,6 +39,6 @@ WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
 ORDER BY 1 DESC
 \gexec
 
--- DO runs arbitrary code, so a loop in it would be a single statement.
+-- DO runs arbitrary code, and an endless loop in it would count as a single statement.
 REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql, sql TO okr_service;

@@ -25,7 +25,7 @@ RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a session: seconds of a statement, idle in a transaction, of a transaction; private memory."""
+    """A session's limits: seconds per statement, idle in a transaction and per transaction; bytes of private memory."""
 
     statement_s: int = 600
     idle_s: int = 120
@@ -60,7 +60,7 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
 def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[Ended]:
     """Reset changed logins and end sessions that exceed a limit, once; return the ended sessions.
 
-    `reported` has the unknown roles that were reported before; newly reported ones are added to it.
+    `reported` contains the unknown roles that were reported before; newly reported ones are added to it.
     """
     for login in reset_changed(connection):
         log.warning("an analyst changed their own login, so it was reset", role=login.role, changed=login.changed)

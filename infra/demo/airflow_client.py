@@ -54,7 +54,7 @@ class Airflow:
         return [_run(dag, each) for each in found["dag_runs"]]
 
     def start(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
-        """Start a manual run; wait first until the DAG processor has read the DAG."""
+        """Wait until Airflow has registered the DAG, then start a manual run."""
         self.wait_for_dag(dag)
         return _run(
             dag, self.api.json("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
@@ -68,7 +68,7 @@ class Airflow:
         """Wait until Airflow has registered the DAG.
 
         Raises:
-            StepFailed: it has not within `limit_s` seconds.
+            StepFailed: Airflow has not registered it within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while self.api.ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:

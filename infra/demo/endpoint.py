@@ -27,7 +27,7 @@ class Endpoint:
         A request that may be repeated (a GET by default) is repeated until the service responds.
 
         Raises:
-            StepFailed: the service did not respond, for `patience_s` seconds if the request may be repeated.
+            StepFailed: the service did not respond (within `patience_s` seconds if the request may be repeated).
         """
         repeats = method == "GET" if may_repeat is None else may_repeat
         deadline = time.monotonic() + (self.patience_s if repeats else 0)

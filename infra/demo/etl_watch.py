@@ -9,7 +9,7 @@ ETL = "okr_etl_dag"
 
 
 class Watch:
-    """Checks the newest runs. A run that started after all events had landed and failed would only fail again."""
+    """Checks the newest runs. A run that started after all events had landed and then failed would fail again."""
 
     def __init__(self, airflow: Airflow, say: Callable[[str], None], landed_at: datetime | None = None) -> None:
         """Watch from now on; all events had landed at `landed_at` (default: now)."""
@@ -17,10 +17,10 @@ class Watch:
         self._landed_at = landed_at or datetime.now(UTC)
 
     def __call__(self) -> str:
-        """Report and return what runs; start another run if the newest one failed before all events had landed.
+        """Report and return what is running; start a run if the newest failed but started before all events had landed.
 
         Raises:
-            StepFailed: a run that saw all events failed; the message has its steps, rules and examples.
+            StepFailed: a run with all events failed; the message contains its steps, rules and examples.
         """
         runs = self._airflow.runs(ETL, limit=5)
         active = [run for run in runs if run.state in {"queued", "running"}]
@@ -33,4 +33,4 @@ class Watch:
     def _failed(self, run: Run) -> None:
         if run.started_at is not None and run.started_at >= self._landed_at:
             raise self._airflow.failure(run)
-        self._airflow.start(ETL)  # it saw only a part of the events; a run that sees all may pass
+        self._airflow.start(ETL)  # the failed run had only some of the events; a run with all of them may pass

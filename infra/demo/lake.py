@@ -23,7 +23,7 @@ def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callable[[str], None]) -> dict[str, int]:
-    """Wait until all messages that the broker has of these topics now have landed; return their number by topic.
+    """Wait until all messages that are in these topics now have landed; return their number by topic.
 
     Raises:
         StepFailed: they have not landed within `limit_s` seconds, or the ledger does not add up.

@@ -14,10 +14,10 @@ from lakehouse.settings import foreign_exports, state_folder
 
 
 def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str], None] | None = None) -> str:
-    """Run `okr <arguments>`, return its standard output; its standard error goes to `log` and, by line, to `say`.
+    """Run `okr <arguments>` and return its standard output; standard error goes to `log` and, line by line, to `say`.
 
     Raises:
-        StepFailed: it exits non-zero or takes longer than `limit_s` seconds.
+        StepFailed: the command exits with a non-zero status or takes longer than `limit_s` seconds.
     """
     program = Path(sys.executable).parent / "okr"
     state = state_folder()

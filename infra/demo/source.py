@@ -23,12 +23,12 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Return the source's identity in a state folder; each data folder is an organisation of its own."""
+        """Return the source's identity in a state folder; each data folder counts as a separate organisation."""
         return f"files:{self.data}" if self.data else f"simulation:{self.scale}"
 
     @property
     def label(self) -> str:
-        """Return a name of the source for people."""
+        """Return a readable name of the source."""
         return self.data.name if self.data else "simulation"
 
     @property
@@ -80,7 +80,7 @@ def read_record(state: Path) -> dict[str, Any] | None:
 
 
 def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -> None:
-    """Record the source of this state folder; `produced` is None until its whole history was sent."""
+    """Record the source of this state folder; `produced` is None until its whole history has been sent."""
     record = {"source": source.key, "fingerprint": fingerprint(source), "produced": produced}
     replace_file(state / RECORD, json.dumps(record, indent=2))
 

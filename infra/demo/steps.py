@@ -29,7 +29,7 @@ LIVE_CHECK_INS = 5
 LIVE_EVERY_S = 6.0
 FORECASTS = 200
 CHAMPION_LIMIT_S = 60.0
-DOMAIN = ("okr_user_events",)  # other topics get new events all the time: no publication has the newest ones
+DOMAIN = ("okr_user_events",)  # other topics constantly get new events, so no publication has all of them
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Queries of the demo: with the analyst's login where that suffices, else with the API's role."""
+"""Queries of the demo, with the analyst's login if that suffices, otherwise with the API's role."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Offsets = Mapping[str, Mapping[str, int]]
 
 
 def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Return the rows of `<query>.sql` beside this module.
+    """Run `<query>.sql`, which is next to this module, and return its rows.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -46,7 +46,7 @@ def wait_published(
 ) -> dict[str, Any]:
     """Wait until the current publication covers the wanted messages by topic; return its row.
 
-    `watch` reports what currently runs; it raises if no run will publish the messages.
+    `watch` reports what is running; it raises an error if no run will publish the messages.
 
     Raises:
         StepFailed: no publication covers them within `limit_s` seconds.

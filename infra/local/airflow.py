@@ -113,20 +113,20 @@ class AirflowApiServer(AirflowService):
     def check(self) -> None:
         """Check that the server responds.
 
-        The server builds its execution API at the first request. This check sends it, so that the first task need not
-        wait.
+        The server builds its execution API at the first request to it. This check sends one, so that the first task
+        does not have to wait.
         """
         self._health()
         get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/execution/health")
 
 
 class AirflowScheduler(AirflowService):
-    """The scheduler, which runs tasks in forked processes. It has no serve-logs, which listens on all interfaces."""
+    """The scheduler, which runs tasks in forked processes, without serve-logs, which listens on all interfaces."""
 
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
     needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # its tasks use the warehouse
-    # Its tasks are forked from it and inherit them.
+    # Tasks are forked from the scheduler and inherit its secrets.
     secrets: ClassVar[tuple[str, ...]] = (
         "OKR_DSN_LOADER", "OKR_DSN_TRANSFORM", "OKR_DSN_SERVING", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
     )  # fmt: skip
@@ -143,7 +143,7 @@ class AirflowDagProcessor(AirflowService):
 
 
 class AirflowTriggerer(AirflowService):
-    """The triggerer, which runs deferred waits."""
+    """The triggerer, which runs the waits of deferred tasks."""
 
     name: ClassVar[str] = "airflow-triggerer"
     component: ClassVar[str] = "triggerer"

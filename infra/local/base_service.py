@@ -20,18 +20,18 @@ TELEMETRY_OFF = {
     "SCARF_ANALYTICS": "false",
     "SCARF_NO_ANALYTICS": "true",
 }
-STACK_ID = "OKR_STACK_ID"  # in the environment of every process, so that `okr down` finds those whose supervisor died
+STACK_ID = "OKR_STACK_ID"  # in every process's environment, so that `okr down` finds processes whose supervisor died
 
 
 class Service(ABC):
     """One long-running program, which the supervisor (or a test) starts with `command` in `environment`."""
 
     name: ClassVar[str]
-    secrets: ClassVar[tuple[str, ...]] = ()  # the secrets of stack.env that the program needs; it gets no other
+    secrets: ClassVar[tuple[str, ...]] = ()  # the secrets of stack.env that the program needs; it gets no others
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     code: ClassVar[tuple[str, ...]]  # paths from the project's root; `okr up` restarts the service if they changed
     start_limit_seconds: ClassVar[int] = 60
-    start_seconds: ClassVar[int] = 1  # a process that ends earlier is a failed start, whatever its exit status
+    start_seconds: ClassVar[int] = 1  # if a process ends earlier, its start has failed, whatever its exit status
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
@@ -40,7 +40,7 @@ class Service(ABC):
         self.stack = stack
 
     def prepare(self) -> None:  # noqa: B027 - most services have nothing to prepare
-        """Create what the program needs before it starts; cheap if that exists already."""
+        """Create what the program needs before it starts; this is cheap if everything exists already."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -55,15 +55,15 @@ class Service(ABC):
         """Check that the service is healthy.
 
         Raises:
-            RetryableError: it is not, or not yet; the message says what was observed.
+            RetryableError: it is not healthy, or not yet; the message says what was observed.
         """
 
     def has_reported(self, pid: int) -> bool:
-        """Return whether the process has reported ready, for services that `check` cannot ask."""
+        """Return whether the process has reported ready, for services that `check` cannot query."""
         return True
 
     def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
-        """Create what the service provides to others (roles, topics) once it is healthy; may be repeated."""
+        """Create what the service provides to others (roles, topics) once it is healthy; this can be repeated."""
 
     def working_folder(self) -> Path:
         """Return the service's own working folder."""

@@ -1,7 +1,7 @@
-"""Which version of the code a service runs, so that `okr up` restarts those whose code changed.
+"""Record which version of its code a service runs, so that `okr up` restarts services whose code has changed.
 
 The service's entry point records the fingerprint of the service's code at each start; `okr up` compares it with the
-fingerprint of the code that is there now.
+fingerprint of the current code.
 """
 
 import hashlib
@@ -11,19 +11,20 @@ from pathlib import Path
 from infra.local.base_service import Service
 from infra.local.executables import ROOT
 
-# Of every service: the exact versions of packages (not there outside of a clone) and what makes up its environment.
+# Files that every service uses: the exact versions of packages (missing outside of a clone), and the code that builds
+# its environment.
 SHARED = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
 SUFFIXES = frozenset({".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"})
 RECORD = "code"
 
 
 def record_fingerprint(service: Service) -> None:
-    """Record that a service starts with the code that is there now."""
+    """Record the fingerprint of the code that a service starts with."""
     (service.working_folder() / RECORD).write_text(fingerprint(service), encoding="ascii")
 
 
 def has_outdated_code(service: Service) -> bool:
-    """Return whether a running service was started with other code; true where nothing is recorded."""
+    """Return whether a running service was started with other code; true if no fingerprint is recorded."""
     try:
         recorded = (service.working_folder() / RECORD).read_text(encoding="ascii")
     except FileNotFoundError:

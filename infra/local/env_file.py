@@ -29,11 +29,11 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
-    """Replace the file atomically, so that an interrupted start never leaves a part of it.
+    """Replace the file atomically, so that an interrupted start never leaves an incomplete file.
 
-    python-dotenv's `set_key` rewrites the file once for each variable; we need one replacement of all of them.
+    python-dotenv's `set_key` is not used, because it rewrites the file once for each variable.
 
-    Drafts left by earlier releases, which contain secrets, are removed. Their names ended with a process id.
+    Earlier releases may have left drafts that contain secrets, with a process id in their names. They are removed.
     """
     text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
     replace_file(path, text, mode=0o600)

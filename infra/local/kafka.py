@@ -15,7 +15,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
 PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
-# The broker sets an event's timestamp when it appends it, so that a source cannot choose `recorded_at`.
+# The broker sets the timestamp when it appends an event, so that a source cannot choose `recorded_at`.
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 THIRTY_DAYS_HOURS = 720
 SERVER_SETTINGS = {
@@ -68,14 +68,14 @@ class Kafka(Service):
         return self.stack.folder("kafka")
 
     def prepare(self) -> None:
-        """Write the settings, whose ports may have changed, and format the storage unless that was completed before."""
+        """Write the settings, whose ports may have changed, and format the storage unless it is formatted already."""
         kafka_jars.class_path()  # raises if jars are missing, before any file is written
         port, controller = self.stack.port("kafka"), self.stack.port("kafka_controller")
         settings = SERVER_SETTINGS | {
             "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-            # Relative to the working folder: the value is a list, which a comma in a path would split.
+            # The path is relative to the working folder, because the value is a list: a comma in a path would split it.
             "log.dirs": "../../kafka/data",
         }
         lines = (f"{name}={value}\n" for name, value in settings.items())
@@ -118,7 +118,7 @@ class Kafka(Service):
 
         absent = PARTITIONS.keys() - self._metadata()
         topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(absent)]
-        admin = self._admin()  # its results are lost when it is deleted
+        admin = self._admin()  # keep a reference: the results are lost when the client is deleted
         for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
             try:
                 created.result(20)

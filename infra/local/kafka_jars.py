@@ -60,7 +60,7 @@ def class_path() -> str:
 
 
 def missing() -> list[Jar]:
-    """Return the jars that are not in the cache. Jars are checked before they get their final name."""
+    """Return the jars that are not in the cache. A jar gets its final name only after its checksum was verified."""
     return [jar for jar in jars() if not (cache_folder() / jar.file_name).is_file()]
 
 
@@ -125,7 +125,8 @@ def _write_lock() -> None:
     with tempfile.TemporaryDirectory() as draft:
         context = MavenContext(repo_cache=Path(draft), timeout=READ_TIMEOUT_SECONDS)
         kafka, bridge = (context.create_dependency(coordinate) for coordinate in (KAFKA, LOG_BRIDGE))
-        # Resolve Kafka alone: the bridge's version rules would change Kafka's, which already include its dependencies.
+        # Resolve Kafka alone: the bridge's version rules would change the versions of Kafka's dependencies, which
+        # already include everything that the bridge needs.
         inputs, others = context.resolver.resolve([kafka])
         lines = [f"# {KAFKA} and what it needs; written by python -m infra.local.kafka_jars"]
         for artifact in dict.fromkeys(dependency.artifact for dependency in (*inputs, *others, bridge)):

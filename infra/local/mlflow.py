@@ -1,4 +1,4 @@
-"""MLflow's server: its page for people, behind a login. The project's code uses the same store without the server."""
+"""MLflow's server: a web page behind a login. The project's code uses the same store without the server."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from lakehouse.warehouse import sqlalchemy_url
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of MLflow's processes, with its secrets: any user can read a command line."""
+    """Return the environment of MLflow's processes. It has their secrets, because any user can read a command line."""
     return platform_environment(stack, secrets=()) | {
         "MLFLOW_BACKEND_STORE_URI": sqlalchemy_url(
             stack.env["OKR_MLFLOW_STORE_URI"], "mlflow", driver="psycopg2", limits=None
@@ -19,7 +19,7 @@ def mlflow_environment(stack: Stack) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_USERNAME": stack.env["OKR_MLFLOW_USER"],
         "MLFLOW_AUTH_ADMIN_PASSWORD": stack.env["OKR_MLFLOW_PASSWORD"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.env["OKR_MLFLOW_FLASK_SECRET"],
-        # Its job runners would double start-up time and memory, and the project does not use them.
+        # MLflow's job runners would double its start-up time and memory, and the project does not use them.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",
     }

@@ -43,16 +43,16 @@ class Api(OkrService):
 
 
 class Worker(OkrService):
-    """A command without an address. It is healthy once it has reported ready in a file."""
+    """A command without a network address. It is healthy once it has reported ready in a file."""
 
-    start_seconds: ClassVar[int] = 0  # a worker may exit permanently within its first second
+    start_seconds: ClassVar[int] = 0  # a worker that must not be restarted may exit within its first second
 
     def prepare(self) -> None:
         """Delete the report of an earlier process, whose id may be reused."""
         self._ready_file.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment, with the file to report in."""
+        """Return the environment, with the path of the file in which the worker reports ready."""
         return super().environment() | {READY_FILE: str(self._ready_file)}
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""Choose free loopback ports. stack.env stores them; a port that another program took is replaced."""
+"""Choose free loopback ports. stack.env stores them; a port that another program has taken is replaced."""
 
 import random
 import socket

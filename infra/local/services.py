@@ -49,7 +49,7 @@ def select(only: str | None) -> tuple[str, ...]:
     for word in filter(None, (part.strip() for part in only.split(","))):
         if word not in NAMES and word not in GROUPS:
             raise PermanentError(f"There is no service {word!r}. Known: {', '.join((*NAMES, *GROUPS))}.")
-        # The health of each Airflow service is read from the API server, so they are selected together.
+        # The API server reports the health of all Airflow services, so they are selected together.
         group = word.partition("-")[0]
         for name in GROUPS.get(group, (word,)):
             wanted |= _with_needs(name)

@@ -25,7 +25,7 @@ def private_folder(state: Path) -> Path:
 
 
 def short_link(state: Path, target: Path) -> Path:
-    """Return a short link to a path in the state folder; always the same one, recreated if it is missing."""
+    """Return a short link to a path in the state folder. Its path never changes; a missing link is recreated."""
     link = private_folder(state) / target.name
     if not link.is_symlink() or link.readlink() != target:
         link.unlink(missing_ok=True)

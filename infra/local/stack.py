@@ -18,7 +18,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
-# The settings that are not secret. Every service gets them; a new secret is not among them.
+# The settings that are not secret, which every service gets. The type SecretStr marks the secret ones.
 PLAIN = frozenset(
     f"OKR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is not SecretStr
 )
@@ -75,7 +75,7 @@ def open_stack(state: Path) -> Stack | None:
 
 
 def open_stack_to_stop(state: Path) -> Stack | None:
-    """Return the stack of a state folder even when its stack.env lacks values or is lost; None when it never had one.
+    """Return the stack of a state folder, even if its stack.env is incomplete or lost; None if it never had one.
 
     Raises:
         PermanentError: stack.env belongs to another user.
@@ -92,9 +92,9 @@ def missing_values(known: Mapping[str, str]) -> list[str]:
 
 
 def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
-    """Create or update the state folder and stack.env; ports that other programs took are replaced.
+    """Create or update the state folder and stack.env; ports that other programs have taken are replaced.
 
-    `keep_port` decides whether a stored port can be kept, because it is free or used by the stack's own service.
+    `keep_port` returns whether a stored port can be kept: it is free, or the stack's own service uses it.
 
     Raises:
         PermanentError: the folder is read-only, full or another user's.
@@ -150,13 +150,13 @@ def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def artifact_folder(state: Path) -> Path:
-    """Return MLflow's artifact folder. Its tables allow 200 characters for a run's path, of which it uses 42 itself."""
+    """Return MLflow's artifact folder. MLflow's tables allow 200 characters for a run's path, and 42 are its own."""
     folder = state / "mlflow"
     return folder if len(folder.as_uri()) <= LONGEST_ARTIFACT_URI else short_link(state, folder)
 
 
 def explain_os_error(state: Path, error: OSError) -> str:
-    """Explain an operating system error on the state folder and what to do."""
+    """Explain an operating system error that concerns the state folder, and what to do about it."""
     advice = {
         errno.EROFS: "is read-only",
         errno.EACCES: "belongs to another user or is read-only",

@@ -1,4 +1,4 @@
-"""`okr up`: starts each service when the services that it needs are healthy, and waits for each within a limit."""
+"""`okr up`: start each service once the services that it needs are healthy, and wait up to a limit for each."""
 
 import importlib
 import threading
@@ -21,8 +21,8 @@ from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, Retry
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
-# The supervisor starts a service that ended again. A service that still ends after so many attempts does not merely
-# wait for another one.
+# The supervisor restarts a service that has ended. A service that keeps ending after this number of attempts is not
+# merely waiting for another service.
 MAX_ATTEMPTS = 4
 REPORTS_WITHIN_S = 60  # a healthy worker reports ready within this time of its start
 Say = Callable[[str], None]
@@ -31,8 +31,7 @@ Say = Callable[[str], None]
 def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
     """Start the named services (they include what they need) and wait until each is healthy.
 
-    A running service is left alone unless its code changed since it started, or the schema of its database changes:
-    then it restarts.
+    A running service is restarted only if its code has changed since it started or if its database's schema changes.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names each with its log.
@@ -52,7 +51,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
 
 def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
-    """Return the stack and the services to start: the named ones, and those that ran if the whole stack restarts."""
+    """Return the stack and the services to start: the named ones, and all running ones if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
         return prepare_stack(state), names
@@ -63,10 +62,10 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
         if states.keys() != set(NAMES) or not supervisor.has_current_settings():
-            # The supervisor reads its settings only at its start.
+            # The supervisor reads its settings only when it starts.
             say("Another version of the code started this stack, with other services or settings: all of it restarts.")
         elif blocked:
-            # Each service reads the ports of the others only at its start.
+            # Each service reads the ports of the others only when it starts.
             say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
@@ -94,8 +93,8 @@ class _Startup:
         self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
 
     def run(self) -> None:
-        # Several threads need it. Its modules import each other, so two threads that import it at the same time could
-        # each see a half-imported package.
+        # Several threads need this package. Its modules import each other, so two threads that import it at the same
+        # time could each see a partially imported package.
         importlib.import_module("sqlalchemy.orm")
         with ThreadPoolExecutor(len(self._steps) or 1) as pool:
             try:
@@ -181,7 +180,7 @@ class _Startup:
         raise PermanentError(f"{step.name}: interrupted")
 
     def _why_restart(self, step: Service) -> str | None:
-        """Return why a running service has to restart, None if it need not."""
+        """Return why a running service has to restart, or None if it does not."""
         info = self._supervisor.states()[step.name]
         if info["statename"] != "RUNNING":
             return None

@@ -88,9 +88,9 @@ def publication_lines(settings: Settings) -> list[str]:
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
-    """Return the state of every service. It is DOWN if no supervisor runs, or if the supervisor lacks the service.
+    """Return the state of every service: DOWN if no supervisor is running, or if it does not know the service.
 
-    A supervisor started by another version may have services that this version lacks; they come last.
+    A supervisor started by another version may have services that this version does not have; they come last.
     """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}

@@ -28,7 +28,7 @@ from lakehouse.settings import STACK_ENV
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS, KILL_SECONDS = 15, 10
 STOPPED = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
-# Services stop in waves, so that each can finish with the help of later ones: a running task reports to the API server.
+# Services stop in waves, because some need others in order to finish: a running task reports to the API server.
 LAST_WAVES = (("airflow-api-server", "mlflow", "api"), ("postgres", "kafka", "redis"))
 Say = Callable[[str], None]
 
@@ -54,7 +54,7 @@ def down(state: Path, say: Say) -> None:
 def clean(state: Path, say: Say) -> None:
     """Stop the stack and remove its state: the whole folder if the stack created it, else the stack's files in it.
 
-    A damaged stack.env may not say who created the folder. Then the folder goes only if no other file is in it.
+    A damaged stack.env may not say who created the folder. The folder is then removed only if no other files are in it.
 
     Raises:
         PermanentError: something cannot be removed.

@@ -25,12 +25,12 @@ LONGEST_SOCKET_PATH = 90
 START_LIMIT_SECONDS = 15
 ANSWER_LIMIT_SECONDS = 10
 LOG_BYTES, LOG_FILES = "20MB", 3
-RETRIES = 10  # with growing pauses: it gives up a service that cannot start after about a minute
+RETRIES = 10  # with growing pauses: after about a minute, it gives up on a service that does not start
 IGNORED_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
 
 class Supervisor:
-    """The supervisor of one stack. Each call connects to it again."""
+    """The supervisor of one stack. Each call opens a new connection to it."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -46,9 +46,10 @@ class Supervisor:
         return True
 
     def has_current_settings(self) -> bool:
-        """Return whether the running supervisor was started with the settings that this code and folder give it.
+        """Return whether the running supervisor has the settings that the current code and folder would give it.
 
-        It reads them only at its start. The limit of open files is not compared: it depends on the caller's shell.
+        It reads its settings only when it starts. The limit on open files is not compared, because it depends on the
+        caller's shell.
         """
         try:
             started_with = self._settings_file.read_text(encoding="utf-8")
@@ -60,7 +61,7 @@ class Supervisor:
         """Start the supervisor in the background, with every service stopped.
 
         Raises:
-            PermanentError: it does not start; the message contains its output.
+            PermanentError: it did not start; the message contains its output.
         """
         settings = self._settings_file
         settings.write_text(self._settings(), encoding="utf-8")
@@ -89,11 +90,11 @@ class Supervisor:
         return {info["name"]: info for info in found}
 
     def start(self, name: str) -> None:
-        """Start a service unless it runs; return without waiting."""
+        """Start a service unless it is running; return without waiting."""
         self._call("startProcess", f"okr:{name}", False)
 
     def stop(self, name: str) -> None:
-        """Stop a service if it runs; return without waiting."""
+        """Stop a service if it is running; return without waiting."""
         self._call("stopProcess", f"okr:{name}", False)
 
     def shut_down(self) -> None:

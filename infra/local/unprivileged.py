@@ -9,8 +9,8 @@ from pathlib import Path
 from lakehouse.errors import PermanentError
 
 USER = "nobody"
-# The clone or the state folder may be below /root (mode 700), so the program keeps one capability of root: to read past
-# folder modes. A container may lack the narrower of the two.
+# The clone or the state folder may be below /root (mode 700), so the program keeps one of root's capabilities, which
+# lets it ignore the modes of folders. The first one grants less, but a container may not have it.
 CAPABILITIES = ("dac_read_search", "dac_override")
 
 

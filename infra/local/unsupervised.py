@@ -15,7 +15,7 @@ POLL_SECONDS = 0.05
 
 @contextmanager
 def running(service: Service) -> Iterator[None]:
-    """Start a service in its own process group, wait until it is healthy, stop it at the end.
+    """Start a service in its own process group, wait until it is healthy, and stop it at the end.
 
     Raises:
         RetryableError: it ended, or was not healthy within its limit; the message names its log.

@@ -1,4 +1,4 @@
-"""Run the SQL file beside a revision, in the transaction of the migration."""
+"""Run the SQL file next to a revision, in the transaction of the migration."""
 
 from pathlib import Path
 

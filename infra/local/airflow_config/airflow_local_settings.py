@@ -1,4 +1,4 @@
-"""Preload in the scheduler what tasks import, before they are forked from it. Airflow imports this module.
+"""Import in the scheduler what its tasks need, before it forks them. Airflow imports this module at its start.
 
 A task then starts in half a second instead of six. Never preload deltalake, duckdb, polars or mlflow: their threads do
 not survive a fork, and a forked child that uses them hangs or panics.
@@ -38,7 +38,7 @@ PRELOADED = {
 
 
 def preload(component: str) -> None:
-    """Import what the children of a component use. The scheduler also parses the dbt project, which its tasks build."""
+    """Import the modules that a component's children use. The scheduler also parses the dbt project for its tasks."""
     for module in PRELOADED.get(component, ()):
         importlib.import_module(module)
     if component == "scheduler":
