@@ -1,1 +1,1 @@
-"""From sources over Kafka to the lake, the state tables and the warehouse's raw schema."""
+"""Move events from their sources through Kafka to the lake, the state tables and the warehouse's schema raw."""

@@ -16,7 +16,7 @@ Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next o
 
 @dataclass(frozen=True)
 class Span:
-    """Offsets of one partition in a batch: from `start` (None at the partition's first read) to `next`, exclusive."""
+    """The offsets of one partition in a batch: from `start` (None on its first read) to `next`, exclusive."""
 
     start: int | None
     next: int
@@ -24,19 +24,19 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a micro-batch: number of messages, raw megabytes, and seconds since it was started.
+    """Limits of a micro-batch: number of messages, raw megabytes, and seconds since its start.
 
-    A batch that has a message also ends after `idle_seconds` without another one.
+    A batch that is not empty also ends when no message has arrived for `idle_seconds`.
     """
 
     rows: int = 80_000
     megabytes: float = 64.0
     seconds: float = 1.0
-    idle_seconds: float = 0.2  # so that a single event does not wait for the rest of the second
+    idle_seconds: float = 0.2  # so that a single event is not delayed for the rest of the second
 
 
 class Batch:
-    """Sifted messages by topic, each partition's offsets increase strictly from its position."""
+    """Prevalidated messages by topic; each partition's offsets increase strictly from its position."""
 
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
@@ -49,8 +49,8 @@ class Batch:
         """Add messages in the order in which they were read.
 
         Raises:
-            RetryableError: a message does not follow the previous one. Landing it would break the ledger; a restart
-                reads from the sink's offset.
+            RetryableError: a message's offset is not greater than the previous one. Landing the message would break
+                the ledger; a restart reads from the sink's offset.
             PermanentError: a topic does not store the broker's time.
         """
         for topic, own in _by_topic(messages):
@@ -92,7 +92,7 @@ class Batch:
 
 
 def _by_topic(messages: "Sequence[Message]") -> "list[tuple[str, Sequence[Message]]]":
-    """Return the messages by topic, in their order. A single topic, the usual case, costs almost nothing."""
+    """Group the messages by topic and keep their order. A single topic, the usual case, costs almost nothing."""
     topics = [message.topic() or "" for message in messages]
     distinct = set(topics)
     if len(distinct) == 1:

@@ -1,4 +1,4 @@
-"""Log the Kafka client's connection errors, without a line for every attempt to connect."""
+"""Log the Kafka client's connection errors, but not a line for every attempt to connect."""
 
 import time
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ QUIET = {"log_level": 0}  # the client logs every attempt to standard error, byp
 
 
 class ClientErrors:
-    """An `error_cb` that logs an error when it first occurs, and then every half minute while it lasts."""
+    """An `error_cb` that logs an error when it first occurs, and then every 30 seconds while it lasts."""
 
     def __init__(self) -> None:
         self._last: dict[int, float] = {}

@@ -1,4 +1,4 @@
-"""`okr consume`, `okr load`, `okr lake` and the commands of the sources."""
+"""Commands `okr consume`, `okr load` and `okr lake`, and the commands of the sources."""
 
 import gc
 import json
@@ -31,7 +31,7 @@ app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # after a longer run, the pauses start with the shortest again
+STEADY_SECONDS = 60.0  # after a run longer than this, the pauses start again with the shortest
 
 Drain = Annotated[bool, typer.Option(help="Stop at the end of the Kafka log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -187,19 +187,20 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     """Run a consumer until a signal stops it; after a transient error restart it, with growing pauses.
 
     Raises:
-        RetryableError: only with `drain`, where the caller waits for the end.
-        typer.Exit: with status 3, if the error requires manual intervention: a supervisor must not restart it.
+        RetryableError: only with `drain`, because the caller then waits for the result.
+        typer.Exit: with status 3 if the error requires manual intervention; a supervisor must then not restart the
+            process.
     """
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
-    # Batches of thousands of messages contain no reference cycles; searching for cycles would cost a tenth of the time.
+    # Batches of thousands of messages contain no reference cycles; searching for cycles would take a tenth of the time.
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
-    # One thread reads while the other lands, mostly in C without the GIL; by default it would wait 5 ms to get the GIL
-    # back after each call.
+    # One thread reads while another one lands, mostly in C code without the GIL. With the default interval, a thread
+    # would wait 5 ms to regain the GIL after each call.
     sys.setswitchinterval(0.0005)
-    # numpy's threads would spin, and there is no linear algebra here.
+    # numpy's threads would only spin, because nothing here uses linear algebra.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,7 @@
-"""Encode an event, decode a message, and validate either against its contract.
+"""Encode events, decode messages, and validate both against their contracts.
 
-This module alone rejects messages. `ingestion.decoding`, which reads Kafka in batches, accepts events in the usual form
-without it, by the same rules, and passes all other messages to `decode`.
+Only this module rejects messages. `ingestion.decoding`, which processes whole batches, accepts events in the usual form
+by the same rules, and passes all other messages to `decode`.
 """
 
 import re
@@ -21,8 +21,8 @@ from lakehouse.contracts.fields import ADDRESS, NO_SPACE_AT_EITHER_END
 from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
 
-MAX_VALUE_BYTES = 1_000_000  # the broker's own default limit of a message is 1,048,588 bytes
-CLOCK_TOLERANCE = timedelta(minutes=10)  # by which a source's clock may be ahead of the broker's
+MAX_VALUE_BYTES = 1_000_000  # the broker's default limit for a message is 1,048,588 bytes
+CLOCK_TOLERANCE = timedelta(minutes=10)  # how far a source's clock may be ahead of the broker's
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _FINER_THAN_MICROSECONDS = re.compile(r"(?<=[.,]\d{6})\d+")
@@ -31,7 +31,7 @@ _MAY_BE_FINER = re.compile(rb"\d[.,]\d{7}|\\u")  # a digit may be written as an 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """An event that is ready to be sent. The key keeps the events of one aggregate in order."""
+    """An event that is ready to send. Events of one aggregate have the same key, which preserves their order."""
 
     topic: str
     key: bytes
@@ -39,7 +39,7 @@ class EncodedEvent:
 
 
 class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that satisfies its contract: the envelope, the typed payload, and `data` as the text that was sent."""
+    """An event that satisfies its contract: the envelope, the typed payload, and `data` as the original text."""
 
     envelope: Envelope
     payload: Any
@@ -55,10 +55,10 @@ def encode(  # noqa: PLR0913 - the parts of a frame
     recorded_at: datetime | None = None,
     recorded_assumed: bool = False,
 ) -> EncodedEvent:
-    """Encode a payload as CloudEvents JSON for its topic. `at` is when the fact happened (timezone-aware).
+    """Encode a payload as CloudEvents JSON for its topic. `at` is the time of the fact (timezone-aware).
 
     Raises:
-        ContractViolation: the payload violates its contract, which a source must notice before it sends.
+        ContractViolation: the payload violates its contract, so the source must not send it.
     """
     contract = _contract_of_model(type(data))
     frame: dict[str, object] = {
@@ -88,7 +88,7 @@ def decode(
     key: bytes | None = None,
     logged_at: datetime | None = None,
 ) -> DecodedEvent:
-    """Decode and validate a message of `topic` with its Kafka key; `logged_at` is the broker's time, if known.
+    """Decode and validate a message of `topic` with its Kafka key; `logged_at` is its log time, if known.
 
     Raises:
         ContractViolation: its `reason` is a stable code: null_value, too_large, not_utf8, not_json, bad_envelope,
@@ -110,7 +110,7 @@ def decode(
     try:
         envelope = _decode_envelope(value)
     except ContractViolation:
-        if b"\\u" in value or may_be_deep(value):  # reports a lone surrogate and too deep nesting as such
+        if b"\\u" in value or may_be_deep(value):  # gives a lone surrogate and too deep nesting their own reasons
             check_storable(value)
         raise
     if is_suspect(value):
@@ -179,9 +179,9 @@ def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: byte
 
 
 def _check_ids(contract: Contract, payload: Any) -> None:
-    """Check that ids have no invisible characters, so that two ids that look the same are the same.
+    """Check that ids contain no invisible characters, so that ids that look the same are equal.
 
-    The schema's pattern cannot become narrower within its major version, and no pattern covers Unicode normal forms.
+    A schema's pattern must not become stricter within a major version, and no pattern covers Unicode normal forms.
     """
     for field in id_fields(contract.model):
         text = getattr(payload, field)
@@ -212,7 +212,7 @@ def _payload_decoder(model: type[msgspec.Struct]) -> msgspec.json.Decoder[Any]:
 
 @cache
 def id_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of a payload that identify something, including e-mail addresses."""
+    """Return the fields of a payload that are ids or e-mail addresses."""
     return tuple(field.name for field in msgspec.structs.fields(model) if _identifies(field.type))
 
 
@@ -225,7 +225,7 @@ def _identifies(hint: Any) -> bool:
 
 @cache
 def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of a payload that are always a time, whose range must be checked."""
+    """Return the fields of a payload that always contain a time, whose range must be checked."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))

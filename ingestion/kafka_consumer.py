@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-CHUNK_MESSAGES = 1_000  # fits in the CPU cache: reading needs a quarter less CPU than with 10,000
+CHUNK_MESSAGES = 1_000  # fit in the CPU cache: reading takes a quarter less CPU time than with 10,000
 CONNECT_SECONDS = 15.0
-PAUSE_SECONDS = 0.5  # between two attempts to ask the broker
+PAUSE_SECONDS = 0.5  # between two attempts to query the broker
 DRAIN_SECONDS = 60.0
 LOG_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
@@ -34,9 +34,9 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "partition.assignment.strategy": "range",
     "session.timeout.ms": 6_000,  # after which a killed worker's partitions are reassigned
     "heartbeat.interval.ms": 2_000,
-    "topic.metadata.refresh.interval.ms": 30_000,  # until added partitions are noticed
-    # Fetch no further ahead than landing can process, so that decompressed messages are still in the CPU cache when
-    # they are parsed (which saves a tenth of all CPU); a fetch of 256 KB decompresses to ten times that size.
+    "topic.metadata.refresh.interval.ms": 30_000,  # after which added partitions are discovered
+    # Do not fetch further ahead than landing can process, so that decompressed messages are still in the CPU cache when
+    # they are parsed. This saves a tenth of all CPU time. A fetch of 256 KB decompresses to ten times that size.
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 49_152,
     "fetch.message.max.bytes": 262_144,
@@ -44,7 +44,7 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     **QUIET,
 }
 
-# From the assigned partitions, as (topic, partition), to the offset at which each is read, None for its beginning.
+# Maps the assigned partitions, as (topic, partition), to the offsets at which reading starts (None: the log's start).
 StoredOffsets = Callable[[Sequence[tuple[str, int]]], Mapping[tuple[str, int], int | None]]
 
 
@@ -55,7 +55,7 @@ class KafkaConsumer:
         """Connect and find the topics; `start` then joins the group.
 
         Raises:
-            RetryableError: no broker answers, or it lacks a topic.
+            RetryableError: no broker responds, or a topic does not exist.
         """
         from confluent_kafka import Consumer
         from confluent_kafka.admin import AdminClient
@@ -75,10 +75,10 @@ class KafkaConsumer:
         )
         _find_topics(self._consumer, bootstrap, self._topics)
         self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
-        self.log_ids = log_ids(self._admin, self._topics)  # by topic: the log that its offsets belong to
+        self.log_ids = log_ids(self._admin, self._topics)  # by topic: the id of the log that its offsets belong to
 
     def start(self, stored_offsets: StoredOffsets, settle: Callable[[], None] = lambda: None) -> None:
-        """Join the group; at each assignment `stored_offsets` returns where to start.
+        """Join the group. On each assignment, `stored_offsets` returns the offsets at which reading starts.
 
         `settle` stores the batch in flight. It is called before `stored_offsets`, and before partitions are revoked.
         """
@@ -88,18 +88,18 @@ class KafkaConsumer:
         )
 
     def poll(self, limits: Limits) -> Batch:
-        """Return the next micro-batch, which starts at the end of the previous one, stored or not.
+        """Return the next micro-batch. It starts at the end of the previous one, even if that was not stored.
 
-        It is empty after `limits.seconds` without a message, or during a rebalance.
+        The batch is empty if no message arrives within `limits.seconds`, and during a rebalance.
 
         Raises:
             PermanentError: the broker no longer has the next offset.
-            RetryableError: the messages may belong to another log than the previous ones.
+            RetryableError: the messages may belong to a different log than the previous ones.
         """
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
         while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
-            # First take messages that were already fetched; otherwise wait for one, because they may be large.
+            # Take messages that are already fetched. If there are none, wait for a single one, because it may be large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
             patience = min(left, limits.idle_seconds)
             messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
@@ -113,7 +113,7 @@ class KafkaConsumer:
                 for message in messages:
                     self._handle_error(message)
         if self._is_reassigned:
-            # These messages belong to a previous assignment. They are not landed, so nothing is lost.
+            # These messages belong to the previous assignment. They have not landed and are read again.
             self.rewind()
             return Batch(self._positions)
         if batch.rows:
@@ -123,10 +123,10 @@ class KafkaConsumer:
         return batch
 
     def rewind(self) -> None:
-        """Continue at the sink's stored offset, for every assigned partition.
+        """Continue at the sink's stored offset in every assigned partition.
 
         Raises:
-            RetryableError: a topic was re-created since it was last read, or the broker does not answer.
+            RetryableError: a topic was re-created since it was last read, or the broker does not respond.
         """
         from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
@@ -144,19 +144,19 @@ class KafkaConsumer:
                 for (topic, partition), offset in self._positions.items()
             ]
         )
-        # Kafka's committed offsets, which lag monitors read, may be outdated or missing.
+        # Lag monitors read Kafka's committed offsets, which may be outdated or missing.
         self._commit_to_kafka({place: offset for place, offset in self._positions.items() if offset is not None})
         log.info("reading", partitions=len(self._assigned))
 
     def report_stored(self, topic: str, spans: Mapping[int, Span]) -> None:
-        """Commit offsets that the sink has stored to Kafka, for lag monitors only."""
+        """Commit to Kafka the offsets that the sink has stored; only lag monitors use them."""
         self._commit_to_kafka({(topic, partition): span.next for partition, span in spans.items()})
 
     def is_at_end(self) -> bool:
         """Return whether every partition was read to its end; False before the first assignment.
 
         Raises:
-            RetryableError: for a minute, no message was read and the end was not reached.
+            RetryableError: no message was read for a minute although the end was not reached.
         """
         lags = self.lag()
         if lags and all(lag == 0 for lag in lags.values()):
@@ -169,24 +169,24 @@ class KafkaConsumer:
         return False
 
     def lag(self) -> dict[tuple[str, int], int | None]:
-        """Return the number of offsets between the position and the end of each assigned partition.
+        """Return the number of offsets from the position to the end of each assigned partition.
 
-        The end is that of the last fetch of the partition; the lag is None before its first fetch.
+        The end is as of the partition's last fetch. Before its first fetch, the lag is None.
         """
         from confluent_kafka import TopicPartition
 
         lags: dict[tuple[str, int], int | None] = {}
         for topic, partition in self._assigned:
-            # Cached, because a query waits for the long-polling fetches, half a second per partition.
+            # Use cached offsets: a query would wait for the long-polling fetches, half a second per partition.
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             position = self._positions.get((topic, partition))
-            # Offsets without a message after the last one (control records) are not lag.
+            # Control records after the last message have offsets, but are not lag.
             read = max(low if position is None else position, self._ends.get((topic, partition), 0))
             lags[(topic, partition)] = max(high - read, 0) if high >= 0 else None
         return lags
 
     def close(self) -> None:
-        """Leave the group, so that its partitions are reassigned without waiting for a timeout."""
+        """Leave the group, so that this worker's partitions are reassigned without waiting for a timeout."""
         self._consumer.close()
 
     def _commit_to_kafka(self, positions: Mapping[tuple[str, int], int]) -> None:
@@ -197,10 +197,10 @@ class KafkaConsumer:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _require_same_logs(self) -> None:
-        """Check that no topic was re-created; wait for the broker for a while.
+        """Check that no topic was re-created; wait for the broker for up to `LOG_SECONDS`.
 
         Raises:
-            RetryableError: a topic was re-created, or the broker does not answer.
+            RetryableError: a topic was re-created, or the broker does not respond.
         """
         asked = attempts(RetryableError, LOG_SECONDS, pause_s=PAUSE_SECONDS)
         if asked(log_ids, self._admin, self._topics) != self.log_ids:
@@ -216,7 +216,7 @@ class KafkaConsumer:
             _raise_unless_transient(place, error)
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
-        # Assigns no partitions, so that nothing is read before the sink's offsets are known; `rewind` assigns them.
+        # Assign no partitions yet, so that nothing is read before the sink's offsets are known; `rewind` assigns them.
         consumer.assign([])
         self._assigned = [(each.topic, each.partition) for each in partitions]
         self._is_reassigned = True

@@ -1,7 +1,7 @@
 """Identify the log that a topic's offsets belong to; an offset is meaningless without it.
 
-A re-created cluster and a re-created topic both count from 0 again. Stored offsets of the old log would silently skip
-the first events of the new one (Iceberg PR 16360), so each offset is stored with the log that it belongs to.
+In a re-created cluster or topic, offsets start again at 0. Stored offsets of the old log would silently skip the first
+events of the new one (Iceberg PR 16360), so each offset is stored with the id of its log.
 """
 
 from collections.abc import Collection
@@ -16,10 +16,10 @@ ANSWER_SECONDS = 10.0
 
 
 def log_ids(admin: "AdminClient", topics: Collection[str]) -> dict[str, str]:
-    """Return `<cluster id>/<topic id>` of each topic, which is unique to a log.
+    """Return `<cluster id>/<topic id>` for each topic, which uniquely identifies its log.
 
     Raises:
-        RetryableError: the broker does not answer, or lacks a topic.
+        RetryableError: the broker does not respond, or a topic does not exist.
     """
     from confluent_kafka import KafkaException, TopicCollection
 

@@ -1,4 +1,4 @@
-"""The producer that all sources use: idempotent, acknowledged by all replicas; every lost message raises an error."""
+"""The idempotent producer that all sources use. All replicas acknowledge; an undelivered message raises an error."""
 
 import contextlib
 import time
@@ -22,9 +22,9 @@ CONNECT_SECONDS = 30.0
 QUEUE_FULL_SECONDS = 60.0
 QUEUE_MESSAGES = 100_000
 QUEUE_KILOBYTES = 65_536
-MAX_MESSAGE_BYTES = 1_048_588  # the broker's default; the client's own is less than MAX_VALUE_BYTES and a key
+MAX_MESSAGE_BYTES = 1_048_588  # the broker's default; the client's default is less than MAX_VALUE_BYTES plus a key
 DELIVERY_MS = 60_000
-# The client retries within DELIVERY_MS, with pauses that double and have a jitter of at least a fifth.
+# The client retries for up to DELIVERY_MS, with exponential backoff and a jitter of at least 20 %.
 RETRIES: dict[str, Any] = {
     "delivery.timeout.ms": DELIVERY_MS,
     "retry.backoff.ms": 100,
@@ -32,9 +32,10 @@ RETRIES: dict[str, Any] = {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 5_000,
 }
-# To keep the order of a key, no message times out: it may have been written nevertheless, and sending it again would
-# put it after its successor. And each message is its own batch, because a rejected message fails its whole batch, whose
-# other messages would then follow later ones. This still sends 1,400 messages per second or more.
+# Two settings preserve the order of messages with the same key. No message times out, because it may have been written
+# nevertheless, and sending it again would put it after its successor. Each message is a batch of its own, because a
+# rejected message fails its whole batch, and the batch's other messages would be sent after later ones. The throughput
+# is still 1,400 messages per second or more.
 IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
 
 OnResult = Callable[["KafkaError | None"], None]
@@ -43,8 +44,9 @@ OnResult = Callable[["KafkaError | None"], None]
 class EventProducer:
     """Sends events and counts acknowledged messages. Use it as a context manager, which flushes at the end.
 
-    `send` returns before the broker has answered. A message that the broker did not accept within a minute is counted
-    in `failed`, logged, and raised by the next `flush`. Only `send` is thread-safe.
+    `send` returns before the broker has acknowledged the event. If the broker does not accept a message within a
+    minute, the message is counted in `failed` and logged, and the next `flush` raises an error. Only `send` is
+    thread-safe.
     """
 
     def __init__(
@@ -57,11 +59,12 @@ class EventProducer:
     ) -> None:
         """Connect to the broker; with `connect_seconds=0`, do not wait for it, and use `check_broker` later.
 
-        With `is_in_order`, no message overtakes an earlier one of its key, even if another producer sends that one
-        again. Messages then have no timeout: limit each `flush`, and `abandon` the producer if it raises.
+        With `is_in_order`, no message is written before an earlier one with the same key, even if another producer
+        sends the earlier one again. Messages then have no timeout: limit each `flush`, and `abandon` the producer if
+        `flush` raises an error.
 
         Raises:
-            RetryableError: no broker answers within `connect_seconds`.
+            RetryableError: no broker responds within `connect_seconds`.
         """
         self.delivered: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -75,7 +78,7 @@ class EventProducer:
         """Check that the broker is available.
 
         Raises:
-            RetryableError: it does not answer within the limit.
+            RetryableError: the broker does not respond within the limit.
         """
         _wait_for_broker(self._producer, self._bootstrap, limit_seconds)
 
@@ -90,9 +93,9 @@ class EventProducer:
         self.send_raw(event.topic, event.key, event.value)
 
     def send_raw(self, topic: str, key: bytes | None, value: bytes | None, on_result: OnResult | None = None) -> None:
-        """Queue arbitrary bytes, for replays and for malformed messages of the simulator; otherwise like `send`.
+        """Queue arbitrary bytes, for replays and for the simulator's malformed messages; otherwise like `send`.
 
-        A later `send` or `flush` calls `on_result` with the broker's error, or with None if it has the message.
+        A later `send` or `flush` calls `on_result` with the broker's error, or with None on success.
         """
         from confluent_kafka import KafkaException
 
@@ -153,13 +156,13 @@ class EventProducer:
         """Call a method of the client.
 
         Raises:
-            RetryableError: the client has failed permanently, which it reports in its next call.
+            RetryableError: the client has failed permanently; it reports such a failure on its next call.
         """
         from confluent_kafka import KafkaException
 
         try:
             return call(seconds)
-        except (KafkaException, SystemError) as error:  # a SystemError if the client sets no exception
+        except (KafkaException, SystemError) as error:  # SystemError: the client failed without setting an exception
             raise RetryableError(
                 f"The Kafka client of {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
                 "new producer: an event id is counted once."

@@ -1,6 +1,6 @@
-"""`okr lake rejected`: read rejected messages from the lake, with the reason in words, newest first.
+"""`okr lake rejected`: read rejected messages from the lake, newest first, and describe why they were rejected.
 
-The lake stores the code of the reason; the words come from validating the message again with the present contract.
+The lake stores the reason's code. Its description comes from validating the message again with the current contract.
 """
 
 import base64
@@ -18,7 +18,7 @@ from lakehouse.lake import open_table, require_lake, table_uri
 
 SHOWN_BYTES = 120
 NOW_ACCEPTED = "The present contract accepts it."
-NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # messages that arrived together have the same time
+NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # messages that arrived together have the same log time
 COLUMNS = (
     "logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value", "rejected_key",
     "rejected_headers",
@@ -27,9 +27,9 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class RejectedMessage:
-    """One raw message, its position in the log, and the reason of its rejection.
+    """One raw message, its position in the log, and the reason for its rejection.
 
-    `headers` is a list of [name, base64 or null], a text if the client could not read them, or None without headers.
+    `headers` is a list of [name, base64 or null], a string if the client could not read them, or None without headers.
     """
 
     topic: str
@@ -64,7 +64,7 @@ class RejectedMessage:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The newest matching rejected messages, and the number of all rejected messages of their topics by reason."""
+    """The newest matching messages, and the number of all rejected messages in the same topics, by reason."""
 
     newest: list[RejectedMessage]
     by_reason: dict[str, int]

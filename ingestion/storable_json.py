@@ -1,8 +1,8 @@
-"""Check that valid JSON can also be stored by PostgreSQL: as jsonb, with numbers that fit into float8.
+"""Check that PostgreSQL can store valid JSON: as jsonb, with numbers that fit into float8.
 
-A contract checks the fields that it knows. This module checks the whole message, including unknown fields. PostgreSQL
-does not store NUL and lone surrogates in text, numbers beyond float8 (too large, or so small that they become zero),
-and nesting deeper than its stack. Any of these in one row would fail the load of a whole batch.
+A contract covers only known fields. This module checks the whole message, including unknown fields. PostgreSQL cannot
+store NUL or lone surrogates in text, numbers outside the range of float8 (too large, or so small that they become
+zero), or nesting deeper than its stack allows. A single such row would fail the load of a whole batch.
 """
 
 import json
@@ -12,18 +12,19 @@ from collections.abc import Mapping, Sequence
 from lakehouse.errors import ContractViolation
 
 MAX_DEPTH = 64
-# Cheap indications that the full check is needed: an escape that may be NUL or a lone surrogate, an exponent of three
-# digits or more (of a number, which starts after a delimiter; half of all UUIDs contain something like 0e12), or a very
-# long run of digits (200 of them and e99 still fit into float8). A match within a text only costs the full check.
+# Cheap signs that the full check is needed: an escape that may be NUL or a lone surrogate, an exponent of three or more
+# digits, or 200 digits in a row (200 digits and e99 still fit into float8). The exponent must belong to a number that
+# starts after a delimiter, because half of all UUIDs contain something like 0e12. A match inside a text is harmless: it
+# only causes the full check.
 ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
-# The inverse, for a search by column: an object of valid JSON, in bytes, that certainly needs no full check. Its texts
-# contain no NUL and no lone surrogate, its numbers have at most 40 digits and an exponent of two (each is matched with
-# its delimiter, or a longer number would pass as two), and it is at most three levels deep. Texts are matched whole and
-# braces in pairs, so that `ingestion.decoding.batch_validation` can find the end of an object. No text begins or ends
-# with a space or contains U+007F, which `lakehouse.contracts.allowed_characters` forbids in ids: another pattern per
-# column would cost more than the full check of the few texts that do. `ingestion.decoding.event_types` checks non-ASCII
-# ids.
+# The inverse, for checking a whole column: a valid JSON object, as bytes, that certainly needs no full check. Its texts
+# contain no NUL and no lone surrogate. Its numbers have at most 40 digits and an exponent of at most two. (A number is
+# matched with its delimiter; otherwise a longer number would match as two.) The object is at most three levels deep.
+# Texts are matched whole and braces in pairs, so that `ingestion.decoding.batch_validation` can find the end of an
+# object. No text starts or ends with a space or contains U+007F, which `lakehouse.contracts.allowed_characters` forbids
+# in ids: a separate pattern for each column would cost more than the full check of the few texts with such characters.
+# `ingestion.decoding.event_types` checks non-ASCII ids.
 _ESCAPED = (
     r'\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
     r"|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}))"
@@ -46,7 +47,7 @@ def is_suspect(value: bytes) -> bool:
 
 
 def may_be_deep(value: bytes) -> bool:
-    """Return whether a message has more opening brackets than levels are allowed."""
+    """Return whether a message has more opening brackets than the allowed number of levels."""
     return value.count(b"[") + value.count(b"{") > MAX_DEPTH
 
 

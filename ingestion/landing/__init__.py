@@ -1,1 +1,1 @@
-"""Kafka to the lake, exactly once: `consumer` is the loop, `commit` appends a batch, `announce` notifies Airflow."""
+"""Land Kafka's events exactly once: `consumer` is the loop, `commit` appends a batch, `announce` notifies Airflow."""

@@ -1,7 +1,8 @@
 """Notify Airflow of landed events with an asset event, from a separate thread; landing never waits for it.
 
 Notifications are coalesced: at most one every few seconds, and none while a run of the DAG is queued, because that run
-will read everything landed until it starts. After the last landing there is always either such a run or one more event.
+will read everything that has landed before it starts. The last landing is always followed by one more asset event,
+unless such a run is queued.
 """
 
 import threading
@@ -39,8 +40,8 @@ class AirflowAssets:
         """Post an asset event, or return False if a queued run makes it unnecessary.
 
         Raises:
-            RetryableError: Airflow is unavailable, rejects the login, does not know the asset (yet), or the answer is
-                not one of Airflow's API.
+            RetryableError: Airflow is unavailable, rejects the login or does not know the asset (yet), or the response
+                does not come from Airflow's API.
         """
         import httpx
 
@@ -59,7 +60,7 @@ class AirflowAssets:
         except httpx.HTTPError as error:
             self._reset()
             raise RetryableError(f"Airflow at {self._url} did not accept the announcement: {error}") from error
-        except (ValueError, LookupError, TypeError) as error:  # not JSON, or not the documented fields
+        except (ValueError, LookupError, TypeError) as error:  # not JSON, or without the documented fields
             self._reset()
             raise RetryableError(
                 f"The server at {self._url} does not answer like Airflow's API ({type(error).__name__}: {error}). "
@@ -81,7 +82,7 @@ class AirflowAssets:
         raise RetryableError(f"Airflow at {self._url} does not know the asset {ASSET} yet: is {DAG} parsed?")
 
     def _reset(self) -> None:
-        # A token expires, and a re-created Airflow has other ids.
+        # A token expires, and a re-created Airflow has different ids.
         if self._client is not None:
             self._client.close()
         self._client, self._asset_id = None, None
@@ -91,7 +92,7 @@ class Announcer:
     """Announces landings in the background; `landed` returns immediately."""
 
     def __init__(self, airflow: AirflowAssets | None, state: Path | None = None) -> None:
-        """Start the thread; without Airflow there is no thread and nothing is announced."""
+        """Start the thread. Without Airflow, there is no thread, and nothing is announced."""
         self._airflow = airflow
         self._pending = threading.Event()
         self._closing = threading.Event()
@@ -101,7 +102,7 @@ class Announcer:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return an announcer for the Airflow of the settings, which may be None."""
+        """Return an announcer for the Airflow in the settings; without one, it announces nothing."""
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
@@ -112,7 +113,7 @@ class Announcer:
         self._pending.set()
 
     def close(self) -> None:
-        """Make a pending announcement, if Airflow is available, and stop."""
+        """Send a pending announcement if Airflow is available, then stop."""
         self._closing.set()
         if self.thread:
             self.thread.join(CLOSE_SECONDS)
@@ -123,7 +124,7 @@ class Announcer:
             if not self._pending.wait(timeout=0.5):
                 self._went_well()
                 continue
-            # Cleared before the call, so that events landed during it are announced again.
+            # Cleared before the call, so that events that land during the call are announced, too.
             self._pending.clear()
             try:
                 is_unavailable = not self._announce(was_unavailable=is_unavailable)

@@ -1,13 +1,13 @@
 """Append a batch to its landing table exactly once: the Delta commit is the offset commit.
 
 The steps of the protocol and their purposes:
-1. The snapshot is refreshed. For each partition its next offset must be the start of this batch. (A transaction id
-   alone does not ensure this: delta-rs #2580 accepted the same one twice.)
+1. The snapshot is refreshed. Each partition's next offset in it must be the start of this batch. (A transaction id
+   alone does not ensure this: delta-rs #2580 accepted the same id twice.)
 2. The rows are written as files, which no reader sees yet, and flushed to the disk.
-3. The files are added on that snapshot together with the partitions' new next offsets, in one commit. If another worker
-   has committed since step 1, the commit fails: this worker is fenced.
-4. After any error the table is read again, and its versions decide whether the commit succeeded, not the exception: an
-   error may be returned although the commit succeeded (delta-rs #2609).
+3. A single commit on that snapshot adds the files and sets the partitions' new next offsets. If another worker has
+   committed since step 1, the commit fails: this worker is fenced.
+4. After any error, the table is read again. Its versions, not the exception, show whether the commit succeeded, because
+   an error may be returned although the commit succeeded (delta-rs #2609).
 """
 
 import time
@@ -51,7 +51,7 @@ class LandingTable:
         """Open the table, or create it.
 
         Raises:
-            PermanentError: its events come from another log, because the cluster or topic was re-created.
+            PermanentError: the table's events come from another log, because the cluster or topic was re-created.
         """
         self._uri = table_uri(lake_uri, topic)
         self._topic, self._log_id, self._group = topic, log_id, group
@@ -66,7 +66,7 @@ class LandingTable:
             )
 
     def next_offset(self, partition: int) -> int | None:
-        """Return the next offset to read in the current snapshot, or None if nothing of the partition ever landed."""
+        """Return the next offset to read in the current snapshot, or None if no event of the partition ever landed."""
         version: int | None = self._table.transaction_version(self._application_id(partition))
         return version
 
@@ -84,15 +84,15 @@ class LandingTable:
             raise self._unreadable(error) from error
 
     def append(self, rows: "pa.Table", spans: Mapping[int, Span]) -> None:
-        """Append a batch that covers `spans` by partition.
+        """Append a batch; `spans` are the offsets that it covers, by partition.
 
         Raises:
-            FencedError: the table's offset is not the start of this batch; nothing of the batch was committed.
-            RetryableError: the lake could not be written; nothing of the batch was committed.
+            FencedError: the table's offset is not the start of this batch; nothing was committed.
+            RetryableError: the lake could not be written; nothing was committed.
         """
         self.refresh()
         self._check_start(spans)
-        started = time.clock_gettime(time.CLOCK_BOOTTIME)  # continues while the machine sleeps, and cannot be set
+        started = time.clock_gettime(time.CLOCK_BOOTTIME)  # also runs while the machine sleeps, and cannot be set
         try:
             files = write_files(rows, self._uri)
             self._flush(file.path for file in files)
@@ -122,7 +122,7 @@ class LandingTable:
             sync(Path(self._uri, path) for path in paths)
 
     def _flush_commits(self, before: int) -> None:
-        """Flush the commits since a version: after a power cut, too, the lake must not be behind Kafka's offset."""
+        """Flush the commits since a version: even after a power cut, the lake must not be behind Kafka's offset."""
         self.refresh()
         delta_log = DeltaLog(self._uri)
         try:
@@ -164,7 +164,7 @@ class LandingTable:
                 mode="append",
                 schema=self._table.schema(),
                 partition_by=PARTITION_COLUMN,
-                # With these counts `torn_commits` detects that only the first lines of this commit are left.
+                # From these counts, `torn_commits` detects that only the first lines of this commit survived.
                 commit_properties=CommitProperties(
                     app_transactions=transactions,
                     custom_metadata={"files": len(files), "partitions": len(transactions)},
@@ -204,7 +204,7 @@ class LandingTable:
         """Check the newest commit file: a power cut may have left only its first lines, which delta-rs would accept.
 
         Raises:
-            RetryableError: it is torn.
+            RetryableError: the file is torn.
         """
         delta_log = DeltaLog(self._uri)
         for version in delta_log.commits()[-1:]:
@@ -216,7 +216,7 @@ class LandingTable:
 
 
 def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
-    """Add the columns that the landing schema got after the table was created; they are null in old rows."""
+    """Add the columns that the landing schema has gained since the table was created; they are null in old rows."""
     from deltalake import Schema
     from deltalake.exceptions import DeltaError
 

@@ -1,4 +1,4 @@
-"""`okr consume land`: the loop that moves events from Kafka to the lake, exactly once. Read it from top to bottom."""
+"""`okr consume land`: the loop that moves events from Kafka to the lake, exactly once."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 
     Raises:
         RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.
-        PermanentError: an offset is out of the broker's range, or the lake has another log's events.
+        PermanentError: an offset is out of the broker's range, or the lake's events come from another log.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
     settings.require_all("kafka_bootstrap", *(["airflow_password"] if settings.airflow_url else []))
@@ -36,7 +36,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
-    # pyarrow's first array imports pandas, which takes seconds: do it before owning partitions.
+    # Creating the first pyarrow array imports pandas, which takes seconds: do this before partitions are assigned.
     decode_batch(ANNOUNCED_TOPIC, [])
     lander = Lander(reader, tables, announcer)
     try:
@@ -46,7 +46,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
             batch = reader.poll(limits)
             lander.settle()
             if lander.take_fenced():
-                reader.rewind()  # messages read meanwhile are read again by the present owner of the partition
+                reader.rewind()  # the partition's current owner reads the discarded messages again
             elif batch.rows:
                 lander.submit(batch)
             elif drain and reader.is_at_end():
@@ -60,7 +60,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 
 
 class Lander:
-    """Lands one batch at a time in a separate thread, which alone uses the tables between `submit` and `settle`."""
+    """Lands one batch at a time in a separate thread. Only that thread uses the tables from `submit` to `settle`."""
 
     def __init__(self, reader: KafkaConsumer, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
         self.rows = 0
@@ -70,7 +70,7 @@ class Lander:
         self._was_fenced = False
 
     def submit(self, batch: Batch) -> None:
-        """Start to land a batch; the previous one must be settled."""
+        """Start landing a batch; the previous one must be settled."""
         self._in_flight = batch, self._thread.submit(self._land, batch)
 
     def settle(self) -> None:

@@ -1,8 +1,8 @@
 """Write the Parquet files of a batch, one per day, and return the actions that add them in a Delta commit.
 
-The files are written one after the other: deltalake's own writer keeps one open per day, which costs 400 MB instead of
-30 MB for a batch of two years' history. A file that no commit adds (because the worker was killed) is invisible and
-vacuumed later.
+The files are written one after the other: deltalake's own writer keeps one file open per day, which takes 400 MB of
+memory instead of 30 MB for a batch of two years' history. If the worker is killed before the commit, its files stay
+invisible and are vacuumed later.
 """
 
 import itertools
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake.transaction import AddAction
 
-# Statistics are written only for the columns by which readers skip files; others would only enlarge the log.
+# Statistics are written only for the columns that readers use to skip files; others would only enlarge the log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
-# Encodings for repeated values, increasing values, and ids, which share a prefix when created in sequence: a third
-# smaller than plain encoding, and faster to write.
+# Encodings for repeated values, for increasing values, and for ids (which share a prefix if created in sequence). Files
+# are a third smaller than with plain encoding, and faster to write.
 DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", "rejection_reason", "kafka_partition"]
 ENCODINGS = dict.fromkeys(["kafka_offset", "logged_at", "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED") | {
     "event_id": "DELTA_BYTE_ARRAY"
@@ -32,7 +32,7 @@ WRITE_BATCH_VALUES = 8_192  # the default, 1,024, is a tenth slower; more would 
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
-    """Write the rows to a table's folder, one file per day, and return the actions for the commit (none without rows).
+    """Write the rows to a table's folder, one file per day, and return the actions for the commit (none if no rows).
 
     Raises:
         OSError: the lake cannot be written; files already written stay invisible.

@@ -1,4 +1,4 @@
-"""Lake to the warehouse's schema raw, exactly once: `pending` finds new rows, `copy` loads them with a watermark."""
+"""Load the lake into the warehouse's schema raw, exactly once: `pending` finds new rows, `copy` loads them."""
 
 from ingestion.loading.backlog import backlog_rows
 from ingestion.loading.copy import load

@@ -1,4 +1,4 @@
-"""Count landed rows that are beyond given offsets; rejected rows count, too, because `load` advances past them."""
+"""Count landed rows at or beyond given offsets. Rejected rows count, too, because `load` advances past them."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from lakehouse.settings import Settings
 
 
 def backlog_rows(settings: Settings, topic: str, offsets: Mapping[int, int]) -> int:
-    """Return the number of landed rows of a topic at or beyond the offsets (all rows of a partition without an offset).
+    """Return the number of landed rows of a topic at or beyond the offsets (all rows if a partition has no offset).
 
     Raises:
         RetryableError: the lake cannot be read.

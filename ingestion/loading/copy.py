@@ -1,4 +1,4 @@
-"""`okr load`: copy pending rows from the lake into `raw` by binary COPY, with the watermark in the same transaction."""
+"""`okr load`: copy pending rows from the lake into `raw` and write the watermark in the same transaction."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
-ANALYZED_FROM = 10_000  # rows of one load that make PostgreSQL's statistics of the table outdated
+ANALYZED_FROM = 10_000  # a load of this many rows makes PostgreSQL's statistics of the table outdated
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -32,9 +32,10 @@ def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None
     that it does not name is not loaded. Without it, all pending rows are loaded.
 
     Raises:
-        RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was
-        partially loaded. InvariantBroken: the lake or `raw` has an offset twice. PermanentError: the lake has events of
-        another Kafka log than `raw`.
+        RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was partially
+            loaded.
+        InvariantBroken: an offset occurs twice in the lake or in `raw`.
+        PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
     bounds = None if upto is None else {topic: _offsets(offsets) for topic, offsets in upto.items()}
     loaded = {}
@@ -53,7 +54,7 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             pending = find_pending(lake_uri, topic, read_watermarks(connection, topic), bound)
             copied = _copy(connection, topic, pending)
             _write_watermarks(connection, topic, pending.ends())
-            if copied >= ANALYZED_FROM:  # models run right after this, before autovacuum would analyze the table
+            if copied >= ANALYZED_FROM:  # dbt runs right after this, before autovacuum would analyze the table
                 connection.execute(sql.SQL("ANALYZE raw.{}").format(sql.Identifier(topic)))
             return copied
     except errors.UniqueViolation as error:
@@ -79,7 +80,7 @@ def _lock(connection: Connection, topic: str) -> None:
 
 
 def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
-    # Offsets that were passed through JSON have text as keys.
+    # After a round trip through JSON, the keys are strings.
     return {int(partition): int(offset) for partition, offset in offsets.items()}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AHEAD = 3  # encoded batches in advance: PostgreSQL never waits for the lake, and they need at most 20 MB
+AHEAD = 3  # batches encoded in advance (at most 20 MB), so that PostgreSQL never waits for the lake
 JSON_COLUMNS = ("data", "extensions")
 UUID_DIGITS = 32
 UUID_CHARACTERS = 36
@@ -57,7 +57,7 @@ class Encoder:
 
 
 def uuid_bytes(texts: "pa.Array") -> "pa.FixedSizeBinaryArray":
-    """Return UUIDs in text (no nulls) as their 16 bytes."""
+    """Convert UUIDs from text (no nulls) to 16 bytes each."""
     import numpy as np
     import pyarrow as pa
 
@@ -74,7 +74,7 @@ def uuid_bytes(texts: "pa.Array") -> "pa.FixedSizeBinaryArray":
 
 
 def _nibbles() -> "np.ndarray":
-    """Return the value of each hexadecimal digit by its character."""
+    """Return an array that maps a hexadecimal digit's character code to its value."""
     import numpy as np
 
     values = np.zeros(256, np.uint8)

@@ -1,6 +1,6 @@
-"""Select the files of a landing table that may have wanted offsets, and read their wanted rows in batches.
+"""Select the files of a landing table that may contain wanted offsets, and read the wanted rows in batches.
 
-Files are selected by the statistics in the Delta log, rows by their own offsets, because a file that compaction wrote
+Files are selected by the statistics in the Delta log. Rows are selected by their own offsets, because a compacted file
 can span the watermark.
 """
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 BATCH_ROWS = 20_000
-BATCH_MEGABYTES = 8.0  # of uncompressed rows: an event may have a megabyte
+BATCH_MEGABYTES = 8.0  # of uncompressed rows; a single event may have a megabyte
 NEVER = 2**63 - 1
 PLACE = ("kafka_partition", "kafka_offset")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Offsets at or beyond a partition's watermark (all offsets without one), and below `upto` if given.
+    """Offsets at or beyond a partition's watermark (all offsets if it has none), and below `upto` if given.
 
-    With `upto`, no offset of a partition that it does not name is wanted.
+    If `upto` is given but does not name a partition, no offset of that partition is wanted.
     """
 
     watermarks: Mapping[int, int]
@@ -50,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Extent:
-    """The smallest and the largest partition and offset of some rows; a file without statistics may have any."""
+    """The smallest and largest partition and offset of a set of rows; without statistics, any are possible."""
 
     partitions: range | None = None
     first_offset: int = 0
@@ -74,7 +74,7 @@ class LakeFile:
 
 
 def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
-    """Return the files that may have wanted rows, roughly in log order, so that indexes grow at their end."""
+    """Return the files that may contain wanted rows, roughly in log order, so that indexes grow at their end."""
     import pyarrow as pa
 
     columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()
@@ -86,7 +86,7 @@ def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
 def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
     extent = _extent(*(action.get(f"{end}.{name}") for name in PLACE for end in ("min", "max")))
     path = action["path"]
-    # On a local disk delta-rs escapes names in its log (a space is %20), but not the names of the files.
+    # On a local disk, delta-rs escapes file names in its log (a space becomes %20), but not on the disk.
     return LakeFile(
         path if "://" in path else f"{uri}/{unquote(path)}", action[f"partition.{PARTITION_COLUMN}"], extent
     )
@@ -95,7 +95,7 @@ def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
 def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
     """Yield the wanted rows of the files, file by file, in batches of bounded memory and in the order of each file.
 
-    `columns` names columns of the landing schema; a column that a file lacks is null in its rows.
+    `columns` are columns of the landing schema. If a file lacks one of them, it is null in the file's rows.
 
     Raises:
         RetryableError: a file cannot be read.
@@ -142,7 +142,7 @@ def _batch_rows(parquet: Any) -> int:
 
 
 def _group_extent(parquet: Any, group: int) -> Extent:
-    """Return the extent of a row group by its statistics."""
+    """Return the extent of a row group, from its statistics."""
     metadata = parquet.metadata.row_group(group)
     names = [metadata.column(number).path_in_schema for number in range(metadata.num_columns)]
     found = [metadata.column(names.index(name)).statistics for name in PLACE]

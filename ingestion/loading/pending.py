@@ -1,6 +1,6 @@
 """Find and read the pending rows of the lake: those at or beyond the watermarks of `raw`.
 
-Only offsets are watermarks: a "newest timestamp" loses late events and failed loads (cal-itp #2541).
+Watermarks are offsets, because a "newest timestamp" would lose late events and failed loads (cal-itp #2541).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Offsets = dict[int, int]  # partition -> next offset
 
 @dataclass(frozen=True)
 class Watermarks:
-    """The offsets up to which a topic is loaded, and their Kafka log (None if nothing is loaded or it is unknown)."""
+    """The offsets up to which a topic is loaded, and their Kafka log (None if unknown or nothing is loaded)."""
 
     offsets: Offsets
     log_id: str | None = None
@@ -83,14 +83,14 @@ def loaded_offsets(settings: Settings, topic: str) -> Offsets:
 def read_pending(
     settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
 ) -> "tuple[pa.Table, Offsets]":
-    """Return the rows that `okr load` would load of a topic now, and their end offsets (`load`'s `upto`).
+    """Return a topic's rows that `okr load` would load now, and their end offsets (to pass to `load` as `upto`).
 
-    The table has the landing schema and the order of the log. It includes rejected rows, because a gate checks them,
-    too. A caller that reads several topics passes a connection of the loader's role.
+    The table has the landing schema, in log order. It includes rejected rows, because a gate checks those, too. A
+    caller that reads several topics passes a connection with the loader's role.
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
-        PermanentError: the lake and `raw` have events of different Kafka logs.
+        PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
     import pyarrow as pa
 
@@ -107,12 +107,12 @@ def read_pending(
 def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None) -> Pending:
     """Find a topic's rows at or beyond the watermarks in the newest snapshot of the lake.
 
-    A partition without a watermark is read from its first row. With `upto`, only rows of the partitions that it names
-    are read, below its offsets.
+    A partition without a watermark is read from its first row. With `upto`, only the partitions that it names are read,
+    and only below its offsets.
 
     Raises:
-        RetryableError: the lake cannot be read, or is missing although `raw` has rows of it.
-        PermanentError: the lake and `raw` have events of different Kafka logs.
+        RetryableError: the lake cannot be read, or is missing although `raw` has rows from it.
+        PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
     wanted = Wanted(watermarks.offsets, upto)
     if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
@@ -131,7 +131,7 @@ def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
 
 
 def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
-    """Return the Kafka log of the lake, which must be that of `raw`: offsets of two logs cannot be compared."""
+    """Return the id of the lake's Kafka log. It must be that of `raw`: offsets of two logs are not comparable."""
     found = str(table.metadata().description)
     if watermarks.log_id not in (None, found):
         raise PermanentError(

@@ -1,4 +1,4 @@
--- A row from before log_id existed gets the log of the lake it is loaded from, even if there is nothing new to load.
+-- A row that predates the column log_id gets the log id of the lake from which it is loaded, even if no row is new.
 INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset, log_id)
 VALUES (%(topic)s, %(partition)s, %(next_offset)s, %(log_id)s)
 ON CONFLICT (topic, kafka_partition) DO UPDATE
