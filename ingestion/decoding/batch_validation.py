@@ -3,9 +3,9 @@
 Events in the usual form are accepted by column, as exactly the row that `ingestion.contract_validation.decode` would
 produce (a property test compares the two). All other messages go through `decode` one by one. Only `decode` rejects a
 message, and only `decode` accepts unusual forms: an id in capital letters, a time with an offset, additional envelope
-attributes, a number that needs a closer look.
+attributes, a number that needs the full check.
 
-One difference remains. When a JSON member occurs twice, both keep the last value, as PostgreSQL does, but only
+One difference remains. If a JSON member occurs twice, both ways use the last value, as PostgreSQL does, but only
 `decode` rejects the message if an earlier value breaks the contract.
 """
 
@@ -41,7 +41,7 @@ DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 def decode_batch(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> "pa.Table":
     """Return one row per message, in the landing schema: first those accepted by column, by day, then the others.
 
-    Within a day of the former, and within the latter, each partition's rows are in the order of the log.
+    Within each day, and among the others, each partition's rows are in log order.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -55,11 +55,11 @@ def decode_batch(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> "pa.Ta
 
 
 def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
-    """Return events that are valid in the usual form, as EVENT_COLUMNS, by day, and the other messages unchanged."""
+    """Return valid events in the usual form as EVENT_COLUMNS, ordered by day, and the other messages unchanged."""
     import numpy as np
     import pyarrow.compute as pc
 
-    # In one chunk, because every chunk would compile the expressions again, and without columns that only others need.
+    # Use one chunk, because each chunk would compile the expressions again, and no columns that only the others need.
     columns = messages.drop_columns(["value", "headers"]).combine_chunks()
     is_valid = _is_valid(columns)
     numbers, moments = np.flatnonzero(is_valid), _moments(columns, is_valid)
@@ -126,7 +126,7 @@ _ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "r
 
 
 def validate_each(topic: str, messages: "pa.Table") -> "pa.Table":
-    """Validate messages one by one; a rejected message keeps its bytes."""
+    """Validate messages one by one; the row of a rejected message has its original bytes."""
     import pyarrow as pa
 
     # Computed in Python, because Arrow needs 6 us to convert one time with a time zone.

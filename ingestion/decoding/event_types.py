@@ -1,4 +1,4 @@
-"""Event types for fast decoding: the contracts' models without rules that are slow in msgspec, and these as rules."""
+"""Event types for fast decoding: rules that are slow in msgspec are separated from the contracts' models."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -23,8 +23,8 @@ Field = Callable[[Any], Any]
 class EventType:
     """One event type: its `model`, which msgspec checks in C, and the rules that are not part of that model.
 
-    The subject must equal the payload's `key`, and each field of `rules` must satisfy its rule. Fields in `ids` share
-    one rule, which visible ASCII without spaces always satisfies; this is checked for all of them together.
+    The subject must equal the payload's `key`, and each field of `rules` must satisfy its rule. All fields in `ids`
+    have the same rule. Visible ASCII without spaces always satisfies it, which is checked for all of them together.
     """
 
     name: str
@@ -36,9 +36,9 @@ class EventType:
     def violations(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
         """Return the indexes of the events that break a rule; each event is of this type, or NOTHING.
 
-        `doubtful` are the indexes of those with an escape or a non-ASCII character. The `ids` of the others are not
-        checked here: a leading or trailing space and U+007F are detected by column later
-        (`ingestion.storable_json.PLAIN_DATA`), and other control characters could only be escapes.
+        `doubtful` are the indexes of events with an escape or a non-ASCII character. The `ids` of the other events are
+        not checked here: `ingestion.storable_json.PLAIN_DATA` later detects leading and trailing spaces and U+007F by
+        column, and other control characters can only occur as escapes.
         """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
@@ -90,8 +90,8 @@ def event_types(topic: str) -> dict[type[Any], EventType]:
 
 def _event_type(contract: Contract) -> EventType:
     payload, patterns = _without_patterns(contract.model)
-    # Like Envelope, but with text where msgspec would be slow, without extension attributes (`decode` handles those),
-    # and in the order of `encode`, which is the fastest order to decode.
+    # Like Envelope, but with text for types that are slow in msgspec, without extension attributes (`decode` handles
+    # those), and with fields in the order in which `encode` writes them, which is the fastest to decode.
     model = msgspec.defstruct(
         f"Bare{contract.model.__name__}Event",
         [

@@ -1,4 +1,4 @@
-"""Parse messages into columns right after they were read: msgspec decodes each with the model of its contract."""
+"""Parse messages into columns right after they are read: msgspec decodes each with the model of its contract."""
 
 import base64
 import json
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from confluent_kafka import Message
 
-# `data` is sliced from this many bytes before its brace: the length of both ways to write its name. If there is no such
-# brace, the slice is short or starts elsewhere, and `batch_validation.DATA` does not match it.
+# `data` is sliced from this many bytes before its brace, the length of both spellings of the member's name. If there is
+# no such brace, the slice is short or starts elsewhere, and `batch_validation.DATA` does not match it.
 DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
-_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of what `ESCAPE` matches, to search many messages fast
+_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of `ESCAPE`'s matches, for a fast search
 _escape = re.compile(ESCAPE.encode())
 _unreadable = [("", None)]
 UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-8")
@@ -49,10 +49,10 @@ NOTHING: Final = _Nothing()
 def prevalidated_schema() -> "pa.Schema":
     """Return the columns of prevalidated messages. Grain: one message.
 
-    They are the raw message, then the event as msgspec decoded it. Its times are still text, and `data` is the bytes of
-    the message from DATA_AT before the first inner brace up to the last byte, exclusive. If msgspec did not accept the
-    message, the event's columns are null and `data` is meaningless. If it did, not all rules have been checked yet:
-    `batch_validation.accept_by_column` checks the rest.
+    The columns of the raw message come first, then those of the event as msgspec decoded it. Its times are still text.
+    `data` is a slice of the message, from DATA_AT bytes before the first inner brace to the last byte, exclusive. If
+    msgspec did not accept the message, the event's columns are null and `data` is meaningless. Otherwise,
+    `batch_validation.accept_by_column` still has to check the remaining rules.
     """
     import pyarrow as pa
 
@@ -102,10 +102,10 @@ def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
 
 
 def _decodable(values: Sequence[bytes | None], filled: Sequence[bytes], whole: bytes) -> Sequence[bytes]:
-    """Return the values, with b"" for those that are missing, too large, not UTF-8, or have escapes msgspec ignores.
+    """Return the values; b"" replaces those that are missing, too large, not UTF-8, or have escapes msgspec ignores.
 
-    `filled` are those that are not empty, and `whole` is these joined, which is mostly enough to see that there is no
-    such value. If the whole is UTF-8, so is each value that starts and ends as JSON does; msgspec rejects a partial
+    `filled` are the non-empty values, and `whole` is their concatenation. Checking `whole` usually shows that there is
+    nothing to replace. If `whole` is UTF-8, so is each value that starts and ends like JSON; msgspec rejects a partial
     character at either end.
     """
     has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
@@ -131,7 +131,7 @@ def _is_utf8(text: bytes) -> bool:
 def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
     """Return the indexes of the values with an escape or a non-ASCII character, which may be invisible in an id.
 
-    `whole` is the values joined, which is mostly enough to see that there is none.
+    `whole` is the concatenated values; checking it usually shows that there are none.
     """
     if whole.isascii() and b"\\" not in whole:
         return []
@@ -143,7 +143,7 @@ def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> lis
     decode, left, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
         try:
-            events.extend(map(decode, left))  # after an error the earlier ones are kept
+            events.extend(map(decode, left))  # on an error, the events decoded before it stay in the list
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             events.append(NOTHING)
     for number in _violations(topic, events, doubtful):
@@ -152,7 +152,7 @@ def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> lis
 
 
 def _as_column(values: Sequence[bytes], whole: bytes) -> "pa.Array":
-    """Return values as a column, without a copy; `whole` is the values joined."""
+    """Return values as a column, without copying; `whole` is the concatenated values."""
     import numpy as np
     import pyarrow as pa
 
@@ -176,9 +176,9 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
 def _headers(messages: "Sequence[Message]") -> list[str | None]:
     """Return each message's headers as JSON, a list of [name, base64 of the value or null], so a replay is identical.
 
-    If a name is not UTF-8, the client sets an error but returns headers, and any access to these crashes, also after
-    another call. `map` checks for the error; the interpreter's fast call does not. The method is taken from the first
-    message, because all have the same class: looking it up on each takes four times as long.
+    If a header's name is not UTF-8, the client sets an error but still returns headers, and any access to them crashes
+    the process, even after another call. `map` checks for the error; the interpreter's fast call does not. The method
+    is looked up once, on the first message, because looking it up on each message takes four times as long.
     """
     calls = map(type(messages[0]).headers, messages)
     found: list[Any] = []

@@ -1,10 +1,10 @@
 """Detect commit files that a power cut has torn.
 
 delta-rs writes a commit to a temporary file and links it, so a killed process never leaves a partial one. A power cut
-may, because nothing is flushed. delta-rs rejects a partial line, but it reads a file that ends between two lines as a
-smaller commit: rows without their offset (they would be landed twice), or removed files without their replacement.
+may leave one, because nothing is flushed. delta-rs rejects a partial line, but it reads a file that ends between two
+lines as a smaller commit: rows without their offset (which would land twice), or removed files without replacements.
 
-To every reader an empty file is a commit without actions: it changed no offset, and landing continues from there.
+For every reader, an empty file is a commit without actions: it changed no offset, and landing continues from there.
 """
 
 import json
@@ -36,8 +36,8 @@ def _expected_actions(info: dict[str, Any]) -> dict[str, int]:
     if info.get("operation") == "OPTIMIZE":
         return {"remove": int(metrics["numFilesRemoved"]), "add": int(metrics["numFilesAdded"])}
     if info.get("operation") == "WRITE":
-        # Landing and compaction store the counts in the commit; appends of earlier versions have at least a file and an
-        # offset.
+        # Landing and compaction store the counts in the commit. Appends by earlier versions did not, but have at least
+        # one file and one offset.
         names = {"add": "files", "remove": "removed", "txn": "partitions"}
         return {kind: int(info.get(name, kind != "remove")) for kind, name in names.items()}
     return {}

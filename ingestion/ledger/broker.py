@@ -1,4 +1,4 @@
-"""Query the broker for the bounds of each partition, and whether it has a record in a gap."""
+"""Query the broker for the bounds of each partition, and for records in gaps."""
 
 import time
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Bounds:
 
 
 class Broker:
-    """A read-only connection. It joins no group and commits nothing."""
+    """A read-only connection to the broker. It joins no group and commits nothing."""
 
     def __init__(self, bootstrap: str) -> None:
         from confluent_kafka import Consumer
@@ -49,7 +49,7 @@ class Broker:
             return []
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Return the bounds of a topic's partitions. After one call without an answer, later calls fail immediately.
+        """Return the bounds of a topic's partitions. After one call without a response, later calls fail immediately.
 
         Raises:
             RetryableError: the broker does not answer, or lacks the topic.
@@ -81,7 +81,7 @@ class Broker:
         return log_ids(self._admin, [topic])[topic]
 
     def has_record(self, topic: str, partition: int, gap: Gap) -> bool:
-        """Return whether a gap has a record that a consumer can read; others belong to the broker itself.
+        """Return whether a gap has a record that a consumer can read; other records are the broker's own.
 
         Raises:
             RetryableError: the broker does not answer.

@@ -12,7 +12,7 @@ class PartitionLedger:
     """One partition's numbers of events. Numbers that need the broker are None if it could not be queried.
 
     produced = landed + absent + unlanded, if no offset is in the lake twice; landed = rejected + loaded + waiting.
-    `excused` are the gaps for which the broker confirmed in this run that it has no record.
+    `excused` are the gaps in which the broker has no record, as it confirmed in this run.
     """
 
     partition: int
@@ -50,7 +50,7 @@ class TopicLedger:
 
     @property
     def absent(self) -> int:
-        """Offsets that landing has passed without a row: the broker has no record there, or there is a problem."""
+        """Offsets that landing has passed without a row: the broker has no record there, or events are missing."""
         return sum(each.absent for each in self.by_partition)
 
     @property
@@ -114,7 +114,7 @@ class Ledger:
 
     @property
     def checked_nothing(self) -> bool:
-        """Whether the lake is empty although the broker has, or may have, events: this proves nothing."""
+        """Whether the lake is empty although the broker has, or may have, events, so that the ledger proves nothing."""
         if any(topic.landed for topic in self.topics):
             return False
         return any(topic.produced is None or topic.produced > 0 for topic in self.topics)

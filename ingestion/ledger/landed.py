@@ -1,6 +1,6 @@
 """Read a topic's landed offsets and transaction version by partition from the lake.
 
-This uses polars and the Delta log, not the code that loads: a proof must not share the faults of what it proves.
+This uses polars and the Delta log instead of the loader's code, so that a bug in the loader cannot hide from the check.
 """
 
 from collections.abc import Collection, Mapping
@@ -49,10 +49,10 @@ class LandedPartition:
 def read_landed(
     lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = ()
 ) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot by partition, in batches; it needs one byte of memory per offset.
+    """Read a landing table's newest snapshot by partition, in batches; this takes one byte of memory per offset.
 
-    The result includes each partition that has rows, and each partition in `watermarks` (of the load) or `known` (by
-    the broker) that has a transaction.
+    The result includes each partition that has rows, and each partition in `watermarks` (the load's) or `known` (the
+    broker's partitions) that has a transaction.
 
     Raises:
         RetryableError: the table cannot be read.
@@ -70,7 +70,7 @@ def read_landed(
 
 
 def landed_log(lake_uri: str, topic: str) -> str | None:
-    """Return the log whose offsets a landing table has, or None if there is no table."""
+    """Return the id of the log that a landing table's offsets belong to, or None if there is no table."""
     from deltalake.exceptions import TableNotFoundError
 
     try:

@@ -1,4 +1,4 @@
-"""Find gaps and repeats in the offsets of one partition, independent of Kafka and the lake."""
+"""Find gaps and repeats in the offsets of one partition, independently of Kafka and the lake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-SPARE = 1_000_000  # offsets by which the array of counts grows at a time
+SPARE = 1_000_000  # the array of counts grows by this many offsets at a time
 
 
 @dataclass(frozen=True)

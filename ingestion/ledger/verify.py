@@ -1,4 +1,4 @@
-"""Prove that events are landed and loaded exactly once, from the broker, the Delta log and PostgreSQL.
+"""Prove that events are landed and loaded exactly once, by comparing the broker, the Delta log and PostgreSQL.
 
 For each topic and partition:
 1. The landed offsets, valid and rejected, run from the first one to the transaction version without a gap or a repeat,
@@ -24,7 +24,7 @@ from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 
-SHOWN = 5  # problems of one kind and partition that are named
+SHOWN = 5  # maximum number of problems listed per kind and partition
 
 
 def verify(settings: Settings) -> Ledger:
@@ -56,7 +56,7 @@ class BrokerTopic:
     log_id: str | None = None
 
     def query(self) -> Self:
-        """Query the bounds and the log id now."""
+        """Query the broker for the bounds and the log id."""
         try:
             bounds, log_id = self.broker.bounds(self.topic), self.broker.log_id(self.topic)
         except RetryableError:
@@ -73,7 +73,7 @@ class BrokerTopic:
         return (self.bounds or {}).get(partition)
 
     def unexcused(self, partition: int, gap: Gap) -> str:
-        """Return why a gap is a loss, or "" if the broker has, or once had, no record landed."""
+        """Return why a gap is a loss, or "" if the broker confirmed, now or earlier, that it has no record there."""
         was_excused = gap.is_within(self.excused.get(partition, ()))
         if self.bounds is None:
             return "" if was_excused else "the broker did not answer"
@@ -135,14 +135,14 @@ def _verify_partition(
 
 
 def _first(landed: LandedPartition, bound: Bounds | None) -> int:
-    """Return the first offset of landing: the broker's first offset then, which can only have increased since."""
+    """Return where landing started: at the broker's first offset then, which can only have increased since."""
     if landed.offsets.first is None:
         return 0  # nothing has landed, and everything ever produced is still unlanded
     return min(landed.offsets.first, bound.low) if bound is not None else landed.offsets.first
 
 
 def _deleted(landed: LandedPartition, bound: Bounds | None) -> Gap:
-    """Return the next offsets to land that the broker has deleted, or an empty gap."""
+    """Return the offsets that were next to land but that the broker has deleted, or an empty gap."""
     start = landed.next_offset or 0
     return Gap(start, max(bound.low, start) if bound is not None and landed.next_offset is not None else start)
 

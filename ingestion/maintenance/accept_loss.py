@@ -1,7 +1,7 @@
-"""`okr lake accept-loss`: continue landing after the broker deleted the next offsets, by decision of an operator.
+"""`okr lake accept-loss`: let an operator continue landing after the broker deleted the next offsets.
 
 Landing never resets an offset automatically, and the ledger reports such offsets as a gap. When an operator accepts the
-loss, the offsets are recorded in `ops.excused_gap` as lost. Then an empty commit of landing's protocol moves the lake
+loss, the offsets are recorded in `ops.excused_gap` as lost. Then an empty commit by landing's protocol moves the lake
 to the broker's first offset, and the ledger counts the lost offsets as absent. After a crash in between, the record
 exists but the gap remains, and the command can be repeated.
 """
@@ -45,7 +45,7 @@ def find_losses(settings: Settings) -> "list[Loss]":
 
     Raises:
         RetryableError: the broker does not answer, or the lake cannot be read.
-        PermanentError: the lake has another log's events.
+        PermanentError: the lake's events come from another log.
     """
     lake_uri = settings.require("lake_uri")
     with Broker(settings.require("kafka_bootstrap")) as broker:

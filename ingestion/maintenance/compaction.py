@@ -8,9 +8,9 @@ history are about 700 files: reading all of them takes 0.2 s longer than reading
 Compacted files are like landed files: rows in the order of the log, flushed to the disk before the commit.
 
 deltalake's `optimize.compact` is not used. It commits on a newer snapshot than the one it read, and its conflict check
-ignores files that are moved rather than changed. Two of them at the same time each add a copy of the rows (16 copies in
-tests/faults), and no lock can ensure that there is only one: a process may hang, lose its lock, and wake up. Therefore
-compaction is fenced like landing, by its own transaction on the snapshot that it read: of two, one fails (ADR 10).
+ignores files that are moved rather than changed. Concurrent runs each add a copy of the rows (16 copies in
+tests/faults), and no lock can prevent concurrent runs: a process may hang, lose its lock, and resume. Therefore
+compaction is fenced like landing, by its own transaction on the snapshot that it read: one of two runs fails (ADR 10).
 """
 
 import itertools
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-# This id is in the Delta log of every lake. It predates the name of this package, and stays: with another one, an
-# older version and this one could compact the same files at the same time, and neither would notice.
+# This id is in the Delta log of every lake. It predates this package's name and must not change: with a different id,
+# an older version and this one could compact the same files at the same time, and neither would fail.
 APPLICATION = "okr-upkeep"
 SMALL_BYTES = 4_000_000
 LARGE_BYTES = 20_000_000  # half a million events, 0.7 GB of memory during compaction
@@ -54,7 +54,7 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
     """Compact small files; return the number of replaced files and of new files.
 
     Raises:
-        RetryableError: other compactions have committed meanwhile, in every attempt.
+        RetryableError: in every attempt, another compaction committed first.
         deltalake.exceptions.DeltaError, OSError: the lake cannot be read or written; the table is unchanged.
     """
     for attempt in itertools.count(1):
@@ -77,7 +77,7 @@ class CompactionConflict(RetryableError):
 
 
 def fence(table: "DeltaTable") -> None:
-    """Make every compaction fail that read the table earlier, because its files may be deleted from now on.
+    """Make every compaction that read the table earlier fail, because the files that it read may now be deleted.
 
     Raises:
         CompactionConflict: another process fenced at the same time.
@@ -86,7 +86,7 @@ def fence(table: "DeltaTable") -> None:
 
 
 def _compact_range(table: "DeltaTable", uri: str, least_bytes: int, target_bytes: int, files: int) -> tuple[int, int]:
-    """Compact files of at least `least_bytes` and below the target, for days with at least `files` of them."""
+    """Compact files of at least `least_bytes` but below the target size, on days with at least `files` such files."""
     bins = _bins(table, least_bytes, target_bytes, files)
     replaced = created = 0
     while chunk := list(itertools.islice(bins, BINS_PER_COMMIT)):
@@ -122,7 +122,7 @@ def _bins(table: "DeltaTable", least_bytes: int, target_bytes: int, files: int) 
 
 
 def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) -> "list[AddAction]":
-    """Write the rows of a group of files of one day as landing writes a batch."""
+    """Rewrite one day's group of files in the way in which landing writes a batch."""
     import pyarrow as pa
 
     rows = _read(table, [f"{uri}/{unquote(file['path'])}" for file in group])
@@ -183,6 +183,6 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
         table.update_incremental()
         if (
             table.transaction_version(APPLICATION) != number
-        ):  # else the commit succeeded in spite of the error (delta-rs #2609)
+        ):  # otherwise the commit succeeded despite the error (delta-rs #2609)
             raise CompactionConflict(cause(error)) from error
     table.update_incremental()

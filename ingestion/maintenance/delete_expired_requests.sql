@@ -1,4 +1,4 @@
--- Deleting these requests loses nothing: their event was never stored, or the state tables have it and can answer a repeat.
+-- No data is lost: the request's event was never stored, or the state tables have it and can answer a repeated request.
 DELETE FROM api.check_in_request AS request
 WHERE
     request.received_at < now() - make_interval(days => %(days)s)

@@ -4,7 +4,7 @@ A worker that lands every second writes 86,400 commits a day, and each append li
 files, 1.1 s at 90,000). These rules limit the log:
 - Commits and checkpoints older than the retention are removed (by delta-rs).
 - Of the newer ones, the last 5,000 commits are kept, and before them one checkpoint every 5,000 versions. Time travel
-  can reach each of these.
+  to each of these versions is possible.
 - Files are removed only after a newer checkpoint was written, flushed and read back. delta-rs would remove files that
   are needed after a power cut, so the table property that lets every writer clean up is disabled.
 """
@@ -49,10 +49,10 @@ def _existing(log: DeltaLog, versions: list[int]) -> list[Path]:
 
 
 def _read_back(checkpoint: Path, pointer: Path) -> None:
-    """Read the checkpoint's footer and compare its number of rows with the pointer to it.
+    """Read the checkpoint's footer and compare its number of rows with the number in the pointer file.
 
     Raises:
-        PermanentError: it is torn or has another number of rows.
+        PermanentError: the checkpoint is torn or has a different number of rows.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

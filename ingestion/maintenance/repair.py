@@ -1,12 +1,12 @@
 """`okr lake repair`: go back to the last whole version after a power cut, if this provably loses nothing.
 
 A power cut may tear the files that were written last: a commit, a data file, a checkpoint. Because the lake's commit is
-the offset commit, a table that goes back to an earlier version goes back to the offset of that version, and landing
-reads on from there. Therefore the newest versions, from the first damaged one on, are moved away if and only if
+the offset commit, a table that returns to an earlier version also returns to the offset of that version, and landing
+continues from there. Therefore the newest versions, from the first damaged one on, are moved away if and only if
 1. the version before them is whole: its log can be replayed, and its files have their full size and a Parquet footer;
 2. the broker's topic is still the log that the table was landed from, and has every event from that version's offsets
    on; for a partition that had no offset yet, every event from the first landed one on.
-Otherwise nothing is changed. Rows that were loaded into `raw` already stay: the same offsets are landed again.
+Otherwise nothing is changed. Rows that are already loaded into `raw` stay, because the same offsets are landed again.
 If only a checkpoint is damaged and all commits since the previous one are whole, only the checkpoint is moved.
 
 The repair deletes nothing. Files that it removes from the log stay in the table's folder `_torn` until an operator
@@ -45,7 +45,7 @@ PARQUET_END = b"PAR1"
 
 @dataclass(frozen=True)
 class Repair:
-    """The number of files moved away from a table's log, the reason, and the table's version now."""
+    """The number of files moved away from a table's log, the reason, and the table's new version."""
 
     topic: str
     reason: str
@@ -58,7 +58,7 @@ def repair(settings: Settings) -> list[Repair]:
     """Repair each landing table of a local lake; return the repairs (none if nothing is damaged).
 
     Raises:
-        PermanentError: a table is damaged and the broker lacks events to restore it; it was not changed.
+        PermanentError: a table is damaged and the broker lacks events to restore it; the table was not changed.
         RetryableError: a table is damaged, but the broker does not answer; it was not changed.
     """
     lake_uri = settings.require("lake_uri")
@@ -161,8 +161,8 @@ def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int
 def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
     """Check that the broker has all landed events of a partition that had no offset at version `end`.
 
-    Landing will start at the broker's first event again. Unless that is 0, it may have started at an earlier one
-    before.
+    Landing will start again at the broker's first event. Unless that is offset 0, landing may originally have started
+    at an earlier event.
 
     Raises:
         PermanentError: the broker lacks events, or the landed offsets are unknown.
@@ -179,9 +179,9 @@ def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, e
 
 
 def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | None:
-    """Return the least offset of each file that was added after `end` and may have the partition; None if unknown.
+    """Return the lowest offset of each file that was added after `end` and may have the partition; None if unknown.
 
-    For a file with several partitions this is the least offset of all, which requires more events than necessary.
+    For a file with several partitions, this is the lowest offset of all, so more events are required than necessary.
     """
     kept = delta_log.commits()
     least = []
@@ -249,7 +249,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _is_pointer_valid(delta_log: DeltaLog) -> bool:
-    """Return whether the pointer for readers is usable: they ignore one that is not valid JSON."""
+    """Return whether the pointer to the last checkpoint is harmless: readers ignore it if it is not valid JSON."""
     try:
         return json.loads(delta_log.last_checkpoint().read_bytes())["version"] in delta_log.checkpoints()
     except (ValueError, FileNotFoundError):
@@ -262,7 +262,7 @@ def _added(commit: Path) -> set[str]:
 
 
 def _restart_retention(delta_log: DeltaLog) -> None:
-    """Set the modification time of each data file to now, because those of torn versions may not be identifiable."""
+    """Set the modification time of every data file to now, because files of torn versions may not be identifiable."""
     folder = delta_log.commit(0).parent.parent
     for path in folder.rglob("*.parquet"):
         if not path.relative_to(folder).parts[0].startswith("_"):
@@ -270,7 +270,7 @@ def _restart_retention(delta_log: DeltaLog) -> None:
 
 
 def _move_away(delta_log: DeltaLog, paths: list[Path]) -> Path:
-    """Move files out of the log, newest commit first, so that an interruption leaves no missing commit in between."""
+    """Move files out of the log, newest commit first, so that an interruption leaves no gap between commits."""
     folder = delta_log.commit(0).parent.parent / "_torn" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%f")
     folder.mkdir(parents=True)
     for path in paths:

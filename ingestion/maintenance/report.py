@@ -1,4 +1,4 @@
-"""Report of a maintenance run as text and as JSON, stored in the lake for `okr lake status`."""
+"""Format the report of a maintenance run as text and as JSON, and store it in the lake for `okr lake status`."""
 
 import json
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse.atomic_replace import replace_file
 
 REPORT_FILE = "_maintenance.json"
-# Earlier versions stored the report under another name and with other names of fields; both are still read.
+# Earlier versions stored the report under a different file name, with different field names; both are still read.
 REPORT_FILES = (REPORT_FILE, "_upkeep.json")
 OLD_FIELDS = {"begun_at_s": "started_at_s", "merged_files": "compacted_files"}
 
@@ -73,5 +73,5 @@ def read_last(lake_uri: str) -> dict[str, dict[str, Any]]:
 
 
 def _renamed(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a stored report with the present names of its fields."""
+    """Return a stored report with the current field names."""
     return {OLD_FIELDS.get(name, name): value for name, value in table.items()}

@@ -1,6 +1,6 @@
 """`okr lake maintain`: maintain one table after the other, concurrently with landing, loading and readers.
 
-Only one maintenance run at a time works, on all hosts.
+Only one maintenance run is active at a time, across all hosts.
 """
 
 import time
@@ -74,7 +74,7 @@ def _exclusive(dsn: str) -> Iterator[float | None]:
         try:
             yield float(str(now_s)) if is_ours else None
         finally:
-            # Else the lock is released only some time after the disconnect. A broken connection has released it.
+            # Otherwise the lock is released only some time after the disconnect. A broken connection has released it.
             with suppress(psycopg.Error):
                 connection.execute(read_sql(PACKAGE, "unlock"))
 
@@ -144,7 +144,7 @@ def _size(table: "DeltaTable") -> tuple[int, int]:
 
 
 def _is_newest_commit_in_future(table: "DeltaTable", now_s: float) -> bool:
-    """Return whether the newest commit is later than now, so that this host's clock or the writer's is wrong."""
+    """Return whether the newest commit is dated in the future: this host's clock or the writer's is then wrong."""
     newest_s: float = table.history(1)[0].get("timestamp", 0) / 1000
     if newest_s <= now_s + CLOCK_TOLERANCE_SECONDS:
         return False

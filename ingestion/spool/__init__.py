@@ -1,4 +1,4 @@
-"""The spool: events wait on disk until the broker has them. `store` is the queue, `drain` sends its events in order."""
+"""The spool: events wait on disk for the broker. `store` is the queue, `drain` sends its events in order."""
 
 from ingestion.spool.drain import Drainer
 from ingestion.spool.sqlite_errors import SpoolFullError

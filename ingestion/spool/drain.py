@@ -1,9 +1,9 @@
 """Send spooled events to the broker, in order.
 
 The steps: take the oldest events, send them, wait for acknowledgements, then delete the acknowledged ones. If the
-process dies in between, some events are sent twice; staging counts an event id once. A later event of a key is never
-sent before an earlier one: only one process sends at a time, its producer never times out a message, and after a
-failure it starts with the oldest event again.
+process dies in between, some events are sent twice; staging counts each event id once. Events with the same key are
+never sent out of order: only one process sends at a time, its producer never times out a message, and after a failure
+sending starts again with the oldest event.
 """
 
 import time
@@ -28,7 +28,7 @@ BROKER_SECONDS = 3.0
 
 
 class Drained(NamedTuple):
-    """The number of events sent, and whether the spool is empty (False also if another process is sending)."""
+    """The number of events sent, and whether the spool is empty (also False while another process is sending)."""
 
     sent: int
     is_empty: bool
@@ -38,7 +38,7 @@ class Drainer:
     """Sends the events of one spool. Not thread-safe; several processes take turns."""
 
     def __init__(self, spool: Spool, bootstrap: str) -> None:
-        """Do not connect yet: the broker may be down."""
+        """Prepare without connecting, because the broker may be down."""
         self._spool = spool
         self._bootstrap = bootstrap
         self._producer: EventProducer | None = None
@@ -50,7 +50,7 @@ class Drainer:
         Events that the broker permanently rejects are marked with the reason and do not block others.
 
         Raises:
-            RetryableError: the broker did not respond in time; waiting events stay and are sent first next time.
+            RetryableError: the broker did not respond in time; waiting events stay queued and are sent first next time.
             SpoolFullError: everything was sent, but cannot be deleted yet because the disk is full.
         """
         deadline = time.monotonic() + limit_seconds
@@ -95,9 +95,7 @@ class Drainer:
             producer.flush(max(0.1, limit_seconds - (time.monotonic() - started)))
         except RetryableError:
             self.close()  # a failed producer cannot be reused
-            if (
-                not results.rejected
-            ):  # otherwise it failed because of a rejection, and the other events are still to be sent
+            if not results.rejected:  # otherwise a rejection caused the error, and the other events are sent next
                 raise
         finally:
             try:
@@ -127,14 +125,14 @@ class Drainer:
 
 
 class Results:
-    """The broker's result for each event of a batch, if there is one yet."""
+    """The broker's results so far for the events of a batch."""
 
     def __init__(self) -> None:
         self.delivered: list[int] = []
         self.rejected: dict[int, str] = {}
 
     def note(self, position: int, error: "KafkaError | None") -> None:
-        """Record one result; after a transient error the event keeps waiting."""
+        """Record one result; after a transient error, the event stays queued."""
         if error is None:
             self.delivered.append(position)
         elif _is_permanent(error):

@@ -9,7 +9,7 @@ from lakehouse.errors import OkrError, PermanentError, RetryableError
 
 
 class SpoolFullError(RetryableError):
-    """The spool is at its limits, or its disk is full. Nothing was stored; callers must not ignore this."""
+    """The spool has reached a limit, or its disk is full. Nothing was stored; callers must not ignore this."""
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 When `append` returns, its events have been synced to the disk and survive SIGKILL and a power cut. If events cannot be
 stored, `append` raises an error; none is dropped silently. Events are deleted after the broker has acknowledged them.
-If a process dies in between, the same event is sent again with the same id, which counts once.
+If a process dies in between, the same event is sent again with the same id, which counts only once.
 """
 
 import json
@@ -36,14 +36,14 @@ EventStatus = Literal["waiting", "rejected", "sent"]
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a spool. A busy API spools about 100,000 events in a day without a broker."""
+    """The limits of a spool. If the broker is down for a day, a busy API spools about 100,000 events."""
 
     events: int = 200_000
     bytes: int = 268_435_456
 
 
 class SpooledEvent(NamedTuple):
-    """An event in the spool. Positions grow in order of appending and are never reused."""
+    """An event in the spool. Positions increase in the order of appending and are never reused."""
 
     position: int
     topic: str
@@ -53,7 +53,7 @@ class SpooledEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SpoolState:
-    """The contents of a spool: waiting and rejected events, their bytes, age of the oldest, and fill ratio."""
+    """The state of a spool: number of waiting and rejected events, bytes, age of the oldest event, and fill ratio."""
 
     waiting: int
     rejected: int
@@ -66,7 +66,7 @@ class Spool:
     """The spool of one source. Opened at first use; safe for concurrent use by threads and processes."""
 
     def __init__(self, folder: Path, source: str, limits: Limits | None = None, *, leave_free: int = 0) -> None:
-        """Use the file of a source; `append` fails if less than `leave_free` bytes of the disk would stay free."""
+        """Use the file of a source; `append` fails if fewer than `leave_free` bytes of disk would remain free."""
         self.source = source
         self._leave_free = leave_free
         self.path = folder / f"{source}{SUFFIX}"
@@ -84,7 +84,7 @@ class Spool:
         """Store events, all or none, and return their positions; they are synced to disk on return.
 
         Raises:
-            SpoolFullError: the spool is at its limits, or its disk is full.
+            SpoolFullError: the spool has reached a limit, or its disk is full.
             ContractViolation: an event is larger than the broker accepts.
             RetryableError: another process has locked the spool for too long.
             PermanentError: the spool's file cannot be used.
@@ -143,8 +143,7 @@ class Spool:
     def draining(self, limit_seconds: float) -> Iterator[bool]:
         """Lock the spool for sending; yield False if another process still holds the lock after `limit_seconds`.
 
-        Two senders could send a later event of a key before an earlier one. The kernel releases the lock of a process
-        that dies.
+        Two senders could send events with the same key out of order. The kernel releases the lock if the process dies.
         """
         self._create_folder()
         with explained(self.path), _lock_within(self.path.with_suffix(".lock"), limit_seconds) as is_held:
@@ -252,7 +251,7 @@ def _size(event: EncodedEvent) -> int:
 
 @contextmanager
 def _lock_within(file: Path, limit_seconds: float) -> Iterator[bool]:
-    """Lock a file, which the kernel releases when the process dies; yield False if that takes too long."""
+    """Lock a file, or yield False if that takes too long. The kernel releases the lock if the process dies."""
     lock = FileLock(file, timeout=limit_seconds, poll_interval=LOCK_POLL_SECONDS, fallback_to_soft=False)
     try:
         lock.acquire()
