@@ -46,7 +46,9 @@ def withheld(dbt: Any, conflicts: bytes) -> bytes:
 
 
 def compiled(dbt: Any, model: str) -> bytes:
-    (path,) = Path(dbt.target).rglob(f"compiled/**/{model}.sql")
+    # Unit tests compile their inputs to files of the same name, in folders named after the .yml file.
+    found = Path(dbt.target).rglob(f"compiled/**/{model}.sql")
+    (path,) = (file for file in found if file.parent.suffix != ".yml")
     return path.read_bytes()
 
 

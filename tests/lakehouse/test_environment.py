@@ -150,7 +150,7 @@ def test_pip_and_uv_get_index_settings_and_nothing_that_changes_what_is_installe
     assert left["HTTPS_PROXY"] == hostile_environment.BLACK_HOLE
     assert not [name for name in left if name.startswith(("PYTHON", "PG", "OKR_", "AIRFLOW", "DBT_"))]
     assert not left.keys() & {*unwanted, "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
-    assert f"SSL_CERT_FILE names {tmp_path}/missing.pem, which does not exist" in answer.stderr
+    assert f"SSL_CERT_FILE is ignored, because {tmp_path}/missing.pem does not exist" in answer.stderr
 
 
 def test_the_recipes_of_the_makefile_see_no_python_variable(tmp_path: Path) -> None:

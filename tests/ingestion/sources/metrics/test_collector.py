@@ -99,7 +99,7 @@ def test_a_measurement_that_hangs_or_fails_does_not_delay_others(
     def fail(*_: object) -> Iterator[AppMetricSampled]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(collector.services, "postgresql_up", hang)
+    monkeypatch.setattr(collector.service_probes, "postgresql_up", hang)
     monkeypatch.setattr(collector.queues, "consumer_lag", fail)
     settings = pipeline.model_copy(update={"state": tmp_path})
     with collecting(settings):
