@@ -1,6 +1,6 @@
 {#-
-The total order of a topic's log: logged time, then partition, then offset. All code that asks which of two events came later
-uses it; an event's id says nothing about order. ingestion/state has the same order in app.log_position.
+The total order of a topic's log: logged time, then partition, then offset. All code that determines which of two events is
+later uses this order; event ids are not ordered. ingestion/state has the same order in app.log_position.
 -#}
 {% macro log_order(direction='', relation='') -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}

@@ -2,14 +2,14 @@
 History of a noun from its full-state events. Grain: one row per id and version.
 
 A version is valid from when it occurred until the next one. Of two versions with the same time, the one logged later (see
-log_order) replaces the other, which is then valid for no time but remains as a record of what was known. An event that
-repeats the previous version adds none. Imported history without recording times counts as recorded when it occurred; an
+log_order) replaces the other, which is then never valid but remains as a record of what was known. An event that repeats
+the previous version adds no version. Imported history without recording times counts as recorded when it occurred; an
 imported version that contradicts an earlier event with the same time is a correction and counts as recorded when logged.
 
 holds_from and holds_to assign each moment to one version, without a gap from -infinity to infinity: moments before the
 first valid version belong to that version. They are equal if a version was never valid.
 
-known_from and known_to give the time in which a version was the newest known one. Moments before any recording belong to
+known_from and known_to give the period in which a version was the newest known one. Moments before any recording belong to
 the version recorded first; its recorded_at shows that it was not known yet.
 -#}
 {% macro versions(events, noun) -%}

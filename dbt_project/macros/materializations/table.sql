@@ -1,7 +1,7 @@
 {#-
-A table that is filled first and constrained afterwards: constraints and indexes on a whole table cost less than half of
-checking row by row. It is one transaction of few statements, because dbt's overhead per statement matters in a build of
-seconds. It replaces dbt's own `table`, which builds beside the old table and renames twice.
+A table that is filled first and constrained afterwards: adding constraints and indexes to a full table takes less than half
+the time of checking row by row. The build is one transaction with few statements, because dbt's overhead per statement
+matters in a build of seconds. It replaces dbt's own `table`, which builds next to the old table and renames twice.
 
 With `keeps_identity`, an existing table is truncated and refilled instead of recreated, so that views on it survive.
 -#}

@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'as_of'], 'unique': true}]) }}
 
--- A separate table with statistics: each join below uses an indexed id and finds few versions, but keeps more of them than
--- the planner expects, which would then plan later steps for one row.
+-- A separate table, so that the planner has statistics. Each join below uses an indexed id and finds few versions, but more
+-- than the planner would expect; without statistics, it would plan the later steps for a single row.
 with first_version as (
     select key_result_id, recorded_at from {{ ref('int_key_result_version') }} where version_number = 1
 ),

@@ -57,8 +57,8 @@ stay as (
     order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
 ),
 
--- Whether the first final check-in comes soon after the end of the cycle that was left: then it closes that cycle, if no other
--- check-in did.
+-- Whether the first final check-in comes soon after the end of the cycle that was left. If so, and if no other check-in
+-- closed that cycle, this one does.
 followed as (
     select
         *,

@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
--- Each join below uses an id, and an id has few versions: work grows with the rows, not with their product.
+-- Each join below is on an id that has few versions, so the work grows linearly with the number of rows.
 with defined as (
     select
         key_result.key_result_id,
@@ -19,8 +19,8 @@ with defined as (
     where key_result.holds_from < key_result.holds_to
 ),
 
--- The next cycle is planned before this one ends: a move out of a cycle that has started into one that has not takes
--- effect when that one starts. Until then the key result stays as it was.
+-- The next cycle is planned before the current one ends. A move from a cycle that has started to one that has not takes
+-- effect when the new cycle starts. Until then, the key result stays where it was.
 moved as (
     select
         compared.*,

@@ -53,7 +53,7 @@ stated as (
     from paced
 ),
 
--- The first day of the unbroken run of days with the status of today.
+-- The first day of the unbroken run of days with today's status.
 running_since as (
     select
         stated.key_result_id,

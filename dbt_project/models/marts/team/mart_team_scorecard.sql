@@ -75,7 +75,7 @@ select
 from grouped
 cross join {{ ref('int_data_as_of') }}
 left join {{ ref('int_cycle') }} as cycle on grouped.cycle_id = cycle.cycle_id
--- The team's name at the end of the cycle, or its present name while the cycle runs.
+-- The team's name at the end of the cycle, or its current name while the cycle is running.
 left join {{ ref('int_team_version') }} as team
     on grouped.team_id = team.team_id
     and case when cycle.ended_at <= data_as_of then cycle.ended_at else 'infinity' end > team.holds_from

@@ -5,7 +5,7 @@
 
 {%- set by_time = 'day, checked_in_at, recorded_at, ' ~ log_order() -%}
 
--- Each trajectory once, however many rows see a prefix of it.
+-- One row per trajectory, even if several rows see a prefix of it.
 with path as (
     select
         trajectory_number,
@@ -123,7 +123,8 @@ recalled as (
     from latest
 ),
 
--- A pace counts whole ways from baseline to target by cycle; less than a day says too little, and counts as one.
+-- A pace is the number of full ways from baseline to target per cycle. Less than a day is too short to measure a pace and
+-- counts as one day.
 measured as (
     select
         *,
