@@ -94,7 +94,7 @@ def _unknown(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
     expected = f"this path takes {', '.join(sorted(known))}" if known else "this path takes none"
     return [
         {
-            "type": "extra_forbidden", "loc": ("query", name), "input": value,
+            "type": "unknown_parameter", "loc": ("query", name), "input": value,
             "msg": f"Unknown parameter; {expected}{_suggestion(name, known)}",
         }
         for name, value in request.query_params.multi_items() if name not in known
