@@ -22,7 +22,7 @@ from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import catch_up
 from dags.steps.assets import LANDED
-from dags.steps.step_events import record_failure, record_success
+from dags.steps.step_events import CALLBACKS
 
 with DAG(
     dag_id="catch_up_dag",
@@ -36,8 +36,7 @@ with DAG(
         "owner": "data-platform",
         "retries": 0,
         "execution_timeout": timedelta(minutes=3),
-        "on_success_callback": record_success,
-        "on_failure_callback": record_failure,
+        **CALLBACKS,
     },
 ):
     task(outlets=[LANDED])(catch_up.start_catch_up_run)()

@@ -20,7 +20,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import quality
-from dags.steps.step_events import record_failure, record_success
+from dags.steps.step_events import CALLBACKS
 
 with DAG(
     dag_id="data_quality_dag",
@@ -35,8 +35,7 @@ with DAG(
         "retries": 1,
         "retry_delay": timedelta(seconds=30),
         "execution_timeout": timedelta(minutes=30),
-        "on_success_callback": record_success,
-        "on_failure_callback": record_failure,
+        **CALLBACKS,
     },
 ):
     task(quality.verify_lake)()

@@ -18,7 +18,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronTriggerTimetable, task
 
 from dags.steps import maintenance
-from dags.steps.step_events import record_failure, record_success
+from dags.steps.step_events import CALLBACKS
 
 with DAG(
     dag_id="maintenance_dag",
@@ -33,8 +33,7 @@ with DAG(
         "retries": 1,
         "retry_delay": timedelta(seconds=30),
         "execution_timeout": timedelta(minutes=30),
-        "on_success_callback": record_success,
-        "on_failure_callback": record_failure,
+        **CALLBACKS,
     },
 ):
     task(maintenance.maintain_lake)()

@@ -32,7 +32,7 @@ from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, t
 
 from dags.steps import dbt_tasks, etl
 from dags.steps.assets import LANDED
-from dags.steps.step_events import record_failure, record_success
+from dags.steps.step_events import CALLBACKS
 
 with DAG(
     dag_id="okr_etl_dag",
@@ -55,8 +55,7 @@ with DAG(
         "retries": 2,
         "retry_delay": timedelta(seconds=10),
         "execution_timeout": timedelta(minutes=10),
-        "on_success_callback": record_success,
-        "on_failure_callback": record_failure,
+        **CALLBACKS,
     },
 ):
     loaded = task(etl.load)(task(etl.gate_raw)())

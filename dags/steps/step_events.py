@@ -35,6 +35,10 @@ def record_failure(context: Mapping[str, Any]) -> None:
     _send(context, "failed", _one_line(error)[:MESSAGE_LENGTH] if error else None)
 
 
+# Every DAG passes these in its default_args.
+CALLBACKS = {"on_success_callback": record_success, "on_failure_callback": record_failure}
+
+
 def _store_failure(context: Mapping[str, Any], message: str | None) -> None:
     """Write the failure to ops.step_failure, or delete it (None) because the step has succeeded since."""
     from lakehouse import step_failure

@@ -75,4 +75,4 @@ class ServerCpu:
                 fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
                 self._spent[pid] = (int(fields[11]) + int(fields[12])) / TICKS
         except (FileNotFoundError, ProcessLookupError):
-            pass  # it ended
+            self._ours.pop(pid, None)  # it ended; what it used until its last sample stays counted

@@ -22,7 +22,7 @@ from tests.dbt_project.next_cycle_stories import (
     planned,
     planned_and_closed,
 )
-from tests.dbt_project.organisation import AS_OF, BEGUN, Organisation, moment
+from tests.dbt_project.organisation import AS_OF, START, Organisation, moment
 
 
 def archived(log: Any) -> None:
@@ -48,7 +48,7 @@ def moved(log: Any) -> None:
     org = Organisation(log, "moved")
     org.objective("o1")
     org.key_result("k1", "o1", owner_user_id="moved-ada")
-    for user_team, at in (("a", BEGUN), ("b", moment(11, 2, 8))):
+    for user_team, at in (("a", START), ("b", moment(11, 2, 8))):
         ada = UserDefined(user_id="moved-ada", name="Ada", email="moved@example.org", team_id=org(user_team))
         log.add(ada, at)
     for number, day in enumerate((6, 13, 20, 27)):
@@ -70,7 +70,7 @@ def dissolved(log: Any) -> None:
     org.check_in("past", 8.0, moment(9, 30), is_final=True)
     log.add(TeamArchived(team_id=org("a"), successor_team_id=org("b")), moment(11, 1))
     log.add(TeamArchived(team_id=org("c")), moment(11, 1))
-    log.add(UserDefined(user_id="gone", name="Gone", email="gone@example.org", team_id=org("a")), BEGUN)
+    log.add(UserDefined(user_id="gone", name="Gone", email="gone@example.org", team_id=org("a")), START)
     log.add(PageViewed(user_id="gone", page="home"), moment(11, 5))
     log.add(UserDeactivated(user_id="gone"), moment(11, 6))
 

@@ -11,7 +11,7 @@ from lakehouse.contracts.team import TeamDefined
 AS_OF = datetime(2026, 11, 24, 9, tzinfo=UTC)
 Q3 = (date(2026, 7, 1), date(2026, 9, 30))
 Q4 = (date(2026, 10, 1), date(2026, 12, 31))
-BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
+START = datetime(2026, 7, 1, 8, tzinfo=UTC)
 
 
 def moment(month: int, day: int, hour: int = 9) -> datetime:
@@ -24,7 +24,7 @@ class Organisation:
 
     def __init__(self, log: Any, name: str) -> None:
         self.log, self.name = log, name
-        log.add(OrganisationDefined(organisation_id=name, name=f"Org {name}"), BEGUN)
+        log.add(OrganisationDefined(organisation_id=name, name=f"Org {name}"), START)
         self.team("a")
         self.team("b")
         self.cycle("q3", *Q3)
@@ -33,24 +33,24 @@ class Organisation:
     def __call__(self, short: str) -> str:
         return f"{self.name}-{short}"
 
-    def team(self, team: str, name: str | None = None, at: datetime = BEGUN) -> None:
+    def team(self, team: str, name: str | None = None, at: datetime = START) -> None:
         name = name or f"{self.name} team {team}"
         self.log.add(TeamDefined(team_id=self(team), organisation_id=self.name, name=name), at)
 
-    def cycle(self, cycle: str, start: date, end: date, at: datetime = BEGUN) -> None:
+    def cycle(self, cycle: str, start: date, end: date, at: datetime = START) -> None:
         defined = CycleDefined(
             cycle_id=self(cycle), organisation_id=self.name, name=self(cycle), starts_on=start, ends_on=end
         )
         self.log.add(defined, at)
 
     def objective(
-        self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = BEGUN, title: str | None = None
+        self, objective: str, cycle: str = "q4", team: str = "a", at: datetime = START, title: str | None = None
     ) -> None:
         title = title or f"{objective} of {team}"
         defined = ObjectiveDefined(objective_id=self(objective), team_id=self(team), cycle_id=self(cycle), title=title)
         self.log.add(defined, at)
 
-    def key_result(self, key_result: str, objective: str, at: datetime = BEGUN, **fields: Any) -> Any:
+    def key_result(self, key_result: str, objective: str, at: datetime = START, **fields: Any) -> Any:
         fields = {"baseline": 0.0, "target": 10.0} | fields
         return self.log.key_result(self(key_result), objective_id=self(objective), at=at, **fields)
 

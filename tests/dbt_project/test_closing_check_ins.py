@@ -41,7 +41,7 @@ def _planned(cycles: list[Any], *days: tuple[int, int], first: int = 0) -> list[
 
 
 # Histories, and the cycles that their closing check-ins close.
-TOLD = {
+HISTORIES = {
     "months": (
         History(
             _planned(MONTHS, (1, 30), (2, 27), (3, 30)), [CheckIn(_at(2, 3)), CheckIn(_at(3, 3)), CheckIn(_at(4, 2))]
@@ -86,8 +86,8 @@ TOLD = {
 @pytest.fixture(scope="module")
 def histories() -> dict[str, History]:
     dice = random.Random(19)
-    told = {name: history for name, (history, _) in TOLD.items()}
-    return told | {f"random-{number}": at_random(dice) for number in range(AT_RANDOM)}
+    written = {name: history for name, (history, _) in HISTORIES.items()}
+    return written | {f"random-{number}": at_random(dice) for number in range(AT_RANDOM)}
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +127,10 @@ def state(marts: Any, log: Any) -> Iterator[psycopg.Connection[Any]]:
         yield loader
 
 
-@pytest.mark.parametrize("name", TOLD)
+@pytest.mark.parametrize("name", HISTORIES)
 def test_each_closing_check_in_closes_its_cycle(marts: Any, name: str) -> None:
     query = "select cycle_id from int_check_in where key_result_id = %s and is_closing order by checked_in_at"
-    assert [row["cycle_id"] for row in marts.rows(query, name)] == TOLD[name][1]
+    assert [row["cycle_id"] for row in marts.rows(query, name)] == HISTORIES[name][1]
 
 
 def test_marts_attribute_each_check_in_of_a_random_history_to_its_cycle(
@@ -138,7 +138,7 @@ def test_marts_attribute_each_check_in_of_a_random_history_to_its_cycle(
 ) -> None:
     rows = marts.rows("select key_result_id, checked_in_at, cycle_id, is_closing from int_check_in")
     found = {(row["key_result_id"], row["checked_in_at"]): (row["cycle_id"], row["is_closing"]) for row in rows}
-    assert found == {(name, at): told for name, history in histories.items() for at, told in counted(history).items()}
+    assert found == {(name, at): cycle for name, history in histories.items() for at, cycle in counted(history).items()}
 
 
 def test_state_tables_apply_the_closings_of_a_random_history(

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from expectations import marts_gate
-from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts import contracts
 
 ROOT = Path(__file__).parents[2]
@@ -42,8 +40,6 @@ SCORE = re.compile(
 )
 SCORES_OF_A_KEY_RESULT = {"score_ratio", "final_score"}
 MOST_NODES = 60
-# A score or pace that is compared with 0.7, in code or in a text for readers; 0.7 alone may be any parameter.
-ACHIEVED_COMPARISON = re.compile(r"(>=?|at least|score of|from) *0\.7\b|\b0\.7 *- *1e-9", re.IGNORECASE)
 
 Node = dict[str, Any]
 
@@ -108,15 +104,6 @@ def _is_constraint(query: str) -> bool:
     if reads_another_table or re.search(r"\bOVER\b|\bFILTER\b|\(\s*SELECT\b", query, re.IGNORECASE):
         return False
     return "GROUP BY" not in query or re.search(r"HAVING count\(\*\) > 1", query) is not None
-
-
-def _code_lines(path: Path) -> list[str]:
-    """Return the lines of a file without comments and docstrings."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".py":
-        text = re.sub(r'"""(?:(?!\{).)*?"""', "", text, flags=re.DOTALL)
-    text = re.sub(r"\{#.*?#\}", "", text, flags=re.DOTALL)
-    return [re.sub(r"(?<!\S)(#|--).*", "", line) for line in text.splitlines()]
 
 
 def test_each_model_has_its_yml_beside_it() -> None:
@@ -248,23 +235,6 @@ def test_no_suite_repeats_what_a_constraint_can_say(models: list[Node]) -> None:
 )
 def test_a_rule_that_a_constraint_can_say_is_recognised(query: str, is_constraint: bool) -> None:
     assert _is_constraint(query) is is_constraint
-
-
-def test_dbt_uses_the_achieved_score_and_tolerance_of_the_scoring_module() -> None:
-    variables = yaml.safe_load((MODELS.parent / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]
-    assert (variables["achieved_score"], variables["score_tolerance"]) == (ACHIEVED_SCORE, TOLERANCE)
-
-
-def test_no_code_repeats_the_achieved_score_as_a_literal() -> None:
-    written = [
-        f"{path.relative_to(ROOT)}: {line.strip()}"
-        for folder in ("dbt_project", "expectations", "ingestion/state", "serving", "ml", "dags")
-        for path in (ROOT / folder).rglob("*")
-        if path.suffix in {".sql", ".py", ".yml"} and path.name != "dbt_project.yml"
-        for line in _code_lines(path)
-        if ACHIEVED_COMPARISON.search(line)
-    ]
-    assert not written, f"Use ACHIEVED_SCORE of lakehouse/achieved_score.py, or dbt's var('achieved_score'): {written}"
 
 
 def test_the_project_has_few_enough_nodes(models: list[Node]) -> None:

@@ -22,7 +22,7 @@ VERIFY_SECONDS = 240
 
 @dataclass(frozen=True)
 class Line:
-    """One row of docs/faults.md. `sent`, `found`, `lost` and `doubled` count events."""
+    """One row of docs/faults.md. `sent`, `found`, `lost` and `duplicated` count events."""
 
     test: str
     fault: str
@@ -31,7 +31,7 @@ class Line:
     sent: int
     found: int
     lost: int
-    doubled: int
+    duplicated: int
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ def prove(
         sent=sent,
         found=events,
         lost=distinct - events,
-        doubled=repeats - (sent - distinct),
+        duplicated=repeats - (sent - distinct),
     )
     _write(line)
-    assert (line.lost, line.doubled) == (0, 0), line
+    assert (line.lost, line.duplicated) == (0, 0), line
     for topic, account in document["topics"].items():
         if account["loaded"] and not account["waiting"]:
             assert account["distinct_events"] == found[topic].events, f"{topic}: raw has other events than the lake"

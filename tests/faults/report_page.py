@@ -27,11 +27,13 @@ def page(lines: Sequence[Line]) -> str:
     for line in sorted(lines, key=lambda line: (line.test, line.fault)):
         key = (line.test, line.fault)
         rows[key] = _sum(rows[key], line) if key in rows else line
-    sent, lost, doubled = (sum(getattr(row, name) for row in rows.values()) for name in ("sent", "lost", "doubled"))
+    sent, lost, duplicated = (
+        sum(getattr(row, name) for row in rows.values()) for name in ("sent", "lost", "duplicated")
+    )
     threads = len({row.thread for row in rows.values()} - {""})
     total = (
         f"{len(rows)} faults, {threads} of them reported by others: "
-        f"{sent:,} events sent, {lost:,} lost, {doubled:,} duplicated."
+        f"{sent:,} events sent, {lost:,} lost, {duplicated:,} duplicated."
     )
     return HEAD.format(total=total) + "".join(map(_row, rows.values()))
 
@@ -42,14 +44,14 @@ def read(path: Path) -> list[Line]:
 
 
 def _sum(one: Line, other: Line) -> Line:
-    counts = {name: getattr(one, name) + getattr(other, name) for name in ("sent", "found", "lost", "doubled")}
+    counts = {name: getattr(one, name) + getattr(other, name) for name in ("sent", "found", "lost", "duplicated")}
     return Line(one.test, one.fault, one.thread, one.happened, **counts)
 
 
 def _row(line: Line) -> str:
     test = line.test.removeprefix("tests/faults/").replace("::", " ").replace("|", "\\|")
     cells = [line.fault, line.thread, line.happened, f"`{test}`"]
-    cells += [f"{count:,}" for count in (line.sent, line.found, line.lost, line.doubled)]
+    cells += [f"{count:,}" for count in (line.sent, line.found, line.lost, line.duplicated)]
     return f"| {' | '.join(cells)} |\n"
 
 

@@ -38,7 +38,7 @@ from ingestion.maintenance import maintain
 from ingestion.producer import EventProducer
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
-from tests.faults.lake import TOPIC, Events
+from tests.faults.lake import TOPIC, Events, landed_rows
 from tests.faults.proof import prove
 from tests.faults.topics import Topics
 from tests.ingestion.manual_assignment import ManualConsumer, reader_by_hand
@@ -263,5 +263,6 @@ def test_a_worker_that_wakes_up_lands_nothing_that_another_landed_meanwhile(
         order.land(1, "nowhere")
         order.land(0, "nowhere")
         order.the_ledger_passes()
+        assert landed_rows(order.pipeline) == 40
     finally:
         order.teardown()

@@ -38,10 +38,10 @@ def test_a_proof_writes_a_line_and_detects_a_missing_and_a_duplicated_event(
     table = tmp_path / "lines"
     monkeypatch.setenv(TABLE_FILE, str(table))
     line = prove(landed, fault="none", sent=21)
-    assert (line.sent, line.found, line.lost, line.doubled) == (21, 21, 0, 0)
+    assert (line.sent, line.found, line.lost, line.duplicated) == (21, 21, 0, 0)
     with pytest.raises(AssertionError, match="lost=1"):
         prove(landed, fault="one more was sent", sent=22)
-    with pytest.raises(AssertionError, match="doubled=1"):
+    with pytest.raises(AssertionError, match="duplicated=1"):
         prove(landed, fault="one less was sent", sent=20, distinct=21)
     assert [each.fault for each in read(table)] == ["none", "one more was sent", "one less was sent"]
     assert json.loads(table.read_text().splitlines()[0])["test"].startswith("tests/faults/test_proof.py::")

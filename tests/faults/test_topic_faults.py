@@ -101,14 +101,14 @@ def test_a_recreated_topic_is_not_mistaken_for_the_old_one(
     drain(own)
     topics.delete([TOPIC])
     topics.create([TOPIC])
-    anew = 100 if length.startswith("with fewer") else 900
-    send_to(own, check_in, range(1000, 1000 + anew))
+    new_events = 100 if length.startswith("with fewer") else 900
+    send_to(own, check_in, range(1000, 1000 + new_events))
     worker = start_worker(own)
     assert worker.ended(30) == NEEDS_INTERVENTION, worker.text()
     assert landed_rows(own) == 400
     new = own.model_copy(update={"lake_uri": f"{own.lake_uri} re-created"})
     drain(new)
-    prove(new, fault=f"a topic re-created {length}: rejected, and complete in a new lake", sent=anew)
+    prove(new, fault=f"a topic re-created {length}: rejected, and complete in a new lake", sent=new_events)
 
 
 def test_a_topic_is_recreated_while_a_worker_reads_it(

@@ -20,13 +20,13 @@ def on(month: int, day: int) -> datetime:
     return datetime(2026, month, day, 9, tzinfo=UTC)
 
 
-def told(data: msgspec.Struct, at: datetime) -> EncodedEvent:
+def event_of(data: msgspec.Struct, at: datetime) -> EncodedEvent:
     return encode(data, at=at, source="test", recorded_at=at)
 
 
 def objective(objective_id: str, team_id: str, cycle_id: str, at: datetime) -> EncodedEvent:
     data = ObjectiveDefined(objective_id=objective_id, team_id=team_id, cycle_id=cycle_id, title="Win")
-    return told(data, at)
+    return event_of(data, at)
 
 
 def key_result(key_result_id: str, objective_id: str, at: datetime) -> EncodedEvent:
@@ -34,14 +34,14 @@ def key_result(key_result_id: str, objective_id: str, at: datetime) -> EncodedEv
         key_result_id=key_result_id, objective_id=objective_id, title=f"About {key_result_id}", unit="eur",
         baseline=0.0, target=99.999, direction="increase",
     )  # fmt: skip
-    return told(data, at)
+    return event_of(data, at)
 
 
 def check_in(key_result_id: str, at: datetime, value: float, *, is_final: bool = False) -> EncodedEvent:
     data = CheckInRecorded(
         check_in_id=f"{key_result_id}-{at:%m%d}", key_result_id=key_result_id, value=value, is_final=is_final
     )
-    return told(data, at)
+    return event_of(data, at)
 
 
 def story() -> list[EncodedEvent]:
@@ -57,8 +57,9 @@ def story() -> list[EncodedEvent]:
     ]
     teams = [TeamDefined(team_id=team_id, organisation_id="g", name="Payments") for team_id in ("t-1", "t-2")]
     silent = TeamDefined(team_id="t-3", organisation_id="g", name="Silent")
+    defined = (OrganisationDefined(organisation_id="g", name="G"), *cycles, *teams, silent)
     return [
-        *(told(data, begun) for data in (OrganisationDefined(organisation_id="g", name="G"), *cycles, *teams, silent)),
+        *(event_of(data, begun) for data in defined),
         objective("o-carried", "t-1", "c-Q3", on(6, 2)),
         key_result("carried", "o-carried", on(6, 3)),
         check_in("carried", on(8, 1), 40.0),
@@ -68,7 +69,7 @@ def story() -> list[EncodedEvent]:
         objective("o-1", "t-1", "c-Q4", on(6, 2)),
         key_result("archived", "o-1", on(6, 3)),
         check_in("archived", on(10, 10), 1.0),
-        told(KeyResultArchived(key_result_id="archived"), on(11, 2)),
+        event_of(KeyResultArchived(key_result_id="archived"), on(11, 2)),
         key_result("close", "o-1", on(6, 3)),
         check_in("close", on(10, 15), 99.996),
         objective("o-2", "t-2", "c-Q3", on(6, 2)),

@@ -31,14 +31,14 @@ def test_a_correction_replaces_what_was_said_at_its_own_moment(api: Api, app_hea
     assert again.headers["idempotent-replayed"] == "true"
     repeated = post(api, app_headers, {"key_result_id": "rtl", "value": 3.0, "check_in_id": check_in_id})
     assert accepted(repeated) == first, "a late repeat of the first request takes no correction back"
-    told = events_of(api.settings, check_in_id)
-    assert [(event_id, payload.value) for event_id, _, payload in told] == [
+    logged = events_of(api.settings, check_in_id)
+    assert [(event_id, payload.value) for event_id, _, payload in logged] == [
         (first["event_id"], 3.0),
         (accepted(corrected)["event_id"], 4.0),
     ]
-    assert len({at for _, at, _ in told}) == 1
+    assert len({at for _, at, _ in logged}) == 1
     back = accepted(put(api, app_headers, check_in_id, {"value": 3.0}))
-    assert back["event_id"] not in {event_id for event_id, _, _ in told}, "changed back is a change"
+    assert back["event_id"] not in {event_id for event_id, _, _ in logged}, "changed back is a change"
 
 
 def test_a_correction_repeated_before_the_log_has_caught_up_is_one(api: Api, app_headers: dict[str, str]) -> None:
@@ -55,8 +55,8 @@ def test_a_correction_repeated_before_the_log_has_caught_up_is_one(api: Api, app
     read_state(api.settings)
     changed_back = accepted(put(api, app_headers, check_in_id, {"value": 4.0}))
     assert changed_back["event_id"] != first["event_id"], "the log had something newer"
-    told = [payload.value for _, _, payload in events_of(api.settings, check_in_id)]
-    assert told == [3.0, 4.0, 5.0, 4.0]
+    logged = [payload.value for _, _, payload in events_of(api.settings, check_in_id)]
+    assert logged == [3.0, 4.0, 5.0, 4.0]
 
 
 def test_a_correction_under_a_key_is_repeated_safely_even_after_another(api: Api, app_headers: dict[str, str]) -> None:
@@ -86,8 +86,8 @@ def test_a_check_in_by_the_api_names_neither_organisation_nor_user_so_that_nothi
     assert refused.status_code == 422
     assert "organisation_id" in refused.json()["detail"]
     check_in_id = accepted(post(api, app_headers, {"key_result_id": "rtl", "value": 1.25}))["check_in_id"]
-    ((_, _, told),) = events_of(api.settings, check_in_id)
-    assert (told.organisation_id, told.user_id) == (None, None)
+    ((_, _, logged),) = events_of(api.settings, check_in_id)
+    assert (logged.organisation_id, logged.user_id) == (None, None)
     read_state(api.settings)
     with connect(api.settings.require("dsn_loader")) as connection:
         kept = "SELECT key_result_id FROM app.check_ins WHERE check_in_id = %s"
@@ -107,8 +107,8 @@ def test_a_check_in_of_another_source_is_known_by_its_id(api: Api, app_headers: 
     assert repeated.headers["idempotent-replayed"] == "true"
     assert post(api, app_headers, {**body, "key_result_id": "long"}).status_code == 409
     assert accepted(put(api, app_headers, check_in_id, {"value": 0.8}))["occurred_at"] == "2026-11-02T08:00:00Z"
-    told = [(payload.value, payload.user_id) for _, _, payload in events_of(api.settings, check_in_id)]
-    assert told == [(0.7, "u"), (0.8, "u")]
+    logged = [(payload.value, payload.user_id) for _, _, payload in events_of(api.settings, check_in_id)]
+    assert logged == [(0.7, "u"), (0.8, "u")]
 
 
 def test_an_unknown_key_result_is_an_error_that_suggests_similar_ids(api: Api, app_headers: dict[str, str]) -> None:
@@ -135,9 +135,9 @@ def test_a_key_result_that_is_defined_but_not_published_yet_is_known(api: Api, a
         producer.send(encode(data, at=datetime.now(UTC), source="test"))
     read_state(api.settings)
     answer = accepted(post(api, app_headers, {"key_result_id": key_result_id, "value": -45.0}))
-    (told,) = answer["warnings"]
-    assert told["code"] == "implausible_value"
-    assert "-45 is -450% of the way from the baseline 0 to the target 10 eur" in told["detail"]
+    (logged,) = answer["warnings"]
+    assert logged["code"] == "implausible_value"
+    assert "-45 is -450% of the way from the baseline 0 to the target 10 eur" in logged["detail"]
 
 
 def test_a_closing_check_in_says_which_cycle_it_closes(api: Api, app_headers: dict[str, str]) -> None:
@@ -165,9 +165,9 @@ def test_a_closing_check_in_says_which_cycle_it_closes(api: Api, app_headers: di
     for value in (9.0, 10.0):
         read_state(api.settings)
         body = {"key_result_id": name, "value": value, "is_final": True}
-        (told,) = accepted(post(api, app_headers, body))["warnings"]
-        assert told["code"] == "closes_cycle"
-        closed.append(told["detail"].split(",")[0])
+        (logged,) = accepted(post(api, app_headers, body))["warnings"]
+        assert logged["code"] == "closes_cycle"
+        closed.append(logged["detail"].split(",")[0])
     assert closed == ["It closes the key result in 'The past one'", "It closes the key result in 'The present one'"]
     read_state(api.settings)
     with connect(api.settings.require("dsn_loader")) as connection:

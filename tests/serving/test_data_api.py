@@ -1,53 +1,26 @@
 """The data API returns the content of the published marts and names the publication."""
 
 import re
-import time
-import uuid
-from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from ingestion.contract_validation import EncodedEvent, decode
-from ingestion.state.redis_figures import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
-from ingestion.state.store import StateStore
-from lakehouse.contracts.check_in import CheckInRecorded
-from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.serving.live_server import Api, serving
-from tests.serving.published_organisation import AS_OF, STRANGE, good
+from tests.serving.data_api import all_pages, get
+from tests.serving.live_server import Api
+from tests.serving.published_organisation import STRANGE, good
 
 
 def analyst(settings: Settings, query: str) -> list[tuple[Any, ...]]:
     """Ask the marts as an analyst does."""
     with psycopg.connect(settings.require("dsn_analyst")) as connection:
         return connection.execute(query.encode()).fetchall()
-
-
-def get(api: Api, headers: dict[str, str], path: str) -> dict[str, Any]:
-    answer = api.client.get(path, headers=headers)
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    assert body["publication_id"] == 1
-    assert datetime.fromisoformat(body["data_as_of"]) <= AS_OF
-    return body
-
-
-def all_pages(api: Api, headers: dict[str, str], path: str, rows: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    cursor = ""
-    while cursor is not None:
-        body = get(api, headers, f"{path}{cursor and f'&cursor={cursor}'}")
-        found += body[rows]
-        cursor = body["next_cursor"]
-    return found
 
 
 @pytest.mark.parametrize(
@@ -215,74 +188,6 @@ def test_no_response_scores_a_person(api: Api) -> None:
     for name in about_people:
         is_of_a_key_result = "key_result_id" in schemas[name]["properties"]
         assert is_of_a_key_result or not [each for each in schemas[name]["properties"] if score.search(each)], name
-
-
-def test_system_health_returns_hourly_host_metrics(api: Api, app_headers: dict[str, str]) -> None:
-    body = get(api, app_headers, "/v1/system-health?hours=168")
-    assert {metric["metric"] for metric in body["host_metrics"]} >= {"cpu_busy", "memory_used"}
-    assert body["pipeline_runs"] == []
-
-
-def test_system_health_returns_live_figures_or_null_without_redis(api: Api, app_headers: dict[str, str]) -> None:
-    happened = {
-        "okr.page.viewed.v1": [PageViewed(user_id=user, page="p") for user in ("looks", "looks too")],
-        "okr.check_in.recorded.v1": [CheckInRecorded(check_in_id="c", key_result_id="k", value=1.0)] * 10,
-    }
-    rows = [
-        {"event_type": event_type, "event_id": uuid.uuid4().hex, "occurred_at": datetime.now(UTC),
-         "data": msgspec.json.encode(each).decode()}
-        for event_type, payloads in happened.items()
-        for each in payloads
-    ]  # fmt: skip
-    with (
-        closing(open_redis(api.settings.require("redis_url"))) as redis,
-        connect(api.settings.require("dsn_loader")) as connection,
-    ):
-        figures = RealtimeFigures(redis, "test-group", StateStore(connection, "cluster", "test-group"))
-        figures.write({})  # the first one makes everything anew
-        before = get(api, app_headers, "/v1/system-health")["live"]
-        figures.note(rows, progressed=False)
-        figures.write({("topic", 0): 7})
-    live = get(api, app_headers, "/v1/system-health")["live"]
-    assert live["active_users"]["value"] == before["active_users"]["value"] + 2
-    assert live["check_ins_per_minute"]["value"] == pytest.approx(before["check_ins_per_minute"]["value"] + 10 / 5)
-    assert live["consumer_lag"]["test-group"]["value"] == 7
-    assert live["progress_by_cycle"]["value"] == before["progress_by_cycle"]["value"]
-    ages = [
-        datetime.now(UTC) - datetime.fromisoformat(figure["as_of"])
-        for figure in (live["active_users"], live["progress_by_cycle"], live["consumer_lag"]["test-group"])
-    ]
-    assert max(ages) < timedelta(seconds=STALE_SECONDS)
-    away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
-    with serving(away) as without:
-        assert get(without, without.headers(), "/v1/system-health")["live"] is None
-
-
-def test_an_unconfirmed_live_figure_is_null_and_keeps_its_time(api: Api, app_headers: dict[str, str]) -> None:
-    """A missing figure that reads as 0 looks healthy (https://github.com/sksamuel/cohort/pull/212), and so does the
-    last lag of a consumer that died (https://github.com/buoyant-data/verspaetung/issues/33)."""
-    long_ago = time.time() - STALE_SECONDS - 5
-    with (
-        closing(open_redis(api.settings.require("redis_url"))) as redis,
-        connect(api.settings.require("dsn_loader")) as connection,
-    ):
-        figures = RealtimeFigures(redis, "test-dead", StateStore(connection, "cluster", "test-dead"))
-        figures.write({("topic", 0): 3})
-        assert get(api, app_headers, "/v1/system-health")["live"]["consumer_lag"]["test-dead"]["value"] == 3
-        names = [name.decode() for name in redis.hkeys(WRITTEN_AT)]
-        redis.hset(WRITTEN_AT, mapping=dict.fromkeys(names, long_ago))
-        live = get(api, app_headers, "/v1/system-health")["live"]
-        health = api.client.get("/health").json()
-        redis.flushdb()
-        flushed = get(api, app_headers, "/v1/system-health")["live"]
-    stale = [live[name] for name in ("active_users", "check_ins_per_minute", "progress_by_cycle")]
-    for figure in [*stale, live["consumer_lag"]["test-dead"]]:
-        assert figure["value"] is None
-        assert datetime.fromisoformat(figure["as_of"]).timestamp() == pytest.approx(long_ago)
-    assert health["checks"]["live_figures"]["status"] == "degraded"
-    assert "okr-state" in health["checks"]["live_figures"]["detail"]
-    assert flushed["active_users"] == {"value": None, "as_of": None}, "unknown, which is not 0"
-    assert flushed["consumer_lag"] == {}
 
 
 def test_the_publication_names_the_hold_on_a_newer_one(api: Api, app_headers: dict[str, str]) -> None:

@@ -165,7 +165,7 @@ def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "expected"),
     [
         ("/?cycle=zz", "has no cycle with the id or name &#39;zz&#39;"), ("/?team=Paymints", "Payments"),
         ("/?cicle=Q3", "Did you mean cycle?"), ("/key-results/carried?cycle=Q9", "Q3"),
@@ -173,11 +173,11 @@ def test_a_team_without_a_check_in_expects_nothing(ending: Api) -> None:
         ("/?team=zz", "No known name is similar."), ("/key-results/zz", "No known name is similar."),
     ],
 )  # fmt: skip
-def test_a_page_for_an_unknown_name_suggests_similar_names(ending: Api, path: str, told: str) -> None:
+def test_a_page_for_an_unknown_name_suggests_similar_names(ending: Api, path: str, expected: str) -> None:
     ending.log_in()
     answer = ending.client.get(path, headers={"Accept": "text/html"})
     assert answer.status_code in {404, 422}
-    assert told in answer.text
+    assert expected in answer.text
 
 
 def test_a_past_cycle_is_shown_where_it_is_asked_for(ending: Api) -> None:

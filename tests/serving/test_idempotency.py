@@ -26,8 +26,8 @@ def test_a_repeated_request_gets_the_first_response_in_any_process_and_after_a_r
     assert accepted(first) == accepted(again) == accepted(elsewhere)
     assert "idempotent-replayed" not in first.headers
     assert again.headers["idempotent-replayed"] == elsewhere.headers["idempotent-replayed"] == "true"
-    told = events_of(api.settings, accepted(first)["check_in_id"])
-    assert [event_id for event_id, _, _ in told] == [accepted(first)["event_id"]]
+    logged = events_of(api.settings, accepted(first)["check_in_id"])
+    assert [event_id for event_id, _, _ in logged] == [accepted(first)["event_id"]]
 
 
 def test_a_check_in_repeated_after_a_later_one_does_not_overwrite_it(api: Api, app_headers: dict[str, str]) -> None:
@@ -91,8 +91,8 @@ def test_concurrent_identical_requests_record_one_check_in(api: Api, app_headers
         apis = [api, another] * 6
         answers = list(pool.map(lambda each: accepted(post(each, app_headers, body, key)), apis))
     assert len({(each["event_id"], each["check_in_id"], each["occurred_at"]) for each in answers}) == 1
-    told = events_of(api.settings, answers[0]["check_in_id"])
-    assert {event_id for event_id, _, _ in told} == {answers[0]["event_id"]}, "copies of one event count once"
+    logged = events_of(api.settings, answers[0]["check_in_id"])
+    assert {event_id for event_id, _, _ in logged} == {answers[0]["event_id"]}, "copies of one event count once"
 
 
 @pytest.mark.parametrize("by", ["key", "check_in_id"])

@@ -24,7 +24,7 @@ from serving.check_ins.outcome_effect import Effect, Sent, effect_on_outcome
 from serving.publication_reader import Warehouse
 from tests.serving.published_organisation import keep_state, publish
 
-BEGUN = datetime(2026, 7, 1, 8, tzinfo=UTC)
+START = datetime(2026, 7, 1, 8, tzinfo=UTC)
 CLOSED_AT = datetime(2026, 10, 5, 8, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
@@ -73,8 +73,8 @@ CASES = [
 ]  # fmt: skip
 
 
-def check_in(of: str, told: tuple[str, datetime, float, bool]) -> EncodedEvent:
-    name, at, value, is_final = told
+def check_in(of: str, recorded: tuple[str, datetime, float, bool]) -> EncodedEvent:
+    name, at, value, is_final = recorded
     data = CheckInRecorded(check_in_id=f"{of}-{name}", key_result_id=of, value=value, is_final=is_final)
     return encode(data, at=at, source="test")
 
@@ -102,14 +102,14 @@ CARRIED = [
 
 def carried() -> list[EncodedEvent]:
     """Key results of the third quarter (but for two) that were carried over, from 0-10 to 500-510."""
-    told: list[tuple[Any, datetime]] = []
+    recorded: list[tuple[Any, datetime]] = []
     for cycle, start, end in (
         ("q4", date(2026, 10, 1), date(2026, 12, 31)), ("q1", date(2027, 1, 1), date(2027, 3, 31)),
         ("other", date(2026, 10, 1), date(2026, 12, 31)),
     ):  # fmt: skip
-        told += [
-            (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, starts_on=start, ends_on=end), BEGUN),
-            (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), BEGUN),
+        recorded += [
+            (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, starts_on=start, ends_on=end), START),
+            (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), START),
         ]
 
     def define(name: str, objective: str, at: datetime, baseline: float = 0.0) -> None:
@@ -117,54 +117,55 @@ def carried() -> list[EncodedEvent]:
             key_result_id=name, objective_id=objective, title=name, unit="points", baseline=baseline,
             target=baseline + 10.0, direction="increase",
         )  # fmt: skip
-        told.append((defined, at))
+        recorded.append((defined, at))
 
-    define("planned", "q4", BEGUN)
+    define("planned", "q4", START)
     define("planned", "q1", day(11, 10), 500.0)
-    for objective, at in (("open", BEGUN), ("q4", day(10, 5)), ("other", day(10, 8))):
+    for objective, at in (("open", START), ("q4", day(10, 5)), ("other", day(10, 8))):
         define("detour", objective, at)
     for name in ("closed-late", "given-up", "closed-and-given-up"):
-        define(name, "open", BEGUN)
+        define(name, "open", START)
         define(name, "q4", day(9, 25), 500.0)
-    told += [
+    recorded += [
         (KeyResultArchived(key_result_id="given-up"), datetime(2026, 10, 1, 12, tzinfo=UTC)),
         (KeyResultArchived(key_result_id="closed-and-given-up"), day(11, 12)),
     ]
-    define("of-no-cycle", "unheard-of", BEGUN)
+    define("of-no-cycle", "unheard-of", START)
     define("of-no-cycle", "q4", day(10, 5))
-    events = [encode(data, at=at, source="test") for data, at in told]
+    events = [encode(data, at=at, source="test") for data, at in recorded]
     closed = check_in("closed-and-given-up", ("a", day(11, 10), 508.0, True))
     return [*events, closed, check_in("of-no-cycle", ("a", day(8, 1), 8.0, True))]
 
 
 def story() -> list[EncodedEvent]:
     """One organisation whose third quarter is closed as a cycle ("shut") or is not ("open")."""
-    told: list[tuple[Any, datetime]] = [
-        (OrganisationDefined(organisation_id="o", name="O"), BEGUN),
-        *((TeamDefined(team_id=team, organisation_id="o", name=team), BEGUN) for team in ("t", "gone", "merged")),
+    recorded: list[tuple[Any, datetime]] = [
+        (OrganisationDefined(organisation_id="o", name="O"), START),
+        *((TeamDefined(team_id=team, organisation_id="o", name=team), START) for team in ("t", "gone", "merged")),
     ]
     for cycle in ("open", "shut"):
         span = {"starts_on": date(2026, 7, 1), "ends_on": date(2026, 9, 30)}
-        told += [
-            (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, **span), BEGUN),
-            (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), BEGUN),
+        recorded += [
+            (CycleDefined(cycle_id=cycle, organisation_id="o", name=cycle, **span), START),
+            (ObjectiveDefined(objective_id=cycle, team_id="t", cycle_id=cycle, title=cycle), START),
         ]
     for objective, team in (("given-up", "t"), ("left", "gone"), ("handed-on", "merged")):
-        told.append((ObjectiveDefined(objective_id=objective, team_id=team, cycle_id="open", title=objective), BEGUN))
+        held_by = ObjectiveDefined(objective_id=objective, team_id=team, cycle_id="open", title=objective)
+        recorded.append((held_by, START))
     for case in CASES:
         defined = KeyResultDefined(
             key_result_id=case.name, objective_id=case.objective or case.cycle, title=case.name, unit="points",
             baseline=0.0, target=10.0, direction="increase",
         )  # fmt: skip
-        told.append((defined, BEGUN))
-    told += [
+        recorded.append((defined, START))
+    recorded += [
         (CycleClosed(cycle_id="shut"), CLOSED_AT),
         (ObjectiveArchived(objective_id="given-up"), day(11, 1)),
         (TeamArchived(team_id="gone"), day(11, 1)),
         (TeamArchived(team_id="merged", successor_team_id="t"), day(11, 1)),
     ]
-    told += [(KeyResultArchived(key_result_id=case.name), case.archived_at) for case in CASES if case.archived_at]
-    events = [encode(data, at=at, source="test") for data, at in told]
+    recorded += [(KeyResultArchived(key_result_id=case.name), case.archived_at) for case in CASES if case.archived_at]
+    events = [encode(data, at=at, source="test") for data, at in recorded]
     return events + carried() + [check_in(case.name, each) for case in CASES for each in case.before]
 
 

@@ -1,92 +1,33 @@
 """Maintenance compacts, cleans up and deletes without changing rows, offsets or versions within the retention."""
 
 import json
-import os
 import subprocess
-import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
 from ingestion.batch import Span
-from ingestion.delta.log import DeltaLog
 from ingestion.lake_status import as_lines, lake_status
 from ingestion.landing.commit import LandingTable
-from ingestion.maintenance import compaction, log_cleanup, maintain
-from ingestion.maintenance.report import TableMaintenance, read_last
+from ingestion.maintenance import compaction, maintain
+from ingestion.maintenance.report import read_last
 from lakehouse.errors import RetryableError
-from lakehouse.lake import application_id, landing_schema, open_table, table_uri
+from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 from tests.ingestion.crash import OKR, environment_of
-
-TOPIC = "okr_user_events"
-TODAY = datetime.now(UTC).date()
-DAY_SECONDS = 86_400
-
-
-@pytest.fixture
-def lake(fresh_database: Settings, tmp_path: Path) -> Settings:
-    """A database, and a lake without tables."""
-    return fresh_database.model_copy(update={"lake_uri": str(tmp_path / "a lake [1]")})
-
-
-def batch(partition: int, start: int, rows: int, day: date = TODAY) -> pa.Table:
-    row = {"kafka_partition": partition, "logged_at": datetime.now(UTC), "event_date": day, "event_type": "okr.t.t.v1"}
-    return pa.Table.from_pylist(
-        [
-            {name: row.get(name) for name in landing_schema().names}
-            | {"kafka_offset": offset, "event_id": str(uuid.uuid4()), "data": f'{{"number":{offset}}}'}
-            for offset in range(start, start + rows)
-        ],
-        landing_schema(),
-    )
-
-
-def fill(settings: Settings, files: int, *, rows: int = 10, days: int = 1, partitions: int = 1) -> LandingTable:
-    """Land batches of one file each, for the days up to today and the partitions in turn."""
-    table = LandingTable(settings.lake_uri, TOPIC, "cluster", "okr-landing")
-    for number in range(files):
-        partition = number % partitions
-        table.refresh()
-        start = table.next_offset(partition)
-        day = TODAY - timedelta(days=number % days)
-        table.append(batch(partition, start or 0, rows, day), {partition: Span(start, (start or 0) + rows)})
-    return table
-
-
-def uri(settings: Settings) -> str:
-    return table_uri(settings.lake_uri, TOPIC)
-
-
-def places(settings: Settings) -> list[tuple[int, int]]:
-    rows = pl.scan_delta(open_table(uri(settings))).select("kafka_partition", "kafka_offset").collect()
-    return sorted(rows.rows())
-
-
-def next_offsets(settings: Settings, partitions: int) -> list[int | None]:
-    table = DeltaTable(uri(settings))
-    return [
-        table.transaction_version(application_id("cluster", "okr-landing", TOPIC, number))
-        for number in range(partitions)
-    ]
-
-
-def kept(settings: Settings) -> TableMaintenance:
-    (table,) = maintain(settings) or []
-    return table
-
-
-def age(path: Path, days: float) -> None:
-    past = time.time() - days * DAY_SECONDS
-    os.utime(path, (past, past))
+from tests.ingestion.maintenance.filled_lake import (
+    TOPIC,
+    batch,
+    fill,
+    kept,
+    next_offsets,
+    places,
+    uri,
+)
 
 
 def test_many_small_files_become_one_file_per_day_and_nothing_else_changes(lake: Settings) -> None:
@@ -172,112 +113,6 @@ def test_a_concurrent_maintenance_run_reports_the_other_and_succeeds(lake: Setti
         [*command, "--json"], env=environment_of(lake), capture_output=True, text=True, timeout=120, check=True
     )
     assert [(each["topic"], each["files_after"]) for each in json.loads(answer.stdout)] == [(TOPIC, 1)]
-
-
-def test_an_older_version_can_be_read_until_the_retention_is_over(lake: Settings) -> None:
-    fill(lake, 12)
-    kept(lake)
-    for file in Path(uri(lake)).glob("event_date=*/*.parquet"):
-        age(file, 30)  # the rows are old, but their replacement is new
-    (Path(lake.lake_uri) / "_maintenance.json").unlink()  # so that the next run vacuums again
-    fill(lake, 2)
-    assert kept(lake).deleted_files == 0
-    table = open_table(uri(lake))
-    for version in (1, 7, 12):
-        table.load_as_version(version)
-        assert pl.scan_delta(table).collect().height == 10 * version
-
-
-def test_replaced_files_are_deleted_after_the_retention(lake: Settings) -> None:
-    fill(lake, 12)
-    kept(lake)
-    before = places(lake)
-    log = DeltaLog(uri(lake))
-    merged = next(path for path in map(log.commit, log.commits()) if '"remove"' in path.read_text())
-    lines = [json.loads(line) for line in merged.read_text().splitlines()]
-    for line in lines:  # as if it had been compacted eight days ago
-        line.get("remove", {})["deletionTimestamp"] = int((time.time() - 8 * DAY_SECONDS) * 1000)
-    merged.write_text("\n".join(map(json.dumps, lines)))
-    log.checkpoint(log.checkpoints()[-1]).unlink()
-    log.last_checkpoint().unlink()
-    for file in Path(uri(lake)).glob("event_date=*/*.parquet"):
-        age(file, 8)
-    (Path(lake.lake_uri) / "_maintenance.json").unlink()
-    assert kept(lake).deleted_files == 12
-    assert places(lake) == before
-    assert len(list(Path(uri(lake)).glob("event_date=*/*.parquet"))) == 1
-
-
-def test_files_of_a_killed_worker_are_deleted_only_when_no_transaction_can_be_that_old(lake: Settings) -> None:
-    fill(lake, 2)
-    folder = Path(uri(lake)) / f"event_date={TODAY}"
-    young, old = folder / "part-young.zstd.parquet", folder / "part-old.zstd.parquet"
-    for orphan, days in ((young, 6.9), (old, 7.1)):
-        orphan.write_bytes(b"half")
-        age(orphan, days)
-    assert kept(lake).deleted_files == 1
-    assert (young.exists(), old.exists()) == (True, False)
-
-
-@pytest.mark.parametrize("jump_days", [8, -1])
-def test_a_clock_that_jumped_deletes_nothing(jump_days: int, lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(lake, 3)
-    orphan = Path(uri(lake)) / "part-orphan.zstd.parquet"
-    orphan.write_bytes(b"half")
-    age(orphan, 20)
-    real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + jump_days * DAY_SECONDS)
-    done = kept(lake)
-    assert (done.files_after, done.deleted_files, orphan.exists()) == (1, 0, True)
-    monkeypatch.setattr(time, "time", real)
-    assert kept(lake).deleted_files == 1
-
-
-def test_the_log_stays_bounded_and_a_suspended_worker_continues(
-    lake: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(log_cleanup, "KEPT_COMMITS", 20)
-    asleep = fill(lake, 5)
-    log = DeltaLog(uri(lake))
-    anchors = []
-    for _ in range(6):
-        fill(lake, 15)
-        anchors.append(kept(lake).version_after)
-    assert len(log.commits()) < 40
-    assert [version for version in log.checkpoints() if version < log.commits()[0]], (
-        "checkpoints for time travel are kept"
-    )
-    for version in log.checkpoints():
-        assert DeltaTable(uri(lake), version=version).version() == version
-    asleep.refresh()
-    start = asleep.next_offset(0)
-    assert start == 95 * 10
-    asleep.append(batch(0, start, 10), {0: Span(start, start + 10)})
-    assert places(lake) == [(0, offset) for offset in range(960)]
-
-
-def test_old_log_files_are_deleted_after_the_retention_but_never_the_newest_checkpoint(lake: Settings) -> None:
-    fill(lake, 10)
-    kept(lake)
-    log = DeltaLog(uri(lake))
-    assert log.folder is not None
-    for file in log.folder.iterdir():
-        age(file, 30)
-    fill(lake, 1)
-    version = kept(lake).version_after
-    assert log.commits()[0] >= 11
-    assert version in log.checkpoints()
-    assert next_offsets(lake, 1) == [110]
-    assert len(places(lake)) == 110
-
-
-def test_no_writer_cleans_up_the_log(lake: Settings) -> None:
-    fill(lake, 2)
-    kept(lake)
-    configuration = DeltaTable(uri(lake)).metadata().configuration
-    assert configuration["delta.enableExpiredLogCleanup"] == "false"
-    assert configuration["delta.deletedFileRetentionDuration"] == "interval 7 days"
-    assert configuration["delta.dataSkippingStatsColumns"]
 
 
 def test_one_damaged_table_does_not_prevent_maintenance_of_the_others(lake: Settings) -> None:
