@@ -22,7 +22,6 @@ GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain bet
 SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
 DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people type
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def attempts(
 ) -> "Retrying":
     """Return attempts that are repeated after `error` for `limit_s` seconds; then the last error is raised.
 
-    Each pause lasts `pause_s`. By default, pauses grow from 0.2 s to `longest_pause_s`, with jitter.
+    Each pause lasts `pause_s`. By default, pauses double from 0.2 s, plus up to 1 s at random, up to `longest_pause_s`.
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter, wait_fixed
 

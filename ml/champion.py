@@ -10,14 +10,13 @@ from lakehouse.errors import PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from ml.mlflow_client import client, find_version
+from ml.mlflow_client import GONE, client, find_version
 from ml.model_registry import DIGEST, MODEL_NAME, resolve
 
 CHAMPION = "champion"
 BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of a version
 ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"  # in MLflow's public REST API since 2.3
 SERVER_TIMEOUT_S = 3.0
-NOT_FOUND = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model or alias
 
 
 def champion_version(settings: Settings, *, ask_server: bool = False) -> str | None:
@@ -147,6 +146,6 @@ def _ask_server(settings: Settings) -> str | None:
         code = answer.json().get("error_code")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _NoAnswerError(f"{type(error).__name__}: {error}") from error
-    if code in NOT_FOUND:
+    if code in GONE:
         return None
     raise _NoAnswerError(f"it answers with status {answer.status_code}")

@@ -17,7 +17,7 @@ FEWEST_KEY_RESULTS = 20
 
 
 class InsufficientData(PermanentError):
-    """Closed cycles have too little data to train on. The pacing rule serves until there is enough."""
+    """Closed cycles have too little data to train or evaluate a model on."""
 
     exit_status = TOO_LITTLE_DATA
 

@@ -19,7 +19,7 @@ from lakehouse.warehouse import sqlalchemy_url
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
 IMPORTING = threading.Lock()  # two threads that import mlflow concurrently may see it partly initialized
 AWAY = "MLflow's store does not answer. Is the stack up (`make status`)?"
-GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
 
 
 def store_uri(settings: Settings) -> str:

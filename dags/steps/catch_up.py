@@ -33,11 +33,11 @@ def start_catch_up_run() -> int:
     dsn = settings.require("dsn_transform")
     rows, changed = unpublished_rows(settings), unpublished_changes(settings)
     waiting = " and ".join([f"{rows} landed rows"] * bool(rows) + [changed or ""] * bool(changed))
-    is_on_hold = bool(waiting) and is_paused(ETL)
-    pipeline_pause.record(dsn, ETL, waiting if is_on_hold else None)
+    is_paused_with_work = bool(waiting) and is_paused(ETL)
+    pipeline_pause.record(dsn, ETL, waiting if is_paused_with_work else None)
     if not waiting:
         skip("All landed events are published.")
-    if is_on_hold:
+    if is_paused_with_work:
         skip(f"okr_etl_dag is paused; waiting: {waiting}. A run starts within a minute after the DAG is unpaused.")
     if unfinished_runs(ETL):
         skip("A run of okr_etl_dag is queued or running.")
@@ -61,7 +61,7 @@ def unpublished_rows(settings: Settings) -> int:
 
 
 def unpublished_changes(settings: Settings) -> str | None:
-    """Describe what the current publication lacks besides events (decisions, changes of the dbt project), or None.
+    """Describe what the current publication lacks besides events (see `build_inputs.sql`), or None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -71,7 +71,7 @@ def unpublished_changes(settings: Settings) -> str | None:
     if _is_up_to_date(settings):
         return None
     decisions = len(pending_decisions(settings.require("dsn_transform")))
-    return f"{decisions} decisions on events" if decisions else "changes of models or decisions"
+    return f"{decisions} decisions on events" if decisions else "changes of models, schema, raw or decisions"
 
 
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:

@@ -122,7 +122,7 @@ class Announcer:
         is_unavailable = False
         while not (self._closing.is_set() and not self._pending.is_set()):
             if not self._pending.wait(timeout=0.5):
-                self._went_well()
+                self._report_success()
                 continue
             # Cleared before the call, so that events that land during the call are announced, too.
             self._pending.clear()
@@ -131,14 +131,14 @@ class Announcer:
             except BaseException:
                 self._pending.set()  # the thread restarts, and this landing has not been announced
                 raise
-            self._went_well()
+            self._report_success()
             if is_unavailable:
                 self._pending.set()
                 if self._closing.is_set():
                     return
             self._closing.wait(RETRY_SECONDS if is_unavailable else PAUSE_SECONDS)
 
-    def _went_well(self) -> None:
+    def _report_success(self) -> None:
         if self.thread:
             self.thread.report_success()
 

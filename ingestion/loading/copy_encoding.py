@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 AHEAD = 3  # batches encoded in advance (at most 20 MB), so that PostgreSQL never waits for the lake
 JSON_COLUMNS = ("data", "extensions")
-UUID_DIGITS = 32
 UUID_CHARACTERS = 36
 
 

@@ -7,7 +7,9 @@ RETENTION_DAYS = 90
 
 
 def delete_expired_requests(settings: Settings) -> int:
-    """Delete requests older than `RETENTION_DAYS` days whose events the state tables have, and return their number.
+    """Delete requests older than `RETENTION_DAYS` days that are in the state tables or not known as persisted.
+
+    Return the number of deleted requests.
 
     Raises:
         RetryableError: the database cannot be reached.

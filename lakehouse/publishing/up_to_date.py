@@ -1,11 +1,11 @@
-"""Check whether the current publication was built from the current dbt project with all of the operators' decisions."""
+"""Check whether the current publication was built from all present inputs other than the log (`build_inputs.sql`)."""
 
 from lakehouse.publishing.carry_over import inputs
 from lakehouse.warehouse import connect
 
 
 def is_up_to_date(dsn: str, project: str) -> bool:
-    """Return whether the current publication was built from this dbt project (a hash) with all decisions.
+    """Return whether the current publication was built from this dbt project (a hash), schema, raw and all decisions.
 
     The result is true before the first publication. The inputs of a build are recorded when it starts, so a publication
     does not include a decision made during its build. A publication whose inputs were not recorded, by an earlier

@@ -4,10 +4,6 @@ from datetime import datetime
 
 import msgspec
 
-from ml.score_interval import INTERVAL_LEVEL
-
-LEVEL = INTERVAL_LEVEL
-
 
 class CachedForecast(msgspec.Struct, frozen=True):
     """A forecast as it is cached and shown on pages. `as_of` is the time of its features."""

@@ -13,16 +13,17 @@ from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from ml import model_registry
 from ml.feature_mart import read_current
+from ml.score_interval import INTERVAL_LEVEL
 from serving.errors import NotFound, NotPersisted
 from serving.outbox import Outbox
 from serving.predictor.active_model import ActiveModel, ModelInUse
-from serving.predictor.cached_forecast import LEVEL, CachedForecast
+from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.prediction import Prediction, served_event
 from serving.publication_reader import Publication, Published, PublishedReader, Row, Warehouse
 from serving.status_explanations import NoForecastStatus, why_no_forecast
 
-ROOM = "serving.predictor"
+PACKAGE = "serving.predictor"
 RUNNING = frozenset({"on_track", "at_risk", "off_track", "no_check_in"})
 
 
@@ -161,7 +162,7 @@ class Predictor:
         absent = [one for one in ids if one not in cached]
         if not absent:
             return cached, {}, {}
-        known = {row["key_result_id"]: row for row in reader.rows(ROOM, "key_results", {"key_result_ids": absent})}
+        known = {row["key_result_id"]: row for row in reader.rows(PACKAGE, "key_results", {"key_result_ids": absent})}
         running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
         rows = read_current(reader.connection, running) if running else []
         places = {(one, known[one]["cycle_id"]) for one in running}
@@ -203,7 +204,7 @@ def _prediction(key_result_id: str, forecast: CachedForecast) -> Prediction:
         probability=forecast.probability,
         low=forecast.low,
         high=forecast.high,
-        level=LEVEL,
+        level=INTERVAL_LEVEL,
         reasons=forecast.reasons,
         cycle_id=forecast.cycle_id,
     )
