@@ -12,7 +12,7 @@ from lakehouse.settings import load_settings
 app = typer.Typer()
 group = typer.Typer(
     no_args_is_help=True,
-    help="Validate the waiting batch (raw) or the built marts (marts). Exit status 1 if they fail.",
+    help="Validate the waiting batch (raw) or the built marts (marts). Exits with status 1 on failure.",
 )
 app.add_typer(group, name="gate")
 
@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as 
 
 @group.command()
 def raw(as_json: AsJson = False) -> None:
-    """Validate the batch that has landed in the lake and is not loaded yet."""
+    """Validate the batch that has landed in the lake but is not loaded yet."""
     from expectations.raw_gate import validate_waiting
 
     _show(validate_waiting(load_settings(), _run_id()).report, as_json)
@@ -29,7 +29,7 @@ def raw(as_json: AsJson = False) -> None:
 
 @group.command()
 def marts(as_json: AsJson = False) -> None:
-    """Validate the marts that dbt has built and that are not published yet."""
+    """Validate the marts that dbt has built but that are not published yet."""
     from expectations.marts_gate import validate_build
 
     _show(validate_build(load_settings(), _run_id()), as_json)

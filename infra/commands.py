@@ -18,13 +18,13 @@ INTERRUPTED = 130  # the shell's status for Ctrl-C
 
 Only = Annotated[
     str | None,
-    typer.Option(help="Comma-separated services, e.g. postgres,kafka; services that they depend on start too."),
+    typer.Option(help="Comma-separated services, such as postgres,kafka. Their dependencies are started, too."),
 ]
 
 
 @app.command()
 def up(only: Only = None) -> None:
-    """Start the stack or a part of it, restart services whose code changed, and wait until all are healthy."""
+    """Start the stack or part of it, restart services whose code has changed, and wait until all are healthy."""
     import time
 
     from infra.local.services import select
@@ -60,7 +60,7 @@ def clean() -> None:
 
 @app.command()
 def fetch() -> None:
-    """Download Kafka into the cache (46 jars, 41 MB, once); `okr up` does so if needed."""
+    """Download Kafka into the cache (46 jars, 41 MB, only once). `okr up` does this if necessary."""
     from infra.local import kafka_jars
 
     kafka_jars.fetch(_say)
@@ -69,7 +69,7 @@ def fetch() -> None:
 
 @app.command()
 def status() -> None:
-    """Show services, logins, memory, the publication and its holds. Exit status 1 if a service is down."""
+    """Show services, logins, memory use, the publication and holds. Exits with status 1 if a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
     from lakehouse.background import thread_problems
     from lakehouse.settings import load_settings
@@ -103,7 +103,7 @@ def env() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Migrate the warehouse's schema to the newest revision."""
+    """Migrate the warehouse schema to the latest revision."""
     from infra.migrations.migrate import migrate as run_migrations
     from lakehouse.settings import load_settings
 

@@ -25,7 +25,7 @@ consume = typer.Typer(no_args_is_help=True, help="Consume events from Kafka into
 app.add_typer(consume, name="consume")
 lake = typer.Typer(
     no_args_is_help=True,
-    help="The lake: its state, maintenance, repair, and the proof that no event is missing or duplicated.",
+    help="Inspect, maintain and repair the lake, and prove that no event is missing or duplicated.",
 )
 app.add_typer(lake, name="lake")
 
@@ -39,7 +39,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 @consume.command("land")
 def consume_land(drain: Drain = False) -> None:
-    """Land events of all topics in the lake exactly once; SIGTERM stops after the batch in flight."""
+    """Land events from all topics in the lake, exactly once. On SIGTERM, finish the current batch and stop."""
     from ingestion.landing.consumer import land
 
     settings = load_settings()
@@ -48,7 +48,10 @@ def consume_land(drain: Drain = False) -> None:
 
 @consume.command("state")
 def consume_state(drain: Drain = False) -> None:
-    """Keep the state tables (app.*) and the figures in Redis up to date; SIGTERM stops after the batch in flight."""
+    """Keep the state tables (app.*) and the figures in Redis up to date.
+
+    On SIGTERM, finish the current batch and stop.
+    """
     from ingestion.state.consumer import consume_state
 
     settings = load_settings()
@@ -57,7 +60,7 @@ def consume_state(drain: Drain = False) -> None:
 
 @app.command("load")
 def load_command(as_json: AsJson = False) -> None:
-    """Load pending rows from the lake into PostgreSQL's schema raw, without the gate that okr_etl_dag runs first."""
+    """Load pending rows from the lake into the PostgreSQL schema raw, skipping the gate that okr_etl_dag runs first."""
     from ingestion.loading import load
 
     rows = load(load_settings())
@@ -66,7 +69,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event is landed once and loaded once; exit with status 1 if not, or if that is unknown."""
+    """Prove that every event landed once and was loaded once. Exits with status 1 if it cannot prove this."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 
@@ -92,7 +95,7 @@ def lake_verify(as_json: AsJson = False) -> None:
 
 @lake.command("maintain")
 def lake_maintain(as_json: AsJson = False) -> None:
-    """Compact small files, clean up the Delta log and delete expired files; other processes can keep running."""
+    """Compact small files, clean up the Delta log and delete expired files. Other processes can keep running."""
     from ingestion.maintenance import maintain
     from ingestion.maintenance.report import as_documents, as_lines
 
@@ -105,7 +108,7 @@ def lake_maintain(as_json: AsJson = False) -> None:
 
 @lake.command("repair")
 def lake_repair() -> None:
-    """Remove torn versions after a power cut if the broker still has their events. Stop the writers first."""
+    """After a power cut, remove torn versions if the broker still has their events. Stop all writers first."""
     from ingestion.maintenance.repair import repair
 
     repairs = repair(_settings_with_lake())
@@ -119,9 +122,9 @@ def lake_repair() -> None:
 
 @lake.command("accept-loss")
 def lake_accept_loss(
-    yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this, only list it.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this option, only list it.")] = False,
 ) -> None:
-    """Continue after the broker deleted events before they landed, and record them as lost.
+    """Continue after the broker has deleted events that had not landed, and record them as lost.
 
     First ask the sources to send them again.
     """
@@ -142,7 +145,7 @@ def lake_accept_loss(
 
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
-    """Show each landing table's version, files and rows, from the Delta log only."""
+    """Show each landing table's version, number of files and number of rows, read only from the Delta log."""
     from ingestion import lake_status
 
     tables = lake_status.lake_status(_settings_with_lake().lake_uri)
@@ -152,14 +155,15 @@ def lake_status(as_json: AsJson = False) -> None:
 @lake.command("rejected")
 def lake_rejected(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of messages, newest first.")] = 20,
-    topic: Annotated[str, typer.Option(help="Only this topic.")] = "",
-    reason: Annotated[str, typer.Option(help="Only this reason, such as not_json.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show at most this many messages, newest first.")] = 20,
+    topic: Annotated[str, typer.Option(help="Show only messages of this topic.")] = "",
+    reason: Annotated[str, typer.Option(help="Show only messages with this reason, such as not_json.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show messages that violate their contract: time, topic/partition/offset, reason, and raw key, value and headers.
+    """Show messages that violate their contract.
 
-    With --json all bytes are printed, in base64.
+    Each is shown with its time, topic/partition/offset, the reason, and the raw key, value and headers. With --json,
+    all bytes are printed in base64.
     """
     from ingestion.rejected_messages import read_rejected
 

@@ -5,7 +5,7 @@ import typer
 from lakehouse.settings import load_settings
 
 app = typer.Typer()
-group = typer.Typer(no_args_is_help=True, help="Published marts: list, current, rollback, resume.")
+group = typer.Typer(no_args_is_help=True, help="Manage publications of the marts: list, current, rollback, resume.")
 app.add_typer(group, name="publication")
 
 
@@ -47,7 +47,7 @@ def current() -> None:
 
 @group.command()
 def rollback() -> None:
-    """Roll back to the previous publication; publications are on hold until `okr publication resume`."""
+    """Roll back to the previous publication. New ones are then on hold until `okr publication resume`."""
     from lakehouse import publication
 
     typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))
@@ -55,7 +55,7 @@ def rollback() -> None:
 
 @group.command()
 def resume() -> None:
-    """End the hold after a rollback, so that runs publish again; fix its cause first."""
+    """End the hold after a rollback, so that runs publish again. Fix the cause of the rollback first."""
     from lakehouse import publication
 
     rejected = publication.resume(load_settings().require("dsn_transform"))

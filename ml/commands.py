@@ -20,7 +20,7 @@ Seed = Annotated[int | None, typer.Option(help="Random seed of the trees; the sa
 
 @app.command()
 def train(seed: Seed = None) -> None:
-    """Train on the published feature mart and register the model as challenger."""
+    """Train a model on the published feature mart and register it as challenger."""
     from dataclasses import replace
 
     from lakehouse.settings import load_settings
@@ -40,7 +40,7 @@ def train(seed: Seed = None) -> None:
 @app.command()
 def evaluate(
     compare: Annotated[
-        Path | None, typer.Option(help="CSV of other forecasts to score too: key_result_id, as_of, probability.")
+        Path | None, typer.Option(help="CSV of other forecasts to evaluate, too: key_result_id, as_of, probability.")
     ] = None,
 ) -> None:
     """Compare the champion with the rules that OKR tools use, on the held-out cycle."""
@@ -54,10 +54,10 @@ def evaluate(
 def backtest(
     out: Annotated[Path, typer.Option(help="CSV to write: key_result_id, as_of, probability, low, high.")],
     cycles: Annotated[
-        str | None, typer.Option(help="Names of cycles, separated by commas; default: the last two closed cycles.")
+        str | None, typer.Option(help="Comma-separated names of cycles; default: the last two closed cycles.")
     ] = None,
 ) -> None:
-    """Forecast each check-in of past cycles with a model trained only on cycles that had closed by then."""
+    """Forecast past cycles, at each check-in, with a model trained only on cycles that had closed by then."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml.backtest import backtest as forecast_past_cycles
@@ -76,7 +76,7 @@ def backtest(
 def promote(
     version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
-    """Make a version the champion if it beats the pacing rule and the champion on the held-out cycle."""
+    """Make a version the champion if it beats the pacing rule and the current champion on the held-out cycle."""
     from lakehouse.settings import load_settings
     from ml.promotion_gate import promote_if_better
 
@@ -85,7 +85,9 @@ def promote(
 
 @app.command()
 def rollback(
-    to: Annotated[str, typer.Option(help="Version number of the earlier champion; without it, they are listed.")] = "",
+    to: Annotated[
+        str, typer.Option(help="Version of the earlier champion. If omitted, earlier champions are listed.")
+    ] = "",
 ) -> None:
     """Restore an earlier champion. Repeating the same rollback has no further effect."""
     from lakehouse.settings import load_settings

@@ -10,7 +10,7 @@ DRAIN_S = 10
 
 @app.command()
 def serve() -> None:
-    """Serve the API and the scorecard page on 127.0.0.1, at the port OKR_API_PORT."""
+    """Serve the API and the scorecard page on 127.0.0.1, at port OKR_API_PORT."""
     import uvicorn
 
     from lakehouse.logs import configure_logging

@@ -17,7 +17,7 @@ Name = Annotated[str, typer.Argument(help="Name of the login: lower-case letters
 
 @group.command()
 def add(name: Name) -> None:
-    """Create a login, or give an existing one a new password. Prints its connection URL once, with the password."""
+    """Create a login, or give an existing one a new password, and print its connection URL with the password once."""
     from infra.analysts.logins import DATABASE
     from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK
@@ -32,7 +32,7 @@ def add(name: Name) -> None:
 
 @group.command()
 def remove(name: Name) -> None:
-    """End a login's sessions and drop it."""
+    """End the sessions of a login and drop it."""
     from infra.analysts.logins import remove as drop
 
     drop(_superuser()[1], name)

@@ -25,7 +25,7 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # earliest --as-of of a simulation
 
 AsOf = Annotated[str, typer.Option(help="End of the simulated history, e.g. 2026-05-01T12:00:00Z; default: now.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
-Seed = Annotated[int, typer.Option(help="Seed of the simulated organisation; another seed gives another organisation.")]
+Seed = Annotated[int, typer.Option(help="Random seed; each seed gives a different simulated organisation.")]
 ScaleName = Annotated[
     str, typer.Option(help="Size: small (about 200 key results), default (at least 2,000) or large (24,000).")
 ]
@@ -36,14 +36,14 @@ def produce_files(
     folder: Annotated[Path, typer.Argument(help="Folder with key_results.csv and check_ins.csv.")],
     check: Annotated[
         bool,
-        typer.Option("--check", help="Validate the files without sending; fail if they would not be sent."),
+        typer.Option("--check", help="Only validate the files; fail if an import would not send them."),
     ] = False,
     accept_rejects: Annotated[
-        bool, typer.Option("--accept-rejects", help="Send the valid rows, however many rows are rejected.")
+        bool, typer.Option("--accept-rejects", help="Send the valid rows, no matter how many are rejected.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send an organisation's history from CSV files. Rejected rows are listed with line and reason.
+    """Send an organisation's history from CSV files, and list each rejected row with its line and the reason.
 
     Nothing is sent if more than 10 % of a file's rows are rejected, or if a quote, a decimal comma or the encoding
     makes other rows ambiguous. On a terminal the command then asks for confirmation; otherwise it needs
@@ -86,7 +86,7 @@ def produce_simulation(
     as_of: AsOf = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send a simulated history, with late, duplicate and malformed messages, and print the number of each."""
+    """Send a simulated history that includes late, duplicate and malformed messages, and print the number of each."""
     from ingestion.producer import EventProducer
     from ingestion.sources.simulator import Tally, messages, organisation, scale_of
     from ingestion.sources.simulator.messages import report
@@ -110,7 +110,7 @@ def produce_live(
     scale: ScaleName = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Send live events of the simulated organisation: check-ins, page views and host metrics with the current time."""
+    """Send live events from the simulated organisation (check-ins, page views, host metrics), with the current time."""
     from ingestion.producer import EventProducer
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.live import live
@@ -127,7 +127,7 @@ def produce_live(
 def produce_metrics(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two samples.")] = 10.0,
 ) -> None:
-    """Send metrics of this host and the platform (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
+    """Send metrics of this host and the platform (CPU, memory, disk, lags, spools) until stopped (SIGTERM, Ctrl-C)."""
     from ingestion.sources.metrics.collector import collect
 
     settings = load_settings()
@@ -145,7 +145,7 @@ def simulate(
     scale: ScaleName = "default",
     as_of: AsOf = "",
 ) -> None:
-    """Write a simulated organisation to key_results.csv and check_ins.csv, the format of `okr produce files`."""
+    """Write a simulated organisation to key_results.csv and check_ins.csv, which `okr produce files` can read."""
     from ingestion.sources.simulator import organisation, scale_of
     from ingestion.sources.simulator.csv_files import write_files
 
@@ -156,7 +156,7 @@ def simulate(
 
 @app.command("simulation-probabilities")
 def simulation_probabilities(
-    forecasts: Annotated[Path, typer.Argument(help="CSV with key_result_id and as_of (`okr forecast backtest`).")],
+    forecasts: Annotated[Path, typer.Argument(help="CSV with key_result_id and as_of, from `okr forecast backtest`.")],
     out: Annotated[Path, typer.Option(help="CSV to write: key_result_id, as_of, probability.")],
     seed: Seed = 1,
     scale: ScaleName = "default",

@@ -12,7 +12,7 @@ from lakehouse.settings import load_settings
 if TYPE_CHECKING:
     from ingestion.spool.store import SpooledEvent
 
-app = typer.Typer(no_args_is_help=True, help="Show and send events waiting on this host's disk for the broker.")
+app = typer.Typer(no_args_is_help=True, help="Show or send events that wait on this host's disk for the broker.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 SHOWN_REJECTED = 20
@@ -20,7 +20,7 @@ SHOWN_REJECTED = 20
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Show, by source, the number of waiting events, the age of the oldest, and permanently rejected events."""
+    """Show, for each source, how many events wait, the age of the oldest, and the permanently rejected events."""
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
@@ -46,10 +46,10 @@ def status(as_json: AsJson = False) -> None:
 
 @app.command("drain")
 def drain(
-    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit in seconds for each source.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time limit per source, in seconds.")] = 60.0,
     rejected: Annotated[bool, typer.Option("--rejected", help="Also retry events that the broker rejected.")] = False,
 ) -> None:
-    """Send waiting events now, oldest first; the exit status is 1 if any are left."""
+    """Send the waiting events now, oldest first. Exits with status 1 if any are left."""
     from ingestion.spool.drain import Drainer
     from ingestion.spool.store import Spool, spooled_sources
 

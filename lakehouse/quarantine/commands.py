@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events: list, release, withhold.")
 
-Ids = Annotated[list[UUID], typer.Argument(help="Ids of events, as `okr quarantine list` shows them.")]
+Ids = Annotated[list[UUID], typer.Argument(help="Event ids, as shown by `okr quarantine list`.")]
 Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
-Withheld = Annotated[bool, typer.Option("--withheld", help="Only withheld events, which are in no mart.")]
-Limit = Annotated[int, typer.Option(min=1, help="Maximum number of events.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object per line.")]
+Withheld = Annotated[bool, typer.Option("--withheld", help="Show only withheld events, which are in no mart.")]
+Limit = Annotated[int, typer.Option(min=1, help="Show at most this many events.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
 @app.command("list")
@@ -44,7 +44,7 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
 
 @app.command()
 def release(ids: Ids, note: Note = None) -> None:
-    """Release events that a rule or an operator withheld: the next publication includes them."""
+    """Release events that a rule or an operator withheld. The next publication includes them."""
     _decide(ids, "release", note)
 
 

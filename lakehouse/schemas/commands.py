@@ -8,7 +8,7 @@ import typer
 from lakehouse.errors import PermanentError
 from lakehouse.schemas.generate import FOLDER, all_schemas, as_text, file_of
 
-app = typer.Typer(no_args_is_help=True, help="The event types and their JSON Schemas.")
+app = typer.Typer(no_args_is_help=True, help="List the event types, and write or check their JSON Schemas.")
 
 
 @app.command("list")
@@ -25,7 +25,9 @@ def schemas(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with status 1 if a file is out of date.")
     ] = False,
-    against: Annotated[str, typer.Option(help="Also compare with a git revision's history, e.g. origin/main.")] = "",
+    against: Annotated[
+        str, typer.Option(help="Also compare with the history of a git revision, such as origin/main.")
+    ] = "",
     folder: Annotated[Path, typer.Option(help="Folder of the committed schemas.")] = FOLDER,
 ) -> None:
     """Write the JSON Schema of every event type; if a change breaks old events, report it and write nothing."""
