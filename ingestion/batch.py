@@ -1,10 +1,10 @@
-"""A micro-batch: prevalidated messages and the offsets that they cover."""
+"""A micro-batch: parsed messages and the offsets that they cover."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ingestion.decoding import prevalidate
+from ingestion.decoding import parse_messages
 from lakehouse.errors import RetryableError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Batch:
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
         self._next: dict[tuple[str, int], int] = {}
-        self.prevalidated: dict[str, list[pa.RecordBatch]] = {}
+        self.parsed: dict[str, list[pa.RecordBatch]] = {}
         self.rows = 0
         self.bytes = 0
 
@@ -54,17 +54,17 @@ class Batch:
             PermanentError: a topic does not store the broker's time.
         """
         for topic, own in _by_topic(messages):
-            prevalidated = prevalidate(topic, own)
-            self._advance(topic, prevalidated)
-            self.prevalidated.setdefault(topic, []).append(prevalidated)
+            parsed = parse_messages(topic, own)
+            self._advance(topic, parsed)
+            self.parsed.setdefault(topic, []).append(parsed)
             self.rows += len(own)
-            self.bytes += sum(prevalidated[name].nbytes for name in ("value", "key", "headers"))
+            self.bytes += sum(parsed[name].nbytes for name in ("value", "key", "headers"))
 
-    def _advance(self, topic: str, prevalidated: "pa.RecordBatch") -> None:
+    def _advance(self, topic: str, parsed: "pa.RecordBatch") -> None:
         """Check the offsets that were read and advance the position of each partition."""
         import numpy as np
 
-        partitions, offsets = prevalidated["kafka_partition"].to_numpy(), prevalidated["kafka_offset"].to_numpy()
+        partitions, offsets = parsed["kafka_partition"].to_numpy(), parsed["kafka_offset"].to_numpy()
         for partition in np.unique(partitions).tolist():
             place, own = (topic, partition), offsets[partitions == partition]
             expected = self._next.get(place, self._start.get(place, -1) or 0)

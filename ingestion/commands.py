@@ -165,7 +165,7 @@ def lake_rejected(
     Each is shown with its time, topic/partition/offset, the reason, and the raw key, value and headers. With --json,
     all bytes are printed in base64.
     """
-    from ingestion.rejected_messages import read_rejected
+    from ingestion.rejected_messages_report import read_rejected
 
     if topic and topic not in TOPICS:
         raise PermanentError(f"There is no topic {topic}; expected one of {', '.join(TOPICS)}.")

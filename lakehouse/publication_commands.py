@@ -17,7 +17,7 @@ def _line(publication: object) -> str:
 
 
 def _show_holds(dsn: str) -> None:
-    from lakehouse.publication_hold import holds
+    from lakehouse.publication_hold_reasons import holds
 
     for hold in holds(dsn):
         typer.echo(hold)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakehouse.publication_hold import Hold, holds_now
+from lakehouse.publication_hold_reasons import Hold, holds_now
 from serving.publication_reader import Warehouse
 
 

@@ -27,7 +27,7 @@ def start_catch_up_run() -> int:
             publications are on hold.
     """
     from lakehouse import pipeline_pause
-    from lakehouse.publication_hold import holds
+    from lakehouse.publication_hold_reasons import holds
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")

@@ -91,7 +91,7 @@ def raw_gate_failed(settings: Settings) -> bool:
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    from lakehouse.publication_hold import holds
+    from lakehouse.publication_hold_reasons import holds
 
     return any(hold.gate == "raw" for hold in holds(settings.require("dsn_transform")))
 

@@ -1,3 +1,15 @@
+{#- Status of a key result in a cycle on a day. Reads the columns of int_key_result_cycle. -#}
+{% macro key_result_status(day, progress, pace) -%}
+    case
+        when is_archived then 'archived'
+        when is_closed then {{ closed_status('final_score') }}
+        when cycle_start is null then 'no_cycle'
+        when {{ day }} < cycle_start then 'not_started'
+        when {{ day }} > cycle_end then 'awaiting_close'
+        else {{ open_status(progress, pace) }}
+    end
+{%- endmacro %}
+
 {#- Status of an open key result in its running cycle. -#}
 {% macro open_status(progress, pace) -%}
     case

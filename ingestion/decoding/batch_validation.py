@@ -1,4 +1,4 @@
-"""Turn prevalidated messages into rows of a landing table: events with typed columns, rejected messages verbatim.
+"""Turn parsed messages into rows of a landing table: events with typed columns, rejected messages verbatim.
 
 Events in the usual form are accepted by column, as exactly the row that `ingestion.contract_validation.decode` would
 produce (a property test compares the two). All other messages go through `decode` one by one. Only `decode` rejects a
@@ -10,20 +10,18 @@ One difference remains. If a JSON member occurs twice, both ways use the last va
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingestion.contract_validation import CLOCK_TOLERANCE, MAX_VALUE_BYTES, decode, extensions_of
-from ingestion.decoding.prevalidation import DATA_AT, prevalidated_schema
+from ingestion.contract_validation import CLOCK_TOLERANCE, MAX_VALUE_BYTES
+from ingestion.decoding.parsing import DATA_AT, parsed_schema
+from ingestion.decoding.rejection import accept_or_reject
 from ingestion.storable_json import PLAIN_DATA
-from lakehouse.errors import ContractViolation
-from lakehouse.lake import EVENT_COLUMNS, PLACE_COLUMNS, landing_schema
+from lakehouse.lake import EVENT_COLUMNS, landing_schema
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Forms that are accepted by column: an id in lower case; a time in UTC with at most microseconds, on an existing day,
 # in the years that `decode` allows.
 ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z"
@@ -38,7 +36,7 @@ TIME = (
 DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 
 
-def decode_batch(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> "pa.Table":
+def decode_batch(topic: str, parsed: "Sequence[pa.RecordBatch]") -> "pa.Table":
     """Return one row per message, in the landing schema: first those accepted by column, by day, then the others.
 
     Within each day, and among the others, each partition's rows are in log order.
@@ -46,8 +44,8 @@ def decode_batch(topic: str, prevalidated: "Sequence[pa.RecordBatch]") -> "pa.Ta
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    accepted, others = accept_by_column(pa.Table.from_batches(prevalidated, prevalidated_schema()))
-    rows = pa.concat_tables([accepted, validate_each(topic, others)], promote_options="default")
+    accepted, others = accept_by_column(pa.Table.from_batches(parsed, parsed_schema()))
+    rows = pa.concat_tables([accepted, accept_or_reject(topic, others)], promote_options="default")
     # A rejected message has no event time; it is stored under the day of its log time.
     day = pc.coalesce(rows["occurred_at"], rows["logged_at"]).cast(pa.date32())
     schema = landing_schema()
@@ -72,7 +70,7 @@ def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
 
 
 def _is_valid(messages: "pa.Table") -> "np.ndarray":
-    """Return for each message whether prevalidation accepted it and its columns have the usual forms."""
+    """Return for each message whether parsing accepted it and its columns have the usual forms."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -120,47 +118,3 @@ def _typed(messages: "pa.Table", moments: "pa.Table") -> "pa.Table":
         "extensions": pa.nulls(messages.num_rows, pa.string()),
     }
     return pa.table(columns)
-
-
-_ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "rejected_headers")
-
-
-def validate_each(topic: str, messages: "pa.Table") -> "pa.Table":
-    """Validate messages one by one; the row of a rejected message has its original bytes."""
-    import pyarrow as pa
-
-    # Computed in Python, because Arrow needs 6 us to convert one time with a time zone.
-    logged_at = [EPOCH + timedelta(milliseconds=each) for each in messages["logged_at"].cast("int64").to_pylist()]
-    places = zip(*(messages[name].to_pylist() for name in PLACE_COLUMNS[:-1]), logged_at, strict=True)
-    raw = (messages[name].to_pylist() for name in ("value", "key", "headers"))
-    rows = [_row(topic, *message) for message in zip(places, *raw, strict=True)]
-    columns = zip(*rows, strict=True) if rows else ([] for _ in _ROW)
-    schema = landing_schema()
-    return pa.table(
-        {name: pa.array(column, schema.field(name).type) for name, column in zip(_ROW, columns, strict=True)}
-    )
-
-
-def _row(
-    topic: str, place: tuple[int, int, datetime], value: bytes | None, key: bytes | None, headers: str | None
-) -> tuple[object, ...]:
-    logged_at = place[-1]
-    try:
-        event = decode(topic, value, key, logged_at)
-    except ContractViolation as violation:
-        nothing = [None] * (len(EVENT_COLUMNS) - len(place))
-        return (*place, *nothing, violation.reason, value, key, headers)
-    frame = event.envelope
-    return (
-        *place,
-        str(frame.id),
-        frame.type,
-        frame.source,
-        frame.subject,
-        frame.time,
-        min(frame.recordedtime or logged_at, logged_at),
-        frame.recordedassumed,
-        event.data,
-        extensions_of(value or b""),
-        *(None, None, None, None),
-    )

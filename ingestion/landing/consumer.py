@@ -88,7 +88,7 @@ class Lander:
             log.warning("fenced, the batch is discarded", reason=str(fenced))
             self._was_fenced = True
             return
-        for topic in batch.prevalidated:
+        for topic in batch.parsed:
             self._reader.report_stored(topic, batch.spans(topic))
 
     def take_fenced(self) -> bool:
@@ -101,8 +101,8 @@ class Lander:
         self._thread.shutdown()
 
     def _land(self, batch: Batch) -> None:
-        for topic, prevalidated in batch.prevalidated.items():
-            rows = decode_batch(topic, prevalidated)
+        for topic, parsed in batch.parsed.items():
+            rows = decode_batch(topic, parsed)
             self._tables[topic].append(rows, batch.spans(topic))
             self.rows += rows.num_rows
             log.info("landed", topic=topic, rows=rows.num_rows)

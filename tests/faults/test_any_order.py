@@ -77,7 +77,7 @@ class LandingWorker:
         """Land the oldest batch; a fenced worker discards all batches and continues at the lake's offset."""
         batch = self.batches.pop(0)
         spans = batch.spans(TOPIC)
-        rows = decode_batch(TOPIC, batch.prevalidated[TOPIC])
+        rows = decode_batch(TOPIC, batch.parsed[TOPIC])
         if crash == "after decoding":
             raise CrashError
         try:

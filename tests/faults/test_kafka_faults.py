@@ -216,7 +216,7 @@ def test_offsets_read_before_a_reassignment_are_committed_after_it(
     stale.close()
     worker.wait_until(lambda: landed_rows(own) == 400, "the other worker has landed everything")
     with pytest.raises(FencedError):
-        table.append(decode_batch(TOPIC, batch.prevalidated[TOPIC]), spans)
+        table.append(decode_batch(TOPIC, batch.parsed[TOPIC]), spans)
     send_to(own, check_in, range(400, 500))
     worker.wait_until(lambda: landed_rows(own) == 500, "the other worker continues")
     prove(

@@ -11,7 +11,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from ingestion.batch import Span
 from ingestion.consumer_groups import LANDING_GROUP
-from ingestion.decoding import decode_batch, prevalidate
+from ingestion.decoding import decode_batch, parse_messages
 from ingestion.delta.log import DeltaLog
 from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.loading import load
@@ -269,7 +269,8 @@ def test_concurrent_appends_race_with_compaction(
                 continue
             try:
                 table.append(
-                    decode_batch(TOPIC, [prevalidate(TOPIC, ahead)]), {partition: Span(start, ahead[-1].offset() + 1)}
+                    decode_batch(TOPIC, [parse_messages(TOPIC, ahead)]),
+                    {partition: Span(start, ahead[-1].offset() + 1)},
                 )
             except FencedError:
                 fenced += 1

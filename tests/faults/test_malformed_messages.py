@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from ingestion.contract_validation import encode
-from ingestion.decoding.prevalidation import UNREADABLE_HEADERS
+from ingestion.decoding.parsing import UNREADABLE_HEADERS
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contract_validation import encode
-from ingestion.decoding import prevalidate
-from ingestion.decoding.batch_validation import accept_by_column, validate_each
+from ingestion.decoding import parse_messages
+from ingestion.decoding.batch_validation import accept_by_column
+from ingestion.decoding.rejection import accept_or_reject
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
@@ -88,12 +89,12 @@ def key_result() -> dict[str, Any]:
 def assert_equivalent(topic: str, messages: list[Message]) -> list[int]:
     """Check that both ways of decoding produce the same rows; return the indexes of messages accepted by column."""
     numbered = [Message(each.value(), each.key(), number) for number, each in enumerate(messages)]
-    prevalidated = pa.Table.from_batches([prevalidate(topic, numbered)])  # type: ignore[arg-type]
-    good, others = accept_by_column(prevalidated)
+    parsed = pa.Table.from_batches([parse_messages(topic, numbered)])  # type: ignore[arg-type]
+    good, others = accept_by_column(parsed)
     numbers = sorted(good["kafka_offset"].to_pylist())
     assert sorted(others["kafka_offset"].to_pylist() + numbers) == list(range(len(messages)))
-    taken = prevalidated.filter(pc.is_in(prevalidated["kafka_offset"], good["kafka_offset"]))
-    careful = validate_each(topic, taken)
+    taken = parsed.filter(pc.is_in(parsed["kafka_offset"], good["kafka_offset"]))
+    careful = accept_or_reject(topic, taken)
     assert careful["rejection_reason"].null_count == len(numbers)
     assert good.sort_by("kafka_offset").to_pylist() == (
         careful.select(good.column_names).sort_by("kafka_offset").to_pylist()

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import msgspec
 import pytest
 
-from ingestion.decoding import decode_batch, prevalidate
+from ingestion.decoding import decode_batch, parse_messages
 from ingestion.decoding.event_types import _without_patterns
-from ingestion.decoding.prevalidation import UNREADABLE_HEADERS
+from ingestion.decoding.parsing import UNREADABLE_HEADERS
 from lakehouse.contracts import TOPICS
 from tests.ingestion.decoding.equivalence import (
     AT,
@@ -121,7 +121,7 @@ def test_headers_that_the_client_cannot_read_do_not_affect_other_messages() -> N
     good = check_in_bytes()
     messages = [Headed(b"{"), Headed(good, b"k1", 1), Headed(b"{", b"k1", 2), Headed(good, b"k1", 3)]
     messages[0].found, messages[1].found, messages[2].found = [("a", b"\xff"), ("b", None)], UNREADABLE, UNREADABLE
-    rows = decode_batch(TOPIC, [prevalidate(TOPIC, messages)]).sort_by("kafka_offset").to_pylist()  # type: ignore[list-item]
+    rows = decode_batch(TOPIC, [parse_messages(TOPIC, messages)]).sort_by("kafka_offset").to_pylist()  # type: ignore[list-item]
     assert [row["rejection_reason"] is None for row in rows] == [False, True, False, True]
     assert [row["rejected_headers"] for row in rows] == ['[["a", "/w=="], ["b", null]]', None, UNREADABLE_HEADERS, None]
 

@@ -42,14 +42,7 @@ paced as (
 stated as (
     select
         *,
-        case
-            when is_archived then 'archived'
-            when is_closed then {{ closed_status('final_score') }}
-            when cycle_start is null then 'no_cycle'
-            when today < cycle_start then 'not_started'
-            when today > cycle_end then 'awaiting_close'
-            else {{ open_status('progress_ratio', 'pace_ratio') }}
-        end as status
+        {{ key_result_status('today', 'progress_ratio', 'pace_ratio') }} as status
     from paced
 ),
 

@@ -9,7 +9,7 @@ from expectations.gate_results import save
 from expectations.report import GateReport, RuleResult, SuiteResult
 from lakehouse import publication, step_failure
 from lakehouse.publication_commands import app
-from lakehouse.publication_hold import Hold, holds
+from lakehouse.publication_hold_reasons import Hold, holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import publish

@@ -8,7 +8,7 @@ from deltalake import write_deltalake
 from typer.testing import CliRunner
 
 from ingestion.commands import app
-from ingestion.rejected_messages import NOW_ACCEPTED, read_rejected
+from ingestion.rejected_messages_report import NOW_ACCEPTED, read_rejected
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import landing_schema, table_uri
 from tests.ingestion.decoding.equivalence import check_in_bytes

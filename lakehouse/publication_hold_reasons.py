@@ -49,4 +49,4 @@ def holds(dsn: str) -> list[Hold]:
 def holds_now(connection: "Connection[Any]") -> list[Hold]:
     """Return the same as `holds`, using an open connection."""
     with connection.cursor(row_factory=class_row(Hold)) as cursor:
-        return cursor.execute(read_sql("lakehouse", "publication_hold").encode()).fetchall()
+        return cursor.execute(read_sql("lakehouse", "publication_hold_reasons").encode()).fetchall()

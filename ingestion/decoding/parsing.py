@@ -46,8 +46,8 @@ NOTHING: Final = _Nothing()
 
 
 @cache
-def prevalidated_schema() -> "pa.Schema":
-    """Return the columns of prevalidated messages. Grain: one message.
+def parsed_schema() -> "pa.Schema":
+    """Return the columns of parsed messages. Grain: one message.
 
     The columns of the raw message come first, then those of the event as msgspec decoded it. Its times are still text.
     `data` is a slice of the message, from DATA_AT bytes before the first inner brace to the last byte, exclusive. If
@@ -66,7 +66,7 @@ def prevalidated_schema() -> "pa.Schema":
     )
 
 
-def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
+def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
     """Parse messages of one topic (at least one) into columns, in their order.
 
     Raises:
@@ -81,7 +81,7 @@ def prevalidate(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
     values = _decodable(raw, filled, whole)
     events = _decode(topic, values, _doubtful(values, whole))
     names = {_Nothing: None} | {model: kind.name for model, kind in event_types(topic).items()}
-    schema = prevalidated_schema()
+    schema = parsed_schema()
     columns = {
         "kafka_partition": np.array([message.partition() for message in messages], np.int32),
         "kafka_offset": np.array([message.offset() for message in messages], np.int64),
