@@ -30,7 +30,7 @@ class Service(ABC):
     secrets: ClassVar[tuple[str, ...]] = ()  # the secrets of stack.env that the program needs; it gets no others
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     code: ClassVar[tuple[str, ...]]  # paths from the project's root; `okr up` restarts the service if they changed
-    start_limit_seconds: ClassVar[int] = 60
+    start_limit_seconds: ClassVar[int] = 180  # seconds on an idle machine; a failed start is noticed earlier
     start_seconds: ClassVar[int] = 1  # if a process ends earlier, its start has failed, whatever its exit status
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True

@@ -35,7 +35,6 @@ class Api(OkrService):
     )  # fmt: skip
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "expectations", "ml", "serving")
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
-    start_limit_seconds: ClassVar[int] = 120
 
     def check(self) -> None:
         """Check that the API responds."""
