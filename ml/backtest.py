@@ -1,4 +1,4 @@
-"""Forecast past check-ins, each with a model trained only on cycles that closed before its cycle started."""
+"""Compute forecasts as of past check-ins. Each uses a model trained only on cycles closed before its own cycle."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[str] | None = None) -> Iterator[Line]:
-    """Yield a forecast for each check-in of the named cycles (default: the last two closed periods).
+    """Yield one forecast per check-in in the named cycles (by default, in the last two closed periods).
 
-    In a closed cycle, only key results with a final value are forecast; in a running cycle, all are.
+    In closed cycles, only key results with a final value are forecast. In running cycles, all key results are.
 
     Raises:
         PermanentError: a named cycle has no check-in.
-        InsufficientData: fewer than two cycles have closed, or a cycle has too little data before it to train on.
+        InsufficientData: fewer than two cycles have closed, or there is too little training data before a cycle.
     """
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):

@@ -1,4 +1,4 @@
-"""Shallow XGBoost trees, monotone in every pace ratio, stored in XGBoost's own portable format (UBJSON)."""
+"""Train shallow XGBoost trees that are monotone in every pace ratio. They are stored in XGBoost's UBJSON format."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +33,7 @@ class BoostedTrees:
         return np.asarray(self._booster.predict(_data(matrix), output_margin=True), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return SHAP values: one column per feature, then the expected log-odds. Each row sums to its log-odds."""
+        """Return a column of SHAP values per feature, then the expected log-odds. Each row sums to its log-odds."""
         import numpy as np
 
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
@@ -42,7 +42,7 @@ class BoostedTrees:
 def fit_boosted(
     matrix: "NDArray[float64]", labels: "NDArray[float64]", hyperparameters: Hyperparameters
 ) -> BoostedTrees:
-    """Train on a matrix and the labels of its rows (0.0 or 1.0). The same input gives the same bytes."""
+    """Train on a matrix and its row labels (0.0 or 1.0). The same input always produces the same bytes."""
     import xgboost
 
     parameters = {
@@ -56,7 +56,7 @@ def fit_boosted(
         "colsample_bytree": hyperparameters.colsample,
         "monotone_constraints": tuple(BOOSTED.values()),
         "seed": hyperparameters.seed,
-        "nthread": 1,  # a fixed order of summation gives the same bytes on every machine
+        "nthread": 1,  # one thread sums in a fixed order, so every machine produces the same bytes
     }
     booster = xgboost.train(parameters, _data(matrix, labels), hyperparameters.rounds)
     return BoostedTrees(bytes(booster.save_raw("ubj")))

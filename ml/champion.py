@@ -1,4 +1,4 @@
-"""Look up, set and roll back the champion: the registered version that serves forecasts.
+"""Look up, set and roll back the champion, which is the registered model version that serves forecasts.
 
 The champion is an alias in MLflow's registry. DAGs, commands and the API all look it up with `champion_version`.
 """
@@ -14,16 +14,16 @@ from ml.mlflow_client import GONE, client, find_version
 from ml.model_registry import DIGEST, MODEL_NAME, resolve
 
 CHAMPION = "champion"
-BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of a version
+BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of model versions
 ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"  # in MLflow's public REST API since 2.3
 SERVER_TIMEOUT_S = 3.0
 
 
 def champion_version(settings: Settings, *, ask_server: bool = False) -> str | None:
-    """Return the champion's version number, or None when there is no champion or no registry yet.
+    """Return the champion's version number, or None if there is no champion or no registry yet.
 
-    With `ask_server`, MLflow's server is queried first, over HTTP. Short-lived processes use this because importing
-    MLflow's client takes seconds. If the server does not respond, the client reads the registry's store.
+    If `ask_server` is true, query MLflow's server over HTTP and read the registry's store only if the server does not
+    respond. Short-lived processes use this option because importing MLflow's client takes seconds.
 
     Raises:
         RetryableError: MLflow's store cannot be reached.
@@ -37,9 +37,9 @@ def champion_version(settings: Settings, *, ask_server: bool = False) -> str | N
 
 
 def set_champion(settings: Settings, version: str | None) -> None:
-    """Make a version the champion, and tag it with the previous champion.
+    """Make a version the champion and record the previous champion in one of its tags.
 
-    None removes the champion's alias; the pacing rule then serves.
+    If `version` is None, remove the champion's alias, so that the pacing rule serves forecasts.
 
     Raises:
         PermanentError: there is no such version.
@@ -59,7 +59,7 @@ def set_champion(settings: Settings, version: str | None) -> None:
 
 @dataclass(frozen=True)
 class Champions:
-    """Version numbers of the current champion and of earlier champions, newest first."""
+    """The version numbers of the current champion and of the earlier champions (newest first)."""
 
     current: str
     earlier: tuple[str, ...]
@@ -78,7 +78,7 @@ def champions(settings: Settings) -> Champions:
 def rollback(settings: Settings, to: str) -> bool:
     """Restore an earlier champion. If it is already the champion, change nothing and return False.
 
-    The promotion gate does not promote a model with the same files as one that was rolled back.
+    The promotion gate does not promote a version whose files are identical to those of a rolled-back version.
 
     Raises:
         PermanentError: there is no champion, `to` is not an earlier champion, or that version was deleted.
@@ -103,7 +103,7 @@ def rollback(settings: Settings, to: str) -> bool:
 
 
 def was_rolled_back(settings: Settings, version: str) -> bool:
-    """Return whether a model with the same files as this version was rolled back."""
+    """Return whether this version, or another version with identical files, was rolled back."""
     with client(settings) as mlflow:
         asked = find_version(mlflow, MODEL_NAME, version)
         sha256 = None if asked is None else asked.tags.get(DIGEST)

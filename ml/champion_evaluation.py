@@ -25,7 +25,7 @@ def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -
     appear under the file's name without the extension.
 
     Raises:
-        InsufficientData: too few key results have closed to evaluate on, or to train a champion.
+        InsufficientData: too few key results have closed to train or evaluate a champion.
         PermanentError: there is no champion, it was trained on the held-out cycle, or the file lacks a forecast.
     """
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:

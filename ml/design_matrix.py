@@ -1,4 +1,7 @@
-"""Build the design matrices of the trees and the logistic model. A shift changes the required pace of each row."""
+"""Build the design matrices of the boosted trees and the logistic regression.
+
+A shift is added to each row's log required pace, so it is subtracted from each log pace ratio.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,14 +12,14 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-# Feature -> the sign that its effect must have in the trees (0: any).
+# Features of the trees, with XGBoost's monotone constraints: 1 is increasing, 0 is unconstrained.
 BOOSTED: dict[str, int] = {
     **dict.fromkeys(PACE_RATIOS, 1),
     "remaining_ratio": 0,
     "weeks_between_check_ins": 0,
 }
 LOGISTIC = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle", "log_remaining_ratio")
-LOGISTIC_BOUND = 4.0  # larger log pace ratios carry no further information
+LOGISTIC_BOUND = 4.0  # larger log pace ratios carry no additional information
 
 
 def boosted_matrix(rows: Rows, shift: "NDArray[float64] | float" = 0.0) -> "NDArray[float64]":

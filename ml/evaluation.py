@@ -1,4 +1,4 @@
-"""Evaluate a model on held-out check-ins, always alongside the rules that OKR tools use."""
+"""Evaluate a model on held-out check-ins and compare it with the rules that OKR tools use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,11 @@ HIGHEST_RANKED_PACE = 1.5
 
 @dataclass(frozen=True)
 class Report:
-    """Each forecaster's scores on `rows` check-ins of `key_results` key results; `achieved` is a share of check-ins."""
+    """The scores of each forecaster on the same check-ins.
+
+    `rows` is the number of check-ins, `key_results` is the number of their key results, and `achieved` is the share of
+    the check-ins whose key result was achieved.
+    """
 
     rows: int
     key_results: int
@@ -36,7 +40,7 @@ class Report:
 
 
 def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
-    """Score a model on labelled check-ins. The base rate is that of `train`, the model's training rows."""
+    """Score a model on labelled check-ins. The base rate is computed from the model's training rows (`train`)."""
     import numpy as np
 
     outcome = test.outcomes()
@@ -69,6 +73,6 @@ def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dic
 
 
 def base_rate(train: Rows) -> float:
-    """Return the share of key results (not of rows) that were achieved."""
+    """Return the share of achieved key results. Each key result counts once, however many rows it has."""
     outcomes = dict(zip(train["key_result_in_cycle"], train["is_achieved"], strict=True))
     return sum(map(bool, outcomes.values())) / len(outcomes) if outcomes else 0.5

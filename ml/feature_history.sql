@@ -1,11 +1,11 @@
--- Grain: a feature row with the outcome of its key result (null while the key result is open); also one row without
--- as_of for each key result that was closed in a cycle and had no check-in before the closing one.
--- An outcome belongs to one cycle. Rows of other cycles and of archived key results have no outcome.
--- The period of a closed key result has the final dates of its cycle, after any change to them.
+-- Grain: one row per feature row, with the outcome of its key result (null while the key result is open). A key result
+-- that was closed in a cycle without an earlier check-in has one row in that cycle, in which as_of is null.
+-- Each outcome belongs to one cycle. Rows of other cycles and of archived key results have no outcome.
+-- The period of a closed key result uses the final dates of its cycle, even if they were changed after as_of.
 SELECT
     features.*,
     coalesce(features.key_result_id, outcome.key_result_id) AS key_result,
-    -- An outcome belongs to this pair: a key result that continues in the next cycle has another outcome there.
+    -- Identifies an outcome. A key result that continues in the next cycle has a separate outcome there.
     coalesce(features.key_result_id, outcome.key_result_id) || ' in ' || coalesce(features.cycle_id, outcome.cycle_id)
         AS key_result_in_cycle,
     coalesce(outcome.cycle_start, features.cycle_start) AS period_start,

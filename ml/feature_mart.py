@@ -1,4 +1,4 @@
-"""Read features and outcomes from the published feature mart. They are computed only in dbt_project/models/ml."""
+"""Read features and outcomes from the published feature mart. Only dbt computes them (dbt_project/models/ml)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -35,10 +35,10 @@ NEEDED = (
 
 
 def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return the latest feature row of each requested key result in each of its cycles; None requests all key results.
+    """Return the latest feature row per key result and cycle for the requested ids, or for all key results if None.
 
-    `as_of_kind` is `current` for an open key result in a running cycle. Otherwise it is `check_in`, and the row is that
-    of the last check-in. Unknown ids have no row.
+    `as_of_kind` is `current` for an open key result in a running cycle. Otherwise it is `check_in`, and the row
+    describes the last check-in. Unknown ids are omitted.
 
     Raises:
         PermanentError: nothing has been published yet.
@@ -58,7 +58,7 @@ def read_history(connection: "Connection[Any]") -> Rows:
 
 
 def read_publication_id(connection: "Connection[Any]") -> int | None:
-    """Return the id of the current publication; None before the first publication."""
+    """Return the id of the current publication, or None before the first publication."""
     row = connection.execute("SELECT publication_id FROM ops.publication WHERE is_current").fetchone()
     return int(row[0]) if row else None
 

@@ -1,4 +1,4 @@
-"""Feature rows stored as columns, so that training on hundreds of thousands of rows needs only NumPy."""
+"""Store feature rows by column, which makes NumPy sufficient for training on hundreds of thousands of rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Rows:
         return np.asarray(self.columns[name], dtype=np.float64)
 
     def outcomes(self) -> "NDArray[float64]":
-        """Return 1.0 where the key result was achieved, else 0.0. Every row must be labelled."""
+        """Return 1.0 for each row whose key result was achieved and 0.0 for the others. Every row must be labelled."""
         import numpy as np
 
         return self.columns["is_achieved"].astype(np.float64)
@@ -41,7 +41,7 @@ class Rows:
 
 
 def rows_of(names: Sequence[str], records: Iterable[Sequence[object]]) -> Rows:
-    """Return the records of a query as columns of Python objects."""
+    """Convert the records of a query to columns of Python objects."""
     import numpy as np
 
     listed = list(records)
@@ -54,7 +54,7 @@ def rows_of(names: Sequence[str], records: Iterable[Sequence[object]]) -> Rows:
 
 
 def rows_of_mappings(records: Sequence[Mapping[str, object]], needed: Sequence[str]) -> Rows:
-    """Return the needed columns of feature rows given as mappings.
+    """Convert feature rows from mappings to columns, limited to the needed columns.
 
     Raises:
         PermanentError: a feature of a row is missing or not a finite number. The message names the feature.

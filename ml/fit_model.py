@@ -17,7 +17,7 @@ FEWEST_KEY_RESULTS = 20
 
 
 class InsufficientData(PermanentError):
-    """Closed cycles have too little data to train or evaluate a model on."""
+    """There is too little data from closed cycles to train or evaluate a model."""
 
     exit_status = TOO_LITTLE_DATA
 
@@ -25,7 +25,7 @@ class InsufficientData(PermanentError):
 def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
     """Fit a model to rows of closed key results, ordered by key result and as_of.
 
-    A key result without check-ins has one row, without as_of.
+    A key result without check-ins has a single row, in which as_of is null.
 
     Raises:
         InsufficientData: there are fewer than 20 key results, or all have the same outcome.

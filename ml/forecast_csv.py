@@ -1,4 +1,4 @@
-"""Write a backtest's forecasts as CSV, and read any forecaster's CSV to compare it with the champion."""
+"""Write the forecasts of a backtest as CSV, and read forecasts from CSV to compare them with the champion."""
 
 import csv
 from collections.abc import Iterator
@@ -22,14 +22,14 @@ Line = tuple[str, str, float, float, float]
 
 
 def write_forecasts(lines: Iterator[Line], out: Path) -> int:
-    """Write forecasts as CSV and return their number; the file appears only when it is complete.
+    """Write forecasts as CSV and return their number. The file is created only when it is complete.
 
     Raises:
         PermanentError: the folder of `out` does not exist or cannot be written.
     """
     text = StringIO()
     try:
-        with TemporaryFile(dir=out.parent):  # reports an unwritable folder before any forecast is computed
+        with TemporaryFile(dir=out.parent):  # fail before computing any forecast if the folder is not writable
             pass
         rows = _write_lines(lines, text)
         replace_file(out, text.getvalue())
@@ -40,10 +40,10 @@ def write_forecasts(lines: Iterator[Line], out: Path) -> int:
 
 
 def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
-    """Return the probability of each row, read from a file of forecasts.
+    """Read a forecast file and return the probability for each row.
 
     Raises:
-        PermanentError: the file cannot be read, has no forecast for a row, or a probability is not between 0 and 1.
+        PermanentError: the file cannot be read, lacks a forecast for a row, or contains a probability outside 0 to 1.
     """
     import numpy as np
 
@@ -65,7 +65,7 @@ def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
 
 
 def line_of(key_result_id: str, as_of: datetime, probability: float, low: float, high: float) -> Line:
-    """Return one forecast as a line of the file."""
+    """Convert a forecast to a line of the CSV file."""
     return key_result_id, _moment(as_of), float(probability), float(low), float(high)
 
 
@@ -95,6 +95,6 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
 
 
 def _moment(at: datetime) -> str:
-    """Return a time in UTC, such as 2021-03-06T13:36:00Z, with microseconds only if they are not zero."""
+    """Format a time in UTC, such as 2021-03-06T13:36:00Z. Microseconds are omitted if they are zero."""
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

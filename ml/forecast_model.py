@@ -1,7 +1,7 @@
-"""The trained model, which computes the probability, the interval and the reasons of a forecast.
+"""The trained model, which computes the probability, the interval and the reasons of each forecast.
 
-The log-odds of trees and of a logistic regression are averaged, and the effect of the owner's confidence is added. A
-model is stored as two plain files, `trees.ubj` (XGBoost's own format) and `model.json`, never as a pickle.
+The model averages the log-odds of the boosted trees and of a logistic regression, and then adds the effect of the
+owner's confidence. It is stored as two files, `trees.ubj` (in XGBoost's format) and `model.json`, never as a pickle.
 """
 
 import json
@@ -31,7 +31,7 @@ TREES, NUMBERS = "trees.ubj", "model.json"
 
 
 class IncompatibleModel(PermanentError):
-    """A registered model was trained on features that differ from those that this code reads. Train again."""
+    """The registered model was trained on features other than those that this code reads. Train a new model."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class ForecastModel:
     """Forecasts key results from their feature rows.
 
     `trained_until` is the last day of the newest cycle that the model was trained on. `outcomes_known_until` is the
-    time at which the last outcome became known (ISO, zone-aware), or None if the model is older than this field.
+    time at which the last training outcome became known (ISO 8601 with a time zone), or None for models that were saved
+    before this field existed.
     """
 
     trees: BoostedTrees
@@ -58,7 +59,7 @@ class ForecastModel:
         return self.owner.scale(rows) * pace_margins(self.trees, self.logistic, rows) + added + shared
 
     def probabilities(self, rows: Rows) -> "NDArray[float64]":
-        """Return P(final score >= 0.7) of each row, with or without check-ins."""
+        """Return P(final score >= 0.7) for each row, with or without check-ins."""
         import numpy as np
 
         without = rows.numbers("check_ins") == 0
@@ -66,7 +67,7 @@ class ForecastModel:
         return np.where(without, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
 
     def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return bounds of the final score (0-1) of each row, with or without check-ins."""
+        """Return the bounds of the final score (0-1) for each row, with or without check-ins."""
         import numpy as np
 
         without = rows.numbers("check_ins") == 0
@@ -77,7 +78,7 @@ class ForecastModel:
         return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
-        """Return the contributions of each feature and of `base` to the log-odds of each row. They sum to `margins`."""
+        """Return the contributions to each row's log-odds, by feature and for `base`. They add up to `margins`."""
         scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
         paces = forecast_reasons.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
@@ -106,7 +107,7 @@ class ForecastModel:
         return texts if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
 
     def save(self, folder: Path) -> None:
-        """Write both files to a folder, which is created if it is missing. The same model gives the same bytes."""
+        """Write both files to a folder, creating it if necessary. The same model always produces the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / TREES).write_bytes(self.trees.ubj)
         numbers = {
@@ -128,7 +129,7 @@ class ForecastModel:
 
 
 def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds from the paces alone: the mean of the trees' and the logistic regression's log-odds."""
+    """Return the log-odds based on the paces alone, averaged over the trees and the logistic regression."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 

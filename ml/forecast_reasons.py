@@ -1,4 +1,4 @@
-"""Turn contributions to the log-odds into reasons in plain words, with the numbers behind them."""
+"""Convert contributions to the log-odds into reasons in plain language, including the underlying numbers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-# Features that mean the same to a reader share one reason.
+# Features with the same meaning for a reader are combined into one reason.
 THEMES: Mapping[str, tuple[str, ...]] = {
     "recent_pace": ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_trend"),
     "cycle_pace": ("log_pace_ratio_28d", "log_pace_ratio_cycle"),
@@ -23,13 +23,13 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     "confidence": ("confidence",),
 }
 REASONS = 3
-FAINT = 0.05  # log-odds; weaker effects are not shown
+FAINT = 0.05  # log-odds; a weaker effect is shown only if there is no stronger one
 LARGEST_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as "more than 50-fold"
 STALE_DAYS = 14
 
 
 def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Return the contributions of each feature and of `base` to the averaged log-odds, which are their sum."""
+    """Average the contributions of both models, per feature and for `base`. They add up to the averaged log-odds."""
     contributions = {name: boosted[:, column] / 2 for column, name in enumerate(BOOSTED)}
     for column, name in enumerate(LOGISTIC):
         contributions[name] = contributions.get(name, 0.0) + logistic[:, column] / 2
@@ -38,7 +38,7 @@ def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str
 
 
 def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
-    """Return the strongest reasons for each row, strongest first, then a warning if the last check-in is old."""
+    """Return each row's reasons, strongest first, followed by a warning if the last check-in is old."""
     import numpy as np
 
     weights = {theme: np.sum([contributions[name] for name in names], axis=0) for theme, names in THEMES.items()}
@@ -114,7 +114,7 @@ def _needed_by_week(row: Mapping[str, float]) -> float:
 
 
 def _cycles_by_week(row: Mapping[str, float]) -> float:
-    # Days left at the last check-in. remaining_ratio is the same time as a share of the cycle.
+    # `days` is the time left at the last check-in. remaining_ratio expresses it as a share of the cycle.
     days = max(row["days_remaining"] + row["days_since_check_in"], 0.25)
     return 7.0 * row["remaining_ratio"] / days
 

@@ -15,7 +15,7 @@ LABELS = (0.0, 1.0)
 def scores(
     outcome: "NDArray[float64]", probability: "NDArray[float64]", rank_by: "NDArray[float64] | None" = None
 ) -> dict[str, float]:
-    """Return the Brier score, log loss, ROC AUC (of `rank_by`, by default the probability) and calibration error."""
+    """Return the Brier score, log loss, ROC AUC and calibration error. The AUC ranks by `rank_by`, if it is given."""
     return {
         "brier": brier_score(outcome, probability),
         "log_loss": log_loss(outcome, probability),
@@ -43,16 +43,16 @@ def log_loss(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> fl
 
 
 def auc(outcome: "NDArray[float64]", rank_by: "NDArray[float64]") -> float:
-    """Return the area under the ROC curve; NaN if all outcomes are the same."""
+    """Return the area under the ROC curve, or NaN if all outcomes are the same."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(outcome, rank_by)) if len(set(outcome)) > 1 else float("nan")
 
 
 def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64]") -> float:
-    """Return the expected calibration error over ten probability bins of equal width, weighted by their rows.
+    """Return the expected calibration error over ten equal-width bins, weighted by their number of rows.
 
-    scikit-learn has no such score, and its `calibration_curve` does not return the number of rows in each bin.
+    scikit-learn does not provide this score, and its `calibration_curve` does not return the number of rows per bin.
     """
     import numpy as np
 
@@ -61,7 +61,7 @@ def calibration_error(outcome: "NDArray[float64]", probability: "NDArray[float64
 
 
 def coverage(score: "NDArray[float64]", low: "NDArray[float64]", high: "NDArray[float64]") -> dict[str, float]:
-    """Return the share of final scores within their intervals, and the mean width of the intervals."""
+    """Return the share of final scores that are inside their intervals, and the mean width of the intervals."""
     import numpy as np
 
     inside = (low - COVERAGE_TOLERANCE <= score) & (score <= high + COVERAGE_TOLERANCE)

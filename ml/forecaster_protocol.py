@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Forecast:
-    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain words, strongest first."""
+    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first."""
 
     probability: float
     low: float

@@ -1,4 +1,4 @@
-"""Choose hyperparameters on a cycle before the held-out one, so that no choice depends on the held-out cycle."""
+"""Choose hyperparameters on a cycle before the held-out one, which must not influence the choice."""
 
 from dataclasses import replace
 
@@ -17,8 +17,8 @@ def candidates(base: Hyperparameters) -> tuple[Hyperparameters, ...]:
 def choose_hyperparameters(history: Rows, base: Hyperparameters) -> Hyperparameters:
     """Return the candidate with the lowest log loss on a large cycle before the held-out one.
 
-    Without such a cycle, return the base. Of equal candidates, the first is returned, so that the same history
-    gives the same hyperparameters.
+    Return `base` if there is no such cycle or too little data to train on before it. If candidates tie, the first one
+    is chosen, so the same history always produces the same hyperparameters.
     """
     period = tuning_period(history)
     if period is None:

@@ -1,14 +1,14 @@
-"""Hyperparameters of training: everything that can differ between two models trained on the same data."""
+"""Training hyperparameters. Two models trained on the same data can differ only in these."""
 
 from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The defaults were chosen on the second and third cycles of a real history, not on its last two.
+    """The defaults were tuned on the second and third cycles of a real history. Its last two cycles were not used.
 
-    Each row is also used at `thresholds` other required paces, which differ from its 7-day pace by at most `span`
-    (in signed logarithms).
+    Each training row is repeated at `thresholds` additional required paces, which differ from the row's 7-day pace by
+    at most `span` (as signed logarithms).
     """
 
     rounds: int = 100

@@ -1,4 +1,4 @@
-"""A small logistic regression, averaged with the trees. It is stored as numbers, so serving needs no scikit-learn."""
+"""A small logistic regression, averaged with the trees. Only its numbers are stored; serving needs no scikit-learn."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ class LogisticModel:
         return np.asarray(self.contributions(matrix).sum(axis=1), dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
-        """Return each feature's contribution relative to the training mean, then the log-odds at the mean."""
+        """Return each feature's contribution relative to the training mean, followed by the log-odds at that mean."""
         import numpy as np
 
         effects = (matrix - np.array(self.centre)) * np.array(self.coefficients)
@@ -34,7 +34,7 @@ class LogisticModel:
 
 
 def round_fitted(number: float) -> float:
-    """Round to 6 significant digits. Later digits depend on the number of cores, which must not affect a model."""
+    """Round to 6 significant digits, because the remaining digits depend on the number of CPU cores."""
     return float(f"{number:.6g}")
 
 

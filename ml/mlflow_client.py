@@ -1,6 +1,6 @@
-"""A client of MLflow's store that raises this project's errors, and functions that look up or create registry objects.
+"""A client for MLflow's store that raises this project's errors, and functions that look up or create registry objects.
 
-Users can delete objects in MLflow's UI, and two first training jobs can overlap. Neither causes a traceback.
+The functions handle objects that users have deleted in MLflow's UI, and concurrent training jobs that create the same object.
 """
 
 import os
@@ -17,13 +17,13 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
-IMPORTING = threading.Lock()  # two threads that import mlflow concurrently may see it partly initialized
+IMPORTING = threading.Lock()  # without it, threads that import mlflow concurrently may see a partly initialized module
 AWAY = "MLflow's store does not answer. Is the stack up (`make status`)?"
 GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
 
 
 def store_uri(settings: Settings) -> str:
-    """Return the store's connection URL. For PostgreSQL, the URL includes the limits of our connections."""
+    """Return the store's connection URL. For PostgreSQL, it includes the connection limits (`LIMITS`)."""
     store = settings.require("mlflow_store_uri")
     if not store.startswith("postgresql"):
         return store
@@ -32,13 +32,13 @@ def store_uri(settings: Settings) -> str:
 
 @contextmanager
 def client(settings: Settings) -> Iterator[Any]:
-    """Yield an MlflowClient of the store, with telemetry off.
+    """Yield an MlflowClient for the store, with telemetry disabled.
 
     Raises:
         RetryableError: the store cannot be reached.
         PermanentError: MLflow rejects a request; the error includes MLflow's message.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow reads this when it is imported
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # must be set before mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     with IMPORTING:
@@ -64,8 +64,8 @@ def client(settings: Settings) -> Iterator[Any]:
 def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
     """Return the id of an experiment. Create it if it is missing, and restore it if it was deleted in MLflow's UI.
 
-    A deleted experiment still occupies its name: runs cannot be recorded in it, and it cannot be created again (mlflow
-    issue 2690, Lightning-AI/pytorch-lightning pull 20556).
+    A deleted experiment keeps its name. It accepts no runs, and no other experiment can be created with that name
+    (mlflow issue 2690, Lightning-AI/pytorch-lightning pull 20556).
     """
     from mlflow.exceptions import MlflowException
 
@@ -86,12 +86,12 @@ def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
 
 
 def registered_model(mlflow: Any, name: str) -> Any | None:
-    """Return a registered model, or None."""
+    """Return a registered model, or None if it does not exist."""
     return _or_none(lambda: mlflow.get_registered_model(name))
 
 
 def create_registered_model_once(mlflow: Any, name: str, description: str) -> None:
-    """Create a registered model unless it exists or another training job is creating it."""
+    """Create a registered model unless it already exists or another training job creates it concurrently."""
     from mlflow.exceptions import MlflowException
 
     if registered_model(mlflow, name) is not None:
@@ -104,20 +104,20 @@ def create_registered_model_once(mlflow: Any, name: str, description: str) -> No
 
 
 def find_version(mlflow: Any, name: str, reference: str) -> Any | None:
-    """Return the version with this alias or number, or None."""
+    """Return the version with this alias or number, or None if there is none."""
     if reference.isdigit():
         return _or_none(lambda: mlflow.get_model_version(name, reference))
     return _or_none(lambda: mlflow.get_model_version_by_alias(name, reference))
 
 
 def run_metrics(mlflow: Any, run_id: str | None) -> dict[str, float]:
-    """Return the metrics of a run; empty if the version has no run or the run was deleted."""
+    """Return the metrics of a run. They are empty if the version has no run or its run was deleted."""
     run = _or_none(lambda: mlflow.get_run(run_id)) if run_id else None
     return {} if run is None else dict(run.data.metrics)
 
 
 def artifacts(mlflow: Any, found: Any, part: str) -> Path:
-    """Return the folder with one part of a version's files.
+    """Return the local folder with one part of a version's files (`model` or `evaluated`).
 
     Raises:
         PermanentError: the version has no run, or its files are missing.

@@ -1,4 +1,4 @@
-"""Create and complete one MLflow run per training job, however often the job is retried."""
+"""Create and complete exactly one MLflow run per training job, even if the job is retried."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,9 +8,10 @@ UNFINISHED = {"RUNNING", "SCHEDULED"}
 
 
 def start_run(mlflow: Any, experiment: str, name: str, training: str | None, mark: str) -> Any:
-    """Return a training job's run with this mark: the run of an earlier attempt, or a new one.
+    """Return the run that an earlier attempt of the training job created with this mark, or create a new run.
 
-    Unfinished runs of the job with another mark belong to killed attempts that read other data. They are set to KILLED.
+    Unfinished runs of the job with a different mark belong to killed attempts that read different data. Their status is
+    set to KILLED.
     """
     if training is None:
         return mlflow.create_run(experiment, run_name=name)
@@ -24,17 +25,17 @@ def start_run(mlflow: Any, experiment: str, name: str, training: str | None, mar
 
 
 def _runs(mlflow: Any, experiment: str, training: str) -> list[Any]:
-    """Return the runs of a training job, oldest first, without deleted runs."""
-    # Search by the tag's name, because the id of a manually triggered DAG run may contain quotes.
+    """Return the runs of a training job, oldest first, excluding deleted runs."""
+    # The search does not filter by the tag's value, because the id of a manually triggered DAG run may contain quotes.
     found = mlflow.search_runs([experiment], f"tags.`{TRAINING}` != ''", order_by=["attributes.start_time ASC"])
     return [run for run in found if run.data.tags[TRAINING] == training]
 
 
 def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics: Mapping[str, float]) -> None:
-    """Log parameters and metrics in one request. A retry does not log the same figures twice."""
+    """Log parameters and metrics in one request. A retry does not create duplicates."""
     from mlflow.entities import Metric, Param
 
-    at_ms = run.info.start_time  # the same in each attempt, so that MLflow ignores duplicates
+    at_ms = run.info.start_time  # the same in every attempt, so MLflow ignores repeated metrics
     mlflow.log_batch(
         run.info.run_id,
         metrics=[Metric(name, number, at_ms, 0) for name, number in metrics.items()],
@@ -43,6 +44,6 @@ def log_figures(mlflow: Any, run: Any, parameters: Mapping[str, object], metrics
 
 
 def version_of_run(mlflow: Any, model: str, run_id: str) -> str | None:
-    """Return the version that was registered from a run, or None."""
+    """Return the version that was registered from a run, or None if there is none."""
     found = mlflow.search_model_versions(f"name='{model}' AND run_id='{run_id}'")
     return str(found[0].version) if found else None

@@ -1,7 +1,7 @@
-"""Register, list and load models in MLflow's registry, using MLflow's client on the registry's store. No pickles.
+"""Register, list and load models in MLflow's registry, using MLflow's client on the registry's store and no pickles.
 
-A version's run has two folders. The model in `model` was trained on every closed cycle and is served. The model in
-`evaluated` was trained with the same hyperparameters but without the held-out cycle; the promotion gate compares it.
+The run of each version contains two models. `model` was trained on all closed cycles and is served. `evaluated` was
+trained with the same hyperparameters but without the held-out cycle, and the promotion gate uses it for comparisons.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ REQUIREMENTS = ("numpy", "xgboost-cpu")
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version: its number, its current aliases, and the tags and metrics that it was registered with."""
+    """A registered version with its number, its current aliases, and the tags and metrics recorded at registration."""
 
     version: str
     aliases: tuple[str, ...]
@@ -59,8 +59,8 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 ) -> str:
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
-    `training` identifies a training job that may be killed and retried. A retry with the same models completes the run
-    and the version of the earlier attempt. If an earlier attempt had other models, its run is set to KILLED.
+    `training` identifies a training job across retries. If a retry produces the same models as a killed attempt, it
+    completes the run and the version of that attempt. Otherwise, the run of the killed attempt is set to KILLED.
     """
     version_tags = {**tags, DIGEST: digest(models[SERVED])}
     mark = _mark(models, parameters, tags)
@@ -86,7 +86,7 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 
 
 def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
-    """Return a hash that identifies the result of a training job."""
+    """Return a hash of the models, parameters and tags, which identifies the result of a training job."""
     files = {name: digest(model) for name, model in models.items()}
     text = json.dumps([files, {name: str(value) for name, value in parameters.items()}, dict(tags)], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -113,7 +113,7 @@ def load(settings: Settings, reference: str, part: Literal["model", "evaluated"]
 
 
 def resolve(settings: Settings, reference: str) -> str | None:
-    """Return the number of the version with this alias or number, or None."""
+    """Return the number of the version with this alias or number, or None if there is none."""
     with client(settings) as mlflow:
         found = find_version(mlflow, MODEL_NAME, reference)
     return None if found is None else str(found.version)
@@ -131,7 +131,7 @@ def versions(settings: Settings) -> list[Version]:
 
 
 def digest(model: ForecastModel) -> str:
-    """Return the SHA-256 digest of a model's files. The same data, hyperparameters and code give the same digest."""
+    """Return the SHA-256 digest of a model's files. The same data, hyperparameters and code produce the same digest."""
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder))
         parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).iterdir())]

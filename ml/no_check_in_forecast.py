@@ -1,4 +1,4 @@
-"""Forecast key results without check-ins from the outcomes of key results that went equally long without one."""
+"""Forecast key results without check-ins, based on the outcomes of key results that went equally long without one."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,20 +10,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STEPS = 10
-PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, as a number of key results without check-ins
-FEWEST_WITHOUT_CHECK_INS = 20  # with fewer, the quantiles of all key results are used
+PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, expressed as a number of key results
+FEWEST_WITHOUT_CHECK_INS = 20  # below this number, the quantiles of all key results are used
 
 
 @dataclass(frozen=True)
 class NoCheckInForecast:
-    """The share achieved and the score quantiles of key results still without a check-in, by tenth of the cycle."""
+    """Outcomes of the key results that still had no check-in at each tenth of the cycle.
+
+    `achieved` is the share that was achieved; `low` and `high` are quantiles of the final score.
+    """
 
     achieved: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def step(self, elapsed: "NDArray[float64]") -> "NDArray[int_]":
-        """Return the tenth of the cycle (0-9) for each elapsed ratio."""
+        """Return the tenth of the cycle (0-9) that each elapsed ratio belongs to."""
         import numpy as np
 
         return np.clip((elapsed * STEPS).astype(np.int_), 0, STEPS - 1)
@@ -32,12 +35,12 @@ class NoCheckInForecast:
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
     """Fit to closed key results.
 
-    `rows` has their check-ins, and one row without as_of for each key result without check-ins.
+    `rows` has one row per check-in, and one row with a null as_of for each key result without check-ins.
     """
     import numpy as np
 
     keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
-    # Rows are ordered by key result and as_of, so a key result's first row is its first check-in.
+    # Rows are ordered by key result and as_of, so the first row of a key result is its first check-in.
     first_check_in_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)
     scores = rows.numbers("final_score")[first]

@@ -1,7 +1,8 @@
-"""Add the owner's confidence to the log-odds from the paces.
+"""Add the effect of the owner's confidence to the log-odds from the paces.
 
-Owners know more than the values show, but many are optimistic. The weight is fitted to each row's actual target only,
-because confidence in one target says little about other targets.
+Owners have information that the values do not show, but many owners are too optimistic, so the weight of their
+confidence is fitted. It is fitted only to rows with their actual targets, because confidence in one target says little
+about other targets.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 SUREST = 0.98  # confidences are clipped to [1 - SUREST, SUREST]
 FEWEST_ROWS = 200
-FEWEST_CYCLES = 2  # a weight fitted to one cycle would include that cycle's drift
+FEWEST_CYCLES = 2  # a weight fitted to a single cycle would be biased by that cycle's drift
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class OwnerWeight:
     centre: float
 
     def added(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return the effect of each row's confidence, relative to the mean confidence, and the constant effect."""
+        """Return the effect of each confidence relative to the mean confidence, and the effect that they share."""
         import numpy as np
 
         log_odds = confidence_log_odds(rows)
@@ -39,7 +40,7 @@ class OwnerWeight:
         return added, shared
 
     def scale(self, rows: Rows) -> "NDArray[float64]":
-        """Return the factor of each row's log-odds from the paces; 1 for rows without a confidence."""
+        """Return the factor for each row's log-odds from the paces. It is 1 for rows without a confidence."""
         import numpy as np
 
         return np.where(np.isnan(confidence_log_odds(rows)), 1.0, self.paces)
@@ -49,7 +50,7 @@ NO_WEIGHT = OwnerWeight(paces=1.0, confidence=0.0, intercept=0.0, centre=0.0)
 
 
 def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
-    """Return the log-odds of the clipped confidences; NaN for rows without a confidence."""
+    """Return the log-odds of the clipped confidences, with NaN for rows without a confidence."""
     import numpy as np
 
     bounded = np.clip(rows.numbers("confidence"), 1.0 - SUREST, SUREST)
@@ -59,8 +60,8 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
 def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
     """Fit the weight to labelled check-ins. `margins` are their log-odds from the paces.
 
-    Return `NO_WEIGHT` if a weight would not be positive, or if the rows with a confidence are too few: fewer
-    than 200, from one cycle only, or all with the same outcome.
+    Return `NO_WEIGHT` if a fitted weight is not positive, if fewer than 200 rows have a confidence, or if those rows
+    are all from one cycle or all have the same outcome.
     """
     import numpy as np
     from sklearn.linear_model import LogisticRegression

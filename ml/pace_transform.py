@@ -1,4 +1,4 @@
-"""Convert between paces and their signed logarithm, as `dbt_project/macros/signed_log.sql` does.
+"""Convert between paces and their signed logarithms, with the formula of `dbt_project/macros/signed_log.sql`.
 
 A pace of 1.0 covers the distance from baseline to target in exactly one cycle.
 """
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PACE_SCALE = 0.1
 SHORTEST_ELAPSED = 0.1
-LARGEST_LOG = 30.0  # a pace of 5e11; larger values would overflow in sinh()
+LARGEST_LOG = 30.0  # a pace of 5e11; the limit prevents an overflow in sinh()
 
 
 def signed_log(pace: "NDArray[float64]") -> "NDArray[float64]":
@@ -22,7 +22,7 @@ def signed_log(pace: "NDArray[float64]") -> "NDArray[float64]":
 
 
 def pace_of(log: "NDArray[float64]") -> "NDArray[float64]":
-    """Return the pace of a signed logarithm: the inverse of `signed_log`."""
+    """Return the pace for a signed logarithm. This is the inverse of `signed_log`."""
     import numpy as np
 
     return PACE_SCALE * np.sinh(np.clip(log, -LARGEST_LOG, LARGEST_LOG))

@@ -1,4 +1,4 @@
-"""The pacing rule that OKR tools use: a key result is on pace or not. It serves until a model is better."""
+"""The pacing rule of OKR tools, which forecasts from pace alone. It serves until a model is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PacingRule:
-    """Probability 1 if progress / elapsed is at least 0.7, else 0. Its interval is always 0 to 1."""
+    """Forecasts a probability of 1 if progress / elapsed is at least 0.7, else 0. The interval is always 0 to 1."""
 
     role = "pacing_rule"
     version = "pacing_rule"
@@ -35,7 +35,7 @@ class PacingRule:
 
 
 def pace_ratio(rows: Rows) -> "NDArray[float64]":
-    """Return progress divided by the larger of 0.1 and the elapsed share of the cycle; 1 is linear progress."""
+    """Return progress divided by the elapsed share of the cycle, which counts as at least 0.1. Linear progress is 1."""
     import numpy as np
 
     return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)

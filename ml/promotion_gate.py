@@ -1,4 +1,4 @@
-"""Decide promotions: a version becomes champion only if it beats the champion and the pacing rule."""
+"""Promote a version to champion only if it beats the current champion and the pacing rule."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -17,12 +17,15 @@ from ml.forecast_scores import brier_score
 from ml.pacing_rule import pacing_probability
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
-SMALLEST_GAIN = 1e-6  # in Brier score; retraining on the same data must not count as an improvement
+SMALLEST_GAIN = 1e-6  # of the Brier score; retraining on the same data must not count as an improvement
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's decision, and what serves from now on. All Brier scores are on the same `rows` check-ins."""
+    """The gate's decision, including the forecaster that serves from now on.
+
+    All Brier scores are computed on the same check-ins; `rows` is their number.
+    """
 
     outcome: Literal["promoted", "kept", "withdrawn", "rejected"]
     serving: Literal["model", "pacing_rule"]
@@ -35,9 +38,9 @@ class Decision:
 
 
 def promote_if_better(settings: Settings, reference: str = model_registry.CHALLENGER) -> Decision:
-    """Evaluate a version on the held-out cycle, make it the champion if it is better, and return the decision.
+    """Evaluate a version on the held-out cycle, promote it to champion if it is better, and return the decision.
 
-    A retry after a kill is safe: if the version is already the champion, it stays the champion.
+    The function can be retried safely. A version that is already the champion stays the champion.
 
     Raises:
         PermanentError: there is no such version, or it was trained on the held-out cycle.
@@ -65,7 +68,7 @@ def _champion(settings: Settings) -> ForecastModel | None:
     try:
         return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:
-        # It was trained on different features, or its files are missing. It cannot serve, so there is nothing to beat.
+        # Its features are incompatible or its files are missing. It cannot serve, so the candidate need not beat it.
         get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
         return None
 
@@ -73,8 +76,8 @@ def _champion(settings: Settings) -> ForecastModel | None:
 def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
     """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
 
-    A champion that was trained on the held-out cycle is ignored. This happens if a late check-in turns a cycle that it
-    was trained on into the held-out one.
+    A champion that was trained on the held-out cycle is ignored. This occurs if a late check-in makes one of the
+    champion's training cycles the held-out cycle.
 
     Raises:
         PermanentError: no closed cycle has a check-in, or the candidate was trained on the held-out cycle.
@@ -98,7 +101,7 @@ def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Ro
 
 
 def held_out(history: Rows) -> tuple[Period, Rows]:
-    """Return the newest closed period that a model can be evaluated on, and its labelled check-ins.
+    """Return the newest closed period on which a model can be evaluated, and its labelled check-ins.
 
     Raises:
         InsufficientData: no cycle has closed, or no closed cycle has a labelled check-in.

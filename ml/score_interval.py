@@ -1,7 +1,8 @@
-"""Compute intervals of the final score from the difference between future and past pace, by weeks left in the cycle.
+"""Compute intervals of the final score from residuals of the pace, grouped by weeks left in the cycle.
 
-The key results of a cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next
-cycle instead of 90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
+A residual is the difference between the pace after a check-in and the pace before it, as signed logarithms. Key results
+in the same cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next cycle
+instead of 90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,19 +18,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 EXPECTED_BY = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
-FEWEST_ROWS = 20  # in one cycle and week; fewer are not enough for a 5 % quantile
+FEWEST_ROWS = 20  # per cycle and week; fewer rows are not enough for a 5 % quantile
 DAYS_OF_A_WEEK = 7.0
-INTERVAL_LEVEL = 0.9  # share of final scores within their intervals
+INTERVAL_LEVEL = 0.9  # intended share of final scores inside their intervals
 
 
 @dataclass(frozen=True)
 class Bands:
-    """Lowest and highest residual of the signed log pace, by weeks left. Weeks without a band use the nearest band."""
+    """Lower and upper bounds on the residuals, by weeks left. A week without bounds uses those of the nearest week."""
 
     by_week: Mapping[int, tuple[float, float]]
 
     def of(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return the bounds of the final score (0-1) of each row."""
+        """Return the bounds of the final score (0-1) for each row."""
         import numpy as np
 
         known = np.array(sorted(self.by_week))
@@ -49,14 +50,15 @@ class Bands:
 def reconcile(
     low: "NDArray[float64]", high: "NDArray[float64]", probability: "NDArray[float64]", level: float
 ) -> "tuple[NDArray[float64], NDArray[float64]]":
-    """Return bounds that agree with the probability of a final score of at least 0.7.
+    """Adjust bounds to be consistent with the probability of a final score of at least 0.7.
 
-    The bands depend only on the pace; the probability also depends on the owner's confidence. Without this correction,
-    the two could contradict each other, as in "1 %" with "0.10 to 1.00" or "17 %" with "0.71 to 1.00".
+    The bands depend only on the pace, but the probability also depends on the owner's confidence. Without this
+    adjustment, they could contradict each other. For example, a probability of 1 % could have an interval of 0.10 to
+    1.00, and a probability of 17 % could have an interval of 0.71 to 1.00.
 
-    A probability below (1 - level) / 2 moves the interval below 0.7; a probability above 1 - (1 - level) / 2 moves it
-    above 0.7. For any other probability, the interval must contain 0.7. If it does not, the bound closer to 0.7 moves
-    until scores that are distributed uniformly over the interval give that probability.
+    If the probability is below (1 - level) / 2, the interval is limited to scores up to 0.7. If it is above
+    1 - (1 - level) / 2, the interval is limited to scores from 0.7. Otherwise, the interval must contain 0.7. If it
+    does not, the bound closer to 0.7 is moved until a uniform distribution over the interval has that probability.
     """
     import numpy as np
 
@@ -78,9 +80,9 @@ def reconcile(
 
 
 def fit_bands(rows: Rows, level: float) -> Bands:
-    """Return the widest band of any training cycle, by weeks left. `rows` are labelled check-ins.
+    """Return the widest band across the training cycles, by weeks left. `rows` are labelled check-ins.
 
-    A week of a cycle is ignored if it has fewer than 20 rows. If every week is ignored, all rows give one band.
+    Weeks with fewer than 20 rows in a cycle are ignored. If all weeks are ignored, one band is fitted to all rows.
     """
     import numpy as np
 

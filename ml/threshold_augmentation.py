@@ -1,8 +1,9 @@
-"""Augment training rows with other thresholds: each row becomes twelve, each with its own required pace and label.
+"""Augment the training data. Each row is repeated at other thresholds, with the required pace and label of each.
 
-A key result reaches 0.7 if its pace from now on is at least the required pace. The final progress shows whether it
-also reached any other required pace. Paces close to the recent pace are the hardest to forecast. On a real history,
-the additional rows improve the Brier score of boosted trees from 0.072 to 0.061.
+A key result reaches a score of 0.7 if its pace after the check-in is at least the required pace. The final progress
+shows whether it also reached any other required pace, so by default each row becomes twelve. The additional paces are
+close to the recent pace, because such paces are the hardest to forecast. On a real history, the additional rows
+improved the Brier score of the boosted trees from 0.072 to 0.061.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class AugmentedRows:
     """Rows at several required paces.
 
-    `shift` is added to log_required_pace. `label` is 1.0 if the final progress reached that pace, otherwise 0.0.
+    `shift` is added to log_required_pace. `label` is 1.0 if the key result reached the resulting pace, otherwise 0.0.
     """
 
     row: "NDArray[int_]"
@@ -30,7 +31,7 @@ class AugmentedRows:
 
 
 def augment(rows: Rows, thresholds: int, span: float) -> AugmentedRows:
-    """Return the labelled rows unchanged (shift 0), then at each other threshold: rows * (1 + thresholds) in total."""
+    """Return the labelled rows at their own required pace (shift 0), followed by all rows at each other threshold."""
     import numpy as np
 
     recent, required = rows.numbers("log_pace_ratio_7d"), rows.numbers("log_required_pace")

@@ -1,4 +1,4 @@
-"""Train a model on the published feature mart and register it as the challenger. model_training_dag runs this."""
+"""Train a model on the published feature mart and register it as the challenger (run by model_training_dag)."""
 
 import time
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from ml.train_test_split import Period, closed_periods, evaluable_periods, every
 
 @dataclass(frozen=True)
 class Trained:
-    """Two models with the same hyperparameters: only `served` was trained on the held-out period."""
+    """Two models with the same hyperparameters. Only `served` was trained on the held-out period."""
 
     hyperparameters: Hyperparameters
     held_out: Period
@@ -46,16 +46,16 @@ class TrainingResult:
 def train_and_register(
     settings: Settings, base: Hyperparameters | None = None, *, training: str | None = None
 ) -> TrainingResult:
-    """Train on the published feature mart and register the model as the challenger. The same rows give the same model.
+    """Train on the published feature mart and register the challenger. The same rows produce the same model.
 
-    `training` identifies a training job that may be killed and retried; its result is registered only once.
+    `training` identifies a training job across retries, so that its result is registered only once.
 
     Raises:
-        InsufficientData: there are too few closed cycles (below two) or key results, or all have the same outcome.
+        InsufficientData: fewer than two cycles or too few key results have closed, or all outcomes are the same.
     """
     started = time.monotonic()
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
-        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # rows and publication id from one snapshot
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ  # one snapshot for both reads
         history, publication_id = read_history(connection), read_publication_id(connection)
     trained = train(history, base or Hyperparameters())
     version = model_registry.register(
@@ -89,7 +89,7 @@ def train(history: Rows, base: Hyperparameters) -> Trained:
     """Tune on a cycle before the held-out one, evaluate on the held-out cycle, then train on all closed cycles.
 
     Raises:
-        InsufficientData: there are too few closed cycles (below two) or key results, or all have the same outcome.
+        InsufficientData: fewer than two cycles or too few key results have closed, or all outcomes are the same.
     """
     periods = check_learnable(history)
     split = split_at(history, periods[-1])
@@ -106,10 +106,10 @@ def train(history: Rows, base: Hyperparameters) -> Trained:
 
 
 def check_learnable(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the period to evaluate on.
+    """Return the closed periods, oldest first, up to and including the held-out period.
 
     Raises:
-        InsufficientData: fewer than two cycles have closed, or no cycle after the first can be evaluated on.
+        InsufficientData: fewer than two cycles have closed, or no cycle after the first can be used for evaluation.
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if len(closed) < 2:

@@ -1,4 +1,4 @@
-"""Split a history by cycle: the model that forecasts a cycle is trained only on cycles that ended before its start."""
+"""Split a history by cycle. A model that forecasts a cycle is trained only on cycles that ended before it started."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEWEST_KEY_RESULTS = 20  # that a period must have for a model to be evaluated on it
-RECENT = 3  # number of newest closed periods searched for a large one
+FEWEST_KEY_RESULTS = 20  # minimum number of key results in a period for evaluation
+RECENT = 3  # only this many of the newest closed periods are searched for a large one
 
 
 @dataclass(frozen=True, order=True)
 class Period:
-    """The first and the last day of a cycle. Cycles of several organisations with the same days are one period."""
+    """The first and last day of a cycle. Cycles of different organisations with the same days form one period."""
 
     start: date
     end: date
 
     @property
     def usable_from(self) -> datetime:
-        """The start of its second day; from then on, its key results may be read and forecast."""
+        """The start of the second day, from which the period's data may be used for forecasts."""
         return datetime.combine(self.start + timedelta(days=1), time(), tzinfo=UTC)
 
     def __str__(self) -> str:
@@ -34,7 +34,7 @@ class Period:
 
 @dataclass(frozen=True)
 class Split:
-    """Masks over the rows of a history: the rows to train on and the rows to forecast."""
+    """Masks over the rows of a history, which select the rows to train on and the rows to forecast."""
 
     period: Period
     train: "NDArray[bool_]"
@@ -51,9 +51,9 @@ def periods_of(history: Rows) -> "NDArray[Any]":
 
 
 def closed_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first: those whose last day has passed or whose key results have all closed.
+    """Return the closed periods, oldest first. A period closes when its last day is over or all key results are closed.
 
-    Key results that close early are not a representative sample of their cycle, so a period counts only as a whole. A
+    Key results that close early are not a representative sample of their cycle, so a period is used only as a whole. A
     period that has not started is not closed, even if all of its key results are closed.
     """
     if not len(history):
@@ -69,12 +69,12 @@ def closed_periods(history: Rows) -> list[Period]:
 
 
 def evaluable_periods(history: Rows) -> list[Period]:
-    """Return the closed periods, oldest first, up to the period to evaluate on; empty if there is no such period.
+    """Return the closed periods, oldest first, up to and including the held-out period; empty if there is none.
 
-    The period to evaluate on is the newest of the last three that has labelled check-ins of at least 20 key results.
-    Without this minimum, a tiny cycle of one team could decide which model serves every organisation. If none of the
-    three has that many, it is the newest period with any labelled check-in. The first period is used only if there is
-    no other, because training needs an earlier period.
+    The held-out period is the newest of the last three closed periods with labelled check-ins of at least 20 key
+    results. Without this minimum, a small cycle of a single team could decide which model serves all organisations. If
+    none of the three is large enough, the newest period with any labelled check-in is held out. The first period is
+    held out only if there is no other, because training needs an earlier period.
     """
     closed = closed_periods(history)
     counts = _evaluable_key_results(history)
@@ -85,7 +85,7 @@ def evaluable_periods(history: Rows) -> list[Period]:
 
 
 def tuning_period(history: Rows) -> Period | None:
-    """Return the period to tune on: the newest large period before the held-out one, but never the first period."""
+    """Return the period for tuning: the newest large period before the held-out one, excluding the first period."""
     counts = _evaluable_key_results(history)
     large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
     return large[-1] if large else None
@@ -101,9 +101,10 @@ def _evaluable_key_results(history: Rows) -> dict[Period, int]:
 
 
 def split_at(history: Rows, period: Period) -> Split:
-    """Return the split at a period: its check-ins are the test rows.
+    """Split a history at a period, whose check-ins become the test rows.
 
-    Training rows are of cycles that had ended when the period started, with outcomes known at the first check-in.
+    The training rows are from cycles that had ended when the period started, and their outcomes were known by the
+    period's first check-in.
     """
     import numpy as np
 
@@ -116,7 +117,7 @@ def split_at(history: Rows, period: Period) -> Split:
 
 
 def everything_closed(history: Rows) -> "NDArray[bool_]":
-    """Return a mask of the labelled rows of all closed periods, which the served model is trained on."""
+    """Return a mask of the labelled rows of all closed periods, on which the served model is trained."""
     import numpy as np
 
     closed = set(closed_periods(history))
