@@ -1,6 +1,7 @@
 """A client for MLflow's store that raises this project's errors, and functions that look up or create registry objects.
 
-The functions handle objects that users have deleted in MLflow's UI, and concurrent training jobs that create the same object.
+The functions handle objects that users have deleted in MLflow's UI, and concurrent training jobs that create the same
+object.
 """
 
 import os
