@@ -1,5 +1,7 @@
--- Defined key results whose rows may change: through their own definition, ending or check-in, their owner, an objective
--- that they ever had, or a dissolved team or a cycle that such an objective ever had.
+-- Return the defined key results whose rows may change because of the given entities: the given key results, those
+-- owned by a given user, and those that ever belonged to an affected objective. An objective is affected if it is given
+-- or was ever in a given cycle. If a given team is dissolved, every objective that was ever in a dissolved team is
+-- affected.
 WITH dissolved AS (
     SELECT entity_id
     FROM app.event
@@ -13,7 +15,7 @@ objective AS (
     FROM app.event
     WHERE event_type = 'okr.objective.defined.v1' AND data ->> 'cycle_id' = any(%(cycles)s::text [])
     UNION
-    -- Objectives handed on by a dissolved team may pass through other dissolved teams.
+    -- The successor of a dissolved team may be dissolved too, so the objectives of all dissolved teams are included.
     SELECT event.entity_id
     FROM app.event AS event
     INNER JOIN dissolved ON event.data ->> 'team_id' = dissolved.entity_id

@@ -1,5 +1,5 @@
--- Users whose row may change: the given users, users of the given teams, and all who share an e-mail address with them,
--- now or earlier.
+-- Return the users whose rows may change: the given users, users who were ever in a given team, and all users who share
+-- an e-mail address with one of these. For a given user, this includes the address in app.users, which may be outdated.
 WITH addresses AS (
     SELECT data ->> 'email' AS email
     FROM app.newest_event

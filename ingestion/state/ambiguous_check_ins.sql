@@ -1,4 +1,5 @@
--- Return the given check-ins that name several key results; which event counts must be determined before projection.
+-- Return the given check-ins whose events name different key results. The events that count must be determined before
+-- such a check-in is projected.
 SELECT named.id
 FROM unnest(%(ids)s::text []) AS named (id)
 INNER JOIN app.event AS event ON named.id = event.entity_id AND event.event_type = 'okr.check_in.recorded.v1'

@@ -1,4 +1,5 @@
--- Apply operators' decisions that are new since the last call; return the entities of the reviewed events.
+-- Record the operators' decisions that were made, changed or withdrawn since the last call. Return the entities of the
+-- reviewed events.
 WITH changed AS (
     SELECT
         event_id,

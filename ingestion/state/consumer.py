@@ -33,8 +33,8 @@ def consume_state(
     """Apply events until `stop` is set or, with `drain`, until none is left; return how many were applied.
 
     Raises:
-        RetryableError: Kafka or PostgreSQL failed; after a restart it continues from the stored offsets.
-        PermanentError: an offset is out of the broker's range.
+        RetryableError: Kafka or PostgreSQL failed; a restarted consumer continues from the stored offsets.
+        PermanentError: the broker no longer has, or does not yet have, a stored offset.
     """
     limits = limits or Limits(rows=10_000)
     settings.require_all("dsn_loader", "redis_url")
@@ -75,7 +75,7 @@ def consume_state(
 
 
 def valid_events(topic: str, parsed: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
-    """Return the valid events with their log positions. The lake has the rejected ones, with their reasons."""
+    """Return the valid events with their log positions. Rejected events are only in the lake, with the reason."""
     import polars as pl
 
     landed = decode_batch(topic, parsed)

@@ -1,5 +1,6 @@
--- Weighted mean score (progress clipped to 0-1) of a cycle's key results. A key result without a check-in counts as 0, an
--- archived one does not count, and one that was continued in the next cycle still counts in the previous one.
+-- Return the weighted mean score (progress clipped to 0-1) of each cycle's key results. A key result without a check-in
+-- has the score 0. Archived key results do not count. A key result that was carried on to the next cycle still counts
+-- in the previous one.
 SELECT
     counted.cycle_id,
     round(

@@ -1,4 +1,4 @@
--- Delete check-ins without any counted version; return their key results.
+-- Delete the given check-ins that have no counted event left. Return their key results.
 DELETE FROM app.check_ins AS kept
 WHERE
     kept.check_in_id = any(%(ids)s)

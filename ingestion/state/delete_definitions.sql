@@ -1,4 +1,4 @@
--- Delete definitions without any counted event.
+-- Delete the definitions of the given entities that have no counted event left.
 DELETE FROM app.newest_event AS kept
 USING unnest(%(event_types)s::text [], %(entity_ids)s::text []) AS named (event_type, subject)
 WHERE

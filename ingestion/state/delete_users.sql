@@ -1,4 +1,4 @@
--- Delete users without any counted definition; their key results lose their owner.
+-- Delete the given users who have no counted definition left. Their key results no longer have an owner.
 WITH gone AS (
     SELECT user_id
     FROM app.users

@@ -1,4 +1,4 @@
--- Return the given entities and those that depend on them, whose organisation may have changed.
+-- Return the given entities and all entities that depend on them. The organisation of each of these may have changed.
 WITH moved_objective AS (
     SELECT unnest(%(objectives)s::text []) AS id
     UNION

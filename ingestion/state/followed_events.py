@@ -1,4 +1,4 @@
-"""Event types that the state tables follow, and the entities that they concern."""
+"""The event types that update the state tables, and the entities to which they refer."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ Entity = tuple[str, str]  # event type and entity id
 
 USER = "okr.user.defined.v1"
 DEACTIVATED = "okr.user.deactivated.v1"
-ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # the named user is the subject, not the actor
+ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # these name the user whom they describe, not one who acted
 ORGANISATION = "okr.organisation.defined.v1"
 TEAM = "okr.team.defined.v1"
 CYCLE = "okr.cycle.defined.v1"
@@ -14,7 +14,7 @@ OBJECTIVE = "okr.objective.defined.v1"
 KEY_RESULT = "okr.key_result.defined.v1"
 CHECK_IN = "okr.check_in.recorded.v1"
 DEFINITIONS = frozenset({ORGANISATION, TEAM, CYCLE, USER, OBJECTIVE, KEY_RESULT})
-# Event types that archive, close or deactivate -> the definition of the same entity.
+# Event types that archive, close or deactivate an entity -> the event type that defines the entity.
 ENDINGS = {
     "okr.team.archived.v1": TEAM,
     "okr.cycle.closed.v1": CYCLE,
@@ -22,8 +22,8 @@ ENDINGS = {
     "okr.objective.archived.v1": OBJECTIVE,
     "okr.key_result.archived.v1": KEY_RESULT,
 }
-ROOTS = frozenset({TEAM, CYCLE})  # they name their organisation; all other entities depend on them
-# Parameter names of the queries for the ids of each type.
+ROOTS = frozenset({TEAM, CYCLE})  # these name their organisation; all other entities depend on them
+# The name of the query parameter for the ids of each type.
 NAMES = {
     ORGANISATION: "organisations",
     TEAM: "teams",
@@ -33,7 +33,8 @@ NAMES = {
     KEY_RESULT: "key_results",
     CHECK_IN: "check_ins",
 }
-# Actions of users on entities. They may be withheld, so activity is read from counted events instead of being stored.
+# Actions of users on entities. Because these events may be withheld, the users' activity is not stored separately but
+# read from the counted events.
 ACTIONS = frozenset({CHECK_IN, "okr.cycle.closed.v1", "okr.objective.archived.v1", "okr.key_result.archived.v1"})
 NO_ACTIVITY = ABOUT_A_USER | ACTIONS
 FOLLOWED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}

@@ -1,6 +1,7 @@
--- Insert events; of several copies the first in the log wins, as in staging. Copies are ordered by log time, because a later
--- copy may be in a lower partition. A later copy changes nothing. An event that is read again (after a reset) is returned,
--- and so projected again.
+-- Insert events and return their entities. If the log has several copies of an event, the first copy wins, as in
+-- staging. Copies are ordered by log time first, because a later copy may be in a partition with a lower number. A
+-- later copy changes nothing. The condition is <= and not <, so that an event that is read again (after offsets were
+-- reset) is returned and therefore projected again.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )

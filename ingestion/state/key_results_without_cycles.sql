@@ -1,5 +1,5 @@
--- Defined key results without a row in app.key_result_cycles, because they were defined before that table existed. Those
--- without a counted definition are excluded: they cannot be projected and would be returned forever.
+-- Return key results that have no row in app.key_result_cycles because they were defined before that table existed. Key
+-- results without a counted definition are excluded, because they cannot be projected and every call would return them.
 SELECT subject
 FROM app.newest_event
 WHERE

@@ -1,2 +1,2 @@
--- Concurrent projections by two consumers of a group would not see each other's events.
+-- Serialise the projections of a consumer group, because concurrent ones would not see each other's events.
 SELECT pg_advisory_xact_lock(hashtextextended('okr state ' || %(log_id)s || '/' || %(group)s, 0))

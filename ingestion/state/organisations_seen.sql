@@ -1,4 +1,5 @@
--- Return whether there are events of several organisations, and whether an operator ever reviewed an event.
+-- Return whether the definitions of teams and cycles name more than one organisation, and whether an operator has ever
+-- reviewed an event.
 SELECT
     coalesce((
         SELECT min(data ->> 'organisation_id') <> max(data ->> 'organisation_id')

@@ -1,5 +1,5 @@
--- Upsert check-ins; the last version in the log wins, whatever its occurred_at. Return the key results whose check-ins
--- changed: a correction may name another key result than the previous version.
+-- Upsert check-ins. The last counted event in the log wins, whatever its occurred_at. Return the key results that the
+-- check-ins had before and have now, because a correction may name a different key result.
 WITH before AS (
     SELECT key_result_id
     FROM app.check_ins

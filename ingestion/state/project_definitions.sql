@@ -1,4 +1,4 @@
--- Upsert the newest definition by occurred_at; at equal times the later one in the log wins.
+-- Upsert the definition with the newest occurred_at. If several have the same time, the last one in the log wins.
 INSERT INTO app.newest_event AS kept (
     event_type, subject, occurred_at, logged_at, kafka_partition, kafka_offset, data, first_occurred_at
 )

@@ -1,6 +1,8 @@
--- Project key results in each cycle in which they count, as intermediate.int_key_result_cycle: the current one, those in
--- which they were closed, and those that they were still in at the cycle's end. A check-in counts in the cycle of its moment,
--- unless it closes the cycle that was left.
+-- Insert one row per key result and cycle in which it counts, by the same rules as intermediate.int_key_result_cycle. A
+-- key result counts in its current cycle, in each cycle in which it was closed, and in each cycle in which it still was
+-- when that cycle ended. A check-in counts in the key result's cycle at the time of the check-in, with two exceptions:
+-- if the key result does not count in that cycle, the check-in counts in the next cycle in which it does; and a closing
+-- check-in made soon after the end of the previous cycle may close that cycle (ADR 19).
 WITH placement AS (
     SELECT * FROM app.key_result_placements(%(subjects)s::text [])
 ),
@@ -23,8 +25,9 @@ cycle AS (
         ON defined.subject = closing.id AND closing.revived_at IS NULL
 ),
 
--- Attributes of a whole stay, the unbroken time in one cycle, beside each of its spans. Window functions, because the planner
--- expects one row of a join with a grouped subquery.
+-- One row per span: the end of its stay (the uninterrupted time in one cycle), and whether the key result was in that
+-- stay when the cycle ended or was closed. Window functions are used because the planner estimates a single row for a
+-- join with a grouped subquery.
 stay_piece AS (
     SELECT
         placement.*,
@@ -43,8 +46,9 @@ stay_piece AS (
     WINDOW by_stay AS (PARTITION BY placement.key_result_id, placement.stay_number)
 ),
 
--- One row per stay, with the number of closing check-ins in it and the first of them that is marked final. (Every check-in
--- after the cycle was closed is a correction that closes the key result again.)
+-- One row per stay, with the number of its closing check-ins and the first of them; final ones come before others.
+-- Closing check-ins are those marked final and those made after the cycle was closed, because these are corrections
+-- that close the key result again. Check-ins made while the key result was archived do not close it.
 stay AS (
     SELECT DISTINCT ON (key_result_id, stay_number) *
     FROM (
@@ -74,8 +78,9 @@ stay AS (
     ORDER BY key_result_id, stay_number, is_final DESC NULLS LAST, checked_in_at, position
 ),
 
--- Whether the first final check-in comes soon after the end of the cycle that was left: then it closes that cycle, if no other
--- check-in did.
+-- comes_soon: whether the stay's first final check-in was made soon enough after the end of the previous stay's cycle
+-- to close that cycle (ADR 19). The key result must have been in that cycle, and not archived, when the cycle ended.
+-- The check-in closes that cycle only if none of the previous stay's own check-ins closed it.
 followed AS (
     SELECT
         *,
@@ -90,9 +95,10 @@ followed AS (
     WINDOW by_time AS (PARTITION BY key_result_id ORDER BY stay_number)
 ),
 
--- Whether a closing check-in of its own closes a stay. A single one that comes soon belongs to the stay before, unless that
--- stay has its own; so the results of the two are the same. A stay therefore has the result of the latest stay, up to it,
--- whose result does not depend on the one before.
+-- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, the check-in
+-- closes the previous stay if that is not closed, and this stay otherwise. In both cases is_closed is the same for both
+-- stays. Such a stay therefore takes is_closed from the nearest earlier stay that is not of this kind; run_number
+-- groups the two.
 stay_result AS (
     SELECT
         *,
@@ -147,7 +153,9 @@ counted AS (
     GROUP BY key_result_id, counted_cycle_id
 ),
 
--- The latest closing check-in, else the latest one. Every check-in after the cycle was closed is a correction that closes.
+-- One row per key result and cycle: the latest closing check-in, or the latest check-in if none of them is closing. A
+-- check-in is closing if it is marked final or was made after that cycle was closed, unless the key result was
+-- archived.
 answer AS (
     SELECT DISTINCT ON (counted_span.key_result_id, check_in_cycle.cycle_id)
         counted_span.key_result_id,
@@ -199,8 +207,13 @@ closed AS (
         ON counted.key_result_id = answer.key_result_id AND counted.cycle_id IS NOT DISTINCT FROM answer.cycle_id
 ),
 
--- The key result as it was when it was closed, else when it left the ended cycle, else as it is now. A closing check-in may
--- come late: it closes the key result as it was in its last span there that is not archived.
+-- The key result as it was in the cycle at one of these times:
+-- * when a check-in closed it, if one did;
+-- * otherwise, if it has left the cycle, when the cycle ended or when it left, whichever was earlier;
+-- * otherwise, if the cycle is closed, when it was closed;
+-- * otherwise, now.
+-- A closing check-in may be made after the key result has left the cycle. It closes the key result as it was in its
+-- last span in the cycle in which it was not archived.
 held AS (
     SELECT DISTINCT ON (closed.key_result_id, closed.cycle_id)
         closed.*,

@@ -1,5 +1,6 @@
--- Upsert one row per key result with its state in its current cycle (app.key_result_cycles).
--- progress = (value - baseline) / (target - baseline); achieved from achieved_score (lakehouse/achieved_score.py), as in the marts.
+-- Upsert one row per key result with its state in its current cycle (from app.key_result_cycles).
+-- Progress is (value - baseline) / (target - baseline). As in the marts, a closed key result is achieved if its
+-- progress is at least achieved_score (lakehouse/achieved_score.py).
 WITH measured AS (
     SELECT
         named.okr_id,
@@ -27,7 +28,7 @@ SELECT
     owner.user_id,
     objective.data ->> 'title',
     measured.title,
-    -- least and greatest ignore nulls, and progress is null before the first check-in
+    -- Progress is null before the first check-in. The case is needed because greatest and least ignore nulls.
     CASE WHEN measured.progress IS NOT NULL THEN greatest(-9.99, least(9.99, measured.progress))::numeric(3, 2) END,
     CASE
         WHEN measured.is_archived THEN 'archived'

@@ -1,6 +1,6 @@
--- Upsert users. An e-mail address belongs to one user at a time: to a user of the organisation that used it first, and
--- there to the newest definition. Other users with the address get a placeholder under .invalid, a domain that never
--- exists (RFC 2606), until the address is theirs again.
+-- Upsert users. An e-mail address belongs to one user at a time. The organisation that used the address first takes
+-- precedence; within it, the address belongs to the user with the newest definition. Other users with the same address
+-- get a placeholder under .invalid, a reserved domain that never exists (RFC 2606), until the address belongs to them.
 WITH named AS (
     SELECT
         named.subject,
@@ -64,7 +64,7 @@ SELECT
     kafka_offset,
     deactivated_at
 FROM ranked
-WHERE id_claim = 1  -- one UUID in two spellings is one user
+WHERE id_claim = 1  -- ids that are spellings of the same UUID are one user
 ON CONFLICT (user_id) DO UPDATE
 SET
     name = excluded.name,

@@ -1,12 +1,12 @@
-"""Project stored events into the tables of schema app: withheld_because, newest_event, users, check_ins, okrs.
+"""Compute the tables of schema app from the stored events (app.event).
 
-Every projection reads all counted events of an entity (app.event), so that the tables are the same in whatever order
-and however often events arrive:
+For each changed entity, a projection reads all counted events again. The result does not depend on the order in which
+events arrive or on duplicates. The tables are derived from each other as follows:
 
-    event -> withheld_because (an event that would move an entity to another organisation does not count: ADR 18)
+    event -> event.withheld_because (such as events that would move an entity to another organisation, ADR 18)
           -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
           -> check_ins
-          -> key_result_cycles (definitions, endings, check-ins; each key result in each of its cycles) -> okrs
+          -> key_result_cycles (from definitions, endings and check-ins; one row per key result and cycle) -> okrs
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,31 +37,31 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 class Comparison(NamedTuple):
-    """Whether events must be compared: there are several organisations, or reviews of single events."""
+    """The two reasons for comparing events before they count: several organisations, or operators' reviews."""
 
     has_several_organisations: bool
     has_reviews: bool
 
 
 class Projection:
-    """Updates the tables of schema app, within the caller's transaction."""
+    """Updates the tables of schema app within the caller's transaction."""
 
     def __init__(self, connection: Connection, consumer: Mapping[str, str]) -> None:
         self._connection = connection
         self._consumer = dict(consumer)
 
     def comparison(self) -> Comparison:
-        """Return whether events must be compared before they count."""
+        """Return whether there is a reason to compare events with each other before they count."""
         has_several, has_reviews = self.run("organisations_seen").fetchone() or (False, False)
         return Comparison(bool(has_several), bool(has_reviews))
 
     def ambiguous(self, changed: Sequence[Entity]) -> list[Entity]:
-        """Return the check-ins that name several key results, the only conflict within one organisation."""
+        """Return the check-ins whose events name different key results, the only conflict within an organisation."""
         ids = [entity_id for event_type, entity_id in changed if event_type == CHECK_IN]
         return [(CHECK_IN, each) for each in self.subjects("ambiguous_check_ins", ids=ids)] if ids else []
 
     def withhold(self, entities: Sequence[Entity], *, has_several_organisations: bool) -> list[Entity]:
-        """Update which events of these entities and of dependent ones count; return the changed entities."""
+        """Update which events of these entities and their dependents count; return the changed entities."""
         named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(entities).items()}
         dependent = self.entities("dependent_entities", **named)
         nouns, ids = zip(*dependent, strict=True) if dependent else ((), ())
@@ -77,7 +77,7 @@ class Projection:
     ) -> bool:
         """Update the rows that depend on these entities; return whether app.okrs may have changed.
 
-        Entities in `withheld` may have no counted event left.
+        An entity in `withheld` may have no counted event left; its rows are then deleted.
         """
         ids, lost = ids_by_definition(changed), ids_by_definition(withheld)
         defined = [each for each in changed if each[0] in DEFINITIONS]
@@ -117,7 +117,7 @@ class Projection:
         return bool(key_results)
 
     def project_key_results(self, key_results: Sequence[str]) -> None:
-        """Replace the rows of key results in app.key_result_cycles and app.okrs."""
+        """Replace the key results' rows in app.key_result_cycles and update their rows in app.okrs."""
         ids = [natural_uuid("key_result", each) for each in key_results]
         self.run("delete_key_result_cycles", subjects=key_results)
         self.run("project_key_result_cycles", subjects=key_results, days_to_close=DAYS_TO_CLOSE)

@@ -1,16 +1,17 @@
 """Maintain real-time figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
 
-Redis is a cache, never a source: it may be flushed, killed or down. The state consumer continues, and rebuilds the
-figures from the primary database when Redis responds again. Set members are event ids and user ids, so an event that is
-read twice counts once.
+Redis is only a cache. It may lose its data or be unavailable at any time. The state consumer then continues without it
+and rebuilds the figures from the primary database when Redis responds again. The members of the sorted sets are event
+ids and user ids, so an event that is read twice counts once.
 
-Detecting data loss: with each write the consumer stores the number of that write under its own key and reads the
-previous number. If Redis lost data (a flush, a restart from an old dump, a failed write), the previous number does not
-match, and all figures are rewritten. An idle consumer writes once per second, so a flush is repaired automatically.
+Data loss is detected as follows. Each consumer numbers its writes. With each write it stores the number under its own
+key and reads the previous number. If Redis has lost data (after a flush, a restart from an old dump or a failed write),
+the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once per second, so
+the figures are restored even if no events arrive.
 
-Concurrent consumers: every write that changes more than a lag also increments a shared counter. A consumer that
-replaces figures with results from the database watches this counter from before its query. If another consumer wrote in
-between, Redis rejects the write, and the query is repeated.
+Several consumers may write concurrently. Every write that changes anything but lags increments a shared counter. Before
+a consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer
+writes in the meantime, Redis rejects the write, and the query is repeated.
 """
 
 import time
@@ -34,7 +35,7 @@ CHECK_INS = "okr:check_ins"  # sorted set: event id -> time of the check-in
 CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
 LAG = "okr:consumer_lag"  # hash: group/topic/partition -> unread events
 WRITTEN_AT = "okr:figures_written_at"  # hash: recent, progress or group/topic/partition -> time of its last update
-WRITES = "okr:figures:"  # prefix; + writer id: number of its last write
+WRITES = "okr:figures:"  # prefix, followed by the id of a writer -> number of its last write
 CHANGES = "okr:figures_changes"  # counter of changes to shared figures
 RECENT, PROGRESS = "recent", "progress"
 STALE_SECONDS = 30  # a consumer writes at least once a second
@@ -44,17 +45,17 @@ KEPT_SECONDS = 3600
 LONGEST_ID = 128
 PROGRESS_SECONDS = 0.5  # minimum interval between computations of progress
 
-Lag = Mapping[tuple[str, int], int | None]  # (topic, partition) -> unread events; None: unknown yet
+Lag = Mapping[tuple[str, int], int | None]  # (topic, partition) -> unread events; None if not known yet
 
 
 class Source(Protocol):
     """The database from which figures are rebuilt."""
 
     def recent(self, since: float) -> Recent:
-        """Return users active and check-ins made after `since` (seconds since the epoch)."""
+        """Return the users active and the check-ins made after `since` (seconds since the epoch)."""
 
     def cycle_progress(self) -> dict[str, float]:
-        """Return the mean score of each cycle."""
+        """Return the weighted mean score (0-1) of each cycle's key results."""
 
 
 def open_redis(url: str) -> "Redis":
@@ -65,23 +66,23 @@ def open_redis(url: str) -> "Redis":
 
 
 class RealtimeFigures:
-    """Figures written by one state consumer after each batch, and once per second when idle."""
+    """The figures that one state consumer writes after each batch, and once per second when idle."""
 
     def __init__(self, redis: "Redis", group: str, source: Source) -> None:
         self._redis, self._group, self._source = redis, group, source
         self._key = f"{WRITES}{uuid.uuid4().hex}"
         self._writes = 0
-        self._is_complete = False  # whether Redis is known to have all written data
+        self._is_complete = False  # whether Redis is known to have everything that was written
         self._is_down = False
         self._recent = Recent({}, {})
         self._has_progressed = True
-        self._is_recounted = False  # then recent data is queried from the database again
+        self._is_recounted = False  # whether recent data must be queried from the database again
         self._progress_at = 0.0
 
     def note(self, rows: Sequence[Row], *, progressed: bool, recounted: bool = False) -> None:
         """Add a stored batch to the next `write`.
 
-        `recounted`: events started or ceased to count, so recent data must be queried from the database.
+        If `recounted`, some events started or ceased to count, so recent data must be queried from the database.
         """
         recent = _recent(rows, time.time() - KEPT_SECONDS)
         users = dict(self._recent.users)
@@ -92,7 +93,7 @@ class RealtimeFigures:
         self._has_progressed |= progressed
 
     def write(self, lag: Lag) -> None:
-        """Write the noted data and the lag; if Redis is down, log that once and continue.
+        """Write the added batches and the lag. If Redis is down, log a warning once and continue.
 
         Raises:
             psycopg.Error: the figures could not be rebuilt because the primary database failed.
@@ -113,10 +114,10 @@ class RealtimeFigures:
             self._is_down, self._is_complete = True, False
         else:
             self._is_down, self._is_recounted = False, False
-        self._recent = Recent({}, {})  # written, or rebuilt from the primary database later
+        self._recent = Recent({}, {})  # already written, or to be rebuilt from the primary database
 
     def _write_with_retries(self, lag: Lag, *, rebuild: bool = False) -> bool:
-        """Write, repeat if another consumer wrote meanwhile; return whether Redis now has all data."""
+        """Write, and retry if another consumer wrote in the meantime; return whether Redis now has all data."""
         from redis import WatchError
 
         for _ in range(TRIES):
@@ -127,7 +128,7 @@ class RealtimeFigures:
         return False
 
     def _write(self, lag: Lag, *, rebuild: bool) -> bool:
-        """Write in one transaction; return whether Redis still had the previous write."""
+        """Write in one transaction; return whether Redis still had this consumer's previous write."""
         with self._redis.pipeline(transaction=True) as pipeline:
             is_due = self._has_progressed and time.monotonic() >= self._progress_at + PROGRESS_SECONDS
             if rebuild or is_due:
@@ -172,7 +173,7 @@ def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:
 
 
 def _recent(rows: Iterable[Row], since: float) -> Recent:
-    """Return recent activity of a batch. Only recent events are parsed, so backfills are fast."""
+    """Return the recent activity in a batch. Older events are not parsed, which keeps backfills fast."""
     import msgspec
 
     users: dict[str, float] = {}
@@ -182,7 +183,7 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
         if at < since:
             continue
         user = msgspec.json.decode(row["data"]).get("user_id")
-        # If the contract of the event has no user_id, it is an unknown field with any value.
+        # If the event's contract does not define user_id, a field of that name may have any value.
         if row["event_type"] not in ABOUT_A_USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
             users[user] = max(at, users.get(user, at))
         if row["event_type"] == CHECK_IN:
@@ -194,7 +195,7 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
 class Figure:
     """A figure and the time of its last update (seconds since the epoch).
 
-    `value` is None if that is more than STALE_SECONDS ago.
+    `value` is None if the last update was more than STALE_SECONDS ago or never happened.
     """
 
     value: Any
@@ -204,8 +205,8 @@ class Figure:
 def read_live(redis: "Redis") -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Return the current figures by name, and the lag (events) of each consumer group.
 
-    active_users (last 15 minutes), check_ins_per_minute (mean of the last five), progress_by_cycle (mean score of a
-    cycle's key results, 0-1, by cycle id).
+    The figures are active_users (in the last 15 minutes), check_ins_per_minute (averaged over the last five minutes)
+    and progress_by_cycle (by cycle id, the mean score of the cycle's key results, 0-1).
 
     Raises:
         redis.RedisError: Redis is down.
@@ -230,7 +231,7 @@ def _figure(value: Any, at: float | None, now: float) -> Figure:
 
 
 def _lags(redis: "Redis", times: Mapping[str, float], now: float) -> dict[str, Figure]:
-    """Return the lag of each group, as of its least recently updated partition; abandoned partitions are omitted."""
+    """Return the lag of each group, as of its least recently updated partition, without abandoned partitions."""
     lag: Any = redis.hgetall(LAG)
     by_group: dict[str, list[tuple[float, int]]] = {}
     for key, events in lag.items():

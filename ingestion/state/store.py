@@ -1,8 +1,8 @@
-"""Store events and the offsets they were read at in one transaction, and project them into the tables of schema app.
+"""Store events and consumer offsets in one transaction, and update the tables of schema app.
 
-Events are first stored in app.event without any condition, because a key result may arrive before its objective or its
-owner, and a correction before the check-in that it corrects. Dependent tables are then projected from there (see
-`projection`). Other events that name a user update app.user_activity.
+Events that the tables depend on are first stored in app.event as they arrive, in any order: a key result may arrive
+before its objective or its owner, and a correction before the check-in that it corrects. The other tables are then
+computed from app.event (see `projection`). Most other events that name a user update app.user_activity.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,8 @@ from lakehouse.logs import get_logger
 
 log = get_logger(__name__)
 
-# Classes of SQLSTATE caused by the data: data exception, integrity violation, program limit. Others are transient.
+# SQLSTATE classes of errors caused by the data: data exception, integrity constraint violation, program limit exceeded.
+# Errors of all other classes are considered transient.
 DATA_ERRORS = ("22", "23", "54")
 LOCK_SECONDS = 30
 PROJECTION_BATCH = 5_000
@@ -27,18 +28,18 @@ Row = Mapping[str, Any]  # a valid event: lakehouse.lake's EVENT_COLUMNS
 
 
 class OffsetsMovedError(RetryableError):
-    """Another consumer committed first: discard the batch and continue from the stored offsets."""
+    """Another consumer committed first. The caller must discard the batch and continue from the stored offsets."""
 
 
 class Recent(NamedTuple):
-    """Last activity of users by user id, and times of check-ins by event id (seconds since the epoch)."""
+    """The last activity of users by user id, and the times of check-ins by event id (seconds since the epoch)."""
 
     users: Mapping[str, float]
     check_ins: Mapping[str, float]
 
 
 class Applied(NamedTuple):
-    """Effects of a batch: app.okrs may have changed; some event now counts, or no longer counts."""
+    """The effects of a batch: whether app.okrs may have changed, and whether any event started or ceased to count."""
 
     has_progressed: bool
     is_recounted: bool
@@ -48,25 +49,25 @@ NOTHING = Applied(has_progressed=False, is_recounted=False)
 
 
 class StateStore:
-    """The stored events and offsets of one consumer group of one Kafka cluster."""
+    """The stored events and offsets of one consumer group in one Kafka cluster."""
 
     def __init__(self, connection: Connection, log_id: str, group: str) -> None:
         self._connection = connection
         self._projection = Projection(connection, {"log_id": log_id, "group": group})
 
     def next_offset(self, topic: str, partition: int) -> int | None:
-        """Return the next offset to read, or None if nothing of the partition was stored yet."""
+        """Return the next offset to read, or None if nothing from the partition has been stored yet."""
         with self._connection.transaction():
             row = self._projection.run("select_offset", topic=topic, partition=partition).fetchone()
         return None if row is None else int(str(row[0]))
 
     def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> Applied:
-        """Store the events and advance the offsets over `spans` in one transaction; return what may have changed.
+        """Store the events and advance the offsets past `spans` in one transaction; return the effects.
 
-        An event that PostgreSQL rejects is recorded in app.refused_event and does not block others.
+        An event that PostgreSQL rejects is recorded in app.refused_event and does not block the others.
 
         Raises:
-            OffsetsMovedError: the stored offsets are not the start of this batch.
+            OffsetsMovedError: the stored offsets do not match the start of this batch.
             RetryableError: another consumer has held the lock for too long; nothing was stored.
             psycopg.Error: the database failed; nothing was stored.
         """
@@ -82,7 +83,7 @@ class StateStore:
             ) from error
 
     def project_missing(self) -> int:
-        """Project the entities in app.to_project and key results without cycles; return how many.
+        """Project the entities in app.to_project and the key results without cycles; return their number.
 
         Raises:
             RetryableError: another consumer has held the lock for too long.
@@ -116,7 +117,7 @@ class StateStore:
         return len(missing)
 
     def recent(self, since: float) -> Recent:
-        """Return users active and check-ins made after `since` (seconds since the epoch)."""
+        """Return the users active and the check-ins made after `since` (seconds since the epoch)."""
         with self._connection.transaction():
             users, check_ins = (
                 {str(name): float(str(at)) for name, at in self._projection.run(query, since=since)}
@@ -125,7 +126,7 @@ class StateStore:
         return Recent(users, check_ins)
 
     def cycle_progress(self) -> dict[str, float]:
-        """Return the mean score (0-1) of each cycle's key results, by their weights."""
+        """Return the weighted mean score (0-1) of each cycle's key results."""
         with self._connection.transaction():
             return {str(cycle_id): float(str(ratio)) for cycle_id, ratio in self._projection.run("cycle_progress")}
 
@@ -160,7 +161,7 @@ class StateStore:
         self._projection.run("insert_rejected_event", topic=topic, reason=reason, **place)
 
     def _store_batch(self, rows: Sequence[Row]) -> Applied:
-        # Actions on stored entities are not activity here: they are read from app.event, if they count.
+        # Activity through ACTIONS is not stored here, because it is read from the counted events in app.event.
         active = [row for row in rows if row["event_type"] not in NO_ACTIVITY and '"user_id"' in row["data"]]
         if active:
             self._projection.run("upsert_activity", **_columns(active, ("occurred_at", "data")))
@@ -179,7 +180,7 @@ class StateStore:
             return Applied(projection.project(changed), is_recounted=False)
         changed += projection.entities("apply_reviews")
         if several and has_roots and not had_several:
-            changed += projection.entities("teams_and_cycles")  # events were not compared before
+            changed += projection.entities("teams_and_cycles")  # until now, events did not have to be compared
         compared = changed if is_all_compared else ambiguous
         withheld = projection.withhold(compared, has_several_organisations=several)
         progressed = projection.project([*changed, *withheld], withheld, has_several_organisations=several)
@@ -199,7 +200,7 @@ EVENT_FIELDS = (
 
 
 def _reason(error: psycopg.Error) -> str:
-    """Return why a row was rejected, without the detail, which may contain personal data of the row."""
+    """Return why PostgreSQL rejected a row, without the error's detail, which may contain personal data."""
     parts = (error.sqlstate, error.diag.message_primary, error.diag.constraint_name)
     return ": ".join(part for part in parts if part)
 

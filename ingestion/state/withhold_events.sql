@@ -1,7 +1,7 @@
--- Update for each event of these entities whether it counts, by the same rules as intermediate.int_withheld_event: an
--- entity belongs to the organisation named by its first event in the log, and a check-in to the key result named by its
--- first event. An event that would move it is withheld unless an operator released it.
--- Return the entities with an event that started or ceased to count.
+-- Determine which events of the given entities count, by the same rules as intermediate.int_withheld_event. The first
+-- counted event of an entity in the log determines its organisation, and the first counted event of a check-in
+-- determines its key result. A later event that contradicts this is withheld unless an operator released it.
+-- Return the entity of each event whose withheld_because changed.
 WITH named AS (
     SELECT noun, id FROM unnest(%(nouns)s::text [], %(ids)s::text []) AS named (noun, id)
 ),
@@ -17,7 +17,7 @@ named_event AS MATERIALIZED (
     INNER JOIN app.event AS event ON kind.event_type = event.event_type AND named.id = event.entity_id
 ),
 
--- The entities on which these depend, with all events that name their organisation.
+-- The entities on which the given ones depend, with all events that determine their organisation.
 needed_key_result AS (
     SELECT id FROM named WHERE noun = 'key_result'
     UNION
@@ -79,8 +79,9 @@ withheld AS (
     SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'withhold'
 ),
 
--- Claims: an event states that an entity belongs to one of these organisations. Events that do not count (withheld by an
--- operator, or contradicting another event without being released) are excluded, so that a corrected event can count.
+-- A claim is the statement of one event that its entity belongs to one of these organisations. An entity's organisation
+-- is determined from its claims without those that do not count (withheld by an operator, or contradictory in
+-- themselves and not released), so that a later, corrected event can count.
 root_claim AS (
     SELECT
         split_part(event.event_type, '.', 2) AS noun,
@@ -160,7 +161,7 @@ dependent AS MATERIALIZED (
     GROUP BY noun, entity_id
 ),
 
--- An action on an entity belongs to the organisation that it names, otherwise to that of its user.
+-- The organisation of a user's action on an entity is the one that the event names, or else that of the user.
 user_action AS MATERIALIZED (
     SELECT
         CASE event.noun WHEN 'check_in' THEN 'key_result' ELSE event.noun END AS noun,
@@ -235,7 +236,7 @@ misplaced AS MATERIALIZED (
         )
 ),
 
--- A check-in belongs to one key result: the one named by its first counted event in the log.
+-- A check-in belongs to the key result that its first counted event in the log names.
 key_result_claim AS MATERIALIZED (
     SELECT
         entity_id,
