@@ -16,7 +16,7 @@ Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next o
 
 @dataclass(frozen=True)
 class Span:
-    """The offsets of one partition in a batch: from `start` (None on its first read) to `next`, exclusive."""
+    """Offsets of one partition in a batch, from `start` (None for the beginning of its log) to `next`, exclusive."""
 
     start: int | None
     next: int
@@ -24,19 +24,19 @@ class Span:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a micro-batch: number of messages, raw megabytes, and seconds since its start.
+    """Limits of a micro-batch: number of messages, uncompressed megabytes, and seconds since reading started.
 
-    A batch that is not empty also ends when no message has arrived for `idle_seconds`.
+    A batch with messages also ends when no further message arrives within `idle_seconds`.
     """
 
     rows: int = 80_000
     megabytes: float = 64.0
     seconds: float = 1.0
-    idle_seconds: float = 0.2  # so that a single event is not delayed for the rest of the second
+    idle_seconds: float = 0.2  # otherwise, a single event would be delayed by up to a second
 
 
 class Batch:
-    """Prevalidated messages by topic; each partition's offsets increase strictly from its position."""
+    """Parsed messages by topic. The offsets of a partition are strictly increasing and not below its position."""
 
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
@@ -49,9 +49,9 @@ class Batch:
         """Add messages in the order in which they were read.
 
         Raises:
-            RetryableError: a message's offset is not greater than the previous one. Landing the message would break
-                the ledger; a restart reads from the sink's offset.
-            PermanentError: a topic does not store the broker's time.
+            RetryableError: the offsets of a partition do not increase. Landing such messages would break the ledger; a
+                restart resumes at the sink's offset.
+            PermanentError: a topic is not configured to store the broker's time.
         """
         for topic, own in _by_topic(messages):
             parsed = parse_messages(topic, own)
@@ -61,7 +61,7 @@ class Batch:
             self.bytes += sum(parsed[name].nbytes for name in ("value", "key", "headers"))
 
     def _advance(self, topic: str, parsed: "pa.RecordBatch") -> None:
-        """Check the offsets that were read and advance the position of each partition."""
+        """Check the messages' offsets and advance the position of each partition."""
         import numpy as np
 
         partitions, offsets = parsed["kafka_partition"].to_numpy(), parsed["kafka_offset"].to_numpy()
@@ -83,7 +83,7 @@ class Batch:
         return dict(self._next)
 
     def spans(self, topic: str) -> dict[int, Span]:
-        """Return the offsets of a topic that the batch covers, by partition."""
+        """Return the offsets that the batch covers in a topic, by partition."""
         return {
             partition: Span(self._start[(name, partition)], next_offset)
             for (name, partition), next_offset in self._next.items()
@@ -92,7 +92,7 @@ class Batch:
 
 
 def _by_topic(messages: "Sequence[Message]") -> "list[tuple[str, Sequence[Message]]]":
-    """Group the messages by topic and keep their order. A single topic, the usual case, costs almost nothing."""
+    """Group messages by topic and preserve their order. This is almost free for a single topic, the usual case."""
     topics = [message.topic() or "" for message in messages]
     distinct = set(topics)
     if len(distinct) == 1:

@@ -1,4 +1,4 @@
-"""Log the Kafka client's connection errors, but not a line for every attempt to connect."""
+"""Log the Kafka client's connection errors at a limited rate."""
 
 import time
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 QUIET_SECONDS = 30.0
-QUIET = {"log_level": 0}  # the client logs every attempt to standard error, bypassing our log
+QUIET = {"log_level": 0}  # otherwise, the client logs every connection attempt to standard error, bypassing our log
 
 
 class ClientErrors:
-    """An `error_cb` that logs an error when it first occurs, and then every 30 seconds while it lasts."""
+    """An `error_cb` that logs an error when it first occurs, and after that at most every 30 seconds."""
 
     def __init__(self) -> None:
         self._last: dict[int, float] = {}

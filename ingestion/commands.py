@@ -31,7 +31,7 @@ app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # after a run longer than this, the pauses start again with the shortest
+STEADY_SECONDS = 60.0  # after a run longer than this, the backoff starts again with the shortest pause
 
 Drain = Annotated[bool, typer.Option(help="Stop at the end of the Kafka log.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -188,23 +188,24 @@ def _settings_with_lake() -> Settings:
 
 
 def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> None:
-    """Run a consumer until a signal stops it; after a transient error restart it, with growing pauses.
+    """Run a consumer until a signal stops it. After a transient error, restart it with exponential backoff.
 
     Raises:
-        RetryableError: only with `drain`, because the caller then waits for the result.
-        typer.Exit: with status 3 if the error requires manual intervention; a supervisor must then not restart the
-            process.
+        RetryableError: the consumer failed and `drain` is set. It is not restarted then, because the caller waits for
+            the result.
+        typer.Exit: with status 3 if the error requires manual intervention. A supervisor must not restart a process
+            that exits with this status.
     """
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
-    # Batches of thousands of messages contain no reference cycles; searching for cycles would take a tenth of the time.
+    # Batches contain no reference cycles. Searching thousands of messages for cycles would take a tenth of the time.
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
-    # One thread reads while another one lands, mostly in C code without the GIL. With the default interval, a thread
-    # would wait 5 ms to regain the GIL after each call.
+    # One thread reads while another one lands. Both mostly run C code that releases the GIL. With the default switch
+    # interval, a thread would wait 5 ms to reacquire the GIL after each call.
     sys.setswitchinterval(0.0005)
-    # numpy's threads would only spin, because nothing here uses linear algebra.
+    # No consumer uses linear algebra, so numpy's threads would only spin.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

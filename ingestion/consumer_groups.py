@@ -1,8 +1,10 @@
-"""Names of the consumer groups. Sinks store offsets under these names, so a renamed group reads everything again.
+"""Names of the consumer groups.
+
+Sinks store offsets under these names, so a renamed group reads everything again.
 
 In Kafka, each lake and each database has its own group, named after its location. If lakes shared a group, a worker
-that is started with a wrong OKR_LAKE_URI would take partitions from the other workers, while the group's offsets would
-look correct. With separate groups, such a worker only lands everything a second time, in the other lake.
+started with a wrong OKR_LAKE_URI would take partitions from the other workers, and the group's offsets would still look
+correct. With separate groups, such a worker only lands a second copy of all events in the wrong lake.
 """
 
 from hashlib import sha256
@@ -17,16 +19,16 @@ STATE_TOPIC = "okr_user_events"  # the only topic that the state consumer reads
 
 
 def landing_group(settings: Settings) -> str:
-    """Return the Kafka group of all workers that land in this lake; their settings must spell its URI identically."""
+    """Return the Kafka group of all workers that land in this lake. Their settings must spell its URI identically."""
     uri = settings.require("lake_uri")
     return _group_name(LANDING_GROUP, uri.rstrip("/") if "://" in uri else str(Path(uri).resolve()))
 
 
 def state_group(settings: Settings) -> str:
-    """Return the Kafka group of all consumers that maintain this database's state, whichever login they use.
+    """Return the Kafka group of all consumers that maintain this database's state, regardless of their login.
 
     Raises:
-        PermanentError: the DSN cannot be read.
+        PermanentError: the DSN cannot be parsed.
     """
     parts = parts_of(settings.require("dsn_loader"))
     return _group_name(STATE_GROUP, f"{parts['host']}:{parts['port']}/{parts['dbname']}")

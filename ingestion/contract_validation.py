@@ -1,7 +1,7 @@
 """Encode events, decode messages, and validate both against their contracts.
 
-Only this module rejects messages. `ingestion.decoding`, which processes whole batches, accepts events in the usual form
-by the same rules, and passes all other messages to `decode`.
+Only this module rejects messages. `ingestion.decoding` processes whole batches. It accepts events in the usual form by
+the same rules and passes all other messages to `decode`.
 """
 
 import re
@@ -46,7 +46,7 @@ class DecodedEvent(msgspec.Struct, frozen=True, gc=False):
     data: str
 
 
-def encode(  # noqa: PLR0913 - the parts of a frame
+def encode(  # noqa: PLR0913 - the attributes of an envelope
     data: msgspec.Struct,
     *,
     at: datetime,
@@ -55,7 +55,7 @@ def encode(  # noqa: PLR0913 - the parts of a frame
     recorded_at: datetime | None = None,
     recorded_assumed: bool = False,
 ) -> EncodedEvent:
-    """Encode a payload as CloudEvents JSON for its topic. `at` is the time of the fact (timezone-aware).
+    """Encode a payload as CloudEvents JSON for its topic. `at` is the time of the event (timezone-aware).
 
     Raises:
         ContractViolation: the payload violates its contract, so the source must not send it.
@@ -110,7 +110,7 @@ def decode(
     try:
         envelope = _decode_envelope(value)
     except ContractViolation:
-        if b"\\u" in value or may_be_deep(value):  # gives a lone surrogate and too deep nesting their own reasons
+        if b"\\u" in value or may_be_deep(value):  # lone surrogates and excessive nesting have their own reasons
             check_storable(value)
         raise
     if is_suspect(value):
@@ -126,7 +126,7 @@ def decode(
 
 
 def extensions_of(value: bytes) -> str | None:
-    """Return the unknown attributes of an envelope as a JSON object, or None.
+    """Return the unknown attributes of an envelope as a JSON object, or None if it has none.
 
     CloudEvents allows any extension attribute (`traceparent`, `partitionkey`). `value` is a message that `decode`
     accepted.
@@ -149,7 +149,7 @@ def _decode_envelope(value: bytes) -> Envelope:
 
 
 def _cut_to_microseconds(envelope: Envelope, value: bytes) -> Envelope:
-    """Truncate times to microseconds: msgspec rounds, which can move a time into the next day or cycle."""
+    """Truncate times to microseconds. msgspec rounds them, which can move a time into the next day or cycle."""
     members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     times = {name: members[name] for name in ("time", "recordedtime") if name in members}
     texts = {name: msgspec.json.decode(raw) for name, raw in times.items()}
@@ -179,9 +179,10 @@ def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: byte
 
 
 def _check_ids(contract: Contract, payload: Any) -> None:
-    """Check that ids contain no invisible characters, so that ids that look the same are equal.
+    """Check that ids contain no invisible characters, because ids that look the same must be equal.
 
-    A schema's pattern must not become stricter within a major version, and no pattern covers Unicode normal forms.
+    The schemas cannot express this rule: a pattern must not become stricter within a major version, and no pattern
+    covers Unicode normal forms.
     """
     for field in id_fields(contract.model):
         text = getattr(payload, field)
@@ -225,7 +226,7 @@ def _identifies(hint: Any) -> bool:
 
 @cache
 def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of a payload that always contain a time, whose range must be checked."""
+    """Return the fields of a payload that are times and never null. Their range must be checked."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))

@@ -1,8 +1,8 @@
 """Read a consumer group's partitions from Kafka, starting at the offsets that the sink has stored.
 
 Kafka's own committed offsets are not used. Partitions are assigned to the client together with the sink's offsets, so
-no message is read from any other position (kafka-delta-ingest PR 92). An offset out of the broker's range stops the
-worker, because resetting it would silently skip or repeat events (Hudi #5400).
+no message is read from any other position (kafka-delta-ingest PR 92). If an offset is outside the broker's range, the
+worker stops, because resetting the offset would silently skip or repeat events (Hudi #5400).
 """
 
 import time
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-CHUNK_MESSAGES = 1_000  # fit in the CPU cache: reading takes a quarter less CPU time than with 10,000
+CHUNK_MESSAGES = 1_000  # these fit into the CPU cache; reading takes a quarter less CPU time than with 10,000
 CONNECT_SECONDS = 15.0
 PAUSE_SECONDS = 0.5  # between two attempts to query the broker
 DRAIN_SECONDS = 60.0
@@ -35,8 +35,8 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "session.timeout.ms": 6_000,  # after which a killed worker's partitions are reassigned
     "heartbeat.interval.ms": 2_000,
     "topic.metadata.refresh.interval.ms": 30_000,  # after which added partitions are discovered
-    # Do not fetch further ahead than landing can process, so that decompressed messages are still in the CPU cache when
-    # they are parsed. This saves a tenth of all CPU time. A fetch of 256 KB decompresses to ten times that size.
+    # Do not fetch more in advance than landing can process, so that decompressed messages are still in the CPU cache
+    # when they are parsed. This saves a tenth of all CPU time. A fetch of 256 KB decompresses to ten times that size.
     "queued.min.messages": 5_000,
     "queued.max.messages.kbytes": 49_152,
     "fetch.message.max.bytes": 262_144,
@@ -90,7 +90,7 @@ class KafkaConsumer:
     def poll(self, limits: Limits) -> Batch:
         """Return the next micro-batch. It starts at the end of the previous one, even if that was not stored.
 
-        The batch is empty if no message arrives within `limits.seconds`, and during a rebalance.
+        The batch is empty if no message arrives within `limits.seconds`, or if the group is rebalanced.
 
         Raises:
             PermanentError: the broker no longer has the next offset.
@@ -99,7 +99,8 @@ class KafkaConsumer:
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
         while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
-            # Take messages that are already fetched. If there are none, wait for a single one, because it may be large.
+            # Take the messages that have already been fetched. If there are none, wait for one only, because it may be
+            # large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
             patience = min(left, limits.idle_seconds)
             messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
@@ -113,11 +114,11 @@ class KafkaConsumer:
                 for message in messages:
                     self._handle_error(message)
         if self._is_reassigned:
-            # These messages belong to the previous assignment. They have not landed and are read again.
+            # These messages belong to the previous assignment. They have not landed and will be read again.
             self.rewind()
             return Batch(self._positions)
         if batch.rows:
-            # Checked after reading, because in a re-created topic the client silently continues at the old offset.
+            # Check this after reading, because the client silently continues at the old offset of a re-created topic.
             self._require_same_logs()
         self._positions |= batch.ends()
         return batch
@@ -144,19 +145,19 @@ class KafkaConsumer:
                 for (topic, partition), offset in self._positions.items()
             ]
         )
-        # Lag monitors read Kafka's committed offsets, which may be outdated or missing.
+        # Lag monitors read the offsets committed to Kafka, which may be outdated or missing.
         self._commit_to_kafka({place: offset for place, offset in self._positions.items() if offset is not None})
         log.info("reading", partitions=len(self._assigned))
 
     def report_stored(self, topic: str, spans: Mapping[int, Span]) -> None:
-        """Commit to Kafka the offsets that the sink has stored; only lag monitors use them."""
+        """Commit the offsets that the sink has stored to Kafka. Only lag monitors use them."""
         self._commit_to_kafka({(topic, partition): span.next for partition, span in spans.items()})
 
     def is_at_end(self) -> bool:
-        """Return whether every partition was read to its end; False before the first assignment.
+        """Return whether every partition has been read to its end; False before the first assignment.
 
         Raises:
-            RetryableError: no message was read for a minute although the end was not reached.
+            RetryableError: no message arrived for a minute, although the end has not been reached.
         """
         lags = self.lag()
         if lags and all(lag == 0 for lag in lags.values()):
@@ -171,13 +172,14 @@ class KafkaConsumer:
     def lag(self) -> dict[tuple[str, int], int | None]:
         """Return the number of offsets from the position to the end of each assigned partition.
 
-        The end is as of the partition's last fetch. Before its first fetch, the lag is None.
+        The end is the one that the partition's last fetch returned. Before its first fetch, the lag is None.
         """
         from confluent_kafka import TopicPartition
 
         lags: dict[tuple[str, int], int | None] = {}
         for topic, partition in self._assigned:
-            # Use cached offsets: a query would wait for the long-polling fetches, half a second per partition.
+            # Use cached offsets. A query would wait for the long-polling fetches, which takes half a second per
+            # partition.
             low, high = self._consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             position = self._positions.get((topic, partition))
             # Control records after the last message have offsets, but are not lag.
@@ -197,7 +199,7 @@ class KafkaConsumer:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _require_same_logs(self) -> None:
-        """Check that no topic was re-created; wait for the broker for up to `LOG_SECONDS`.
+        """Check that no topic was re-created. Wait up to `LOG_SECONDS` for the broker.
 
         Raises:
             RetryableError: a topic was re-created, or the broker does not respond.

@@ -12,7 +12,7 @@ from lakehouse.lake import table_uri
 
 
 def lake_status(lake_uri: str) -> list[dict[str, Any]]:
-    """Return for each topic: uri, version, files, small files, rows, bytes, log files, last maintenance run (or None).
+    """Return each topic's URI, version, files, small files, rows, bytes, log files and last maintenance run (or None).
 
     The version is None for a table that does not exist yet.
 

@@ -1,7 +1,8 @@
-"""Identify the log that a topic's offsets belong to; an offset is meaningless without it.
+"""Identify the log that a topic's offsets belong to. An offset is meaningless without its log.
 
-In a re-created cluster or topic, offsets start again at 0. Stored offsets of the old log would silently skip the first
-events of the new one (Iceberg PR 16360), so each offset is stored with the id of its log.
+In a re-created cluster or topic, offsets start again at 0. A consumer that continued at the old log's stored offset
+would silently skip the first events of the new log (Iceberg PR 16360). Therefore each offset is stored with the id of
+its log.
 """
 
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""The idempotent producer that all sources use. All replicas acknowledge; an undelivered message raises an error."""
+"""The idempotent producer of all sources. All replicas acknowledge messages; undelivered messages raise an error."""
 
 import contextlib
 import time
@@ -32,9 +32,9 @@ RETRIES: dict[str, Any] = {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 5_000,
 }
-# Two settings preserve the order of messages with the same key. No message times out, because it may have been written
-# nevertheless, and sending it again would put it after its successor. Each message is a batch of its own, because a
-# rejected message fails its whole batch, and the batch's other messages would be sent after later ones. The throughput
+# Two settings preserve the order of messages with the same key. Messages have no timeout: a message that timed out may
+# have been written, and sending it again could place it after a later one. Each batch has a single message: a rejected
+# message would fail its whole batch, and the other messages of the batch would be sent after later ones. The throughput
 # is still 1,400 messages per second or more.
 IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
 
@@ -42,7 +42,7 @@ OnResult = Callable[["KafkaError | None"], None]
 
 
 class EventProducer:
-    """Sends events and counts acknowledged messages. Use it as a context manager, which flushes at the end.
+    """Sends events and counts acknowledged messages. Use it as a context manager, so that it is flushed at the end.
 
     `send` returns before the broker has acknowledged the event. If the broker does not accept a message within a
     minute, the message is counted in `failed` and logged, and the next `flush` raises an error. Only `send` is
@@ -57,11 +57,11 @@ class EventProducer:
         connect_seconds: float = CONNECT_SECONDS,
         is_in_order: bool = False,
     ) -> None:
-        """Connect to the broker; with `connect_seconds=0`, do not wait for it, and use `check_broker` later.
+        """Connect to the broker. With `connect_seconds=0`, return without waiting for it; call `check_broker` later.
 
-        With `is_in_order`, no message is written before an earlier one with the same key, even if another producer
-        sends the earlier one again. Messages then have no timeout: limit each `flush`, and `abandon` the producer if
-        `flush` raises an error.
+        With `is_in_order`, no message is written before an earlier one with the same key, even if the earlier one is
+        sent again by another producer. Messages have no timeout in this mode. Limit the time of each `flush`, and
+        `abandon` the producer if `flush` raises an error.
 
         Raises:
             RetryableError: no broker responds within `connect_seconds`.
@@ -83,17 +83,17 @@ class EventProducer:
         _wait_for_broker(self._producer, self._bootstrap, limit_seconds)
 
     def send(self, event: EncodedEvent) -> None:
-        """Queue an event; wait while the queue is full (back-pressure).
+        """Queue an event. While the queue is full, wait (back-pressure).
 
         Raises:
-            RetryableError: the queue stayed full for a minute because the broker is unavailable or too slow, or the
-                client does not accept the event.
+            RetryableError: the queue was full for a minute, because the broker is unavailable or too slow, or the
+                client did not accept the event.
             ContractViolation: the event is larger than the broker accepts.
         """
         self.send_raw(event.topic, event.key, event.value)
 
     def send_raw(self, topic: str, key: bytes | None, value: bytes | None, on_result: OnResult | None = None) -> None:
-        """Queue arbitrary bytes, for replays and for the simulator's malformed messages; otherwise like `send`.
+        """Queue arbitrary bytes like `send`. This is for replays and for the simulator's malformed messages.
 
         A later `send` or `flush` calls `on_result` with the broker's error, or with None on success.
         """
@@ -136,7 +136,7 @@ class EventProducer:
             )
 
     def abandon(self) -> None:
-        """Drop queued messages without waiting; messages in flight may or may not have been written."""
+        """Drop queued messages without waiting. Messages in flight may or may not have been written."""
         self._producer.purge()
         with contextlib.suppress(RetryableError):
             self._call_client(self._producer.flush, 1.0)
@@ -156,7 +156,7 @@ class EventProducer:
         """Call a method of the client.
 
         Raises:
-            RetryableError: the client has failed permanently; it reports such a failure on its next call.
+            RetryableError: the client has failed permanently. It reports such a failure on the next call.
         """
         from confluent_kafka import KafkaException
 

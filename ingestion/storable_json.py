@@ -1,4 +1,4 @@
-"""Check that PostgreSQL can store valid JSON: as jsonb, with numbers that fit into float8.
+"""Check that PostgreSQL can store a JSON document as jsonb, with numbers that fit into float8.
 
 A contract covers only known fields. This module checks the whole message, including unknown fields. PostgreSQL cannot
 store NUL or lone surrogates in text, numbers outside the range of float8 (too large, or so small that they become
@@ -12,19 +12,20 @@ from collections.abc import Mapping, Sequence
 from lakehouse.errors import ContractViolation
 
 MAX_DEPTH = 64
-# Cheap signs that the full check is needed: an escape that may be NUL or a lone surrogate, an exponent of three or more
-# digits, or 200 digits in a row (200 digits and e99 still fit into float8). The exponent must belong to a number that
-# starts after a delimiter, because half of all UUIDs contain something like 0e12. A match inside a text is harmless: it
-# only causes the full check.
+# Patterns that are cheap to find and show that the full check is needed: an escape that may be NUL or a lone surrogate,
+# an exponent of three or more digits, or 200 digits in a row (200 digits and e99 still fit into float8). The exponent
+# must belong to a number that starts after a delimiter, because half of all UUIDs contain something like 0e12. A match
+# inside a text is harmless, because it only causes the full check.
 ESCAPE = r"\\u(0000|[dD][89a-fA-F])"
 NUMBER = r"[:,\[\s]-?[0-9.]+[eE][+-]?0*[1-9][0-9]{2}|[0-9.]{200}"
-# The inverse, for checking a whole column: a valid JSON object, as bytes, that certainly needs no full check. Its texts
-# contain no NUL and no lone surrogate. Its numbers have at most 40 digits and an exponent of at most two. (A number is
-# matched with its delimiter; otherwise a longer number would match as two.) The object is at most three levels deep.
-# Texts are matched whole and braces in pairs, so that `ingestion.decoding.batch_validation` can find the end of an
-# object. No text starts or ends with a space or contains U+007F, which `lakehouse.contracts.allowed_characters` forbids
-# in ids: a separate pattern for each column would cost more than the full check of the few texts with such characters.
-# `ingestion.decoding.event_types` checks non-ASCII ids.
+# PLAIN_DATA is the inverse, for checking a whole column. It matches a valid JSON object, as bytes, that certainly needs
+# no full check. The texts of such an object contain no NUL and no lone surrogate. Its numbers have at most 40 digits
+# and an exponent of at most two digits. (A number is matched with its delimiter; otherwise a longer number would match
+# as two numbers.) The object is at most three levels deep. Texts are matched as a whole and braces in pairs, so that
+# `ingestion.decoding.batch_validation` can find the end of an object. No text starts or ends with a space or contains
+# U+007F, because `lakehouse.contracts.allowed_characters` forbids this in ids. A separate pattern for the ids would
+# cost more than the full check of the few texts with such characters. `ingestion.decoding.event_types` checks non-ASCII
+# ids.
 _ESCAPED = (
     r'\\(?:["\\/bfnrt]|u(?:00(?:0[1-9a-fA-F]|[1-9a-fA-F][0-9a-fA-F])|0[1-9a-fA-F][0-9a-fA-F]{2}'
     r"|[1-9a-cA-CeEfF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}))"

@@ -1,11 +1,11 @@
 """Turn parsed messages into rows of a landing table: events with typed columns, rejected messages verbatim.
 
-Events in the usual form are accepted by column, as exactly the row that `ingestion.contract_validation.decode` would
-produce (a property test compares the two). All other messages go through `decode` one by one. Only `decode` rejects a
-message, and only `decode` accepts unusual forms: an id in capital letters, a time with an offset, additional envelope
-attributes, a number that needs the full check.
+Events in the usual form are accepted by column. The result is exactly the row that
+`ingestion.contract_validation.decode` would produce (a property test compares the two). All other messages go through
+`decode` one by one. Only `decode` rejects a message, and only `decode` accepts unusual forms: an id in upper case, a
+time with a UTC offset, additional envelope attributes, or a number that needs the full check.
 
-One difference remains. If a JSON member occurs twice, both ways use the last value, as PostgreSQL does, but only
+One difference remains. If a JSON member occurs twice, both code paths use the last value, as PostgreSQL does, but only
 `decode` rejects the message if an earlier value breaks the contract.
 """
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# Forms that are accepted by column: an id in lower case; a time in UTC with at most microseconds, on an existing day,
-# in the years that `decode` allows.
+# The forms that are accepted by column: an id in lower case, and a UTC time with at most six decimal places, on a day
+# that exists, in the years that `decode` allows.
 ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z"
 _LEAP_YEAR = "(19(72|76|80|84|88|92|96)|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))"
 _MONTH_AND_DAY = "((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
@@ -31,15 +31,16 @@ TIME = (
     rf"\A((19[7-9][0-9]|2[01][0-9]{{2}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\z"
 )
-# `data` must be the first object within the message and its last member: `"data":` comes directly before the first
-# brace (within a text its quotes would be escaped), and only the closing brace of the message follows.
+# `data` must be the message's first nested object and its last member. The pattern ensures both: `"data":` directly
+# precedes the first inner brace (inside a text, its quotes would be escaped), and only the closing brace of the message
+# follows the object.
 DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 
 
 def decode_batch(topic: str, parsed: "Sequence[pa.RecordBatch]") -> "pa.Table":
-    """Return one row per message, in the landing schema: first those accepted by column, by day, then the others.
+    """Return one row per message, in the landing schema. Messages accepted by column come first, ordered by day.
 
-    Within each day, and among the others, each partition's rows are in log order.
+    Each partition's rows are in log order within a day. The remaining messages follow, also in log order by partition.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -57,7 +58,8 @@ def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
     import numpy as np
     import pyarrow.compute as pc
 
-    # Use one chunk, because each chunk would compile the expressions again, and no columns that only the others need.
+    # Combine the chunks, because the regular expressions would be compiled again for each chunk. Drop the columns that
+    # only `decode` needs.
     columns = messages.drop_columns(["value", "headers"]).combine_chunks()
     is_valid = _is_valid(columns)
     numbers, moments = np.flatnonzero(is_valid), _moments(columns, is_valid)

@@ -1,4 +1,4 @@
-"""Event types for fast decoding: rules that are slow in msgspec are separated from the contracts' models."""
+"""Event types for fast decoding. Rules that are slow in msgspec are removed from the models and checked separately."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ class EventType:
     """One event type: its `model`, which msgspec checks in C, and the rules that are not part of that model.
 
     The subject must equal the payload's `key`, and each field of `rules` must satisfy its rule. All fields in `ids`
-    have the same rule. Visible ASCII without spaces always satisfies it, which is checked for all of them together.
+    have the same rule. Visible ASCII without spaces always satisfies it, so a single check usually covers all ids of a
+    batch.
     """
 
     name: str
@@ -34,11 +35,11 @@ class EventType:
     rules: tuple[tuple[Field, Callable[[Any], object]], ...]
 
     def violations(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-        """Return the indexes of the events that break a rule; each event is of this type, or NOTHING.
+        """Return the indexes of the events that break a rule. Each event is of this type or is NOTHING.
 
-        `doubtful` are the indexes of events with an escape or a non-ASCII character. The `ids` of the other events are
-        not checked here: `ingestion.storable_json.PLAIN_DATA` later detects leading and trailing spaces and U+007F by
-        column, and other control characters can only occur as escapes.
+        `doubtful` contains the indexes of events with an escape or a non-ASCII character. The `ids` of the other events
+        are not checked here. `ingestion.storable_json.PLAIN_DATA` later detects leading and trailing spaces and U+007F
+        in them by column. Other control characters can only occur as escapes.
         """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
@@ -63,13 +64,13 @@ def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
 
 
 def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
-    """Return the indexes of the values that break the rule; each distinct value is checked once, None always passes."""
+    """Return the indexes of the values that break the rule. Each distinct value is checked once. None always passes."""
     strange = {value for value in set(column) if value is not None and not fits(value)}
     return {number for number, value in enumerate(column) if value in strange} if strange else set()
 
 
 class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
-    """Matches no message. It makes every topic's decoder a union, so that a message must name its type."""
+    """A type that matches no message. It makes every topic's decoder a union, so that messages must name their type."""
 
     number: Annotated[int, msgspec.Meta(gt=0, lt=0)]
 
@@ -90,8 +91,9 @@ def event_types(topic: str) -> dict[type[Any], EventType]:
 
 def _event_type(contract: Contract) -> EventType:
     payload, patterns = _without_patterns(contract.model)
-    # Like Envelope, but with text for types that are slow in msgspec, without extension attributes (`decode` handles
-    # those), and with fields in the order in which `encode` writes them, which is the fastest to decode.
+    # This model differs from Envelope in three ways. Types that are slow in msgspec are replaced by text. Extension
+    # attributes are forbidden, because `decode` handles them. Fields are in the order in which `encode` writes them,
+    # which is the fastest to decode.
     model = msgspec.defstruct(
         f"Bare{contract.model.__name__}Event",
         [

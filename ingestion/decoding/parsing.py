@@ -1,4 +1,4 @@
-"""Parse messages into columns right after they are read: msgspec decodes each with the model of its contract."""
+"""Parse messages into columns right after they are read. msgspec decodes each message with its contract's model."""
 
 import base64
 import json
@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from confluent_kafka import Message
 
-# `data` is sliced from this many bytes before its brace, the length of both spellings of the member's name. If there is
-# no such brace, the slice is short or starts elsewhere, and `batch_validation.DATA` does not match it.
+# The slice `data` starts this many bytes before the first inner brace. `batch_validation.DATA` accepts two spellings of
+# the member's name before that brace, both of this length. Without an inner brace, the slice is short or starts
+# elsewhere, and that pattern does not match it.
 DATA_AT = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
-_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of `ESCAPE`'s matches, for a fast search
+_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of everything that `ESCAPE` matches, for a fast search
 _escape = re.compile(ESCAPE.encode())
 _unreadable = [("", None)]
 UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-8")
 
 
 class _Nothing:
-    """Replaces an event that msgspec did not accept: every attribute is None, including those of its payload."""
+    """A placeholder for an event that msgspec did not accept. All its attributes are None, including the payload's."""
 
     id = source = subject = time = recordedtime = recordedassumed = None
 
@@ -49,7 +50,7 @@ NOTHING: Final = _Nothing()
 def parsed_schema() -> "pa.Schema":
     """Return the columns of parsed messages. Grain: one message.
 
-    The columns of the raw message come first, then those of the event as msgspec decoded it. Its times are still text.
+    The columns of the raw message come first, followed by those of the event as msgspec decoded it, with times as text.
     `data` is a slice of the message, from DATA_AT bytes before the first inner brace to the last byte, exclusive. If
     msgspec did not accept the message, the event's columns are null and `data` is meaningless. Otherwise,
     `batch_validation.accept_by_column` still has to check the remaining rules.
@@ -67,10 +68,10 @@ def parsed_schema() -> "pa.Schema":
 
 
 def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
-    """Parse messages of one topic (at least one) into columns, in their order.
+    """Parse one or more messages of a topic into columns and preserve their order.
 
     Raises:
-        PermanentError: the topic does not store the broker's time.
+        PermanentError: the topic is not configured to store the broker's time.
     """
     import numpy as np
     import pyarrow as pa
@@ -102,11 +103,11 @@ def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch
 
 
 def _decodable(values: Sequence[bytes | None], filled: Sequence[bytes], whole: bytes) -> Sequence[bytes]:
-    """Return the values; b"" replaces those that are missing, too large, not UTF-8, or have escapes msgspec ignores.
+    """Return the values; b"" replaces any that are missing, too large, not UTF-8, or have escapes msgspec ignores.
 
-    `filled` are the non-empty values, and `whole` is their concatenation. Checking `whole` usually shows that there is
-    nothing to replace. If `whole` is UTF-8, so is each value that starts and ends like JSON; msgspec rejects a partial
-    character at either end.
+    `filled` contains the non-empty values, and `whole` is their concatenation. A single check of `whole` usually shows
+    that no value needs to be replaced. If `whole` is UTF-8, each value either is UTF-8 too, or it starts or ends with a
+    partial character, which msgspec rejects.
     """
     has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
     if len(filled) == len(values) and max(map(len, filled)) <= MAX_VALUE_BYTES and _is_utf8(whole) and not has_signs:
@@ -131,7 +132,7 @@ def _is_utf8(text: bytes) -> bool:
 def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
     """Return the indexes of the values with an escape or a non-ASCII character, which may be invisible in an id.
 
-    `whole` is the concatenated values; checking it usually shows that there are none.
+    `whole` is the concatenation of the values. A single check of it usually shows that there are none.
     """
     if whole.isascii() and b"\\" not in whole:
         return []
@@ -143,7 +144,7 @@ def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> lis
     decode, left, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
         try:
-            events.extend(map(decode, left))  # on an error, the events decoded before it stay in the list
+            events.extend(map(decode, left))  # if this raises, the events decoded so far stay in the list
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             events.append(NOTHING)
     for number in _violations(topic, events, doubtful):
@@ -152,7 +153,7 @@ def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> lis
 
 
 def _as_column(values: Sequence[bytes], whole: bytes) -> "pa.Array":
-    """Return values as a column, without copying; `whole` is the concatenated values."""
+    """Return values as a column without copying them. `whole` is their concatenation."""
     import numpy as np
     import pyarrow as pa
 
@@ -163,7 +164,7 @@ def _as_column(values: Sequence[bytes], whole: bytes) -> "pa.Array":
 
 
 def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]:
-    """Return when the broker appended the messages to its log, in milliseconds since 1970."""
+    """Return the times at which the broker appended the messages to its log, in milliseconds since 1970."""
     stamps = [message.timestamp() for message in messages]
     if {kind for kind, _ in stamps} - {_BROKER_TIME}:
         raise PermanentError(
@@ -174,11 +175,12 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
 
 
 def _headers(messages: "Sequence[Message]") -> list[str | None]:
-    """Return each message's headers as JSON, a list of [name, base64 of the value or null], so a replay is identical.
+    """Return each message's headers as JSON: a list of [name, base64 of the value or null], for an exact replay.
 
-    If a header's name is not UTF-8, the client sets an error but still returns headers, and any access to them crashes
-    the process, even after another call. `map` checks for the error; the interpreter's fast call does not. The method
-    is looked up once, on the first message, because looking it up on each message takes four times as long.
+    If a header's name is not UTF-8, the client sets an exception but still returns a headers object. Any access to this
+    object crashes the process, even later. `map` checks for the exception; a normal call in the interpreter does not.
+    The method is looked up only once, on the first message's type, because looking it up on each message takes four
+    times as long.
     """
     calls = map(type(messages[0]).headers, messages)
     found: list[Any] = []
@@ -197,7 +199,7 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
 
 
 def _violations(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-    """Return the indexes of the events that break a rule that msgspec did not check; NOTHING breaks none."""
+    """Return the indexes of the events that break a rule which msgspec does not check. NOTHING breaks no rule."""
     models = list(map(type, events))
     different = set(models) - {_Nothing}
     if len(different) == 1:

@@ -1,4 +1,4 @@
-"""Validate messages one by one, and keep each rejected message as a row with its reason and its original bytes."""
+"""Validate messages one by one. Each rejected message becomes a row with the reason and its original bytes."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ _ROW = (*EVENT_COLUMNS, "rejection_reason", "rejected_value", "rejected_key", "r
 
 
 def accept_or_reject(topic: str, messages: "pa.Table") -> "pa.Table":
-    """Return one row per message: an event, or a rejected message with its reason and its original bytes."""
+    """Return one row per message: an event, or a rejected message with the reason and its original bytes."""
     import pyarrow as pa
 
     # Computed in Python, because Arrow needs 6 us to convert one time with a time zone.

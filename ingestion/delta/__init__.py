@@ -1,1 +1,1 @@
-"""Work that delta-rs does not do on a local disk: locate the log's files, detect torn commits, flush to the disk."""
+"""Tasks that delta-rs does not perform on a local disk: locate log files, detect torn commits and flush files."""

@@ -1,4 +1,4 @@
-"""Flush files to the disk. delta-rs and pyarrow leave them in the kernel's cache.
+"""Flush files to the disk, because delta-rs and pyarrow leave them in the page cache.
 
 Object stores need no flush: a stored object is durable.
 """
@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-MANY = 32  # from this number on, one sync of all disks is faster: 730 files (two years) take 3 s one by one
+MANY = 32  # with this many files, a single sync of all disks is faster; 730 files (two years) take 3 s one by one
 
 
 def sync(paths: Iterable[Path]) -> None:

@@ -8,7 +8,10 @@ LAST_CHECKPOINT = "_last_checkpoint"
 
 
 class DeltaLog:
-    """The log of a table in a local folder. For an object store it is empty: only delta-rs accesses that log."""
+    """The Delta log of a table in a local folder. For a table in an object store, it has no files.
+
+    Only delta-rs accesses the Delta log in an object store.
+    """
 
     def __init__(self, uri: str) -> None:
         self.folder = None if "://" in uri else Path(uri) / "_delta_log"

@@ -1,10 +1,11 @@
-"""Detect commit files that a power cut has torn.
+"""Detect commit files that were torn by a power cut.
 
-delta-rs writes a commit to a temporary file and links it, so a killed process never leaves a partial one. A power cut
-may leave one, because nothing is flushed. delta-rs rejects a partial line, but it reads a file that ends between two
-lines as a smaller commit: rows without their offset (which would land twice), or removed files without replacements.
+delta-rs writes a commit to a temporary file and then links it, so a killed process never leaves a partial commit. A
+power cut can leave one, because nothing is flushed. delta-rs rejects a file that ends within a line. However, it reads
+a file that ends between two lines as a smaller commit. Such a commit may have rows without their offset, which would
+then land twice, or removed files without their replacements.
 
-For every reader, an empty file is a commit without actions: it changed no offset, and landing continues from there.
+All readers treat an empty file as a commit without actions. It changed no offset, so landing can continue after it.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 
 
 def torn_reason(commit: bytes) -> str:
-    """Return what a commit file lacks, or "" if it is whole or empty."""
+    """Return why a commit file is torn, or "" if it is complete or empty."""
     if not commit:
         return ""
     try:
@@ -36,8 +37,8 @@ def _expected_actions(info: dict[str, Any]) -> dict[str, int]:
     if info.get("operation") == "OPTIMIZE":
         return {"remove": int(metrics["numFilesRemoved"]), "add": int(metrics["numFilesAdded"])}
     if info.get("operation") == "WRITE":
-        # Landing and compaction store the counts in the commit. Appends by earlier versions did not, but have at least
-        # one file and one offset.
+        # Landing and compaction store these counts in the commit. Commits of earlier versions have no counts, but at
+        # least one file and one offset.
         names = {"add": "files", "remove": "removed", "txn": "partitions"}
         return {kind: int(info.get(name, kind != "remove")) for kind, name in names.items()}
     return {}

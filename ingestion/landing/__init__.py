@@ -1,1 +1,1 @@
-"""Land Kafka's events exactly once: `consumer` is the loop, `commit` appends a batch, `announce` notifies Airflow."""
+"""Land Kafka's events exactly once: `consumer` runs the loop, `commit` appends a batch, `announce` notifies Airflow."""

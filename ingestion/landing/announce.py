@@ -1,8 +1,8 @@
-"""Notify Airflow of landed events with an asset event, from a separate thread; landing never waits for it.
+"""Notify Airflow of landed events by an asset event. This happens in a separate thread, so landing never waits.
 
-Notifications are coalesced: at most one every few seconds, and none while a run of the DAG is queued, because that run
-will read everything that has landed before it starts. The last landing is always followed by one more asset event,
-unless such a run is queued.
+Asset events are coalesced. At most one is sent every few seconds, and none is sent while a run of the DAG is queued,
+because that run will read everything that lands before it starts. An asset event always follows the last landing unless
+such a run is queued.
 """
 
 import threading
@@ -82,7 +82,7 @@ class AirflowAssets:
         raise RetryableError(f"Airflow at {self._url} does not know the asset {ASSET} yet: is {DAG} parsed?")
 
     def _reset(self) -> None:
-        # A token expires, and a re-created Airflow has different ids.
+        # The token may have expired, or Airflow may have been re-created with different ids.
         if self._client is not None:
             self._client.close()
         self._client, self._asset_id = None, None
@@ -102,7 +102,7 @@ class Announcer:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Return an announcer for the Airflow in the settings; without one, it announces nothing."""
+        """Return an announcer for the Airflow URL in the settings. Without a URL, it announces nothing."""
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
@@ -124,12 +124,12 @@ class Announcer:
             if not self._pending.wait(timeout=0.5):
                 self._report_success()
                 continue
-            # Cleared before the call, so that events that land during the call are announced, too.
+            # Clear the flag before the call, so that events that land during the call are announced, too.
             self._pending.clear()
             try:
                 is_unavailable = not self._announce(was_unavailable=is_unavailable)
             except BaseException:
-                self._pending.set()  # the thread restarts, and this landing has not been announced
+                self._pending.set()  # the restarted thread must announce this landing
                 raise
             self._report_success()
             if is_unavailable:

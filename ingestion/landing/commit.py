@@ -1,13 +1,13 @@
-"""Append a batch to its landing table exactly once: the Delta commit is the offset commit.
+"""Append a batch to its landing table exactly once. The Delta commit also commits the Kafka offsets.
 
-The steps of the protocol and their purposes:
-1. The snapshot is refreshed. Each partition's next offset in it must be the start of this batch. (A transaction id
-   alone does not ensure this: delta-rs #2580 accepted the same id twice.)
+The steps of the protocol:
+1. The snapshot is refreshed. Each partition's next offset in it must be the start of this batch. (Transaction ids alone
+   do not ensure this, because delta-rs can accept the same id twice, see its #2580.)
 2. The rows are written as files, which no reader sees yet, and flushed to the disk.
-3. A single commit on that snapshot adds the files and sets the partitions' new next offsets. If another worker has
-   committed since step 1, the commit fails: this worker is fenced.
-4. After any error, the table is read again. Its versions, not the exception, show whether the commit succeeded, because
-   an error may be returned although the commit succeeded (delta-rs #2609).
+3. A single commit on that snapshot adds the files and sets the next offset of each partition. If another worker has
+   committed since step 1, the commit fails, and this worker is fenced.
+4. After any error, the table is read again. Its transaction versions show whether the commit succeeded. The exception
+   does not, because delta-rs can raise an error for a commit that succeeded (#2609).
 """
 
 import time
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 ATTEMPTS = 3
-LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes files older than two days that no commit references
-# Readers skip files by the statistics that `parquet_files` writes.
+LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes unreferenced files that are older than two days
+# Readers use the statistics that `parquet_files` writes to skip files.
 CONFIGURATION: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
-    "delta.checkpointInterval": "1000",  # each maintenance run writes one; this bounds the log without it
+    "delta.checkpointInterval": "1000",  # each maintenance run writes a checkpoint; this limits the log if none runs
 }
 
 
 class FencedError(RetryableError):
-    """Another worker has landed this partition: discard the batch and continue from the offsets in the table."""
+    """Another worker has landed this partition. Discard the batch and continue at the table's offsets."""
 
 
 class LandingTable:
@@ -66,7 +66,7 @@ class LandingTable:
             )
 
     def next_offset(self, partition: int) -> int | None:
-        """Return the next offset to read in the current snapshot, or None if no event of the partition ever landed."""
+        """Return a partition's next offset in the current snapshot, or None if none of its events have landed."""
         version: int | None = self._table.transaction_version(self._application_id(partition))
         return version
 
@@ -122,7 +122,7 @@ class LandingTable:
             sync(Path(self._uri, path) for path in paths)
 
     def _flush_commits(self, before: int) -> None:
-        """Flush the commits since a version: even after a power cut, the lake must not be behind Kafka's offset."""
+        """Flush the commits after a version. Even after a power cut, the lake must not be behind Kafka's offset."""
         self.refresh()
         delta_log = DeltaLog(self._uri)
         try:
@@ -164,7 +164,7 @@ class LandingTable:
                 mode="append",
                 schema=self._table.schema(),
                 partition_by=PARTITION_COLUMN,
-                # From these counts, `torn_commits` detects that only the first lines of this commit survived.
+                # `torn_commits` uses these counts to detect that only the first lines of this commit survived.
                 commit_properties=CommitProperties(
                     app_transactions=transactions,
                     custom_metadata={"files": len(files), "partitions": len(transactions)},
@@ -196,12 +196,14 @@ class LandingTable:
             )
         except (DeltaError, OSError) as error:
             try:
-                return DeltaTable(self._uri)  # another worker has created it meanwhile
+                return DeltaTable(self._uri)  # another worker has created it in the meantime
             except (DeltaError, OSError):
                 raise self._unwritable(error) from error
 
     def _check_newest_commit(self) -> None:
-        """Check the newest commit file: a power cut may have left only its first lines, which delta-rs would accept.
+        """Check the newest commit file, of which a power cut may have left only the first lines.
+
+        delta-rs would accept such a file.
 
         Raises:
             RetryableError: the file is torn.
@@ -226,7 +228,7 @@ def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
         log.info("adding columns", uri=table.table_uri, columns=[field.name for field in missing])
         try:
             table.alter.add_columns(missing)
-        except DeltaError as error:  # another worker has added them, or the next attempt reports the cause
+        except DeltaError as error:  # another worker has added them, or the next attempt fails with the cause
             log.warning("columns not added, the table is read again", error=str(error))
         table.update_incremental()
     return table

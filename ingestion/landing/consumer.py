@@ -22,9 +22,10 @@ DRAIN_IDLE_SECONDS = 0.1  # short, because at the end of the log there is nothin
 
 
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
-    """Land the four topics until `stop` is set or, with `drain`, until the end of the log; return the rows landed.
+    """Land the four topics until `stop` is set or, with `drain`, until the end of the log.
 
-    While one batch is being landed, the next one is read. There are never more than these two in memory.
+    Return the number of landed rows. While one batch is being landed, the next one is read, so at most
+    two batches are in memory.
 
     Raises:
         RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.
@@ -36,7 +37,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
-    # Creating the first pyarrow array imports pandas, which takes seconds: do this before partitions are assigned.
+    # Creating the first pyarrow array imports pandas, which takes seconds. Do this before partitions are assigned.
     decode_batch(ANNOUNCED_TOPIC, [])
     lander = Lander(reader, tables, announcer)
     try:
@@ -60,7 +61,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 
 
 class Lander:
-    """Lands one batch at a time in a separate thread. Only that thread uses the tables from `submit` to `settle`."""
+    """Lands one batch at a time in a separate thread. From `submit` to `settle`, only that thread uses the tables."""
 
     def __init__(self, reader: KafkaConsumer, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
         self.rows = 0
@@ -70,7 +71,7 @@ class Lander:
         self._was_fenced = False
 
     def submit(self, batch: Batch) -> None:
-        """Start landing a batch; the previous one must be settled."""
+        """Start landing a batch; the previous one must have been settled."""
         self._in_flight = batch, self._thread.submit(self._land, batch)
 
     def settle(self) -> None:

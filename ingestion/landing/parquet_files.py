@@ -1,7 +1,7 @@
 """Write the Parquet files of a batch, one per day, and return the actions that add them in a Delta commit.
 
-The files are written one after the other: deltalake's own writer keeps one file open per day, which takes 400 MB of
-memory instead of 30 MB for a batch of two years' history. If the worker is killed before the commit, its files stay
+The files are written one after the other. deltalake's own writer keeps one file per day open. For a batch of two years'
+history, it would take 400 MB of memory instead of 30 MB. If the worker is killed before the commit, its files stay
 invisible and are vacuumed later.
 """
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake.transaction import AddAction
 
-# Statistics are written only for the columns that readers use to skip files; others would only enlarge the log.
+# Statistics are written only for the columns that readers use to skip files. Others would only enlarge the log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
-# Encodings for repeated values, for increasing values, and for ids (which share a prefix if created in sequence). Files
-# are a third smaller than with plain encoding, and faster to write.
+# Encodings for repeated values, for increasing values, and for ids (ids created in sequence share a prefix). Files are
+# a third smaller than with plain encoding, and faster to write.
 DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", "rejection_reason", "kafka_partition"]
 ENCODINGS = dict.fromkeys(["kafka_offset", "logged_at", "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED") | {
     "event_id": "DELTA_BYTE_ARRAY"
 }
-WRITE_BATCH_VALUES = 8_192  # the default, 1,024, is a tenth slower; more would make pages of long texts huge
+WRITE_BATCH_VALUES = 8_192  # the default of 1,024 is a tenth slower; larger values would make pages of long texts huge
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
-    """Write the rows to a table's folder, one file per day, and return the actions for the commit (none if no rows).
+    """Write the rows to a table's folder, one file per day, and return the actions for the commit.
 
     Raises:
         OSError: the lake cannot be written; files already written stay invisible.
@@ -44,7 +44,7 @@ def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":
 
 
 def _by_day(rows: "pa.Table") -> "Iterator[tuple[date, pa.Table]]":
-    """Split rows by day and keep their order within a day. Rows that are already ordered by day are not copied."""
+    """Split rows by day and preserve their order within a day. Rows that are already ordered by day are not copied."""
     import numpy as np
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""The ledger, `okr lake verify`: prove that from the broker to `raw` no event is missing and none is duplicated."""
+"""The ledger, `okr lake verify`: prove that no event is missing or duplicated from the broker to `raw`."""
 
 from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.record import record

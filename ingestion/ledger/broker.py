@@ -15,7 +15,7 @@ ANSWER_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """A partition's first retained offset, and the next one that the broker will assign."""
+    """A partition's first retained offset, and the next offset that the broker will assign."""
 
     low: int
     high: int
@@ -49,7 +49,7 @@ class Broker:
             return []
 
     def bounds(self, topic: str) -> dict[int, Bounds]:
-        """Return the bounds of a topic's partitions. After one call without a response, later calls fail immediately.
+        """Return the bounds of a topic's partitions. After a call without a response, all later calls fail immediately.
 
         Raises:
             RetryableError: the broker does not answer, or lacks the topic.
@@ -81,7 +81,7 @@ class Broker:
         return log_ids(self._admin, [topic])[topic]
 
     def has_record(self, topic: str, partition: int, gap: Gap) -> bool:
-        """Return whether a gap has a record that a consumer can read; other records are the broker's own.
+        """Return whether a gap has a record that consumers can read, unlike the broker's own control records.
 
         Raises:
             RetryableError: the broker does not answer.

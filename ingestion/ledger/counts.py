@@ -9,10 +9,10 @@ from ingestion.ledger.offsets import Gap
 
 @dataclass
 class PartitionLedger:
-    """One partition's numbers of events. Numbers that need the broker are None if it could not be queried.
+    """Event counts of one partition. Counts that need the broker are None if it could not be queried.
 
-    produced = landed + absent + unlanded, if no offset is in the lake twice; landed = rejected + loaded + waiting.
-    `excused` are the gaps in which the broker has no record, as it confirmed in this run.
+    If no offset is in the lake twice, produced = landed + absent + unlanded. If loading is correct, landed = rejected +
+    loaded + waiting. `excused` contains the gaps for which the broker confirmed in this run that it has no record.
     """
 
     partition: int
@@ -29,7 +29,7 @@ class PartitionLedger:
 
 @dataclass
 class TopicLedger:
-    """One topic's numbers of events."""
+    """Event counts of one topic."""
 
     topic: str
     distinct_events: int = 0
@@ -40,7 +40,7 @@ class TopicLedger:
 
     @property
     def produced(self) -> int | None:
-        """Offsets that the broker assigned since landing started, or None if it could not be queried."""
+        """Offsets that the broker has assigned since landing started, or None if it could not be queried."""
         return sum(each.produced or 0 for each in self.by_partition) if self.is_broker_known else None
 
     @property
@@ -50,7 +50,7 @@ class TopicLedger:
 
     @property
     def absent(self) -> int:
-        """Offsets that landing has passed without a row: the broker has no record there, or events are missing."""
+        """Skipped offsets, which have no row in the lake: the broker has no record there, or events are missing."""
         return sum(each.absent for each in self.by_partition)
 
     @property
@@ -80,7 +80,7 @@ class TopicLedger:
 
     @property
     def duplicates(self) -> int:
-        """Events that a source sent again; staging removes them."""
+        """Repeats of events that a source sent more than once; staging removes them."""
         return self.loaded - self.distinct_events
 
     @property
@@ -109,12 +109,12 @@ class Ledger:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is missing or duplicated, and at least one event was checked if there are any."""
+        """Whether nothing is missing or duplicated, and at least one event was checked, if there are any."""
         return not self.checked_nothing and all(topic.passed for topic in self.topics)
 
     @property
     def checked_nothing(self) -> bool:
-        """Whether the lake is empty although the broker has, or may have, events, so that the ledger proves nothing."""
+        """Whether the ledger proves nothing, because the lake is empty although the broker has, or may have, events."""
         if any(topic.landed for topic in self.topics):
             return False
         return any(topic.produced is None or topic.produced > 0 for topic in self.topics)

@@ -1,4 +1,4 @@
-"""Read a topic's landed offsets and transaction version by partition from the lake.
+"""Read a topic's landed offsets and transaction versions from the lake, by partition.
 
 This uses polars and the Delta log instead of the loader's code, so that a bug in the loader cannot hide from the check.
 """
@@ -21,9 +21,9 @@ BATCH_ROWS = 100_000
 
 @dataclass
 class LandedPartition:
-    """Counts of one partition's rows, its valid rows below and beyond the load watermark, and the next offset to read.
+    """Row counts of one partition: in total, rejected, and valid on each side of the load watermark.
 
-    `next_offset` is None if nothing was ever committed.
+    `next_offset` is the next offset to read, or None if nothing was ever committed.
     """
 
     next_offset: int | None = None
@@ -35,7 +35,7 @@ class LandedPartition:
     offsets: Tally = field(default_factory=Tally)
 
     def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int) -> None:
-        """Count rows."""
+        """Add rows to the counts."""
         valid = offsets[~is_rejected]
         loaded = valid[valid < watermark]
         self.rows += len(offsets)
@@ -49,10 +49,10 @@ class LandedPartition:
 def read_landed(
     lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = ()
 ) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot by partition, in batches; this takes one byte of memory per offset.
+    """Read a landing table's newest snapshot in batches and count its rows by partition.
 
-    The result includes each partition that has rows, and each partition in `watermarks` (the load's) or `known` (the
-    broker's partitions) that has a transaction.
+    This takes one byte of memory per offset. The result includes every partition that has rows. It also includes the
+    partitions in `watermarks` (from the load) and `known` (from the broker) that have a transaction.
 
     Raises:
         RetryableError: the table cannot be read.

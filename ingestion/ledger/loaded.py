@@ -23,9 +23,9 @@ class LoadedPartition:
 
 @dataclass(frozen=True)
 class LoadedTopic:
-    """One table of raw, by partition, and its number of distinct event ids.
+    """Counts of one table of raw, by partition, and its number of distinct event ids.
 
-    `excused` are the gaps that earlier runs excused, ascending, by log and partition.
+    `excused` contains the gaps that earlier runs excused, by log and partition, in ascending order.
     """
 
     partitions: Mapping[int, LoadedPartition]

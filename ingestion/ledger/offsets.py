@@ -1,4 +1,4 @@
-"""Find gaps and repeats in the offsets of one partition, independently of Kafka and the lake."""
+"""Find gaps and repeats in the offsets of one partition. This module accesses neither Kafka nor the lake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Gap:
         return f"{self.start}" if self.end == self.start + 1 else f"{self.start}-{self.end - 1}"
 
     def is_within(self, others: Iterable["Gap"]) -> bool:
-        """Return whether each offset is in one of the other gaps, which are ordered by their starts."""
+        """Return whether the other gaps, which are ordered by start, contain all offsets of this one."""
         start = self.start
         for other in others:
             if other.start <= start:
@@ -45,13 +45,13 @@ def _no_counts() -> "np.ndarray":
 
 @dataclass
 class Tally:
-    """Number of occurrences of each offset of a partition, in one byte each: ten million offsets take 10 MB."""
+    """Counts the occurrences of a partition's offsets, with one byte per offset. Ten million offsets take 10 MB."""
 
     _base: int = 0
     _counts: "np.ndarray" = field(default_factory=_no_counts)
 
     def add(self, offsets: "np.ndarray") -> None:
-        """Count offsets."""
+        """Add offsets to the counts."""
         import numpy as np
 
         if not len(offsets):
@@ -80,13 +80,13 @@ class Tally:
         return self.distinct(first, self._base + len(self._counts))
 
     def gaps(self, first: int, end: int) -> list[Gap]:
-        """Return the offsets not seen from `first` to `end`, exclusive."""
+        """Return the gaps from `first` to `end`, exclusive, in the offsets seen."""
         import numpy as np
 
         start, stop = max(first, self._base), min(end, self._base + len(self._counts))
         if start >= stop:
             return [Gap(first, end)] if first < end else []
-        # A sentinel on both sides extends the outermost gaps to `first` and `end`.
+        # A sentinel on each side extends the outermost gaps to `first` and `end`.
         seen = np.flatnonzero(self._between(start, stop)) + start
         bounded = np.concatenate(([first - 1], seen, [end]))
         holes = np.flatnonzero(np.diff(bounded) > 1)

@@ -1,4 +1,5 @@
--- Grain: one partition of a topic in PostgreSQL. The sum of the offsets verifies which ones were loaded, not only how many.
+-- Grain: one partition of a topic in PostgreSQL. The offset sum shows whether the right rows are loaded, not only how
+-- many.
 SELECT
     coalesce(loaded.kafka_partition, watermark.kafka_partition) AS kafka_partition,
     coalesce(watermark.next_offset, 0) AS watermark,

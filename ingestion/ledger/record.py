@@ -1,6 +1,6 @@
 """Store a ledger in the warehouse, and as metrics in a file.
 
-The file has the Prometheus text format, for a node exporter's textfile collector or any scraper; it is replaced
+The file is in the Prometheus text format, for a node exporter's textfile collector or any scraper. It is replaced
 atomically.
 """
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-METRICS_FILE = Path("metrics") / "ledger.prom"  # below the state folder
+METRICS_FILE = Path("metrics") / "ledger.prom"  # in the state folder
 STAGES = ("produced", "unlanded", "landed", "rejected", "absent", "loaded", "waiting")
 OF_A_TOPIC = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
@@ -30,7 +30,7 @@ def record(settings: Settings, ledger: Ledger) -> None:
     """Store a ledger and the gaps that it excused in schema ops, and write its metrics.
 
     Raises:
-        RetryableError: PostgreSQL is unavailable; the metrics are written nevertheless.
+        RetryableError: PostgreSQL is unavailable; the metrics are still written.
     """
     write_metrics(settings.state / METRICS_FILE, ledger)
     with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
@@ -67,7 +67,7 @@ def write_metrics(path: Path, ledger: Ledger) -> None:
 
 
 def as_metrics(ledger: Ledger) -> Iterator[str]:
-    """Yield the lines of a ledger in the Prometheus text format, without unknown values."""
+    """Yield the lines of a ledger in the Prometheus text format. Unknown values are omitted."""
     yield from _head("okr_ledger_passed", "1 if nothing is missing or duplicated and events were checked.")
     yield f"okr_ledger_passed {int(ledger.passed)}"
     yield from _head("okr_ledger_verified_timestamp_seconds", "When the ledger was created.")

@@ -51,7 +51,7 @@ def as_table(ledger: Ledger) -> str:
 
 
 def _verdict(ledger: Ledger) -> list[str]:
-    """Return what the ledger proves, and for how many rows."""
+    """Return the ledger's conclusion and the number of rows on which it is based."""
     landed = sum(topic.landed for topic in ledger.topics)
     partitions = sum(topic.partitions for topic in ledger.topics)
     checked = f"{landed:,} landed rows of {partitions} partitions checked"

@@ -1,9 +1,10 @@
 """Prove that events are landed and loaded exactly once, by comparing the broker, the Delta log and PostgreSQL.
 
 For each topic and partition:
-1. The landed offsets, valid and rejected, run from the first one to the transaction version without a gap or a repeat,
-   except for gaps that the broker itself made (control records, compaction): produced = landed + absent + unlanded.
-2. landed = rejected + loaded + waiting: `raw` has exactly the valid rows below its watermark.
+1. The landed offsets (valid and rejected) have no gaps or repeats from the first one to the transaction version. Gaps
+   that the broker itself made (control records, compaction) are excused. Therefore produced = landed + absent +
+   unlanded.
+2. `raw` has exactly the valid rows below its watermark. Therefore landed = rejected + loaded + waiting.
 3. loaded = distinct events + duplicates.
 
 PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so a
@@ -28,10 +29,11 @@ SHOWN = 5  # maximum number of problems listed per kind and partition
 
 
 def verify(settings: Settings) -> Ledger:
-    """Create the ledger. Problems that it finds are part of the result and raise no error.
+    """Create the ledger. Problems are part of the result and do not raise an error.
 
     Raises:
-        RetryableError: PostgreSQL or the lake cannot be read. (Without the broker, no new gap is excused.)
+        RetryableError: PostgreSQL or the lake cannot be read. An unavailable broker raises no error, but then no new
+            gap is excused.
     """
     lake_uri = settings.require("lake_uri")
     loaded = read_loaded(settings.require("dsn_loader"), TOPICS)
@@ -44,8 +46,8 @@ def verify(settings: Settings) -> Ledger:
 class BrokerTopic:
     """The broker's data about a topic; `bounds` and `log_id` are None if it did not answer.
 
-    `landed_id` is the log of the lake's table; `excused` are the gaps of that log that earlier runs excused, by
-    partition.
+    `landed_id` identifies the log of the lake's table. `excused` contains the gaps in that log that earlier runs
+    excused, by partition.
     """
 
     broker: Broker
@@ -60,11 +62,14 @@ class BrokerTopic:
         try:
             bounds, log_id = self.broker.bounds(self.topic), self.broker.log_id(self.topic)
         except RetryableError:
-            return self  # `produced` is shown as unknown, and only gaps that earlier runs excused stay excused
+            return self  # `produced` is shown as unknown, and only gaps that earlier runs excused remain excused
         return replace(self, bounds=bounds, log_id=log_id)
 
     def is_final(self, partition: int, gap: Gap) -> bool:
-        """Return whether the broker's answer about a gap is final: it has the lake's log and the gap's whole range."""
+        """Return whether the broker's answer about a gap is final.
+
+        It is if the broker has the same log as the lake and still retains the whole range of the gap.
+        """
         bound = self.bound(partition)
         return bound is not None and self.log_id == self.landed_id and bound.low <= gap.start and gap.end <= bound.high
 
@@ -135,14 +140,17 @@ def _verify_partition(
 
 
 def _first(landed: LandedPartition, bound: Bounds | None) -> int:
-    """Return where landing started: at the broker's first offset then, which can only have increased since."""
+    """Return the offset at which landing started.
+
+    This was the broker's first offset at that time, which can only have increased since then.
+    """
     if landed.offsets.first is None:
-        return 0  # nothing has landed, and everything ever produced is still unlanded
+        return 0  # nothing has landed, so everything that was ever produced is unlanded
     return min(landed.offsets.first, bound.low) if bound is not None else landed.offsets.first
 
 
 def _deleted(landed: LandedPartition, bound: Bounds | None) -> Gap:
-    """Return the offsets that were next to land but that the broker has deleted, or an empty gap."""
+    """Return the offsets that the broker deleted before they could land, or an empty gap."""
     start = landed.next_offset or 0
     return Gap(start, max(bound.low, start) if bound is not None and landed.next_offset is not None else start)
 

@@ -1,4 +1,4 @@
-"""Count landed rows at or beyond given offsets. Rejected rows count, too, because `load` advances past them."""
+"""Count landed rows at or beyond given offsets. Rejected rows are included, because `load` advances past them, too."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,9 @@ from lakehouse.settings import Settings
 
 
 def backlog_rows(settings: Settings, topic: str, offsets: Mapping[int, int]) -> int:
-    """Return the number of landed rows of a topic at or beyond the offsets (all rows if a partition has no offset).
+    """Return the number of a topic's landed rows at or beyond the offsets.
+
+    All rows of a partition without an offset are counted.
 
     Raises:
         RetryableError: the lake cannot be read.

@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
-ANALYZED_FROM = 10_000  # a load of this many rows makes PostgreSQL's statistics of the table outdated
+ANALYZED_FROM = 10_000  # after a load of this many rows, PostgreSQL's statistics of the table are outdated
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -28,8 +28,8 @@ Connection = psycopg.Connection[tuple[object, ...]]
 def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None) -> dict[str, int]:
     """Load the pending rows of each topic and return the number of rows copied, by topic.
 
-    `upto` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; a topic or partition
-    that it does not name is not loaded. Without it, all pending rows are loaded.
+    `upto` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; topics and
+    partitions that it does not name are not loaded. Without it, all pending rows are loaded.
 
     Raises:
         RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was partially
@@ -85,7 +85,7 @@ def _offsets(offsets: Mapping[Any, Any]) -> Offsets:
 
 
 def _copy(connection: Connection, topic: str, pending: Pending) -> int:
-    """Copy the valid rows and return their number; a thread reads and encodes the next ones while PostgreSQL writes."""
+    """Copy the valid rows and return their number. A thread reads and encodes the next rows while PostgreSQL writes."""
     if not pending.files:
         return 0
     statement = sql.SQL("COPY raw.{} ({}) FROM STDIN WITH (FORMAT binary)").format(

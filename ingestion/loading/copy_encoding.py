@@ -1,4 +1,4 @@
-"""Encode rows of the lake for PostgreSQL's binary COPY, in a thread that runs ahead while PostgreSQL writes."""
+"""Encode rows of the lake for PostgreSQL's binary COPY, in a thread that works ahead while PostgreSQL writes."""
 
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -62,7 +62,7 @@ def uuid_bytes(texts: "pa.Array") -> "pa.FixedSizeBinaryArray":
 
     _, offsets, characters = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else [0]
-    # If all have the usual form, decoding them together takes a tenth of the time.
+    # If all UUIDs have the usual form, decoding them together takes a tenth of the time.
     if (np.diff(ends) == UUID_CHARACTERS).all():
         digits = np.frombuffer(characters, np.uint8)[ends[0] : ends[-1]].reshape(-1, UUID_CHARACTERS)
         values = _nibbles()[digits[:, _digit_places()]]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 BATCH_ROWS = 20_000
-BATCH_MEGABYTES = 8.0  # of uncompressed rows; a single event may have a megabyte
+BATCH_MEGABYTES = 8.0  # of uncompressed rows; a single event may take a megabyte
 NEVER = 2**63 - 1
 PLACE = ("kafka_partition", "kafka_offset")
 
@@ -40,7 +40,7 @@ class Wanted:
         return self.watermarks.get(partition, 0), end
 
     def mask(self, partitions: "np.ndarray", offsets: "np.ndarray") -> "np.ndarray":
-        """Return for each row whether it is wanted."""
+        """Return a Boolean mask of the wanted rows."""
         import numpy as np
 
         lows, ends = zip(*(self.bounds(number) for number in range(int(partitions.max(initial=0)) + 1)), strict=True)
@@ -50,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Extent:
-    """The smallest and largest partition and offset of a set of rows; without statistics, any are possible."""
+    """The smallest and largest partition and offset of a set of rows. Without statistics, all values are possible."""
 
     partitions: range | None = None
     first_offset: int = 0
@@ -74,7 +74,7 @@ class LakeFile:
 
 
 def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
-    """Return the files that may contain wanted rows, roughly in log order, so that indexes grow at their end."""
+    """Return the files that may contain wanted rows, roughly in log order, so that indexes are extended at the end."""
     import pyarrow as pa
 
     columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()
@@ -86,7 +86,7 @@ def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
 def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
     extent = _extent(*(action.get(f"{end}.{name}") for name in PLACE for end in ("min", "max")))
     path = action["path"]
-    # On a local disk, delta-rs escapes file names in its log (a space becomes %20), but not on the disk.
+    # For local tables, delta-rs escapes file names in its log (a space becomes %20), but not on the disk.
     return LakeFile(
         path if "://" in path else f"{uri}/{unquote(path)}", action[f"partition.{PARTITION_COLUMN}"], extent
     )
@@ -95,7 +95,7 @@ def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
 def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
     """Yield the wanted rows of the files, file by file, in batches of bounded memory and in the order of each file.
 
-    `columns` are columns of the landing schema. If a file lacks one of them, it is null in the file's rows.
+    `columns` are columns of the landing schema. A column that a file lacks is null in the rows of that file.
 
     Raises:
         RetryableError: a file cannot be read.
@@ -134,7 +134,7 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
 
 
 def _batch_rows(parquet: Any) -> int:
-    """Return the number of rows that keeps a batch within BATCH_MEGABYTES."""
+    """Return the number of rows per batch, so that a batch does not exceed BATCH_MEGABYTES."""
     metadata = parquet.metadata
     unpacked_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     fitting = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(unpacked_bytes, 1)

@@ -1,6 +1,6 @@
-"""Find and read the pending rows of the lake: those at or beyond the watermarks of `raw`.
+"""Find and read the lake's pending rows, which are at or beyond the watermarks of `raw`.
 
-Watermarks are offsets, because a "newest timestamp" would lose late events and failed loads (cal-itp #2541).
+Watermarks are offsets, because a "newest timestamp" would lose late events and those of failed loads (cal-itp #2541).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ Offsets = dict[int, int]  # partition -> next offset
 
 @dataclass(frozen=True)
 class Watermarks:
-    """The offsets up to which a topic is loaded, and their Kafka log (None if unknown or nothing is loaded)."""
+    """The offsets up to which a topic is loaded, and the id of their Kafka log (None if unknown or not loaded yet)."""
 
     offsets: Offsets
     log_id: str | None = None
@@ -71,7 +71,7 @@ def read_watermarks(connection: "psycopg.Connection[tuple[object, ...]]", topic:
 
 
 def loaded_offsets(settings: Settings, topic: str) -> Offsets:
-    """Return the next offset to load of a topic, by partition.
+    """Return the next offset to load for each partition of a topic.
 
     Raises:
         RetryableError: PostgreSQL cannot be reached.
@@ -83,10 +83,10 @@ def loaded_offsets(settings: Settings, topic: str) -> Offsets:
 def read_pending(
     settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
 ) -> "tuple[pa.Table, Offsets]":
-    """Return a topic's rows that `okr load` would load now, and their end offsets (to pass to `load` as `upto`).
+    """Return the rows of a topic that `okr load` would load now, and their end offsets (to pass to `load` as `upto`).
 
-    The table has the landing schema, in log order. It includes rejected rows, because a gate checks those, too. A
-    caller that reads several topics passes a connection with the loader's role.
+    The table has the landing schema and is in log order. It includes rejected rows, because a gate checks those, too.
+    Callers that read several topics can pass an open connection with the loader's role.
 
     Raises:
         RetryableError: the lake or PostgreSQL cannot be read.
@@ -116,7 +116,7 @@ def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
     """
     wanted = Wanted(watermarks.offsets, upto)
     if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
-        return Pending(wanted, (), watermarks.log_id)  # already loaded, or never landed: no need to open the lake
+        return Pending(wanted, (), watermarks.log_id)  # already loaded or never landed, so the lake need not be opened
     uri = table_uri(lake_uri, topic)
     table = _open(uri)
     if table is None and not watermarks.offsets:
@@ -131,7 +131,7 @@ def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
 
 
 def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
-    """Return the id of the lake's Kafka log. It must be that of `raw`: offsets of two logs are not comparable."""
+    """Return the id of the lake's Kafka log. It must equal that of `raw`, or offsets would not be comparable."""
     found = str(table.metadata().description)
     if watermarks.log_id not in (None, found):
         raise PermanentError(

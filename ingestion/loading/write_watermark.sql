@@ -1,4 +1,4 @@
--- A row that predates the column log_id gets the log id of the lake from which it is loaded, even if no row is new.
+-- A watermark that was written before the column log_id existed gets the lake's log id, even if no new row is loaded.
 INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset, log_id)
 VALUES (%(topic)s, %(partition)s, %(next_offset)s, %(log_id)s)
 ON CONFLICT (topic, kafka_partition) DO UPDATE

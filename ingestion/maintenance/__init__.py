@@ -1,9 +1,9 @@
-"""Maintenance of the lake: `compaction` of small files, `log_cleanup` of the Delta log, vacuum of expired files.
+"""Maintenance of the lake: `compaction` of small files, `log_cleanup` of the Delta log, and vacuum of expired files.
 
-`run` does all three. None of them affects the exactly-once invariant: compaction moves rows between files and changes
-no landing offset, and log cleanup removes only what precedes a checkpoint that was flushed and read back. `repair`
-recovers a table after a power cut, `accept_loss` continues after the broker deleted events that had not landed, and
-`expired_requests` deletes stored API requests.
+`run` performs all three. None of them affects the exactly-once guarantee. Compaction moves rows between files and does
+not change landing offsets. Log cleanup removes only log files before a checkpoint that was flushed and read back.
+`repair` recovers a table after a power cut, `accept_loss` lets landing continue after the broker deleted events that
+had not landed, and `expired_requests` deletes stored API requests.
 """
 
 from ingestion.maintenance.run import maintain

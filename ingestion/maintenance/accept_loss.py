@@ -1,9 +1,9 @@
 """`okr lake accept-loss`: let an operator continue landing after the broker deleted the next offsets.
 
-Landing never resets an offset automatically, and the ledger reports such offsets as a gap. When an operator accepts the
-loss, the offsets are recorded in `ops.excused_gap` as lost. Then an empty commit by landing's protocol moves the lake
-to the broker's first offset, and the ledger counts the lost offsets as absent. After a crash in between, the record
-exists but the gap remains, and the command can be repeated.
+Landing never resets an offset automatically, and the ledger reports the deleted offsets as a gap. When an operator
+accepts the loss, the offsets are first recorded in `ops.excused_gap` as lost. Then an empty commit, made with landing's
+protocol, moves the lake to the broker's first offset. From then on, the ledger counts the lost offsets as absent. After
+a crash between the two steps, the record exists but the gap remains. The command can then be repeated.
 """
 
 from dataclasses import dataclass
@@ -56,7 +56,8 @@ def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
     """Record losses and move the lake beyond them.
 
     Raises:
-        RetryableError: PostgreSQL or the lake cannot be written, or a worker has landed events meanwhile; repeat it.
+        RetryableError: PostgreSQL or the lake cannot be written, or a worker landed events in the meantime. The call
+            can be repeated.
     """
     with connect(settings.require("dsn_loader"), application="okr-accept-loss") as connection:
         for loss in losses:
@@ -75,7 +76,7 @@ def _of_topic(lake_uri: str, topic: str, broker: Broker) -> "Iterator[Loss]":
     from deltalake import DeltaTable
 
     if not DeltaTable.is_deltatable(table_uri(lake_uri, topic)):
-        return  # nothing has landed: landing starts at the broker's first offset
+        return  # nothing has landed, so landing starts at the broker's first offset
     log_id = broker.log_id(topic)
     table = LandingTable(lake_uri, topic, log_id, LANDING_GROUP)
     for partition, bound in broker.bounds(topic).items():

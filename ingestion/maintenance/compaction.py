@@ -1,16 +1,19 @@
-"""Compact small files to two sizes, so that each byte is rewritten about twice.
+"""Compact small files in two stages, so that each byte is rewritten about twice.
 
-Every run compacts a day's small files to files of 4 MB; only if a day has 5 of those are they compacted to 20 MB. (With
-a single size, today's growing file would be rewritten in every run.) The rule depends on sizes, not on dates: today's
-files are compacted like those of earlier days. Each day keeps at least one file, so two years of a small organisation's
-history are about 700 files: reading all of them takes 0.2 s longer than reading one.
+Every run compacts the small files of each day into files of 4 MB. When a day has 5 files of that size, they are
+compacted into files of 20 MB. (With a single stage, today's growing file would be rewritten in every run.) The rule
+depends on sizes, not on dates, so today's files are compacted like those of earlier days. Each day has at least one
+file, so two years of a small organisation's history are about 700 files. Reading all of them takes 0.2 s longer than
+reading a single file.
 
-Compacted files are like landed files: rows in the order of the log, flushed to the disk before the commit.
+Compacted files are written like landed files: their rows are in log order, and they are flushed to the disk before the
+commit.
 
-deltalake's `optimize.compact` is not used. It commits on a newer snapshot than the one it read, and its conflict check
-ignores files that are moved rather than changed. Concurrent runs each add a copy of the rows (16 copies in
-tests/faults), and no lock can prevent concurrent runs: a process may hang, lose its lock, and resume. Therefore
-compaction is fenced like landing, by its own transaction on the snapshot that it read: one of two runs fails (ADR 10).
+deltalake's `optimize.compact` is not used. It commits on a newer snapshot than the one that it read, and its conflict
+check ignores files that are moved rather than changed. As a result, concurrent runs each add a copy of the rows (16
+copies in tests/faults). A lock cannot prevent concurrent runs, because a process may hang, lose its lock, and resume.
+Therefore compaction is fenced like landing. It commits its own transaction on the snapshot that it read, so one of two
+concurrent runs fails (ADR 10).
 """
 
 import itertools
@@ -36,15 +39,15 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-# This id is in the Delta log of every lake. It predates this package's name and must not change: with a different id,
-# an older version and this one could compact the same files at the same time, and neither would fail.
+# This id is in the Delta log of every lake. It predates this package's name and must not change. With a different id,
+# an older release and this one could compact the same files at the same time, and neither would fail.
 APPLICATION = "okr-upkeep"
 SMALL_BYTES = 4_000_000
-LARGE_BYTES = 20_000_000  # half a million events, 0.7 GB of memory during compaction
+LARGE_BYTES = 20_000_000  # half a million events; compacting them takes 0.7 GB of memory
 MIN_MEDIUM_FILES = 5
 BINS_PER_COMMIT = 100
 ATTEMPTS = 3
-COMMIT_RETRIES = 100  # appends do not conflict, but they take the next version
+COMMIT_RETRIES = 100  # appends do not conflict, but each takes the next version
 MAX_COMPACTION_SECONDS = 3600.0  # the retention is at least two days
 
 File = dict[str, Any]  # an add action, flattened
@@ -73,14 +76,14 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
 
 
 class CompactionConflict(RetryableError):
-    """Another compaction was committed since this one read the table; this one's files are discarded."""
+    """Another compaction was committed after this one had read the table, so this one's files are discarded."""
 
 
 def fence(table: "DeltaTable") -> None:
-    """Make every compaction that read the table earlier fail, because the files that it read may now be deleted.
+    """Make every compaction that has already read the table fail, because the files that it read may now be deleted.
 
     Raises:
-        CompactionConflict: another process fenced at the same time.
+        CompactionConflict: another process committed a compaction or a fence at the same time.
     """
     _commit(table, [], [])
 
@@ -122,7 +125,7 @@ def _bins(table: "DeltaTable", least_bytes: int, target_bytes: int, files: int) 
 
 
 def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) -> "list[AddAction]":
-    """Rewrite one day's group of files in the way in which landing writes a batch."""
+    """Rewrite a group of one day's files in the same way as landing writes a batch."""
     import pyarrow as pa
 
     rows = _read(table, [f"{uri}/{unquote(file['path'])}" for file in group])
@@ -135,7 +138,7 @@ def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) ->
 
 
 def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
-    """Read files in the order of the log; a column that a file lacks, because it was added later, is null.
+    """Read files in log order. A column that was added after a file was written is null in its rows.
 
     polars reads a thousand small files in 0.2 s; pyarrow needs a second.
     """
@@ -158,10 +161,10 @@ def _remove(day: date, file: File) -> "RemoveAction":
 
 
 def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence[RemoveAction]") -> None:
-    """Commit on the current snapshot, and load the newest one.
+    """Commit on the current snapshot, then load the newest one.
 
     Raises:
-        CompactionConflict: another compaction was committed since that snapshot was read.
+        CompactionConflict: another compaction was committed after that snapshot was read.
     """
     from deltalake import CommitProperties, Transaction
     from deltalake.exceptions import CommitFailedError

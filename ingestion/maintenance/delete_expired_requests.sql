@@ -1,4 +1,5 @@
--- No data is lost: the request is not known to have been persisted, or the state tables have its event and can answer a repeated request.
+-- No data is lost. Either the request is not known to have been persisted, or its event is in the state tables, which
+-- can answer a repeated request.
 DELETE FROM api.check_in_request AS request
 WHERE
     request.received_at < now() - make_interval(days => %(days)s)

@@ -7,7 +7,7 @@ RETENTION_DAYS = 90
 
 
 def delete_expired_requests(settings: Settings) -> int:
-    """Delete requests older than `RETENTION_DAYS` days that are in the state tables or not known as persisted.
+    """Delete requests older than `RETENTION_DAYS` days, unless their persisted event is not in the state tables yet.
 
     Return the number of deleted requests.
 

@@ -1,12 +1,12 @@
-"""Write a checkpoint of the Delta log, then remove the commits and checkpoints that it makes unnecessary.
+"""Write a checkpoint of the Delta log, then remove the commits and checkpoints that are no longer needed.
 
-A worker that lands every second writes 86,400 commits a day, and each append lists the whole log (0.05 s at a thousand
-files, 1.1 s at 90,000). These rules limit the log:
+A worker that lands every second writes 86,400 commits a day, and each append lists the whole log (0.05 s with 1,000
+files, 1.1 s with 90,000). These rules limit the size of the log:
 - Commits and checkpoints older than the retention are removed (by delta-rs).
-- Of the newer ones, the last 5,000 commits are kept, and before them one checkpoint every 5,000 versions. Time travel
-  to each of these versions is possible.
-- Files are removed only after a newer checkpoint was written, flushed and read back. delta-rs would remove files that
-  are needed after a power cut, so the table property that lets every writer clean up is disabled.
+- Of the newer files, the last 5,000 commits are kept, and one checkpoint per 5,000 versions before them. Time travel to
+  each of these versions is possible.
+- Files are removed only after a newer checkpoint has been written, flushed and read back. delta-rs would also remove
+  files that are needed after a power cut, so the table property that lets every writer clean up is disabled.
 """
 
 import itertools
@@ -72,7 +72,10 @@ def _read_back(checkpoint: Path, pointer: Path) -> None:
 
 
 def _remove_old_versions(log: DeltaLog, version: int) -> None:
-    """Before a checkpoint that is 5,000 commits old, keep one checkpoint every 5,000 versions and no commits."""
+    """Thin out the log before the newest checkpoint that is 5,000 versions old.
+
+    Before it, only one checkpoint per 5,000 versions is kept, and no commits.
+    """
     anchors = [each for each in log.checkpoints() if each <= version - KEPT_COMMITS]
     if not anchors:
         return

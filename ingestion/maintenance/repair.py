@@ -1,17 +1,18 @@
-"""`okr lake repair`: go back to the last whole version after a power cut, if this provably loses nothing.
+"""`okr lake repair`: return to the last intact version after a power cut, if this provably loses no events.
 
-A power cut may tear the files that were written last: a commit, a data file, a checkpoint. Because the lake's commit is
-the offset commit, a table that returns to an earlier version also returns to the offset of that version, and landing
-continues from there. Therefore the newest versions, from the first damaged one on, are moved away if and only if
-1. the version before them is whole: its log can be replayed, and its files have their full size and a Parquet footer;
-2. the broker's topic is still the log that the table was landed from, and has every event from that version's offsets
-   on; for a partition that had no offset yet, every event from the first landed one on.
-Otherwise nothing is changed. Rows that are already loaded into `raw` stay, because the same offsets are landed again.
-If only a checkpoint is damaged and all commits since the previous one are whole, only the checkpoint is moved.
+A power cut may tear the files that were written last: a commit, a data file or a checkpoint. Delta commits also commit
+the offsets. A table that is reset to an earlier version is therefore also reset to that version's offsets, and landing
+continues from there. The newest versions, from the first damaged one on, are moved away if and only if
+1. the version before them is intact: its log can be replayed, and its files have their full size and a Parquet footer;
+2. the broker's topic is still the log from which the table was landed, and it has all events from that version's
+   offsets on (in a partition that had no offset yet, all events from the first landed one on).
+Otherwise nothing is changed. Rows that are already loaded into `raw` stay there, because the same offsets will be
+landed again. If only a checkpoint is damaged and all commits since the previous one are intact, only the checkpoint is
+moved.
 
-The repair deletes nothing. Files that it removes from the log stay in the table's folder `_torn` until an operator
-deletes them. Data files that only the removed versions reference stay in place until the retention, which restarts with
-the repair, has expired and maintenance deletes them. Stop the writers before a repair.
+The repair deletes nothing. Files that it removes from the log are kept in the table's folder `_torn` until an operator
+deletes them. Data files that only the removed versions reference stay in place. The repair restarts their retention,
+after which maintenance deletes them. Stop the writers before a repair.
 """
 
 import json
@@ -55,11 +56,12 @@ class Repair:
 
 
 def repair(settings: Settings) -> list[Repair]:
-    """Repair each landing table of a local lake; return the repairs (none if nothing is damaged).
+    """Repair each landing table of a local lake and return the repairs. If nothing is damaged, there are none.
 
     Raises:
-        PermanentError: a table is damaged and the broker lacks events to restore it; the table was not changed.
-        RetryableError: a table is damaged, but the broker does not answer; it was not changed.
+        PermanentError: a table is damaged, and the broker lacks events that are needed to restore it. The table
+            was not changed.
+        RetryableError: a table is damaged, but the broker does not answer. The table was not changed.
     """
     lake_uri = settings.require("lake_uri")
     repairs = []
@@ -102,7 +104,7 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
 
 
 def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str]:
-    """Return the first version that is torn or added a torn file, and the reason; None if all are whole."""
+    """Return the first version that is torn or added a torn file, and the reason; None if all versions are intact."""
     good = max((each for each in delta_log.checkpoints() if each not in bad), default=-1)
     for version in delta_log.commits():
         reason = torn_reason(delta_log.commit(version).read_bytes()) if version > good else ""
@@ -127,10 +129,10 @@ def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str
 
 
 def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Broker) -> None:
-    """Check that the table at version `end` is whole, and that the broker has all events after it.
+    """Check that the table is intact at version `end`, and that the broker has all events after it.
 
     Raises:
-        PermanentError: the table is not whole, or the broker lacks events.
+        PermanentError: the table is not intact, or the broker lacks events.
         RetryableError: the broker does not answer.
     """
     if end < 0:
@@ -161,7 +163,7 @@ def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int
 def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
     """Check that the broker has all landed events of a partition that had no offset at version `end`.
 
-    Landing will start again at the broker's first event. Unless that is offset 0, landing may originally have started
+    Landing will start again at the broker's first event. If this is not offset 0, landing may originally have started
     at an earlier event.
 
     Raises:
@@ -179,9 +181,9 @@ def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, e
 
 
 def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | None:
-    """Return the lowest offset of each file that was added after `end` and may have the partition; None if unknown.
+    """Return the lowest offset of each file that was added after `end` and may include the partition; None if unknown.
 
-    For a file with several partitions, this is the lowest offset of all, so more events are required than necessary.
+    For a file with several partitions, this is the lowest offset of all partitions, so the check may be too strict.
     """
     kept = delta_log.commits()
     least = []
@@ -203,7 +205,7 @@ def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | 
 
 
 def _replay(delta_log: DeltaLog, bad: list[int], end: int, copy: Path) -> "DeltaTable":
-    """Open the table at version `end` from a copy of its log, so that the check changes nothing.
+    """Open the table at version `end` from a copy of its log, so that the check does not change the log.
 
     Raises:
         PermanentError: commits are missing from the log.
@@ -249,7 +251,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def _is_pointer_valid(delta_log: DeltaLog) -> bool:
-    """Return whether the pointer to the last checkpoint is harmless: readers ignore it if it is not valid JSON."""
+    """Return whether the pointer to the last checkpoint is harmless. Readers ignore it if it is not valid JSON."""
     try:
         return json.loads(delta_log.last_checkpoint().read_bytes())["version"] in delta_log.checkpoints()
     except (ValueError, FileNotFoundError):
@@ -262,7 +264,7 @@ def _added(commit: Path) -> set[str]:
 
 
 def _restart_retention(delta_log: DeltaLog) -> None:
-    """Set the modification time of every data file to now, because files of torn versions may not be identifiable."""
+    """Set the modification time of all data files to now, because files of torn versions may not be identifiable."""
     folder = delta_log.commit(0).parent.parent
     for path in folder.rglob("*.parquet"):
         if not path.relative_to(folder).parts[0].startswith("_"):

@@ -9,14 +9,14 @@ from typing import Any
 from lakehouse.atomic_replace import replace_file
 
 REPORT_FILE = "_maintenance.json"
-# Earlier versions stored the report under a different file name, with different field names; both are still read.
+# Earlier versions stored the report under another file name and with other field names. Both can still be read.
 REPORT_FILES = (REPORT_FILE, "_upkeep.json")
 OLD_FIELDS = {"begun_at_s": "started_at_s", "merged_files": "compacted_files"}
 
 
 @dataclass(frozen=True)
 class TableMaintenance:
-    """Maintenance of one landing table. Bytes are those of the files that readers see; times are UTC seconds."""
+    """Maintenance of one landing table. Sizes cover only files that readers see. Times are seconds since 1970."""
 
     topic: str
     started_at_s: float
@@ -53,7 +53,7 @@ def as_documents(tables: Sequence[TableMaintenance]) -> list[dict[str, Any]]:
 
 
 def save(lake_uri: str, tables: Sequence[TableMaintenance]) -> None:
-    """Store the last maintenance run of each table in the lake's folder; with an object store, nothing is stored."""
+    """Store the last maintenance run of each table in the lake's folder. For an object store, nothing is stored."""
     if "://" in lake_uri:
         return
     last = read_last(lake_uri) | {each.topic: asdict(each) for each in tables}
@@ -61,7 +61,7 @@ def save(lake_uri: str, tables: Sequence[TableMaintenance]) -> None:
 
 
 def read_last(lake_uri: str) -> dict[str, dict[str, Any]]:
-    """Return the last maintenance run by topic; empty if there was none or the report cannot be read."""
+    """Return the last maintenance run by topic; empty if there was none or if the report cannot be read."""
     if "://" in lake_uri:
         return {}
     path = next((path for name in REPORT_FILES if (path := Path(lake_uri) / name).is_file()), None)

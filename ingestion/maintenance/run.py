@@ -1,4 +1,4 @@
-"""`okr lake maintain`: maintain one table after the other, concurrently with landing, loading and readers.
+"""`okr lake maintain`: maintain one table after the other, while landing, loading and readers continue.
 
 Only one maintenance run is active at a time, across all hosts.
 """
@@ -36,7 +36,8 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
     """Maintain every landing table; return the reports, or None if another maintenance run is in progress.
 
     Raises:
-        RetryableError: PostgreSQL is unavailable, or a table failed; the others were maintained, and nothing is lost.
+        RetryableError: PostgreSQL is unavailable, or the maintenance of a table failed. Nothing is lost, and the other
+            tables were maintained.
         PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md).
     """
     lake_uri = settings.require("lake_uri")
@@ -65,7 +66,7 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
 
 @contextmanager
 def _exclusive(dsn: str) -> Iterator[float | None]:
-    """Hold the lock and yield the database's time in UTC seconds, or None if another maintenance run holds the lock.
+    """Take the lock and yield the database's time in UTC seconds, or None if another maintenance run has the lock.
 
     The lock only avoids redundant work. If it is lost, no event is lost or duplicated (see `compact`).
     """
@@ -74,7 +75,8 @@ def _exclusive(dsn: str) -> Iterator[float | None]:
         try:
             yield float(str(now_s)) if is_ours else None
         finally:
-            # Otherwise the lock is released only some time after the disconnect. A broken connection has released it.
+            # Without this, the lock would be released only some time after the disconnect. A broken connection has
+            # already released it.
             with suppress(psycopg.Error):
                 connection.execute(read_sql(PACKAGE, "unlock"))
 
@@ -82,12 +84,12 @@ def _exclusive(dsn: str) -> Iterator[float | None]:
 def _save_report(lake_uri: str, done: list[TableMaintenance]) -> None:
     try:
         report.save(lake_uri, done)
-    except OSError as error:  # the maintenance itself is done, and its failures raise their own errors
+    except OSError as error:  # the maintenance itself is complete, and its failures raise their own errors
         log.warning("the report could not be stored", error=str(error))
 
 
 def _is_clock_right(database_now_s: float) -> bool:
-    """Compare this host's clock with the database's: with a wrong clock, current files would look expired."""
+    """Compare this host's clock with the database's, because with a wrong clock current files could look expired."""
     difference = time.time() - database_now_s
     if abs(difference) <= CLOCK_TOLERANCE_SECONDS:
         return True
@@ -144,7 +146,7 @@ def _size(table: "DeltaTable") -> tuple[int, int]:
 
 
 def _is_newest_commit_in_future(table: "DeltaTable", now_s: float) -> bool:
-    """Return whether the newest commit is dated in the future: this host's clock or the writer's is then wrong."""
+    """Return whether the newest commit is dated in the future. If so, this host's clock or the writer's is wrong."""
     newest_s: float = table.history(1)[0].get("timestamp", 0) / 1000
     if newest_s <= now_s + CLOCK_TOLERANCE_SECONDS:
         return False
@@ -153,15 +155,15 @@ def _is_newest_commit_in_future(table: "DeltaTable", now_s: float) -> bool:
 
 
 def _set_properties(table: "DeltaTable", retention_days: int) -> None:
-    """Set the table properties that all writers and vacuums use, unless they are set."""
+    """Set the table properties that all writers and vacuums use, unless they are already set."""
     from deltalake.exceptions import CommitFailedError
 
     retention = f"interval {retention_days} days"
     wanted = {
         "delta.deletedFileRetentionDuration": retention,
         "delta.logRetentionDuration": retention,
-        "delta.enableExpiredLogCleanup": "false",  # `clean_up_log` does this, after it has flushed a checkpoint
-        "delta.checkpointInterval": "1000",  # each maintenance run writes one; this bounds the log without it
+        "delta.enableExpiredLogCleanup": "false",  # `clean_up_log` does this after it has flushed a checkpoint
+        "delta.checkpointInterval": "1000",  # each maintenance run writes one; this limits the log if none runs
     }
     if wanted.items() - table.metadata().configuration.items():
         try:
@@ -171,9 +173,9 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
-    """Delete files that no version within the retention needs, and files of that age that a killed worker left.
+    """Delete expired files: those of versions older than the retention, and files of that age left by killed workers.
 
-    A file that landing has written but not committed yet is younger than the retention (delta-rs #3645).
+    Files that landing has written but not yet committed are younger than the retention (delta-rs #3645).
     """
     fence(table)  # no compaction that started earlier may reference the deleted files
     return len(table.vacuum(retention_hours=retention_days * 24, dry_run=False, full=True))

@@ -1,4 +1,4 @@
-"""The spool: events wait on disk for the broker. `store` is the queue, `drain` sends its events in order."""
+"""The spool, in which events wait on disk for the broker. `store` is the queue; `drain` sends its events in order."""
 
 from ingestion.spool.drain import Drainer
 from ingestion.spool.sqlite_errors import SpoolFullError

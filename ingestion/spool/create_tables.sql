@@ -1,5 +1,5 @@
 -- Grain: one event, in order of arrival. refused_because is the reason why the broker permanently rejected the event.
--- (The names of columns and tables must not change, so that spools with waiting events survive an upgrade.)
+-- (The names of columns and tables must not change, because spools with waiting events must survive an upgrade.)
 CREATE TABLE IF NOT EXISTS event (
     position INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, so it identifies the event permanently
     topic TEXT NOT NULL,
@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS event (
 
 CREATE INDEX IF NOT EXISTS event_waiting ON event (position) WHERE refused_because IS NULL;
 
--- Totals. Triggers maintain them, because counting on each append would read the whole spool.
+-- Totals. They are maintained by triggers, because counting on each append would read the whole spool.
 CREATE TABLE IF NOT EXISTS held (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     events INTEGER NOT NULL,

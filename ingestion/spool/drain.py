@@ -1,9 +1,9 @@
 """Send spooled events to the broker, in order.
 
-The steps: take the oldest events, send them, wait for acknowledgements, then delete the acknowledged ones. If the
-process dies in between, some events are sent twice; staging counts each event id once. Events with the same key are
-never sent out of order: only one process sends at a time, its producer never times out a message, and after a failure
-sending starts again with the oldest event.
+Draining takes the oldest events, sends them, waits for acknowledgements and then deletes the acknowledged events. If
+the process dies in between, some events are sent twice; staging counts each event id once. Events with the same key are
+never sent out of order: only one process sends at a time, messages have no timeout, and after a failure sending starts
+again with the oldest event.
 """
 
 import time
@@ -35,14 +35,14 @@ class Drained(NamedTuple):
 
 
 class Drainer:
-    """Sends the events of one spool. Not thread-safe; several processes take turns."""
+    """Sends the events of one spool. It is not thread-safe. Processes that share a spool take turns."""
 
     def __init__(self, spool: Spool, bootstrap: str) -> None:
-        """Prepare without connecting, because the broker may be down."""
+        """Prepare the drainer without connecting, because the broker may be down."""
         self._spool = spool
         self._bootstrap = bootstrap
         self._producer: EventProducer | None = None
-        self._unsettled: set[int] = set()  # sent, but not deleted because the disk was full
+        self._unsettled: set[int] = set()  # sent but not deleted, because the disk was full
 
     def drain(self, limit_seconds: float) -> "Drained":
         """Send waiting events, oldest first, for at most about `limit_seconds`.
@@ -50,8 +50,9 @@ class Drainer:
         Events that the broker permanently rejects are marked with the reason and do not block others.
 
         Raises:
-            RetryableError: the broker did not respond in time; waiting events stay queued and are sent first next time.
-            SpoolFullError: everything was sent, but cannot be deleted yet because the disk is full.
+            RetryableError: the broker did not respond in time. Waiting events stay queued and are sent first the next
+                time.
+            SpoolFullError: all events were sent, but they cannot be deleted yet because the disk is full.
         """
         deadline = time.monotonic() + limit_seconds
         sent = 0
@@ -95,7 +96,7 @@ class Drainer:
             producer.flush(max(0.1, limit_seconds - (time.monotonic() - started)))
         except RetryableError:
             self.close()  # a failed producer cannot be reused
-            if not results.rejected:  # otherwise a rejection caused the error, and the other events are sent next
+            if not results.rejected:  # otherwise the error is due to a rejection, and the other events are sent next
                 raise
         finally:
             try:
@@ -115,7 +116,7 @@ class Drainer:
             self._unsettled.clear()
 
     def _connected(self, limit_seconds: float) -> EventProducer:
-        """Return a producer whose broker responds; the client keeps connecting between calls."""
+        """Return a producer whose broker responds. Between calls, the client continues to connect in the background."""
         if self._producer is None:
             self._producer = EventProducer(
                 self._bootstrap, client_id=self._spool.source, connect_seconds=0, is_in_order=True
@@ -132,7 +133,7 @@ class Results:
         self.rejected: dict[int, str] = {}
 
     def note(self, position: int, error: "KafkaError | None") -> None:
-        """Record one result; after a transient error, the event stays queued."""
+        """Record one result. After a transient error, the event stays queued."""
         if error is None:
             self.delivered.append(position)
         elif _is_permanent(error):
@@ -140,7 +141,7 @@ class Results:
 
 
 def _is_permanent(error: "KafkaError") -> bool:
-    """Return whether sending the same bytes again would fail again even with a healthy broker."""
+    """Return whether sending the same bytes again would fail even with a healthy broker."""
     from confluent_kafka import KafkaError
 
     return error.code() in (

@@ -9,7 +9,7 @@ from lakehouse.errors import OkrError, PermanentError, RetryableError
 
 
 class SpoolFullError(RetryableError):
-    """The spool has reached a limit, or its disk is full. Nothing was stored; callers must not ignore this."""
+    """The spool has reached a limit, or its disk is full. Nothing was stored. Callers must not ignore this error."""
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def explained(path: Path) -> Iterator[None]:
 
     Raises:
         SpoolFullError: the disk is full or writing fails.
-        RetryableError: another process has locked the file for too long.
+        RetryableError: another process has kept the file locked for too long.
         PermanentError: the file is damaged or not accessible.
     """
     try:

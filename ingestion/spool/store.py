@@ -1,8 +1,8 @@
-"""Queue events on this host's disk: bounded, one SQLite file per source, shared by all processes of the source.
+"""Queue events on this host's disk, in one size-limited SQLite file per source, which all its processes share.
 
 When `append` returns, its events have been synced to the disk and survive SIGKILL and a power cut. If events cannot be
-stored, `append` raises an error; none is dropped silently. Events are deleted after the broker has acknowledged them.
-If a process dies in between, the same event is sent again with the same id, which counts only once.
+stored, `append` raises an error. Events are never dropped silently. Events are deleted after the broker has
+acknowledged them. If a process dies in between, the event is sent again with the same id, which is counted only once.
 """
 
 import json
@@ -30,13 +30,13 @@ PACKAGE = "ingestion.spool"
 SUFFIX = ".spool"
 BUSY_SECONDS = 5.0  # how long to wait for another process's transaction
 LOCK_POLL_SECONDS = 0.02
-WAL_PAGES = 256  # of 4 KB each: limit of the write-ahead log; SQLite's default of 4 MB would fill a disk sooner
+WAL_PAGES = 256  # of 4 KB each; with SQLite's default limit of 4 MB, the write-ahead log would fill a disk sooner
 EventStatus = Literal["waiting", "rejected", "sent"]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of a spool. If the broker is down for a day, a busy API spools about 100,000 events."""
+    """The limits of a spool. A busy API spools about 100,000 events if the broker is down for a day."""
 
     events: int = 200_000
     bytes: int = 268_435_456
@@ -53,7 +53,7 @@ class SpooledEvent(NamedTuple):
 
 @dataclass(frozen=True)
 class SpoolState:
-    """The state of a spool: number of waiting and rejected events, bytes, age of the oldest event, and fill ratio."""
+    """The state of a spool: numbers of waiting and rejected events, bytes, age of the oldest event, and fill ratio."""
 
     waiting: int
     rejected: int
@@ -63,10 +63,10 @@ class SpoolState:
 
 
 class Spool:
-    """The spool of one source. Opened at first use; safe for concurrent use by threads and processes."""
+    """The spool of one source. It is opened on first use. Threads and processes can use it concurrently."""
 
     def __init__(self, folder: Path, source: str, limits: Limits | None = None, *, leave_free: int = 0) -> None:
-        """Use the file of a source; `append` fails if fewer than `leave_free` bytes of disk would remain free."""
+        """Use the file of a source. `append` fails if fewer than `leave_free` bytes of disk space would remain free."""
         self.source = source
         self._leave_free = leave_free
         self.path = folder / f"{source}{SUFFIX}"
@@ -81,12 +81,12 @@ class Spool:
         return cls(settings.spool_dir, source, limits, leave_free=reserved_bytes(settings, source))
 
     def append(self, events: Sequence[EncodedEvent]) -> list[int]:
-        """Store events, all or none, and return their positions; they are synced to disk on return.
+        """Store all events or none, and return their positions. On return, the events have been synced to the disk.
 
         Raises:
             SpoolFullError: the spool has reached a limit, or its disk is full.
             ContractViolation: an event is larger than the broker accepts.
-            RetryableError: another process has locked the spool for too long.
+            RetryableError: another process has kept the spool locked for too long.
             PermanentError: the spool's file cannot be used.
         """
         sizes = [_size(event) for event in events]
@@ -125,7 +125,7 @@ class Spool:
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
     def requeue_rejected(self) -> int:
-        """Return rejected events to the queue, at their old positions; return how many."""
+        """Return rejected events to the queue at their old positions, and return their number."""
         with self._transaction() as connection:
             return connection.execute(_sql("requeue_rejected")).rowcount
 
@@ -143,7 +143,8 @@ class Spool:
     def draining(self, limit_seconds: float) -> Iterator[bool]:
         """Lock the spool for sending; yield False if another process still holds the lock after `limit_seconds`.
 
-        Two senders could send events with the same key out of order. The kernel releases the lock if the process dies.
+        Without the lock, two senders could send events with the same key out of order. The kernel releases the lock if
+        the process dies.
         """
         self._create_folder()
         with explained(self.path), _lock_within(self.path.with_suffix(".lock"), limit_seconds) as is_held:
@@ -173,7 +174,7 @@ class Spool:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Run a transaction that is synced to disk at its end, or rolled back."""
+        """Run a transaction. At the end, it is synced to the disk or rolled back."""
         with self._reading() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
@@ -193,7 +194,8 @@ class Spool:
 
     def _open(self) -> sqlite3.Connection:
         self._create_folder()
-        # Two processes that switch a new file to write-ahead logging concurrently get a lock error despite the timeout.
+        # If two processes switch a new file to write-ahead logging concurrently, SQLite raises a lock error despite the
+        # timeout.
         with _lock_within(self.path.with_suffix(".opening"), BUSY_SECONDS) as is_held:
             if not is_held:
                 raise RetryableError(
@@ -221,7 +223,7 @@ class Spool:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def _free_disk_space(self) -> None:
-        """Return disk space to the file system when the spool is empty again after an outage of the broker."""
+        """Return disk space to the file system when the spool is empty again after a broker outage."""
         with self._reading() as connection:
             is_empty = connection.execute(_sql("select_totals")).fetchone()[0] == 0
             if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
