@@ -1,8 +1,8 @@
 {#-
-Deduplicate events by event_id: if a source sent an event more than once, the copy that was logged first counts. Copies are
-compared by log time, because a later copy may be in a lower partition after partitions were added to a topic. This is the
-last step of a staging view, so that only the columns that a reader selects are sorted, not the whole JSON. Withheld events
-are excluded here and therefore everywhere.
+Deduplicate events by event_id: if a source sent an event more than once, keep the copy that was logged first. Copies
+are ordered by log time first, because a later copy can be in a lower partition if partitions were added to the topic.
+This must be the last step of a staging view, so that only the selected columns are sorted and not the whole JSON.
+Withheld events are excluded here and therefore everywhere.
 -#}
 {% macro deduplicate_events(events) -%}
     select distinct on (event_id) *

@@ -1,4 +1,4 @@
-{#- The columns of a noun's definition. A definition event that repeats all of them changes nothing. -#}
+{#- The columns of a noun's definition. A definition event has no effect if it repeats all of their values. -#}
 {% macro definition_columns(noun) -%}
     {{ return({
         'organisation': ['name'],

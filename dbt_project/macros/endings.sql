@@ -1,8 +1,8 @@
 {#-
 When entities of a noun were archived, closed or deactivated, and when they were revived. Grain: one row per id and
-ending. A later definition revives the entity if it differs from the previous definition: a source that resends all
-definitions every night revives nothing. Of two events with the same time, the one logged later counts. An ending of an
-entity that has already ended changes nothing. ingestion/state has the same rules in app.endings.
+ending. A later definition revives the entity only if it differs from the previous one, so a source that resends all
+definitions every night revives nothing. If two events have the same time, the one logged later wins. Ending an entity
+that has already ended has no effect. The function app.endings, which ingestion/state uses, implements the same rules.
 -#}
 {% macro endings(noun, defined, ended, reason='null::text', successor='null::text') -%}
     {%- set id = noun ~ '_id' -%}

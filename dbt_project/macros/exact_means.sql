@@ -1,6 +1,6 @@
 {#-
-Means that do not depend on the order of rows. Sums of floats do, so marts rebuilt from the same log would differ in the
-last digit.
+Means that do not depend on the order of rows. A sum of floats depends on it, so marts rebuilt from the same log could
+differ in the last digit.
 -#}
 {% macro exact_mean(measure) -%} avg(({{ measure }})::numeric)::double precision {%- endmacro %}
 
@@ -11,5 +11,5 @@ last digit.
     )::double precision
 {%- endmacro %}
 
-{#- A share of rows; null if there are none. -#}
+{#- A part divided by the whole; null if the whole is 0. -#}
 {% macro share(part, whole) -%} ({{ part }})::double precision / nullif({{ whole }}, 0) {%- endmacro %}

@@ -1,4 +1,7 @@
-{#- Write, audit, publish: published schemas are built as marts_build and ml_build, and lakehouse.publication publishes them. The target `published` uses the schema names that readers see, for dbt docs. -#}
+{#-
+Write, audit, publish: marts and ml are built as marts_build and ml_build, which lakehouse.publication then publishes.
+The target `published`, which is only for dbt docs, uses the schema names that readers see.
+-#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- set schema = (custom_schema_name or target.schema) | trim -%}
     {%- if target.name == 'build' and schema in ['marts', 'ml'] -%}{{ schema }}_build{%- else -%}{{ schema }}{%- endif -%}

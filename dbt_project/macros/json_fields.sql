@@ -1,9 +1,10 @@
 {#-
-Fields of `data`. Contracts limit their values, but PostgreSQL's casts reject some valid ones, and a single event must never
-stop the marts: a number too small for double precision, an integer above bigint, a UTC offset above 15:59.
+Read fields of `data`. PostgreSQL's casts reject some values that the contracts allow: numbers too small for double
+precision, integers above bigint and UTC offsets above 15:59. These macros never fail, because a single event must not
+stop the build.
 -#}
 
-{#- Numbers below 1e-100 become 0: products of smaller ones fail with "value out of range: underflow". -#}
+{#- Numbers below 1e-100 become 0, because products of such numbers fail with "value out of range: underflow". -#}
 {% macro json_float(field) -%}
     {%- set text = "(data ->> '" ~ field ~ "')" -%}
     case
@@ -14,7 +15,7 @@ stop the marts: a number too small for double precision, an integer above bigint
     end
 {%- endmacro %}
 
-{#- Null above bigint. JSON numbers such as 12.0 or 1e3 are integers too. -#}
+{#- Null if the number exceeds bigint. JSON numbers such as 12.0 and 1e3 are integers, too. -#}
 {% macro json_integer(field) -%}
     {%- set number = "(data ->> '" ~ field ~ "')::numeric" -%}
     case when abs({{ number }}) < 9223372036854775807 then ({{ number }})::bigint end

@@ -1,6 +1,7 @@
 {#-
-The total order of a topic's log: logged time, then partition, then offset. All code that determines which of two events is
-later uses this order; event ids are not ordered. ingestion/state has the same order in app.log_position.
+The total order of a topic's log: by log time, then partition, then offset. All code that determines which of two
+events is later must use this order; event ids have no order. app.log_position, which ingestion/state uses, defines the
+same order.
 -#}
 {% macro log_order(direction='', relation='') -%}
     {%- set prefix = relation ~ '.' if relation else '' -%}

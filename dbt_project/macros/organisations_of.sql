@@ -1,7 +1,7 @@
 {#-
-The organisations that an entity belongs to: the first event in the log that names one, and events naming others that an
-operator has released. Events that do not count are ignored, so that a corrected event can take effect: those that an
-operator withheld, and those for which the condition `contradicts` holds, unless released. Grain: one row per entity_id.
+The organisations that an entity belongs to: the one named by the first event in the log, and those named by events
+that an operator has released. Events that an operator has withheld are ignored, as are unreleased events for which the
+condition `contradicts` holds, so that a corrected event can take effect. Grain: one row per entity_id.
 -#}
 {% macro organisations_of(claims, contradicts='false') -%}
     select entity_id, array_agg(distinct organisation_id) as organisation_ids

@@ -1,6 +1,6 @@
-{#- The measures of a key result, each defined once. All are double precision; a null input gives null. -#}
+{#- The measures of a key result. All are double precision, and null if an input is null. -#}
 
-{#- Share of the way from baseline to target, not clipped; also correct for falling metrics. -#}
+{#- Progress from baseline (0) to target (1), not clipped; also correct for falling metrics. -#}
 {% macro progress_ratio(value, baseline, target) -%}
     (({{ value }} - {{ baseline }}) / nullif({{ target }} - {{ baseline }}, 0))
 {%- endmacro %}
@@ -10,10 +10,15 @@
     case when {{ progress }} is not null then least(greatest({{ progress }}, 0.0), 1.0) end
 {%- endmacro %}
 
-{#- As floats, (70.41 - 66.56) / (72.06 - 66.56) is below 0.7 although it is 0.7: hence the tolerance. -#}
+{#-
+The tolerance compensates for rounding: (70.41 - 66.56) / (72.06 - 66.56) is 0.7, but less than 0.7 in floating point.
+-#}
 {% macro at_least(measure, boundary) -%} ({{ measure }} >= {{ boundary }} - {{ var('score_tolerance') }}) {%- endmacro %}
 
-{#- Whole days since the cycle's start divided by the days of the cycle, clipped to 0-1: the progress expected by a straight line. -#}
+{#-
+Whole days since the start of the cycle divided by its length, clipped to 0-1: the progress expected on a straight
+line.
+-#}
 {% macro elapsed_ratio(day, cycle_start, cycle_end) -%}
     case when {{ day }} is not null and {{ cycle_start }} is not null and {{ cycle_end }} is not null then
         least(greatest(
@@ -22,7 +27,7 @@
     end
 {%- endmacro %}
 
-{#- Progress divided by elapsed share: 1 is a straight line from baseline to target. -#}
+{#- Progress divided by the elapsed share; 1 means a straight line from baseline to target. -#}
 {% macro pace_ratio(progress, elapsed) -%}
     ({{ progress }} / greatest({{ elapsed }}, {{ var('shortest_elapsed') }}))
 {%- endmacro %}

@@ -1,4 +1,4 @@
-{#- A label that distinguishes a team from all others, also for times when it had another name (see int_team). -#}
+{#- A unique label for a team, including a name that it had at an earlier time (see int_team). -#}
 {% macro team_label(team_id, team_name, team) -%}
     case
         when {{ team_name }} is null or {{ team }}.team_id is null then {{ team_id }}

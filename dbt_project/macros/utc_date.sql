@@ -1,2 +1,2 @@
-{#- The UTC day of a timestamp, whatever the session's time zone. -#}
+{#- The UTC day of a timestamp, regardless of the session's time zone. -#}
 {% macro utc_date(moment) -%} ({{ moment }} at time zone 'UTC')::date {%- endmacro %}

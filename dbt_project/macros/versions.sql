@@ -1,16 +1,18 @@
 {#-
-History of a noun from its full-state events. Grain: one row per id and version.
+The history of a noun, from events that contain its full state. Grain: one row per id and version.
 
-A version is valid from when it occurred until the next one. Of two versions with the same time, the one logged later (see
-log_order) replaces the other, which is then never valid but remains as a record of what was known. An event that repeats
-the previous version adds no version. Imported history without recording times counts as recorded when it occurred; an
-imported version that contradicts an earlier event with the same time is a correction and counts as recorded when logged.
+A version is valid from the time it occurred until the next version. If two versions have the same time, the one logged
+later (see log_order) replaces the other, which is never valid but remains as a record of what was known. An event that
+repeats the previous version adds no version. Imported history without recording times counts as recorded when it
+occurred. An imported version that contradicts an earlier event with the same time is a correction and counts as
+recorded when it was logged.
 
-holds_from and holds_to assign each moment to one version, without a gap from -infinity to infinity: moments before the
-first valid version belong to that version. They are equal if a version was never valid.
+holds_from and holds_to cover -infinity to infinity without gaps, so that exactly one version applies at any time. The
+first valid version also applies to the time before it. If a version was never valid, holds_from and holds_to are
+equal.
 
-known_from and known_to give the period in which a version was the newest known one. Moments before any recording belong to
-the version recorded first; its recorded_at shows that it was not known yet.
+known_from and known_to are the period in which a version was the newest known one. For the version recorded first,
+known_from is -infinity; its recorded_at shows when it really became known.
 -#}
 {% macro versions(events, noun) -%}
     {%- set id = noun ~ '_id' -%}

@@ -1,7 +1,8 @@
 {#-
-A table that is filled first and constrained afterwards: adding constraints and indexes to a full table takes less than half
-the time of checking row by row. The build is one transaction with few statements, because dbt's overhead per statement
-matters in a build of seconds. It replaces dbt's own `table`, which builds next to the old table and renames twice.
+Fill a table first and add its constraints and indexes afterwards, which takes less than half as long as checking each
+row on insert. Each table is built in one transaction with few statements, because dbt's overhead per statement is
+significant in a build that takes seconds. This overrides dbt's own `table`, which builds a second table and renames
+both.
 
 With `keeps_identity`, an existing table is truncated and refilled instead of recreated, so that views on it survive.
 -#}
@@ -24,7 +25,7 @@ With `keeps_identity`, an existing table is truncated and refilled instead of re
     {%- if existing is not none and not is_refilled %} {% do adapter.cache_dropped(existing) %} {% endif -%}
 
     {% call statement('finish') -%}
-        {#- Samples 9,000 rows: with PostgreSQL's default of 30,000, statistics took a quarter of the build time. #}
+        {#- Samples 9,000 rows; with PostgreSQL's default of 30,000, statistics took a quarter of the build time. #}
         set local default_statistics_target = 30;
         {%- if not is_refilled %} {{ constraints(target) }} {{ indexes(target) }} {{ comments(target) }} {% endif -%}
         analyze {{ target }}
@@ -34,7 +35,7 @@ With `keeps_identity`, an existing table is truncated and refilled instead of re
     {{ return({'relations': [target]}) }}
 {% endmaterialization %}
 
-{#- The constraints of a contract in one statement, so that one scan of the table checks all of them. -#}
+{#- Add all constraints of a contract in one statement, so that PostgreSQL checks them in a single scan. -#}
 {% macro constraints(table) -%}
     {%- if config.get('contract').enforced -%}
         {%- set changes, of_table = [], [] -%}

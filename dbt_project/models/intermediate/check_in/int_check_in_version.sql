@@ -12,7 +12,8 @@ with ordered as (
     window by_log as (partition by check_in_id order by {{ log_order() }})
 ),
 
--- History without recording time counts as recorded when it occurred, its later corrections when they were logged.
+-- Imported history without recording times counts as recorded when it occurred; later corrections of it, when they
+-- were logged.
 claimed as (
     select
         check_in_id,
@@ -37,7 +38,7 @@ claimed as (
     where is_first or not is_repeated
 ),
 
--- A version is never recorded before the one that it replaces, whatever its source's clock says.
+-- A version cannot have been recorded before the one that it replaces, even if the source's clock says so.
 recorded as (
     select *, max(claimed_at) over by_log as recorded_at
     from claimed

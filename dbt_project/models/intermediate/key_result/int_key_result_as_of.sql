@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'as_of'], 'unique': true}]) }}
 
--- A separate table, so that the planner has statistics. Each join below uses an indexed id and finds few versions, but more
--- than the planner would expect; without statistics, it would plan the later steps for a single row.
+-- This is a table, not a CTE of key_result_features, so that the planner has statistics on it. Each join below finds
+-- more rows than the planner estimates; without statistics, it would plan the later steps for a single row.
 with first_version as (
     select key_result_id, recorded_at from {{ ref('int_key_result_version') }} where version_number = 1
 ),
@@ -25,8 +25,9 @@ heard as (
     where not key_result.is_closed and not key_result.is_archived
 ),
 
--- The cycle as known at that time: a later move of the objective or change of the cycle's days changes no earlier row.
--- A baseline is often the outcome of the previous cycle and must not be used before the cycle's second day.
+-- The cycle as known at heard_at, so that no earlier row changes if the objective moves or the cycle's dates change
+-- later. The baseline is often the outcome of the previous cycle and must not be used before the second day of this
+-- one.
 placed as (
     select
         heard.*,
@@ -54,8 +55,9 @@ placed as (
     where cycle.starts_on is not null and cycle.ends_on is not null
 ),
 
--- There are no rows after the closing in a cycle and no forecasts of ended cycles. A check-in that was recorded after the key
--- result had moved on, or when the next cycle was already planned, belongs to the cycle that was left.
+-- Excludes check-ins from the closing onwards, the current state in an ended cycle, and check-ins that belong to the
+-- previous cycle because they were made before the key result moved or before the new cycle started, even if the
+-- objective was already in the new cycle when they were recorded.
 moment as (
     select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
     from placed
@@ -77,7 +79,7 @@ moment as (
         )
 ),
 
--- Check-ins in a cycle that the key result had left by then belong to that cycle.
+-- Check-ins made before the key result left its previous cycle belong to that cycle.
 left_before as (
     select moment.key_result_id, moment.as_of, moment.as_of_kind, max(left_cycle.ended_at) as counts_from
     from moment
@@ -88,7 +90,7 @@ left_before as (
     group by moment.key_result_id, moment.as_of, moment.as_of_kind
 ),
 
--- Times at which a version of a check-in was added or superseded although a row after that check-in was already known.
+-- The times at which a check-in was recorded or corrected although a row later than the check-in was already known.
 late as (
     select key_result_id, array_agg(distinct late_at order by late_at) as late_at
     from (
@@ -106,7 +108,8 @@ late as (
     group by key_result_id
 ),
 
--- Rows with the same edition number see prefixes of one trajectory: no late check-in came between them.
+-- Rows with the same edition number see prefixes of one trajectory, because no late check-in or correction separates
+-- them.
 described as (
     select
         moment.*,
@@ -120,8 +123,8 @@ described as (
     left join late on moment.key_result_id = late.key_result_id
 )
 
--- The definition valid at that time: the newest of those known by then, or the first one.
--- A check-in at the very end of the log replaces the `current` row.
+-- The definition is the newest that was valid at as_of and recorded by known_at, or else the first one. If a check-in
+-- has the same as_of as the `current` row, its row replaces that row.
 select distinct on (moment.key_result_id, moment.as_of)
     moment.*,
     dense_rank() over (

@@ -6,8 +6,8 @@ with first_defined as (
     where version_number = 1
 ),
 
--- Attributes of a whole stay (the uninterrupted time in one cycle), repeated for each of its spans. Window functions, because the planner
--- expects one row of a join with a grouped subquery.
+-- Spans with the attributes of their stay. Window functions compute these, because the planner would estimate a single
+-- row for a join with a grouped subquery.
 stay_piece as (
     select
         placement.*,
@@ -27,8 +27,9 @@ stay_piece as (
     window by_stay as (partition by placement.key_result_id, placement.stay_number)
 ),
 
--- One row per stay, with the number of closing check-ins in it and the first of them that is marked final. (Every check-in
--- after the cycle was closed is a correction that closes the key result again.)
+-- Grain: one stay, with the number of closing check-ins made during it and the first of them. A check-in closes the
+-- key result if it is final, or if it corrects the result after the cycle was closed. Final check-ins take precedence
+-- over corrections.
 stay as (
     select distinct on (key_result_id, stay_number) *
     from (
@@ -57,8 +58,8 @@ stay as (
     order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
 ),
 
--- Whether the first final check-in comes soon after the end of the cycle that was left. If so, and if no other check-in
--- closed that cycle, this one does.
+-- comes_soon: the final check-in was made soon after the end of the previous stay's cycle, in which the key result was
+-- open to the end. It then closes the previous stay, unless another check-in already does.
 followed as (
     select
         *,
@@ -74,9 +75,9 @@ followed as (
     window by_time as (partition by key_result_id order by stay_number)
 ),
 
--- Whether one of a stay's own check-ins closes it. A single one that comes soon belongs to the stay before, unless that
--- stay has its own; so the results of the two are the same. A stay therefore has the result of the latest stay, up to it,
--- whose result does not depend on the one before.
+-- is_closed: a check-in made during the stay closes it. If the only closing check-in comes soon, it closes this stay
+-- only if the previous one is already closed, so is_closed is the same for both. A stay that does not depend on the
+-- previous one starts a run, and the dependent stays after it take its is_closed.
 stay_result as (
     select
         *,
@@ -104,8 +105,9 @@ late_closing as (
     where is_late
 ),
 
--- A key result counts in its current cycle, in each cycle in which it was closed, and in each that it was still in at the
--- cycle's end. A stay in another cycle (it was only planned there) counts, with its check-ins, for the next of these.
+-- A stay counts if it is the current one, if the key result was closed in it, or if it lasted until its cycle ended.
+-- In any other stay, the key result was only planned for the cycle; the stay and its check-ins are attributed to the
+-- next one that counts.
 counted as (
     select
         *,

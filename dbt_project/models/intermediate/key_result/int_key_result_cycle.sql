@@ -16,7 +16,8 @@ first_defined as (
     where version_number = 1
 ),
 
--- The latest closing check-in gives the final value (a key result may be closed again), else the latest check-in does.
+-- The final value comes from the latest closing check-in (a key result can be closed more than once), or else from the
+-- latest check-in.
 latest_check_in as (
     select distinct on (key_result_id, cycle_id)
         key_result_id, cycle_id, value, checked_in_at, recorded_at, is_closing
@@ -24,7 +25,7 @@ latest_check_in as (
     order by key_result_id, cycle_id, is_closing desc, checked_in_at desc, {{ log_order('desc') }}
 ),
 
--- A closed cycle closes the key results that were in it, with their latest value.
+-- Closing a cycle also closes the key results that are in it, at their latest value.
 closing as (
     select
         counted.key_result_id,
@@ -54,8 +55,9 @@ closing as (
         on counted.key_result_id = latest_check_in.key_result_id and counted.cycle_id is not distinct from latest_check_in.cycle_id
 ),
 
--- The state in that cycle: when it was closed, else when it left the ended cycle, else now. A closing check-in may be late;
--- it closes the key result in its last state there that was not archived.
+-- The state that the row shows: when the key result was closed, or else when it left the ended cycle, or else the
+-- current state. A late closing check-in applies to the last state in the cycle in which the key result was not
+-- archived.
 state_in_cycle as (
     select distinct on (closing.key_result_id, closing.cycle_id)
         closing.*,

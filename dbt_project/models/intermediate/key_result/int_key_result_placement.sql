@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
--- Each join below is on an id that has few versions, so the work grows linearly with the number of rows.
+-- Every join below is on an id with few versions, so the cost grows linearly with the number of rows.
 with defined as (
     select
         key_result.key_result_id,
@@ -19,8 +19,8 @@ with defined as (
     where key_result.holds_from < key_result.holds_to
 ),
 
--- The next cycle is planned before the current one ends. A move from a cycle that has started to one that has not takes
--- effect when the new cycle starts. Until then, the key result stays where it was.
+-- Teams plan the next cycle before the current one ends. A move from a cycle that has started to one that has not
+-- takes effect when the new cycle starts; until then, the key result remains in the old cycle.
 moved as (
     select
         compared.*,
@@ -78,7 +78,7 @@ by_objective as (
     where from_at < to_at
 ),
 
--- A dissolved team's successor takes over its objectives; without one they are archived with the team.
+-- The objectives of a dissolved team pass to its successor. Without a successor, they are archived with the team.
 by_holder as (
     select
         by_objective.key_result_id,
@@ -151,7 +151,7 @@ cut as (
     ) as piece
 ),
 
--- A stay is an uninterrupted time in one cycle; the team, the objective or the target may change within it.
+-- A stay is an uninterrupted period in one cycle. The team, the objective and the target may change during a stay.
 changed as (
     select
         *,

@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['event_id', 'rule'], 'unique': true}]) }}
 
--- With a single organisation there can be no conflict, and no event is compared.
+-- With a single organisation, events cannot contradict each other about it, so none are compared.
 with met as (
     select count(distinct data ->> 'organisation_id') > 1 as is_more_than_one
     from {{ source('raw', 'okr_user_events') }}
@@ -49,7 +49,7 @@ event as materialized (
     order by logged.event_id, {{ log_order() }}
 ),
 
--- A claim: an event assigns an entity to one of these organisations.
+-- A claim is an event that assigns an entity to one of the organisations in organisation_ids.
 team_claim as (
     select *, subject as entity_id, array[organisation_id] as organisation_ids
     from event
@@ -103,7 +103,7 @@ user_claim as (
 
 user_ as ({{ organisations_of('user_claim') }}),
 
--- A user's action on an entity belongs to the organisation that the event names, else to the user's.
+-- An action of a user belongs to the organisation that the event names, or else to the user's organisation.
 deed as (
     select
         event.*,
@@ -181,8 +181,9 @@ organisation_conflict as (
     where not team_organisation_ids && cycle_organisation_ids
 ),
 
--- The id of a check-in or a comment belongs to the key result that the first counting event in the log names. Sources that
--- number within a key result use the same id for several key results.
+-- The id of a check-in or comment belongs to the key result named by the first event in the log that has this id and
+-- is not withheld. A source that numbers check-ins separately for each key result uses the same id for several key
+-- results.
 reused as (
     select event_type, data ->> 'check_in_id' as id
     from {{ source('raw', 'okr_user_events') }}

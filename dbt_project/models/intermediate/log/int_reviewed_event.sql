@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- Findings of rules in single events, operators' decisions on them, and whether each event is withheld.
+-- The rules that single events break, operators' decisions on these events, and whether each event is withheld.
 with implausible as (
     select
         version.event_id,

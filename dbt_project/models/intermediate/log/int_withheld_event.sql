@@ -1,4 +1,4 @@
--- Every staging view reads this table, so recreating it would drop all of them.
+-- keeps_identity: all staging views read this table, so dropping and recreating it would drop them, too.
 {{ config(indexes=[{'columns': ['event_id'], 'unique': true}], keeps_identity=true) }}
 
 select conflict.event_id

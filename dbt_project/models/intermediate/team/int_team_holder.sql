@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['team_id', 'from_at'], 'unique': true}]) }}
 
--- There are few dissolved teams; the recursion reads only them.
+-- The recursion reads only dissolved teams, of which there are few.
 with recursive archival as (
     select
         id as team_id,
@@ -14,7 +14,7 @@ archived as (
     select team_id, range_agg(span) as spans from archival group by team_id
 ),
 
--- From each team to its successors, for the time in which the previous team is dissolved; cycles of successors end.
+-- Follow successors, each for the period in which the preceding team is dissolved. `path` stops a circular succession.
 handed_on as (
     select team_id, team_id as holder_id, tstzrange('-infinity', 'infinity') as span, array[team_id] as path
     from archived

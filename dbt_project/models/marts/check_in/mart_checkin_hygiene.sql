@@ -1,4 +1,5 @@
--- Per key result and week: its check-ins, and its state on the last day of the week on which it was the team's.
+-- Grain: one team, cycle, key result and week, with the state on the last day on which the key result belonged to the
+-- team.
 with weekly as (
     select
         team_id,
@@ -7,10 +8,11 @@ with weekly as (
         date_trunc('week', day::timestamp)::date as week_start,
         max(day) as last_day,
         sum(check_in_count) as check_in_count,
-        -- The latest check-in of the week's last day is the latest of all its days.
+        -- day - days_since_check_in is the day of the latest check-in; its maximum over the week is the one as of
+        -- last_day.
         max(day) - max(day - days_since_check_in) as days_since_check_in
     from {{ ref('fct_key_result_daily') }}
-    -- The day of the closing check-in still counts, the days after it do not.
+    -- Exclude the days after the closing check-in, but not its own day.
     where not is_closed or check_in_count > 0
     group by team_id, cycle_id, key_result_id, date_trunc('week', day::timestamp)::date
 ),

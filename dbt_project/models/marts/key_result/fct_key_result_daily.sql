@@ -1,5 +1,5 @@
--- Team, cycle and definition at the end of a day; archived key results have no days. A target that is set after the closing
--- belongs to the next cycle and does not change the outcome of this one.
+-- The team, cycle and definition at the end of each day on which the key result is not archived. A target set after
+-- the closing is for the next cycle and does not change the outcome in this one.
 with placed as (
     select
         placement.key_result_id,
@@ -25,7 +25,7 @@ with placed as (
     where not placement.is_archived
 ),
 
--- Check-ins after the closing one are ignored.
+-- Check-ins after the closing check-in are ignored.
 counted as (
     select
         check_in.key_result_id,
@@ -46,7 +46,7 @@ counted as (
     where key_result.final_at is null or check_in.checked_in_at <= key_result.final_at
 ),
 
--- A value is valid from its day until the day before the next one; a value from before the cycle is valid from its start.
+-- A value applies from the day of its check-in to the day before the next one. `spanned` clips the days to the cycle.
 value_span as (
     select
         key_result_id,

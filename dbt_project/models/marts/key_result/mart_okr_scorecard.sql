@@ -46,7 +46,7 @@ stated as (
     from paced
 ),
 
--- The first day of the unbroken run of days with today's status.
+-- The first day of the unbroken run of days with the current status.
 running_since as (
     select
         stated.key_result_id,

@@ -1,4 +1,4 @@
--- The last try of a step counts.
+-- Only the last try of each step counts.
 with step as (
     select distinct on (pipeline, run_id, step)
         pipeline,

@@ -19,7 +19,7 @@ placed as (
         and coalesce(served.as_of, served.occurred_at) < placement.to_at
 ),
 
--- Scored only if the outcome was unknown both when the forecast was served and when its model was trained.
+-- A forecast is scored only if the outcome was unknown both when it was served and when its model was trained.
 scored as (
     select
         placed.*,

@@ -27,7 +27,7 @@ active as (
     full outer join checked_in using (user_id, day)
 )
 
--- The user's team at the end of the day; users of a dissolved team belong to its successor.
+-- The user's team at the end of the day. The users of a dissolved team belong to its successor.
 select
     active.user_id,
     active.day,

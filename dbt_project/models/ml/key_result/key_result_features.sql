@@ -1,11 +1,11 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'as_of'], 'unique': true}]) }}
 
-{#- Days over which recent pace is measured. -#}
+{#- The lengths, in days, of the windows over which recent pace is measured. -#}
 {% set windows = [7, 14, 28] %}
 
 {%- set by_time = 'day, checked_in_at, recorded_at, ' ~ log_order() -%}
 
--- One row per trajectory, even if several rows see a prefix of it.
+-- Grain: one trajectory, a sequence of check-ins that several rows can share, each up to its own as_of.
 with path as (
     select
         trajectory_number,
@@ -18,8 +18,8 @@ with path as (
     group by trajectory_number, key_result_id, starts_at, counts_from
 ),
 
--- Its points by days since the cycle's start: the baseline at day 0, then every check-in, in the version known at that time,
--- not in a later correction.
+-- The points of each trajectory: the baseline at day 0, then every check-in in its version as of known_at. `day`
+-- counts from the start of the cycle.
 point as (
     select
         path.trajectory_number,
@@ -41,7 +41,8 @@ point as (
     select trajectory_number, '-infinity', 0.0, null, null, null, null, null, null from path
 ),
 
--- place_7d etc.: the number of the last point at least that many days before the check-in, or of the last one at day 0.
+-- `place` numbers the points of a trajectory. place_7d is the point at which the 7-day window of this point starts:
+-- the last point at least 7 days earlier or, if there is none, the last point at day 0.
 segment as (
     select
         *,
@@ -61,7 +62,9 @@ segment as (
     window by_time as (partition by trajectory_number order by {{ by_time }})
 ),
 
--- The values known at a point as an array: those of the first line below, then the segment in which each window starts.
+-- Pack all values that a row needs from its last point into one array, which `seen` finds with a running maximum.
+-- Arrays are compared by their first element, a number that increases over all points. After the six values of the
+-- first line come four per window: the two points between which the window starts.
 known as (
     select
         trajectory_number,
@@ -77,7 +80,7 @@ known as (
     window so_far as (partition by trajectory_number order by {{ by_time }} rows unbounded preceding)
 ),
 
--- A row has the values of its last point, the one with the largest number.
+-- Each row of int_key_result_as_of gets the array of the last point up to its as_of.
 seen as (
     select key_result_id, as_of, max(known) over (order by trajectory_number, as_of) as known
     from (
@@ -108,7 +111,7 @@ latest as (
     where moment.as_of_kind = 'current' or seen.known[3] >= moment.as_of_day
 ),
 
--- Values between two points lie on the line between them.
+-- The value at the start of each window, interpolated linearly between the two points around it.
 recalled as (
     select
         *
@@ -123,8 +126,8 @@ recalled as (
     from latest
 ),
 
--- A pace is the number of full ways from baseline to target per cycle. Less than a day is too short to measure a pace and
--- counts as one day.
+-- A pace of 1 goes from baseline to target in one cycle. Periods shorter than a day count as one day, because a pace
+-- cannot be measured over less.
 measured as (
     select
         *,
