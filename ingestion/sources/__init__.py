@@ -1,1 +1,1 @@
-"""Event sources: OKR files, a simulated organisation, metrics of the host and the platform."""
+"""Event sources: OKR files, a simulated organisation, and metrics of the host and the platform."""

@@ -21,7 +21,7 @@ produce = typer.Typer(no_args_is_help=True, help="Send events to Kafka from a so
 app.add_typer(produce, name="produce")
 produce.add_typer(spool, name="spool")
 
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # earliest --as-of of a simulation
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # the earliest --as-of of a simulation
 
 AsOf = Annotated[str, typer.Option(help="End of the simulated history, e.g. 2026-05-01T12:00:00Z; default: now.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
@@ -188,6 +188,7 @@ def _moment(text: str) -> datetime:
 
 
 def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
-    # Text from files may contain control characters, which a terminal would interpret, or lone surrogates.
+    # Text from files may contain control characters, which a terminal would interpret, or lone surrogates, which cannot
+    # be encoded.
     readable = ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
     typer.echo(json.dumps(document, indent=2) if as_json else "\n".join(readable))

@@ -1,1 +1,1 @@
-"""Metrics of this host and of our services, for `okr produce metrics`. `collector` is the entry point."""
+"""Metrics of this host and of the platform, for `okr produce metrics`. The entry point is `collector`."""

@@ -1,7 +1,8 @@
 """Collect metrics at an interval until stopped, even while parts of the platform are down.
 
-Each measurement has its own thread, so that one that hangs (a stopped PostgreSQL) does not delay others. Samples go to
-the spool on disk first; the main thread sends them, and also sends events that other sources on this host left behind.
+Each measurement runs in its own thread, so a measurement that hangs (for example, because PostgreSQL is suspended) does
+not delay the others. Samples are first written to the spool on disk. The main thread sends them, together with events
+that other sources on this host have left in their spools.
 """
 
 import threading
@@ -27,17 +28,17 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 SOURCE = "okr-metrics"
-PASS_SECONDS = 5.0  # one attempt to send; SIGTERM waits for it
+PASS_SECONDS = 5.0  # time limit of one attempt to send; on SIGTERM, the current attempt is completed
 LONGEST_PAUSE_SECONDS = 60.0
-SLOW = 3  # intervals, for metrics that change slowly or need a connection
-LEFT_SECONDS = 30.0  # events that another source has not sent for so long are sent from here
+SLOW = 3  # number of intervals between samples of metrics that change slowly or need a connection
+LEFT_SECONDS = 30.0  # events of another source that are older than this are sent from here
 
 Measure = Callable[[], Iterator[msgspec.Struct]]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A named measurement, taken every `every` intervals."""
+    """A named measurement, which is taken once in `every` intervals."""
 
     name: str
     measure: Measure
@@ -47,8 +48,8 @@ class Measurement:
 def collect(settings: Settings, *, interval_seconds: float, stop: threading.Event) -> int:
     """Measure and send until `stop` is set; return how many samples the broker has accepted.
 
-    While the broker is down, samples wait in the spool, which is bounded: when it is full, new samples are dropped and
-    a warning is logged.
+    While the broker is down, samples wait in the spool. The spool has a size limit; when it is full, new samples are
+    dropped and a warning is logged.
 
     Raises:
         PermanentError: a setting is missing.
@@ -112,7 +113,7 @@ class _Measuring:
             started = time.monotonic()
             try:
                 self._measure()
-            except Exception as error:  # the next sample may succeed; a missing one shows as a gap
+            except Exception as error:  # the next sample may succeed; a missing sample is visible as a gap
                 if is_well:
                     log.warning("measurement failed, retrying", what=self._what.name, error=str(error))
                 is_well = False
@@ -128,7 +129,7 @@ class _Measuring:
 
 
 def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
-    """Send from the spools of sources that have ended, or end too soon to send (a pipeline step)."""
+    """Send events left by sources that have ended, such as pipeline steps, which often end before they can send."""
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()

@@ -1,6 +1,7 @@
 """Measure this host with psutil.
 
-Metrics: cpu_busy (ratio, since the last sample), memory_used and disk_used (bytes; the disk with the state folder).
+The metrics are cpu_busy (a ratio, since the previous sample), memory_used (in bytes) and disk_used (in bytes, of the
+disk with the state folder).
 """
 
 import platform
@@ -11,7 +12,7 @@ from lakehouse.contracts.host_metric import HostMetricSampled
 
 
 def sample(host: str, disk: Path) -> Iterator[HostMetricSampled]:
-    """Measure the host once; the first cpu_busy of a process covers the time since its import of psutil.
+    """Measure the host once. The first cpu_busy in a process covers the time since psutil was imported.
 
     `disk` is a folder on the disk to measure; it need not exist yet.
     """
@@ -25,5 +26,5 @@ def sample(host: str, disk: Path) -> Iterator[HostMetricSampled]:
 
 
 def host_name() -> str:
-    """Return this host's name as used in events."""
+    """Return this host's name as it appears in events."""
     return platform.node().strip()[:128] or "localhost"

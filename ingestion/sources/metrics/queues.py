@@ -1,4 +1,4 @@
-"""Measure backlogs: in Kafka for each consumer group, in the lake for `raw`, on disk for Kafka.
+"""Measure the backlogs of the consumer groups (in Kafka), of the loader (in the lake) and of the spools (on disk).
 
 Each function measures once and lets errors propagate; the collector handles them.
 """
@@ -25,7 +25,7 @@ Offsets = dict[tuple[str, int], int]
 
 @dataclass(frozen=True)
 class GroupOffsets:
-    """By (topic, partition): start and end of the log, and the group's next offset (initially the start)."""
+    """By (topic, partition): the start and end of the log, and the group's next offset (the start if it has none)."""
 
     begins: Offsets
     ends: Offsets
@@ -33,12 +33,12 @@ class GroupOffsets:
 
 
 class Group:
-    """Queries the offsets of a consumer group without joining it; `name` is our name, `group_id` Kafka's.
+    """Queries the offsets of a consumer group without joining it.
 
-    `topics` are those that the group reads; others have no backlog for it.
+    `name` is the group's name in our metrics and `group_id` its name in Kafka. `topics` are the topics that it reads.
 
-    It uses a Consumer instead of an AdminClient: librdkafka 2.16 crashes the process if an AdminClient queries a group
-    whose coordinator is still loading.
+    The class uses a Consumer instead of an AdminClient, because librdkafka 2.16 crashes the process if an AdminClient
+    queries a group whose coordinator is still loading.
     """
 
     def __init__(self, bootstrap: str, name: str, group_id: str, topics: Sequence[str] = TOPICS) -> None:
@@ -52,7 +52,7 @@ class Group:
 
     @classmethod
     def landing(cls, settings: Settings) -> Self:
-        """Return the group that lands in this lake."""
+        """Return the group that lands events in this lake."""
         return cls(settings.require("kafka_bootstrap"), LANDING_GROUP, landing_group(settings))
 
     @classmethod
@@ -85,7 +85,7 @@ class Group:
 
 
 def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSampled]:
-    """Yield, by topic, the number of messages that each of our groups has yet to read.
+    """Yield, by group and topic, the number of messages that the group has yet to read.
 
     Raises:
         confluent_kafka.KafkaException: the broker does not respond.
@@ -99,7 +99,7 @@ def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSa
 def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterator[AppMetricSampled]:
     """Yield, by topic, the number of messages that have landed in the lake but are not loaded into `raw`.
 
-    The offsets of the lake come from their copy in Kafka, which landing workers maintain for monitoring.
+    The lake's offsets are read from Kafka, where landing workers maintain a copy of them for monitoring.
 
     Raises:
         confluent_kafka.KafkaException, RetryableError, psycopg.Error: Kafka or PostgreSQL does not respond.
@@ -115,7 +115,7 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
 
 
 def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield how many events of each source wait on this host's disk, and how many the broker rejected permanently.
+    """Yield, by source, how many events wait on this host's disk and how many the broker has rejected permanently.
 
     Raises:
         OkrError: a spool cannot be read.
@@ -135,7 +135,7 @@ def _events(app: str, instance: str, metric: str, number: int, labels: dict[str,
 
 
 def _behind(begins: Offsets, ends: Offsets, positions: Offsets) -> Counter[str]:
-    """Return, by topic, the number of messages from the position (or the start of the log) to its end."""
+    """Return, by topic, the number of messages from the position, or from the start of the log if later, to the end."""
     behind: Counter[str] = Counter()
     for key, end in ends.items():
         begin = max(begins.get(key, 0), positions.get(key, 0))

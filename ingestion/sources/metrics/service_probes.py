@@ -1,4 +1,4 @@
-"""Check whether Kafka, PostgreSQL and Redis respond: metric `up` (1 or 0) of the application of that name."""
+"""Check whether Kafka, PostgreSQL and Redis respond; the result is the metric `up` (1 or 0) of each service."""
 
 from collections.abc import Callable, Iterator
 
@@ -48,6 +48,6 @@ def _up(app: str, instance: str, ask: Callable[[], object]) -> AppMetricSampled:
     try:
         ask()
         value = 1.0
-    except Exception:  # any error means that the service did not respond; its own log has the cause
+    except Exception:  # any error counts as no response; the cause is in the log of the service
         value = 0.0
     return AppMetricSampled(app=app, instance=instance, metric="up", value=value, unit="ratio")

@@ -1,4 +1,4 @@
-"""Import an organisation's history: turn `key_results.csv` and `check_ins.csv` into events, report rejected rows."""
+"""Import an organisation's history: convert `key_results.csv` and `check_ins.csv` to events, report rejected rows."""
 
 from ingestion.sources.okr_files.csv_format import CHECK_INS, KEY_RESULTS
 from ingestion.sources.okr_files.event_order import history_events

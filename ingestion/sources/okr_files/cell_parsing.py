@@ -13,8 +13,8 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[\d.' \u00a0\u202f\u2019]*,\d+", re.ASCII)
 _MINUS = "\u2212"  # the Unicode minus sign, as written by Apple Numbers and many banks
-LARGEST = 1e15  # as in the contract of a value
-LONGEST_ID = 128  # as in the contract of an id
+LARGEST = 1e15  # as in the contracts, for values
+LONGEST_ID = 128  # as in the contracts, for ids
 _SHOWN = 80
 
 
@@ -61,7 +61,7 @@ def name_in(cells: dict[str, str], column: str) -> str:
 
 
 def number_of(cells: dict[str, str], column: str) -> float:
-    """Return a cell as a finite number of plain decimal digits.
+    """Return a cell as a finite number. Digits must be ASCII; an exponent is allowed.
 
     Raises:
         ContractViolation: `missing_value`, `not_finite`, `bad_number`, `decimal_comma` or `out_of_range`.
@@ -87,7 +87,7 @@ def ratio_of(cells: dict[str, str], column: str) -> float | None:
     """Return a cell as a number from 0 to 1, or None if it is empty.
 
     Raises:
-        ContractViolation: as `number_of`.
+        ContractViolation: one of the reasons of `number_of`.
     """
     if not cells[column]:
         return None
@@ -112,7 +112,7 @@ def date_of(cells: dict[str, str], column: str) -> date:
 
 
 def time_of(cells: dict[str, str], column: str) -> datetime:
-    """Return a cell as a time in UTC; a time without a zone is UTC.
+    """Return a cell as a time in UTC. A time without a time zone is taken as UTC.
 
     Raises:
         ContractViolation: `missing_value` or `bad_date`.
@@ -127,7 +127,7 @@ def time_of(cells: dict[str, str], column: str) -> datetime:
 
 
 def _parse_date(text: str) -> date:
-    """Parse a date; accept a trailing midnight, which spreadsheets and data frames write for dates."""
+    """Parse a date. A time of midnight is accepted, because spreadsheets and data frames append it to dates."""
     moment = datetime.fromisoformat(text)
     if moment.time() != time() or moment.tzinfo:
         raise ValueError(text)
@@ -135,6 +135,6 @@ def _parse_date(text: str) -> date:
 
 
 def _parse_time(text: str) -> datetime:
-    """Parse a time. Digits beyond microseconds are truncated, because rounding could move it out of its cycle."""
-    text = text[:-1] + "Z" if text.endswith("z") else text  # RFC 3339 allows both
+    """Parse a time. Digits beyond microseconds are truncated, because rounding could move the time out of its cycle."""
+    text = text[:-1] + "Z" if text.endswith("z") else text  # RFC 3339 allows a lower-case z
     return datetime.fromisoformat(text)

@@ -1,4 +1,4 @@
--- Grain: one fact that an import sent. `content` is a digest of its latest content, `revision` how often it changed.
+-- Grain: one imported fact. `content` is a digest of its latest content; `revision` counts its changes.
 create table if not exists sent_fact (
     fact blob primary key,
     content blob not null,

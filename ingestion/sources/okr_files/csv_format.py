@@ -1,4 +1,4 @@
-"""The format of the two CSV files: names, columns, and the note that marks a closing check-in."""
+"""The format of the two CSV files: their names, their columns and the note that marks a closing check-in."""
 
 from dataclasses import dataclass
 
@@ -38,8 +38,8 @@ CHECK_INS = FileFormat(
 
 FINAL_NOTE = "final value"  # the note of the check-in that closes a key result
 
-# Faults of the whole file, not of one row: other rows may have been misread too, so nothing is sent unless the user
-# accepts that.
+# Faults that may affect the whole file. Other rows may have been misread because of them, so nothing is sent unless the
+# user accepts this.
 FILE_FAULTS = frozenset({"unclosed_quote", "decimal_comma", "not_utf8", "file_cut_short"})
 
 

@@ -1,4 +1,4 @@
-"""Read the header of a CSV file: detect the delimiter and the position of each column."""
+"""Read the header of a CSV file and detect the delimiter and the position of each column."""
 
 import csv
 import difflib
@@ -12,7 +12,7 @@ from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.errors import ContractViolation
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_MOST_LINES = 50  # of a header with line ends inside its cells
+_MOST_LINES = 50  # limit for a header whose cells contain line ends
 _separator_line = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
 _any_delimiter = re.compile("[" + "".join(DELIMITERS) + "]")
 _gap = re.compile(r"[\s_-]+")
@@ -20,13 +20,13 @@ _gap = re.compile(r"[\s_-]+")
 
 @dataclass(frozen=True)
 class Header:
-    """The columns in file order; surplus ones keep the name they have in the file."""
+    """The columns in file order. Surplus columns keep their names from the file."""
 
     columns: tuple[str, ...]
     delimiter: str
 
     def needed_width(self, file_format: FileFormat) -> int:
-        """Return how many cells a row needs. Spreadsheets omit empty cells at the end of a row."""
+        """Return the minimum number of cells in a row. Spreadsheets omit empty cells at the end of a row."""
         return 1 + max(self.columns.index(column) for column in file_format.columns)
 
     def surplus(self, file_format: FileFormat) -> tuple[str, ...]:
@@ -62,14 +62,14 @@ def read_header(path: Path, lines: Lines, file_format: FileFormat) -> Header:
 
 
 def columns_of(cells: list[str], file_format: FileFormat) -> tuple[str, ...]:
-    """Map header cells to column names; `Key result ID` maps to key_result_id."""
+    """Map header cells to column names, for example `Key result ID` to key_result_id."""
     known = {_gap.sub("_", column): column for column in file_format.columns}
     names = [normalised_name(cell) for cell in cells]
     return tuple(known.get(_gap.sub("_", name.casefold()), name) for name in names)
 
 
 def _first_text(lines: Lines) -> str:
-    """Return the first non-blank line, with following lines if one of its cells contains line ends."""
+    """Return the first non-blank line, and the lines that continue it if a cell contains line ends."""
     for line in lines:
         is_blank = not any(normalised_name(cell) for cell in _any_delimiter.split(line))
         if is_blank or _separator_line.fullmatch(line):

@@ -1,8 +1,8 @@
-"""Read the records of a CSV file with Python's `csv` in strict mode; never read the inside of a quote as a record.
+"""Read the records of a CSV file with Python's `csv` in strict mode. Text inside quotes is never read as a record.
 
-A quoted cell may span any number of lines. If quotes are unbalanced, the end of the cell is ambiguous: if the fault is
-certain to end within its line, only that line is rejected; otherwise all lines are rejected up to the point where the
-quote is certain to be closed, or to the end of the file (ADR 16).
+A quoted cell may span any number of lines. If quotes are unbalanced, the end of the cell is ambiguous. If the cell is
+certain to end on the same line, only that line is rejected. Otherwise all lines are rejected up to the one on which the
+quote is certain to be closed, or up to the end of the file (ADR 16).
 """
 
 import csv
@@ -16,7 +16,7 @@ LONGEST_LINE = 120_000  # characters; longer lines are rejected
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The cells of one record, or the `reason` why it was rejected. It spans lines `line` to `last_line`, from 1."""
+    """The cells of a record, or the `reason` why it was rejected. `line` and `last_line` are counted from 1."""
 
     line: int
     last_line: int
@@ -26,12 +26,12 @@ class Record:
 
 
 class Records:
-    """Iterates over the records of a file; `width` is the expected number of cells per record."""
+    """Iterates over the records of a file. `width` is the expected number of cells per record."""
 
     def __init__(self, lines: Lines, delimiter: str, width: int) -> None:
         """Start at the current line of `lines`."""
-        # The csv module limits cells to 131,072 characters and would raise in the middle of a quote. The limit is
-        # global to the process; raising it does not affect other parsers.
+        # By default, the csv module raises an error in a cell of more than 131,072 characters, even inside a quote.
+        # The limit is global to the process, but raising it does not affect other parsers.
         csv.field_size_limit(2 * LONGEST)
         self.width = width
         self._lines = lines
@@ -40,7 +40,7 @@ class Records:
         self._size = 0
 
     def __iter__(self) -> Iterator[Record]:
-        # People write `, "a, b"` by hand: a quote after spaces opens a cell, too.
+        # In files written by hand, quoted cells may follow a space, as in `, "a, b"`.
         reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
         while True:
             self._taken, self._size = [], 0
@@ -51,7 +51,7 @@ class Records:
                 yield self._broken(line, str(error))
                 continue
             if cells is None:
-                if self._taken:  # an overlong line was not passed to the parser
+                if self._taken:  # an overlong line, which was not passed to the parser
                     yield self._too_long(line)
                 return
             if max(map(len, self._taken)) > LONGEST_LINE:
@@ -61,12 +61,12 @@ class Records:
 
     def _feed(self) -> Iterator[str]:
         for line in self._lines:
-            # A file appended to another one brings its byte-order mark, possibly before a quote.
+            # In concatenated files, a byte-order mark may occur at the start of any line, even before a quote.
             text = line if self._taken else line.lstrip("\ufeff")
             self._taken.append(text)
             self._size += len(text)
             if self._size > LONGEST:
-                return  # an overlong open cell: end the data for the parser
+                return  # the record is too long: end the input of the parser
             yield text
 
     def _too_long(self, line: int) -> Record:
@@ -81,7 +81,7 @@ class Records:
             message = f"Unbalanced quotes: {why}."
             return Record(line, line, [], "unbalanced_quotes", message)
         if self._size > LONGEST:
-            for _ in self._lines:  # to the end, to count the lines
+            for _ in self._lines:  # count the lines up to the end of the file
                 pass
             is_open = True
         else:
@@ -92,9 +92,10 @@ class Records:
         return Record(line, self._lines.number, [], "unclosed_quote", message)
 
     def _skip_quote(self) -> bool:
-        """Skip to where the quote is certain to be closed; return whether the file ended before that.
+        """Skip lines until the quote is certain to be closed; return whether the file ended before that.
 
-        The number of quotes up to there must be even, too: the last quote of `"A "B"` may close the cell or be text.
+        A quote at the end of a cell is not sufficient, because in `"A "B"` it may close the cell or belong to its text.
+        The number of quotes must also be even.
         """
         text = "".join(self._taken)
         quotes = text.count('"')
@@ -108,7 +109,7 @@ class Records:
         return False
 
     def _is_local(self, text: str) -> bool:
-        """Return whether a fault is certain to end with its line, whichever way the wrong quote is read."""
+        """Return whether a fault is certain to end with its line, however the quotes are interpreted."""
         if text.count('"') % 2:
             return False
         if not _is_open_after(text, self._delimiter, is_open=False):
@@ -118,7 +119,7 @@ class Records:
 
 
 def _is_open_after(text: str, delimiter: str, *, is_open: bool) -> bool:
-    """Return whether a quote is open after a text; only a quote before a delimiter or line end closes its cell."""
+    """Return whether a quoted cell is still open after a text. A quote before a delimiter or line end closes it."""
     begins_cell, index = True, 0
     while index < len(text):
         character, following = text[index], text[index + 1 : index + 2]

@@ -20,14 +20,14 @@ _SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Cells of the format's columns, stripped; `line` is the line on which the row starts, from 1."""
+    """The stripped cells of the format's columns. `line` is the number of the line on which the row starts, from 1."""
 
     line: int
     cells: dict[str, str]
 
 
 class Table:
-    """An open CSV file with a valid header. Iterate to get each row, or the reason why it cannot be read."""
+    """An open CSV file with a valid header. Iteration yields each row, or a rejection if it cannot be read."""
 
     def __init__(self, folder: Path, file_format: FileFormat) -> None:
         """Open the file and read its header.
@@ -58,7 +58,7 @@ class Table:
         self._lines.close()
 
     def notes(self) -> list[str]:
-        """Return notes on unusual formats, which are not errors. Call it after all rows were read."""
+        """Return notes on unusual formatting that is not an error. Call this after all rows have been read."""
         notes = []
         if self._header.delimiter != ",":
             notes.append(f"cells are separated by {DELIMITERS[self._header.delimiter]}")
@@ -112,14 +112,14 @@ class Table:
         return None
 
     def _repeated_header(self, cells: list[str]) -> tuple[str, ...] | None:
-        """Return the columns if a row is another header, as in concatenated files; their order may differ."""
+        """Return the columns if the row is another header, as in concatenated files. Their order may differ."""
         if not any(cell[:3].casefold() == "key" for cell in cells):
             return None
         columns = columns_of(cells, self._format)
         return columns if all(columns.count(column) == 1 for column in self._format.columns) else None
 
     def _note_long(self, record: Record) -> None:
-        """Note a long cell that looks like rows: two missing quotes make a valid cell out of the rows between them."""
+        """Note a cell that looks like several rows. If two quotes are missing, the rows between them form one cell."""
         if record.last_line == record.line:
             return
         inner = [line for cell in record.cells for line in cell.splitlines()[1:]]
@@ -132,7 +132,7 @@ class Table:
             )
 
     def _has_decimal_commas(self) -> bool:
-        """Return whether at least one number certainly has a decimal comma and no number has a point."""
+        """Return whether at least one number certainly has a decimal comma, and no number contains a point."""
         is_sure, pointed = False, ""
         with Lines(self._path) as lines:
             header = read_header(self._path, lines, self._format)
@@ -157,6 +157,6 @@ class Table:
 
 
 def _is_surely_decimal(number: str) -> bool:
-    """Return whether a comma must be decimal, as in 12,5, 0,125 and 1234,567; in 1,234 it may separate thousands."""
+    """Return whether the comma must be a decimal comma, as in 12,5 or 0,125 or 1234,567, but not in 1,234."""
     found = DECIMAL_COMMA.fullmatch(number)
     return found is not None and (len(found[2]) != 3 or found[1] in {"", "0"} or len(found[1]) > 3)

@@ -1,4 +1,4 @@
-"""Turn the valid rows of both files into events in order of time, parents before their children."""
+"""Convert the valid rows of both files to events in chronological order, with parents before their children."""
 
 import heapq
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from lakehouse.contracts.user import UserDefined
 
 
 def history_facts(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
-    """Return all facts of a history with their times, in order of time, parents before their children."""
+    """Return all facts of a history and their times, in chronological order, with parents before their children."""
     return heapq.merge(_definitions(history), _check_ins(history), key=lambda pair: pair[0])
 
 
@@ -35,12 +35,12 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
             if isinstance(data, UserDefined):
                 is_new = moves.get((data.user_id, row.cycle_start)) is row
             else:
-                # Every row defines its key result. Teams, cycles etc. are the same in each of their rows.
+                # Every row defines its key result again. Teams, cycles etc. are the same in all rows that name them.
                 is_new = isinstance(data, KeyResultDefined) or name not in defined
             if is_new:
                 defined.add(name)
                 timed.append((start_of(row.cycle_start), data))
-    # Owners who move when a cycle ends, to a team where another of their cycles is already running.
+    # When a cycle ends, an owner may move to another team in which one of the owner's cycles is already running.
     for (_, day), row in moves.items():
         if row.cycle_start < day <= history.now.date():
             timed += [(start_of(day), data) for data in definitions_of(row) if isinstance(data, UserDefined)]

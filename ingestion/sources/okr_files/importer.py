@@ -1,4 +1,4 @@
-"""Import a folder of OKR files: read, validate, send or spool the events, and account for every row."""
+"""Import a folder of OKR files: read and validate the rows, send or spool the events, account for every row."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -22,17 +22,17 @@ from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
-CONNECT_SECONDS = 10.0  # how long to wait for the broker before the events go to the spool
-MOST_REJECTED = 0.1  # share of a file's rows; above it the remaining rows are probably not what the user wants to send
-DRAIN_SECONDS = 60.0  # for events that an earlier import left in the spool
+CONNECT_SECONDS = 10.0  # time limit for connecting to the broker; after that, events are spooled
+MOST_REJECTED = 0.1  # share of a file's rows; if more are rejected, the file as a whole is probably wrong
+DRAIN_SECONDS = 60.0  # time limit for sending events that an earlier import left in the spool
 
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What happened to each row of a folder.
+    """The result of an import, which accounts for each row of the folder.
 
-    `sent` (the broker has them) and `spooled` (they wait on this host's disk) count events by topic, including the
-    definitions above key results.
+    `sent` counts the events that the broker has accepted, `spooled` those that wait on this host's disk, both by topic.
+    They include the definitions of organisations, teams, users, cycles and objectives.
     """
 
     folder: Path
@@ -78,7 +78,7 @@ class ImportReport:
         return lines + self.sent_lines()
 
     def sent_lines(self) -> list[str]:
-        """Return what was sent or spooled, as lines of text."""
+        """Return the numbers of events sent and spooled, as lines of text."""
         lines = [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
         if self.spooled:
             lines.append(
@@ -88,7 +88,7 @@ class ImportReport:
         return lines
 
     def obstacle(self) -> str | None:
-        """Return why the history must not be sent without --accept-rejects, or None."""
+        """Return the reason why the history must not be sent without --accept-rejects, or None."""
         faults = sorted(FILE_FAULTS & self.rejected.by_reason.keys())
         if faults:
             return f"Rows may have been misread because of a fault in the file format ({', '.join(faults)})"
@@ -136,7 +136,7 @@ def check_would_be_sent(report: ImportReport, obstacle: str | None) -> None:
     """Check that the history could be sent without --accept-rejects.
 
     Raises:
-        PermanentError: it could not.
+        PermanentError: the history could not be sent.
     """
     check_usable(report)
     if obstacle:
@@ -146,13 +146,13 @@ def check_would_be_sent(report: ImportReport, obstacle: str | None) -> None:
 
 
 def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter[str]]:
-    """Send a history, or spool all of it if the broker is unavailable; return the events sent and the events spooled.
+    """Send a history, or spool all of it if the broker is unavailable; return the events sent and spooled, by topic.
 
-    Events that an earlier import left in the spool are sent first. Some events may be sent twice; an event id counts
-    once.
+    Events that an earlier import left in the spool are sent first. Some events may be sent twice, which has no effect,
+    because each event id counts once.
 
     Raises:
-        SpoolFullError: the spool cannot take all events (it took none), or cannot delete the events that were sent.
+        SpoolFullError: the spool has no space for all events and took none, or it cannot delete sent events.
         RetryableError: another import of this state folder is running.
     """
     from ingestion.producer import EventProducer
@@ -180,7 +180,7 @@ def _is_drained(spool: Spool, bootstrap: str) -> bool:
 
 
 def send_history(history: History, send: Callable[[EncodedEvent], None], facts: SentFacts) -> Counter[str]:
-    """Send a history in order of time; return the number of events by topic."""
+    """Send a history in chronological order; return the number of events by topic."""
     sent: Counter[str] = Counter()
     for at, data in history_facts(history):
         event = encode_fact(data, at, facts.revision(data, at))

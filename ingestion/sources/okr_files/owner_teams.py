@@ -1,4 +1,4 @@
-"""Derive the team of each owner over time from the rows of their key results."""
+"""Derive from the key results of each owner which team the owner belongs to over time."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,11 +10,11 @@ Span = tuple[date, date, str]
 
 
 def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResultRow]:
-    """Return, by owner and day, a row of the team that the owner joins on that day. `rows` are in order of start.
+    """Return, by owner and day, a row of the team that the owner joins on that day. `rows` must be in order of start.
 
-    An owner moves on the first day on which cycles of their key results are running, but none in their current team. An
-    owner of key results in two teams at the same time stays. Owners never move to another organisation, because an
-    e-mail address is the id of a user of one organisation.
+    An owner moves on the first day on which all their running cycles are in other teams. An owner with running cycles
+    in the current team and in another team does not move. Owners never move to another organisation, because the e-mail
+    address is the user's id, and a user belongs to one organisation.
     """
     spans: dict[str, dict[Span, KeyResultRow]] = defaultdict(dict)
     organisations: dict[str, str] = {}
@@ -25,7 +25,7 @@ def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResul
 
 
 def _moves(spans: dict[Span, KeyResultRow]) -> Iterable[tuple[date, KeyResultRow]]:
-    """Yield the days on which an owner joins a team, including the first one."""
+    """Yield the days on which an owner joins a team, including the first team."""
     days = {start for start, _, _ in spans} | {end + timedelta(days=1) for _, end, _ in spans if end < date.max}
     team = None
     for day in sorted(days):

@@ -1,7 +1,7 @@
-"""List rejected rows: all of them in a CSV file in the state folder, grouped by kind of fault on the terminal.
+"""List rejected rows: all of them in a CSV file in the state folder, and grouped by kind of fault on the terminal.
 
-Six hundred rows with one trivial fault must not hide the one that matters: rejections are grouped by file, reason and
-message (without the values of the row), and the rarest kinds are shown first.
+On the terminal, rejections are grouped by file, reason and message (without the values of the row). The rarest kinds
+are shown first, so that hundreds of rows with a trivial fault do not hide a serious one.
 """
 
 import csv
@@ -18,13 +18,13 @@ from lakehouse.errors import PermanentError
 FILE_NAME = "rejected_rows.csv"
 SHOWN = 20
 EXAMPLES = 3  # of each kind of fault
-KINDS = 25  # shown; more kinds than this suggest a problem with the whole file
+KINDS = 25  # maximum number shown; more kinds suggest a problem with the whole file
 _row_values = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-+\d.:TZe]*""")
 
 
 @dataclass
 class Kind:
-    """Rejections of one file that differ only in the values of the row."""
+    """Rejections in one file that differ only in the values of the row."""
 
     file: str
     reason: str
@@ -52,7 +52,7 @@ class Kind:
 
 
 class RejectedRows:
-    """Writes rejections as they occur. The file gets its final name only at the end, so it is never incomplete."""
+    """Writes rejections as they occur. The file gets its final name only after the last one was written."""
 
     def __init__(self, state: Path) -> None:
         """Open the file in the state folder.

@@ -1,4 +1,4 @@
-"""Parse one CSV row into a typed row; checks that need only this row are here, others in `row_validation`."""
+"""Parse a CSV row into a typed row. Checks that need more than this row are in `row_validation`."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from lakehouse.number_format import plain
 
 @dataclass(frozen=True, slots=True)
 class KeyResultRow:
-    """One key result with everything above it. `owner_email` is None if it has no owner."""
+    """A key result with its objective, cycle, team and organisation. `owner_email` is None if it has no owner."""
 
     key_result_id: str
     organisation: str
@@ -31,7 +31,7 @@ class KeyResultRow:
 
     @property
     def cycle_key(self) -> tuple[str, str]:
-        """The key of the cycle: its name is unique within its organisation."""
+        """The key of the cycle. A cycle's name is unique within its organisation."""
         return self.organisation, self.cycle
 
 
@@ -53,7 +53,7 @@ def key_result_of(cells: dict[str, str]) -> KeyResultRow:
     """Parse a row of key_results.csv.
 
     Raises:
-        ContractViolation: a cell is invalid; `bad_cycle`, `target_equals_baseline` or a reason of `cell_parsing`.
+        ContractViolation: `bad_cycle`, `target_equals_baseline` or one of the reasons in `cell_parsing`.
     """
     row = KeyResultRow(
         key_result_id=id_of(cells, "key_result_id"),
@@ -90,7 +90,7 @@ def check_in_of(cells: dict[str, str]) -> tuple[str, datetime, CheckInRow]:
     """Parse a row of check_ins.csv as (key result id, time in UTC, content).
 
     Raises:
-        ContractViolation: a cell is invalid; a reason of `cell_parsing`.
+        ContractViolation: one of the reasons in `cell_parsing`.
     """
     row = CheckInRow(number_of(cells, "value"), ratio_of(cells, "confidence"), cells["note"])
     return id_of(cells, "key_result_id"), time_of(cells, "checked_in_at"), row

@@ -1,8 +1,9 @@
-"""Turn CSV rows into events with deterministic ids and bytes, so that importing the same rows again yields duplicates.
+"""Convert CSV rows to events with deterministic ids and bytes, so that importing the same rows again yields duplicates.
 
-A corrected value has another event id but the same check-in id; so does a correction back to the first value. Ids are
-built from the names in the file: `organisation`, `organisation/team`, the owner's e-mail, `organisation/cycle`. Ids of
-objectives, and ids that would be too long, are hashes.
+If the value of a check-in is corrected, even back to its first value, the event gets a new event id and keeps the
+check-in id. The ids of entities are built from the names in the file: `organisation`, `organisation/team`, the owner's
+e-mail address, `organisation/cycle`. Objectives and check-ins have hashes as ids, as do entities whose id would be too
+long, ambiguous or invalid.
 """
 
 import hashlib
@@ -64,9 +65,9 @@ def organisation_id_of(row: KeyResultRow) -> str:
 
 
 def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> CheckInRecorded:
-    """Return the data of a check-in event. The file does not say who made the check-in, so it has no user.
+    """Return the data of a check-in event. The event has no user, because the file does not say who made the check-in.
 
-    It carries the organisation of its key result, because another organisation may use the same key result id.
+    The event names the organisation of its key result, because another organisation may use the same key result id.
     """
     key_result_id = key_result.key_result_id
     return CheckInRecorded(
@@ -81,7 +82,7 @@ def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> Ch
 
 
 def name_of(kind: str, *parts: str) -> str:
-    """Return an id built from nested names, or a hash if that would be ambiguous or not a valid id."""
+    """Return an id built from nested names, or a hash if such an id would be too long, ambiguous or invalid."""
     name = "/".join(parts)
     if len(name) > LONGEST_ID or fault_of_id(name) or any("/" in part for part in parts):
         return hash_of(kind, *parts)
@@ -89,7 +90,7 @@ def name_of(kind: str, *parts: str) -> str:
 
 
 def hash_of(kind: str, *parts: str) -> str:
-    """Return an id made of a kind and 80 bits of the SHA-256 of its parts."""
+    """Return an id that consists of a kind and 80 bits of the SHA-256 hash of the parts."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
     return f"{kind}-{digest[:20]}"
 
@@ -100,7 +101,9 @@ def start_of(day: date) -> datetime:
 
 
 def encode_fact(data: msgspec.Struct, at: datetime, revision: int = 0) -> EncodedEvent:
-    """Encode an imported fact. Its recording time is unknown and flagged as assumed; see `SentFacts` for `revision`.
+    """Encode an imported fact. The recording time is unknown, so `at` is used and marked as assumed.
+
+    See `SentFacts` for `revision`.
 
     Raises:
         ContractViolation: the fact violates its contract.

@@ -1,9 +1,9 @@
-"""Read both CSV files and validate their rows against each other; report each invalid row with line and reason.
+"""Read both CSV files, validate their rows against each other, and report each invalid row with its line and reason.
 
 A check-in must be dated within a cycle of its key result (first to last day, UTC). Only a check-in with the note
-"final value" may come up to `DAYS_TO_CLOSE` days after the last day, because people close a cycle after it has ended.
-A key result may continue into later cycles, with one row per cycle; marts and state tables determine which cycle a
-final value closes (ADR 19).
+"final value" may be dated up to `DAYS_TO_CLOSE` days after the last day, because key results are often closed after
+their cycle has ended. A key result may be carried on to later cycles and then has one row per cycle. The marts and the
+state tables determine which of the cycles a final value closes (ADR 19).
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ Reject = Callable[[Rejection], None]
 
 @dataclass
 class History:
-    """The valid rows of both files, as of `now`. `rows_read` counts valid and rejected rows per file."""
+    """The valid rows of both files. Later times than `now` are invalid. `rows_read` counts all rows by file."""
 
     now: datetime
     key_results: dict[tuple[str, date], KeyResultRow] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class History:
         key_result_id, at, row = check_in_of(cells)
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
         self._check_check_in(key_result_id, at, row, cells["checked_in_at"])
-        self.check_ins[key_result.key_result_id, at] = row  # shares one string between rows: saves memory
+        self.check_ins[key_result.key_result_id, at] = row  # all rows share one string, which saves memory
 
     def _check_key_result(self, row: KeyResultRow) -> None:
         start = start_of(row.cycle_start)
@@ -84,11 +84,11 @@ class History:
             encode_fact(data, start)
 
     def key_result_named(self, key_result_id: str) -> KeyResultRow:
-        """Return the first valid row of a key result; all of its rows name the same organisation."""
+        """Return the first valid row of a key result. All its rows name the same organisation."""
         return self._of_key_result[key_result_id][0]
 
     def _key_result_of(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str) -> KeyResultRow:
-        """Return the row of the key result for the cycle in which the check-in was made."""
+        """Return the row of the key result for the first cycle in which a check-in may have this date."""
         rows = self._of_key_result.get(key_result_id)
         if rows is None:
             where = "its row was rejected" if key_result_id in self._unusable else f"it is not in {KEY_RESULTS.name}"
@@ -114,12 +114,12 @@ class History:
 
 
 def _utc(at: datetime) -> str:
-    """Format a UTC time as RFC 3339; strftime would drop leading zeros of the year."""
+    """Format a UTC time as in RFC 3339. strftime would omit leading zeros of the year."""
     return at.isoformat().replace("+00:00", "Z")
 
 
 def _check_against(row: KeyResultRow, other: KeyResultRow) -> None:
-    """Check a row against an earlier row of the same key result; only a row for another cycle is valid.
+    """Check that a row and an earlier row of the same key result are for different cycles of one organisation.
 
     Raises:
         ContractViolation: `duplicate_key_result_id`, `conflicting_organisation` or `overlapping_cycle`.
@@ -141,9 +141,9 @@ def _check_against(row: KeyResultRow, other: KeyResultRow) -> None:
 
 
 def read_history(folder: Path, *, now: datetime, reject: Reject) -> History:
-    """Read a folder's two files; `reject` is called for each invalid row, in file order.
+    """Read the two files of a folder; `reject` is called for each invalid row, in file order.
 
-    Valid rows are kept in memory (about 0.4 KB each), because they are sent in order of time.
+    Valid rows stay in memory (about 0.4 KB each), because they have to be sorted by time before they are sent.
 
     Raises:
         PermanentError: the folder or a file cannot be read.

@@ -1,8 +1,9 @@
-"""Remember what imports of this state folder sent, so that a value that is changed and changed back is sent again.
+"""Count the revisions of each imported fact, so that a value that is changed and then changed back takes effect.
 
-An event id is derived from its content, so importing the same fact twice yields one event. By that rule alone, a value
-that returns to an earlier value would get the id of the earlier event. Therefore this file counts the revisions of each
-fact, and the count is part of the id. If the file is lost, ids are those of a first import again.
+The id of an imported event is derived from its content, so importing the same fact twice yields one event. A value that
+is changed back would therefore get the id of the first event again and be ignored as a duplicate. To prevent this, the
+revision number of the fact becomes part of the id. Revisions are stored in a file in the state folder. If the file is
+lost, facts get the same ids as in a first import.
 """
 
 import hashlib
@@ -23,14 +24,14 @@ BUSY_SECONDS = 5.0
 
 
 class SentFacts:
-    """Revisions of facts in one import; changes are committed when the import ends."""
+    """The revisions of facts during one import. Changes are committed when the import succeeds."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._select, self._upsert = read_sql(PACKAGE, "select_sent_fact"), read_sql(PACKAGE, "upsert_sent_fact")
 
     def revision(self, data: msgspec.Struct, at: datetime) -> int:
-        """Return how often imports have changed a fact, including this one."""
+        """Return how often imports, including this one, have changed a fact."""
         fact = _digest(type(data).__name__, str(getattr(data, data.__struct_fields__[0])), at.isoformat())
         content = _digest(msgspec.json.encode(data).decode())
         found = self._connection.execute(self._select, {"fact": fact}).fetchone()
@@ -62,7 +63,7 @@ def sent_facts(state: Path) -> Iterator[SentFacts]:
         with _explained(path):
             connection.execute("COMMIT")
     finally:
-        connection.close()  # rolls back what was not committed
+        connection.close()  # rolls back uncommitted changes
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Read a text file line by line, in the encoding of its byte-order mark. Invalid bytes are kept as surrogates."""
+"""Read a text file line by line. Its byte-order mark determines the encoding; the default is UTF-8."""
 
 import codecs
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Self
 
 from lakehouse.errors import ContractViolation, PermanentError
 
-LONGEST = 16 * 2**20  # characters per line or record; bounds the memory that a malformed file can take
+LONGEST = 16 * 2**20  # characters per line or record; limits the memory that a malformed file can use
 
-# Longer marks first: the UTF-32 mark starts with the UTF-16 one.
+# Longer marks come first, because the UTF-32 mark starts with the bytes of the UTF-16 mark.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -27,14 +27,14 @@ _OTHER_FORMATS = (
 
 
 class Lines:
-    """The physical lines of a file; `number` is the number of the line read last, from 1. Iterate, or `read` one."""
+    """The physical lines of a file. `number` is the number of the last line that was read, from 1."""
 
     def __init__(self, path: Path) -> None:
         """Open a file.
 
         Raises:
-            PermanentError: it cannot be opened.
-            ContractViolation: `not_csv` or `not_utf8`: the file is not readable text.
+            PermanentError: the file cannot be opened.
+            ContractViolation: `not_csv` or `not_utf8`, because the file is not readable text.
         """
         self.number = 0
         self.is_too_long = False

@@ -1,7 +1,7 @@
-"""Simulate an organisation: everything in it is a pure function of (seed, scale) and the calendar.
+"""Simulate an organisation as a pure function of a seed, a scale and the calendar.
 
-The history up to `as_of` is therefore the same bytes every time, a later `as_of` continues an earlier history, and live
-events (`live`) belong to the same key results.
+Equal arguments therefore always give identical bytes, a later `as_of` continues the history of an earlier one, and live
+events (`live`) refer to the same key results as the history.
 """
 
 from ingestion.sources.simulator.messages import Tally, messages

@@ -1,4 +1,4 @@
-"""Simulate check-ins: weekly, with gaps and corrections, and the final value that closes a key result."""
+"""Simulate check-ins: weekly ones, with gaps and corrections, and a final one that closes the key result."""
 
 import math
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ FINAL_NOTE = "final value"
 
 
 def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterator[Fact]:
-    """Yield all check-ins of a key result over its cycle."""
+    """Yield all check-ins of a key result in its cycle."""
     rng = organisation.rng("check_ins", key_result.id)
     for number, at in enumerate(_moments(rng, key_result)):
         data = _weekly(organisation, rng, key_result, number, at)
@@ -41,7 +41,7 @@ def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterato
 
 
 def confidence_of(rng: Random, key_result: KeyResult, at: datetime) -> float:
-    """Return the owner's stated confidence: the true log-odds, damped, shifted by their optimism, plus noise."""
+    """Return the confidence that the owner states: damped true log-odds plus the owner's optimism plus noise."""
     truth = true_probability(key_result.process, _day(key_result, at), key_result.threshold(at))
     log_odds = math.log(min(0.98, max(0.02, truth)) / (1.0 - min(0.98, max(0.02, truth))))
     stated = 0.65 * log_odds + key_result.owner.optimism + rng.gauss(0.0, 0.7)

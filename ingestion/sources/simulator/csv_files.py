@@ -1,4 +1,4 @@
-"""Write the simulated organisation as the two CSV files that `okr produce files` reads."""
+"""Write the simulated organisation to the two CSV files that `okr produce files` reads."""
 
 import csv
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ Cells = tuple[str, ...]
 
 
 def write_files(organisation: Organisation, as_of: datetime, folder: Path) -> dict[str, int]:
-    """Write the state of the same simulation at `as_of` (latest targets, corrected values); return rows by file.
+    """Write the state at `as_of` (latest targets, corrected values); return the number of rows by file.
 
     Raises:
         PermanentError: the folder is not empty or not writable.

@@ -36,7 +36,7 @@ def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
 def cycle_facts(
     organisation: Organisation, cycle: Cycle, objectives: list[Objective], key_results: list[KeyResult]
 ) -> Iterator[Fact]:
-    """Yield a cycle, its objectives and key results (with new targets), and the users on loan in it."""
+    """Yield the definitions of a cycle, its objectives and its key results (with new targets), and users' loans."""
     rng = organisation.rng("structure", cycle.name)
     announced = datetime.combine(cycle.start - timedelta(days=CYCLE_DAYS_BEFORE), time(9), tzinfo=UTC)
     cycle_id = organisation.id_of("cycle", cycle.name)
@@ -60,7 +60,7 @@ def cycle_facts(
 
 
 def key_result_data(key_result: KeyResult, target: float) -> KeyResultDefined:
-    """Return the definition of a key result with one of its targets."""
+    """Return the definition of a key result with the given target."""
     return KeyResultDefined(
         key_result_id=key_result.id,
         objective_id=key_result.objective.id,
@@ -86,7 +86,7 @@ def _objective_data(objective: Objective, cycle_id: str) -> ObjectiveDefined:
 
 
 def _loans(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
-    """Yield the moves of users to another team for the cycle, and back after it."""
+    """Yield the moves of users to another team at the start of the cycle, and back at its end."""
     out = datetime.combine(cycle.start, time(6), tzinfo=UTC)
     back = datetime.combine(cycle.end, time(20), tzinfo=UTC)
     for user in organisation.users:

@@ -4,17 +4,18 @@ Progress x (0 at the baseline, 1 at the first target) starts at 0 on the cycle's
 
     x[d] - x[d-1] = drift * (W(d/D) - W((d-1)/D)) + volatility / sqrt(D) * e,     e ~ N(0, 1), independent
 
-for D days of the cycle. `drift` is the progress expected at the end: DRIFT + team's skill + cycle's effect -
-difficulty, all Gaussian. W, the profile, distributes the work over the cycle: it rises from 0 to 1 (steadily, early,
-late, S-shaped, or with a stall). In each week from the second on, a key result is abandoned with probability
-ABANDON_PER_WEEK; after that it no longer moves.
+where D is the number of days of the cycle. `drift` is the expected final progress: DRIFT + the team's skill + the
+cycle's effect - the difficulty, where all terms but DRIFT are Gaussian. The profile W distributes the work over the
+cycle. It rises from 0 to 1 (steadily, early, late, S-shaped, or with a stall). On day 14 and every
+seven days after it, a key result is abandoned with probability ABANDON_PER_WEEK; then its progress no longer changes.
 
-Apart from abandonment, the final progress of a key result that is alive on day d with progress x is Gaussian:
+The final progress of a key result that has progress x on day d and is never abandoned is Gaussian:
 
     x[D] ~ N(x + drift * (1 - W(d/D)), volatility^2 * (1 - d/D))
 
-`true_probability` sums over the weeks in which the key result may be abandoned. It uses drift and profile, which no
-model sees, so no forecast can have a better expected score. A new target counts from the day on which it is set.
+`true_probability` sums over the weeks in which the key result may be abandoned. It uses the drift and the profile.
+Models do not know these, so no forecast can have a better expected score. A new target applies from the time when it is
+set.
 """
 
 import math
@@ -49,12 +50,12 @@ PROFILES: tuple[tuple[float, Profile], ...] = (
     (0.10, _stall(0.15, 0.35)),
     (0.08, _stall(0.45, 0.35)),
 )
-"""Share of key results with each profile W."""
+"""The profiles W, each with the share of key results that have it."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """The progress of one key result: `path[d]` is its progress on day d; a cycle of D days has D + 1 values."""
+    """The progress of one key result. `path[d]` is its progress on day d; a cycle of D days has D + 1 values."""
 
     drift: float
     profile: Profile
@@ -63,16 +64,16 @@ class Process:
 
     @property
     def days(self) -> int:
-        """The number of days D of the cycle."""
+        """The number of days (D) of the cycle."""
         return len(self.path) - 1
 
     def is_abandoned(self, day: int) -> bool:
-        """Return whether it is abandoned on that day."""
+        """Return whether the key result has been abandoned by that day."""
         return self.abandoned_day is not None and self.abandoned_day <= day
 
 
 def draw(rng: Random, drift: float, days: int) -> Process:
-    """Draw the progress of a key result for a cycle of that many days."""
+    """Draw the progress of a key result over a cycle with that many days."""
     profile = rng.choices([p for _, p in PROFILES], [share for share, _ in PROFILES])[0]
     abandoned = next((d for d in range(14, days, 7) if rng.random() < ABANDON_PER_WEEK), None)
     path = [0.0]
@@ -83,9 +84,9 @@ def draw(rng: Random, drift: float, days: int) -> Process:
 
 
 def true_probability(process: Process, day: int, threshold: float = ACHIEVED_SCORE) -> float:
-    """Return P(final progress >= threshold), given everything about the key result except future randomness.
+    """Return P(final progress >= threshold), given everything about the key result except its future random steps.
 
-    `threshold` is in units of the first target: ACHIEVED_SCORE * new gain / first gain after a new target.
+    `threshold` is relative to the first target. After a new target it is ACHIEVED_SCORE * new gain / first gain.
     """
     now = process.path[day]
     if process.is_abandoned(day) or day >= process.days:

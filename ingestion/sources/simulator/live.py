@@ -1,4 +1,4 @@
-"""Send live events (check-ins, page views, host metrics) on the key results of the current cycle."""
+"""Send live events: check-ins and page views for the key results of the current cycle, and host metrics."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ def _open_key_results(organisation: Organisation, now: datetime) -> list[KeyResu
 
 
 def _check_in(organisation: Organisation, rng: Random, key_result: KeyResult) -> CheckInRecorded:
-    """Return a check-in at the current progress, interpolated between today and tomorrow."""
+    """Return a check-in with the current progress, interpolated between the values of today and tomorrow."""
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     path = key_result.process.path

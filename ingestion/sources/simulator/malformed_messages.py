@@ -1,4 +1,4 @@
-"""Malformed messages: damaged copies of valid ones, as broken clients and networks produce them."""
+"""Make malformed messages: damaged copies of valid ones, of the kinds that broken clients and networks produce."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ Malformation = Callable[[EncodedEvent], EncodedEvent]
 
 
 def malformed(event: EncodedEvent, kind: int) -> EncodedEvent:
-    """Return a copy that violates its contract in one of `len(MALFORMATIONS)` ways."""
+    """Return a copy that violates its contract; `kind` modulo `len(MALFORMATIONS)` selects how."""
     return MALFORMATIONS[kind % len(MALFORMATIONS)](event)
 
 

@@ -1,4 +1,4 @@
-"""Encode facts as messages; about 1 % are sent twice, and 0.3 % malformed messages are added."""
+"""Encode facts as messages. About 1 % of them are sent twice, and malformed copies of about 0.3 % are added."""
 
 import heapq
 from collections import Counter
@@ -18,11 +18,11 @@ from lakehouse.ids import uuid7_of
 
 DUPLICATED_PER_MILLE = 10
 MALFORMED_PER_MILLE = 3
-LATEST_DUPLICATE = 5_000  # number of messages before the duplicate follows
+LATEST_DUPLICATE = 5_000  # maximum number of facts between a message and its duplicate
 
 
 class Fate(StrEnum):
-    """How a message counts in the tally."""
+    """How a message is counted in the tally."""
 
     NEW = "new"
     DUPLICATE = "duplicate"
@@ -30,7 +30,7 @@ class Fate(StrEnum):
 
 
 class Message(NamedTuple):
-    """A message, to be sent unchanged."""
+    """A message that must be sent unchanged."""
 
     event: EncodedEvent
     fate: Fate
@@ -38,7 +38,7 @@ class Message(NamedTuple):
 
 @dataclass
 class Tally:
-    """The number of messages by topic and fate, which a pipeline must reproduce."""
+    """The number of messages by topic and fate. The pipeline must arrive at the same numbers."""
 
     counts: dict[str, Counter[Fate]] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Tally:
         self.counts.setdefault(message.event.topic, Counter())[message.fate] += 1
 
     def as_json(self) -> dict[str, dict[str, int]]:
-        """Return per topic: messages produced, duplicates and malformed ones among them, and distinct valid events."""
+        """Return, by topic, the numbers of messages, duplicates, malformed messages and distinct valid events."""
         return {
             topic: {
                 "produced": sum(count.values()),
@@ -68,8 +68,8 @@ class Tally:
 
 
 def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
-    """Yield the history up to `as_of` as messages in order of sending; equal arguments give equal bytes."""
-    duplicates: list[tuple[int, int, EncodedEvent]] = []  # due position, own position (unique), event
+    """Yield the history up to `as_of` as messages, in the order of sending. Equal arguments give equal bytes."""
+    duplicates: list[tuple[int, int, EncodedEvent]] = []  # position when due, own position (unique), event
     for position, fact in enumerate(timeline(organisation, as_of)):
         event_id, event = encode_fact(organisation, fact)
         yield Message(event, Fate.NEW)
@@ -85,7 +85,7 @@ def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
 
 
 def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEvent]:
-    """Return a fact's event with its deterministic id."""
+    """Return the deterministic event id and the encoded event of a fact."""
     event_id = uuid7_of(fact.occurred_at, organisation.id, type(fact.data).__name__, fact.name)
     source = f"okr-simulation/{organisation.scale.name}/{organisation.seed}"
     event = encode(fact.data, at=fact.occurred_at, source=source, event_id=event_id, recorded_at=fact.recorded_at)
@@ -93,7 +93,7 @@ def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEv
 
 
 def _fate_numbers(event_id: UUID) -> tuple[int, int, int]:
-    """Return (0 to 999, a kind, a delay) from an id's hashed bits, so that each event's fate is independent."""
+    """Return a number from 0 to 999, a kind and a delay, derived from the hashed bits of an event id."""
     bits = event_id.int & (1 << 60) - 1
     return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % LATEST_DUPLICATE
 

@@ -1,4 +1,4 @@
-"""Draw the OKRs of a cycle: objectives aligned with those of the leadership, and key results with their progress."""
+"""Draw the OKRs of a cycle: objectives, most of them aligned with the leadership's, and key results with progress."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,22 +45,22 @@ class KeyResult:
     retarget: tuple[datetime, float] | None
 
     def title(self, target: float) -> str:
-        """Return the title with one of its targets."""
+        """Return the title of the key result, which contains the given target."""
         return self.measure.title.format(f"{target:,.{self.measure.decimals}f}")
 
     def value(self, progress: float) -> float:
-        """Return the value at a progress, rounded to the decimals of the measure."""
+        """Return the value that corresponds to a progress, with the number of decimals of the measure."""
         return round(self.baseline + progress * (self.target - self.baseline), self.measure.decimals)
 
     def threshold(self, at: datetime) -> float:
-        """Return the progress (in units of the first target) that counts as achieved, given the target at a time."""
+        """Return the progress, relative to the first target, from which the target in force at a time is achieved."""
         if self.retarget is None or at < self.retarget[0]:
             return ACHIEVED_SCORE
         return ACHIEVED_SCORE * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
 
 
 def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
-    """Draw all objectives and key results of a cycle, those of the leadership first."""
+    """Draw all objectives and key results of a cycle, starting with those of the leadership."""
     objectives: list[Objective] = []
     key_results: list[KeyResult] = []
     effect = organisation.rng("cycle", cycle.name).gauss(0.0, CYCLE_SD)
@@ -76,7 +76,7 @@ def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective]
 def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
     rng = organisation.rng("objectives", cycle.name, team.index)
     members = organisation.members(team)
-    days_before = 12 if parents else 16  # aligned objectives come after those of the leadership
+    days_before = 12 if parents else 16  # other teams follow the leadership
     for number, title in enumerate(rng.sample(OBJECTIVES, rng.randint(2, 4))):
         is_aligned = bool(parents) and rng.random() < ALIGNED
         yield Objective(

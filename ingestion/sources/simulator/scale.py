@@ -1,4 +1,4 @@
-"""Define the size of the organisation and its calendar of quarters."""
+"""Define the sizes of simulated organisations and the calendar of quarters."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +10,7 @@ CYCLES = 6  # five that have ended and the current one
 
 @dataclass(frozen=True)
 class Scale:
-    """Sizes. `views_per_workday` is per user; each host sends its metrics every `host_every_hours`."""
+    """The size of an organisation. Each user has `views_per_workday`; hosts send metrics every `host_every_hours`."""
 
     name: str
     teams: int
@@ -22,7 +22,7 @@ class Scale:
 
 SCALES = {
     "default": Scale("default", teams=40, users=300, hosts=4, host_every_hours=3, views_per_workday=0.9),
-    # Ten times the default, with the same number of hosts.
+    # Ten times the default size, but with the same number of hosts.
     "large": Scale("large", teams=400, users=3_000, hosts=4, host_every_hours=3, views_per_workday=0.9),
     "small": Scale("small", teams=4, users=24, hosts=2, host_every_hours=24, views_per_workday=0.3),
 }
@@ -38,7 +38,7 @@ class Cycle:
 
     @property
     def days(self) -> int:
-        """Days from the first day to the last, the base of elapsed ratios."""
+        """The number of days from the first to the last, which is the denominator of elapsed ratios."""
         return (self.end - self.start).days
 
 
@@ -46,7 +46,7 @@ def scale_of(name: str) -> Scale:
     """Return a scale by its name.
 
     Raises:
-        PermanentError: there is no scale of that name.
+        PermanentError: there is no scale with that name.
     """
     if name not in SCALES:
         raise PermanentError(f"There is no scale {name!r}; expected one of {', '.join(SCALES)}.")

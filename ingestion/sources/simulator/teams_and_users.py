@@ -1,4 +1,4 @@
-"""Draw the organisation with its teams and users, as a function of (seed, scale) only."""
+"""Draw the organisation with its teams and users, which depend only on the seed and the scale."""
 
 from dataclasses import dataclass
 from random import Random
@@ -14,7 +14,7 @@ ON_LOAN = 0.03  # share of users who work in another team for one cycle
 
 @dataclass(frozen=True)
 class Team:
-    """A team; `skill` shifts the drift of its key results, `misses` is the share of check-ins it omits."""
+    """A team. `skill` is added to the drift of its key results; `misses` is the share of check-ins that it omits."""
 
     index: int
     id: str
@@ -26,7 +26,7 @@ class Team:
 
 @dataclass(frozen=True)
 class User:
-    """A user; `optimism` is added to the log-odds of their confidence, `views` are pages per workday."""
+    """A user. `optimism` is added to the log-odds of their confidence; `views` is their mean page views per workday."""
 
     index: int
     id: str
@@ -39,7 +39,7 @@ class User:
 
 @dataclass(frozen=True)
 class Organisation:
-    """The parts of the organisation that do not change over time, and the seed of those that do."""
+    """The parts of the organisation that do not change over time, and the seed for the parts that do."""
 
     seed: int
     scale: Scale
@@ -49,21 +49,21 @@ class Organisation:
     users: tuple[User, ...]
 
     def id_of(self, *name: object) -> str:
-        """Return the UUID of an entity of the organisation, by its name."""
+        """Return the UUID of the entity with this name."""
         return _id(self.seed, self.scale, *name)
 
     def rng(self, *name: object) -> Random:
-        """Return the random stream of an entity, by its name."""
+        """Return the random stream of the entity with this name."""
         return random_stream(self.seed, self.scale.name, *name)
 
     def team_of(self, user: User, cycle: Cycle) -> Team:
-        """Return the team of a user in a cycle: the home team, or another one on loan."""
+        """Return the team of a user in a cycle: the home team, or any team if the user is on loan."""
         rng = self.rng("loan", user.index, cycle.name)
         away = rng.random() < ON_LOAN
         return self.teams[rng.randrange(len(self.teams)) if away else user.home_team]
 
     def members(self, team: Team) -> tuple[User, ...]:
-        """Return the users whose home team this is; every team has some."""
+        """Return the users whose home team this is. Every team has at least one."""
         return tuple(user for user in self.users if user.home_team == team.index)
 
 

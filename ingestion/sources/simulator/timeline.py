@@ -1,4 +1,4 @@
-"""Yield all facts of the simulated history in order of sending, day by day."""
+"""Yield all facts of the simulated history, day by day, in the order in which they are sent."""
 
 import heapq
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ ONE_DAY = timedelta(days=1)
 
 
 def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
-    """Yield every fact sent by `as_of`. Only one cycle and the unsent facts are in memory."""
+    """Yield every fact sent by `as_of`. Only unsent facts and the key results of at most two cycles are in memory."""
     cycles = cycles_until(as_of)
     waiting: list[Fact] = list(founding_facts(organisation, cycles[0]))
     heapq.heapify(waiting)

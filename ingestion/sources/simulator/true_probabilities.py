@@ -1,4 +1,4 @@
-"""Write the true probability of each forecast of a simulated key result: the best that any forecast can do."""
+"""Write the true probability that each simulated key result is achieved, which is the best possible forecast."""
 
 import csv
 from collections.abc import Iterable
@@ -14,16 +14,16 @@ from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 
 COLUMNS = ("key_result_id", "as_of")
-Moment = tuple[str, datetime]  # a key result and the time of one of its check-ins
+Moment = tuple[str, datetime]  # the id of a key result and the time of a forecast
 
 
 def write_true_probabilities(organisation: Organisation, forecasts: Path, out: Path) -> int:
-    """Write key_result_id, as_of and the true probability of each line of `forecasts`. Returns the number of lines.
+    """Write key_result_id, as_of and the true probability for each line of `forecasts`; return the number of lines.
 
-    `forecasts` is CSV with the columns key_result_id and as_of, such as `okr forecast backtest` writes.
+    `forecasts` is a CSV file with the columns key_result_id and as_of, as written by `okr forecast backtest`.
 
     Raises:
-        PermanentError: a file cannot be read or written, or a key result is not of this simulation.
+        PermanentError: a file cannot be read or written, or a key result does not belong to this simulation.
     """
     lines = _read(forecasts)
     text = StringIO()
@@ -39,10 +39,10 @@ def write_true_probabilities(organisation: Organisation, forecasts: Path, out: P
 
 
 def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) -> list[float]:
-    """Return P(final score >= 0.7) of each key result at its moment, as the simulation drew it.
+    """Return P(final score >= 0.7) for each key result, as of the given time and with the parameters that were drawn.
 
     Raises:
-        PermanentError: a key result is not of this simulation.
+        PermanentError: a key result does not belong to this simulation.
     """
     asked = list(moments)
     drawn = _drawn(organisation, [at.date() for _, at in asked])
@@ -59,7 +59,7 @@ def _drawn(organisation: Organisation, days: list[date]) -> dict[str, KeyResult]
 
 
 def _cycles_around(days: list[date]) -> list[Cycle]:
-    """Return the cycles of the days, and the one before: a check-in may be a few days after its cycle's end."""
+    """Return the cycles of the days and the previous cycle: a check-in may be dated a few days after its cycle."""
     if not days:
         return []
     cycles = [quarter_of(quarter_of(min(days)).start - timedelta(days=1))]

@@ -1,4 +1,4 @@
-"""Simulate the daily background: page views of users and metrics of hosts."""
+"""Simulate the page views of users and the metrics of hosts, day by day."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ GIBIBYTE = 2.0**30
 
 
 def page_views(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
-    """Yield the page views of a day. `of_team` maps each team to its key results of the cycle."""
+    """Yield the page views of a day. `of_team` maps each team to its key results in the cycle."""
     rng = organisation.rng("views", day)
     share = WEEKEND_SHARE if day.weekday() >= 5 else 1.0
     for user in organisation.users:
@@ -32,7 +32,7 @@ def page_views(organisation: Organisation, day: date, of_team: dict[int, list[Ke
 
 
 def host_metrics(organisation: Organisation, day: date) -> Iterator[Fact]:
-    """Yield the metrics of each host for a day: busy CPU ratio, memory and disk used."""
+    """Yield the metrics of each host for a day: the CPU's busy ratio, and the memory and disk space used."""
     rng = organisation.rng("hosts", day)
     midnight = datetime.combine(day, time(), tzinfo=UTC)
     for index in range(organisation.scale.hosts):

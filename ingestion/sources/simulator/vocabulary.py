@@ -1,4 +1,4 @@
-"""Names and measures of teams, users, objectives and key results. Some are strange on purpose."""
+"""Names of teams and users, titles of objectives, and measures of key results. Some are deliberately unusual."""
 
 from dataclasses import dataclass
 
@@ -142,7 +142,7 @@ NOTES = (
 
 @dataclass(frozen=True)
 class Measure:
-    """What a key result counts. `gain` is the range of |target - baseline| as a share of the baseline."""
+    """What a key result measures. `gain` is the range of |target - baseline| as a share of the baseline."""
 
     title: str
     unit: str
