@@ -6,7 +6,7 @@ Entity = tuple[str, str]  # event type and entity id
 
 USER = "okr.user.defined.v1"
 DEACTIVATED = "okr.user.deactivated.v1"
-ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # these name the user whom they describe, not one who acted
+ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # user_id is the user described, not one who acted
 ORGANISATION = "okr.organisation.defined.v1"
 TEAM = "okr.team.defined.v1"
 CYCLE = "okr.cycle.defined.v1"

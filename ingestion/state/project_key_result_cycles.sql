@@ -1,8 +1,8 @@
 -- Insert one row per key result and cycle in which it counts, by the same rules as intermediate.int_key_result_cycle. A
--- key result counts in its current cycle, in each cycle in which it was closed, and in each cycle in which it still was
--- when that cycle ended. A check-in counts in the key result's cycle at the time of the check-in, with two exceptions:
--- if the key result does not count in that cycle, the check-in counts in the next cycle in which it does; and a closing
--- check-in made soon after the end of the previous cycle may close that cycle (ADR 19).
+-- key result counts in its current cycle, in each cycle in which it was closed, and in each cycle to which it still
+-- belonged when that cycle ended. A check-in counts in the key result's cycle at the time of the check-in, with two
+-- exceptions. If the key result does not count in that cycle, the check-in counts in the next cycle in which the key
+-- result counts. The first final check-in soon after the end of the previous cycle may close that cycle (ADR 19).
 WITH placement AS (
     SELECT * FROM app.key_result_placements(%(subjects)s::text [])
 ),
@@ -46,9 +46,9 @@ stay_piece AS (
     WINDOW by_stay AS (PARTITION BY placement.key_result_id, placement.stay_number)
 ),
 
--- One row per stay, with the number of its closing check-ins and the first of them; final ones come before others.
--- Closing check-ins are those marked final and those made after the cycle was closed, because these are corrections
--- that close the key result again. Check-ins made while the key result was archived do not close it.
+-- One row per stay, with the number of its closing check-ins and the first one that is marked final (or, if none is,
+-- the first one). A check-in is closing if it is marked final or was made after the cycle was closed, because it is
+-- then a correction that closes the key result again. A check-in made while the key result was archived is not closing.
 stay AS (
     SELECT DISTINCT ON (key_result_id, stay_number) *
     FROM (
@@ -95,10 +95,10 @@ followed AS (
     WINDOW by_time AS (PARTITION BY key_result_id ORDER BY stay_number)
 ),
 
--- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, the check-in
--- closes the previous stay if that is not closed, and this stay otherwise. In both cases is_closed is the same for both
--- stays. Such a stay therefore takes is_closed from the nearest earlier stay that is not of this kind; run_number
--- groups the two.
+-- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, that
+-- check-in closes the previous stay if it is still open, and otherwise this stay. In both cases is_closed is the same
+-- for both stays. Such a stay therefore has the same run_number as the previous one, and the first stay of a run
+-- determines is_closed for the whole run.
 stay_result AS (
     SELECT
         *,

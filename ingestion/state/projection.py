@@ -3,7 +3,7 @@
 For each changed entity, a projection reads all counted events again. The result does not depend on the order in which
 events arrive or on duplicates. The tables are derived from each other as follows:
 
-    event -> event.withheld_because (such as events that would move an entity to another organisation, ADR 18)
+    event -> event.withheld_because (set if an event does not count, ADR 18)
           -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
           -> check_ins
           -> key_result_cycles (from definitions, endings and check-ins; one row per key result and cycle) -> okrs
@@ -37,7 +37,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 class Comparison(NamedTuple):
-    """The two reasons for comparing events before they count: several organisations, or operators' reviews."""
+    """The reasons to compare events before they count: several organisations exist, or operators reviewed events."""
 
     has_several_organisations: bool
     has_reviews: bool

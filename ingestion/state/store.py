@@ -180,7 +180,7 @@ class StateStore:
             return Applied(projection.project(changed), is_recounted=False)
         changed += projection.entities("apply_reviews")
         if several and has_roots and not had_several:
-            changed += projection.entities("teams_and_cycles")  # until now, events did not have to be compared
+            changed += projection.entities("teams_and_cycles")  # their events have not been compared yet
         compared = changed if is_all_compared else ambiguous
         withheld = projection.withhold(compared, has_several_organisations=several)
         progressed = projection.project([*changed, *withheld], withheld, has_several_organisations=several)

@@ -129,7 +129,7 @@ class _Measuring:
 
 
 def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
-    """Send events left by sources that have ended, such as pipeline steps, which often end before they can send."""
+    """Send the events of sources that ended before they could send them, such as pipeline steps."""
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()

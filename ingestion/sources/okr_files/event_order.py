@@ -35,7 +35,7 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
             if isinstance(data, UserDefined):
                 is_new = moves.get((data.user_id, row.cycle_start)) is row
             else:
-                # Every row defines its key result again. Teams, cycles etc. are the same in all rows that name them.
+                # Every row defines its key result. Teams, cycles etc. are defined by the first row that names them.
                 is_new = isinstance(data, KeyResultDefined) or name not in defined
             if is_new:
                 defined.add(name)

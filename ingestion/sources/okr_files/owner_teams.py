@@ -1,4 +1,4 @@
-"""Derive from the key results of each owner which team the owner belongs to over time."""
+"""Determine which team each owner belongs to over time, from the rows of their key results."""
 
 from collections import defaultdict
 from collections.abc import Iterable

@@ -52,7 +52,7 @@ class Kind:
 
 
 class RejectedRows:
-    """Writes rejections as they occur. The file gets its final name only after the last one was written."""
+    """Writes rejections as they occur. The file gets its final name only after the last rejection was written."""
 
     def __init__(self, state: Path) -> None:
         """Open the file in the state folder.

@@ -26,7 +26,7 @@ Reject = Callable[[Rejection], None]
 
 @dataclass
 class History:
-    """The valid rows of both files. Later times than `now` are invalid. `rows_read` counts all rows by file."""
+    """The valid rows of both files. Times after `now` are invalid. `rows_read` counts all rows by file."""
 
     now: datetime
     key_results: dict[tuple[str, date], KeyResultRow] = field(default_factory=dict)

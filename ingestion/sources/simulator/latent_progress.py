@@ -6,8 +6,8 @@ Progress x (0 at the baseline, 1 at the first target) starts at 0 on the cycle's
 
 where D is the number of days of the cycle. `drift` is the expected final progress: DRIFT + the team's skill + the
 cycle's effect - the difficulty, where all terms but DRIFT are Gaussian. The profile W distributes the work over the
-cycle. It rises from 0 to 1 (steadily, early, late, S-shaped, or with a stall). On day 14 and every
-seven days after it, a key result is abandoned with probability ABANDON_PER_WEEK; then its progress no longer changes.
+cycle. It rises from 0 to 1 (steadily, early, late, S-shaped, or with a stall). On day 14 and every seven days after
+that, a key result is abandoned with probability ABANDON_PER_WEEK. From then on, its progress does not change.
 
 The final progress of a key result that has progress x on day d and is never abandoned is Gaussian:
 

@@ -38,7 +38,7 @@ class Message(NamedTuple):
 
 @dataclass
 class Tally:
-    """The number of messages by topic and fate. The pipeline must arrive at the same numbers."""
+    """The number of messages by topic and fate. A pipeline must arrive at the same numbers."""
 
     counts: dict[str, Counter[Fate]] = field(default_factory=dict)
 

@@ -53,7 +53,7 @@ class KeyResult:
         return round(self.baseline + progress * (self.target - self.baseline), self.measure.decimals)
 
     def threshold(self, at: datetime) -> float:
-        """Return the progress, relative to the first target, from which the target in force at a time is achieved."""
+        """Return the progress (relative to the first target) at which the target of the given time is achieved."""
         if self.retarget is None or at < self.retarget[0]:
             return ACHIEVED_SCORE
         return ACHIEVED_SCORE * (self.retarget[1] - self.baseline) / (self.target - self.baseline)
@@ -76,7 +76,7 @@ def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective]
 def _objectives(organisation: Organisation, cycle: Cycle, team: Team, parents: list[Objective]) -> Iterator[Objective]:
     rng = organisation.rng("objectives", cycle.name, team.index)
     members = organisation.members(team)
-    days_before = 12 if parents else 16  # other teams follow the leadership
+    days_before = 12 if parents else 16  # the leadership defines its objectives first
     for number, title in enumerate(rng.sample(OBJECTIVES, rng.randint(2, 4))):
         is_aligned = bool(parents) and rng.random() < ALIGNED
         yield Objective(

@@ -10,7 +10,7 @@ CYCLES = 6  # five that have ended and the current one
 
 @dataclass(frozen=True)
 class Scale:
-    """The size of an organisation. Each user has `views_per_workday`; hosts send metrics every `host_every_hours`."""
+    """The size of an organisation. `views_per_workday` is per user, `host_every_hours` the interval of host metrics."""
 
     name: str
     teams: int

@@ -39,7 +39,7 @@ def write_true_probabilities(organisation: Organisation, forecasts: Path, out: P
 
 
 def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) -> list[float]:
-    """Return P(final score >= 0.7) for each key result, as of the given time and with the parameters that were drawn.
+    """Return P(final score >= 0.7) of each key result at the given time, from the parameters that were drawn for it.
 
     Raises:
         PermanentError: a key result does not belong to this simulation.
@@ -59,7 +59,7 @@ def _drawn(organisation: Organisation, days: list[date]) -> dict[str, KeyResult]
 
 
 def _cycles_around(days: list[date]) -> list[Cycle]:
-    """Return the cycles of the days and the previous cycle: a check-in may be dated a few days after its cycle."""
+    """Return the cycles of the days and the cycle before, because a check-in may be dated shortly after its cycle."""
     if not days:
         return []
     cycles = [quarter_of(quarter_of(min(days)).start - timedelta(days=1))]
