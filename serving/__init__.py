@@ -1,1 +1,1 @@
-"""The HTTP API and the scorecard page. Each folder has its routes, service, queries and schemas."""
+"""The HTTP API and the scorecard page. Each folder contains the routes, service, queries and schemas of one area."""

@@ -34,7 +34,7 @@ class Assets(StaticFiles):
 
 
 def create_app(services: Services) -> FastAPI:
-    """Return the application, which starts and stops its services."""
+    """Create the application. It starts and stops its services."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

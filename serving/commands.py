@@ -26,7 +26,7 @@ def serve() -> None:
         create_app(build_services(settings)),
         host=HOST,
         port=port,
-        access_log=False,  # request_guard logs each request with its route, not its path
+        access_log=False,  # request_guard logs the route of each request instead of its path
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,

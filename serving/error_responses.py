@@ -30,11 +30,11 @@ from serving.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN_CHARACTERS = 80  # of a rejected value: enough to recognise the value, too few to fill a log
+SHOWN_CHARACTERS = 80  # of a rejected value, so that it can be recognised without filling the log
 SHOWN_ERRORS = 20
 RETRY_AFTER_S = 5
 
-# The first matching class counts, so subclasses precede their base classes.
+# The first matching class is used, so subclasses precede their base classes.
 STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
     (UnknownName, HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-name"),
@@ -51,7 +51,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
 )
-PLAIN_DETAILS = {"extra_forbidden": "Unknown field", "missing": "A value is required"}  # instead of pydantic's
+PLAIN_DETAILS = {"extra_forbidden": "Unknown field", "missing": "A value is required"}  # replace pydantic's
 NOT_AN_OBJECT = {"model_type", "model_attributes_type", "dataclass_type", "dict_type", "mapping_type"}
 FASTAPI_BAD_BODY = "There was an error parsing the body"
 EXPECTED: Mapping[int, str] = {
@@ -63,7 +63,7 @@ EXPECTED: Mapping[int, str] = {
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem document. `slug` names its type; without a slug, the type is about:blank."""
+    """A problem document. `slug` identifies its type. Without a slug, the type is about:blank."""
 
     status: int
     detail: str
@@ -83,12 +83,12 @@ class Problem:
         return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
 
 
-# Returns an HTML page if a browser sent the request, and None for other clients.
+# Returns an HTML page if the client is a browser, and None for other clients.
 Present = Callable[[Request, Problem], Response | None]
 
 
 def install(app: FastAPI, present: Present) -> None:
-    """Register handlers for this project's errors, the framework's errors and, outermost, unexpected exceptions."""
+    """Register handlers for this project's errors and the framework's errors, and middleware for all others."""
 
     def handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Response]:
         def handle(request: Request, error: Exception) -> Response:
@@ -104,7 +104,7 @@ def install(app: FastAPI, present: Present) -> None:
 
 
 class _UnexpectedErrors:
-    """Responds to unexpected exceptions. The framework would raise them again, which closes the connection."""
+    """Responds to unexpected exceptions. The framework's handler re-raises them, which closes the connection."""
 
     def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
         self._app = app
@@ -170,10 +170,11 @@ def _of_validation(request: Request, error: RequestValidationError) -> Problem:
 
 
 def _one_validation_error(item: Mapping[str, Any]) -> dict[str, str]:
-    """Return an item of RFC 9457's `errors` member: location (in bodies, a JSON pointer), error and value."""
-    place, *path = (str(part) for part in item["loc"])
+    """Return an item of RFC 9457's `errors` member. A location in the body is given as a JSON pointer."""
+    location, *path = (str(part) for part in item["loc"])
     escaped = (part.replace("~", "~0").replace("/", "~1") for part in path)  # RFC 6901
-    pointer = "#" + "".join(f"/{part}" for part in escaped) if place == "body" else f"{place} {'.'.join(path)}".strip()
+    in_body = "#" + "".join(f"/{part}" for part in escaped)
+    pointer = in_body if location == "body" else f"{location} {'.'.join(path)}".strip()
     detail = PLAIN_DETAILS.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
     if pointer == "#" and (item["type"] == "missing" or isinstance(item.get("input"), bytes)):
         detail = "A JSON body is required, with the header Content-Type: application/json"
@@ -202,7 +203,7 @@ def _of_http(request: Request, error: HTTPException) -> Problem:
 
 
 def _of_unexpected(request: Request, error: Exception) -> Problem:
-    """Return a problem with an error id, and log the cause with the same id."""
+    """Return a problem with an error id and log the cause with the same id."""
     error_id = str(uuid.uuid4())
     get_logger(__name__).error("unexpected error", route=route_of(request), error_id=error_id, exc_info=error)
     detail = f"The service failed. Report the error id {error_id}; the log has the cause."
@@ -210,5 +211,5 @@ def _of_unexpected(request: Request, error: Exception) -> Problem:
 
 
 def route_of(request: Request) -> str:
-    """Return the route's pattern for logs; the path itself may contain a person's id."""
+    """Return the route's pattern for logs. The path is not logged because it may contain a person's id."""
     return str(getattr(request.scope.get("route"), "path", "(no route)"))

@@ -9,9 +9,9 @@ from serving.suggestions import suggestion
 
 
 class NotFound(PermanentError):
-    """The requested thing does not exist in the current publication or in the registry.
+    """The requested resource does not exist, for example in the current publication or in the registry.
 
-    `similar`: known names that look like the requested one; None if there was no search.
+    `similar` contains known names that resemble the requested name. It is None if no search was made.
     """
 
     def __init__(self, message: str, similar: Sequence[str] | None = None) -> None:
@@ -20,7 +20,7 @@ class NotFound(PermanentError):
 
 
 class UnknownName(PermanentError):
-    """A request contains an unknown name. `similar`: known names that look like it."""
+    """A request contains an unknown name. `similar` contains known names that resemble it."""
 
     def __init__(self, message: str, *, pointer: str, similar: Sequence[str]) -> None:
         super().__init__(f"{message} {suggestion(similar)}")
@@ -38,7 +38,7 @@ class Difference:
 
 
 class Conflict(PermanentError):
-    """A request has the key or id of an earlier request but different content."""
+    """A request has the key or id of an earlier request, but different content."""
 
     def __init__(self, message: str, differs: Sequence[Difference]) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class NotPublished(RetryableError):
 
 
 class PublishedByOlderRelease(RetryableError):
-    """The marts lack a table or column that this release reads; the next publication adds it."""
+    """The marts lack a table or column that this release reads. The next publication adds it."""
 
 
 class NotPersisted(RetryableError):
@@ -62,7 +62,7 @@ class NotLoadable(PermanentError):
 
 
 class NotSignedIn(PermanentError):
-    """The request has no credentials, or invalid ones."""
+    """The request has no valid credentials."""
 
 
 class NotAllowed(PermanentError):
@@ -70,11 +70,11 @@ class NotAllowed(PermanentError):
 
 
 class CrossSite(PermanentError):
-    """A form was posted from a page of another site."""
+    """A form was posted from another site."""
 
 
 class TooManyAttempts(RetryableError):
-    """Too many failed logins; `retry_after_s` is the time to wait."""
+    """Too many logins have failed. `retry_after_s` is the time to wait."""
 
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)

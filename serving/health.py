@@ -1,4 +1,4 @@
-"""GET /health: whether the service can respond, and which of its dependencies have failed."""
+"""Report whether the service can respond and which of its dependencies have failed (GET /health)."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ Check = dict[str, Any]
 
 
 class Health:
-    """Checks every dependency. If the warehouse fails, the service is unavailable; if another fails, it is degraded."""
+    """Checks all dependencies. The service is unavailable if the warehouse fails, and degraded if another one fails."""
 
     def __init__(  # noqa: PLR0913 -- one parameter for each dependency
         self,
@@ -49,7 +49,7 @@ class Health:
         self._threads = threads
 
     def state(self) -> tuple[State, dict[str, Check]]:
-        """Return the overall state, and the check of each dependency."""
+        """Return the overall state and the result for each dependency."""
         checks_by_name: dict[str, Callable[[], Check]] = {
             "warehouse": self._check_warehouse,
             "redis": self._check_redis,
@@ -128,7 +128,7 @@ def _check_outbox(outbox: Outbox) -> Check:
 
 
 def _events_problem(outbox: Outbox, spool: SpoolState) -> str | None:
-    """Return what currently prevents this service's events from being sent; resolved problems are not reported."""
+    """Return the current problem with sending this service's events, or None. Resolved problems are not reported."""
     if not outbox.is_sending:
         return "The sending thread has stopped: no event is sent until the service is restarted."
     if outbox.problem is not None:
@@ -152,7 +152,7 @@ def _timed(run: Callable[[], Check]) -> Check:
 
 @router.get("/health")
 def health(request: Request) -> JSONResponse:
-    """Return the health of the service: 503 if the warehouse is unavailable, degraded if any other dependency is."""
+    """Return the health of the service. The status code is 503 only if the warehouse is unavailable."""
     service: Health = request.app.state.services.health
     state, checks = service.state()
     body = {"status": state, "checks": checks}

@@ -1,6 +1,6 @@
-"""Measure request latencies by route, and send the figures as events to the metrics topic.
+"""Measure request latencies by route and send them as events to the metrics topic.
 
-A route is recorded as its template, never as a path, and callers are not recorded, so no figure is about a person.
+Routes are recorded as templates instead of paths and callers are not recorded, so no metric is about a person.
 """
 
 import math
@@ -20,7 +20,7 @@ from serving.errors import NotPersisted
 from serving.outbox import SOURCE, Outbox
 
 WINDOW_S = 30.0
-LEFT_TO_OTHERS_FROM = 0.5  # fill ratio of the spool above which latencies are dropped, to leave space for forecasts
+LEFT_TO_OTHERS_FROM = 0.5  # above this fill ratio of the spool, latencies are dropped to leave space for forecasts
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Each bucket is 5 % wider than the previous one, so a percentile is at most 5 % too high. 300 buckets cover 0.1 ms to
 # four minutes.
@@ -32,7 +32,7 @@ PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "reques
 
 @dataclass
 class Histogram:
-    """Latencies of one route in one window, as counts by bucket, so that memory use is bounded."""
+    """Latencies of one route in one window. They are stored as counts per bucket to bound memory use."""
 
     buckets: Counter[int] = field(default_factory=Counter)
     server_errors: int = 0
@@ -59,17 +59,17 @@ class Histogram:
 
 
 class Latencies:
-    """Counts requests; thread-safe. The counts of a window can be taken only once."""
+    """Counts requests by route and is thread-safe. The counts of a window can be taken only once."""
 
     def __init__(self) -> None:
         self._routes: dict[tuple[str, str], Histogram] = {}
         self._counting = threading.Lock()
 
     def observe(self, method: str, route: str, status: int, took_ms: float) -> None:
-        """Count one request; `route` is the template that it matched."""
-        place = (method if method in METHODS else "other", route)
+        """Count one request. `route` is the template that it matched."""
+        key = (method if method in METHODS else "other", route)
         with self._counting:
-            self._routes.setdefault(place, Histogram()).add(took_ms, status)
+            self._routes.setdefault(key, Histogram()).add(took_ms, status)
 
     def take(self) -> dict[tuple[str, str], Histogram]:
         """Return the counts since the previous call, by (method, route), and reset them."""
@@ -79,7 +79,7 @@ class Latencies:
 
 
 def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> list[AppMetricSampled]:
-    """Return p50, p95 and p99 in ms, the number of requests and the number of 5xx responses, by route."""
+    """Return p50, p95 and p99 in ms, the number of requests and the number of 5xx responses for each route."""
     instance = f"{host_name()[:100]}/{os.getpid()}"
     found = []
     for (method, route), histogram in taken.items():
@@ -96,7 +96,7 @@ def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> l
 
 
 class LatencyReporter:
-    """Sends the counts through the outbox after every window and when it is stopped. Start it before use."""
+    """Sends the counts through the outbox after each window and at shutdown. Call `start` before use."""
 
     def __init__(self, outbox: Outbox, window_s: float = WINDOW_S) -> None:
         self.latencies = Latencies()

@@ -1,4 +1,4 @@
-"""The OpenAPI description (/openapi.json) and Swagger UI (/docs), whose files come from a package, not a CDN."""
+"""Serve the OpenAPI description (/openapi.json) and Swagger UI (/docs), whose files come from a Python package."""
 
 from importlib.resources import files
 from typing import Annotated, Any
@@ -14,7 +14,7 @@ from serving.strict_requests import StrictRoute
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 
-# Swagger UI sets styles from its script and draws its icons as data: images.
+# Swagger UI's script sets inline styles, and its icons are data: URLs.
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
@@ -22,14 +22,15 @@ DOCS_POLICY = (
 ABOUT = """
 Forecasts whether key results will be achieved by their deadlines, with a probability and the reasons.
 
-1. Get a token: `POST /auth/token` with user name and password (button *Authorize*). It is valid for 15 minutes.
-2. Request forecasts: `POST /predict`. Read published data: `GET /v1/...`.
-3. Record a value: `POST /v1/check-ins`. A request with the same `check_in_id` or `Idempotency-Key` gets the first
-   response again and changes nothing; `PUT /v1/check-ins/{check_in_id}` corrects a check-in. Keys are remembered for
-   90 days, and check-in ids indefinitely.
+1. Get a token with your user name and password: `POST /auth/token`, or the *Authorize* button. It is valid for 15
+   minutes.
+2. Request forecasts with `POST /predict`, and read published data with `GET /v1/...`.
+3. Record a value with `POST /v1/check-ins`. Repeating a request with the same `check_in_id` or `Idempotency-Key`
+   returns the first response and changes nothing. `PUT /v1/check-ins/{check_in_id}` corrects a check-in. Keys are
+   stored for 90 days, and check-in ids indefinitely.
 
-Every response from the marts names its `publication_id` and `data_as_of`; two responses from one publication never
-contradict each other. Every error is a problem document (RFC 9457, `application/problem+json`).
+Every response from the marts includes its `publication_id` and `data_as_of`. Responses with the same `publication_id`
+are consistent with each other. Every error is a problem document (RFC 9457, `application/problem+json`).
 """
 PROBLEM_SCHEMA: dict[str, Any] = {
     "title": "Problem",
@@ -40,10 +41,10 @@ PROBLEM_SCHEMA: dict[str, Any] = {
         "type": {"type": "string", "description": "urn:okr:problem:<kind>, or about:blank"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was expected, what was sent and what to do."},
+        "detail": {"type": "string", "description": "What was expected, what was sent, and what to do."},
         "errors": {
             "type": "array",
-            "description": "For an invalid request: where the error is, what was expected and what was sent.",
+            "description": "The errors of an invalid request: the location, what was expected, and what was sent.",
             "items": {"type": "object", "properties": {n: {"type": "string"} for n in ("pointer", "detail", "got")}},
         },
     },
@@ -56,7 +57,7 @@ def assets() -> str:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, with a problem document as the response to every error."""
+    """Return the OpenAPI description, in which every error response is a problem document."""
     described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     schemas = described["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):

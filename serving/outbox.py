@@ -1,11 +1,11 @@
-"""Send this service's events to Kafka through a spool on disk: `post` writes to the spool, and a thread sends.
+"""Write this service's events to a spool on disk, from which a background thread sends them to Kafka.
 
-A request therefore never depends on Kafka, and an accepted event survives a restart of the service or the broker.
-Check-ins have one outbox; served forecasts and latencies have another, with its own file, limits and thread. Forecasts
-therefore never delay check-ins or cause their rejection, however many are requested.
+Requests therefore do not depend on Kafka, and accepted events survive a restart of the service or the broker. Check-ins
+have one outbox. Served forecasts and latencies have another, with its own file, limits and thread, so even a large
+number of forecasts does not delay check-ins or cause their rejection.
 
-`post` only writes to the spool (a served prediction); `deliver` also waits briefly for the broker's acknowledgement
-(a check-in).
+`post`, used for served forecasts, only writes to the spool. `deliver`, used for check-ins, also waits briefly for the
+broker's acknowledgement.
 """
 
 import threading
@@ -27,9 +27,9 @@ from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 
 SOURCE = "okr-api"
-PASS_S = 5.0  # longest duration of one attempt to send the waiting events
+PASS_S = 5.0  # time limit of one attempt to send the waiting events
 DELIVER_S = 5.0
-IDLE_S = 2.0  # interval of checks for events that another API process left in the spool
+IDLE_S = 2.0  # interval of checks for events that another API process has left in the spool
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
 
@@ -41,7 +41,7 @@ class Outbox:
     bootstrap: str
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
-    """Numbers of events since the start: posted, sent, not_persisted (the caller got an error)."""
+    """Numbers of events since the start: posted, sent and not_persisted (reported to the caller as an error)."""
     problem: str | None = None
     """Why the last attempt to send failed; None if it succeeded."""
 
@@ -65,12 +65,12 @@ class Outbox:
 
     @property
     def state_folder(self) -> Path:
-        """The state folder, which contains the folder of the spools."""
+        """The state folder, which contains the spools' folder."""
         return self.spool.path.parent.parent
 
     @property
     def is_sending(self) -> bool:
-        """Whether the sending thread is alive; without it nothing is sent."""
+        """Whether the sending thread is alive. If it is not, events are not sent."""
         return self.thread.is_alive
 
     def state(self) -> SpoolState:
@@ -82,11 +82,11 @@ class Outbox:
         return self.spool.state()
 
     def start(self) -> None:
-        """Start the sending thread; it first sends the events that earlier processes left."""
+        """Start the sending thread. It first sends the events that earlier processes left in the spool."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Try once to send the waiting events, then stop; unsent events stay in the spool for the next start."""
+        """Try once to send the waiting events, then stop. Unsent events stay in the spool until the next start."""
         self._stopping.set()
         self._wake.set()
         self.thread.join(2 * PASS_S)
@@ -96,16 +96,16 @@ class Outbox:
             )
 
     def post(self, events: Sequence[EncodedEvent]) -> list[int]:
-        """Write events to the spool, all or nothing, and return their positions; they are sent in the background.
+        """Write all events to the spool, or none, and return their positions. They are sent in the background.
 
         Raises:
             NotPersisted: nothing was written; the log says why.
-            ContractViolation: the broker would never accept one of them.
+            ContractViolation: the broker would never accept one of the events.
         """
         if not events:
             return []
         try:
-            places = self.spool.append(events)
+            positions = self.spool.append(events)
         except OkrError as error:
             self.counts["not_persisted"] += len(events)
             self._log.error("events could not be written to the spool", number=len(events), error=str(error))
@@ -116,31 +116,31 @@ class Outbox:
             ) from error
         self.counts["posted"] += len(events)
         self._wake.set()
-        return places
+        return positions
 
     def deliver(self, event: EncodedEvent) -> bool:
-        """Write an event to the spool and wait briefly; return whether the broker has acknowledged it.
+        """Write an event to the spool, wait briefly, and return whether the broker has acknowledged the event.
 
         Raises:
             NotPersisted: the event was not written.
             ContractViolation: the broker rejected it permanently.
         """
-        (place,) = self.post([event])
+        (position,) = self.post([event])
         deadline = time.monotonic() + DELIVER_S
         with self._settled:
-            while (found := self._place(place)) == "waiting" and self.is_sending and self.problem is None:
+            while (found := self._status_of(position)) == "waiting" and self.is_sending and self.problem is None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._settled.wait(left):
                     break
-            found = self._place(place)
+            found = self._status_of(position)
         if found == "rejected":
             raise ContractViolation(
                 "rejected_by_broker", "The broker rejected the event permanently; `okr produce spool status` says why."
             )
         return found == "sent"
 
-    def _place(self, position: int) -> EventStatus:
-        """Return the state of a posted event; if the spool cannot be read, assume that the event is waiting."""
+    def _status_of(self, position: int) -> EventStatus:
+        """Return the status of a posted event. If the spool cannot be read, assume that the event is waiting."""
         try:
             return self.spool.event_status(position)
         except OkrError as error:
@@ -158,7 +158,7 @@ class Outbox:
             self._wake.wait(IDLE_S)
             self._wake.clear()
             is_last = self._stopping.is_set()
-            if not (is_last and self.problem):  # unsent events stay in the spool; stopping must not wait
+            if not (is_last and self.problem):  # after a failure, do not delay the shutdown
                 self._drain_once(drainer)
             if self.problem is None:
                 backoff.reset()

@@ -1,4 +1,4 @@
-"""Read from ops.publication_hold why newer data is not published."""
+"""Read the reasons why newer data is not published (ops.publication_hold)."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from serving.publication_reader import Warehouse
 
 @dataclass(frozen=True)
 class PublicationHolds:
-    """Reads the publication holds in force."""
+    """Reads the active publication holds."""
 
     warehouse: Warehouse
 
     def current(self) -> list[Hold]:
-        """Return every hold, the oldest first; empty if none is in force.
+        """Return the active holds, oldest first.
 
         Raises:
             RetryableError: PostgreSQL is unavailable.
@@ -24,7 +24,7 @@ class PublicationHolds:
 
 
 def hold_summary(holds: list[Hold]) -> tuple[datetime, str] | None:
-    """Return when the publication hold started, and its reason in one line; None if there is no hold."""
+    """Return the start of the publication hold and its reason in one line, or None if there is no hold."""
     if not holds:
         return None
     oldest = holds[0]

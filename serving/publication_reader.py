@@ -1,4 +1,4 @@
-"""Read the published marts: each read is a snapshot of one publication, even while another is being published."""
+"""Read the published marts. Each read sees exactly one publication, even while another is being published."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -61,7 +61,7 @@ class Reader:
 
 @dataclass(frozen=True)
 class PublishedReader(Reader):
-    """Reads the marts in one snapshot; `publication` is the publication in that snapshot."""
+    """Reads the marts in one snapshot. `publication` is the publication in that snapshot."""
 
     publication: Publication
 
@@ -70,7 +70,7 @@ class Warehouse:
     """A connection pool of the role okr_serving. Open it before use, and close it at the end."""
 
     def __init__(self, dsn: str) -> None:
-        # Plan each statement in its own snapshot: a cached plan may be for the previous publication.
+        # Do not prepare statements, because a cached plan may refer to the previous publication.
         unprepared = {"prepare_threshold": None}
         self._pool = ConnectionPool(
             kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
@@ -85,9 +85,9 @@ class Warehouse:
         )
 
     def _check(self, connection: Connection) -> None:
-        """Raise an error if a connection is dead, and replace all others: a restarted server has closed them all.
+        """Raise an error if a connection is dead and replace all others, because a server restart closes all of them.
 
-        The pool's own check waits longer for each further dead connection, so a few of them made requests time out.
+        The pool's own check waits longer after each dead connection, so a few of them would make requests time out.
         """
         try:
             ConnectionPool.check_connection(connection)
@@ -96,7 +96,7 @@ class Warehouse:
             raise
 
     def open(self) -> None:
-        """Start the pool; it keeps retrying in the background while PostgreSQL is unavailable."""
+        """Start the pool. It retries in the background while PostgreSQL is unavailable."""
         self._pool.open(wait=False)
 
     def close(self) -> None:
@@ -133,9 +133,9 @@ class Warehouse:
             return _publication(connection)
 
     def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
-        """Run `work` in one snapshot; return its result and the publication that it was read from.
+        """Run `work` in one snapshot and return its result with the publication that it was read from.
 
-        The views select their version by a row in a table, so one snapshot always reads one publication.
+        The views look up their version in a table, so a snapshot always sees exactly one publication.
 
         Raises:
             NotPublished: there is no publication yet.

@@ -1,4 +1,4 @@
-"""Middleware around every request: host check, body limit, security headers, one log line and the latency."""
+"""Middleware for every request: host check, body limit, security headers, one log line and the latency."""
 
 import time
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from lakehouse.logs import get_logger
 from serving.error_responses import Problem
 
-Observe = Callable[[str, str, int, float], None]  # method, route's template, status, milliseconds
+Observe = Callable[[str, str, int, float], None]  # method, route template, status, milliseconds
 
 LARGEST_BODY_BYTES = 1_048_576
 CONTENT_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-# `same-origin` and not `no-referrer`: with the latter, browsers send `Origin: null` with this site's own forms.
+# The referrer policy is not `no-referrer`, because browsers would then send `Origin: null` with this site's forms.
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,8 +31,8 @@ HEADERS = {
 class RequestGuard:
     """ASGI middleware around the whole application.
 
-    A request with an unknown Host is rejected, so that a page under another host name that resolves to this server (DNS
-    rebinding) cannot read anything.
+    Requests with an unknown Host header are rejected. This prevents DNS rebinding, in which a page on another host name
+    that resolves to this server could read its responses.
     """
 
     def __init__(self, app: ASGIApp, *, api_url: str, observe: Observe) -> None:
@@ -42,7 +42,7 @@ class RequestGuard:
         self._log = get_logger(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Guard HTTP requests and pass lifespan events through; there are no web sockets."""
+        """Guard HTTP requests and pass lifespan events through. There are no web sockets."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,7 +59,7 @@ class RequestGuard:
             await self._guarded(scope, receive, send_guarded)
         finally:
             took_ms = round((time.perf_counter() - started) * 1000, 2)
-            # The route's pattern is logged instead of the path, which may contain a person's id.
+            # The path is not logged because it may contain a person's id.
             route = getattr(scope.get("route"), "path", "(no route)")
             self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
             self._observe(scope["method"], route, status, took_ms)
@@ -79,7 +79,7 @@ class RequestGuard:
             detail = "Content-Encoding is not supported. Send the body uncompressed."
             await Problem(415, detail, "unknown-encoding").response()(scope, receive, send)
             return
-        # HEAD is handled as GET; the server omits the body.
+        # HEAD is handled as GET, and the server omits the body.
         inner_scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self._app(inner_scope, _bounded(receive), send)
         scope.update({name: inner_scope[name] for name in ("route",) if name in inner_scope})

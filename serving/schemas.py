@@ -1,4 +1,4 @@
-"""Fields and base classes that the schemas of several endpoints share."""
+"""Fields and base classes that are shared by the schemas of several endpoints."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -20,13 +20,13 @@ def _storable(text: str) -> str:
 
 
 def _natural_key(text: str) -> str:
-    """Check an id by the event contracts' rule, so that the API and the sources accept the same ids."""
+    """Validate an id by the rule of the event contracts, so that the API accepts the same ids as the sources."""
     if fault := fault_of_id(text):
         raise ValueError(f"an id must not contain invisible characters; this one {fault}")
     return text
 
 
-# An id of a source system: no whitespace at the start or end.
+# An id from a source system, without leading or trailing whitespace.
 Id = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"),
@@ -39,7 +39,7 @@ Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 
 class Query(BaseModel):
-    """A query or form, in which every value is text. An unknown field is an error."""
+    """A query or form, whose values are all text. An unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
@@ -51,9 +51,9 @@ class Body(BaseModel):
 
 
 class PublishedResponse(BaseModel):
-    """Base of every response from the marts; it names the publication that it was read from."""
+    """Base of all responses from the marts, which identify the publication that they were read from."""
 
-    publication_id: int = Field(description="The publication that every value of this response was read from.")
+    publication_id: int = Field(description="The publication from which all values of this response were read.")
     data_as_of: datetime = Field(description="Time of the newest record in that publication, UTC.")
 
 

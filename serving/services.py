@@ -1,4 +1,4 @@
-"""The application's services, built once by the entry point; routes receive them as `ServicesDep`."""
+"""The application's services. The entry point builds them once, and routes receive them as `ServicesDep`."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -30,13 +30,13 @@ from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.web.service import Scorecard
 
-REDIS_LIMIT_S = 0.5  # Redis only saves computation, so waiting for it must not take longer
+REDIS_LIMIT_S = 0.5  # requests must not wait longer, because Redis only saves computation
 WAREHOUSE_LIMIT_S = 60.0
 
 
 @dataclass(frozen=True)
 class Services:
-    """The services behind the routes; none of them depends on HTTP."""
+    """The services behind the routes. None of them depends on HTTP."""
 
     settings: Settings
     warehouse: Warehouse

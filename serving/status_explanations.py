@@ -1,4 +1,4 @@
-"""Explain why a key result has no forecast, and what it still needs to be closed after the end of its cycle."""
+"""Explain why a key result has no forecast, and what is still needed to close it after the end of its cycle."""
 
 from datetime import UTC, date, datetime
 from typing import Literal
@@ -10,12 +10,13 @@ NoForecastStatus = Literal["unknown", "not_forecastable", "closed", "archived", 
 
 
 def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
-    """Return what a key result still needs to be closed after the end of its cycle; None if it needs nothing.
+    """Return what is still needed to close a key result after the end of its cycle, or None if nothing is needed.
 
     `row` is a row of mart_okr_scorecard with status, cycle_end, unit, baseline, target, latest_value and
-    latest_check_in_at; for a past cycle also ended_at and closable_until (serving/data/queries/key_result.sql). In
-    its current cycle, a key result is closed by a closing check-in with the current time. In a cycle that it has left,
-    it is closed by a check-in dated in that cycle or, until closable_until (UTC), by the first closing check-in.
+    latest_check_in_at. For a past cycle, it also has ended_at and closable_until (serving/data/queries/key_result.sql).
+    In its current cycle, a key result is closed by a closing check-in with the current time. In a past cycle, it is
+    closed by a closing check-in dated in that cycle or, until closable_until (UTC), by the first closing check-in after
+    the key result left the cycle.
     """
     if row["status"] != "awaiting_close":
         return None
@@ -37,7 +38,7 @@ def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
 
 
 def _missing_in_past_cycle(row: Row, today: date) -> str:
-    """Return how to close a key result in a past cycle; after closable_until, a check-in would close the new cycle."""
+    """Return how to close a key result in a past cycle. After closable_until, check-ins close the new cycle instead."""
     over = f"Its cycle ended on {row['cycle_end']}, and it was carried over without a closing check-in"
     until, ways = row.get("closable_until"), []
     if until is not None and today <= until:
@@ -48,7 +49,7 @@ def _missing_in_past_cycle(row: Row, today: date) -> str:
 
 
 def why_no_forecast(row: Row | None) -> tuple[NoForecastStatus, str]:
-    """Return the status of a key result without a forecast, and the reason. `row` is None if it is not published."""
+    """Return the status of a key result without a forecast and the reason. `row` is None if it is not published."""
     if row is None:
         return "unknown", "This publication has no key result with that id; GET /v1/key-results lists its key results."
     reason: tuple[NoForecastStatus, str]

@@ -19,9 +19,9 @@ ONCE = ("idempotency-key",)
 
 
 class StrictRoute(APIRoute):
-    """A route that rejects unknown query parameters, and repeated ones if one value is expected.
+    """A route that rejects unknown query parameters, and repeated parameters that accept only one value.
 
-    If a misspelt filter were ignored, the unfiltered result would look like a filtered one: in another API,
+    If a misspelt filter were ignored, callers would mistake the unfiltered result for a filtered one. In another API,
     `palet=Balances` returned everything (https://github.com/JSONbored/metagraphed/issues/9149).
     """
 
@@ -34,7 +34,7 @@ class StrictRoute(APIRoute):
             if errors:
                 raise RequestValidationError(errors)
 
-        # This is the last dependency, so that authorization errors come first.
+        # This dependency comes last, so that authorization errors take precedence.
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
@@ -50,7 +50,7 @@ class StrictRoute(APIRoute):
 
 
 class StrictRequest(Request):
-    """A request that rejects duplicate names in JSON objects; otherwise the last value would silently count."""
+    """A request that rejects duplicate names in JSON objects, because json.loads would silently use the last value."""
 
     async def json(self) -> Any:
         """Return the body's JSON.
@@ -68,7 +68,7 @@ def _reject_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         (duplicate, _), *_ = Counter(name for name, _ in pairs).most_common(
             1
-        )  # linear time, because a caller may send a long object
+        )  # in linear time, because a caller may send a large object
         raise json.JSONDecodeError(f"Duplicate name {duplicate!r} in one object", "", 0)
     return found
 
@@ -111,6 +111,6 @@ def _repeated(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
     parameters = [("query", name) for name, count in times.items() if count > 1 and not known.get(name, True)]
     headers = [("header", name) for name in ONCE if len(request.headers.getlist(name)) > 1]
     return [
-        {"type": "repeated", "loc": place, "input": None, "msg": "Expected at most once"}
-        for place in [*parameters, *headers]
+        {"type": "repeated", "loc": location, "input": None, "msg": "Expected at most once"}
+        for location in [*parameters, *headers]
     ]

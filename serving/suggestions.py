@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 MAX_SUGGESTIONS = 5
-MIN_SIMILARITY = 0.6  # from 0 to 1; below it, names in the same alphabet match by chance
-MIN_CONTAINED_LETTERS = 2  # of a name that is contained in the other name
+MIN_SIMILARITY = 0.6  # from 0 to 1; with a lower threshold, unrelated names match by chance
+MIN_CONTAINED_LETTERS = 2  # minimum length of a name for a match by containment
 
 
 def similar_names(wanted: str, known: Iterable[str], limit: int = MAX_SUGGESTIONS) -> list[str]:
-    """Return the known names most similar to `wanted`, most similar first; empty if none is similar."""
+    """Return the known names that are similar to `wanted`, most similar first."""
     names = {name.casefold(): name for name in sorted(set(known), reverse=True)}
     folded = wanted.casefold()
     close = get_close_matches(folded, names, n=limit, cutoff=MIN_SIMILARITY)
@@ -18,7 +18,7 @@ def similar_names(wanted: str, known: Iterable[str], limit: int = MAX_SUGGESTION
 
 
 def suggestion(similar: Sequence[str]) -> str:
-    """Return a sentence that suggests the names found."""
+    """Return a sentence that suggests the similar names."""
     return f"Similar names: {', '.join(map(repr, similar))}." if similar else "No known name is similar."
 
 

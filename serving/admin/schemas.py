@@ -18,7 +18,7 @@ class PublicationRecord(BaseModel):
 
 
 class GateResult(BaseModel):
-    """A result of a quality gate, and how much it checked."""
+    """A result of a quality gate, with the numbers of checked rows and expectations."""
 
     gate_result_id: int
     gate: str
@@ -31,13 +31,15 @@ class GateResult(BaseModel):
 
 
 class OutboxCounts(BaseModel):
-    """Events of this service: three counts since the process started, and the present content of the spool on disk."""
+    """Event counts: `posted`, `sent`, `not_persisted` since the process started, and the current state of the spool."""
 
     posted: int = Field(description="Events that were written to the spool.")
     sent: int = Field(
-        description="Events that the broker acknowledged, including those that an earlier process spooled."
+        description="Events that the broker acknowledged, including events that an earlier process had spooled."
     )
-    not_persisted: int = Field(description="Events that could not be written to the spool; the caller got an error.")
+    not_persisted: int = Field(
+        description="Events that could not be written to the spool, which the caller received as an error."
+    )
     waiting: int = Field(description="Events in the spool that the broker has not acknowledged yet.")
     rejected: int = Field(description="Events in the spool that the broker rejected permanently.")
 

@@ -7,7 +7,7 @@ PACKAGE = "serving.admin"
 
 
 class Administration:
-    """Reads the schema `ops` and the state of this process."""
+    """Reads the schema `ops` and the spools of this service."""
 
     def __init__(self, warehouse: Warehouse, outbox: Outbox, forecast_log: Outbox) -> None:
         self._warehouse = warehouse

@@ -1,4 +1,4 @@
-"""Verify user names and passwords. The first accounts are created from the settings at startup. No HTTP."""
+"""Verify user names and passwords. The first accounts are created from the settings at startup."""
 
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -10,7 +10,7 @@ from serving.errors import NotSignedIn
 from serving.publication_reader import Reader, Warehouse
 
 PACKAGE = "serving.auth"
-# The role, which is also the account's user name, and the setting that contains its password.
+# Each role, which is also the account's user name, and the setting that contains its password.
 FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), (Role.APP, "app_password"))
 
 
@@ -23,7 +23,7 @@ class Accounts:
         self._failed_logins = failed_logins
 
     def seed(self, settings: Settings) -> None:
-        """Create the first accounts, named after their roles; update an account only if its password or role changed.
+        """Create the first accounts, named after their roles. Update existing ones whose password or role has changed.
 
         Raises:
             RetryableError: the warehouse is unavailable.
@@ -40,7 +40,7 @@ class Accounts:
             get_logger(__name__).info("account seeded", username=role.value)
 
     def authenticate(self, username: str, password: str, address: str) -> Identity:
-        """Return the identity for a user name and password; `address` is the client's address.
+        """Verify a user name and password and return the identity. `address` is the client's IP address.
 
         Raises:
             NotSignedIn: the user name or the password is wrong; the message does not say which.

@@ -1,4 +1,4 @@
-"""FastAPI dependencies that read a bearer token or a session cookie and check that the role has a right."""
+"""FastAPI dependencies that verify a bearer token or a session cookie and check the rights of its role."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -18,26 +18,26 @@ _Bearer = Annotated[str | None, Depends(_bearer)]
 
 
 class RequireToken:
-    """Dependency of API routes: return the token's identity if its role has the right."""
+    """Dependency for API routes. It returns the token's identity if the role has the required right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
     def __call__(self, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if there is no valid token, NotAllowed if the role lacks the right."""
+        """Raise NotSignedIn if there is no valid token, or NotAllowed if the role lacks the right."""
         if token is None:
             raise NotSignedIn("A bearer token is required; get one from POST /auth/token.")
         return _require_right(services.tokens.verify(token, Audience.API), self._right)
 
 
 class RequireSession:
-    """Dependency of pages: return the session's identity if its role has the right."""
+    """Dependency for pages. It returns the session's identity if the role has the required right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
     def __call__(self, request: Request, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if there is no valid session, NotAllowed if the role lacks the right."""
+        """Raise NotSignedIn if there is no valid session, or NotAllowed if the role lacks the right."""
         cookie = request.cookies.get(COOKIE)
         if cookie is None:
             raise NotSignedIn("A session is required; log in at /login.")
@@ -45,14 +45,14 @@ class RequireSession:
 
 
 class RequireTokenOrSession:
-    """Dependency of routes for both programs and browsers: accept a bearer token or a session."""
+    """Dependency for routes that both programs and browsers use. It accepts a bearer token or a session."""
 
     def __init__(self, right: Right) -> None:
         self._by_token = RequireToken(right)
         self._by_session = RequireSession(right)
 
     def __call__(self, request: Request, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if both are missing, NotAllowed if the role lacks the right."""
+        """Raise NotSignedIn if there is no valid token or session, or NotAllowed if the role lacks the right."""
         return self._by_token(token, services) if token else self._by_session(request, services)
 
 
@@ -66,7 +66,7 @@ def _require_right(identity: Identity, right: Right) -> Identity:
 
 
 def same_origin(request: Request) -> None:
-    """Dependency of forms: reject a POST from a page of another site (browsers send an Origin with each POST).
+    """Dependency for forms. It rejects posts from other sites by the Origin header that browsers send with each POST.
 
     Raises:
         CrossSite: the Origin header names another site.

@@ -1,4 +1,4 @@
-"""Limit failed logins, counted in Redis. Without Redis there is no limit; argon2's cost still slows down guessing."""
+"""Limit failed logins, which are counted in Redis. If Redis is down, only the cost of argon2 slows down guessing."""
 
 import hashlib
 
@@ -13,7 +13,7 @@ FAILURES_PER_ADDRESS = 60
 
 
 class FailedLoginLimit:
-    """Rejects logins after too many failures for the same name or address within WINDOW_S seconds."""
+    """Rejects logins after too many failures for the same user name or address within WINDOW_S seconds."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis = client
@@ -23,7 +23,7 @@ class FailedLoginLimit:
         """Check that another login may be attempted.
 
         Raises:
-            TooManyAttempts: there were too many failures for the name or the address.
+            TooManyAttempts: there were too many failures for the user name or the address.
         """
         for key, most in self._limits(username, address).items():
             try:

@@ -44,7 +44,7 @@ async def _credentials(request: Request) -> Credentials:
 def token(
     request: Request, credentials: Annotated[Credentials, Depends(_credentials)], services: ServicesDep
 ) -> TokenResponse:
-    """Exchange user name and password for a bearer token that is valid for 15 minutes."""
+    """Exchange a user name and a password for a bearer token that is valid for 15 minutes."""
     address = request.client.host if request.client else "unknown"
     identity = services.accounts.authenticate(credentials.username, credentials.password, address)
     issued = services.tokens.issue(identity, Audience.API)

@@ -8,7 +8,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from lakehouse.errors import RetryableError
 
 MEMORY_KIB = 19 * 1024  # OWASP's minimum for argon2id with two passes and one lane; takes about 30 ms
-MAX_CONCURRENT = 4  # a flood of logins must queue instead of exhausting memory and CPU
+MAX_CONCURRENT = 4  # further logins wait, so a flood of logins cannot exhaust memory and CPU
 WAIT_S = 5.0
 
 
@@ -25,7 +25,9 @@ class Passwords:
         return self._hasher.hash(password)
 
     def matches(self, password: str, stored: str | None) -> bool:
-        """Return whether a password matches a hash. None takes as long as a hash, so timing reveals no user names.
+        """Return whether a password matches a stored hash.
+
+        Verifying against None takes equally long, so the response time does not reveal which user names exist.
 
         Raises:
             RetryableError: too many logins are waiting.

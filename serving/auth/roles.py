@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """The roles of accounts, as in `auth.account.role`."""
+    """The roles of accounts, as stored in `auth.account.role`."""
 
     ADMIN = "admin"
     LEAD = "lead"
@@ -13,7 +13,7 @@ class Role(StrEnum):
 
 
 class Right(StrEnum):
-    """Rights; the values appear in error messages."""
+    """The rights of roles. Their values appear in error messages."""
 
     PREDICT = "request forecasts"
     READ_DATA = "read the data API"
@@ -43,5 +43,5 @@ class Identity:
 
 
 def roles_with(right: Right) -> str:
-    """Return the names of the roles that have a right, for messages."""
+    """Return the names of the roles that have a right, for use in messages."""
     return " or ".join(role.value for role, rights in RIGHTS.items() if right in rights)

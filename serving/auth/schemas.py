@@ -15,7 +15,7 @@ class Credentials(Body):
 
 
 class LoginForm(Credentials):
-    """The fields of the login form; `next` is the path to open after the login."""
+    """The fields of the login form. `next` is the path to open after the login."""
 
     next: Annotated[Text, StringConstraints(max_length=2000)] = "/"
 
@@ -25,4 +25,4 @@ class TokenResponse(BaseModel):
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a token type, not a secret
-    expires_in: int = Field(description="Seconds until it expires.")
+    expires_in: int = Field(description="Seconds until the token expires.")

@@ -1,4 +1,4 @@
-"""Issue and verify signed tokens (JWT): short-lived for programs, longer-lived in the session cookies of browsers."""
+"""Issue and verify signed tokens (JWT): short-lived ones for programs and longer-lived ones for browser sessions."""
 
 import uuid
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from serving.errors import NotSignedIn
 ALGORITHM = "HS256"  # pinned: the algorithm in a token's header is ignored
 ISSUER = "okr-lakehouse"
 CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti"]
-SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: at least as long as the hash
+SHORTEST_SECRET_BYTES = 32  # RFC 7518, section 3.2: the key must be at least as long as the hash
 
 
 class Audience(StrEnum):
-    """Where a token is valid. A session token is not valid for the API, and vice versa."""
+    """The interface that accepts a token. A session token is not valid for the API, and vice versa."""
 
     API = "okr-api"
     PAGE = "okr-page"
@@ -60,7 +60,7 @@ class Tokens:
         return Token(jwt.encode(claims, self._secret, ALGORITHM), int(LIFE[audience].total_seconds()))
 
     def verify(self, text: str, audience: Audience) -> Identity:
-        """Return the identity in a token.
+        """Verify a token and return its identity.
 
         Raises:
             NotSignedIn: the token is expired, has another issuer or audience, or is malformed.

@@ -1,1 +1,1 @@
-"""Check-ins and corrections posted by apps: each is recorded exactly once, however often it is sent."""
+"""Check-ins and corrections posted by apps. Each is recorded exactly once, even if it is sent repeatedly."""

@@ -1,4 +1,4 @@
-"""Warnings in the response to a check-in. It is accepted anyway, because a surprising value may be right."""
+"""Warnings in the response to a check-in. The check-in is still accepted, as a surprising value may be correct."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class CheckInWarning:
 
 
 def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[CheckInWarning]:
-    """Return the warnings about a check-in; `known` is its key result in marts and state tables."""
+    """Return the warnings about a check-in. `known` is its key result in the marts and the state tables."""
     if known is None:
         detail = f"Unknown key result {key_result_id!r}. The check-in appears in the marts when it has been defined."
         return [CheckInWarning("unknown_key_result", detail)]
-    # A correction of the closing check-in itself closes the same cycle as before, so it needs no warning.
+    # A correction of the closing check-in closes the same cycle as before, so no warning is needed.
     is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id and not is_archived(sent, known)
     closing = _of_closing(known) if is_closing_new and known.get("closes_cycle") else []
     return [*_of_value(value, known), *closing, *_of_state(value, sent, known)]

@@ -1,4 +1,4 @@
-"""Store requests in PostgreSQL (api.check_in_request), so that a repeated request gets the first response again."""
+"""Store requests in PostgreSQL (api.check_in_request), so that a repeated request gets the first response."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ CONTENT = ("value", "confidence", "note", "is_final")
 
 @dataclass(frozen=True)
 class StoredRequest:
-    """A check-in or correction that was requested, and the content of its first response.
+    """A request to record or correct a check-in, and the content of its first response.
 
     `request_id` is None if a source other than this API recorded the check-in. `is_bound` is true if the idempotency
     key is already stored for this request.
@@ -44,8 +44,8 @@ class RequestStore:
     ) -> StoredRequest | None:
         """Return the request that first recorded an idempotency key or a check-in id, from any source.
 
-        Corrections do not change the result. If the request has been deleted, the result is read from the check-in's
-        first event in the log.
+        Corrections are ignored. If the request has been deleted, the check-in's first event in the log is returned
+        instead.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
@@ -57,10 +57,10 @@ class RequestStore:
         return _stored_from_log(rows[0]) if rows else None
 
     def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
-        """Return the correction with an idempotency key; without a key, the newest request for the check-in.
+        """Return the correction with an idempotency key or, without a key, the newest request for the check-in.
 
-        Without a key, the result is also None if the log has newer content: sending the old content again is then a new
-        correction. Until the state consumer has read the request's event, the request is newer than the log's content.
+        Without a key, the result is None if the log has newer content, because sending the old content again is then a
+        new correction. A request counts as newer than the log until the state consumer has read its event.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
@@ -75,14 +75,14 @@ class RequestStore:
         return None if self.is_logged(found) else found
 
     def bind_key(self, who: dict[str, str | None], before: StoredRequest) -> bool:
-        """Store an idempotency key for an earlier check-in; return False if another check-in has it."""
+        """Store an idempotency key for a recorded check-in, or return False if another check-in already has the key."""
         row = self.insert("repeat", who, before)
         if row is not None and row.request_id is not None and before.is_persisted:
             self.mark_persisted(row.request_id, is_acknowledged=before.is_acknowledged)
         return row is not None
 
     def insert(self, operation: str, who: dict[str, str | None], request: StoredRequest) -> StoredRequest | None:
-        """Store a request before its event is persisted; return None if the same request was stored concurrently."""
+        """Store a request before its event is persisted, or return None if the request was stored concurrently."""
         values = {
             **who, "operation": operation, "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
             "body": Jsonb(request.content), "event_id": request.event_id, "occurred_at": request.occurred_at,

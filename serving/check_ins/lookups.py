@@ -12,31 +12,32 @@ PACKAGE = "serving.check_ins"
 
 
 class Lookups:
-    """Read-only queries; each call is a separate transaction."""
+    """Runs read-only queries, each in its own transaction."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
 
     def original_check_in(self, check_in_id: str) -> Row | None:
-        """Return key_result_id and occurred_at of a check-in as first recorded; None if the check-in is unknown."""
+        """Return the key_result_id and the original occurred_at of a check-in, or None if the check-in is unknown."""
         return self._first("original_check_in", {"check_in_id": check_in_id})
 
     def author(self, check_in_id: str) -> Row:
-        """Return user_id and organisation_id from a check-in's newest event in the log; empty if there is no event."""
+        """Return user_id and organisation_id from a check-in's newest event in the log; empty if there is none."""
         return self._first("check_in_author", {"check_in_id": check_in_id}) or {}
 
     def key_result(self, key_result_id: str, sent: Sent) -> Row | None:
-        """Return a key result with its published state in a check-in's cycle; None if the key result is unknown.
+        """Return a key result and its published state in a check-in's cycle, or None if the key result is unknown.
 
-        If its newest definition belongs to that cycle, unit, baseline and target come from that definition. If it
-        counts in several cycles, `closes_cycle` is the cycle that a closing check-in at that time closes.
+        The title, unit, baseline and target come from its newest definition if that definition belongs to the cycle.
+        If the key result counts in several cycles, `closes_cycle` is the cycle that a closing check-in at that time
+        closes.
         """
         wanted: Row = {"key_result_id": key_result_id, "check_in_id": sent.check_in_id, "at": sent.at}
         to_close = self._first("cycle_to_close", wanted | {"days_to_close": DAYS_TO_CLOSE})
         is_late = sent.is_final and to_close is not None and to_close["closes_before"]
         wanted["closes_cycle_id"] = to_close["closes_cycle_id"] if to_close and is_late else None
         published = self._published(wanted)
-        # If no cycle is published, the newest definition is used, regardless of its cycle.
+        # Without a published cycle, use the newest definition regardless of its cycle.
         in_cycle = published if published and "cycle_id" in published else None
         wanted |= {"is_published": in_cycle is not None, "cycle_id": in_cycle["cycle_id"] if in_cycle else None}
         defined = self._first("key_result_definition", wanted)
@@ -56,7 +57,7 @@ class Lookups:
         """Return the published key result.
 
         If the publication is from an older release, return only the columns that every release has. The published state
-        only adds warnings to the response, so an older publication must not make the write fail.
+        only adds warnings to the response, so an older publication must not prevent the write.
         """
         try:
             rows = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "published_key_result", wanted)).value

@@ -1,4 +1,4 @@
-"""The effect of a check-in on the outcome of a closed key result, as the marts will show it (ADR 19).
+"""Predict how a check-in will change the outcome of a closed key result in the marts (ADR 19).
 
 The latest closing check-in in a cycle determines the key result's outcome in that cycle. A check-in is a closing one if
 it has `is_final` or was made after the cycle was closed. If a closed cycle has no closing check-in, the latest check-in
@@ -13,7 +13,7 @@ from serving.publication_reader import Row
 
 
 class Effect(StrEnum):
-    """Effects on the outcome; the values are warning codes."""
+    """The effects on the outcome. The values are warning codes."""
 
     STAYS = "closed"
     BECOMES_THIS = "closes_again"
@@ -24,7 +24,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True)
 class Sent:
-    """A check-in or correction in a request; `at` is the time of the check-in."""
+    """A check-in or correction from a request. `at` is the time of the check-in."""
 
     check_in_id: str
     at: datetime
@@ -45,7 +45,7 @@ def closes(sent: Sent, known: Row) -> bool:
 
 
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
-    """Return the effect of a check-in on the outcome; None if there is no outcome and the check-in creates none.
+    """Return the effect on the outcome. It is None for an open key result that `is_final` closes or that stays open.
 
     `known` is the row from queries/published_key_result.sql, which does not include this check-in.
     """

@@ -22,7 +22,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[!-~]([ -~]*[!-~])?$",
-        description="Your key for this request, e.g. a UUID. A repeat within 90 days gets the first response.",
+        description="Your key for this request, e.g. a UUID. Repeats within 90 days return the first response.",
     ),
 ]
 KEY_REUSED = {
@@ -39,15 +39,15 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     response: Response,
     idempotency_key: IdempotencyKey = None,
     allow_unknown: Annotated[
-        bool, Query(description="Accept a check-in of a key result that is not defined yet, with a warning.")
+        bool, Query(description="Accept a check-in for a key result that is not defined yet, with a warning.")
     ] = False,
 ) -> CheckInAccepted:
     """Record a check-in with the current time.
 
     If the broker is unavailable, the check-in is sent later and `is_acknowledged` is false.
 
-    A repeated request, by `Idempotency-Key` or `check_in_id`, gets the first response and changes nothing. The status
-    is 503 if the check-in could not be persisted; in that case, send it again with the `check_in_id` from the response.
+    Repeating a request with the same `Idempotency-Key` or `check_in_id` returns the first response and changes nothing.
+    If the check-in could not be persisted, the status is 503. Send it again with the `check_in_id` from the response.
     """
     accepted = services.check_ins.record(
         check_in.key_result_id, _content(check_in), identity,
@@ -65,7 +65,7 @@ def correct_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> CheckInAccepted:
-    """Correct a check-in: replace its content; its time and its key result stay the same."""
+    """Replace the content of a check-in. Its time and its key result do not change."""
     accepted = services.check_ins.correct(
         check_in_id, correction.key_result_id, _content(correction), identity, idempotency_key
     )

@@ -1,9 +1,9 @@
 """Record check-ins posted by apps, each exactly once. This module does not depend on HTTP.
 
-`record` shows the order of the steps. A request is stored in PostgreSQL, with the id and time of its event, before the
-event is written to disk. A repeat of the request (after an error, after a restart or in another process) either sends
-the same event again, which still counts once, or sends nothing. The first response stays valid; to change the content,
-a client sends a correction, which is a separate request.
+`record` shows the order of the steps. Each request is stored in PostgreSQL, with the id and time of its event, before
+the event is written to disk. If the request is repeated (after an error, after a restart or in another process), either
+the same event is sent again and counts once, or nothing is sent. The first response remains valid. To change the
+content, a client sends a correction, which is a separate request.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +29,7 @@ ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Content:
-    """The content of a check-in; `value` is in the key result's unit, and `is_final` closes the key result."""
+    """The content of a check-in. `value` is in the key result's unit, and `is_final` closes the key result."""
 
     value: float
     confidence: float | None
@@ -39,7 +39,7 @@ class Content:
 
 @dataclass(frozen=True)
 class Accepted:
-    """The first response to a request. `is_repeat`: the request had been sent before, so nothing new was recorded."""
+    """The first response to a request. `is_repeat` is true if the request was a repeat and recorded nothing new."""
 
     event_id: UUID
     check_in_id: str
@@ -69,17 +69,17 @@ class CheckIns:
         idempotency_key: str | None,
         allow_unknown: bool,
     ) -> Accepted:
-        """Persist a check-in with the current time and send it; if the broker is unavailable, it is sent later.
+        """Persist a check-in with the current time and send it. If the broker is unavailable, it is sent later.
 
-        The event's source identifies the account. `user_id` stays empty, because it is for members of the organisation
-        and accounts are not members.
+        The event's source identifies the account. `user_id` stays empty, because it identifies members of the
+        organisation, and accounts are not members.
 
         Raises:
             Conflict: the idempotency key or the check-in id was already used with different content.
             UnknownName: the key result is unknown, and `allow_unknown` is false.
             ContractViolation: the event would violate its contract.
-            NotPersisted: the check-in was not recorded; the same request may be sent again.
-            RetryableError: PostgreSQL is unavailable; the same request may be sent again.
+            NotPersisted: the check-in was not recorded; the same request can be sent again.
+            RetryableError: PostgreSQL is unavailable; the same request can be sent again.
         """
         who: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
         for _ in range(ATTEMPTS):
@@ -98,7 +98,7 @@ class CheckIns:
     def correct(
         self, check_in_id: str, key_result_id: str | None, content: Content, identity: Identity, key: str | None
     ) -> Accepted:
-        """Correct a check-in: replace its content and keep its time.
+        """Replace the content of a check-in and keep its time.
 
         Raises:
             NotFound: the check-in is unknown.
@@ -144,14 +144,14 @@ class CheckIns:
         return _with_warnings(request, content, known)
 
     def _repeat(self, before: StoredRequest, identity: Identity) -> Accepted:
-        """Return the first response again; send the event again only if it may never have been persisted."""
+        """Return the first response again. Send the event again only if it may not have been persisted."""
         if not before.is_persisted:
             return self._deliver(before, identity, is_repeat=True)
         is_acknowledged = before.is_acknowledged or self._requests.is_logged(before)
         return _accepted(before, is_acknowledged=is_acknowledged, is_repeat=True)
 
     def _deliver(self, request: StoredRequest, identity: Identity, *, is_repeat: bool) -> Accepted:
-        # A correction does not name the author, so the author of the check-in stays the same.
+        # A correction does not contain the author, so the author of the check-in does not change.
         author = self._lookups.author(request.check_in_id)
         data = CheckInRecorded(
             check_in_id=request.check_in_id, key_result_id=request.key_result_id, **request.content, **author
@@ -171,7 +171,7 @@ class CheckIns:
     def _mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
         try:
             self._requests.mark_persisted(request_id, is_acknowledged=is_acknowledged)
-        except RetryableError as error:  # recorded; a repeat sends the same event, which counts once
+        except RetryableError as error:  # the check-in is recorded; a repeat sends the same event, which counts once
             self._log.warning(
                 "a persisted check-in could not be marked as persisted", request_id=request_id, error=str(error)
             )

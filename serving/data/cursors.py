@@ -1,4 +1,4 @@
-"""Cursors for keyset pagination. A cursor is the sort key of a page's last row as opaque text."""
+"""Cursors for keyset pagination. A cursor is the sort key of a page's last row, encoded as opaque text."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ LONGEST_TEXT = 1_000
 
 @dataclass(frozen=True)
 class Page:
-    """A page of rows, and the cursor for the next page (None on the last page)."""
+    """A page of rows and the cursor for the next page (None on the last page)."""
 
     rows: list[Row]
     next_cursor: str | None
@@ -23,18 +23,21 @@ class Page:
 
 @dataclass(frozen=True)
 class Cursor:
-    """The cursors of one list. `path` is its endpoint, for messages; `columns` is its sort key, with types."""
+    """Encodes and decodes the cursors of one list.
+
+    `path` is the list's endpoint, which appears in messages. `columns` is the list's sort key with the column types.
+    """
 
     path: str
     columns: dict[str, type]
 
     def page(self, rows: list[Row], limit: int) -> Page:
-        """Return the first `limit` rows as a page; `rows` has one more row if there is a next page."""
+        """Return the first `limit` rows as a page. If there is a next page, `rows` must have one more row."""
         shown = rows[:limit]
         return Page(shown, self._encode(shown[-1]) if len(rows) > limit else None)
 
     def values(self, cursor: str | None) -> Row:
-        """Return the query parameters `after_<column>` of a cursor; all None without a cursor.
+        """Decode a cursor to the query parameters `after_<column>`. Without a cursor, they are all None.
 
         Raises:
             ContractViolation: the cursor is not from this list.
@@ -67,7 +70,7 @@ def _is_valid(value: object, kind: type) -> bool:
 
 
 def _is_storable(text: str) -> bool:
-    """Return whether PostgreSQL can store the text; JSON strings may contain characters that it cannot store."""
+    """Return whether PostgreSQL can store the text. JSON strings may contain characters that it cannot store."""
     if "\x00" in text or len(text) > LONGEST_TEXT:
         return False
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Filters by team, cycle and status. Teams and cycles are matched by id or name; unknown names are errors."""
+"""Filters by team, cycle and status. Teams and cycles are matched by id or name. An unknown name is an error."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ PACKAGE = "serving.data"
 
 @dataclass(frozen=True)
 class KeyResultFilter:
-    """Selects key results by team and cycle (ids or names) and by status; an empty list matches everything."""
+    """Selects key results by team and cycle (ids or names) and by status. An empty list matches everything."""
 
     teams: list[str] = field(default_factory=list)
     cycles: list[str] = field(default_factory=list)

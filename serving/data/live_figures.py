@@ -1,4 +1,4 @@
-"""Read the live figures that the state consumer writes to Redis. They are seconds old and belong to no publication."""
+"""Read the live figures that the state consumer writes to Redis. They are seconds old and not tied to a publication."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ class LiveFigures:
     client: "redis.Redis"
 
     def read(self) -> dict[str, Any] | None:
-        """Return each figure with its time, or None while Redis is unavailable. A stale figure has the value None."""
+        """Return each figure with its time, or None if Redis is unavailable. The value of a stale figure is None."""
         try:
             figures, lags = read_live(self.client)
         except redis.RedisError as error:

@@ -35,7 +35,7 @@ Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Maximum number 
 
 @router.get("/publication", dependencies=[CanReadData])
 def publication(services: ServicesDep) -> PublicationResponse:
-    """Return the publication that every response is read from, and the reason for a hold, if there is one."""
+    """Return the publication from which all responses are read and, if publications are on hold, the reason."""
     response = PublicationResponse.model_validate(services.data.publication(), from_attributes=True)
     if hold := hold_summary(services.publication_holds.current()):
         response.held_since, response.hold_reason = hold
@@ -52,10 +52,10 @@ def key_result(key_result_id: KeyResultId, services: ServicesDep) -> KeyResultRe
 
 @router.get("/key-results", dependencies=[CanReadData])
 def key_results(query: Annotated[KeyResultsQuery, Query()], services: ServicesDep) -> KeyResultsResponse:
-    """List key results in the order of their ids, one page per request.
+    """List key results ordered by id, one page per request.
 
-    Each key result is listed in its current cycle or, if cycles are requested, in each of those. Archived key results
-    are listed only on request. An unknown team or cycle is an error.
+    A key result is listed in its current cycle. If cycles are requested, it is listed in each requested cycle instead.
+    Archived key results are listed only on request. An unknown team or cycle is an error.
     """
     wanted = KeyResultFilter(query.team, query.cycle, list(query.status), query.archived)
     found = services.data.key_results(wanted, query.limit, query.cursor)
@@ -75,7 +75,7 @@ def okr_progress(query: Annotated[ProgressQuery, Query()], services: ServicesDep
 def user_activity(
     user_id: Annotated[Id, Path()], services: ServicesDep, days: Annotated[int, Query(ge=1, le=366)] = 90
 ) -> ActivityResponse:
-    """Return daily counts of a user's activity. No user is scored."""
+    """Return daily counts of a user's activity. Users are not scored."""
     found = services.data.user_activity(user_id, days)
     return ActivityResponse.model_validate({"user_id": user_id, "days": found.value, **publication_fields(found)})
 
@@ -87,7 +87,7 @@ def system_health(
     limit: Limit = LARGEST_PAGE,
     cursor: PageCursor = None,
 ) -> SystemHealthResponse:
-    """Return hourly host metrics (one page per request), the newest pipeline runs and, if Redis is up, live figures."""
+    """Return a page of hourly host metrics, the newest pipeline runs and, if Redis is available, live figures."""
     found = services.data.system_health(hours, limit, cursor)
     content = {
         "host_metrics": found.value.host_metrics.rows,

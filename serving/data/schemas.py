@@ -27,9 +27,7 @@ Names = Annotated[list[Name], Field(max_length=100)]
 PageCursor = Annotated[
     Annotated[str, StringConstraints(max_length=5_000)] | None, Field(description="`next_cursor` of the previous page.")
 ]
-NextCursor = Annotated[
-    str | None, Field(description="Send it as `cursor` to get the next page; null on the last page.")
-]
+NextCursor = Annotated[str | None, Field(description="Value of `cursor` for the next page; null on the last page.")]
 
 
 class ProgressQuery(Query):
@@ -45,7 +43,7 @@ class KeyResultsQuery(ProgressQuery):
     """Filters of key results. An omitted filter matches everything; a repeated one matches any of its values."""
 
     status: Annotated[list[Status], Field(max_length=20)] = Field(default_factory=list)
-    archived: bool = Field(False, description="Include archived key results; status=archived lists only those.")
+    archived: bool = Field(False, description="Include archived key results. status=archived lists only archived ones.")
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Key results per page.")] = 100
 
 
@@ -71,7 +69,7 @@ class KeyResult(BaseModel):
     weight: float
     latest_value: float | None = Field(description="Value of the latest check-in, in `unit`.")
     latest_check_in_at: datetime | None
-    latest_confidence: float | None = Field(description="The owner's own confidence, 0-1.")
+    latest_confidence: float | None = Field(description="The owner's confidence, 0-1.")
     check_in_count: int
     days_since_check_in: int | None
     progress_ratio: float | None = Field(description="(value - baseline) / (target - baseline), not clipped.")
@@ -80,31 +78,31 @@ class KeyResult(BaseModel):
     pace_ratio: float | None = Field(description="Progress divided by expected progress; 1 is exactly on pace.")
     status: Status
     status_since: date | None
-    opened_at: datetime | None = Field(description="When it entered the cycle, UTC.")
-    ended_at: datetime | None = Field(description="When it moved to another cycle, UTC; null while it is in this one.")
+    opened_at: datetime | None = Field(description="Time at which the key result entered the cycle, UTC.")
+    ended_at: datetime | None = Field(description="Time at which it moved to another cycle, UTC; null if it has not.")
     is_current_cycle: bool
     is_archived: bool = Field(description="Archived key results are excluded from all counts.")
     archived_at: datetime | None
-    archived_reason: str | None = Field(description="What was archived: key_result, objective or team.")
+    archived_reason: str | None = Field(description="The archived entity: key_result, objective or team.")
     is_closed: bool
     final_at: datetime | None
     final_value: float | None
     final_score: float | None
     is_achieved: bool | None = Field(description=f"Final score of at least {ACHIEVED_SCORE}; null while open.")
     missing_to_close: str | None = Field(
-        description="What it still needs to be closed after the end of its cycle; null if nothing."
+        description="What is still needed to close it after the end of its cycle; null if nothing is needed."
     )
 
 
 class KeyResultResponse(PublishedResponse):
-    """A key result in its current cycle, and in each cycle that it counts in, the current one first."""
+    """A key result in its current cycle, and a list of all cycles in which it counts, the current one first."""
 
     key_result: KeyResult
     cycles: list[KeyResult]
 
 
 class KeyResultsResponse(PublishedResponse):
-    """A page of key results in the order of their ids, each in its current cycle or in the requested cycles."""
+    """A page of key results ordered by id, each in its current cycle or in the requested cycles."""
 
     key_results: list[KeyResult]
     next_cursor: NextCursor
@@ -135,7 +133,7 @@ class TeamProgress(BaseModel):
     attainment_ratio: float | None = Field(description="Weighted mean final score of the closed key results.")
     achieved_ratio: float | None = Field(description="Share of the closed key results that were achieved.")
     on_track_ratio: float | None = Field(description="Share of the running key results that are on track.")
-    score_to_date_ratio: float | None = Field(description="Weighted mean score so far of all key results.")
+    score_to_date_ratio: float | None = Field(description="Weighted mean of the current scores of all key results.")
 
 
 class ProgressResponse(PublishedResponse):
@@ -146,12 +144,12 @@ class ProgressResponse(PublishedResponse):
 
 
 class ActivityDay(BaseModel):
-    """A user's activity on one day: counts, never a score."""
+    """Counts of a user's activity on one day. Users are not scored."""
 
     day: date
     page_view_count: int
     check_in_count: int
-    key_result_count: int = Field(description="Key results that the user checked in on that day.")
+    key_result_count: int = Field(description="Number of key results for which the user checked in on that day.")
 
 
 class ActivityResponse(PublishedResponse):
@@ -197,37 +195,39 @@ class Figure(BaseModel, Generic[T]):
     """A live figure and its time."""
 
     value: T | None = Field(
-        description="Null if it has not been confirmed for 30 seconds, e.g. because the consumer is down."
+        description="Null if the state consumer has not confirmed it for 30 seconds, e.g. because the consumer is down."
     )
-    as_of: datetime | None = Field(description="When it was last confirmed, UTC; null if it never was.")
+    as_of: datetime | None = Field(description="Time of the last confirmation, UTC; null if there has been none.")
 
 
 class Live(BaseModel):
-    """Live figures from the events that the state consumer has read; they belong to no publication."""
+    """Live figures from the events that the state consumer has read. They are independent of publications."""
 
     active_users: Figure[int] = Field(description="Users active in the last 15 minutes.")
-    check_ins_per_minute: Figure[float] = Field(description="Mean of the last five minutes.")
+    check_ins_per_minute: Figure[float] = Field(description="Mean over the last five minutes.")
     progress_by_cycle: Figure[dict[str, float]] = Field(
-        description="Weighted mean score (0-1) of each cycle's key results; one without a check-in counts as 0."
+        description="Weighted mean score (0-1) of each cycle's key results. Those without a check-in count as 0."
     )
-    consumer_lag: dict[str, Figure[int]] = Field(description="Unread events in the topics of each consumer group.")
+    consumer_lag: dict[str, Figure[int]] = Field(
+        description="Number of unread events in the topics of each consumer group."
+    )
 
 
 class SystemHealthResponse(PublishedResponse):
-    """The state of hosts and pipelines, from the events that they send. Host metrics are paged, newest hour first."""
+    """The state of hosts and pipelines, according to their events. Host metrics are paged, newest hour first."""
 
     host_metrics: list[HostMetric]
     next_cursor: NextCursor
     pipeline_runs: list[PipelineRun] = Field(description="The 20 newest runs.")
-    live: Live | None = Field(description="Seconds old, so newer than `data_as_of`; null while Redis is unavailable.")
+    live: Live | None = Field(description="Only seconds old, so newer than `data_as_of`; null if Redis is unavailable.")
 
 
 class PublicationResponse(PublishedResponse):
-    """The publication that every response is currently read from."""
+    """The publication from which all responses are currently read."""
 
     published_at: datetime
     model_version: str | None = Field(description="The champion at the time of publication; null if there was none.")
     held_since: datetime | None = Field(
-        None, description="When the current hold began; null if publications are not on hold."
+        None, description="Start of the current hold; null if publications are not on hold."
     )
     hold_reason: str | None = Field(None, description="The gate and rule, or the rollback, that caused the hold.")

@@ -22,7 +22,7 @@ HOST_METRICS = Cursor("/v1/system-health", {"hour_order": int, "host": str, "met
 
 @dataclass(frozen=True)
 class SystemHealth:
-    """A page of hourly host metrics, and the newest pipeline runs."""
+    """A page of hourly host metrics and the newest pipeline runs."""
 
     host_metrics: Page
     pipeline_runs: list[Row]
@@ -92,7 +92,7 @@ class Data:
         return Published(found.publication, OKR_PROGRESS.page(found.value, limit))
 
     def user_activity(self, user_id: str, days: int) -> Published[list[Row]]:
-        """Return the user's days with activity in the last `days` days before `data_as_of`.
+        """Return a user's days with activity, from the `days` days up to `data_as_of`.
 
         Raises:
             NotFound: the user is unknown.
@@ -109,7 +109,7 @@ class Data:
         return Published(found.publication, found.value)
 
     def system_health(self, hours: int, limit: int, cursor: str | None) -> Published[SystemHealth]:
-        """Return at most `limit` host metrics of the last `hours` hours with samples, and the newest pipeline runs.
+        """Return at most `limit` host metrics from the `hours` hours up to the newest sample, and the newest runs.
 
         Raises:
             ContractViolation: this list did not return the cursor.

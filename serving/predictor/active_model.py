@@ -1,4 +1,4 @@
-"""The active model, which serves forecasts: the champion, or the pacing rule. It is looked up every few seconds."""
+"""The active model, which serves forecasts. It is the champion or the pacing rule, looked up every few seconds."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from ml.model_registry import MODEL_NAME
 from ml.pacing_rule import PacingRule
 from serving.errors import NotFound, NotLoadable
 
-LOOK_EVERY_S = 10.0  # a look-up takes 0.05 s, and a promotion should take effect soon
+LOOK_EVERY_S = 10.0  # promotions should take effect soon, and a look-up takes only 0.05 s
 FIRST_LOOK_S = 20.0  # requests wait at most this long for the first look-up
 
 Role = Literal["champion", "challenger", "pacing_rule"]
@@ -28,7 +28,7 @@ class ModelInUse:
     """A forecaster with the name, version and role that are recorded with its predictions.
 
     `trained_until` is the last day (ISO) of the newest cycle that it was trained on. `outcomes_known_until` is the time
-    at which the last outcome that it was trained on became known. Both are None for the pacing rule.
+    at which the last of its training outcomes became known. Both are None for the pacing rule.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ModelInUse:
 
 
 def _known_until(model: ForecastModel) -> datetime:
-    """Return when the model's last outcome became known; for older models, the day after the last cycle."""
+    """Return when the model's last training outcome became known; for older models, the day after the last cycle."""
     if model.outcomes_known_until is not None:
         return datetime.fromisoformat(model.outcomes_known_until)
     return datetime.combine(date.fromisoformat(model.trained_until) + timedelta(days=1), time(), tzinfo=UTC)
@@ -63,7 +63,7 @@ PACING_RULE = ModelInUse("pacing_rule", "1", "pacing_rule", PacingRule())
 class ActiveModel:
     """Keeps a model loaded. A thread looks up the champion, so only the first requests wait for the registry.
 
-    `problem` says why the champion does not serve, or that the registry is unavailable; None if there is no problem.
+    `problem` explains why the champion is not serving or could not be looked up. It is None if there is no problem.
     """
 
     def __init__(self, settings: Settings, look_every_s: float = LOOK_EVERY_S) -> None:
@@ -89,17 +89,17 @@ class ActiveModel:
 
     @property
     def in_use(self) -> ModelInUse:
-        """The active model, without waiting for the first look-up."""
+        """The active model. This property does not wait for the first look-up."""
         return self._in_use
 
     def active(self) -> ModelInUse:
-        """Return the active model; after a start, wait for the first look-up."""
+        """Return the active model. During startup, wait for the first look-up."""
         if self.thread.is_alive:
             self._looked.wait(FIRST_LOOK_S)
         return self._in_use
 
     def holdout_model(self) -> ModelInUse | None:
-        """Return the active version's model that was trained without the held-out cycle, or None."""
+        """Return the active version's holdout model, or None if there is none or it cannot be loaded."""
         with self._looking:
             now = self._in_use
             if now.role == "pacing_rule":
@@ -117,7 +117,7 @@ class ActiveModel:
             return self._holdout_model
 
     def load(self, reference: str) -> None:
-        """Load the version with this alias or number, and follow the alias or number from now on.
+        """Load the version with this alias or number, and keep following that alias or number.
 
         Raises:
             NotFound: the registry has no such alias or version.
@@ -143,7 +143,7 @@ class ActiveModel:
         with self._looking:
             try:
                 self._follow(self._wanted, self._version_of(self._wanted))
-            except Exception as error:  # no error in the registry's backend may end this thread
+            except Exception as error:  # the thread must survive any error in the registry's backend
                 self.problem = f"The model {self._wanted!r} cannot be loaded now, so {self._in_use.name} serves."
                 is_expected = isinstance(error, OkrError)
                 self._log.warning("model not loaded", error=str(error), exc_info=None if is_expected else error)

@@ -6,7 +6,7 @@ import msgspec
 
 
 class CachedForecast(msgspec.Struct, frozen=True):
-    """A forecast as it is cached and shown on pages. `as_of` is the time of its features."""
+    """A forecast in the form that is cached and shown on pages. `as_of` is the time that its features describe."""
 
     as_of: datetime
     probability: float

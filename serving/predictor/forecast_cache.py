@@ -1,6 +1,6 @@
 """Cache forecasts in Redis by publication, model version and key result, which together determine a forecast.
 
-`v2` in the key is the version of the cached set: only forecasts of key results that are open in a running cycle.
+Keys with `v2` contain only forecasts of key results that are open in a running cycle.
 """
 
 from collections.abc import Sequence

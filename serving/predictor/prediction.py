@@ -1,4 +1,4 @@
-"""A prediction, which is a served forecast with an id, and the event that records it."""
+"""Predictions, which are served forecasts with an id, and the events that record them."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -14,9 +14,9 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """Grain: one key result in its current cycle, in one response.
+    """A forecast of one key result in its current cycle, in one response.
 
-    The interval from `low` to `high` should contain the share `level` of final scores (0-1).
+    `level` is the share of final scores (0-1) that intervals from `low` to `high` should contain.
     """
 
     key_result_id: str

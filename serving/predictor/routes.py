@@ -26,7 +26,7 @@ router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 
 @router.post("/predict", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def predict(body: PredictBody, services: ServicesDep) -> PredictResponse:
-    """Forecast open key results: the probability that each will be achieved by its deadline, an interval, and reasons.
+    """Return the probability that each open key result is achieved by its deadline, with an interval and reasons.
 
     An unknown, closed, archived or ended key result gets a `status` and a `detail` instead of a forecast.
     """
@@ -39,7 +39,7 @@ def predict(body: PredictBody, services: ServicesDep) -> PredictResponse:
 
 @router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def models(services: ServicesDep) -> ModelsResponse:
-    """List the registered versions with aliases and metrics, and the model that serves now."""
+    """List the registered versions with their aliases and metrics, and the active model."""
     return _models(services)
 
 

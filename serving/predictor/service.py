@@ -40,18 +40,18 @@ class NoForecast:
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions in the order of the requested ids, all by one model."""
+    """Predictions in the order of the requested ids, all from the same model."""
 
     model: ModelInUse
     answers: list[Prediction | NoForecast]
 
 
-KeyResultCycle = tuple[str, str | None]  # key result and cycle
+KeyResultCycle = tuple[str, str | None]  # the ids of a key result and a cycle
 
 
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecast of every key result of a publication in each cycle; in ended cycles, the last forecast."""
+    """The latest forecasts of a publication, by key result and cycle. In an ended cycle, this is the last forecast."""
 
     model: ModelInUse
     by_key_result_cycle: dict[KeyResultCycle, CachedForecast]
@@ -100,9 +100,9 @@ class Predictor:
         return Published(found.publication, Predicted(model, answers))
 
     def all_current(self) -> Published[AllForecasts]:
-        """Return the latest forecast of every key result, computed once per publication and model.
+        """Return the latest forecasts of all key results, computed once per publication and model.
 
-        These forecasts are shown on pages. They are not served to apps, so they are not sent as events.
+        These forecasts are shown only on pages and not served to apps, so they are not sent as events.
         """
         return self._all_by(self._active_model.active())
 
@@ -127,7 +127,7 @@ class Predictor:
             return self._all[model.key]
 
     def problem(self) -> str | None:
-        """Return why the champion does not serve; None if it does."""
+        """Return the reason why the champion is not serving, or None if it is."""
         return self._active_model.problem
 
     def models(self) -> ModelList:
@@ -165,13 +165,13 @@ class Predictor:
         known = {row["key_result_id"]: row for row in reader.rows(PACKAGE, "key_results", {"key_result_ids": absent})}
         running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
         rows = read_current(reader.connection, running) if running else []
-        places = {(one, known[one]["cycle_id"]) for one in running}
-        forecasts = _forecast(model, [row for row in rows if (row["key_result_id"], row["cycle_id"]) in places])
+        current_cycles = {(one, known[one]["cycle_id"]) for one in running}
+        forecasts = _forecast(model, [row for row in rows if (row["key_result_id"], row["cycle_id"]) in current_cycles])
         computed = {key_result_id: forecast for (key_result_id, _), forecast in forecasts.items()}
         return cached, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
     def _record(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
-        """Send the predictions to the log. If this fails, they are not served, because they could not be scored.
+        """Send the predictions as events. If this fails, they are not served, because they could not be scored later.
 
         Raises:
             NotPersisted: a prediction could not be recorded.

@@ -1,1 +1,1 @@
-"""The scorecard pages, rendered on the server, and the static sites behind the same login."""
+"""The server-rendered scorecard pages, and the static sites that require the same login."""

@@ -11,7 +11,7 @@ SPARK_WIDTH, SPARK_HEIGHT, SPARK_PAD = 132.0, 40.0, 4.0
 BAR_WIDTH, BAR_HEIGHT = 132.0, 16.0
 CHART_WIDTH, CHART_HEIGHT = 720.0, 320.0
 CHART_LEFT, CHART_RIGHT, CHART_TOP, CHART_BOTTOM = 46.0, 14.0, 14.0, 30.0
-MAX_DOTS = 60  # above this number of check-ins, the line has no dots
+MAX_DOTS = 60  # lines with more check-ins are drawn without dots
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,21 @@ class Forecast:
 
 
 def sparkline(points: Sequence[tuple[float, float]]) -> Sparkline:
-    """Draw pairs of (elapsed share of the cycle, progress) in time order."""
+    """Compute a sparkline from pairs of (elapsed share of the cycle, progress) in chronological order."""
     top = max([1.0, *(progress for _, progress in points)])
     bottom = min([0.0, *(progress for _, progress in points)])
     inner_width, inner_height = SPARK_WIDTH - 2 * SPARK_PAD, SPARK_HEIGHT - 2 * SPARK_PAD
 
-    def place(elapsed: float, progress: float) -> Point:
+    def to_point(elapsed: float, progress: float) -> Point:
         share = (progress - bottom) / (top - bottom)
         return Point(_round(SPARK_PAD + elapsed * inner_width), _round(SPARK_PAD + (1 - share) * inner_height))
 
-    placed = [place(*point) for point in points]
-    return Sparkline(_path(placed), placed[-1] if placed else None, (place(0, 0), place(1, 1)))
+    drawn = [to_point(*point) for point in points]
+    return Sparkline(_path(drawn), drawn[-1] if drawn else None, (to_point(0, 0), to_point(1, 1)))
 
 
 def interval(low: float, high: float) -> Interval:
-    """Draw the interval of a final score (0-1)."""
+    """Compute the bar for the interval of a final score (0-1)."""
     start, end = (min(max(value, 0.0), 1.0) * BAR_WIDTH for value in (low, high))
     return Interval(_round(start), _round(max(end - start, 2.0)), _round(ACHIEVED_SCORE * BAR_WIDTH))
 
@@ -110,7 +110,10 @@ def trajectory(
     today: date | None,
     forecast: Forecast | None,
 ) -> Trajectory:
-    """Draw pairs of (day, progress) in time order; `today` is the data's day; None if the cycle is not running."""
+    """Compute the progress chart from pairs of (day, progress) in chronological order.
+
+    `today` is the day of the data, or None if the cycle is not running.
+    """
     days = max((ends_on - starts_on).days, 1)
     seen = [progress for _, progress in check_ins]
     top, bottom = max([1.0, *seen]) * 1.05, min([0.0, *seen])
@@ -124,16 +127,16 @@ def trajectory(
     def y_of(progress: float) -> float:
         return _round(CHART_TOP + (1 - (progress - bottom) / (top - bottom)) * inner_height)
 
-    placed = [Point(x_of(day), y_of(progress)) for day, progress in check_ins]
+    drawn = [Point(x_of(day), y_of(progress)) for day, progress in check_ins]
     end_x = x_of(ends_on)
     ends = (Point(end_x, y_of(forecast.low)), Point(end_x, y_of(forecast.high))) if forecast else None
     return Trajectory(
-        line=_path(placed),
-        dots=tuple(placed) if len(placed) <= MAX_DOTS else (),
+        line=_path(drawn),
+        dots=tuple(drawn) if len(drawn) <= MAX_DOTS else (),
         pace=(Point(x_of(starts_on), y_of(0)), Point(end_x, y_of(1))),
         target_y=y_of(1),
         achieved_y=y_of(ACHIEVED_SCORE),
-        fan=_path([placed[-1], *ends]) + " Z" if ends and placed else "",
+        fan=_path([drawn[-1], *ends]) + " Z" if ends and drawn else "",
         forecast=ends,
         today_x=x_of(today) if today else None,
         x_ticks=tuple(Tick(x_of(day), f"{day.day} {day:%b}") for day in _tick_days(starts_on, ends_on)),

@@ -1,4 +1,4 @@
-"""Show errors as HTML pages in browsers: the login form for a 401, a readable page for any other error."""
+"""Show errors as HTML pages in browsers: the login form for a 401, and an error page for any other error."""
 
 from urllib.parse import quote
 

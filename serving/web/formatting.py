@@ -39,12 +39,12 @@ def about(value: float) -> str:
 
 
 def moment(value: datetime | None) -> str:
-    """Format a time, UTC, to the minute."""
+    """Format a time in UTC to the minute."""
     return "–" if value is None else f"{_day(value.astimezone(UTC))}, {value.astimezone(UTC):%H:%M} UTC"
 
 
 def clock(value: datetime) -> str:
-    """Format a time of day, UTC."""
+    """Format a time of day in UTC."""
     return f"{value.astimezone(UTC):%H:%M}"
 
 

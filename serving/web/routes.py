@@ -23,7 +23,7 @@ from serving.web.static_sites import CATALOG_POLICY, QUALITY_POLICY, site_file
 from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
-sites = APIRouter(include_in_schema=False)  # not strict: the sites' scripts send parameters
+sites = APIRouter(include_in_schema=False)  # not strict, because the sites' scripts send query parameters
 
 PageVisitor = Annotated[Identity, Depends(RequireSession(Right.SEE_PAGES))]
 Shown = Annotated[int, Query(ge=1, le=MAX_SHOWN)]
@@ -50,7 +50,7 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the query parameters of the page
     team: Names = None,
     archived: bool = False,
 ) -> Response:
-    """Show the key results at risk, with probabilities and reasons, in the running or the requested cycles."""
+    """Show the key results at risk in the running or requested cycles, with probabilities and reasons."""
     wanted = KeyResultFilter(teams=team or [], cycles=cycle or [], archived=archived)
     hold = hold_summary(services.publication_holds.current())
     try:
@@ -71,7 +71,7 @@ def key_result(
     pages: Renderer,
     cycle: OneName = None,
 ) -> Response:
-    """Show a key result's progress, forecast and check-ins in its current or the requested cycle."""
+    """Show a key result's progress, forecast and check-ins in its current cycle or the requested cycle."""
     page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""), cycle)
     return pages.render("key_result.html", page=page, visitor=visitor)
 
@@ -90,7 +90,7 @@ def login_form(pages: Renderer, next: str = HOME) -> Response:  # noqa: A002 -- 
 
 @router.post("/login", dependencies=[Depends(same_origin)])
 def login(request: Request, form: Annotated[LoginForm, Form()], services: ServicesDep, pages: Renderer) -> Response:
-    """Log in: set the session cookie, which scripts cannot read and other sites cannot send."""
+    """Set the session cookie, which scripts cannot read and other sites cannot send."""
     address = request.client.host if request.client else "unknown"
     here = _local_path(form.next)
     try:
@@ -112,7 +112,7 @@ def login(request: Request, form: Annotated[LoginForm, Form()], services: Servic
 
 @router.post("/logout", dependencies=[Depends(same_origin)])
 def logout() -> Response:
-    """Log out: delete the session cookie."""
+    """Delete the session cookie."""
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return response
@@ -135,6 +135,6 @@ def _site(site: Path, path: str, policy: str) -> Response:
 
 
 def _local_path(path: str) -> str:
-    """Return the path if it is on this site, else the path of the start page."""
+    """Return the path if it belongs to this site, otherwise the path of the start page."""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_local else HOME

@@ -20,7 +20,7 @@ TONES = ((0.5, "bad"), (0.75, "warn"), (1.01, "good"))
 
 @dataclass(frozen=True)
 class Line:
-    """A key result in a list: its row of mart_okr_scorecard, its forecast, and the charts of both."""
+    """A key result in a list, with its row of mart_okr_scorecard, its forecast and its charts."""
 
     row: Row
     forecast: CachedForecast
@@ -53,9 +53,9 @@ class Hindsight:
 
 @dataclass(frozen=True)
 class Expected:
-    """The expected number of achieved key results, and the number of key results that it is based on.
+    """The expected number of achieved key results, and the number of key results on which it is based.
 
-    It is based on closed key results (their outcomes) and running ones with a check-in (their forecasts).
+    It is based on the outcomes of closed key results and on the forecasts of running key results with a check-in.
     """
 
     achieved: float
@@ -63,13 +63,13 @@ class Expected:
 
     @property
     def share(self) -> float | None:
-        """The expected share of achieved key results; None if there are no such key results."""
+        """The expected share of achieved key results; None if it is based on no key results."""
         return self.achieved / self.known if self.known else None
 
 
 @dataclass(frozen=True)
 class TeamLine:
-    """A team's row of mart_team_scorecard, and the expected number of its achieved key results."""
+    """A team's row of mart_team_scorecard, with the expected number of its achieved key results."""
 
     row: Row
     expected: Expected
@@ -98,7 +98,7 @@ class ScorecardPage:
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which only predicts on pace or off pace, without an interval."""
+        """Whether the pacing rule is active, which only predicts whether key results are on pace, with no interval."""
         return self.model.role == "pacing_rule"
 
     @property
@@ -131,7 +131,7 @@ class KeyResultPage:
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which only predicts on pace or off pace, without an interval."""
+        """Whether the pacing rule is active, which only predicts whether key results are on pace, with no interval."""
         return self.model.role == "pacing_rule"
 
 
@@ -141,7 +141,7 @@ def tone(probability: float) -> str:
 
 
 def forecast_key(row: Row) -> KeyResultCycle:
-    """Return the key of a forecast: the key result and its cycle."""
+    """Return the key of a row's forecast, which consists of the ids of the key result and the cycle."""
     return row["key_result_id"], row["cycle_id"]
 
 
@@ -151,26 +151,26 @@ def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 
 def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the open key results that will more likely be missed: lowest probability first, then lowest pace."""
+    """Return the open key results that are likely to be missed, in ascending order of probability and pace."""
     risky = [row for row in forecastable(rows, forecasts) if forecasts[forecast_key(row)].probability < EVEN]
     return sorted(risky, key=lambda row: (forecasts[forecast_key(row)].probability, _lead(row), row["key_result_id"]))
 
 
 def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the open key results that could go either way, closest to even first."""
+    """Return the open key results with an uncertain outcome, those closest to a probability of 0.5 first."""
     low, high = UNDECIDED
     even = [row for row in forecastable(rows, forecasts) if low <= forecasts[forecast_key(row)].probability <= high]
     return sorted(even, key=lambda row: (abs(forecasts[forecast_key(row)].probability - EVEN), row["key_result_id"]))
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the ended key results, largest forecast error first."""
+    """Return the ended key results, those with the largest forecast error first."""
     ended = [row for row in rows if row["is_achieved"] is not None and forecast_key(row) in forecasts]
     return sorted(ended, key=lambda row: (-_error(row, forecasts), row["key_result_id"]))
 
 
 def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
-    """Evaluate the last forecasts of ended key results; None if there are none."""
+    """Evaluate the last forecasts of ended key results, or return None if there are none."""
     if not ended:
         return None
     misses = [_error(row, forecasts) for row in ended]
@@ -185,9 +185,9 @@ def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hinds
 
 
 def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
-    """Return the expected number of achieved key results, from outcomes if closed and from forecasts if running.
+    """Return the expected number of achieved key results, based on outcomes and, while open, on forecasts.
 
-    Running key results without a check-in are excluded, because their forecast says nothing about their team.
+    Running key results without a check-in are excluded, because their forecasts say nothing about the team.
     """
     outcomes = [float(row["is_achieved"]) for row in rows if row["is_achieved"] is not None]
     running = [row for row in forecastable(rows, forecasts) if row["check_in_count"]]
@@ -196,7 +196,7 @@ def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
 
 
 def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], now: datetime) -> Line:
-    """Combine a key result's row, forecast and charts; `now` is the time of the data."""
+    """Combine a key result's row, forecast and charts. `now` is the time of the data."""
     ends_at = datetime.combine(row["cycle_end"] + timedelta(days=1), time(), tzinfo=UTC)
     return Line(
         row=row,

@@ -38,7 +38,7 @@ class _Read:
 
 
 class Scorecard:
-    """The scorecard and the pages of key results."""
+    """Builds the scorecard and the pages of key results."""
 
     def __init__(self, warehouse: Warehouse, predictor: Predictor, teams_shown: int = TEAMS_SHOWN) -> None:
         self._warehouse = warehouse
@@ -89,7 +89,7 @@ class Scorecard:
         )
 
     def key_result_page(self, key_result_id: str, cycle: str | None = None) -> KeyResultPage:
-        """Return the page of a key result in its current or the requested cycle (by id or name).
+        """Return the page of a key result in its current cycle or the requested cycle (an id or a name).
 
         Raises:
             NotFound: the publication does not contain the key result, or not in that cycle.
@@ -146,7 +146,7 @@ class Scorecard:
 
 
 def _of_one_publication(build: Callable[[], T | None]) -> T:
-    """Call `build` until it returns a page. It returns None if the page's parts are from different publications."""
+    """Call `build` until it returns a page. It returns None if parts of the page are from different publications."""
     for _ in range(ATTEMPTS):
         if (built := build()) is not None:
             return built
@@ -203,7 +203,7 @@ def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
 
 
 def _interval_to_draw(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
-    """Return the interval to draw; None for a closed key result and for the pacing rule, which has no interval."""
+    """Return the interval to draw, or None for closed key results and for the pacing rule, which has no interval."""
     if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
         return None
     return Forecast(forecast.low, forecast.high)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from serving.errors import NotFound
 
-# dbt's site is one page, which has inline scripts and styles and reads JSON files. The Data Docs have inline styles and
-# no scripts. Neither may load or call anything outside this site.
+# dbt's site is a single page with inline scripts and styles, which reads JSON files. The Data Docs have inline styles
+# and no scripts. Neither site may load or request anything from other sites.
 _BASE = (
     "default-src 'none'; style-src 'self' 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
@@ -16,7 +16,7 @@ QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'"
 
 
 def site_file(site: Path, path: str) -> Path:
-    """Return the file at a path within a site; for a folder, return its index.html.
+    """Return the file at a path within a site, or the index.html of a folder.
 
     Raises:
         NotFound: the file does not exist, or the path leads outside the site.

@@ -38,6 +38,6 @@ class Pages:
         self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}
 
     def render(self, name: str, status: int = 200, **content: Any) -> HTMLResponse:
-        """Return a page; `visitor` (the logged-in identity) and `path` are for the navigation bar."""
+        """Return a page. The navigation bar uses `visitor` (the logged-in identity) and `path`."""
         html = self._environment.get_template(name).render(**{"visitor": None, "path": "", **content})
         return HTMLResponse(html, status)

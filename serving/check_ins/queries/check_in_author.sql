@@ -1,4 +1,5 @@
--- Grain: at most one row, the author of a check-in, from its newest event. A correction's request names no author: its event repeats this one.
+-- Returns at most one row: the author in the newest event of a check-in. A request to correct a check-in does
+-- not contain the author, so the author is copied to the event of the correction.
 SELECT user_id, organisation_id
 FROM api.logged_check_in
 WHERE check_in_id = %(check_in_id)s

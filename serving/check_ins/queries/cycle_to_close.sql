@@ -1,22 +1,23 @@
--- Grain: at most one row, the cycle that a closing check-in at a given time closes, for a key result in several cycles.
--- If the key result was carried over without having been closed, this is the earlier cycle, until days_to_close after
--- its end (at most half of the new cycle, ADR 19). Otherwise it is the key result's cycle at that time.
--- No row if the key result was archived at that time, because a check-in then does not close it.
+-- Returns at most one row: the cycle that a closing check-in at the given time closes. There is a row only if the key
+-- result counts in several cycles.
+-- If the key result was carried over without having been closed, the earlier cycle is closed, until days_to_close after
+-- its end (at most half of the new cycle, ADR 19). Otherwise, it is the key result's cycle at that time.
+-- There is no row if the key result was archived at that time, because the check-in then does not close it.
 WITH counted AS (
     SELECT
-        kept.cycle_id,
+        key_result_cycle.cycle_id,
         cycle.name,
         cycle.starts_on,
         cycle.ends_on,
-        kept.is_closed_by_check_in,
-        kept.is_archived,
-        kept.archived_at,
-        kept.opened_at,
-        kept.left_at,
-        row_number() OVER (ORDER BY kept.opened_at) AS place
-    FROM app.key_result_cycles AS kept
-    INNER JOIN app.cycles AS cycle ON kept.cycle_id = cycle.cycle_id
-    WHERE kept.key_result_id = %(key_result_id)s
+        key_result_cycle.is_closed_by_check_in,
+        key_result_cycle.is_archived,
+        key_result_cycle.archived_at,
+        key_result_cycle.opened_at,
+        key_result_cycle.left_at,
+        row_number() OVER (ORDER BY key_result_cycle.opened_at) AS cycle_number
+    FROM app.key_result_cycles AS key_result_cycle
+    INNER JOIN app.cycles AS cycle ON key_result_cycle.cycle_id = cycle.cycle_id
+    WHERE key_result_cycle.key_result_id = %(key_result_id)s
 )
 
 SELECT
@@ -25,7 +26,7 @@ SELECT
     CASE WHEN closed.closes_before THEN past.name ELSE present.name END AS closes_cycle,
     CASE WHEN closed.closes_before THEN present.name ELSE past.name END AS other_cycle
 FROM counted AS present
-INNER JOIN counted AS past ON present.place = past.place + 1
+INNER JOIN counted AS past ON present.cycle_number = past.cycle_number + 1
 CROSS JOIN LATERAL (
     SELECT
         past.left_at = present.opened_at AND NOT past.is_closed_by_check_in AND NOT past.is_archived

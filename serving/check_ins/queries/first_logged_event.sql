@@ -1,4 +1,4 @@
--- Grain: at most one row, the first event of a check-in in the log, from any source. Later events are corrections.
+-- Returns at most one row: a check-in's first event in the log, from any source. Later events are corrections.
 SELECT
     logged.check_in_id, logged.key_result_id, logged.value, logged.confidence, logged.note, logged.is_final,
     logged.occurred_at, logged.event_id

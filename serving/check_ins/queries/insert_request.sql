@@ -1,4 +1,4 @@
--- Stores a request; returns no row if its key or its check-in id is already stored.
+-- Stores a request. Returns no row if its idempotency key or its check-in id is already stored.
 INSERT INTO api.check_in_request (
     operation, username, idempotency_key, check_in_id, key_result_id, body, event_id, occurred_at, warnings
 )

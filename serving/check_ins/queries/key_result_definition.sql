@@ -1,5 +1,5 @@
--- Grain: at most one row, a key result's newest definition in the state tables, which are seconds old. For a published
--- key result (`is_published`), there is a row only if that definition belongs to the published cycle.
+-- Returns at most one row: a key result's newest definition in the state tables. They are seconds old. For a
+-- published key result (`is_published`), there is a row only if that definition belongs to the published cycle.
 SELECT defined.key_result_id, defined.title, defined.unit, defined.baseline, defined.target
 FROM app.key_results AS defined
 WHERE
@@ -7,10 +7,10 @@ WHERE
     AND (
         NOT %(is_published)s
         OR EXISTS (
-            SELECT FROM app.key_result_cycles AS kept
+            SELECT FROM app.key_result_cycles AS key_result_cycle
             WHERE
-                kept.key_result_id = defined.key_result_id
-                AND kept.cycle_id IS NOT DISTINCT FROM %(cycle_id)s::text
-                AND kept.is_current
+                key_result_cycle.key_result_id = defined.key_result_id
+                AND key_result_cycle.cycle_id IS NOT DISTINCT FROM %(cycle_id)s::text
+                AND key_result_cycle.is_current
         )
     )

@@ -1,4 +1,4 @@
--- Grain: at most one row, a check-in as first recorded, by this API or by another source.
+-- Returns at most one row: a check-in as this API or another source first recorded it.
 SELECT key_result_id, occurred_at
 FROM (
     SELECT 1 AS preference, key_result_id, occurred_at

@@ -1,8 +1,9 @@
--- Grain: at most one row, a published key result in the cycle in which a check-in counts.
--- This is the cycle that the check-in closes (cycle_to_close.sql); otherwise the published cycle of `check_in_id`;
--- otherwise the key result's cycle at the time `at` (until a key result moves to a later cycle, it is in the old one).
+-- Returns at most one row: a published key result in the cycle in which a check-in counts.
+-- If the check-in closes a cycle (cycle_to_close.sql), it counts in that cycle. Otherwise, it counts in the published
+-- cycle of `check_in_id` or, if there is none, in the key result's cycle at the time `at`. A key result belongs to its
+-- old cycle until it moves to a later one.
 -- deciding_*: the check-in that determines the outcome, which is the latest closing check-in or, if there is none, the
--- latest check-in (as in intermediate.int_key_result_cycle). other_*: the same without the check-in `check_in_id`.
+-- latest check-in (as in intermediate.int_key_result_cycle). other_*: the same, ignoring the check-in `check_in_id`.
 -- archived_at: the time at which the key result, its objective or its team was archived.
 WITH RECURSIVE known AS (
     SELECT
@@ -17,7 +18,7 @@ WITH RECURSIVE known AS (
     WHERE key_result_id = %(key_result_id)s
 ),
 
-placed AS (
+in_cycle AS (
     SELECT *
     FROM marts.mart_okr_scorecard AS scorecard
     WHERE key_result_id = %(key_result_id)s
@@ -40,12 +41,12 @@ definition AS (
 
 objective AS (
     SELECT objective_version.team_id, objective_version.archived_at
-    FROM placed
+    FROM in_cycle
     LEFT JOIN definition ON true
     INNER JOIN marts.dim_objective AS objective_version
         ON objective_version.is_current
         AND objective_version.objective_id
-        = CASE WHEN placed.is_current_cycle THEN definition.objective_id ELSE placed.objective_id END
+        = CASE WHEN in_cycle.is_current_cycle THEN definition.objective_id ELSE in_cycle.objective_id END
 ),
 
 -- A dissolved team's objectives go to its successor; without an active successor, they are archived (ADR 19).
@@ -70,39 +71,39 @@ dissolved AS (
 )
 
 SELECT
-    placed.key_result_id,
-    placed.cycle_id,
-    placed.title,
-    placed.unit,
-    placed.baseline,
-    placed.target,
-    placed.status,
-    placed.cycle_start,
-    placed.cycle_end,
-    placed.final_at,
-    placed.final_value,
+    in_cycle.key_result_id,
+    in_cycle.cycle_id,
+    in_cycle.title,
+    in_cycle.unit,
+    in_cycle.baseline,
+    in_cycle.target,
+    in_cycle.status,
+    in_cycle.cycle_start,
+    in_cycle.cycle_end,
+    in_cycle.final_at,
+    in_cycle.final_value,
     cycle.closed_at AS cycle_closed_at,
     least(definition.archived_at, objective.archived_at, dissolved.archived_at) AS archived_at,
     deciding.check_in_id AS deciding_id,
     other.check_in_id AS other_id,
     other.checked_in_at AS other_at,
     coalesce(other.is_closing, false) AS is_other_closing
-FROM placed
-LEFT JOIN marts.dim_cycle AS cycle ON placed.cycle_id = cycle.cycle_id AND cycle.is_current
+FROM in_cycle
+LEFT JOIN marts.dim_cycle AS cycle ON in_cycle.cycle_id = cycle.cycle_id AND cycle.is_current
 LEFT JOIN definition ON true
 LEFT JOIN objective ON true
 LEFT JOIN dissolved ON true
 LEFT JOIN LATERAL (
     SELECT *
     FROM known
-    WHERE known.cycle_id IS NOT DISTINCT FROM placed.cycle_id
+    WHERE known.cycle_id IS NOT DISTINCT FROM in_cycle.cycle_id
     ORDER BY is_closing DESC, checked_in_at DESC, logged_at DESC, kafka_partition DESC, kafka_offset DESC
     LIMIT 1
 ) AS deciding ON true
 LEFT JOIN LATERAL (
     SELECT *
     FROM known
-    WHERE known.cycle_id IS NOT DISTINCT FROM placed.cycle_id AND known.check_in_id <> %(check_in_id)s
+    WHERE known.cycle_id IS NOT DISTINCT FROM in_cycle.cycle_id AND known.check_in_id <> %(check_in_id)s
     ORDER BY is_closing DESC, checked_in_at DESC, logged_at DESC, kafka_partition DESC, kafka_offset DESC
     LIMIT 1
 ) AS other ON true

@@ -1,5 +1,5 @@
--- Grain: at most one row, the request that first recorded a check-in, found by idempotency key or by check-in id.
--- `is_bound`: the key is already stored for this check-in.
+-- Returns at most one row: the request that first recorded a check-in with the given idempotency key or id.
+-- is_bound: whether the key is already stored for this check-in.
 WITH bound AS (
     SELECT check_in_id
     FROM api.check_in_request

@@ -1,4 +1,4 @@
--- Grain: an id and a name that a cycle has or had.
+-- Grain: one row per current or former name of a cycle.
 SELECT cycle_id AS id, name
 FROM marts.dim_cycle
 UNION

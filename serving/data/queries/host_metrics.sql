@@ -1,6 +1,6 @@
--- Grain: host, metric, unit and hour, newest hour first, in the last hours up to the newest sample. A page of at most
--- limit + 1 rows, which starts after the sort key of the previous page's last row.
--- hour_order: hours from the row's hour to 3000-01-01, so that one ascending row comparison covers the whole sort key.
+-- Grain: one row per host, metric, unit and hour, newest hour first, for the given number of hours up to the newest
+-- sample. A page has at most limit + 1 rows and starts after the sort key of the previous page's last row.
+-- hour_order: hours from the row's hour to 3000-01-01, so that one ascending row comparison covers the sort key.
 WITH hourly AS (
     SELECT *, (extract(epoch FROM '3000-01-01 00:00+00'::timestamptz - hour_at) / 3600)::integer AS hour_order
     FROM marts.fct_system_health_hourly

@@ -1,4 +1,4 @@
--- Grain: a cycle in which the key result counts; the current cycle first, then the others, newest first.
+-- Grain: one row per cycle in which the key result counts: the current cycle, then the others, newest first.
 -- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,

@@ -1,5 +1,5 @@
--- Grain: a key result in its current cycle or, if cycles are requested, in each of those. A page of at most limit + 1
--- rows, ordered by id. Archived key results are included only on request.
+-- Grain: one row per key result in its current cycle or, if cycles are requested, per key result and requested cycle.
+-- A page has at most limit + 1 rows, ordered by id. Archived key results are included only on request.
 -- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,

@@ -1,5 +1,5 @@
--- Grain: team and cycle, newest cycle first. A page of at most limit + 1 rows, which starts after the sort key of the
--- previous page's last row.
+-- Grain: one row per team and cycle, newest cycle first. A page has at most limit + 1 rows and starts after the sort
+-- key of the previous page's last row.
 -- cycle_order: days from the cycle's start to 3000-01-01, so that one ascending row comparison covers the sort key.
 WITH progress AS (
     SELECT

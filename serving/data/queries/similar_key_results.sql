@@ -1,5 +1,5 @@
--- Grain: a key result id that shares its first or last letters with an unknown id, or contains it. At most 2,000 rows,
--- which serving/suggestions.py compares letter by letter.
+-- Grain: one row per key result id that starts or ends like an unknown id, or contains it. At most 2,000 rows are
+-- returned, which serving/suggestions.py compares with the unknown id letter by letter.
 SELECT DISTINCT key_result_id
 FROM marts.mart_okr_scorecard
 WHERE

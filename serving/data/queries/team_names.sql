@@ -1,4 +1,4 @@
--- Grain: an id and a name that a team has or had.
+-- Grain: one row per current or former name of a team.
 SELECT team_id AS id, name
 FROM marts.dim_team
 UNION

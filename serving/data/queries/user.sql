@@ -1,4 +1,4 @@
--- Grain: at most one row, a user with a definition or with activity.
+-- Returns at most one row: a user who has a definition or activity.
 SELECT user_id
 FROM marts.dim_user
 WHERE user_id = %(user_id)s

@@ -1,4 +1,4 @@
--- Grain: requested key result in its current cycle.
+-- Grain: one row per requested key result, in its current cycle.
 SELECT key_result_id, cycle_id, cycle_start, cycle_end, status, unit, baseline, target, latest_value,
        latest_check_in_at, final_at, final_score, is_achieved
 FROM marts.mart_okr_scorecard

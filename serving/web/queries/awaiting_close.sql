@@ -1,5 +1,5 @@
--- Grain: a key result in an ended cycle in which it has not been closed; only requested cycles, if there are any.
--- Key results that were carried over are included (as in mart_team_scorecard). The earliest cycle ends come first.
+-- Grain: one row per key result and ended cycle in which it has not been closed, ordered by the end of the cycle. If
+-- cycles are requested, others are excluded. Carried-over key results are included (as in mart_team_scorecard).
 SELECT key_result_id, title, unit, baseline, target, team_id, team_name, team_label, cycle_id, cycle_name, cycle_end,
        latest_value, latest_check_in_at, progress_ratio, status, is_current_cycle,
        count(*) OVER () AS awaiting_close_count

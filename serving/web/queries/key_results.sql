@@ -1,4 +1,4 @@
--- Grain: a key result in one of the shown cycles, with the cycle that it was carried over from.
+-- Grain: one row per key result and shown cycle, with the cycle from which the key result was carried over.
 SELECT scorecard.key_result_id, scorecard.title, scorecard.unit, scorecard.baseline, scorecard.target, scorecard.team_id,
        scorecard.cycle_id, scorecard.team_name, scorecard.team_label, scorecard.organisation, scorecard.objective_title,
        scorecard.cycle_name, scorecard.cycle_start, scorecard.cycle_end, scorecard.latest_value,

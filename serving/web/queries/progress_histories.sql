@@ -1,5 +1,5 @@
--- Grain: a check-in of the given key results within its cycle, in time order. counted_cycle_id is null after a rollback
--- to a publication from a release without that column.
+-- Grain: one row per check-in of the given key results within its cycle, in chronological order. counted_cycle_id is
+-- null after a rollback to a publication from a release without that column.
 SELECT key_result_id, coalesce(counted_cycle_id, cycle_id) AS cycle_id, elapsed_ratio, progress_ratio
 FROM marts.fct_check_in
 WHERE key_result_id = ANY(%(key_result_ids)s)

@@ -1,37 +1,38 @@
--- Grain: one row, totals of the shown cycles. These are the requested cycles; otherwise the cycles running on the day
--- of data_as_of; if there are none, those that ended last. Archived key results count only in archived_count.
+-- Returns one row: the totals of the shown cycles. By default, these are the cycles that are running on the day of
+-- data_as_of or, if there are none, those that ended last. If cycles are requested, those are shown instead. Archived
+-- key results count only in archived_count.
 WITH today AS (
     SELECT (data_as_of AT TIME ZONE 'UTC')::date AS today FROM marts.publication
 ),
-placed AS (
+scoped AS (
     SELECT *
     FROM marts.mart_okr_scorecard
     WHERE %(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s)
 ),
 shown AS (
-    SELECT DISTINCT placed.cycle_id, placed.cycle_name, placed.cycle_start, placed.cycle_end,
-           today.today <= placed.cycle_end AS is_running
-    FROM placed
+    SELECT DISTINCT scoped.cycle_id, scoped.cycle_name, scoped.cycle_start, scoped.cycle_end,
+           today.today <= scoped.cycle_end AS is_running
+    FROM scoped
     CROSS JOIN today
     WHERE CASE
-        WHEN %(cycles)s::text[] IS NOT NULL THEN placed.cycle_id = ANY(%(cycles)s) OR placed.cycle_name = ANY(%(cycles)s)
+        WHEN %(cycles)s::text[] IS NOT NULL THEN scoped.cycle_id = ANY(%(cycles)s) OR scoped.cycle_name = ANY(%(cycles)s)
         ELSE
-            NOT placed.is_archived
-            AND placed.cycle_start <= today.today
-            AND placed.cycle_end >= least(
+            NOT scoped.is_archived
+            AND scoped.cycle_start <= today.today
+            AND scoped.cycle_end >= least(
                 today.today,
                 (
                     SELECT max(started.cycle_end)
-                    FROM placed AS started
+                    FROM scoped AS started
                     WHERE started.cycle_start <= today.today AND NOT started.is_archived
                 )
             )
     END
 ),
 counted AS (
-    SELECT placed.*, shown.is_running
-    FROM placed
-    INNER JOIN shown ON placed.cycle_id = shown.cycle_id
+    SELECT scoped.*, shown.is_running
+    FROM scoped
+    INNER JOIN shown ON scoped.cycle_id = shown.cycle_id
 )
 SELECT
     (SELECT array_agg(DISTINCT cycle_id) FROM shown) AS cycle_ids,

@@ -1,4 +1,4 @@
--- Grain: team and cycle, in the shown cycles, lowest score first; team_count is the number of rows without the limit.
+-- Grain: one row per team and shown cycle, lowest score first. team_count is the number of rows without the limit.
 SELECT team_id, team_name, team_label, organisation, cycle_id, cycle_name, key_result_count, closed_count,
        achieved_count, on_track_count, at_risk_count, off_track_count, no_check_in_count,
        attainment_ratio, score_to_date_ratio, on_track_ratio,

@@ -1,4 +1,4 @@
-// Starts Swagger UI. It is a separate file because the Content-Security-Policy allows no inline scripts.
+// Starts Swagger UI. This is a separate file because the Content-Security-Policy does not allow inline scripts.
 window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
