@@ -10,7 +10,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from ml.mlflow_client import GONE, client, find_version
+from ml.mlflow_client import GONE, client, find_version, set_alias
 from ml.model_registry import DIGEST, MODEL_NAME, resolve
 
 CHAMPION = "champion"
@@ -54,7 +54,7 @@ def set_champion(settings: Settings, version: str | None) -> None:
             raise PermanentError(f"The registry has no version {version} of {MODEL_NAME} to make champion.")
         if before is not None and str(before.version) != version:
             mlflow.set_model_version_tag(MODEL_NAME, version, BEFORE, str(before.version))
-        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, version)
+        set_alias(mlflow, MODEL_NAME, CHAMPION, version)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def rollback(settings: Settings, to: str) -> bool:
         for version in (now.current, *now.earlier[: now.earlier.index(to)]):
             if find_version(mlflow, MODEL_NAME, version) is not None:
                 mlflow.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, "true")
-        mlflow.set_registered_model_alias(MODEL_NAME, CHAMPION, to)
+        set_alias(mlflow, MODEL_NAME, CHAMPION, to)
     return True
 
 

@@ -104,6 +104,23 @@ def create_registered_model_once(mlflow: Any, name: str, description: str) -> No
             raise
 
 
+def set_alias(mlflow: Any, name: str, alias: str, version: str) -> None:
+    """Point an alias to a version.
+
+    MLflow reads the alias and then inserts or updates it. If two processes insert a new alias concurrently, one fails;
+    its second attempt updates the row.
+    """
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import IntegrityError
+
+    try:
+        mlflow.set_registered_model_alias(name, alias, version)
+    except MlflowException as error:
+        if not isinstance(error.__cause__, IntegrityError):
+            raise
+        mlflow.set_registered_model_alias(name, alias, version)
+
+
 def find_version(mlflow: Any, name: str, reference: str) -> Any | None:
     """Return the version with this alias or number, or None if there is none."""
     if reference.isdigit():

@@ -26,6 +26,7 @@ from ml.mlflow_client import (
     find_version,
     registered_model,
     run_metrics,
+    set_alias,
 )
 from ml.mlflow_run import log_figures, start_run, version_of_run
 
@@ -81,7 +82,7 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
             version = mlflow.create_model_version(
                 MODEL_NAME, source=source, run_id=run.info.run_id, tags=version_tags
             ).version
-        mlflow.set_registered_model_alias(MODEL_NAME, CHALLENGER, version)
+        set_alias(mlflow, MODEL_NAME, CHALLENGER, version)
     return str(version)
 
 

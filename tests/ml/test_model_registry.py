@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import Engine, event
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
@@ -14,7 +15,7 @@ from ml.feature_rows import Rows
 from ml.fit_model import fit
 from ml.forecast_model import ForecastModel, IncompatibleModel, load_model
 from ml.hyperparameters import Hyperparameters
-from ml.mlflow_client import client
+from ml.mlflow_client import client, set_alias
 from ml.train_test_split import everything_closed
 
 
@@ -155,6 +156,33 @@ def test_two_simultaneous_first_trainings_both_register(
         versions = [each.result() for each in [pool.submit(train), pool.submit(train)]]
     assert sorted(versions) == ["1", "2"]
     assert model_registry.resolve(on_postgresql, "challenger") in versions
+
+
+def test_two_trainings_that_insert_the_alias_at_the_same_moment_both_succeed(
+    on_postgresql: Settings, model: ForecastModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_registry, "MODEL_NAME", "two_first_aliases")
+    versions = [register(on_postgresql, model), register(on_postgresql, model)]
+    both, waited = threading.Barrier(2), threading.local()
+
+    def wait_for_the_other(*execution: object) -> None:
+        if "INSERT INTO registered_model_aliases" in str(execution[2]) and not hasattr(waited, "once"):
+            waited.once = True
+            both.wait(20)
+
+    def name(version: str) -> None:
+        with client(on_postgresql) as mlflow:
+            set_alias(mlflow, "two_first_aliases", "champion", version)
+
+    event.listen(Engine, "before_cursor_execute", wait_for_the_other)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for each in [pool.submit(name, version) for version in versions]:
+                each.result()
+    finally:
+        event.remove(Engine, "before_cursor_execute", wait_for_the_other)
+    assert not both.broken
+    assert model_registry.resolve(on_postgresql, "champion") in versions
 
 
 def test_a_request_that_mlflow_rejects_is_reported_in_one_line(settings: Settings) -> None:
