@@ -1,18 +1,18 @@
-"""Start okr_etl_dag every minute if landed or loaded data is unpublished and no run will publish it.
+"""Check every minute whether unpublished data needs a run of okr_etl_dag, and start one if so.
 
-**Purpose**: the announcement of landed events can be lost (okr_etl_dag was paused, Airflow was down), and a run can
-load a batch and then fail. This DAG starts okr_etl_dag if the lake holds user events that the current publication does
-not cover, if an operator has decided on single events (`okr quarantine`), or if the dbt project has changed since the
-last build started (a new release), provided that no run is queued or running. It compares states every minute and
-therefore keeps no record of announcements.
+**Purpose**: publish data that was missed because the announcement of landed events was lost (okr_etl_dag was paused or
+Airflow was down) or because a run loaded a batch and then failed. If no run is queued or running, this DAG starts
+okr_etl_dag when the lake contains user events that the current publication does not cover, when an operator has decided
+on single events (`okr quarantine`), or when the dbt project has changed since the last build started (a new release).
+It compares the actual state with the expected one and therefore does not need to record announcements.
 
 **Owner**: data-platform
 
-**When it fails** new events are still published as they are announced; only missed ones wait for the next minute.
+**When it fails** new events are still published when they are announced. Only missed events wait for the next run.
 
-- `start_catch_up_run`: the lake, the warehouse or Airflow could not be reached; the next run tries again. The task is
-  skipped while everything is published, while a run is in progress, while okr_etl_dag is paused (Airflow drops events
-  that are announced to a paused DAG), for ten minutes after a failed run, and while publications are on hold
+- `start_catch_up_run`: the lake, the warehouse or Airflow could not be reached. The next run tries again. The task is
+  skipped if everything is published, if a run is in progress, if okr_etl_dag is paused (Airflow drops events that are
+  announced to a paused DAG), for ten minutes after a failed run, and while publications are on hold
   (`okr publication resume`).
 """
 

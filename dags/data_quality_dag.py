@@ -1,18 +1,18 @@
 """Check the lake and the published marts once a day.
 
-**Purpose**: verify that every event landed and was loaded exactly once; check the published marts against all rules, by
-recomputation, and for freshness and drift; update the Data Docs site (`/quality/`).
+**Purpose**: verify that every event landed and was loaded exactly once, validate the published marts (all rules,
+recomputation, freshness and drift), and update the Data Docs site (`/quality/`).
 
 **Owner**: data-platform
 
-**When it fails** readers may be seeing wrong data.
+**When it fails** the published data may be wrong.
 
-- `verify_lake`: an offset is missing or duplicated. Stop the writers and follow docs/runbooks/lake-verify.md;
-  `okr lake verify` repeats the check.
-- `validate_published`: the published marts, all of one publication, break a rule. The log and `/quality/` name it. If
-  the data is wrong, run `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. Rules that
-  compare with `raw` or `intermediate` are left out while these are ahead of the publication (a run is building, or
-  publications are on hold); the report says so.
+- `verify_lake`: an offset is missing or duplicated. Stop the writers and follow docs/runbooks/lake-verify.md. To repeat
+  the check, run `okr lake verify`.
+- `validate_published`: the published marts break a rule, which the log and `/quality/` name. If the data is wrong, run
+  `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. All marts are read from a single
+  publication. Rules that compare with `raw` or `intermediate` are skipped while these are ahead of the publication (a
+  run is building, or publications are on hold); the report says so.
 """
 
 from datetime import timedelta

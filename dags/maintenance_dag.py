@@ -1,16 +1,18 @@
-"""Maintenance of the lake and of stored API requests, every ten minutes.
+"""Maintain the lake and delete old API requests, every ten minutes.
 
-**Purpose**: compact small files, clean up the Delta log, delete files that no version within the retention needs
-(OKR_LAKE_RETENTION_DAYS), and delete API requests that were received more than 90 days ago. It runs concurrently with
-landing, loading and readers; nothing depends on it.
+**Purpose**: compact small files, clean up the Delta log, delete files that no table version within the retention
+(OKR_LAKE_RETENTION_DAYS) needs, and delete API requests that were received more than 90 days ago. It runs concurrently
+with landing, loading and readers, and nothing waits for it.
 
 **Owner**: data-platform
 
-**When it fails** nothing is lost and nothing stops, but files and log grow, and reads become slower every day.
+**When it fails** no data is lost and nothing stops, but the number of files and the log grow, and reads get slower
+every day.
 
-- `maintain_lake`: the log names the table and the error. Disk full: docs/runbooks/lake-full.md. Log or checkpoint
-  damaged: docs/runbooks/lake-repair.md. The task is skipped while another `okr lake maintain` is running.
-- `delete_expired_requests`: PostgreSQL is unavailable or busy; the next run deletes them.
+- `maintain_lake`: the log names the table and the error. If the disk is full, see docs/runbooks/lake-full.md. If the
+  log or a checkpoint is damaged, see docs/runbooks/lake-repair.md. The task is skipped while another `okr lake
+  maintain` is running.
+- `delete_expired_requests`: PostgreSQL is unavailable or busy. The next run deletes the requests.
 """
 
 from datetime import timedelta

@@ -1,16 +1,19 @@
 """Train a forecast model on the published feature mart and promote it if it is better.
 
-**Purpose**: tune, train, calibrate and evaluate a forecast model on the published feature mart, register it in MLflow,
-and make it champion if it beats the pacing rule and the champion on the same held-out cycle. Weekly.
+**Purpose**: every week, tune, train, calibrate and evaluate a forecast model on the published feature mart, register it
+in MLflow, and make it the champion if it beats both the pacing rule and the current champion on the same held-out
+cycle.
 
 **Owner**: ml-platform
 
-**When it fails** nothing changes for readers: the champion (or the pacing rule, if there is no champion) stays active.
+**When it fails** nothing changes for users. The champion, or the pacing rule if there is none, continues to serve
+forecasts.
 
-- `train`: skipped, with the reason, while too few key results are closed to learn from. On failure the log says what
-  was expected; `okr forecast train` trains by hand.
-- `promote`: the challenger could not be evaluated. `okr forecast promote` evaluates it again; `okr forecast rollback`
-  restores an earlier champion. The outcomes `kept` and `rejected` are not failures: the challenger was not better.
+- `train`: the log says what was expected. To train by hand, run `okr forecast train`. The task is skipped, with the
+  reason, while too few key results are closed to learn from.
+- `promote`: the challenger could not be evaluated. To evaluate it again, run `okr forecast promote`; to restore an
+  earlier champion, run `okr forecast rollback`. The outcomes `kept` and `rejected` are not failures. They mean that the
+  challenger was not better.
 """
 
 from datetime import timedelta

@@ -1,28 +1,30 @@
 """Load landed events and publish the marts.
 
-**Purpose**: load landed events from the lake, build the marts in schemas that no reader sees, validate them, and
-publish them in one transaction. Started by landed events (asset `okr_user_events_landed`) and once a day.
+**Purpose**: load landed events from the lake, build the marts in schemas that readers do not see, validate them, and
+publish them in one transaction. The DAG is started by landed events (asset `okr_user_events_landed`) and once a day.
 
 **Owner**: data-platform
 
-**Every task may be cleared at any time**, alone or with its downstream tasks: each try finds what an earlier one has
-done and does not repeat it. If a run loads data and then fails, the next run publishes that data; catch_up_dag starts
-one if nothing else does.
+**Every task can be cleared at any time**, alone or with its downstream tasks. A new try does not repeat what an earlier
+one has completed. If a run loads data and then fails, the next run publishes that data; catch_up_dag starts a run if
+nothing else does.
 
-**When it fails** the last publication stays in place; readers notice only that it gets older. Read the failed task's
-log: it says what was expected, what was found and what to do.
+**When it fails** readers keep seeing the last publication. The log of the failed task says what was expected, what was
+found and what to do.
 
-- `gate_raw`: the waiting batch is implausible and nothing was loaded. `okr gate raw` checks it again. If the batch is
-  right, start the DAG with `{"accept_raw_batch": true}`. If earlier loaded data is still unpublished, the run publishes
-  that data first, and only the next run fails here.
-- `load`: the lake or the warehouse is unavailable. The task is retried and continues at its watermark; see `make
-  status`. It is skipped while a backfill lands: the next run, already started by newly landed events, builds instead.
-- `dbt`: a model or a constraint failed; the log names it. Fix it, then clear the task: it starts with empty schemas.
-- `gate_marts`: the built marts break a rule. `okr gate marts` checks them again. If only plausibility rules failed and
-  the data is right, start the DAG with `{"accept_marts_build": true}`.
-- `publish`: the publication was refused because another run has built in the meantime (start the DAG again) or because
-  of a rollback (`okr publication resume` once its cause is fixed). `okr publication list` shows what readers see.
-- `document`: the dbt docs site was not updated. Readers of the marts are not affected; clear the task. It is skipped if
+- `gate_raw`: the waiting batch is implausible, and nothing was loaded. To check it again, run `okr gate raw`. If the
+  batch is right, start the DAG with `{"accept_raw_batch": true}`. If data that was loaded earlier is still unpublished,
+  the run publishes that data first, and only the next run fails here.
+- `load`: the lake or the warehouse is unavailable (see `make status`). The task is retried and continues at its
+  watermark. It is skipped while a backfill is landing, because the next run, which newly landed events have already
+  started, will build instead.
+- `dbt`: a model or a constraint failed; the log names it. Fix it and clear the task, which starts with empty schemas.
+- `gate_marts`: the built marts break a rule. To check them again, run `okr gate marts`. If only plausibility rules
+  failed and the data is right, start the DAG with `{"accept_marts_build": true}`.
+- `publish`: the publication was refused, either because another run has built in the meantime (start the DAG again) or
+  because of a rollback (run `okr publication resume` once its cause is fixed). `okr publication list` shows what
+  readers see.
+- `document`: the dbt docs site was not updated. Readers of the marts are not affected. Clear the task. It is skipped if
   the site is up to date.
 """
 

@@ -1,1 +1,1 @@
-"""Quality gates, which validate a batch before it is loaded and marts before they are published, and daily checks."""
+"""Quality gates, which validate batches before loading and marts before publication, and daily checks."""

@@ -1,4 +1,4 @@
-"""Data Docs prepared for serving behind a login: pages load nothing from other hosts, and an index lists the suites."""
+"""Prepare Data Docs for serving behind a login: pages load nothing from other hosts, and an index page lists suites."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,8 @@ from expectations.report import GateReport, SuiteResult
 from lakehouse.atomic_replace import replace_folder
 
 STYLE = "quality.css"
-# The generated pages load styles, scripts, fonts and a logo from five other hosts; their text needs none of these.
+# The generated pages load styles, scripts, fonts and a logo from five other hosts. Their text is readable without
+# these.
 FOREIGN = re.compile(
     r"<script\b.*?</script>|<link\b[^>]*?\bhttps?://[^>]*>|<img\b[^>]*?\bhttps?://[^>]*>"
     r"|<style\b.*?</style>|<footer\b.*?</footer>",
@@ -20,7 +21,7 @@ FOREIGN = re.compile(
 
 
 def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
-    """Let `build` write Data Docs into a new folder, clean them, and replace `site` by that folder in one step."""
+    """Let `build` write Data Docs into a new folder, clean them, and replace `site` with that folder atomically."""
 
     def fill(draft: Path) -> GateReport:
         report = build(draft)
@@ -42,7 +43,7 @@ def clean(folder: Path) -> None:
 
 
 def index_page(folder: Path, report: GateReport) -> str:
-    """Return the index page: the summary, and each suite with a link to its page."""
+    """Return the index page, which has the summary and a link to the page of each suite."""
     rows = "\n".join(_row(folder, suite) for suite in report.suites)
     return Template(_text("data_docs_index.html")).substitute(
         summary=escape(report.summary()), validated_at=f"{report.validated_at:%Y-%m-%d %H:%M} UTC", rows=rows

@@ -1,4 +1,4 @@
-"""Measure the drift of each feature: the distance between the newest cycle and earlier cycles."""
+"""Measure the drift of each feature, which is the distance between the newest cycle and earlier cycles."""
 
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def feature_distances(connection: "Connection[tuple[object, ...]]") -> dict[str, float]:
-    """Return each feature's Kolmogorov-Smirnov distance (0-1); features with too few rows are left out."""
+    """Return the Kolmogorov-Smirnov distance (0-1) of each feature that has enough rows."""
     import numpy as np
     from scipy.stats import ks_2samp
 

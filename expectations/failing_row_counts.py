@@ -1,7 +1,7 @@
 """Count the rows that break each rule of a suite, with one query per table.
 
-Great Expectations evaluates one rule at a time, and its overhead exceeds the time of the queries. Rules rarely fail, so
-the gate first has it validate these counts, and runs it on a whole suite only if that suite has a failing row.
+Great Expectations evaluates one rule at a time, and its overhead takes longer than the queries. Because rules rarely
+fail, the gate first lets it validate these counts and runs it on a whole suite only if that suite has failing rows.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,21 +24,21 @@ CONNECTIONS = 2
 
 @dataclass(frozen=True)
 class Counts:
-    """The number of rows in a suite's table, and of rows that break each rule, in the order of the rules."""
+    """How many rows a suite's table has, and how many of them break each rule, in the order of the rules."""
 
     suite: Suite
     rows: int
     failing: tuple[int, ...]
 
     def failing_or_missing(self) -> int:
-        """Return how many rows break a rule or are missing; 0 if the suite passes."""
+        """Return the number of failing and missing rows; 0 if the suite passes."""
         return sum(self.failing) + max(0, self.suite.rows_at_least - self.rows)
 
 
 def count(
     suites: Sequence[Suite], *, dsn: str | None, schemas: Sequence[str] = (), limits: Limits
 ) -> tuple[Counts, ...]:
-    """Count failing rows; suites whose SQL fails, or whose rules are of a type that cannot be counted, are left out.
+    """Count failing rows. Suites whose SQL fails or whose rules cannot be evaluated by counting are left out.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -47,7 +47,7 @@ def count(
     tables = [suite for suite in suites if suite.frame is None]
     if not tables or dsn is None:
         return tuple(frames)
-    waiting = iter(tables)  # each connection takes the next suite when it is free
+    waiting = iter(tables)  # each connection takes the next suite from it when it is idle
     with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="gate") as pool:
         results = [pool.submit(_of_tables, dsn, schemas, limits, waiting) for _ in range(CONNECTIONS)]
         return (*frames, *(found for each in results for found in each.result()))
@@ -71,7 +71,7 @@ def _of_table(connection: Any, suite: Suite) -> Counts | None:
     try:
         rows, *failing = connection.execute(sql.SQL("SELECT {}").format(sql.SQL(", ").join(queries))).fetchone()
     except psycopg.Error:
-        return None  # Great Expectations then runs the rules one by one and reports the one that fails
+        return None  # Great Expectations then runs the rules one by one and reports the failing one
     return Counts(suite, rows, tuple(failing))
 
 
@@ -82,7 +82,7 @@ def _of_frame(suite: Suite) -> Counts | None:
 
 
 def _in_frame(frame: "pd.DataFrame", rule: Rule) -> int | None:
-    """Return how many rows break a rule; None if Great Expectations has to evaluate it."""
+    """Return the number of rows that break a rule, or None if Great Expectations has to evaluate it."""
     column, low, high = (rule.arguments.get(name) for name in ("column", "min_value", "max_value"))
     if column not in frame.columns:
         return None

@@ -1,7 +1,7 @@
-"""Run suites (plain data) with Great Expectations. No other module imports this library.
+"""Run suites with Great Expectations. No other module imports this library.
 
-Importing the library takes 6-8 s, and validating a suite takes about 0.1 s. So it is imported inside functions, which
-keeps `okr --help` and DAG files fast, and suites without failing rows are validated together by their counts
+Importing the library takes 6-8 s, so it is imported inside functions to keep `okr --help` and the parsing of DAG files
+fast. Validating a suite takes about 0.1 s, so suites without failing rows are validated together by their counts
 (`failing_row_counts`).
 """
 
@@ -35,9 +35,9 @@ NO_FAILING_ROW = Rule(
 
 @dataclass(frozen=True)
 class TableLocation:
-    """The location of the suites' tables: a login, and the schemas in which unqualified names are looked up.
+    """The location of the suites' tables: a login and the schemas in which unqualified names are looked up.
 
-    With the name of a `snapshot`, all queries read that snapshot; otherwise each reads the current state.
+    If `snapshot` names a snapshot, all queries read it; otherwise each query reads the current state.
     """
 
     dsn: str
@@ -50,7 +50,7 @@ class TableLocation:
         return sqlalchemy_url(self.dsn, "okr-gate", limits=LIMITS, options=path)
 
 
-def validate(  # noqa: PLR0913 -- three of them are options by name
+def validate(  # noqa: PLR0913 -- three are keyword-only options
     gate: str,
     run_id: str,
     suites: Iterable[Suite],
@@ -59,15 +59,17 @@ def validate(  # noqa: PLR0913 -- three of them are options by name
     accepted: bool = False,
     site: Path | None = None,
 ) -> GateReport:
-    """Run suites and return the report; with `site`, also write Data Docs into that folder.
+    """Run suites and return the report; if `site` is given, also write Data Docs into that folder.
 
-    A rule that cannot be checked (its table is missing, its SQL fails) counts as broken: a gate fails closed.
+    A rule that cannot be checked (because its table is missing or its SQL fails) counts as broken, so gates fail
+    closed.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     every, context = tuple(suites), _context(site)
-    # Data Docs need the result of every rule, and the connections that count rows do not use the snapshot.
+    # Counts are not used for Data Docs, which need the result of every rule, or with a snapshot, which they would not
+    # read.
     by_counts = site is None and (location is None or location.snapshot is None)
     good = _validate_counts(context, _counts(every, location)) if by_counts else {}
     with _sources(context, location if len(good) < len(every) else None) as sources:
@@ -78,13 +80,13 @@ def validate(  # noqa: PLR0913 -- three of them are options by name
 
 
 def warm_up() -> None:
-    """Validate one row, so that forked processes inherit the initialised library."""
+    """Validate one row, so that forked processes inherit the library in its initialised state."""
     import pandas as pd
     from tqdm import tqdm
 
-    tqdm.monitor_interval = 0  # a thread for progress bars, which would not survive a fork
+    tqdm.monitor_interval = 0  # its progress bars use a thread, which would not survive a fork
     rule = Rule("is_null", "a row is null", "expect_column_values_to_be_null", {"column": "a"})
-    # With one failing row, both the counts and the whole suite are validated.
+    # The row fails, so that both the validation of counts and that of whole suites are initialised.
     validate("warm-up", "none", [Suite("row", "a row", (rule,), frame=pd.DataFrame({"a": [1.0]}))])
 
 
@@ -95,7 +97,7 @@ def _counts(suites: tuple[Suite, ...], location: TableLocation | None) -> tuple[
 
 def _context(site: Path | None) -> Any:
     """Return an in-memory context."""
-    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read when the context is created
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"  # must be set before the context is created
     import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
@@ -103,9 +105,9 @@ def _context(site: Path | None) -> Any:
         ProgressBarsConfig,
     )
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # hundreds of lines per gate otherwise
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # otherwise it logs hundreds of lines per gate
     config = DataContextConfig(
-        # The default site is in a temporary folder, which a forked task would leave behind.
+        # By default, a site is created in a temporary folder, which a forked task would leave behind.
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
         progress_bars=ProgressBarsConfig(globally=False),
     )
@@ -122,9 +124,9 @@ def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str,
     if location is None:
         yield sources
         return
-    connect(location.dsn, application="okr-gate").close()  # reports an unavailable server as such, not as a broken rule
+    connect(location.dsn, application="okr-gate").close()  # raises if the server is unavailable
     warehouse = context.data_sources.add_postgres("warehouse", connection_string=location.url())
-    # One engine looks up tables, the other runs the rules.
+    # The first engine looks up tables; the second one runs the rules.
     engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
     for engine in engines:
         limit_answers(engine, LIMITS)
@@ -148,9 +150,9 @@ def _site_config(folder: Path) -> dict[str, Any]:
 
 
 def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
-    """Return the result of each suite without failing rows, by its noun.
+    """Return, by noun, the results of the suites that have no failing rows.
 
-    The caller runs every other suite rule by rule.
+    The caller runs the other suites rule by rule.
     """
     if not counts:
         return {}
@@ -162,14 +164,14 @@ def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteR
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
         validated = batch.validate(_expectation(NO_FAILING_ROW), result_format="COMPLETE")
         bad = set() if validated.success else set(validated.result["unexpected_index_list"])
-    except Exception as error:  # the library may raise anything
+    except Exception as error:  # the library may raise any exception
         get_logger(__name__).warning("counts not validated, suites run rule by rule", error=_first_line(error))
         return {}
     return {each.suite.noun: _good(each) for number, each in enumerate(counts) if number not in bad}
 
 
 def _good(counts: Counts) -> SuiteResult:
-    """Return the result of a suite whose rules hold for every row."""
+    """Return the result of a suite without failing rows."""
     rows, *others = counts.suite.every_rule()
     results = [RuleResult(rule.name, rule.says, True, 0, (), None, rule.acceptable, rule.advice) for rule in others]
     return SuiteResult(
@@ -181,7 +183,7 @@ def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: 
     rules = suite.every_rule()
     try:
         results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
-    except Exception as error:  # after any error, the rules were not checked: fail closed
+    except Exception as error:  # the rules were not checked, so the gate must fail
         cause = _first_line(error)
         broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
         return SuiteResult(suite.noun, suite.table, 0, broken)
@@ -247,7 +249,7 @@ def _figure(value: Any) -> str:
 
 
 def _exception(info: Mapping[str, Any]) -> str | None:
-    """Return the exception that prevented a rule from being checked; the library may nest it by metric."""
+    """Return the error that prevented a rule from being checked. The library may nest it below the name of a metric."""
     nested = [info, *(part for part in info.values() if isinstance(part, Mapping))]
     messages = [part["exception_message"] for part in nested if part.get("raised_exception")]
     return _first_line(messages[0]) if messages else None

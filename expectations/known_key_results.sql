@@ -1,4 +1,4 @@
--- Grain: one requested key result that is defined in raw, with its newest definition.
+-- Grain: one requested key result that is defined in raw, according to its newest definition.
 SELECT DISTINCT ON (subject)
     subject AS key_result_id,
     (data ->> 'baseline')::float8 AS baseline,

@@ -1,8 +1,8 @@
-"""The marts gate: validate what dbt has built before it is published.
+"""The marts gate, which validates the marts that dbt has built before they are published.
 
-The constraints in the models' contracts already reject null keys and values out of bounds, table by table. The gate
-checks what concerns several tables: that all loaded data has arrived, and that the marts agree with one another and
-with the current publication. `suites/README.md` explains where each kind of rule belongs.
+The constraints in the models' contracts already reject null keys and values out of bounds in each table. The gate
+checks conditions across tables: that all loaded data has arrived in the marts, and that the marts are consistent with
+one another and with the current publication. `suites/README.md` explains where each kind of rule belongs.
 """
 
 from expectations.gate_results import save
@@ -17,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, minimum number of rows. Any mart may be empty: in its first seconds, a backfill has teams and users but
-# no key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
+# Noun, table, minimum number of rows. Any mart can be empty, because in its first seconds a backfill contains teams and
+# users but no key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
@@ -57,13 +57,13 @@ def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -
     require_build(dsn)
     report = validate(GATE, run_id, suites(), location=TableLocation(dsn, BUILT), accepted=accepted)
     if any(rule.error for suite in report.suites for rule in suite.rules):
-        require_build(dsn)  # a run may have started a build in the meantime
+        require_build(dsn)  # raises if a run has started a build in the meantime
     save(dsn, report)
     return report
 
 
 def require_build(dsn: str) -> None:
-    """Check that there is a complete build: a missing table is not a broken rule.
+    """Check that there is a complete build, because a missing table must not look like a broken rule.
 
     Raises:
         PermanentError: there is no build (the newest one is published, or none was ever made), or it is incomplete.
@@ -88,7 +88,7 @@ def require_build(dsn: str) -> None:
 
 
 def require_passed(report: GateReport) -> None:
-    """Stop the run before it publishes marts that failed.
+    """Stop the run if the marts have failed, before it publishes them.
 
     Raises:
         GateFailed: the report says that the gate failed.

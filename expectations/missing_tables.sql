@@ -1,4 +1,4 @@
--- Tables and views that the gate expects in a build but that are missing.
+-- The tables and views that the gate requires but that the build does not have.
 SELECT wanted.name
 FROM unnest(%(tables)s::text []) AS wanted (name)
 WHERE NOT EXISTS (

@@ -1,7 +1,7 @@
-"""The daily check of published data: the gate's rules, recomputation, freshness and drift, shown as Data Docs.
+"""The daily check of published data: the gate's rules, recomputation, freshness and drift. It updates the Data Docs.
 
-All queries read one snapshot, so they see a single publication. Raw and intermediate are ahead of the publication while
-a run is building, while publications are on hold and after a rollback. Rules that compare with them are then left out.
+All queries read one snapshot, so they see a single publication. While a run is building, while publications are on hold
+and after a rollback, raw and intermediate are ahead of the publication. Rules that compare with them are then skipped.
 """
 
 import shutil
@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 
 GATE = "published"
 SCHEMAS = (*marts_gate.PUBLISHED, "raw")
-# Noun, table, minimum number of rows. The rules of these suites take too long for the gate.
+# Noun, table, minimum number of rows. The rules of these suites would take too long in the gate.
 TABLES = (
     ("publication", "publication", 1),
     ("loaded_events", "okr_user_events", 1),
@@ -70,7 +70,7 @@ def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport
         report = validate(GATE, run_id, (*marts_gate.suites(), *found), location=location, site=folder)
         if up_to_date_publication(dsn) == publication:
             return report
-        # A build has started in the meantime: tables that it replaced look empty to an older snapshot.
+        # A build has started in the meantime, and the tables that it replaced look empty to an older snapshot.
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
     report = validate(GATE, run_id, (*_of_marts_alone(), *found), location=location, site=folder)
@@ -78,7 +78,7 @@ def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport
 
 
 def _of_marts_alone() -> tuple[Suite, ...]:
-    """Return the marts' suites without the rules that read unpublished tables."""
+    """Return the suites of the marts without the rules that read unpublished tables."""
     return tuple(
         replace(suite, rules=tuple(rule for rule in suite.rules if not rule.reads_loaded_or_built))
         for suite in marts_gate.suites()
@@ -87,7 +87,7 @@ def _of_marts_alone() -> tuple[Suite, ...]:
 
 
 def require_passed(report: GateReport) -> None:
-    """Fail the run if a rule failed.
+    """Fail the run if a published mart breaks a rule.
 
     Raises:
         GateFailed: the published marts break a rule.

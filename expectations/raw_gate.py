@@ -1,9 +1,9 @@
-"""The raw gate: validate the batch that waits in the lake beyond the load watermark, before any of it is loaded.
+"""The raw gate, which validates the batch waiting in the lake (beyond the load watermark) before any of it is loaded.
 
-It looks for implausible data that contracts cannot detect: absurd values, many rejected messages, check-ins of unknown
-key results. Single implausible rows are reported, loaded and listed for review (marts.fct_reviewed_event). A batch is
-stopped only if so many rows are implausible that a wrong unit or a broken source is the more likely cause. If nothing
-is waiting, the gate passes.
+It detects implausible data that contracts cannot detect, such as absurd values, many rejected messages or check-ins of
+unknown key results. Single implausible rows are reported, loaded and listed for review (marts.fct_reviewed_event). The
+gate stops a batch only if so many rows are implausible that the likely cause is a wrong unit or a broken source. If no
+rows are waiting, the gate passes.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ TO_ACCEPT = (
 
 @dataclass(frozen=True)
 class RawGateResult:
-    """The report, and per topic the number of waiting rows and the offsets up to which they were checked.
+    """The report and, by topic, the number of waiting rows and the offsets up to which they were checked.
 
     A run loads exactly these rows.
     """
@@ -45,7 +45,7 @@ class RawGateResult:
 
 
 def require_passed(report: GateReport) -> None:
-    """Stop the run before it loads a batch that failed.
+    """Stop the run if the batch has failed, before it loads the batch.
 
     Raises:
         GateFailed: the report says that the gate failed.
@@ -55,7 +55,7 @@ def require_passed(report: GateReport) -> None:
 
 
 def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawGateResult:
-    """Validate the waiting rows in the lake, topic by topic, and store the result.
+    """Validate the waiting rows in the lake, one topic at a time, and store the result.
 
     Raises:
         RetryableError: the lake or the warehouse cannot be reached.
@@ -82,7 +82,7 @@ def _nothing(run_id: str) -> GateReport:
 
 
 def checked_columns(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame":
-    """Compute the columns that the rules check (`waiting_batch.sql`): one row per waiting message."""
+    """Compute the columns that the rules check, with one row per waiting message (`waiting_batch.sql`)."""
     import duckdb
 
     types = [contract.name for contract in contracts().values() if contract.topic == topic]
@@ -96,7 +96,7 @@ def checked_columns(waiting: "pa.Table", topic: str, dsn: str) -> "pd.DataFrame"
 
 
 def _known_key_results(waiting: "pa.Table", dsn: str) -> "pa.Table":
-    """Return the key results of waiting check-ins that raw defines: key_result_id, baseline, target."""
+    """Return key_result_id, baseline and target of the key results of waiting check-ins, if they are defined in raw."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The report of a gate: how much it checked and which rules failed, as text and as JSON."""
+"""The report of a gate, as text and as JSON: how much was checked, and which rules failed."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class RuleResult:
-    """The result of one rule. `unexpected` counts the failing rows, `examples` shows the first few."""
+    """The result of one rule: `unexpected` is the number of failing rows, `examples` contains the first few."""
 
     name: str
     says: str
@@ -21,7 +21,7 @@ class RuleResult:
 
     @property
     def is_flagged(self) -> bool:
-        """Whether the batch passed the rule although single rows break it."""
+        """Whether single rows break the rule although the batch as a whole passes it."""
         return self.passed and self.acceptable and bool(self.unexpected)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class GateReport:
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and r.advice)
 
     def flagged(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
-        """Return the plausibility rules that single rows break; these rows are loaded and listed for review."""
+        """Return the plausibility rules that only single rows break. These rows are loaded and listed for review."""
         return ((s, r) for s in self.suites for r in s.rules if r.is_flagged)
 
     @property
@@ -109,7 +109,7 @@ class GateReport:
         return "\n".join([head, *lines])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON; `lakehouse.publication.publish` requires its `passed`."""
+        """Return the report for JSON. `lakehouse.publication.publish` reads `passed` from it."""
         return {
             "gate": self.gate,
             "run_id": self.run_id,

@@ -8,7 +8,7 @@ from typing import Any
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import read_sql
 
-# `-- name: <rule>[ (acceptable)|(advice)]`, then `-- expect: <sentence>` lines, then one SELECT of the failing rows.
+# A rule is `-- name: <rule>[ (acceptable)|(advice)]`, `-- expect: <sentence>` lines and a SELECT of the failing rows.
 HEADER = re.compile(r"^-- name: (?P<name>\w+)(?: \((?P<mark>acceptable|advice)\))?\n(?P<rest>.*)", re.DOTALL)
 LOADED_OR_BUILT = re.compile(r"\b(?:raw\.|int_)\w")  # tables that change before the next publication
 EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
@@ -16,10 +16,10 @@ EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation: `type` and `arguments` are Great Expectations' own, `says` is the sentence shown to people.
+    """One expectation. `type` and `arguments` are those of Great Expectations; `says` is the sentence shown to people.
 
-    `acceptable`: a plausibility rule, which an operator may override.
-    `advice`: the rule is reported and never stops a run (drift).
+    `acceptable` marks a plausibility rule, which an operator may override.
+    `advice` marks a rule that is only reported and never stops a run (drift).
     """
 
     name: str
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules of one noun on one table (or, with `frame`, on rows already in memory)."""
+    """The rules of one noun for one table or, if `frame` is set, for rows in memory."""
 
     noun: str
     table: str
@@ -57,10 +57,10 @@ class Suite:
 
 
 def sql_rules(name: str) -> tuple[Rule, ...]:
-    """Read `suites/<name>.sql`: each named query returns the rows that break its rule; `{batch}` is the suite's table.
+    """Read `suites/<name>.sql`. Each query returns the rows that break its rule; `{batch}` is the suite's table.
 
     Raises:
-        PermanentError: a query has no name or no sentence that says what is expected.
+        PermanentError: a query has no name or no `-- expect:` sentence.
     """
     text = read_sql("expectations.suites", name)
     blocks = re.split(r"^(?=-- name: )", text, flags=re.MULTILINE)

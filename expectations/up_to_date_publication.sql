@@ -1,4 +1,4 @@
--- The current publication, if no data has been loaded and no build has started since it was built.
+-- The current publication, provided that no data has been loaded and no build has started since it was built.
 SELECT p.publication_id
 FROM ops.publication AS p
 CROSS JOIN LATERAL obj_description(to_regnamespace('marts_build')::oid, 'pg_namespace') AS build

@@ -1,5 +1,5 @@
--- This query runs in DuckDB. Grain: one waiting message of a topic, valid or rejected. A column is null for messages to
--- which its rule does not apply.
+-- This query runs in DuckDB. Grain: one waiting message of a topic, valid or rejected. A column is null if the rule
+-- that checks it does not apply to the message.
 WITH defined AS (
     SELECT
         subject AS key_result_id,
@@ -49,8 +49,8 @@ SELECT
     END AS interval_width,
     NULL::varchar AS rejection_reason
 FROM good
--- The join condition is only an equality of ids: with another condition, DuckDB would compare all events of a subject
--- pairwise.
+-- The only join condition is the equality of ids. With a further condition, DuckDB would compare all events of a
+-- subject pairwise.
 LEFT JOIN key_results ON CASE WHEN good.is_check_in THEN good.subject END = key_results.key_result_id
 UNION ALL BY NAME
 SELECT rejection_reason FROM waiting WHERE rejection_reason IS NOT NULL

@@ -1,4 +1,4 @@
-"""A snapshot of the warehouse that many queries share, unaffected by concurrent loads, builds and publications."""
+"""A snapshot of the warehouse for many queries, which concurrent loads, builds and publications do not affect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from sqlalchemy import Engine
 
-# The connection is idle while others use its snapshot, for as long as a task of data_quality_dag may take.
+# The connection is idle while others use its snapshot. idle_s is the time that a task of data_quality_dag may take.
 LIMITS = Limits(statement_s=120, lock_s=60, idle_s=1800)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An open transaction, and the name by which other connections use its snapshot."""
+    """An open transaction and the name by which other connections can use its snapshot."""
 
     connection: "Connection[tuple[object, ...]]"
     name: str
@@ -30,7 +30,7 @@ class Snapshot:
 
 @contextmanager
 def snapshot(dsn: str) -> Iterator[Snapshot]:
-    """Keep a snapshot of the warehouse open. The marts of its publication are not dropped in the meantime.
+    """Keep a snapshot of the warehouse open. The marts of its publication are not dropped while it is open.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -42,7 +42,7 @@ def snapshot(dsn: str) -> Iterator[Snapshot]:
 
 
 def read_at(engine: "Engine", name: str) -> None:
-    """Make every transaction of a SQLAlchemy engine use an exported snapshot."""
+    """Make every transaction of a SQLAlchemy engine use the exported snapshot."""
     from sqlalchemy import Connection, event
 
     @event.listens_for(engine, "begin")

@@ -1,1 +1,1 @@
-"""The bodies of the DAGs' tasks: functions that read the settings, call a package and report the result."""
+"""The functions that the DAGs' tasks run. They read the settings, call a package and report the result."""

@@ -1,4 +1,4 @@
-"""The assets that start DAGs. They are not in a DAG file, because importing it would define its DAG a second time."""
+"""The assets that start DAGs. They are not in a DAG file, because importing that file would define its DAG twice."""
 
 from airflow.sdk import Asset
 

@@ -1,4 +1,4 @@
-"""The id of a build and the lock that allows one build at a time; gate, publication and build schemas use this id."""
+"""The id of a build, which gates and publications refer to, and the lock that allows only one build at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from lakehouse.retry import attempts
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-LOCK = 7_405_003  # advisory lock of the building session, not the one of migrations; released when the process dies
+LOCK = 7_405_003  # advisory lock, held by the session that builds; PostgreSQL releases it when the process dies
 LONGEST_WAIT_S = 60.0
 
 
 def build_id() -> str:
-    """Return the id of this try's build: the run's id, with the number of the try from the second try on.
+    """Return the id of this try's build: the id of the run, followed from the second try on by the number of the try.
 
-    Each try needs its own id, because an earlier try's build may already be validated and published under another one.
+    Each try needs its own id, because the build of an earlier try may already be validated or published.
     """
     number = try_number()
     return run_id() if number == 1 else f"{run_id()}~{number}"
@@ -25,7 +25,7 @@ def build_id() -> str:
 
 @contextmanager
 def hold_build_lock(dsn_transform: str) -> Iterator[None]:
-    """Hold the build lock: a try that Airflow considers dead may still be writing.
+    """Hold the build lock, because a try that Airflow considers dead may still be writing.
 
     Raises:
         RetryableError: another build still holds the lock after a minute.
@@ -36,7 +36,7 @@ def hold_build_lock(dsn_transform: str) -> Iterator[None]:
 
 
 def published_gate_report(settings: Settings, build: str) -> dict[str, Any] | None:
-    """Return the gate's report of a build that is already published, or None if it is not.
+    """Return the gate report of a build if that build is already published, else None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

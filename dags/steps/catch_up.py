@@ -1,8 +1,8 @@
-"""Find events, operators' decisions and model changes that are unpublished and that no run is about to publish.
+"""Find unpublished events, operators' decisions and model changes that no run is about to publish.
 
-Airflow drops asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if only one
-run at a time is allowed (#56050). A run may load data and then fail. Decisions and new releases of the models are not
-announced at all. Therefore the actual state is compared with the expected one.
+Airflow drops the asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if a DAG
+may have only one active run (#56050). A run may load data and then fail. Decisions and new releases of the models are
+not announced at all. Therefore this module compares the actual state with the expected one.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from dags.steps.task_adapter import is_paused, report_rows, say, skip, step, unf
 from lakehouse.settings import Settings, load_settings
 
 ETL = "okr_etl_dag"
-TOPIC = "okr_user_events"  # data of the other topics waits for the next run
-TRY_AGAIN_AFTER = timedelta(minutes=10)  # a failed run fails again unless something has changed
+TOPIC = "okr_user_events"  # data in other topics waits for the next run
+TRY_AGAIN_AFTER = timedelta(minutes=10)  # an immediate retry would probably fail, too
 
 
 @step
 def start_catch_up_run() -> int:
-    """Let the task's outlet start okr_etl_dag; return how many landed rows are not published.
+    """Return the number of landed rows that are not published; the task's outlet then starts okr_etl_dag.
 
     Raises:
         AirflowSkipException: nothing is unpublished, a run is in progress, okr_etl_dag is paused, or
@@ -61,7 +61,7 @@ def unpublished_rows(settings: Settings) -> int:
 
 
 def unpublished_changes(settings: Settings) -> str | None:
-    """Describe what the current publication lacks besides events (see `build_inputs.sql`), or None.
+    """Describe the decisions and model changes that the current publication lacks (`build_inputs.sql`), or return None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -75,7 +75,7 @@ def unpublished_changes(settings: Settings) -> str | None:
 
 
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
-    """Return whether the current publication covers the user events up to the offsets that a gate has checked.
+    """Return whether the current publication covers the user events up to the offsets that a gate checked.
 
     The publication must also include all decisions on single events and have been built from the current dbt project.
 

@@ -29,7 +29,7 @@ def fingerprint(project: Path) -> str:
 
 
 def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
-    """Run `dbt docs generate` and replace the site in one step: readers see either the old or the new one.
+    """Run `dbt docs generate` and replace the site atomically, so that readers see either the old or the new one.
 
     Raises:
         PermanentError: dbt failed.

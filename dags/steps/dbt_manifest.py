@@ -1,6 +1,6 @@
-"""Parse the manifest of the dbt project once, in the scheduler before it forks tasks, which saves each build a second.
+"""Parse the dbt project once, in the scheduler before it forks tasks, which saves one second per build.
 
-A manifest names the database, so it is used only for the project and the warehouse for which it was parsed.
+The resulting manifest contains the database's name, so it is used only for that project and warehouse.
 """
 
 import gc
@@ -22,9 +22,9 @@ _parsed: "dict[tuple[str, str], Manifest]" = {}  # at most one
 
 
 def parse() -> None:
-    """Parse the manifest and keep it in this process.
+    """Parse the project and keep the manifest in memory.
 
-    Without settings, or if the project cannot be parsed, each build parses it itself.
+    If there are no settings or the project cannot be parsed, each build parses the project itself.
     """
     try:
         settings = load_settings()
@@ -37,11 +37,11 @@ def parse() -> None:
     if manifest is not None:
         _parsed[key] = manifest
     gc.collect()
-    gc.freeze()  # garbage collections of forked tasks then skip these objects
+    gc.freeze()  # so that garbage collection in forked tasks skips these objects
 
 
 def manifest(settings: Settings) -> "Manifest | None":
-    """Return the parsed manifest if it still matches the files on disk and this warehouse."""
+    """Return the parsed manifest if it still matches the files on disk and the warehouse, else None."""
     return _parsed.get(_key(settings)) if _parsed else None
 
 
@@ -59,7 +59,7 @@ def _parse(settings: Settings) -> "Manifest | None":
     places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", target]
     with environ(dict(dbt_environment(settings))):
         try:
-            # dbt's static parser starts threads: a forked child that parses would wait for them forever.
+            # dbt's static parser starts threads, for which a forked child would wait forever when it parses.
             command = ["--quiet", "--no-static-parser", "parse", "--target", "build", "--log-path", target, *places]
             result = dbtRunner().invoke(command)
         finally:

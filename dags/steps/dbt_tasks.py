@@ -1,4 +1,4 @@
-"""The dbt tasks: Cosmos runs `dbt build` in the task's process; the docs site is updated when the project changes."""
+"""The dbt tasks: `dbt build`, which Cosmos runs in the task's process, and the update of the docs site."""
 
 import gc
 import json
@@ -32,15 +32,15 @@ PROFILE = ProfileConfig(
 class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     """Build all models with one `dbt build` in the task's process.
 
-    On two busy cores, one task per model (Cosmos' WATCHER mode, 39 tasks) took more than 80 s, in which the warehouse
-    waited for Airflow; one task takes 16 s. Unit tests check the code, not the data, so only `make test` runs them.
+    On two busy cores, one task takes 16 s. One task per model (Cosmos' WATCHER mode, 39 tasks) took more than 80 s,
+    most of it Airflow's overhead. dbt's unit tests check code and not data, so only `make test` runs them.
     """
 
     def execute(self, context: "Context", **kwargs: Any) -> str:
-        """Build with the transform role's login, which only this process gets; return the build's id.
+        """Build with the login of the transform role, which only this process receives, and return the id of the build.
 
-        The build starts with empty schemas, so leftovers of an earlier try do not matter. dbt's target folder is kept,
-        so unchanged files need not be parsed again.
+        The build starts with empty schemas, so leftovers of an earlier try have no effect. dbt's target folder is kept,
+        so that dbt need not parse unchanged files again.
         """
         settings = load_settings()
         dsn, build = settings.require("dsn_transform"), build_id()
@@ -61,8 +61,8 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **_: Any) -> Any:
         """Run dbt with the manifest that was parsed before the fork and with few garbage collections.
 
-        Garbage collection took a quarter of dbt's own time and is not needed in a process that ends after seconds. Only
-        the results are written at the end: the manifest was written when the project was parsed.
+        Garbage collection took a quarter of dbt's own time and is not needed in a process that ends after seconds. At
+        the end, dbt writes only the results, because the manifest was written when the project was parsed.
         """
         from dbt.adapters.factory import reset_adapters
         from dbt.artifacts.schemas.run import RunExecutionResult
@@ -80,14 +80,14 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         return ended
 
     def calculate_openlineage_events_completes(self, *_: Any, **__: Any) -> bool:
-        """Skip lineage: nothing reads it, and every publication would wait for it."""
+        """Skip OpenLineage events, which nothing reads and every publication would wait for."""
         return False
 
 
 def _prepare(settings: Settings, build: str) -> list[str]:
-    """Prepare the build schemas; return the dbt arguments that select the models that may have changed, or [] for all.
+    """Prepare the build schemas; return dbt's arguments to select the models that may have changed, or [] for all.
 
-    Scheduled runs, manual runs and retried tasks build all models, so there is at least one full build per day.
+    Scheduled runs, manual runs and retries build all models, so there is at least one full build per day.
     """
     dsn, parsed = settings.require("dsn_transform"), manifest(settings)
     basis = prepare_build(dsn, build, project=fingerprint(PROJECT))
@@ -116,7 +116,7 @@ def build() -> DbtBuild:
         install_deps=False,
         emit_datasets=False,
         should_store_compiled_sql=False,
-        retries=1,  # for a warehouse that restarts; a retry does not fix a model
+        retries=1,  # in case the warehouse was restarting; a failing model would fail again
     )
 
 
@@ -132,7 +132,8 @@ def _report(run_results: Path) -> None:
 def document() -> bool:
     """Update the dbt docs site if the project has changed since the last update; return whether it was updated.
 
-    `publish` skips this step if the site is up to date, but the step can also be cleared on its own.
+    `publish` skips this step if the site is up to date. The check is repeated here because the step can also be
+    cleared on its own.
     """
     from dags.steps.dbt_docs import is_current, renew
 

@@ -20,14 +20,14 @@ from lakehouse.settings import Settings, load_settings
 
 FEWEST_BACKFILLED = 1_000
 BACKFILLED_SHARE = 0.02
-Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; keys are text because an XCom is JSON
+Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; partitions are text, because an XCom is JSON
 
 
 @step
 def gate_raw() -> Offsets:
-    """Validate the batch that is waiting in the lake; return the offsets up to which it was checked.
+    """Validate the batch that is waiting in the lake; return the offsets up to which rows were checked.
 
-    If the batch fails but loaded data is still unpublished, the run continues with the loaded data.
+    If the batch fails but data that was loaded earlier is still unpublished, the run continues with that data.
 
     Raises:
         AirflowFailException: the batch must not be loaded.
@@ -53,7 +53,7 @@ def gate_raw() -> Offsets:
 
 
 def unpublished_load(settings: Settings) -> Offsets | None:
-    """Return the loaded offsets of user events, or None if the current publication covers them and is up to date.
+    """Return the offsets of loaded user events, or None if the current publication is up to date and covers them.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -73,7 +73,7 @@ def load(upto: Offsets) -> dict[str, int]:
     """Load exactly the checked part of the lake into raw; return the number of loaded rows by topic.
 
     Raises:
-        AirflowSkipException: a backfill is landing; the next run, which the backfill has already started, builds.
+        AirflowSkipException: a backfill is landing; the next run, which it has already started, will build instead.
     """
     from ingestion import loading
 
@@ -86,7 +86,7 @@ def load(upto: Offsets) -> dict[str, int]:
 
 
 def raw_gate_failed(settings: Settings) -> bool:
-    """Return whether the newest batch failed the raw gate, so that no run loads it.
+    """Return whether the newest batch failed the raw gate and will therefore not be loaded.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -97,11 +97,10 @@ def raw_gate_failed(settings: Settings) -> bool:
 
 
 def backfill_rows(settings: Settings, upto: Offsets) -> int:
-    """Return the number of user events that have landed beyond `upto` if they are part of a backfill, else 0.
+    """Return the number of user events that have landed after `upto` if they are part of a backfill, else 0.
 
-    Marts of part of a backfill would be out of date before they are complete, and would delay the final ones. Newly
-    landed events count as a backfill above a certain share of the events up to `upto`, so publishing waits only while
-    the log grows that fast.
+    Building marts from part of a backfill would only delay the complete ones. New events count as a backfill if they
+    exceed a certain share of the events up to `upto`, so publishing waits only while the log grows that fast.
 
     Raises:
         RetryableError: the lake cannot be read.
@@ -115,9 +114,9 @@ def backfill_rows(settings: Settings, upto: Offsets) -> int:
 
 @step
 def gate_marts(build_id: str) -> dict[str, Any]:
-    """Validate the built marts; return the gate's report, which is stored with the publication.
+    """Validate the built marts; return the gate report, which is stored with the publication.
 
-    If an earlier try has already published this build, the result is the report that was stored then.
+    If an earlier try has already published this build, the stored report is returned.
 
     Raises:
         AirflowFailException: the marts must not be published.
@@ -128,7 +127,7 @@ def gate_marts(build_id: str) -> dict[str, Any]:
     if (published := published_gate_report(settings, build_id)) is not None:
         say("This build is already published; its report is kept.")
         return published
-    # An operator who accepted a batch has also accepted the effect of its values on the marts.
+    # Accepting a batch includes accepting its effect on the marts.
     accepted = is_param_set("accept_marts_build") or is_param_set("accept_raw_batch")
     report = validate_build(settings, build_id, accepted=accepted)
     report_rows(report.checked_rows)
@@ -139,12 +138,12 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 
 @step
 def publish(gate: Mapping[str, Any]) -> int:
-    """Publish the validated marts in one transaction; return the publication's id, the same for every try.
+    """Publish the validated marts in one transaction; return the publication's id, which is the same for every try.
 
-    The champion is looked up after the switch, because MLflow takes a quarter of a second to check a password.
+    The champion is looked up after the switch, because MLflow takes a quarter of a second to check the password.
 
     Raises:
-        DownstreamTasksSkipped: the marts are published and the dbt docs site is up to date: `document` is skipped.
+        DownstreamTasksSkipped: the marts are published; `document` is skipped because the dbt docs are up to date.
     """
     from dags.steps.dbt_docs import is_current
     from lakehouse import publication

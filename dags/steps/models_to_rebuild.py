@@ -1,4 +1,4 @@
-"""Select the models that a build must rebuild: all that depend on event types loaded since the last build."""
+"""Select the models to rebuild: all that depend on event types loaded since the last build."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
-# Every staging view excludes the events in this table. The table is rebuilt each time but rarely changes; if it does,
-# all models are built (lakehouse.marts_build.counts_other_events).
+# All staging views exclude the events in this table, which every build rebuilds but which rarely changes. If it does
+# change, all models are built (lakehouse.marts_build.counts_other_events).
 WITHHELD = "int_withheld_event"
 
 
 def models_to_rebuild(manifest: "Manifest", changed: Collection[str]) -> list[str]:
-    """Return the names of the models to rebuild, without staging views, whose definitions do not depend on the data."""
+    """Return the names of the models to rebuild. Staging views are left out, because they do not depend on the data."""
     models = {key: node for key, node in manifest.nodes.items() if node.resource_type == "model"}
     staging = {key for key, node in models.items() if node.fqn[1] == "staging"}
     withheld = {key for key, node in models.items() if node.name == WITHHELD}

@@ -1,8 +1,8 @@
-"""Send an event for each finished step, so that the lake and fct_pipeline_run have the pipeline's own history.
+"""Send an event for each finished step, so that the lake and fct_pipeline_run contain the pipeline's own history.
 
-The events go to the topic okr_data_pipeline, whose landing starts no run: a run must not trigger the next one. A
-failure is also written to ops.step_failure immediately, because an operator who is watching the run must see it before
-the next publication.
+The events are sent to the topic okr_data_pipeline. Landing them does not start a run, because a run must not trigger
+the next one. A failure is also written to ops.step_failure immediately, so that an operator who is watching the run
+sees it before the next publication.
 """
 
 from collections.abc import Mapping
@@ -15,21 +15,21 @@ from dags.steps.task_adapter import ROWS_XCOM
 from lakehouse.errors import GateFailed
 
 SOURCE = "okr-dags"
-# A run does not wait for an unavailable broker: the event is spooled on disk, and the next step or the metrics
+# Runs do not wait for an unavailable broker. The event remains in the spool on disk until the next step or the metrics
 # collector (`okr produce metrics`) sends it.
 LONGEST_WAIT_S = 3.0
 MESSAGE_LENGTH = 1000
-REPORT_LENGTH = 4000  # of a gate's report: its rules with examples
+REPORT_LENGTH = 4000  # for the report of a gate, which contains rules and examples
 
 
 def record_success(context: Mapping[str, Any]) -> None:
-    """Record a success. Airflow calls this after it has reported the state, so no task waits for it."""
+    """Record a success. Airflow calls this after reporting the task's state, so downstream tasks do not wait for it."""
     _send(context, "success", None)
     _store_failure(context, None)
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Record a failure with the part of its message that contains no data; Airflow's log has the whole error."""
+    """Record a failure without any data in its message; Airflow's log contains the complete error."""
     error = context.get("exception")
     _store_failure(context, _message(error))
     _send(context, "failed", _one_line(error)[:MESSAGE_LENGTH] if error else None)
@@ -40,7 +40,7 @@ CALLBACKS = {"on_success_callback": record_success, "on_failure_callback": recor
 
 
 def _store_failure(context: Mapping[str, Any], message: str | None) -> None:
-    """Write the failure to ops.step_failure, or delete it (None) because the step has succeeded since."""
+    """Write the failure to ops.step_failure, or delete it if `message` is None because the step has since succeeded."""
     from lakehouse import step_failure
     from lakehouse.errors import OkrError
     from lakehouse.logs import get_logger
@@ -62,7 +62,7 @@ def _store_failure(context: Mapping[str, Any], message: str | None) -> None:
 
 
 def _message(error: BaseException | str | None) -> str:
-    """Return a failed gate's whole report, or one line of any other error."""
+    """Return the complete report of a failed gate, or one line for any other error."""
     if error is None:
         return "The step ended without a message (killed or timed out). See the task's log."
     gate_failed = isinstance(error, BaseException) and isinstance(error.__cause__, GateFailed)
@@ -105,5 +105,5 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
             drainer.close()
             spool.close()
     except OkrError as error:
-        # The step has finished and must not fail because its event was not sent. Spooled events are sent later.
+        # The step itself has finished and must not fail because its event was not sent. Spooled events are sent later.
         get_logger(__name__).warning("step not recorded yet", step=ti.task_id, run_id=ti.run_id, error=str(error))

@@ -1,4 +1,4 @@
-"""Adapter between Airflow and the steps: errors become retries or failures, results become short XComs."""
+"""Adapter between Airflow and the steps. It turns errors into retries or failures and results into short XComs."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
-    """Turn a function into a task's body: Airflow retries after a RetryableError; any other OkrError fails the task.
+    """Make a function usable as a task: Airflow retries after a RetryableError, and any other OkrError fails the task.
 
     Raises:
         AirflowFailException: a retry would not help; the message says what to do.
@@ -41,15 +41,15 @@ def run_id() -> str:
 
 
 def started_by_asset() -> bool:
-    """Return whether landed events started the run, rather than the schedule or a person."""
+    """Return whether the run was started by landed events, not by the schedule or a person."""
     from airflow.sdk import get_current_context
 
-    # Airflow's run type is a string enum: it equals its value, but str() returns "DagRunType.ASSET_TRIGGERED".
+    # The run type is a string enum. It equals its value, but str() would return "DagRunType.ASSET_TRIGGERED".
     return bool(get_current_context()["dag_run"].run_type == "asset_triggered")
 
 
 def try_number() -> int:
-    """Return the number of the running try; clearing the step does not reset it."""
+    """Return the number of the current try; clearing the step does not reset it."""
     from airflow.sdk import get_current_context
 
     return int(get_current_context()["ti"].try_number)
@@ -63,7 +63,7 @@ def unfinished_runs(dag_id: str) -> int:
 
 
 def is_paused(dag_id: str) -> bool:
-    """Return whether a DAG is paused: Airflow then drops the asset events that are announced to it."""
+    """Return whether a DAG is paused, in which case Airflow drops the asset events that are announced to it."""
     from airflow.sdk import get_current_context
 
     return bool(get_current_context()["ti"].get_dag(dag_id).is_paused)
@@ -95,7 +95,7 @@ def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
 
 
 def skip_unless_published() -> None:
-    """Skip the step while nothing is published: on a new stack, the first scheduled runs start before data has landed.
+    """Skip the step while nothing is published; on a new stack, scheduled runs start before data has landed.
 
     Raises:
         AirflowSkipException: nothing is published.

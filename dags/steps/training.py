@@ -1,4 +1,4 @@
-"""The steps of model_training_dag: they call `ml` and report the result."""
+"""The steps of model_training_dag."""
 
 from dags.steps.task_adapter import report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
@@ -8,10 +8,10 @@ from lakehouse.settings import load_settings
 def train() -> str:
     """Tune and train a model, evaluate it on a held-out cycle and register it as challenger; return its version.
 
-    If an earlier try was killed after it registered a version, this one completes that version.
+    If an earlier try was killed after it had registered a version, this try completes that version.
 
     Raises:
-        AirflowSkipException: too few key results are closed to train on; the pacing rule continues to serve forecasts.
+        AirflowSkipException: too few key results are closed to train a model.
     """
     from ml.fit_model import InsufficientData
     from ml.train import train_and_register

@@ -1,5 +1,5 @@
 -- name: every_check_in_arrived
--- expect: as many check-ins are in the mart as raw has check_in_ids
+-- expect: the mart has as many check-ins as raw has check_in_ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'check_in_id') AS in_raw
@@ -10,14 +10,14 @@ CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
 
 -- name: key_result_exists
--- expect: dim_key_result has the key result of a check-in exactly where the check-in says that it is known
+-- expect: is_key_result_known is true for exactly those check-ins whose key result is in dim_key_result
 SELECT c.check_in_id, c.key_result_id
 FROM {batch} AS c
 LEFT JOIN dim_key_result AS k ON c.key_result_id = k.key_result_id AND k.is_current
 WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
 
 -- name: new_progress_is_plausible (acceptable)
--- expect: apart from 20 % of 50 or more, check-ins that are new since the last publication stay within 100 times the targeted gain
+-- expect: of 50 or more new check-ins since the last publication, at most 20 % exceed 100 times the targeted gain
 SELECT check_ins, implausible
 FROM (
     SELECT count(*) AS check_ins, count(*) FILTER (WHERE abs(c.progress_ratio) > 100) AS implausible
@@ -30,7 +30,7 @@ FROM (
 WHERE implausible > 0.2 * check_ins AND check_ins >= 50
 
 -- name: few_orphans (acceptable)
--- expect: apart from 20 % of 50 or more, check-ins belong to a defined key result
+-- expect: of 50 or more check-ins, at most 20 % belong to an undefined key result
 SELECT check_ins, orphans
 FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counted
 WHERE orphans > 0.2 * check_ins AND check_ins >= 50

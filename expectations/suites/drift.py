@@ -1,17 +1,17 @@
-"""The drift suite: the newest cycle's features resemble those of earlier cycles. It is only advice: cycles do drift."""
+"""The drift suite, which compares features of the newest cycle with those of earlier cycles. Its rules are advice."""
 
 from collections.abc import Mapping
 
 from expectations.rules import Rule, Suite
 
-# Kolmogorov-Smirnov distance, 0-1: the largest gap between two distributions. Its p-value is not useful here: with
-# thousands of rows, every difference is significant.
+# Kolmogorov-Smirnov distance (0-1): the largest gap between two cumulative distributions. Its p-value is not useful,
+# because with thousands of rows every difference is significant.
 LARGEST_DISTANCE = 0.25
 FEWEST_ROWS = 50
 
 
 def suite(distances: Mapping[str, float]) -> Suite:
-    """Return one rule per feature; `distances` has, by feature, the newest cycle's distance from earlier cycles."""
+    """Return one rule per feature; `distances` is the distance of each between the newest and earlier cycles."""
     import pandas as pd
 
     return Suite(

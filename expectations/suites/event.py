@@ -7,20 +7,20 @@ from expectations.rules import Rule, Suite
 if TYPE_CHECKING:
     import pandas as pd
 
-# One user's mistake must not stop all marts: implausible rows are loaded and flagged one by one
-# (marts.fct_reviewed_event). A whole batch is stopped only if it has at least this number of rows and more than this
-# share of them is implausible: then a wrong unit or a broken source is the more likely cause.
+# One user's mistake must not stop all marts, so single implausible rows are loaded and flagged
+# (marts.fct_reviewed_event). A batch is stopped only if it has at least FEWEST_FOR_A_SHARE rows and more than this
+# share of them is implausible, because the likely cause is then a wrong unit or a broken source.
 LARGEST_IMPLAUSIBLE_SHARE = 0.2
 FEWEST_FOR_A_SHARE = 50
-# Validation before landing already rejects events that occur more than this many seconds after the broker got them.
+# Validation before landing already rejects events dated more than this many seconds after the broker received them.
 FURTHEST_AHEAD_S = 600
 EARLIEST_YEAR = 1990
-# If the targeted gain is small, real values exceed this too: 7 of 3,137 browser and 35 of 7,631 flu check-ins.
+# Real values can exceed this if the targeted gain is small, as 7 of 3,137 browser and 35 of 7,631 flu check-ins do.
 LARGEST_PROGRESS = 100.0
 
 
 def suite(topic: str, frame: "pd.DataFrame") -> Suite:
-    """Return the rules for one topic's waiting rows; `frame` is the result of `waiting_batch.sql`."""
+    """Return the rules for the waiting rows of one topic; `frame` is the result of `waiting_batch.sql`."""
     rules = (*_hard(), *_plausible(frame))
     return Suite(noun=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
 
@@ -53,7 +53,7 @@ def _plausible(frame: "pd.DataFrame") -> tuple[Rule, ...]:
 
 
 def _allowed(rows: int) -> float:
-    """Return the share of rows that may be implausible: all of them if there are only a few rows."""
+    """Return the share of rows that may be implausible; if there are fewer than FEWEST_FOR_A_SHARE rows, all may be."""
     return LARGEST_IMPLAUSIBLE_SHARE if rows >= FEWEST_FOR_A_SHARE else 1.0
 
 
@@ -62,7 +62,7 @@ def _says(expected: str) -> str:
 
 
 def _null(name: str, column: str, says: str, allowed: float | None = None) -> Rule:
-    """Return the rule that a column is null, apart from the share `allowed` of all rows."""
+    """Return the rule that a column is null, except in at most the share `allowed` of all rows."""
     return Rule(
         name, says, "expect_column_values_to_be_null", _mostly({"column": column}, allowed), allowed is not None
     )
@@ -71,7 +71,7 @@ def _null(name: str, column: str, says: str, allowed: float | None = None) -> Ru
 def _seldom(
     frame: "pd.DataFrame", name: str, column: str, bounds: tuple[float | None, float | None], says: str
 ) -> Rule:
-    """Return a plausibility rule that a share of the rows may break; nulls are ignored."""
+    """Return a plausibility rule that a certain share of the rows may break; nulls are ignored."""
     return _between(name, column, bounds, _says(says), _allowed(int(frame[column].count())))
 
 

@@ -1,5 +1,5 @@
 -- name: samples_add_up
--- expect: the hours count all samples in raw, duplicates excluded
+-- expect: the sample counts of all hours add up to the samples in raw, without duplicates
 SELECT in_hours, in_raw
 FROM (SELECT coalesce(sum(sample_count), 0) AS in_hours FROM {batch}) AS h
 CROSS JOIN (

@@ -1,7 +1,7 @@
 
 
 -- name: every_key_result_arrived
--- expect: as many key results are current as raw defines ids
+-- expect: the mart has as many current key results as raw defines ids of key results
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'key_result_id') AS in_raw
@@ -17,7 +17,7 @@ SELECT key_result_id, count(*) FILTER (WHERE is_current) AS current_versions
 FROM {batch} GROUP BY key_result_id HAVING count(*) FILTER (WHERE is_current) <> 1 OR key_result_id IS NULL
 
 -- name: versions_are_contiguous
--- expect: the versions of a key result are numbered 1, 2, ... and each ends when the next one begins
+-- expect: the versions of a key result are numbered 1, 2, ... and each is valid until the next one
 SELECT key_result_id, version_number, expected_number, valid_to, next_from
 FROM (
     SELECT *, row_number() OVER by_version AS expected_number, lead(valid_from) OVER by_version AS next_from

@@ -1,17 +1,17 @@
 -- name: key_result_exists
--- expect: each key result of a day is in dim_key_result
+-- expect: each key result is in dim_key_result
 SELECT DISTINCT key_result_id FROM {batch}
 EXCEPT
 SELECT key_result_id FROM dim_key_result WHERE is_current
 
 -- name: nothing_after_the_data
--- expect: no day is later than the data
+-- expect: no day is later than data_as_of
 SELECT key_result_id, day, data_as_of
 FROM {batch} AS built CROSS JOIN int_data_as_of
 WHERE day > (data_as_of AT TIME ZONE 'UTC')::date
 
 -- name: every_day_has_its_row
--- expect: a key result has one row for each day of a cycle at whose end it was in that cycle and not archived
+-- expect: a key result has one row for each day at the end of which it was in the cycle and not archived
 SELECT key_result_id, cycle_id, expected.days AS expected_days, found.days
 FROM (
     SELECT

@@ -1,5 +1,5 @@
 -- name: one_row_a_key_result
--- expect: the scorecard has each key result once in its current cycle
+-- expect: the scorecard has each key result exactly once in its current cycle
 SELECT key_result_id, count(s.key_result_id) AS times
 FROM (SELECT key_result_id FROM {batch} WHERE is_current_cycle) AS s
 FULL JOIN (SELECT key_result_id FROM dim_key_result WHERE is_current) AS k USING (key_result_id)
@@ -7,7 +7,7 @@ GROUP BY key_result_id
 HAVING count(s.key_result_id) <> 1 OR count(k.key_result_id) <> 1
 
 -- name: closed_by_a_check_in
--- expect: a key result with a closing check-in in its cycle is closed, one without only if its cycle is closed
+-- expect: a key result is closed if it has a closing check-in in the cycle, and otherwise only if the cycle is closed
 SELECT s.key_result_id, s.cycle_id, s.is_closed
 FROM {batch} AS s
 LEFT JOIN (SELECT DISTINCT key_result_id, counted_cycle_id AS cycle_id FROM fct_check_in WHERE is_closing) AS c

@@ -1,5 +1,5 @@
 -- name: final_score_is_that_of_the_closing_check_in
--- expect: a closed key result's score is its latest closing check-in's progress, clipped to 0-1
+-- expect: the score of a closed key result is the progress of its latest closing check-in, clipped to 0-1
 SELECT s.key_result_id, s.cycle_id, s.final_score, f.progress
 FROM {batch} AS s
 INNER JOIN (
@@ -11,7 +11,7 @@ CROSS JOIN LATERAL (SELECT (closing.value - s.baseline) / (s.target - s.baseline
 WHERE abs(s.final_score - least(greatest(f.progress, 0), 1)) > 1e-9
 
 -- name: scorecard_matches_the_last_day
--- expect: an open key result's progress is that of its last day in fct_key_result_daily
+-- expect: the progress of an open key result is that of its last day in fct_key_result_daily
 SELECT s.key_result_id, s.progress_ratio, d.progress_ratio AS last_day_progress_ratio
 FROM {batch} AS s
 INNER JOIN (

@@ -1,5 +1,5 @@
 -- name: every_run_arrived
--- expect: as many runs are in the mart as raw has
+-- expect: the mart has as many runs as raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT (data ->> 'pipeline', data ->> 'run_id')) AS in_raw

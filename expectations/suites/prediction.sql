@@ -1,5 +1,5 @@
 -- name: every_prediction_arrived
--- expect: as many predictions are in the mart as raw has ids
+-- expect: the mart has as many forecasts as raw has prediction_ids
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'prediction_id') AS in_raw
@@ -10,7 +10,7 @@ CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart
 
 -- name: key_result_exists
--- expect: dim_key_result has the key result of a forecast exactly where the forecast says that it is known
+-- expect: is_key_result_known is true for exactly those forecasts whose key result is in dim_key_result
 SELECT p.prediction_id, p.key_result_id
 FROM {batch} AS p
 LEFT JOIN dim_key_result AS k ON p.key_result_id = k.key_result_id AND k.is_current

@@ -9,19 +9,19 @@ LEFT JOIN (
 WHERE
     m.topic = 'okr_user_events' AND m.updated_at < now() - interval '1 hour'
     AND m.next_offset > coalesce(p.published_offset, 0)
-    -- A hold because of a failed run is an excuse only for an hour: another run should have started since.
+    -- A hold after a failed run is accepted for only one hour, because another run should have started by then.
     AND NOT EXISTS (
         SELECT FROM ops.publication_hold WHERE kind IN ('gate', 'rollback') OR newest_at > now() - interval '1 hour'
     )
 
 -- name: is_the_current_one
--- expect: marts.publication is the publication that is current in ops.publication
+-- expect: marts.publication shows the publication that is current in ops.publication
 SELECT current.publication_id, p.publication_id AS recorded_id
 FROM {batch} AS current LEFT JOIN ops.publication AS p ON p.is_current
 WHERE current.publication_id IS DISTINCT FROM p.publication_id
 
 -- name: rows_are_those_published
--- expect: the scorecard and the check-ins have as many rows as when they were published
+-- expect: the scorecard and fct_check_in have as many rows as when they were published
 SELECT p.publication_id, p.rows, s.scorecard_rows, c.check_in_rows
 FROM {batch} AS current
 INNER JOIN ops.publication AS p USING (publication_id)

@@ -1,5 +1,5 @@
 -- name: key_results_add_up
--- expect: the key results of all teams add up to those of the scorecard that are not archived
+-- expect: the key result counts of all teams add up to the key results in the scorecard that are not archived
 SELECT of_teams, of_scorecard
 FROM (SELECT coalesce(sum(key_result_count), 0) AS of_teams FROM {batch}) AS t
 CROSS JOIN (SELECT count(*) AS of_scorecard FROM mart_okr_scorecard WHERE NOT is_archived) AS s

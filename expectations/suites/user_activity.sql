@@ -1,12 +1,12 @@
 -- name: check_ins_add_up
--- expect: the check-ins of all users add up to the check-ins that name a user
+-- expect: the check-in counts of all users add up to the check-ins that name a user
 SELECT of_users, of_check_ins
 FROM (SELECT coalesce(sum(check_in_count), 0) AS of_users FROM {batch}) AS u
 CROSS JOIN (SELECT count(*) AS of_check_ins FROM fct_check_in WHERE user_id IS NOT NULL) AS c
 WHERE of_users <> of_check_ins
 
 -- name: views_add_up
--- expect: the page views of all users add up to those in raw, duplicates excluded
+-- expect: the page view counts of all users add up to the page views in raw, without duplicates
 SELECT of_users, in_raw
 FROM (SELECT coalesce(sum(page_view_count), 0) AS of_users FROM {batch}) AS u
 CROSS JOIN (

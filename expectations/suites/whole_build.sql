@@ -10,7 +10,7 @@ SELECT built.data_as_of, p.data_as_of AS published_as_of
 FROM {batch} AS built INNER JOIN ops.publication AS p ON p.is_current AND p.data_as_of > built.data_as_of
 
 -- name: no_mart_shrinks (acceptable)
--- expect: no mart loses more than 20 % and more than ten of its published rows
+-- expect: no mart loses both more than 20 % and more than ten of its published rows
 SELECT built.mart, published.rows AS published_rows, built.rows AS built_rows
 FROM (
     SELECT 'dim_cycle' AS mart, count(*) AS rows FROM dim_cycle
