@@ -1,4 +1,4 @@
-"""Replace files and folders atomically: readers see the old or the new version, even if the writer is killed.
+"""Replace files and folders atomically. Readers see the old or the new version, even if the writer is killed.
 
 The next writer removes the drafts that a killed writer left. Locks are released when their process ends.
 """
@@ -35,10 +35,10 @@ def replace_file(place: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def replace_folder(place: Path, build: Callable[[Path], R]) -> R:
-    """Let `build` fill a new folder, point the link `place` to it in one step, and return the result of `build`.
+    """Let `build` fill a new folder, point the link `place` to it atomically, and return the result of `build`.
 
-    The previous folder stays until the next replacement, for readers that still have a path into it. If `place` is a
-    real folder, as in earlier releases, a link replaces it.
+    The previous folder is kept until the next replacement, because readers may still have a path into it. If `place` is
+    a real folder, as in earlier releases, it is replaced by a link.
 
     Raises:
         OSError: the folder cannot be written; the old one is unchanged.
@@ -71,7 +71,8 @@ def _link(place: Path, folder: Path) -> None:
 
 def _sweep(place: Path) -> None:
     """Remove every draft and retired folder except the one that `place` links to."""
-    # Compare names, not resolved paths: below another link a resolved path differs from what `glob` returns.
+    # Compare names, not resolved paths. If a parent folder is a link, resolved paths differ from those that `glob`
+    # returns.
     current = place.readlink().name if place.is_symlink() else ""
     for pattern in (f".{place.name}-*", f"{place.name}.retired"):
         for folder in place.parent.glob(pattern):
@@ -83,7 +84,7 @@ def _sweep(place: Path) -> None:
 def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
     """Open a file with an exclusive lock; other processes wait until it is closed or this process dies.
 
-    Not `filelock`: the locked file is the draft itself, which is renamed while it is locked.
+    `filelock` is not used, because the locked file is the draft itself, which is renamed while it is locked.
     """
     while True:
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT, mode)
@@ -95,7 +96,7 @@ def _only_writer(file: Path, mode: int) -> Iterator[IO[str]]:
 
 
 def _is_still(file: Path, opened: IO[str]) -> bool:
-    """Return whether the name still refers to the opened file: the previous writer may have renamed it."""
+    """Return whether the name still refers to the opened file. The previous writer may have renamed that file."""
     try:
         return os.path.samestat(file.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:

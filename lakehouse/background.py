@@ -1,7 +1,7 @@
 """Background threads that survive every exception and report their health.
 
-A thread once died silently because a certificate file was missing: landing continued, but nothing was announced for
-hours. So every thread in this project is a `BackgroundThread` (a test checks this).
+An unhandled exception ends a plain thread silently. (A missing certificate file once stopped all announcements for
+hours, while landing continued.) Therefore every thread in this project is a `BackgroundThread`; a test checks this.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ log = get_logger(__name__)
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 SILENT_LIMIT_S = 300.0  # a longer iteration probably hangs in a call without a timeout
-FOLDER = Path("run", "threads")  # below the state folder
+FOLDER = Path("run", "threads")  # in the state folder
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class ThreadProblem:
 
 
 class BackgroundThread:
-    """Run `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
+    """Runs `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
 
     `work` contains its own loop and calls `report_success` after each iteration. A failure is logged and stored in
-    `problem`; with a `state` folder, it is also written to a file, which `okr status` reads.
+    `problem`. With a `state` folder, it is also written to a file, which `okr status` reads.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class BackgroundThread:
             self._thread.join(timeout_s)
 
     def concern(self, silent_limit_s: float = SILENT_LIMIT_S) -> str | None:
-        """Return the current problem in one line, without the error's text; None if there is none."""
+        """Return the current problem in one sentence, without the text of the error; None if there is none."""
         if not self.is_alive:
             return f"The thread {self.name} is not running."
         if self.problem is not None:

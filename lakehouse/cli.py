@@ -1,4 +1,4 @@
-"""The `okr` command: adds the commands of each package without importing their dependencies.
+"""The `okr` command. It adds the commands of each package without importing the packages' dependencies.
 
 The script `okr` (infra/okr) runs this module in Python's isolated mode, which ignores all PYTHON* variables.
 """
@@ -19,7 +19,7 @@ GROUP = "okr_lakehouse.commands"
 
 def build() -> typer.Typer:
     """Return the complete command line, with the packages in a fixed order."""
-    # Imported here because psycopg reads the environment when it is imported; `main` has cleaned it before.
+    # Import this here, because psycopg reads the environment on import, and `main` has to clean the environment first.
     from lakehouse.publication_commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
@@ -35,7 +35,7 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command; an `OkrError` becomes one line on standard error and its exit status, usually 1."""
+    """Run a command. An `OkrError` is printed as one line on standard error and sets the exit status, usually 1."""
     try:
         state = state_folder()
         for remark in (*isolate(state), *drop_foreign_exports(state)):

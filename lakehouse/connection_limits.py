@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-# A peer that vanished (power cut, dropped route) is detected after about a minute.
+# With these settings, a lost peer (power cut, dropped route) is detected after about a minute.
 NETWORK_TIMEOUTS = {
     "connect_timeout": "10",
     "keepalives": "1",
@@ -19,7 +19,7 @@ GRACE_S = 15.0  # extra time for the server to report that it cancelled a statem
 
 @dataclass(frozen=True)
 class Limits:
-    """Maximum duration in seconds of a statement, of a wait for a lock and of an idle transaction (0: no limit).
+    """Maximum durations, in seconds, of statements, lock waits and idle transactions (0: no limit).
 
     The server enforces these limits. If the server is frozen or the network drops packets, the client gives up
     `GRACE_S` after the statement's limit.

@@ -1,7 +1,8 @@
 """The environment of this process and of its children, reduced to an allow-list of variables.
 
-Other exported variables (PG*, AIRFLOW__*, MLFLOW_*, DBT_*, a proxy, another stack's OKR_*) could lead a client to
-another server or change how a library behaves. A list of harmful variables would never be complete.
+Other exported variables (PG*, AIRFLOW__*, MLFLOW_*, DBT_*, a proxy, another stack's OKR_*) could direct a client to
+another server or change the behaviour of a library. They are not removed by name, because a list of harmful variables
+would never be complete.
 """
 
 import os
@@ -21,16 +22,16 @@ TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# For downloads only: the `okr` command is the only child process that gets them, and our own clients ignore them.
+# For downloads only. No child process except the `okr` command gets them, and our own clients ignore them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OURS = "OKR_"
 LIBPQ = "PG"
 
 
 def isolate(state: Path) -> list[str]:
-    """Reduce the environment of this process to the allow-list; return remarks for the user, one line each.
+    """Reduce the environment of this process to the allow-list, and return remarks for the user, one line each.
 
-    The command line calls it once, before any library reads the environment. OKR_* variables stay:
+    The command line calls this once, before any library reads the environment. OKR_* variables are kept, because
     `lakehouse.settings` decides which of them apply.
     """
     kept = {name: value for name, value in os.environ.items() if _may_stay(name)}
@@ -42,12 +43,12 @@ def isolate(state: Path) -> list[str]:
     os.environ.clear()
     os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})
     time.tzset()
-    tempfile.tempdir = None  # determined again from the remaining TMPDIR
+    tempfile.tempdir = None  # makes tempfile determine it again, from the remaining TMPDIR
     return remarks
 
 
 def for_children(state: Path) -> dict[str, str]:
-    """Return the base environment of every child process, independent of what the caller exported."""
+    """Return the base environment of every child process. It does not depend on the caller's exported variables."""
     inherited = {name: os.environ[name] for name in SYSTEM if name in os.environ}
     return inherited | _person(state, inherited) | {
         "LANG": "C.UTF-8",
@@ -65,9 +66,9 @@ def for_own_commands(state: Path) -> dict[str, str]:
 
 
 def forget_libpq_variables() -> None:
-    """Remove PGHOSTADDR, PGSERVICE, PGSSLMODE and all other PG* variables: libpq applies them if a DSN omits a value.
+    """Remove PGSERVICE, PGSSLMODE and all other PG* variables, because libpq uses them for values that a DSN omits.
 
-    No connection parameter can override a PGSERVICE that names an unknown service, so the variables must be removed.
+    Overriding them is not enough: no connection parameter overrides a PGSERVICE that names an unknown service.
     """
     for name in [name for name in os.environ if name.startswith(LIBPQ)]:
         del os.environ[name]
@@ -93,7 +94,7 @@ def _may_stay(name: str) -> bool:
 
 
 def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
-    """Return HOME, USER, LOGNAME and PATH, even if the caller lacks them or has no entry in /etc/passwd."""
+    """Return HOME, USER, LOGNAME and PATH, even if they are not set or the user has no entry in /etc/passwd."""
     try:
         entry = pwd.getpwuid(os.geteuid())
         name, home = entry.pw_name, entry.pw_dir
@@ -110,7 +111,7 @@ def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def _use_terminals_encoding(asked: str) -> None:
-    """Write `?` for characters that the terminal cannot show. PYTHONIOENCODING may name the terminal's encoding."""
+    """Print `?` for characters that the terminal cannot show. PYTHONIOENCODING may name the terminal's encoding."""
     encoding = asked.partition(":")[0] or None
     for stream in (sys.stdout, sys.stderr):
         try:

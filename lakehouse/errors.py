@@ -1,8 +1,8 @@
 """The project's error types. Only entry points (CLI, HTTP, Airflow tasks) turn them into exit codes or statuses."""
 
-# Exit status of a worker that needs manual intervention: a supervisor does not restart it, because it would fail again.
+# Exit status of a worker that needs manual intervention. A supervisor does not restart it, because it would fail again.
 NEEDS_INTERVENTION = 3
-# Exit status of a command for which there is not enough data yet. This is not a failure.
+# Exit status of a command that does not have enough data yet. This is not a failure.
 TOO_LITTLE_DATA = 4
 
 
@@ -17,7 +17,7 @@ class RetryableError(OkrError):
 
 
 class PermanentError(OkrError):
-    """Retrying does not help: the input, the settings or the code must be fixed."""
+    """A failure that retrying cannot fix, because the input, the settings or the code is wrong."""
 
 
 class ContractViolation(PermanentError):
@@ -29,8 +29,8 @@ class ContractViolation(PermanentError):
 
 
 class GateFailed(PermanentError):
-    """A quality gate found data that must not be published; the current publication stays."""
+    """A quality gate found data that must not be published. The current publication does not change."""
 
 
 class InvariantBroken(PermanentError):
-    """`okr lake verify` found a gap or a duplicate: stop writing and follow docs/runbooks/lake-verify.md."""
+    """An event is missing or duplicated. Stop all writers and follow docs/runbooks/lake-verify.md."""

@@ -15,13 +15,13 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
 
 
 def uuid7_of(at: datetime, *parts: str) -> uuid.UUID:
-    """Return a UUIDv7 derived from a time and from content, so that a fact imported twice becomes one event."""
+    """Return a UUIDv7 derived from a time and from content, so that a fact that is imported twice becomes one event."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return _uuid7(_milliseconds(at), digest[:10])
 
 
 def natural_uuid(kind: str, key: str) -> uuid.UUID:
-    """Return `key` if it is a UUID, else a UUIDv5 of kind and key: app.* tables require UUIDs, files do not."""
+    """Return `key` if it is a UUID, else a UUIDv5 of kind and key. The app.* tables require UUIDs, but files do not."""
     try:
         return uuid.UUID(key)
     except ValueError:

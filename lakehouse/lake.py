@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 def landing_schema() -> "pa.Schema":
     """Return the columns of every landing table. Grain: one Kafka message, valid or rejected.
 
-    `rejection_reason` is null for a valid event; a rejected message has null event columns and its raw bytes.
-    `recorded_at` is the envelope's `recordedtime`, but at most `logged_at`. Without a `recordedtime` it is `logged_at`.
-    `extensions` is a JSON object of the envelope attributes that the contract does not define, or null.
+    `rejection_reason` is null for valid events. In the row of a rejected message, the event columns are null, and the
+    `rejected_` columns contain its raw bytes. `recorded_at` is the envelope's `recordedtime`, but never later than
+    `logged_at`. Without a `recordedtime`, it is `logged_at`. `extensions` is a JSON object of the envelope attributes
+    that the contract does not define, or null.
     """
     import pyarrow as pa
 
@@ -41,7 +42,8 @@ def landing_schema() -> "pa.Schema":
             pa.field("rejected_value", pa.binary()),
             pa.field("rejected_key", pa.binary()),
             pa.field("rejected_headers", pa.string()),
-            # New columns must be nullable and come last: they are added to an existing table when it is opened.
+            # New columns must be nullable and come last, because they are added to existing tables when those are
+            # opened.
             pa.field("extensions", pa.string()),
         ]
     )
@@ -68,7 +70,7 @@ def table_uri(lake_uri: str, topic: str) -> str:
     """Return the URI of a topic's landing table, for deltalake, polars and DuckDB.
 
     Raises:
-        PermanentError: a local path that delta-rs cannot open.
+        PermanentError: the lake is at a local path that delta-rs cannot open.
     """
     if "://" not in lake_uri and "%" in lake_uri:
         raise PermanentError(
@@ -102,7 +104,7 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
 def open_table(uri: str) -> "DeltaTable":
     """Open a Delta table for readers such as polars.
 
-    On a local disk, `file_uris` returns plain paths: delta-rs escapes spaces in them, so polars would find no files.
+    For a local table, `file_uris` returns unescaped paths. In delta-rs, it escapes spaces, and polars then finds no files.
 
     Raises:
         deltalake.exceptions.TableNotFoundError: the table does not exist (yet).
@@ -120,8 +122,8 @@ def open_table(uri: str) -> "DeltaTable":
 def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
     """Return the Delta application id of a partition. The version stored under this id is the next offset to read.
 
-    `log_id` consists of the ids of the Kafka cluster and the topic. A re-created broker or topic restarts its offsets
-    at 0; its new id keeps them from being compared with the old offsets.
+    `log_id` consists of the ids of the Kafka cluster and the topic. In a re-created broker or topic, offsets start
+    again at 0. Its new id ensures that they are not compared with the old offsets.
     """
     return f"{log_id}/{group}/{topic}/{partition}"
 

@@ -1,4 +1,4 @@
-"""Logging of all processes: one line per event, key=value for people or JSON for services."""
+"""Logging for all processes. Each event is one line, as key=value pairs for people or as JSON for services."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 
 def configure_logging(*, as_json: bool = False, level: int = logging.INFO) -> None:
-    """Send structlog to standard error. Only entry points call this, once."""
+    """Send structlog's output to standard error. Only entry points call this, once."""
     renderer: Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.dev.ConsoleRenderer(colors=False)
     )

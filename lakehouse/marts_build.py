@@ -1,6 +1,6 @@
-"""The build of a run in marts_build and ml_build, from its start until it is published.
+"""A run's build in the schemas marts_build and ml_build, from its start until it is published.
 
-The comment of the schema `marts_build` holds the run id, the loaded offsets and the other metadata of the build.
+The comment of the schema `marts_build` contains the run id, the loaded offsets and the other metadata of the build.
 """
 
 import json
@@ -30,7 +30,7 @@ class Build:
 
 
 def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
-    """Empty the build schemas for one run, after its events have been loaded.
+    """Empty the build schemas for a run whose events have been loaded.
 
     The schema comment records the run and the offsets up to which the build contains all events. Return the publication
     that the build can start from, or None if all models must be built. `project` is the hash of the dbt project.
@@ -110,10 +110,13 @@ def _loaded_offsets(connection: "Connection[Any]") -> dict[str, dict[str, int]]:
 
 @contextmanager
 def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
-    """Open a connection with a lock that excludes other publications and build preparations; readers cannot take it.
+    """Open a connection with a lock that excludes other publications and build preparations.
+
+    Readers do not have the privilege to take this lock.
+
 
     Raises:
-        RetryableError: a lock timed out: another publication has not ended, or another session uses the build.
+        RetryableError: a lock timed out, because another publication has not ended or another session uses the build.
     """
     with connect(dsn_transform, application="okr-publication") as connection:
         limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))

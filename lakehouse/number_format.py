@@ -1,11 +1,11 @@
 """Format numbers for the page, summaries, messages and the reasons of forecasts.
 
-Three rules hold for every text that this module returns:
+All texts that this module returns follow three rules:
 
 - Order is preserved. A value below its target is shown as a smaller number than the target, however close they are. If
   that would take too many digits, it is shown as "<100".
 - A number that rounds to zero has no sign ("0%", never "-0%").
-- No number has an exponent; commas separate groups of thousands.
+- No number has an exponent; commas separate thousands.
 
 Texts are plain ASCII, for terminals and logs. The page replaces signs and separators with typographic ones.
 """
@@ -20,20 +20,20 @@ from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 UNKNOWN = "-"
 GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target
 SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
-DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people type
+DEFINED_DIGITS = 4  # additional digits for a target or baseline, which is typed by people
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A number that readers compare a value with: its exact value and the value as shown."""
+    """A number with which readers compare a value: its exact value, and the value as shown."""
 
     exact: Decimal
     shown: Decimal
 
     @classmethod
     def at(cls, value: float) -> "Mark":
-        """Return a mark whose shown value is exact."""
+        """Return a mark that is shown exactly."""
         return cls(_exact(value), _exact(value))
 
     def keeps_order(self, value: Decimal, shown: Decimal) -> bool:
@@ -43,7 +43,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Measure:
-    """Format values of one key result: baseline and target determine which digits matter."""
+    """Formats the values of one key result. The baseline and the target determine which digits matter."""
 
     baseline: float
     target: float
@@ -71,7 +71,8 @@ class Measure:
 def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] = ()) -> str:
     """Format a share as a percentage. It is shown as 0%, 70% (achieved) or 100% only if it has exactly that value.
 
-    `beside`: other shares in the same sentence, shown with the same `decimals`. Unequal shares never look equal.
+    `beside` contains other shares in the same sentence, which are shown with the same `decimals`. Unequal shares never
+    look equal.
     """
     if share is None or not math.isfinite(share):
         return UNKNOWN
@@ -117,7 +118,7 @@ def plain(value: float) -> str:
 
 
 def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
-    """Round to `first` digits, or to more (at most `last`) if the order relative to every mark requires it."""
+    """Round to `first` digits, or to more (at most `last`) if needed to preserve the order relative to all marks."""
     if same := [mark for mark in marks if mark.exact == value]:
         return _text(same[0].shown)
     for digits in range(first, last + 1):

@@ -1,9 +1,9 @@
-"""Write-audit-publish: dbt builds into hidden schemas, the gate checks them, one transaction switches all marts.
+"""Write-audit-publish: dbt builds into hidden schemas, a gate checks the build, and one transaction switches all marts.
 
 Readers use the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`. `publish` turns the build into
 an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The KEPT previous
-versions remain, so a rollback is one transaction too. After a rollback, publications are on hold until `resume`;
-otherwise the next run would publish the same data again.
+versions are retained, so a rollback is also a single transaction. After a rollback, publications are on hold until
+`resume`; otherwise the next run would publish the same data again.
 """
 
 import json
@@ -25,7 +25,7 @@ from lakehouse.warehouse import connect, read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-KEPT = 2  # previous publications that a rollback can return to
+KEPT = 2  # number of previous publications to which a rollback can return
 
 
 @dataclass(frozen=True)

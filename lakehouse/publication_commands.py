@@ -1,4 +1,4 @@
-"""`okr publication`: show the publications that analysts, the API and the page read, and roll back to the previous."""
+"""`okr publication`: show the publications that analysts, the API and the page read, and roll back."""
 
 import typer
 

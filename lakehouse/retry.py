@@ -15,9 +15,10 @@ FIRST_PAUSE_S = 0.2
 def attempts(
     error: type[Exception], limit_s: float, *, pause_s: float | None = None, longest_pause_s: float = 2.0
 ) -> "Retrying":
-    """Return attempts that are repeated after `error` for `limit_s` seconds; then the last error is raised.
+    """Return a `Retrying` that repeats a call after `error` for `limit_s` seconds and then raises the last error.
 
-    Each pause lasts `pause_s`. By default, pauses double from 0.2 s, plus up to 1 s at random, up to `longest_pause_s`.
+    Each pause lasts `pause_s`. By default, pauses start at 0.2 s and double, plus a random time of up to 1 s, and never
+    exceed `longest_pause_s`.
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter, wait_fixed
 
@@ -43,5 +44,5 @@ class Backoff:
         return random.uniform(most / 2, most)  # noqa: S311 - not a secret
 
     def reset(self) -> None:
-        """Start with the shortest pause again, after a success."""
+        """Start with the shortest pause again after a success."""
         self._next = self._first

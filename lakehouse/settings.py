@@ -10,17 +10,17 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.errors import PermanentError
 
 STACK_ENV = "stack.env"
-# The stack sets this variable for its services. With "environment", the environment is the only source of settings, so
-# a service has only the secrets that it was given, not all those in stack.env.
+# The stack sets this variable to "environment" for its services. The environment is then their only source of settings,
+# so each service has only its own secrets, not all secrets in stack.env.
 SOURCE, ENVIRONMENT = "OKR_SETTINGS", "environment"
 
 
 class Settings(BaseSettings):
-    """The addresses and credentials of all parts of the platform. Environment names are `OKR_<FIELD>`.
+    """The addresses and credentials of all parts of the platform. Environment variables are named `OKR_<FIELD>`.
 
-    A value comes from `<state>/stack.env` (written by the local stack, readable only by its owner), else from the
-    environment, so variables exported for another stack have no effect (ADR 12). Fields without a value are empty:
-    `require` reports which one is missing and how to set it.
+    `<state>/stack.env` (written by the local stack, readable only by its owner) takes precedence over the environment,
+    so variables exported for another stack have no effect (ADR 12). A setting that neither of them contains is empty.
+    `require` raises an error that names the missing setting and says how to set it.
     """
 
     model_config = SettingsConfigDict(env_prefix="OKR_", extra="ignore", hide_input_in_errors=True)
@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         return self.state / "spool"
 
     def require(self, field: str) -> str:
-        """Return a setting as text, never empty.
+        """Return a setting as text. The text is never empty.
 
         Raises:
             PermanentError: the setting is empty.
@@ -131,9 +131,9 @@ def state_folder() -> Path:
 
 
 def foreign_exports(state: Path) -> list[str]:
-    """Return the variables whose values differ between the environment and `<state>/stack.env`; the file's apply.
+    """Return the exported variables whose values differ from those in `<state>/stack.env`, which take precedence.
 
-    Without a stack.env (on a server, in a container) there are none, and the environment applies.
+    Without a stack.env (on a server, in a container), there are none, and the environment applies.
     """
     exported = {name for name in os.environ if name.startswith("OKR_") and name != "OKR_STATE"}
     env_file = state / STACK_ENV

@@ -1,4 +1,4 @@
-"""Failed steps of pipeline runs, recorded immediately: the event of a step is only published by a later run.
+"""Failed steps of pipeline runs. They are recorded immediately, because only a later run publishes a step's event.
 
 Everything that shows the progress of a run (`okr demo`, `okr status`, the API, the page) reads failures here or in
 `ops.publication_hold`.
@@ -41,7 +41,7 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
 
 
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
-    """Delete the failures of a step that has succeeded: those of this run, and of any run before this try started.
+    """Delete the failures of a step that has succeeded: those of this run, and all from before this try started.
 
     The callback of an earlier success may have been killed before it deleted the failure of its run.
 
@@ -56,7 +56,7 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
 
 
 def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
-    """Delete all failures of a pipeline, so that they no longer hold publications: a run found nothing unpublished.
+    """Delete the failures of a pipeline after a run found nothing to publish, so that they no longer hold publications.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -1,7 +1,7 @@
 """Connect to PostgreSQL, for every role and client library, and read the SQL files of packages.
 
-Only this module parses DSNs (`parts_of`), so that their parameters (sslmode, for example) apply to psycopg, SQLAlchemy,
-dbt, Great Expectations, MLflow and Airflow. Every connection has timeouts: see `lakehouse.connection_limits`.
+Only this module parses DSNs (`parts_of`), so that their parameters, such as sslmode, apply to psycopg, SQLAlchemy, dbt,
+Great Expectations, MLflow and Airflow alike. Every connection has timeouts (see `lakehouse.connection_limits`).
 """
 
 from importlib.resources import files
@@ -73,7 +73,7 @@ def connect(
 def session(dsn: str, application: str, limits: Limits | None = BATCH, options: str = "") -> dict[str, str]:
     """Return all libpq parameters of a session: those of the DSN, network timeouts, name, limits and `options`.
 
-    PG* variables have no effect: they are removed from the environment.
+    PG* variables have no effect, because they are removed from the environment.
     """
     forget_libpq_variables()
     named = parts_of(dsn)
@@ -113,7 +113,7 @@ def sqlalchemy_url(
     values = session(dsn, application, limits, options)
     user, password, database = (values.pop(name, None) for name in ("user", "password", "dbname"))
     host, port = None, None
-    if not set("/,") & set(values["host"]):  # one server over TCP; sockets and several servers only fit in the query
+    if not set("/,") & set(values["host"]):  # one server over TCP; sockets and several servers go into the query
         host, port = values.pop("host"), int(values.pop("port"))
     url = URL.create(f"postgresql+{driver}", user, password, host, port, database, values)
     return url.render_as_string(hide_password=False)

@@ -1,7 +1,7 @@
-"""Event contracts: the envelope, and one file per noun.
+"""Event contracts: the envelope, and one file per entity.
 
-A new event type needs three changes: its model in a file here, its generated JSON Schema in `schemas/`
-(`okr contracts schemas`), and its line in docs/events.md.
+To add an event type, define its model in a file here, generate its JSON Schema in `schemas/` (`okr contracts schemas`),
+and add a line to docs/events.md.
 """
 
 from lakehouse.contracts.envelope import Envelope

@@ -1,9 +1,9 @@
-"""The characters that ids and names may contain: one rule for files, Kafka and the API.
+"""The characters that ids and names may contain. The same rules apply to files, Kafka and the API.
 
-Ids are compared byte by byte, so ids that look the same must have the same bytes: Unicode normal form C, no invisible
-characters, and no spaces except U+0020 between other characters. Names are read by people and may contain the
-characters that scripts and emoji need (joiners, variation selectors, tags). Cells of files are normalised. A message
-that breaks the rule is rejected, because events are never rewritten.
+Ids are compared byte by byte, so ids that look the same must have the same bytes. They must be in Unicode normal form C
+and must not contain invisible characters. The only allowed space is U+0020 between other characters. Names are read by
+people and may also contain the characters that scripts and emoji need (joiners, variation selectors, tags). Cells of
+files are normalised. Messages that break a rule are rejected, because events are never rewritten.
 """
 
 import re
@@ -11,7 +11,8 @@ import unicodedata
 
 _CONTROL = "\x00-\x1f\x7f-\x9f"
 _SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all except U+0020
-# Unicode's Default_Ignorable_Code_Point (invisible), except those that scripts and emoji need; interlinear marks.
+# Invisible characters (Unicode's Default_Ignorable_Code_Point), except those that scripts and emoji need, and
+# interlinear annotation marks.
 _IGNORED = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
@@ -37,12 +38,12 @@ def normalised_id(text: str) -> str:
 
 
 def normalised_name(text: str) -> str:
-    """Return a name in normal form C, without invisible characters at its ends, all spaces as U+0020."""
+    """Return a name in normal form C, without invisible characters at its ends, and with U+0020 for every space."""
     return normalised_id(_other_space.sub(" ", text))
 
 
 def fault_of_id(text: str) -> str | None:
-    """Return why a text is not a valid id, as text for people, or None. The length is not checked."""
+    """Return why a text is not a valid id, as part of an error message, or None if it is. Its length is not checked."""
     if text.isascii() and text.isprintable():
         return "begins or ends with a space" if text != text.strip() else None
     if found := _not_of_an_id.search(text):
@@ -53,7 +54,7 @@ def fault_of_id(text: str) -> str | None:
 
 
 def fault_of_name(text: str) -> str | None:
-    """Return why a text is not a valid name, as text for people, or None."""
+    """Return why a text is not a valid name, as part of an error message, or None if it is."""
     found = _not_of_a_name.search(text)
     return f"contains {_described(found[0])}" if found else None
 

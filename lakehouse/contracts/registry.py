@@ -43,7 +43,7 @@ def event(name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
 
 @cache
 def contracts() -> Mapping[str, Contract]:
-    """Return all contracts by event type; imports every module of this package once."""
+    """Return all contracts by event type. The first call imports all modules of this package."""
     package = __name__.rpartition(".")[0]
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         importlib.import_module(f"{package}.{module.name}")

@@ -1,5 +1,5 @@
--- A hash of the tables and views that marts are built from, identified by their files on disk. Any other build, even a
--- manual one, changes it, and so does a repair that truncates and reloads `raw`.
+-- A hash of the tables and views that marts are built from, identified by their files on disk. Every later build
+-- changes this hash, even a manual one. A repair that truncates and reloads `raw` changes it, too.
 SELECT md5(string_agg(oid || ':' || relfilenode, ',' ORDER BY oid))
 FROM pg_class
 WHERE

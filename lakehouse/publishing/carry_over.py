@@ -1,8 +1,8 @@
 """Copy marts from the previous publication into a build if none of their inputs has changed.
 
-A build is a function of the log, the operators' decisions, the dbt project and the warehouse schema. If decisions,
-project and schema are the same, two consecutive builds differ only in models that depend on event types loaded in
-between. The inputs of marts (`staging`, `intermediate`) remain as the previous build left them. ADR 21 lists the
+A build is determined by the log, the operators' decisions, the dbt project and the warehouse schema. If the decisions,
+the project and the schema are the same, two consecutive builds differ only in models that depend on event types loaded
+in between. The inputs of the marts (`staging`, `intermediate`) are still those of the previous build. ADR 21 lists the
 conditions.
 """
 
@@ -29,7 +29,7 @@ class Basis:
 
 
 def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
-    """Return a hash of the inputs of a build other than the log; None if the project is unknown."""
+    """Return a hash of all inputs of a build except the log; None if the project is unknown."""
     if project is None:
         return None
     row = connection.execute(read_sql("lakehouse.publishing", "build_inputs").encode(), {"project": project}).fetchone()
@@ -37,7 +37,7 @@ def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
 
 
 def objects(connection: "Connection[Any]") -> str:
-    """Return a hash of the tables that marts are built from; it changes with every later build."""
+    """Return a hash of the tables from which marts are built. It changes with every later build."""
     row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
     return str(row[0]) if row else ""
 
@@ -61,7 +61,7 @@ def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | N
 
 
 def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
-    """Return whether a publication is current: a build must not start from one that was rolled back."""
+    """Return whether a publication is current. A build must not start from one that was rolled back."""
     row = connection.execute(
         "SELECT is_current FROM ops.publication WHERE publication_id = %s", (publication_id,)
     ).fetchone()
@@ -87,7 +87,7 @@ def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collectio
 
 
 def _copy_comment(connection: "Connection[Any]", source: sql.Identifier, target: sql.Identifier) -> None:
-    """Copy the comment of a table; LIKE copies only the comments of columns."""
+    """Copy the comment of a table, because LIKE copies only the comments of columns."""
     row = connection.execute(
         views.statement("SELECT obj_description({}::regclass)", sql.Literal(source.as_string(connection)))
     ).fetchone()

@@ -1,4 +1,4 @@
-"""Drop the views of removed marts and replace those whose columns changed. No other change waits for readers.
+"""Drop the views of removed marts and replace those whose columns changed. Only these changes wait for readers.
 
 First, the versions that readers may still use are copied into tables with the new columns, so that a statement planned
 before the switch also finds its rows in the new view. Then the views are replaced. Each attempt blocks readers for at
@@ -45,7 +45,7 @@ def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publ
 
 
 def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifier) -> None:
-    """Copy rows so that every snapshot sees them: an earlier transaction can still read its publication."""
+    """Copy rows so that every snapshot sees them, because earlier transactions must still be able to read them."""
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, connection.cursor() as cursor:
         with cursor.copy(statement("COPY ({}) TO STDOUT (FORMAT binary)", rows)) as copied:
             for block in copied:

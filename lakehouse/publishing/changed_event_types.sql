@@ -1,4 +1,5 @@
--- The event types loaded since a build started. The events from the offsets recorded then are read by primary key.
+-- The event types loaded since a build started. Events at or beyond the offsets recorded at its start are read by
+-- primary key.
 WITH since AS (
     SELECT
         watermark.topic,

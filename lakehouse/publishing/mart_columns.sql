@@ -12,7 +12,7 @@ JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 WHERE n.nspname IN (SELECT schema || %(suffix)s FROM unnest(%(schemas)s::text[]) AS schema)
     AND c.relkind IN ('r', 'p')
-    -- Exclude the old tables and the copies from a change of a mart's columns.
+    -- Exclude old tables and copies that were created when a mart's columns changed.
     AND c.relname !~ '__(until|as)_[0-9]+$'
 GROUP BY n.nspname, c.relname
 ORDER BY 1, 2

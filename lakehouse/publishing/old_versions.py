@@ -4,9 +4,10 @@ A transaction whose plan or snapshot was made just before a switch can read the 
 switch records the transactions that were still running after its commit. Once all of them have ended, the version
 before the switch is unused.
 
-To detach a partition, PostgreSQL waits for all users of the mart, whatever version they read. While a long query runs,
-unused versions are left to the next publication. Only if there are more than MANY of them does the cleanup wait for
-running queries, for at most `locks.READERS_S` for all marts together. By then, the new publication is already visible.
+Before it detaches a partition, PostgreSQL waits for all users of the mart, regardless of the version that they read.
+While a long query runs, unused versions are therefore left to the next publication. If there are more than MANY unused
+versions, the cleanup waits for running queries, but at most `locks.READERS_S` for all marts together. The new
+publication is already visible at that time.
 """
 
 import math
@@ -31,10 +32,14 @@ LONG_S = 0.05  # the cleanup does not wait for a transaction that has used a mar
 
 
 def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
-    """Commit, then drop all versions except the current, the `kept` before it, and those rolled back and not resumed.
+    """Commit, then drop the unused versions.
 
-    This must be the last use of the connection, which is switched to autocommit with other limits. An error is only
-    logged: readers already see the right version, and the next call tries again.
+    The current version, the `kept` versions before it, and versions that were rolled back and not resumed are not
+    dropped.
+
+    This must be the last use of the connection, which is switched to autocommit with
+    other limits. An error is only logged, because readers already see the right version and the next call tries again.
+
     """
     connection.commit()
     started = time.monotonic()
@@ -78,7 +83,7 @@ def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None
     left_ms = int(min((deadline - time.monotonic()) * 1000, wait_ms or math.inf))
     if left_ms <= 0:
         raise TimeoutError
-    # No step has to survive a power cut: the next publication repeats the cleanup.
+    # The steps need not survive a power cut, because the next publication repeats the cleanup.
     connection.execute(f"SET synchronous_commit = off; SET lock_timeout = {left_ms}; SET statement_timeout = {left_ms}")
 
 
@@ -96,7 +101,7 @@ def _detach(connection: "Connection[Any]", publication_id: int, deadline: float,
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
     ).fetchall()
-    # An interrupted detachment is pending and must be finished before another one of the same mart can start.
+    # An interrupted detachment stays pending. It must be finished before another one of the same mart can start.
     for _, store, store_schema, version_schema, partition, is_pending in sorted(rows, key=lambda row: not row[5]):
         if is_pending or version_schema in names:
             _limit(connection, deadline, wait_ms)
@@ -111,6 +116,6 @@ def _drop_empty_stores(connection: "Connection[Any]") -> None:
 
 
 def _analyze_stores(connection: "Connection[Any]") -> None:
-    """Collect statistics of partitioned tables as a whole, which the planner needs for joins; autovacuum does not."""
+    """Analyze partitioned tables as a whole, because the planner needs this for joins and autovacuum does not do it."""
     for schema, name in connection.execute(read_sql("lakehouse.publishing", "stores_to_analyze").encode()).fetchall():
         connection.execute(statement("ANALYZE ONLY {}", sql.Identifier(schema, name)))

@@ -1,4 +1,4 @@
--- Run this after the commit of the switch: every older snapshot belongs to one of these transactions.
+-- Run this after the switch was committed. Every older snapshot then belongs to one of these transactions.
 UPDATE publishing.switch
 SET readers = ARRAY(
     SELECT l.virtualxid

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
-    """Make the views show a version; readers see it once `views.commit` has returned.
+    """Make the views show a version. Readers see it once `views.commit` has returned.
 
     Raises:
         RetryableError: a mart was removed or its columns changed, and its view was in use for the whole waiting time.
@@ -18,7 +18,7 @@ def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
     """
     built, stored = published_views.built(connection, publication_id), published_views.stored(connection)
     present = {mart for mart, version in published_views.attached(connection, built) if version == publication_id}
-    # An attached version always has the columns of its store; if these have changed, it is a copy.
+    # An attached version always has the columns of its store. When those change, a copy of the version is attached.
     changed = {m: built[m] for m in built.keys() & stored.keys() - present if built[m] != stored[m]}
     changed_columns.prepare(connection, changed, publication_id)
     for mart in sorted(built.keys() - present):

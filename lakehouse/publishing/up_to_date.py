@@ -1,4 +1,4 @@
-"""Check whether the current publication was built from all present inputs other than the log (`build_inputs.sql`)."""
+"""Check whether the current publication was built from the current inputs, apart from the log (`build_inputs.sql`)."""
 
 from lakehouse.publishing.carry_over import inputs
 from lakehouse.warehouse import connect
@@ -7,9 +7,9 @@ from lakehouse.warehouse import connect
 def is_up_to_date(dsn: str, project: str) -> bool:
     """Return whether the current publication was built from this dbt project (a hash), schema, raw and all decisions.
 
-    The result is true before the first publication. The inputs of a build are recorded when it starts, so a publication
-    does not include a decision made during its build. A publication whose inputs were not recorded, by an earlier
-    release, counts as outdated.
+    The result is true before the first publication. The inputs of a build are recorded when it starts, so its
+    publication does not include decisions made during the build. A publication from an earlier release that did not
+    record inputs counts as outdated.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -4,8 +4,8 @@
     marts_store.fct_x   a table partitioned by `published_version`             the view reads it
     marts_v12.fct_x     a partition: the mart as of publication 12             built by dbt, immutable
 
-One transaction attaches the partitions of a version and switches the views to it; no reader waits for it. Only if a
-mart was removed or its columns changed must its view be locked briefly (`lakehouse.publishing.changed_columns`).
+One transaction attaches the partitions of a version and switches the views to it. Readers do not wait for it. A view is
+locked, briefly, only if its mart was removed or its columns changed (`lakehouse.publishing.changed_columns`).
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 SCHEMAS = ("marts", "ml")
-KEY = "published_version"  # the partition key: a publication_id, under a name that no mart has
+KEY = "published_version"  # the partition key: a publication_id, under a name that no column of a mart has
 
 Columns = tuple[tuple[str, str], ...]  # name and type, in order, without KEY
 
@@ -115,7 +115,7 @@ def comment(connection: "Connection[Any]", publication_id: int) -> None:
 
 
 def record_switch(connection: "Connection[Any]", publication_id: int) -> None:
-    """Record the version that the views show from the commit on."""
+    """Record the version that the views show after the commit."""
     values = {"shown": publication_id}
     # Invalidate cached plans, which would keep using the old switch. A rollback attaches no partition, so nothing else
     # invalidates them.

@@ -1,4 +1,4 @@
--- Grain: one row per event and per rule that found it or is named by an earlier decision. Withholding an event that no
+-- Grain: one event and one rule that found it or is named by an earlier decision on it. Withholding an event that no
 -- rule found is recorded as a manual decision. Releasing an event that no rule or decision names returns no row.
 WITH named AS (
     SELECT DISTINCT unnest(%(event_ids)s::uuid []) AS event_id

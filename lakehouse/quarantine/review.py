@@ -67,7 +67,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
 
 
 def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return the numbers of withheld and of merely flagged events in the current publication; 0, 0 without one."""
+    """Return the numbers of withheld and of only flagged events in the current publication; 0, 0 if there is none."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
@@ -80,8 +80,8 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
     """Record a decision on events. It replaces all earlier decisions on them and applies from the next build on.
 
     Raises:
-        PermanentError: an event is not in the warehouse, or is to be released although nothing withholds or flags it,
-            or nothing has been published yet. No decision is recorded in any of these cases.
+        PermanentError: an event is not in the warehouse, an event to be released is neither withheld nor flagged, or
+            nothing has been published yet. No decision is recorded in these cases.
     """
     named = {str(each) for each in event_ids}
     with connect(dsn_transform, application="okr-quarantine") as connection:

@@ -9,7 +9,7 @@ from lakehouse.schemas.git_history import History
 
 
 def stale_files(schemas: Mapping[str, Schema], folder: Path) -> list[str]:
-    """Return one message for each schema file that is missing, is out of date, or belongs to no event type."""
+    """Return one message for each schema file that is missing, out of date, or without an event type."""
     wrong = []
     for name, schema in schemas.items():
         path = file_of(folder, name)
@@ -23,9 +23,9 @@ def stale_files(schemas: Mapping[str, Schema], folder: Path) -> list[str]:
 
 
 def incompatible_changes(schemas: Mapping[str, Schema], history: History) -> list[str]:
-    """Return the changes since any earlier version of a schema that make old events unreadable.
+    """Return the changes that make events of any earlier schema version unreadable.
 
-    Each change is reported once, with the newest version that it is incompatible with.
+    Each change is reported once, with the newest version with which it is incompatible.
     """
     reported: dict[tuple[str, str], str] = {}
     for version in history.versions:

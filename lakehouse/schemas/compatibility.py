@@ -1,9 +1,9 @@
-"""Check that a new schema accepts every event that the old one accepted: the BACKWARD rule of schema registries.
+"""Check that a new schema accepts every event that the old one accepted (the BACKWARD rule of schema registries).
 
-The check is stricter than comparing the sets of valid documents: removing a field or changing a default would change
-the meaning of old events, so both count as breaks. It is looser in one case: a new optional field is not a break,
-although an old event could have an unknown field of that name with another type. Otherwise no contract could ever be
-extended.
+The check is stricter than a comparison of the sets of valid documents. Removing a field or changing a default counts as
+a break, because it would change the meaning of old events. The check is more lenient in one case. A new optional field
+is not a break, although an old event could have an unknown field of that name with another type. Otherwise, contracts
+could never be extended.
 
 A change that cannot be proven compatible (another pattern, an unknown keyword) is a break.
 """
@@ -24,7 +24,7 @@ NOTHING: Schema = {"not": {}}
 
 @dataclass(frozen=True)
 class Break:
-    """One incompatible change: the field (a path into the event) and a description."""
+    """One incompatible change: the field, as a path within the event, and a description."""
 
     field: str
     what: str
@@ -64,7 +64,7 @@ class _Comparison:
         self._comparing.discard(references)
 
     def _alternatives(self, old: Schema, new: Schema, field: str) -> Iterator[Break]:
-        """Require that each old alternative can be read by one of the new ones."""
+        """Require that each old alternative can be read by one of the new alternatives."""
         candidates = [_resolved(each, self._new) for each in new.get("anyOf", [new])]
         for each in old.get("anyOf", [old]):
             alternative = _without_default(_resolved(each, self._old))
@@ -194,7 +194,7 @@ def _bounds(old: Schema, new: Schema, field: str) -> Iterator[Break]:
 
 
 def _limit(schema: Schema, inclusive: str, exclusive: str, sign: int) -> tuple[float, bool] | None:
-    """Return a limit as (number times `sign`, is exclusive): of two limits, the larger tuple is the narrower one."""
+    """Return a limit as (number times `sign`, is exclusive). Of two tuples, the larger one is the narrower limit."""
     limits = [(sign * schema[name], name == exclusive) for name in (inclusive, exclusive) if name in schema]
     return max(limits) if limits else None
 

@@ -18,16 +18,17 @@ ROOT = "#/$defs/"
 
 
 def all_schemas() -> dict[str, Schema]:
-    """Return all schemas by name: the event type, or `envelope`."""
+    """Return all schemas by name, which is the event type or `envelope`."""
     return {ENVELOPE: envelope_schema()} | {
         name: event_schema(contract) for name, contract in sorted(contracts().items())
     }
 
 
 def event_schema(contract: Contract) -> Schema:
-    """Return the schema of an event type's `data`; `x-topic` is its topic, `x-key` the field with the Kafka key.
+    """Return the schema of an event type's `data`.
 
-    The schema omits rules across fields (`__post_init__` of the model), which JSON Schema cannot express.
+    `x-topic` is the topic, and `x-key` is the field that contains the Kafka key. The schema omits rules that involve
+    several fields (`__post_init__` of the model), because JSON Schema cannot express them.
     """
     return _document(contract.name, contract.model) | {"x-topic": contract.topic, "x-key": contract.key}
 

@@ -1,4 +1,4 @@
-"""All committed versions of the schemas, so that rewriting a file cannot hide an incompatible change."""
+"""Read all committed versions of the schemas, so that rewriting a file cannot hide an incompatible change."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ GIT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Version:
-    """One earlier version of a schema, and the commit that has it."""
+    """One earlier version of a schema, and the commit that contains it."""
 
     name: str
     schema: dict[str, Any]
@@ -32,7 +32,7 @@ class History:
 def read_history(folder: Path, against: str = "") -> History:
     """Return the schema versions in git up to HEAD and, if given, up to another revision (a pull request's target).
 
-    Without git (a tarball) or in a shallow clone there are fewer versions, and `reach` says so.
+    Without git (in a tarball) or in a shallow clone, fewer versions are found, and `reach` says so.
 
     Raises:
         PermanentError: the other revision does not exist.
