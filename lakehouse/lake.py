@@ -104,7 +104,8 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
 def open_table(uri: str) -> "DeltaTable":
     """Open a Delta table for readers such as polars.
 
-    For a local table, `file_uris` returns unescaped paths. In delta-rs, it escapes spaces, and polars then finds no files.
+    For a local table, `file_uris` returns unescaped paths, because polars does not find files whose names delta-rs has
+    escaped.
 
     Raises:
         deltalake.exceptions.TableNotFoundError: the table does not exist (yet).

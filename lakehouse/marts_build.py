@@ -114,7 +114,6 @@ def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
 
     Readers do not have the privilege to take this lock.
 
-
     Raises:
         RetryableError: a lock timed out, because another publication has not ended or another session uses the build.
     """
