@@ -1,4 +1,4 @@
-"""Compute forecasts as of past check-ins. Each uses a model trained only on cycles closed before its own cycle."""
+"""Backtest forecasts. Each cycle is forecast by a model trained only on cycles that closed before it started."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING

@@ -20,8 +20,8 @@ HIGHEST_RANKED_PACE = 1.5
 class Report:
     """The scores of each forecaster on the same check-ins.
 
-    `rows` is the number of check-ins, `key_results` is the number of their key results, and `achieved` is the share of
-    the check-ins whose key result was achieved.
+    `rows` is the number of check-ins, `key_results` is the number of key results they belong to, and `achieved` is the
+    share of the check-ins whose key result was achieved.
     """
 
     rows: int

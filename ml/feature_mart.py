@@ -35,7 +35,7 @@ NEEDED = (
 
 
 def read_current(connection: "Connection[Any]", key_result_ids: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Return the latest feature row per key result and cycle for the requested ids, or for all key results if None.
+    """Return the latest feature row of each key result and cycle. Without ids, all key results are included.
 
     `as_of_kind` is `current` for an open key result in a running cycle. Otherwise it is `check_in`, and the row
     describes the last check-in. Unknown ids are omitted.

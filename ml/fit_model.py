@@ -1,4 +1,4 @@
-"""Fit a forecast model to labelled rows. Pure functions without I/O."""
+"""Fit a forecast model to labelled rows. All functions are pure and perform no I/O."""
 
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.boosted_trees import fit_boosted

@@ -33,7 +33,7 @@ class NoCheckInForecast:
 
 
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
-    """Fit to closed key results.
+    """Fit the forecast to closed key results.
 
     `rows` has one row per check-in, and one row with a null as_of for each key result without check-ins.
     """

@@ -1,8 +1,8 @@
 """Compute intervals of the final score from residuals of the pace, grouped by weeks left in the cycle.
 
-A residual is the difference between the pace after a check-in and the pace before it, as signed logarithms. Key results
-in the same cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next cycle
-instead of 90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
+A residual is the difference between the signed logarithms of the paces after and before a check-in. Key results in the
+same cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next cycle instead of
+90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
 """
 
 from collections.abc import Iterator, Mapping
@@ -56,9 +56,9 @@ def reconcile(
     adjustment, they could contradict each other. For example, a probability of 1 % could have an interval of 0.10 to
     1.00, and a probability of 17 % could have an interval of 0.71 to 1.00.
 
-    If the probability is below (1 - level) / 2, the interval is limited to scores up to 0.7. If it is above
-    1 - (1 - level) / 2, the interval is limited to scores from 0.7. Otherwise, the interval must contain 0.7. If it
-    does not, the bound closer to 0.7 is moved until a uniform distribution over the interval has that probability.
+    If the probability is below (1 - level) / 2, the interval is limited to scores of at most 0.7. If it is above
+    1 - (1 - level) / 2, the interval is limited to scores of at least 0.7. Otherwise, the interval must contain 0.7. If
+    it does not, the bound closer to 0.7 is moved until a uniform distribution over the interval has that probability.
     """
     import numpy as np
 

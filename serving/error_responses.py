@@ -30,7 +30,7 @@ from serving.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN_CHARACTERS = 80  # of a rejected value, so that it can be recognised without filling the log
+SHOWN_CHARACTERS = 80  # rejected values are cut to this length, so that they do not fill the log
 SHOWN_ERRORS = 20
 RETRY_AFTER_S = 5
 
@@ -88,7 +88,7 @@ Present = Callable[[Request, Problem], Response | None]
 
 
 def install(app: FastAPI, present: Present) -> None:
-    """Register handlers for this project's errors and the framework's errors, and middleware for all others."""
+    """Register handlers for this project's errors and the framework's errors, and middleware for all other errors."""
 
     def handler(problem_of: Callable[[Request, Any], Problem]) -> Callable[[Request, Exception], Response]:
         def handle(request: Request, error: Exception) -> Response:

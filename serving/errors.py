@@ -54,7 +54,7 @@ class PublishedByOlderRelease(RetryableError):
 
 
 class NotPersisted(RetryableError):
-    """An event could not be persisted: too many events wait for the broker, or the disk is full or read-only."""
+    """An event could not be persisted: too many events are waiting for the broker, or the disk is full or read-only."""
 
 
 class NotLoadable(PermanentError):

@@ -1,6 +1,7 @@
 """Measure request latencies by route and send them as events to the metrics topic.
 
-Routes are recorded as templates instead of paths and callers are not recorded, so no metric is about a person.
+Routes are recorded as templates instead of paths, and callers are not recorded. The metrics therefore contain no
+personal data.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Serve the OpenAPI description (/openapi.json) and Swagger UI (/docs), whose files come from a Python package."""
+"""Serve the OpenAPI description (/openapi.json) and Swagger UI (/docs), which loads no files from a CDN."""
 
 from importlib.resources import files
 from typing import Annotated, Any

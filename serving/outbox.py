@@ -41,7 +41,7 @@ class Outbox:
     bootstrap: str
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
-    """Numbers of events since the start: posted, sent and not_persisted (reported to the caller as an error)."""
+    """Events since the process started: posted, sent and not_persisted (reported to the caller as an error)."""
     problem: str | None = None
     """Why the last attempt to send failed; None if it succeeded."""
 

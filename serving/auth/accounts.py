@@ -10,7 +10,7 @@ from serving.errors import NotSignedIn
 from serving.publication_reader import Reader, Warehouse
 
 PACKAGE = "serving.auth"
-# Each role, which is also the account's user name, and the setting that contains its password.
+# Pairs of a role, which is also the user name, and the setting that contains the password.
 FIRST_ACCOUNTS = ((Role.ADMIN, "admin_password"), (Role.LEAD, "lead_password"), (Role.APP, "app_password"))
 
 

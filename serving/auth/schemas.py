@@ -21,7 +21,7 @@ class LoginForm(Credentials):
 
 
 class TokenResponse(BaseModel):
-    """A token response of OAuth 2 (RFC 6749, section 5.1); send `Authorization: Bearer <access_token>`."""
+    """An OAuth 2 token response (RFC 6749, section 5.1). Send the token as `Authorization: Bearer <access_token>`."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a token type, not a secret

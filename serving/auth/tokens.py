@@ -46,7 +46,7 @@ class Tokens:
         self._secret = secret
 
     def issue(self, identity: Identity, audience: Audience, now: datetime | None = None) -> Token:
-        """Sign a token for an account; `now` is zone-aware."""
+        """Sign a token for an account. `now` must have a time zone."""
         issued = now or datetime.now(UTC)
         claims = {
             "sub": identity.username,

@@ -1,4 +1,4 @@
-"""The active model, which serves forecasts. It is the champion or the pacing rule, looked up every few seconds."""
+"""The active model, which serves forecasts. It is the champion, looked up every few seconds, or the pacing rule."""
 
 import threading
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
 """Cache forecasts in Redis by publication, model version and key result, which together determine a forecast.
 
-Keys with `v2` contain only forecasts of key results that are open in a running cycle.
+The `v2` in the keys means that only forecasts of key results open in a running cycle are cached.
 """
 
 from collections.abc import Sequence

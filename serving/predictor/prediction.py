@@ -14,7 +14,7 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """A forecast of one key result in its current cycle, in one response.
+    """A forecast of one key result in its current cycle, as returned in one response.
 
     `level` is the share of final scores (0-1) that intervals from `low` to `high` should contain.
     """

@@ -49,7 +49,7 @@ class PredictionItem(BaseModel):
 
 
 class PredictResponse(PublishedResponse):
-    """Forecasts in the order of the requested ids, all by one model from one publication."""
+    """Forecasts in the order of the requested ids, all from the same model and the same publication."""
 
     model: ModelName
     predictions: list[PredictionItem]

@@ -46,7 +46,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled line of an axis."""
+    """A labelled tick line of an axis."""
 
     at: float
     label: str
@@ -76,7 +76,7 @@ class Trajectory:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The part of a forecast that the chart shows: the interval of the final score."""
+    """The part of a forecast that is shown in the chart, which is the interval of the final score."""
 
     low: float
     high: float

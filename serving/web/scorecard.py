@@ -78,7 +78,7 @@ class TeamLine:
 
 @dataclass(frozen=True)
 class ScorecardPage:
-    """Everything on the scorecard. `totals` is from scorecard_totals.sql; `team_count` includes teams not shown."""
+    """The content of the scorecard. `totals` is from scorecard_totals.sql; `team_count` includes teams not shown."""
 
     publication: Publication
     model: ModelInUse
@@ -109,7 +109,7 @@ class ScorecardPage:
 
 @dataclass(frozen=True)
 class KeyResultPage:
-    """Everything on the page of a key result."""
+    """The content of the page of a key result."""
 
     publication: Publication
     model: ModelInUse

@@ -1,7 +1,7 @@
 -- Returns at most one row: the cycle that a closing check-in at the given time closes. There is a row only if the key
 -- result counts in several cycles.
--- If the key result was carried over without having been closed, the earlier cycle is closed, until days_to_close after
--- its end (at most half of the new cycle, ADR 19). Otherwise, it is the key result's cycle at that time.
+-- If the key result was carried over without having been closed, this is the earlier cycle until days_to_close days
+-- after its end (at most half of the new cycle, ADR 19). Otherwise, it is the key result's cycle at that time.
 -- There is no row if the key result was archived at that time, because the check-in then does not close it.
 WITH counted AS (
     SELECT

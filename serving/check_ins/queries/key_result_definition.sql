@@ -1,4 +1,4 @@
--- Returns at most one row: a key result's newest definition in the state tables. They are seconds old. For a
+-- Returns at most one row: a key result's newest definition in the state tables, which are only seconds old. For a
 -- published key result (`is_published`), there is a row only if that definition belongs to the published cycle.
 SELECT defined.key_result_id, defined.title, defined.unit, defined.baseline, defined.target
 FROM app.key_results AS defined
