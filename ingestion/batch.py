@@ -36,7 +36,7 @@ class Limits:
 
 
 class Batch:
-    """Parsed messages by topic. The offsets of a partition are strictly increasing and not below its position."""
+    """Parsed messages by topic. Within a partition, offsets increase strictly and start at or after its position."""
 
     def __init__(self, positions: Positions) -> None:
         self._start = dict(positions)
@@ -83,7 +83,7 @@ class Batch:
         return dict(self._next)
 
     def spans(self, topic: str) -> dict[int, Span]:
-        """Return the offsets that the batch covers in a topic, by partition."""
+        """Return the range of offsets that the batch covers in each partition of a topic."""
         return {
             partition: Span(self._start[(name, partition)], next_offset)
             for (name, partition), next_offset in self._next.items()

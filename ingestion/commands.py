@@ -191,7 +191,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     """Run a consumer until a signal stops it. After a transient error, restart it with exponential backoff.
 
     Raises:
-        RetryableError: the consumer failed and `drain` is set. It is not restarted then, because the caller waits for
+        RetryableError: the consumer failed, and `drain` is set. It is not restarted, because the caller is waiting for
             the result.
         typer.Exit: with status 3 if the error requires manual intervention. A supervisor must not restart a process
             that exits with this status.

@@ -91,9 +91,9 @@ def decode(
     """Decode and validate a message of `topic` with its Kafka key; `logged_at` is its log time, if known.
 
     Raises:
-        ContractViolation: its `reason` is a stable code: null_value, too_large, not_utf8, not_json, bad_envelope,
-            unknown_type, wrong_topic, bad_data, bad_id, subject_mismatch, key_mismatch, time_in_future,
-            time_out_of_range, or one of `ingestion.storable_json`.
+        ContractViolation: the message breaks its contract. `reason` is a stable code: null_value, too_large, not_utf8,
+            not_json, bad_envelope, unknown_type, wrong_topic, bad_data, bad_id, subject_mismatch, key_mismatch,
+            time_in_future, time_out_of_range, or a code from `ingestion.storable_json`.
     """
     if value is None:
         raise ContractViolation("null_value", "The message has no value; expected a CloudEvents JSON document.")

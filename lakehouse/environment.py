@@ -18,7 +18,7 @@ from pathlib import Path
 SYSTEM = ("HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME")
 # Properties of the caller's terminal.
 TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO_COLOR", "SHELL", "TERM")
-# Credentials for a lake in object storage; a lake in a local folder does not read them.
+# Credentials for a lake in object storage. They are not used for a lake in a local folder.
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -43,7 +43,7 @@ def isolate(state: Path) -> list[str]:
     os.environ.clear()
     os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})
     time.tzset()
-    tempfile.tempdir = None  # makes tempfile determine it again, from the remaining TMPDIR
+    tempfile.tempdir = None  # tempfile then determines it again, from the remaining TMPDIR
     return remarks
 
 

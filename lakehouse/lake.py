@@ -51,7 +51,8 @@ def landing_schema() -> "pa.Schema":
 
 PARTITION_COLUMN = "event_date"
 PLACE_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
-# A valid event and its position in the log: the columns that landing tables share with raw, in raw's order.
+# The columns of a valid event and its position in the log. Landing tables share them with raw, which has them in this
+# order.
 EVENT_COLUMNS = (
     *PLACE_COLUMNS,
     "event_id",

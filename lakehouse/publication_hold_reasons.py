@@ -1,4 +1,4 @@
-"""Why publications are on hold: a gate failed, a step failed, an operator rolled back, or a pipeline is paused.
+"""The reasons why publications are on hold: a failed gate, a failed step, a rollback by an operator, a paused pipeline.
 
 The view `ops.publication_hold` determines the reasons. Its newest definition is in
 `infra/migrations/versions/0032_publication_hold_shows_pauses.sql`.

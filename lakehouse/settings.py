@@ -82,7 +82,7 @@ class Settings(BaseSettings):
         return self.state / "spool"
 
     def require(self, field: str) -> str:
-        """Return a setting as text. The text is never empty.
+        """Return a setting as text that is not empty.
 
         Raises:
             PermanentError: the setting is empty.

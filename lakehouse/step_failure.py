@@ -41,7 +41,7 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
 
 
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
-    """Delete the failures of a step that has succeeded: those of this run, and all from before this try started.
+    """Delete the failures of a step that has succeeded: those of this run, and all older than this attempt.
 
     The callback of an earlier success may have been killed before it deleted the failure of its run.
 

@@ -72,7 +72,7 @@ def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
 
 
 def _is_valid(messages: "pa.Table") -> "np.ndarray":
-    """Return for each message whether parsing accepted it and its columns have the usual forms."""
+    """Return a mask of the messages that parsing accepted and whose columns have the usual forms."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -175,7 +175,7 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
 
 
 def _headers(messages: "Sequence[Message]") -> list[str | None]:
-    """Return each message's headers as JSON: a list of [name, base64 of the value or null], for an exact replay.
+    """Return each message's headers as JSON: a list of [name, base64 of the value or null], for exact replays.
 
     If a header's name is not UTF-8, the client sets an exception but still returns a headers object. Any access to this
     object crashes the process, even later. `map` checks for the exception; a normal call in the interpreter does not.
@@ -199,7 +199,7 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
 
 
 def _violations(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-    """Return the indexes of the events that break a rule which msgspec does not check. NOTHING breaks no rule."""
+    """Return the indexes of the events that break a rule that msgspec does not check. NOTHING breaks no rule."""
     models = list(map(type, events))
     different = set(models) - {_Nothing}
     if len(different) == 1:

@@ -1,6 +1,6 @@
 """Flush files to the disk, because delta-rs and pyarrow leave them in the page cache.
 
-Object stores need no flush: a stored object is durable.
+Object stores need no flush, because a stored object is durable.
 """
 
 import os

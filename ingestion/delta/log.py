@@ -8,9 +8,9 @@ LAST_CHECKPOINT = "_last_checkpoint"
 
 
 class DeltaLog:
-    """The Delta log of a table in a local folder. For a table in an object store, it has no files.
+    """The Delta log of a table in a local folder. For a table in an object store, it appears empty.
 
-    Only delta-rs accesses the Delta log in an object store.
+    In an object store, only delta-rs accesses the log.
     """
 
     def __init__(self, uri: str) -> None:

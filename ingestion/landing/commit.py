@@ -2,8 +2,8 @@
 
 The steps of the protocol:
 1. The snapshot is refreshed. Each partition's next offset in it must be the start of this batch. (Transaction ids alone
-   do not ensure this, because delta-rs can accept the same id twice, see its #2580.)
-2. The rows are written as files, which no reader sees yet, and flushed to the disk.
+   do not ensure this, because delta-rs can accept the same id twice: delta-rs #2580.)
+2. The rows are written to files, which no reader sees yet, and the files are flushed to the disk.
 3. A single commit on that snapshot adds the files and sets the next offset of each partition. If another worker has
    committed since step 1, the commit fails, and this worker is fenced.
 4. After any error, the table is read again. Its transaction versions show whether the commit succeeded. The exception

@@ -24,8 +24,8 @@ DRAIN_IDLE_SECONDS = 0.1  # short, because at the end of the log there is nothin
 def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False) -> int:
     """Land the four topics until `stop` is set or, with `drain`, until the end of the log.
 
-    Return the number of landed rows. While one batch is being landed, the next one is read, so at most
-    two batches are in memory.
+    Return the number of landed rows. While one batch is being landed, the next one is read, so that at most two batches
+    are in memory.
 
     Raises:
         RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.
@@ -75,7 +75,7 @@ class Lander:
         self._in_flight = batch, self._thread.submit(self._land, batch)
 
     def settle(self) -> None:
-        """Wait until the batch in flight has landed and commit its offsets to Kafka; discard it if it was fenced.
+        """Wait until the batch in flight has landed, then commit its offsets to Kafka. Discard it if it was fenced.
 
         Raises:
             RetryableError: the lake could not be written.

@@ -1,8 +1,8 @@
 """Write the Parquet files of a batch, one per day, and return the actions that add them in a Delta commit.
 
-The files are written one after the other. deltalake's own writer keeps one file per day open. For a batch of two years'
-history, it would take 400 MB of memory instead of 30 MB. If the worker is killed before the commit, its files stay
-invisible and are vacuumed later.
+The files are written one after the other. deltalake's own writer keeps one file per day open. For a batch with two
+years of history, it would take 400 MB of memory instead of 30 MB. If the worker is killed before the commit, its files
+stay invisible and are vacuumed later.
 """
 
 import itertools

@@ -102,14 +102,14 @@ class TopicLedger:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The counts of all topics at one time."""
+    """The counts of all topics at one point in time."""
 
     verified_at: datetime
     topics: Sequence[TopicLedger]
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is missing or duplicated, and at least one event was checked, if there are any."""
+        """Whether nothing is missing or duplicated. If there are events, at least one must have been checked."""
         return not self.checked_nothing and all(topic.passed for topic in self.topics)
 
     @property

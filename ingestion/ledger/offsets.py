@@ -80,7 +80,7 @@ class Tally:
         return self.distinct(first, self._base + len(self._counts))
 
     def gaps(self, first: int, end: int) -> list[Gap]:
-        """Return the gaps from `first` to `end`, exclusive, in the offsets seen."""
+        """Return the gaps in the seen offsets from `first` to `end`, exclusive."""
         import numpy as np
 
         start, stop = max(first, self._base), min(end, self._base + len(self._counts))

@@ -93,7 +93,7 @@ def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
 
 
 def read_files(files: Sequence[LakeFile], wanted: Wanted, columns: Sequence[str]) -> "Iterator[pa.RecordBatch]":
-    """Yield the wanted rows of the files, file by file, in batches of bounded memory and in the order of each file.
+    """Yield the wanted rows file by file, in batches of limited size. The rows of a file keep their order.
 
     `columns` are columns of the landing schema. A column that a file lacks is null in the rows of that file.
 
@@ -134,7 +134,7 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
 
 
 def _batch_rows(parquet: Any) -> int:
-    """Return the number of rows per batch, so that a batch does not exceed BATCH_MEGABYTES."""
+    """Return a number of rows per batch that keeps batches within BATCH_MEGABYTES."""
     metadata = parquet.metadata
     unpacked_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
     fitting = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(unpacked_bytes, 1)

@@ -1,9 +1,9 @@
-"""`okr lake accept-loss`: let an operator continue landing after the broker deleted the next offsets.
+"""`okr lake accept-loss`: let an operator continue landing after the broker deleted events that had not landed.
 
-Landing never resets an offset automatically, and the ledger reports the deleted offsets as a gap. When an operator
-accepts the loss, the offsets are first recorded in `ops.excused_gap` as lost. Then an empty commit, made with landing's
-protocol, moves the lake to the broker's first offset. From then on, the ledger counts the lost offsets as absent. After
-a crash between the two steps, the record exists but the gap remains. The command can then be repeated.
+Landing never resets an offset automatically, and the ledger reports the offsets of these events as a gap. When an
+operator accepts the loss, the offsets are first recorded in `ops.excused_gap` as lost. Then an empty commit, made with
+landing's protocol, moves the lake to the broker's first offset. From then on, the ledger counts the lost offsets as
+absent. After a crash between the two steps, the record exists but the gap remains. The command can then be repeated.
 """
 
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ KEPT_COMMITS = 5_000
 
 
 def clean_up_log(table: "DeltaTable", uri: str, *, may_delete: bool) -> None:
-    """Write a checkpoint of the newest version, unless there is one, and remove log files that are no longer needed.
+    """Write a checkpoint of the newest version if it has none, and remove log files that are no longer needed.
 
     Raises:
         deltalake.exceptions.DeltaError, OSError: the log could not be written; nothing was removed.
@@ -72,7 +72,7 @@ def _read_back(checkpoint: Path, pointer: Path) -> None:
 
 
 def _remove_old_versions(log: DeltaLog, version: int) -> None:
-    """Thin out the log before the newest checkpoint that is 5,000 versions old.
+    """Thin out the log before the newest checkpoint that is at least 5,000 versions old.
 
     Before it, only one checkpoint per 5,000 versions is kept, and no commits.
     """

@@ -1,1 +1,1 @@
-"""How a publication reaches its readers: stable views, the versions behind them, and the cleanup of old versions."""
+"""Deliver publications to readers: stable views, the versions behind them, and the cleanup of old versions."""

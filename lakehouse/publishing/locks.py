@@ -1,4 +1,4 @@
-"""How long publishing waits for locks, and which sessions hold them after a timeout."""
+"""Limit how long publishing waits for locks, and name the sessions that hold them after a timeout."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

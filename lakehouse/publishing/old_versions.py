@@ -37,9 +37,8 @@ def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
     The current version, the `kept` versions before it, and versions that were rolled back and not resumed are not
     dropped.
 
-    This must be the last use of the connection, which is switched to autocommit with
-    other limits. An error is only logged, because readers already see the right version and the next call tries again.
-
+    This must be the last use of the connection, which is switched to autocommit with other limits. Errors are only
+    logged, because readers already see the right version and the next call tries again.
     """
     connection.commit()
     started = time.monotonic()

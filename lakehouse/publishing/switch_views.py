@@ -1,4 +1,4 @@
-"""Switch the published views to a version in the caller's transaction: attach its partitions, add and replace views."""
+"""Switch the published views to a version in the caller's transaction: attach its partitions and update the views."""
 
 from typing import TYPE_CHECKING, Any
 

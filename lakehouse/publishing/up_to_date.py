@@ -5,11 +5,11 @@ from lakehouse.warehouse import connect
 
 
 def is_up_to_date(dsn: str, project: str) -> bool:
-    """Return whether the current publication was built from this dbt project (a hash), schema, raw and all decisions.
+    """Return whether the current publication was built from this dbt project and all other current inputs.
 
-    The result is true before the first publication. The inputs of a build are recorded when it starts, so its
-    publication does not include decisions made during the build. A publication from an earlier release that did not
-    record inputs counts as outdated.
+    `project` is the hash of the dbt project. The result is true before the first publication. The inputs of a build are
+    recorded when it starts, so its publication does not include decisions made during the build. A publication from an
+    earlier release that did not record inputs counts as outdated.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

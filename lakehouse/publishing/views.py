@@ -88,7 +88,7 @@ def create_view(connection: "Connection[Any]", mart: Mart, columns: Columns) -> 
 
 
 def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> None:
-    """Add the partition key to a version's table; no row is rewritten."""
+    """Add the partition key to a version's table. This does not rewrite rows."""
     add = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} bigint NOT NULL DEFAULT {}"
     key = sql.Identifier(KEY)
     connection.execute(statement(add, mart.partition(publication_id), key, sql.Literal(publication_id)))

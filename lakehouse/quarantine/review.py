@@ -67,7 +67,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
 
 
 def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return the numbers of withheld and of only flagged events in the current publication; 0, 0 if there is none."""
+    """Return the numbers of withheld and of other flagged events in the current publication; 0, 0 if there is none."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
