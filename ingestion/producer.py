@@ -32,10 +32,10 @@ RETRIES: dict[str, Any] = {
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 5_000,
 }
-# Two settings preserve the order of messages with the same key. Messages have no timeout: a message that timed out may
-# have been written, and sending it again could place it after a later one. Each batch has a single message: a rejected
-# message would fail its whole batch, and the other messages of the batch would be sent after later ones. The throughput
-# is still 1,400 messages per second or more.
+# Two settings preserve the order of messages with the same key. Messages have no timeout, because a message that times
+# out may have been written, and sending it again could place it after a later one. Each batch contains a single
+# message, because a rejected message fails its whole batch, and the other messages of the batch would then be sent
+# after later ones. The throughput is still 1,400 messages per second or more.
 IN_ORDER: dict[str, Any] = {"delivery.timeout.ms": 0, "batch.num.messages": 1}
 
 OnResult = Callable[["KafkaError | None"], None]

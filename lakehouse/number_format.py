@@ -20,7 +20,7 @@ from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 UNKNOWN = "-"
 GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target
 SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
-DEFINED_DIGITS = 4  # additional digits for a target or baseline, because people choose these values
+DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people enter
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 

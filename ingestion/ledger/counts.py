@@ -50,7 +50,7 @@ class TopicLedger:
 
     @property
     def absent(self) -> int:
-        """Skipped offsets, which have no row in the lake: the broker has no record there, or events are missing."""
+        """Offsets that will never have a row in the lake: the broker has no record there, or events are missing."""
         return sum(each.absent for each in self.by_partition)
 
     @property

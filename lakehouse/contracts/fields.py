@@ -1,13 +1,13 @@
-"""Field types shared by the contracts. Their bounds keep accepted events loadable and every progress finite."""
+"""Field types shared by the contracts. With their bounds, accepted events can be loaded and progress is finite."""
 
 from datetime import datetime
 from typing import Annotated
 
 from msgspec import Meta
 
-# `lakehouse.contracts.allowed_characters` has the other rules for ids, and `ingestion.contract_validation` applies
-# them: a narrower pattern here would be a new major version of every contract. `ingestion.storable_json._NON_SPACE` has
-# the same rule as this pattern, by ASCII byte; a test compares the two.
+# `lakehouse.contracts.allowed_characters` defines the other rules for ids, and `ingestion.contract_validation` applies
+# them. They are not part of this pattern, because a narrower pattern would require a new major version of every
+# contract. `ingestion.storable_json._NON_SPACE` implements this pattern by ASCII byte. A test compares the two.
 NO_SPACE_AT_EITHER_END = r"^\S(.*\S)?$"
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_SPACE_AT_EITHER_END, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]
@@ -15,7 +15,8 @@ Note = Annotated[str, Meta(max_length=10_000)]
 ADDRESS = r"^[^@\s]+@[^@\s]+$"
 Email = Annotated[str, Meta(max_length=320, pattern=ADDRESS)]
 Unit = Annotated[str, Meta(max_length=64, description="what a value counts, e.g. percent, eur, days")]
-# Above 1e15 a float can no longer represent units, and differences of two values could overflow in SQL.
+# Above 1e15, floats have too few digits to represent single units, and the difference of two values could overflow in
+# SQL.
 Value = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Ratio = Annotated[float, Meta(ge=0.0, le=1.0)]
 Weight = Annotated[float, Meta(gt=0.0, le=1000.0)]
@@ -23,4 +24,4 @@ LabelName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z][a-
 Labels = Annotated[dict[LabelName, Annotated[str, Meta(max_length=256)]], Meta(max_length=16)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
-SMALLEST_GAIN = 1e-9  # minimum of |target - baseline|, so that progress is not a division by almost zero
+SMALLEST_GAIN = 1e-9  # minimum of |target - baseline|, so that the formula of progress never divides by almost zero

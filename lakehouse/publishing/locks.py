@@ -24,7 +24,7 @@ BUILT_OR_PUBLISHED = r"^((marts|ml)(_build|_store|_v[0-9]+)?|publishing)\."
 
 @contextmanager
 def explained(connection: "Connection[Any]", what: str, tables: str) -> Iterator[None]:
-    """Turn a lock timeout into an error that names the sessions holding `tables` (a regular expression), and roll back.
+    """After a lock timeout, roll back and raise an error that names the sessions with locks on `tables` (a pattern).
 
     Raises:
         RetryableError: a lock was not granted within the transaction's `lock_timeout`.
