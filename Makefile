@@ -1,4 +1,4 @@
-# The two main targets are `make demo` and `make test`; `make help` lists all.
+# The main targets are `make demo` and `make test`; `make help` lists all.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -8,10 +8,10 @@ OKR := .venv/bin/okr
 STACK := .venv/.stack-ready
 DEV := .venv/.dev-ready
 export UV_NO_PROGRESS ?= 1
-# No tool may send telemetry.
+# Stop tools from sending telemetry.
 export DO_NOT_TRACK := 1
-# Variables that the caller's shell set for other Python projects or for bash must not affect the tools below (`okr`
-# isolates itself).
+# Variables that the caller's shell sets for other Python projects or for bash must not affect the tools below. (`okr`
+# ignores them anyway.)
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONUSERBASE PYTHONWARNINGS PYTHONOPTIMIZE PYTHONINSPECT PYTHONIOENCODING
 unexport BASH_ENV ENV CDPATH
 
@@ -72,7 +72,7 @@ bench-peers: $(DEV) ## Compare landing with Quix Streams, installed into a separ
 lock: $(DEV) ## Resolve requirements/*.txt again after a change of pyproject.toml
 	.ci/lock
 
-# The environment, created when needed
+# The environment, which is created when it is needed
 
 .venv/bin/uv: requirements/uv.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is required, and '$(PYTHON)' is not on the PATH: install it, or give its path: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11"; exit 1; }

@@ -1,1 +1,1 @@
-"""The local stack, migrations, analysts' logins and the demo. It imports only `lakehouse`; only tests import it."""
+"""The local stack, migrations, analysts' logins and the demo. It imports only `lakehouse`, and only tests import it."""

@@ -1,4 +1,4 @@
-"""The commands that manage the stack. Each command imports what it needs, so that `okr --help` stays fast."""
+"""The commands that manage the stack. Each imports what it needs when it runs, which keeps `okr --help` fast."""
 
 import shlex
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.add_typer(analysts, name="analyst")
-INTERRUPTED = 130  # the shell's status for Ctrl-C
+INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[
     str | None,
@@ -120,7 +120,7 @@ def started_stack() -> "Stack":
     """Return the stack of this state folder.
 
     Raises:
-        PermanentError: no stack was ever started there.
+        PermanentError: no stack has ever been started there.
     """
     from infra.local.stack import open_stack
     from lakehouse.errors import PermanentError
@@ -141,7 +141,7 @@ def _show_endpoints(stack: "Stack") -> None:
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    """Print columns at full width: a truncated address would be useless."""
+    """Print columns at full width, because a truncated address would be useless."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     for row in (head, *rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

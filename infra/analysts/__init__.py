@@ -1,1 +1,1 @@
-"""Analysts' logins: one role per person, a group role with their rights, and a guard that enforces limits."""
+"""Analysts' logins: one role per person, a group role with their rights, and a guard that enforces session limits."""

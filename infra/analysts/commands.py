@@ -76,7 +76,7 @@ def guard() -> None:
 
 
 def _superuser() -> "tuple[Stack, str]":
-    """Return this state folder's stack and its superuser's DSN."""
+    """Return the stack of the current state folder and the DSN of its superuser."""
     from infra.commands import started_stack  # imported here because infra.commands imports this module
 
     stack = started_stack()

@@ -1,8 +1,8 @@
 """Create, list, remove and reset the logins of analysts.
 
-In PostgreSQL every role can change its own password and default settings, and no privilege prevents that. So the
-expected password is stored in okr_admin.analyst_login (readable only by the superuser) and the expected settings are in
-SETTINGS; `reset_changed` restores both.
+In PostgreSQL, any role can change its own password and default settings, and no privilege can prevent that. Therefore
+the expected password is stored in okr_admin.analyst_login, which only the superuser can read, and the expected settings
+are in SETTINGS. `reset_changed` restores both.
 """
 
 import re
@@ -21,20 +21,20 @@ from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect, read_sql
 
 GROUP = "okr_analyst"
-LOCAL_LOGIN = "analyst"  # the local stack's own login, whose password is in stack.env
+LOCAL_LOGIN = "analyst"  # the login of the local stack; its password is in stack.env
 DATABASE = "okr"
 CONNECTIONS = 5
 PASSWORD_BYTES = 24
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# A role can change some of these settings itself; the guard enforces limits in their place. Settings that only a
-# superuser can change (temp_file_limit and all but one of log_*) are binding.
+# A role can change some of these settings itself, so the guard also enforces limits. Only a superuser can change
+# temp_file_limit and all but one of the log_* settings.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "120s",
     "idle_in_transaction_session_timeout": "60s",
     "search_path": "marts",
     "temp_file_limit": "1GB",
-    "log_min_messages": "fatal",  # an analyst's statements and mistakes are private
+    "log_min_messages": "fatal",  # do not log analysts' statements and errors, which are private
     "log_min_error_statement": "panic",
     "log_min_duration_statement": "-1",
     "log_statement": "none",
@@ -55,7 +55,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Login:
-    """One member of the group. `changed` describes what the role changed itself; it is None if it changed nothing."""
+    """One member of the group. `changed` describes the settings that the role has changed itself, or is None."""
 
     role: str
     connections: int
@@ -66,15 +66,15 @@ class Login:
 
     @property
     def was_added(self) -> bool:
-        """Whether `add` created it; a superuser may have granted the group to another role."""
+        """Whether `add` created the login. A superuser may have granted the group to other roles."""
         return self.created_at is not None
 
 
 def add(superuser_dsn: str, role: str) -> str:
-    """Create a login, or give an existing one a new password; return the password, which is stored nowhere.
+    """Create a login, or give an existing one a new password; return the password, which is not stored.
 
-    Raises:
-        PermanentError: the name is not allowed, belongs to a role that is not an analyst, or is the local stack's own.
+    Raises: PermanentError: the name is not allowed, or belongs to the local stack's login or to a role that is not an
+    analyst.
     """
     if not NAME.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
@@ -92,10 +92,10 @@ def add(superuser_dsn: str, role: str) -> str:
 
 
 def remove(superuser_dsn: str, role: str) -> None:
-    """End the sessions of a login and drop it; after an interruption, call this again.
+    """End the sessions of a login and drop it. After an interruption, this can be called again.
 
     Raises:
-        PermanentError: there is no such analyst, or it is the local stack's own login.
+        PermanentError: there is no such analyst, or the login is the one of the local stack.
         RetryableError: the analyst can no longer log in, but the role has not been dropped yet.
     """
     if role == LOCAL_LOGIN:
@@ -105,7 +105,7 @@ def remove(superuser_dsn: str, role: str) -> None:
         if role not in known:
             raise PermanentError(f"There is no analyst {role!r}. Known: {', '.join(known)}.")
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
-        connection.commit()  # so that no new session starts
+        connection.commit()  # prevents new sessions
         try:
             _drop(connection, superuser_dsn, role)
         except psycopg.Error as error:
@@ -119,7 +119,7 @@ def remove(superuser_dsn: str, role: str) -> None:
 def _drop(connection: Connection, superuser_dsn: str, role: str) -> None:
     name = sql.Identifier(role)
     connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
-    # The only objects that the role can own are default privileges that it set itself.
+    # The role can own only default privileges that it has set itself.
     with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
         warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
     connection.execute(sql.SQL("DROP ROLE {}").format(name))
@@ -131,7 +131,7 @@ def _added(connection: Connection) -> list[str]:
 
 
 def logins(connection: Connection) -> list[Login]:
-    """Return all members of the analysts' group by name, including partly removed logins and unknown roles."""
+    """Return all members of the analysts' group, sorted by name, including partly removed logins and unknown roles."""
     with connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(read_sql("infra.analysts", "logins")).fetchall()
     return [
@@ -144,7 +144,7 @@ def logins(connection: Connection) -> list[Login]:
 
 
 def set_up(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
-    """Create a login, or reset it to the expected state. The server only sees the password's SCRAM verifier."""
+    """Create a login, or reset it to the expected state. The server sees only the SCRAM verifier of the password."""
     name = sql.Identifier(role)
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(name))
@@ -158,7 +158,7 @@ def set_up(connection: Connection, role: str, password: str, connections: int = 
 
 
 def reset_changed(connection: Connection) -> list[Login]:
-    """Reset the logins that analysts changed themselves, and return them as they were before the reset."""
+    """Reset logins that analysts have changed, and return them as they were before the reset."""
     found = [login for login in logins(connection) if login.changed]
     for login in found:
         expected = connection.execute(
@@ -170,10 +170,11 @@ def reset_changed(connection: Connection) -> list[Login]:
 
 
 def _set(connection: Connection, role: str, verifier: str) -> None:
-    """Set the password and the settings, and remove all other settings."""
+    """Set the password and the expected settings, and remove all other settings."""
     name = sql.Identifier(role)
     with connection.transaction():
-        # The server must not log this statement: anyone who has the verifier can try passwords against it unnoticed.
+        # The server must not log this statement, because whoever reads the verifier can test passwords against it
+        # offline.
         for setting, value in NOT_LOGGED.items():
             connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))

@@ -1,4 +1,4 @@
--- Grain: one member of the group: an analyst's login, even if its removal was interrupted, or another role.
+-- Grain: one member of the group, which is an analyst's login (even if its removal was interrupted) or another role.
 SELECT
     login.rolname AS role,
     login.rolcanlogin AS can_log_in,

@@ -1,4 +1,5 @@
--- Record the password verifier of a login as the expected one. As with pg_authid, only the superuser can read the table.
+-- Record the current password verifier of a login as the expected one. Only the superuser can read the table (as with
+-- pg_authid).
 INSERT INTO okr_admin.analyst_login (role, verifier)
 SELECT rolname, rolpassword
 FROM pg_authid

@@ -1,12 +1,12 @@
--- Rights of the group okr_analyst in the warehouse's database; run by infra/local/postgres_bootstrap.sql at each start.
--- The right to read marts comes from the default privileges of revision 0015 in infra/migrations; for re-created views,
--- lakehouse/publishing/grants.py restores it.
+-- The rights of the group okr_analyst in the warehouse's database. infra/local/postgres_bootstrap.sql runs this file
+-- at each start. The right to read marts is granted by the default privileges of revision 0015 in infra/migrations,
+-- and for re-created views by lakehouse/publishing/grants.py.
 
 GRANT CONNECT ON DATABASE okr TO okr_analyst;
 
--- By default PostgreSQL lets every role call these functions, which are not needed to read marts. They can take locks that
--- publishing and loading wait for, write large objects or write-ahead log, use up transaction ids, make a session sleep,
--- or end other sessions of the same login.
+-- By default, every role can call these functions, which are not needed to read marts. They can take locks that
+-- publishing and loading would wait for, write large objects or write-ahead log, use up transaction ids, make a
+-- session sleep, or end other sessions of the same login.
 CREATE TEMPORARY VIEW closed_function AS
 SELECT oid::regprocedure AS signature
 FROM pg_proc
@@ -27,7 +27,7 @@ WHERE
             'brin_desummarize_range', 'gin_clean_pending_list'
         )
     );
--- Skip functions that are already revoked: changing a hundred catalogue rows at each start would bloat the catalogue.
+-- Skip functions that are already revoked. Changing a hundred catalogue rows at each start would bloat the catalogue.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature)
 FROM closed_function
 WHERE has_function_privilege('okr_analyst', signature, 'EXECUTE')
@@ -39,6 +39,6 @@ WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
 ORDER BY 1 DESC
 \gexec
 
--- DO runs arbitrary code, and an endless loop in it would count as a single statement.
+-- DO can run arbitrary code, in which an endless loop would count as a single statement.
 REVOKE USAGE ON LANGUAGE plpgsql, sql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql, sql TO okr_service;

@@ -1,6 +1,6 @@
-"""`okr analyst guard`: enforces limits that a session can lift itself, and resets changed logins.
+"""`okr analyst guard`: enforces limits that a session could otherwise lift, and resets changed logins.
 
-In PostgreSQL a role may change its timeouts, its work_mem and its own password. So this guard ends sessions of analysts
+In PostgreSQL, a role can change its own timeouts, work_mem and password. Therefore the guard ends sessions of analysts
 that exceed a limit, and resets logins that were changed.
 """
 
@@ -25,7 +25,7 @@ RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Limits:
-    """A session's limits: seconds per statement, idle in a transaction and per transaction; bytes of private memory."""
+    """The limits of a session, in seconds and in bytes of private memory."""
 
     statement_s: int = 600
     idle_s: int = 120
@@ -43,7 +43,7 @@ class Ended:
 
 
 def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = None) -> None:
-    """Enforce the limits until `stop` is set; reconnect if the server is unavailable."""
+    """Enforce the limits until `stop` is set. If the server becomes unavailable, reconnect."""
     reported: set[str] = set()
     while not stop.is_set():
         try:
@@ -58,9 +58,9 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
 
 
 def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[Ended]:
-    """Reset changed logins and end sessions that exceed a limit, once; return the ended sessions.
+    """Reset changed logins once, end the sessions that exceed a limit, and return these.
 
-    `reported` contains the unknown roles that were reported before; newly reported ones are added to it.
+    `reported` contains the unknown roles that have already been reported. Newly reported ones are added to it.
     """
     for login in reset_changed(connection):
         log.warning("an analyst changed their own login, so it was reset", role=login.role, changed=login.changed)
@@ -99,7 +99,7 @@ def _beyond(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[
 
 
 def own_memory_bytes(pid: int) -> int:
-    """Return the private memory of a process, without shared buffers; 0 if it ended or is on another host."""
+    """Return the private memory of a process, without shared buffers; 0 if it has ended or is on another host."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

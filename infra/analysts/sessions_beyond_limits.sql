@@ -1,4 +1,4 @@
--- Grain: one session of an analyst, with the limit that it exceeds or null. A session cannot lift these limits.
+-- Grain: one session of an analyst, with the limit that it exceeds, or null. Sessions cannot change these limits.
 SELECT
     session.pid,
     session.usename AS role,

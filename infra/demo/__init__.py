@@ -1,1 +1,1 @@
-"""`make demo`: drives the running stack from outside, through commands, HTTP and SQL, as its users do."""
+"""`make demo`: uses the running stack as its users do, through commands, HTTP and SQL."""

@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API v2: list runs, start a run, wait for it."""
+"""A client for Airflow's REST API v2, which lists, starts and waits for runs."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ class Run:
 
 
 class Airflow:
-    """A logged-in client of the stack's own Airflow; use it as a context manager."""
+    """A logged-in client for the stack's Airflow, used as a context manager."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -68,7 +68,7 @@ class Airflow:
         """Wait until Airflow has registered the DAG.
 
         Raises:
-            StepFailed: Airflow has not registered it within `limit_s` seconds.
+            StepFailed: Airflow did not register it within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while self.api.ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
@@ -83,7 +83,7 @@ class Airflow:
         """Wait until a run has succeeded.
 
         Raises:
-            StepFailed: it failed, or it has not ended within `limit_s` seconds.
+            StepFailed: it failed, or did not end within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while True:
@@ -101,11 +101,11 @@ class Airflow:
             time.sleep(1)
 
     def failure(self, run: Run) -> StepFailed:
-        """Return the error for a failed run: each failed step with its message; for a gate, its rules and examples."""
+        """Return an error with the message of each failed step, including the rules and examples of a failed gate."""
         try:
             failures = step_failure.of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
         except OkrError:
-            failures = []  # the warehouse itself may have failed
+            failures = []  # the warehouse itself may be unavailable
         said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
         return StepFailed(said, log=self.log(run), fix=RUNBOOKS)
 
@@ -114,13 +114,13 @@ class Airflow:
         return self._logs / f"dag_id={run.dag}" / f"run_id={run.run_id}"
 
     def result(self, run: Run, task: str) -> Any:
-        """Return the return value of a task in a run, None if it was skipped."""
+        """Return the return value of a task in a run, or None if the task was skipped."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task}/xcomEntries/return_value"
         response = self.api.ask("GET", path, params={"deserialize": True})
         return self.api.read(response)["value"] if response.status_code == httpx.codes.OK else None
 
     def tasks(self, run: Run) -> str:
-        """Describe the tasks of a run: the failed or running ones, else how many are done."""
+        """Describe the tasks of a run: the failed or running ones, or else how many have finished."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances"
         tasks = self.api.json("GET", path, params={"limit": 200})["task_instances"]
         for state in ("failed", "running"):

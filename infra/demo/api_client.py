@@ -1,4 +1,4 @@
-"""A client of the platform's API, as an app would use it: log in, read models and forecasts, post check-ins."""
+"""A client that uses the platform's API as an app would: it logs in, reads models and forecasts, posts check-ins."""
 
 import time
 from pathlib import Path
@@ -10,7 +10,7 @@ from lakehouse.settings import Settings
 
 
 class App:
-    """A logged-in client of the API; use it as a context manager."""
+    """A logged-in client for the API, used as a context manager."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         self._http = http_client(settings.require("api_url"), timeout_s=30)
@@ -29,12 +29,12 @@ class App:
         """Send one request and return its JSON.
 
         Raises:
-            StepFailed: the API cannot be reached or answers with an error.
+            StepFailed: the API cannot be reached or responds with an error.
         """
         return self._api.json(method, path, **parts)
 
     def predict(self, key_result_ids: list[str]) -> list[dict[str, Any]]:
-        """Return the forecasts of key results, in the order of their ids."""
+        """Return the forecasts for key results, in the order of the given ids."""
         found: list[dict[str, Any]] = self.call("POST", "/predict", json={"key_result_ids": key_result_ids})[
             "predictions"
         ]

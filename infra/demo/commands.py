@@ -1,4 +1,4 @@
-"""`okr demo`. The command imports what it needs, so that `okr --help` stays fast."""
+"""`okr demo`. The command imports what it needs when it runs, which keeps `okr --help` fast."""
 
 import os
 import time
@@ -37,7 +37,7 @@ def demo(
         )
         raise typer.Exit(130) from None
     except OSError as error:
-        # The demo itself writes only to the state folder, so the folder is full, read-only or another user's.
+        # The demo writes only to the state folder, so that folder is full, read-only or belongs to another user.
         raise PermanentError(f"{explain_os_error(state, error)}{_still_running(state)}") from error
     except OkrError as error:
         raise PermanentError(f"{error}{_still_running(state)}") from error
@@ -48,7 +48,7 @@ def demo(
 
 
 def _still_running(state: Path) -> str:
-    """Return the advice to print after a failure if the stack is still running, else an empty string."""
+    """Return advice to print after a failure if the stack is still running, else an empty string."""
     from infra.local.stack import open_stack
     from infra.local.supervisor import Supervisor
 

@@ -1,11 +1,11 @@
-"""Read the results of the newest dbt run from its artifacts."""
+"""Read the results of the latest dbt run from its artifacts."""
 
 import json
 from pathlib import Path
 
 
 def dbt_results(target: Path) -> dict[str, int]:
-    """Count the models built and carried over, and the contract constraints enforced."""
+    """Return the number of models built, of models carried over, and of enforced contract constraints."""
     results = json.loads((target / "run_results.json").read_text(encoding="utf-8"))["results"]
     nodes = json.loads((target / "manifest.json").read_text(encoding="utf-8"))["nodes"]
     done = {each["unique_id"]: each["status"] for each in results}

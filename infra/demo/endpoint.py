@@ -1,4 +1,4 @@
-"""HTTP requests to the stack's services. A missing, erroneous or non-JSON response fails the step."""
+"""HTTP requests to the stack's services. The step fails if a response is missing, is an error or is not JSON."""
 
 import time
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ PAUSE_S = 1.0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One service: HTTP client, name in messages, log, and how long to retry while it does not respond."""
+    """One service: its HTTP client, name in messages and log, and how long to retry if it does not respond."""
 
     client: httpx.Client
     name: str
@@ -22,9 +22,9 @@ class Endpoint:
     patience_s: float = 60.0
 
     def ask(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> httpx.Response:
-        """Send a request and return the response, whatever its status.
+        """Send a request and return the response, regardless of its status.
 
-        A request that may be repeated (a GET by default) is repeated until the service responds.
+        A request that may be repeated (by default, a GET) is repeated until the service responds.
 
         Raises:
             StepFailed: the service did not respond (within `patience_s` seconds if the request may be repeated).

@@ -1,4 +1,4 @@
-"""Watch okr_etl_dag until the landed events are published, and decide whether a failed run is final."""
+"""Watch okr_etl_dag until the landed events are published, and decide whether a failed run ends the demo."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ ETL = "okr_etl_dag"
 
 
 class Watch:
-    """Checks the newest runs. A run that started after all events had landed and then failed would fail again."""
+    """Checks the newest runs. If a run that started after all events had landed fails, another run would fail, too."""
 
     def __init__(self, airflow: Airflow, say: Callable[[str], None], landed_at: datetime | None = None) -> None:
-        """Watch from now on; all events had landed at `landed_at` (default: now)."""
+        """Start watching. All events had landed by `landed_at`, by default now."""
         self._airflow, self._say = airflow, say
         self._landed_at = landed_at or datetime.now(UTC)
 
     def __call__(self) -> str:
-        """Report and return what is running; start a run if the newest failed but started before all events had landed.
+        """Report and return what is running. If the newest run failed but lacked some of the events, start another.
 
         Raises:
-            StepFailed: a run with all events failed; the message contains its steps, rules and examples.
+            StepFailed: a run that included all events failed; the message contains its steps, rules and examples.
         """
         runs = self._airflow.runs(ETL, limit=5)
         active = [run for run in runs if run.state in {"queued", "running"}]
@@ -33,4 +33,4 @@ class Watch:
     def _failed(self, run: Run) -> None:
         if run.started_at is not None and run.started_at >= self._landed_at:
             raise self._airflow.failure(run)
-        self._airflow.start(ETL)  # the failed run had only some of the events; a run with all of them may pass
+        self._airflow.start(ETL)  # the failed run saw only some of the events; one that sees all of them may succeed

@@ -1,4 +1,4 @@
--- Grain: one gate, with its newest result.
+-- Grain: one gate, with its latest result.
 SELECT DISTINCT ON (gate) gate, passed, checked_rows, expectations, failed
 FROM ops.gate_result
 WHERE checked_rows > 0

@@ -1,4 +1,4 @@
--- Grain: one key result to forecast. They are sorted: open before closed, then newest cycle first, then lowest pace first.
+-- Grain: one key result to forecast. Open key results come first, then newer cycles, then lower paces.
 SELECT key_result_id, title, is_closed
 FROM marts.mart_okr_scorecard
 WHERE latest_check_in_at IS NOT NULL AND is_current_cycle AND NOT is_archived

@@ -23,7 +23,7 @@ def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callable[[str], None]) -> dict[str, int]:
-    """Wait until all messages that are in these topics now have landed; return their number by topic.
+    """Wait until all messages that these topics contain now have landed; return their number by topic.
 
     Raises:
         StepFailed: they have not landed within `limit_s` seconds, or the ledger does not add up.
@@ -36,7 +36,7 @@ def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callabl
         except StepFailed:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(1)  # before the first event has landed, `okr lake verify` fails
+            time.sleep(1)  # `okr lake verify` fails until the first event has landed
             continue
         wanted = wanted or {topic: now[topic]["produced"] for topic in topics}
         landed = {topic: now[topic]["landed"] for topic in topics}

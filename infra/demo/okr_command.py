@@ -1,4 +1,4 @@
-"""Run an `okr` command as a user would, and log its output to the demo's log."""
+"""Run an `okr` command as a user would, and write its output to the demo's log."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
     program = Path(sys.executable).parent / "okr"
     state = state_folder()
     environment = for_own_commands(state) | {"OKR_STATE": str(state), "NO_COLOR": "1"}
-    for name in foreign_exports(state):  # exported for another stack
+    for name in foreign_exports(state):  # variables that the shell exported for another stack
         del environment[name]
     with subprocess.Popen(
         [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

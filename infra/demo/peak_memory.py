@@ -1,4 +1,4 @@
-"""Measure the peak memory of the whole stack during the demo, as PSS: shared pages count once."""
+"""Measure the peak memory of the whole stack during the demo, as PSS, which counts shared pages once."""
 
 import threading
 from types import TracebackType
@@ -7,11 +7,11 @@ from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from lakehouse.background import BackgroundThread
 
-EVERY_S = 4.0  # a sample reads the page tables of about forty processes
+EVERY_S = 4.0  # each sample is slow: it reads the page tables of about forty processes
 
 
 class PeakMemory:
-    """Samples the stack's processes in the background; `peak_bytes` is the largest sum seen."""
+    """Samples the stack's processes in the background. `peak_bytes` is the largest sum."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack

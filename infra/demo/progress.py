@@ -1,4 +1,4 @@
-"""Show the progress of the demo: one live line in a terminal, plain lines elsewhere."""
+"""Show the progress of the demo: one live line in a terminal, otherwise plain lines."""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ PLAIN_EVERY_S = 10.0
 
 @dataclass
 class Step:
-    """One step: `say` replaces its detail, `seconds` is its duration once it has ended."""
+    """One step of the demo. `say` replaces its detail; `seconds` is its duration once it has ended."""
 
     title: str
     _progress: "Progress"
@@ -21,14 +21,14 @@ class Step:
     seconds: float = 0.0
 
     def say(self, detail: str) -> None:
-        """Show what the step currently does or waits for."""
+        """Show what the step is doing or waiting for."""
         if detail != self.detail:
             self.detail = detail
             self._progress.refresh(self)
 
 
 class Progress:
-    """Shows steps one after the other and records their durations."""
+    """Shows the steps one after another and records their durations."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -38,7 +38,7 @@ class Progress:
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Run a step, and print its duration, title and last detail when it ends."""
+        """Run a step; print its duration, title and last detail when it ends."""
         step = Step(title, self)
         self.steps.append(step)
         if self._status:
@@ -52,7 +52,7 @@ class Progress:
         self._end(step, "[green]done[/green]")
 
     def refresh(self, step: Step, *, force: bool = False) -> None:
-        """Draw the running step again."""
+        """Redraw the running step."""
         if self._status:
             self._status.update(f"{step.title} [dim]{step.detail}[/dim]")
         elif force or time.monotonic() - self._last_plain >= PLAIN_EVERY_S:

@@ -1,4 +1,4 @@
-"""The source of the demo's history, and the record of it in the state folder."""
+"""The source of the demo's history, and its record in the state folder."""
 
 import hashlib
 import json
@@ -23,17 +23,17 @@ class Source:
 
     @property
     def key(self) -> str:
-        """Return the source's identity in a state folder; each data folder counts as a separate organisation."""
+        """Return the key that identifies the source in a state folder. Each data folder is a separate organisation."""
         return f"files:{self.data}" if self.data else f"simulation:{self.scale}"
 
     @property
     def label(self) -> str:
-        """Return a readable name of the source."""
+        """Return a readable name for the source."""
         return self.data.name if self.data else "simulation"
 
     @property
     def patience(self) -> int:
-        """Return the factor by which its steps may take longer than usual."""
+        """Return the factor by which the time limits of the steps are multiplied."""
         return 3 if self.scale == "large" and not self.data else 1
 
     def produce_arguments(self) -> list[str]:
@@ -61,7 +61,7 @@ def open_source(data: Path | None, scale: str) -> Source:
 
 
 def fingerprint(source: Source) -> str:
-    """Return a digest of the source's files, empty for a simulation. Changed files are sent again."""
+    """Return a digest of the source's files, so that changed files are sent again; empty for a simulation."""
     digest = hashlib.sha256()
     for name in FILES if source.data else ():
         digest.update((source.data / name).read_bytes() if source.data else b"")
@@ -86,7 +86,7 @@ def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -
 
 
 def move_away(state: Path, record: dict[str, Any]) -> Path:
-    """Rename the state folder of a stopped stack, so that another organisation starts with an empty one."""
+    """Rename the state folder of a stopped stack, so that another organisation can start with an empty one."""
     label = Path(str(record["source"])).name.replace(":", "-")
     moved = state.with_name(f"{state.name}-{label}-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     state.rename(moved)

@@ -1,6 +1,7 @@
 """The steps of the demo, in order.
 
-Start the stack, send a history, land and publish it, train a model, use the API as an app, post check-ins, verify.
+They start the stack, send a history, land and publish it, train a model, use the API as an app would, post check-ins,
+and verify the lake.
 """
 
 import json
@@ -29,12 +30,12 @@ LIVE_CHECK_INS = 5
 LIVE_EVERY_S = 6.0
 FORECASTS = 200
 CHAMPION_LIMIT_S = 60.0
-DOMAIN = ("okr_user_events",)  # other topics constantly get new events, so no publication has all of them
+DOMAIN = ("okr_user_events",)  # other topics get new events all the time, so no publication contains all of them
 
 
 @dataclass
 class DemoResult:
-    """The results of the steps, for the summary."""
+    """The results of the steps, which the summary shows."""
 
     state: Path
     source: Source
@@ -106,7 +107,7 @@ def _move_other_organisation_away(state: Path, history: Source, console: Console
 
 
 def _read_files(result: DemoResult, step: Step) -> None:
-    """Check the files before the stack is started."""
+    """Validate the source's files before the stack starts."""
     arguments = [*result.source.produce_arguments(), "--check"]
     fix = "the message names the file, the line and what it expects (docs/data-format.md)"
     rows = json.loads(okr(*arguments, log=result.log, limit_s=300, fix=fix))["rows"]

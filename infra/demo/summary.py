@@ -17,7 +17,7 @@ LIMITS = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the
 
 
 def show(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
-    """Print the summary of a demo whose steps all succeeded."""
+    """Print the summary of a demo in which all steps succeeded."""
     console.print()
     _events(console, result)
     _marts(console, result)
@@ -28,7 +28,7 @@ def show(console: Console, result: DemoResult, progress: Progress, seconds: floa
 
 
 def _table(console: Console, title: str, *columns: str) -> Table:
-    console.print(f"[bold]{title}[/bold]", highlight=False)  # a title of the table would wrap at the table's width
+    console.print(f"[bold]{title}[/bold]", highlight=False)  # a table's own title would wrap at its width
     table = Table(show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)

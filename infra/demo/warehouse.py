@@ -1,4 +1,4 @@
-"""Queries of the demo, with the analyst's login if that suffices, otherwise with the API's role."""
+"""Queries of the demo, with the analyst's login where that is sufficient, otherwise with the API's role."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ Offsets = Mapping[str, Mapping[str, int]]
 
 
 def rows(dsn: str, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Run `<query>.sql`, which is next to this module, and return its rows.
+    """Run `<query>.sql` from this folder and return its rows.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -44,12 +44,12 @@ def covers(published: Offsets, wanted: Mapping[str, int]) -> bool:
 def wait_published(
     settings: Settings, wanted: Mapping[str, int], limit_s: float, watch: Callable[[], str]
 ) -> dict[str, Any]:
-    """Wait until the current publication covers the wanted messages by topic; return its row.
+    """Wait until the current publication covers the wanted messages of each topic; return its row.
 
-    `watch` reports what is running; it raises an error if no run will publish the messages.
+    `watch` reports what is running, and raises an error if no run will publish the messages.
 
     Raises:
-        StepFailed: no publication covers them within `limit_s` seconds.
+        StepFailed: no publication covered them within `limit_s` seconds.
     """
     deadline = time.monotonic() + limit_s
     while True:
@@ -67,10 +67,10 @@ def wait_published(
 
 
 def wait_for_check_in(settings: Settings, check_in_id: str, limit_s: float, log: Path) -> float:
-    """Wait until an analyst can see a check-in in the published mart; return the time (monotonic seconds).
+    """Wait until an analyst can see a check-in in the published mart; return the time, in monotonic seconds.
 
     Raises:
-        StepFailed: it is not published within `limit_s` seconds.
+        StepFailed: it was not published within `limit_s` seconds.
     """
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:

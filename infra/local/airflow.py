@@ -1,4 +1,4 @@
-"""Airflow on the stack's PostgreSQL: scheduler with LocalExecutor, DAG processor, API server, triggerer."""
+"""Airflow on the stack's PostgreSQL: a scheduler with LocalExecutor, a DAG processor, an API server and a triggerer."""
 
 import json
 import os
@@ -21,7 +21,7 @@ SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.Simp
 
 
 def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str, str]:
-    """Return the environment of all Airflow processes; tasks inherit that of the scheduler."""
+    """Return the environment of all Airflow processes; tasks inherit it from the scheduler."""
     home = stack.state / "airflow"
     url = stack.env["OKR_AIRFLOW_URL"]
     sections = {
@@ -47,12 +47,12 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "API__WORKERS": "1",
         "API__SECRET_KEY": stack.env["OKR_AIRFLOW_API_SECRET"],
         "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],
-        # By default the scheduler sleeps one second between two loops, which is most of the delay between two tasks.
+        # By default the scheduler sleeps for one second between loops, which is most of the delay between two tasks.
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.1",
-        # Tasks of a killed scheduler may be adopted once its last heartbeat is 30 s old. The scheduler that replaces it
-        # checks at its start, which is too early, and then by default only every five minutes.
+        # The tasks of a killed scheduler can be adopted once its last heartbeat is 30 s old. Its replacement checks for
+        # such tasks when it starts, which is too early, and after that by default only every five minutes.
         "SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
-        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # for a task whose process was killed; the default is 300
+        "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # for tasks whose process was killed; the default is 300
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
@@ -68,7 +68,7 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
 
 
 class AirflowService(Service):
-    """The base class of Airflow's four services; `component` is the subcommand of the airflow program."""
+    """The base class of Airflow's four services. `component` is the subcommand of the airflow program."""
 
     component: ClassVar[str]
     code: ClassVar[tuple[str, ...]] = (
@@ -77,7 +77,7 @@ class AirflowService(Service):
     )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # seconds on an idle machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # takes seconds on an idle machine, minutes on a busy one
 
     def command(self) -> list[str]:
         """Return the component's command line."""
@@ -98,13 +98,13 @@ class AirflowService(Service):
 
 
 class AirflowApiServer(AirflowService):
-    """REST API, web page, and the execution API to which running tasks report."""
+    """The REST API, the web page, and the execution API to which running tasks report."""
 
     name: ClassVar[str] = "airflow-api-server"
     component: ClassVar[str] = "api-server"
 
     def prepare(self) -> None:
-        """Write the login's password to the file that SimpleAuthManager reads."""
+        """Write the password of the login to the file that SimpleAuthManager reads."""
         file = self.stack.folder("airflow") / "passwords.json"
         file.touch(mode=0o600)
         login = {self.stack.env["OKR_AIRFLOW_USER"]: self.stack.env["OKR_AIRFLOW_PASSWORD"]}
@@ -113,15 +113,15 @@ class AirflowApiServer(AirflowService):
     def check(self) -> None:
         """Check that the server responds.
 
-        The server builds its execution API at the first request to it. This check sends one, so that the first task
-        does not have to wait.
+        The server builds its execution API on the first request to it. This check sends that request, so that the first
+        task does not have to wait.
         """
         self._health()
         get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/execution/health")
 
 
 class AirflowScheduler(AirflowService):
-    """The scheduler, which runs tasks in forked processes, without serve-logs, which listens on all interfaces."""
+    """The scheduler, which runs tasks in forked processes, without serve-logs, which would listen on all interfaces."""
 
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
@@ -131,7 +131,7 @@ class AirflowScheduler(AirflowService):
         "OKR_DSN_LOADER", "OKR_DSN_TRANSFORM", "OKR_DSN_SERVING", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
     )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
-    stop_limit_seconds: ClassVar[int] = 25  # tasks get this long to end
+    stop_limit_seconds: ClassVar[int] = 25  # time for tasks to end
 
 
 class AirflowDagProcessor(AirflowService):
@@ -139,11 +139,11 @@ class AirflowDagProcessor(AirflowService):
 
     name: ClassVar[str] = "airflow-dag-processor"
     component: ClassVar[str] = "dag-processor"
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_TRANSFORM",)  # it records the failure of a task that was killed
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_TRANSFORM",)  # it records the failures of tasks that were killed
 
 
 class AirflowTriggerer(AirflowService):
-    """The triggerer, which runs the waits of deferred tasks."""
+    """The triggerer, in which deferred tasks wait."""
 
     name: ClassVar[str] = "airflow-triggerer"
     component: ClassVar[str] = "triggerer"

@@ -1,4 +1,4 @@
-"""The base class of all services: how a service is prepared, started, checked and stopped."""
+"""The base class of all services, which defines how a service is prepared, started, checked and stopped."""
 
 import os
 import sys
@@ -20,18 +20,18 @@ TELEMETRY_OFF = {
     "SCARF_ANALYTICS": "false",
     "SCARF_NO_ANALYTICS": "true",
 }
-STACK_ID = "OKR_STACK_ID"  # in every process's environment, so that `okr down` finds processes whose supervisor died
+STACK_ID = "OKR_STACK_ID"  # set in all processes, so that `okr down` finds those whose supervisor has died
 
 
 class Service(ABC):
     """One long-running program, which the supervisor (or a test) starts with `command` in `environment`."""
 
     name: ClassVar[str]
-    secrets: ClassVar[tuple[str, ...]] = ()  # the secrets of stack.env that the program needs; it gets no others
+    secrets: ClassVar[tuple[str, ...]] = ()  # the only secrets of stack.env that the program receives
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
-    code: ClassVar[tuple[str, ...]]  # paths from the project's root; `okr up` restarts the service if they changed
+    code: ClassVar[tuple[str, ...]]  # paths below the project's root; `okr up` restarts the service if they changed
     start_limit_seconds: ClassVar[int] = 180  # seconds on an idle machine; a failed start is noticed earlier
-    start_seconds: ClassVar[int] = 1  # if a process ends earlier, its start has failed, whatever its exit status
+    start_seconds: ClassVar[int] = 1  # a process that ends earlier has failed to start, regardless of its exit status
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
@@ -40,14 +40,14 @@ class Service(ABC):
         self.stack = stack
 
     def prepare(self) -> None:  # noqa: B027 - most services have nothing to prepare
-        """Create what the program needs before it starts; this is cheap if everything exists already."""
+        """Create what the program needs before it starts. This is cheap if everything already exists."""
 
     @abstractmethod
     def command(self) -> list[str]:
         """Return the program and its arguments."""
 
     def environment(self) -> dict[str, str]:
-        """Return the program's whole environment."""
+        """Return the complete environment of the program."""
         return platform_environment(self.stack, self.secrets)
 
     @abstractmethod
@@ -55,15 +55,15 @@ class Service(ABC):
         """Check that the service is healthy.
 
         Raises:
-            RetryableError: it is not healthy, or not yet; the message says what was observed.
+            RetryableError: it is not healthy (yet); the message says what was observed.
         """
 
     def has_reported(self, pid: int) -> bool:
-        """Return whether the process has reported ready, for services that `check` cannot query."""
+        """Return whether the process has reported that it is ready, for services that `check` cannot query."""
         return True
 
     def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
-        """Create what the service provides to others (roles, topics) once it is healthy; this can be repeated."""
+        """Create what the healthy service provides to others, such as roles and topics. This can be repeated."""
 
     def working_folder(self) -> Path:
         """Return the service's own working folder."""
@@ -73,7 +73,8 @@ class Service(ABC):
 def base_environment(stack: Stack) -> dict[str, str]:
     """Return the part of the environment that all processes of the stack share.
 
-    HOME is a folder of the stack, so that the user's ~/.pgpass, ~/.pg_service.conf, ~/.netrc and ~/.dbt have no effect.
+    HOME is a folder of the stack, so that ~/.pgpass, ~/.pg_service.conf, ~/.netrc and ~/.dbt of the user have no
+    effect.
     """
     environment = for_children(stack.state)
     caches = environment.get("XDG_CACHE_HOME") or str(Path(environment["HOME"]) / ".cache")
@@ -85,7 +86,7 @@ def base_environment(stack: Stack) -> dict[str, str]:
 
 
 def platform_environment(stack: Stack, secrets: Collection[str]) -> dict[str, str]:
-    """Return the environment of `okr` commands and of the tools that run the project's code."""
+    """Return the environment of `okr` commands and of tools that run the project's code."""
     executables = str(Path(sys.executable).parent)
     base = base_environment(stack)
     path = f"{executables}{os.pathsep}{base.get('PATH', os.defpath)}"

@@ -1,6 +1,6 @@
 """Record which version of its code a service runs, so that `okr up` restarts services whose code has changed.
 
-The service's entry point records the fingerprint of the service's code at each start; `okr up` compares it with the
+At each start, the entry point of a service records the fingerprint of the service's code. `okr up` compares it with the
 fingerprint of the current code.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from infra.local.base_service import Service
 from infra.local.executables import ROOT
 
-# Files that every service uses: the exact versions of packages (missing outside of a clone), and the code that builds
-# its environment.
+# Files that every service depends on: the exact versions of packages (missing outside a clone), and the code that
+# builds the environment of a service.
 SHARED = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
 SUFFIXES = frozenset({".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"})
 RECORD = "code"
@@ -24,7 +24,7 @@ def record_fingerprint(service: Service) -> None:
 
 
 def has_outdated_code(service: Service) -> bool:
-    """Return whether a running service was started with other code; true if no fingerprint is recorded."""
+    """Return whether a running service was started with other code; true also if no fingerprint is recorded."""
     try:
         recorded = (service.working_folder() / RECORD).read_text(encoding="ascii")
     except FileNotFoundError:
@@ -33,7 +33,7 @@ def has_outdated_code(service: Service) -> bool:
 
 
 def fingerprint(service: Service, root: Path = ROOT) -> str:
-    """Return a digest of the names and contents of the files that a service runs, below the project's root."""
+    """Return a digest of the names and contents of a service's code files below the project's root."""
     digest = hashlib.sha256()
     for file in sorted(_files(root / path for path in (*SHARED, *service.code))):
         digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())

@@ -1,7 +1,7 @@
-"""Migrations of the warehouse, of Airflow and of MLflow, which run before any service uses these databases.
+"""Migrations of the warehouse, Airflow and MLflow, which run before any service uses these databases.
 
-The migrations of Airflow and MLflow take seconds even if there is nothing to do. So their last revision is recorded
-with the version of the tool, and they are skipped while neither has changed.
+The migrations of Airflow and MLflow take seconds even if there is nothing to do. Therefore the last revision is
+recorded together with the version of the tool, and the migration is skipped if neither has changed.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ class Database(ABC):
 
     @abstractmethod
     def migrate(self, before: Callable[[], None]) -> None:
-        """Migrate the schema to the newest revision; call `before` first if any migration is outstanding.
+        """Migrate the schema to the newest revision. If any migration is outstanding, call `before` first.
 
         Raises:
             PermanentError: the migration failed; it can be repeated.
@@ -40,12 +40,12 @@ class Database(ABC):
 
 
 class Warehouse(Database):
-    """The project's own database, migrated by infra/migrations."""
+    """The project's own database, which infra/migrations migrates."""
 
     name: ClassVar[str] = "warehouse"
 
     def migrate(self, before: Callable[[], None]) -> None:
-        """Run the project's migrations; they are fast if there is nothing to do."""
+        """Run the project's migrations, which are fast if there is nothing to do."""
         from infra.migrations.migrate import migrate
 
         migrate(self.stack.env["OKR_DSN_OWNER"], before=before)

@@ -29,11 +29,12 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, env: Mapping[str, str]) -> None:
-    """Replace the file atomically, so that an interrupted start never leaves an incomplete file.
+    """Replace the file atomically, so that an interrupted start cannot leave an incomplete file.
 
-    python-dotenv's `set_key` is not used, because it rewrites the file once for each variable.
+    python-dotenv's `set_key` is not used, because it rewrites the file once per variable.
 
-    Earlier releases may have left drafts that contain secrets, with a process id in their names. They are removed.
+    This also removes drafts that earlier releases may have left behind. They contain secrets, and their names contain a
+    process id.
     """
     text = HEADER + "".join(f"{name}={_quote(value)}\n" for name, value in sorted(env.items()))
     replace_file(path, text, mode=0o600)
@@ -42,5 +43,5 @@ def write_env_file(path: Path, env: Mapping[str, str]) -> None:
 
 
 def _quote(value: str) -> str:
-    """Quote for python-dotenv: single quotes, with backslash escapes for quotes and backslashes."""
+    """Quote a value for python-dotenv: in single quotes, with quotes and backslashes escaped by a backslash."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

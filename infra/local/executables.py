@@ -1,4 +1,4 @@
-"""Paths of the project's root folder and of the programs in its environment."""
+"""The paths of the project's root folder and of the programs in its environment."""
 
 import sys
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""The secrets that the first start of a stack generates into stack.env."""
+"""The secrets that are generated and stored in stack.env when a stack starts for the first time."""
 
 import secrets
 
-# Roles of the warehouse: okr_owner, okr_loader, ...
+# The roles of the warehouse, without their prefix: okr_owner, okr_loader, ...
 DATABASE_ROLES = ("owner", "loader", "transform", "serving")
 # Random bytes per secret; Airflow requires JWT secrets of at least 64 bytes.
 SECRETS = {

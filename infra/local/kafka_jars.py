@@ -1,6 +1,6 @@
-"""Download Kafka's jars once from Maven's central repository into the user's cache, and check them against a lock.
+"""Download Kafka's jars from Maven Central into the user's cache, once, and check them against a lock file.
 
-`kafka_jars.lock` lists every jar with its SHA-256; `python -m infra.local.kafka_jars` rewrites it.
+The lock file, `kafka_jars.lock`, lists each jar with its SHA-256. `python -m infra.local.kafka_jars` rewrites it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from lakehouse.errors import PermanentError, RetryableError
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
-# Kafka logs through slf4j 1.7 and includes log4j; without this bridge between them its log is lost.
+# Kafka logs through slf4j 1.7 and includes log4j. Without this bridge between the two, its log output is lost.
 LOG_BRIDGE = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
 LOCK = Path(__file__).with_name("kafka_jars.lock")
 READ_TIMEOUT_SECONDS = 20
@@ -23,20 +23,20 @@ PARALLEL = 6
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of the lock."""
+    """One line of the lock file."""
 
     coordinate: str
     sha256: str
 
     @property
     def file_name(self) -> str:
-        """Return the jar's file name in the cache. It contains the group, because artifact names are not unique."""
+        """Return the jar's file name in the cache. It includes the group, because artifact names are not unique."""
         group, artifact, version = self.coordinate.split(":")
         return f"{group}.{artifact}-{version}.jar"
 
 
 def jars() -> list[Jar]:
-    """Return the jars of the lock, in the order of the class path."""
+    """Return the jars of the lock file, in class path order."""
     lines = (line.split() for line in LOCK.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
     return [Jar(coordinate, digest) for digest, coordinate in lines]
 
@@ -60,16 +60,16 @@ def class_path() -> str:
 
 
 def missing() -> list[Jar]:
-    """Return the jars that are not in the cache. A jar gets its final name only after its checksum was verified."""
+    """Return the jars that are not in the cache. A jar gets its final name once its checksum has been verified."""
     return [jar for jar in jars() if not (cache_folder() / jar.file_name).is_file()]
 
 
 def fetch(say: Callable[[str], None]) -> None:
-    """Download the missing jars. Downloaded jars are kept, so a rerun continues.
+    """Download the missing jars. If this is interrupted, the next call continues with the remaining ones.
 
     Raises:
         RetryableError: the repository cannot be reached.
-        PermanentError: the checksum of a jar differs from the lock, or the cache is not writable.
+        PermanentError: the checksum of a jar differs from the lock file, or the cache is not writable.
     """
     wanted = missing()
     if not wanted:
@@ -96,9 +96,10 @@ def _download(jar: Jar, folder: Path) -> None:
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.maven import MavenContext
 
-    # Mirrors from the user's jgo settings are tried before the central repository.
+    # Mirrors in the user's jgo settings are tried before Maven Central.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
-    # jgo writes in place; download into a draft folder so that an interrupted download never looks like a jar.
+    # jgo writes files in place, so it downloads into a draft folder. An interrupted download then never looks like a
+    # jar.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as draft:
         context = MavenContext(repo_cache=Path(draft), remote_repos=repositories, timeout=READ_TIMEOUT_SECONDS)
         group, artifact, version = jar.coordinate.split(":")
@@ -125,8 +126,8 @@ def _write_lock() -> None:
     with tempfile.TemporaryDirectory() as draft:
         context = MavenContext(repo_cache=Path(draft), timeout=READ_TIMEOUT_SECONDS)
         kafka, bridge = (context.create_dependency(coordinate) for coordinate in (KAFKA, LOG_BRIDGE))
-        # Resolve Kafka alone: the bridge's version rules would change the versions of Kafka's dependencies, which
-        # already include everything that the bridge needs.
+        # Only Kafka is resolved. The bridge's version constraints would change the versions of Kafka's dependencies,
+        # which already include everything that the bridge needs.
         inputs, others = context.resolver.resolve([kafka])
         lines = [f"# {KAFKA} and what it needs; written by python -m infra.local.kafka_jars"]
         for artifact in dict.fromkeys(dependency.artifact for dependency in (*inputs, *others, bridge)):

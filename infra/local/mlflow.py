@@ -1,4 +1,4 @@
-"""MLflow's server: a web page behind a login. The project's code uses the same store without the server."""
+"""MLflow's server, which provides a web page behind a login. The project's code uses the store without the server."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ from lakehouse.warehouse import sqlalchemy_url
 
 
 def mlflow_environment(stack: Stack) -> dict[str, str]:
-    """Return the environment of MLflow's processes. It has their secrets, because any user can read a command line."""
+    """Return the environment of MLflow's processes, including secrets, which any user could read on a command line."""
     return platform_environment(stack, secrets=()) | {
         "MLFLOW_BACKEND_STORE_URI": sqlalchemy_url(
             stack.env["OKR_MLFLOW_STORE_URI"], "mlflow", driver="psycopg2", limits=None
@@ -19,7 +19,7 @@ def mlflow_environment(stack: Stack) -> dict[str, str]:
         "MLFLOW_AUTH_ADMIN_USERNAME": stack.env["OKR_MLFLOW_USER"],
         "MLFLOW_AUTH_ADMIN_PASSWORD": stack.env["OKR_MLFLOW_PASSWORD"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": stack.env["OKR_MLFLOW_FLASK_SECRET"],
-        # MLflow's job runners would double its start-up time and memory, and the project does not use them.
+        # MLflow's job runners, which the project does not use, would double its start-up time and memory.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "PYTHONWARNINGS": "ignore",
     }
@@ -31,10 +31,10 @@ class Mlflow(Service):
     name: ClassVar[str] = "mlflow"
     code: ClassVar[tuple[str, ...]] = ("infra/local/mlflow.py",)
     needs: ClassVar[tuple[str, ...]] = ("mlflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # seconds on an idle machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # takes seconds on an idle machine, minutes on a busy one
 
     def prepare(self) -> None:
-        """Create the artifact folder, and let the server recreate its login from stack.env."""
+        """Create the artifact folder, and make the server recreate its login from stack.env."""
         self.stack.folder("mlflow")
         (self.working_folder() / "basic_auth.db").unlink(missing_ok=True)
 
@@ -51,5 +51,5 @@ class Mlflow(Service):
         return mlflow_environment(self.stack)
 
     def check(self) -> None:
-        """Check that the server reports that it is healthy."""
+        """Check that the server reports itself as healthy."""
         get_text(f"{self.stack.env['OKR_MLFLOW_URL']}/health")

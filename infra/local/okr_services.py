@@ -1,4 +1,4 @@
-"""The project's own services, each a long-running `okr` command: the API, the consumers, metrics, the analyst guard."""
+"""The project's own services, each a long-running `okr` command: API, workers, metrics collector and analyst guard."""
 
 from pathlib import Path
 from typing import ClassVar
@@ -42,23 +42,23 @@ class Api(OkrService):
 
 
 class Worker(OkrService):
-    """A command without a network address. It is healthy once it has reported ready in a file."""
+    """A command without a network address. It is healthy once it has reported in a file that it is ready."""
 
-    start_seconds: ClassVar[int] = 0  # a worker that must not be restarted may exit within its first second
+    start_seconds: ClassVar[int] = 0  # a worker may exit within a second if it must not be restarted
 
     def prepare(self) -> None:
-        """Delete the report of an earlier process, whose id may be reused."""
+        """Delete the report of an earlier process, because its process id may be reused."""
         self._ready_file.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment, with the path of the file in which the worker reports ready."""
+        """Return the environment, which includes the path of the file for the worker's report."""
         return super().environment() | {READY_FILE: str(self._ready_file)}
 
     def check(self) -> None:
         """Do nothing: `has_reported` shows whether the worker is healthy."""
 
     def has_reported(self, pid: int) -> bool:
-        """Return whether the process has reported ready."""
+        """Return whether the process has reported that it is ready."""
         return is_ready(self._ready_file, pid)
 
     @property
@@ -67,7 +67,7 @@ class Worker(OkrService):
 
 
 class LandingWorker(Worker):
-    """The landing worker: Kafka to the lake."""
+    """The landing worker, which writes from Kafka to the lake."""
 
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
@@ -76,13 +76,13 @@ class LandingWorker(Worker):
 
 
 class StateWorker(Worker):
-    """The state worker: Kafka to the primary database and Redis."""
+    """The state worker, which writes from Kafka to the primary database and Redis."""
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
-    start_limit_seconds: ClassVar[int] = 600  # after some migrations it rebuilds all state before it reports ready
+    start_limit_seconds: ClassVar[int] = 600  # after some migrations it rebuilds all state before it is ready
 
 
 class Metrics(Worker):
@@ -99,7 +99,7 @@ class Guard(Worker):
 
     name: ClassVar[str] = "guard"
     arguments: ClassVar[tuple[str, ...]] = ("analyst", "guard")
-    # In PostgreSQL only a superuser can read and reset a password that a role has set itself.
+    # Only a superuser can read and reset a password that a role has changed.
     secrets: ClassVar[tuple[str, ...]] = ("OKR_PG_SUPERUSER_DSN",)
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "infra/analysts")
     needs: ClassVar[tuple[str, ...]] = ("postgres",)

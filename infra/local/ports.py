@@ -1,4 +1,4 @@
-"""Choose free loopback ports. stack.env stores them; a port that another program has taken is replaced."""
+"""Choose free loopback ports. They are stored in stack.env and replaced if another program has taken them."""
 
 import random
 import socket
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from lakehouse.errors import PermanentError
 
 LOOPBACK = "127.0.0.1"
-# The variable of stack.env that holds the port of each service.
+# For each service, the variable of stack.env that contains its port.
 PORTS = {
     "postgres": "OKR_PORT_POSTGRES",
     "kafka": "OKR_PORT_KAFKA",
@@ -17,7 +17,7 @@ PORTS = {
     "mlflow": "OKR_PORT_MLFLOW",
     "api": "OKR_API_PORT",
 }
-# Below the kernel's ephemeral range (32768-60999), so that no outgoing connection takes a stored port.
+# Below the kernel's ephemeral range (32768-60999), so that outgoing connections cannot take a stored port.
 FIRST, LAST = 18_000, 32_000
 TRIES = 200
 
@@ -25,10 +25,10 @@ TRIES = 200
 def is_free(port: int) -> bool:
     """Return whether a server could listen on the loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a closed server's TIME_WAIT does not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the TIME_WAIT of a closed server does not count
         try:
             probe.bind((LOOPBACK, port))
-            # With SO_REUSEADDR, Linux lets two sockets bind the same port until one of them listens.
+            # With SO_REUSEADDR, Linux lets two sockets bind the same port as long as neither listens.
             probe.listen(1)
         except OSError:
             return False
@@ -42,7 +42,7 @@ def choose(taken: Iterable[int]) -> int:
         PermanentError: none of `TRIES` random ports is free.
     """
     avoid = set(taken)
-    draw = random.SystemRandom()  # so that two stacks started at the same moment choose different ports
+    draw = random.SystemRandom()  # so that two stacks that start at the same time choose different ports
     for _ in range(TRIES):
         port = draw.randint(FIRST, LAST)
         if port not in avoid and is_free(port):

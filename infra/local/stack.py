@@ -1,4 +1,4 @@
-"""The state folder of a stack and its stack.env: ports, secrets and the addresses built from them."""
+"""The state folder of a stack and its stack.env, which contains ports, secrets and the addresses built from them."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
 CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
-# The settings that are not secret, which every service gets. The type SecretStr marks the secret ones.
+# The settings that are not secret, which every service receives. Secret settings have the type SecretStr.
 PLAIN = frozenset(
     f"OKR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is not SecretStr
 )
@@ -44,20 +44,20 @@ class Stack:
         return int(self.env[PORTS[service]])
 
     def folder(self, *parts: str) -> Path:
-        """Return a folder below the state folder; create it if needed, readable only by its owner."""
+        """Return a folder below the state folder. If it does not exist, create it, accessible only to its owner."""
         path = self.state.joinpath(*parts)
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return path
 
     def settings(self, secrets: Collection[str]) -> dict[str, str]:
-        """Return the settings of a service: all that are not secret, and the secrets that it needs (OKR_* names)."""
+        """Return the settings of a service, by OKR_* name: all that are not secret, and the secrets that it needs."""
         return {name: value for name, value in self.env.items() if name in PLAIN} | {
             name: self.env[name] for name in secrets
         }
 
 
 def open_stack(state: Path) -> Stack | None:
-    """Return the stack of a state folder, or None if none was ever started there.
+    """Return the stack of a state folder, or None if no stack has ever been started there.
 
     Raises:
         PermanentError: stack.env belongs to another user or is damaged.
@@ -75,7 +75,7 @@ def open_stack(state: Path) -> Stack | None:
 
 
 def open_stack_to_stop(state: Path) -> Stack | None:
-    """Return the stack of a state folder, even if its stack.env is incomplete or lost; None if it never had one.
+    """Return the stack of a state folder, even if its stack.env is incomplete or lost; None if there never was a stack.
 
     Raises:
         PermanentError: stack.env belongs to another user.
@@ -92,12 +92,12 @@ def missing_values(known: Mapping[str, str]) -> list[str]:
 
 
 def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
-    """Create or update the state folder and stack.env; ports that other programs have taken are replaced.
+    """Create or update the state folder and stack.env, and replace ports that other programs have taken.
 
-    `keep_port` returns whether a stored port can be kept: it is free, or the stack's own service uses it.
+    `keep_port` returns whether a stored port can be kept, because it is free or in use by the stack's own service.
 
     Raises:
-        PermanentError: the folder is read-only, full or another user's.
+        PermanentError: the folder is full, read-only or belongs to another user.
     """
     state = state.absolute()
     try:
@@ -150,13 +150,13 @@ def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def artifact_folder(state: Path) -> Path:
-    """Return MLflow's artifact folder. MLflow's tables allow 200 characters for a run's path, and 42 are its own."""
+    """Return MLflow's artifact folder. MLflow limits a run's path to 200 characters, of which it adds 42 itself."""
     folder = state / "mlflow"
     return folder if len(folder.as_uri()) <= LONGEST_ARTIFACT_URI else short_link(state, folder)
 
 
 def explain_os_error(state: Path, error: OSError) -> str:
-    """Explain an operating system error that concerns the state folder, and what to do about it."""
+    """Explain an operating system error that concerns the state folder, and say what to do about it."""
     advice = {
         errno.EROFS: "is read-only",
         errno.EACCES: "belongs to another user or is read-only",

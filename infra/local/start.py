@@ -1,4 +1,4 @@
-"""`okr up`: start each service once the services that it needs are healthy, and wait up to a limit for each."""
+"""`okr up`: start each service once the services that it needs are healthy, and wait for each up to its limit."""
 
 import importlib
 import threading
@@ -21,21 +21,20 @@ from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, Retry
 
 POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
 STILL_WAITING_SECONDS = 15
-# The supervisor restarts a service that has ended. A service that keeps ending after this number of attempts is not
-# merely waiting for another service.
+# The supervisor restarts services that end. If a service still ends after this many attempts, the cause is not just
+# that another service is not ready yet.
 MAX_ATTEMPTS = 4
-REPORTS_WITHIN_S = 60  # a healthy worker reports ready within this time of its start
+REPORTS_WITHIN_S = 60  # a healthy worker reports within this time that it is ready
 Say = Callable[[str], None]
 
 
 def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
-    """Start the named services (they include what they need) and wait until each is healthy.
+    """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    A running service is restarted only if its code has changed since it started or if its database's schema changes.
+    A running service is restarted only if its code has changed since it started or its database schema changes.
 
-    Raises:
-        PermanentError: the state folder cannot be used, or services did not start; the message names each with its log.
-        RetryableError: Kafka's jars could not be fetched.
+    Raises: PermanentError: the state folder cannot be used, or services did not start; the message names them and their
+    logs. RetryableError: Kafka's jars could not be fetched.
     """
     state = state.absolute()
     with locked(state):
@@ -51,7 +50,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
 
 def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
-    """Return the stack and the services to start: the named ones, and all running ones if the whole stack restarts."""
+    """Return the stack and the services to start: the named ones, plus all running ones if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
         return prepare_stack(state), names
@@ -62,10 +61,10 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
         if states.keys() != set(NAMES) or not supervisor.has_current_settings():
-            # The supervisor reads its settings only when it starts.
+            # The supervisor reads its settings only at its start.
             say("Another version of the code started this stack, with other services or settings: all of it restarts.")
         elif blocked:
-            # Each service reads the ports of the others only when it starts.
+            # Services read the ports of other services only at their start.
             say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
@@ -79,7 +78,7 @@ def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
 
 
 class _Startup:
-    """One start of the stack, with a thread per service that first waits for the services it needs."""
+    """One start of the stack. Each service has a thread, which first waits for the services that it needs."""
 
     def __init__(self, stack: Stack, supervisor: Supervisor, names: tuple[str, ...], say: Say) -> None:
         services = [service(name, stack) for name in names]
@@ -93,8 +92,8 @@ class _Startup:
         self._outcomes: dict[str, Future[None]] = {name: Future() for name in self._steps}
 
     def run(self) -> None:
-        # Several threads need this package. Its modules import each other, so two threads that import it at the same
-        # time could each see a partially imported package.
+        # Several threads need this package. Its modules import each other, so threads that import it concurrently could
+        # see a partially imported package.
         importlib.import_module("sqlalchemy.orm")
         with ThreadPoolExecutor(len(self._steps) or 1) as pool:
             try:
@@ -109,7 +108,7 @@ class _Startup:
             raise PermanentError("The stack did not start.\n  " + "\n  ".join(failures))
 
     def _watch(self) -> None:
-        """Wait for all steps, each of which has its own limit, and report from time to time which are pending."""
+        """Wait for all steps, each of which has its own time limit, and report regularly which are pending."""
         pending = set(self._outcomes.values())
         while pending:
             done, pending = wait(pending, timeout=STILL_WAITING_SECONDS, return_when=FIRST_COMPLETED)
@@ -131,16 +130,16 @@ class _Startup:
                 self._start(step)
             self._say(f"  {step.name:<22} ready after {time.monotonic() - started:4.1f} s")
             outcome.set_result(None)
-        except BaseException as error:  # every step must have an outcome, or the steps that need it wait forever
+        except BaseException as error:  # a step without an outcome would make dependent steps wait forever
             outcome.set_exception(error if isinstance(error, OkrError) else PermanentError(f"{step.name}: {error!r}"))
-            if not self._interrupted.wait(POLL_SECONDS):  # Ctrl-C may reach child processes first
+            if not self._interrupted.wait(POLL_SECONDS):  # after Ctrl-C, which may reach child processes first
                 self._say(f"  {step.name:<22} FAILED: {error}")
 
     def _migrate(self, database: Database) -> None:
         """Migrate a schema to the newest revision while no service uses it.
 
-        A service of the previous release would write rows that the new schema rejects. Stopped services that are not
-        part of this start are started again here.
+        A service of the previous release could write rows that the new schema rejects. Services that are stopped for
+        the migration but are not part of this start are started again here.
         """
         stopped: list[str] = []
         database.migrate(lambda: stopped.extend(stop_users(self._stack, self._supervisor, database.name, self._say)))
@@ -156,7 +155,7 @@ class _Startup:
         deadline = started + step.start_limit_seconds
         pids: set[int] = set()
         now = started
-        # Frequent checks would slow down services that take long to start.
+        # Frequent checks would slow down services that take long to start, so the checks become less frequent.
         while not self._interrupted.wait(POLL_SECONDS if now - started < QUICK_SECONDS else SLOW_POLL_SECONDS):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
             pids.add(info["pid"])
@@ -180,7 +179,7 @@ class _Startup:
         raise PermanentError(f"{step.name}: interrupted")
 
     def _why_restart(self, step: Service) -> str | None:
-        """Return why a running service has to restart, or None if it does not."""
+        """Return why a running service must be restarted, or None if it need not be."""
         info = self._supervisor.states()[step.name]
         if info["statename"] != "RUNNING":
             return None

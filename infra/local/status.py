@@ -15,7 +15,7 @@ from lakehouse import publication, publication_hold, quarantine
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
-# Names that `okr env` prints, with the names of their values in stack.env.
+# The names that `okr env` prints, with the names of their values in stack.env.
 FOR_USERS = {
     "OKR_API_URL": "OKR_API_URL",
     "OKR_AIRFLOW_URL": "OKR_AIRFLOW_URL",
@@ -29,7 +29,7 @@ FOR_USERS = {
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """A service: `state` as reported by the supervisor, `memory_bytes` the PSS of its processes."""
+    """A service. `state` is reported by the supervisor; `memory_bytes` is the PSS of its processes."""
 
     name: str
     state: str
@@ -40,7 +40,7 @@ class ServiceStatus:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A page or server that users connect to, with its address and login."""
+    """A page or server for users, with its address and login."""
 
     name: str
     address: str
@@ -48,13 +48,13 @@ class Endpoint:
 
 
 def user_environment(stack: Stack) -> dict[str, str]:
-    """Return the variables for users. Their only secrets are the analyst's login and the Redis password."""
+    """Return the variables for users. The only secrets among them are the analyst's login and the Redis password."""
     found = {name: stack.env[source] for name, source in FOR_USERS.items()}
     return found | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
 
 
 def endpoints(stack: Stack) -> list[Endpoint]:
-    """Return the addresses and logins of all pages and servers for users."""
+    """Return all pages and servers for users, with their addresses and logins."""
     env = stack.env
     lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
     return [
@@ -88,9 +88,9 @@ def publication_lines(settings: Settings) -> list[str]:
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
-    """Return the state of every service: DOWN if no supervisor is running, or if it does not know the service.
+    """Return the state of every service, which is DOWN if no supervisor is running or it does not know the service.
 
-    A supervisor started by another version may have services that this version does not have; they come last.
+    If another version of the code started the supervisor, it may have additional services. They come last.
     """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}

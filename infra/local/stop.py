@@ -1,4 +1,4 @@
-"""`okr down` and `okr clean`: end all processes of a stack, even if its supervisor died or its stack.env is damaged."""
+"""`okr down` and `okr clean`: end all processes of a stack, even if its supervisor has died or stack.env is damaged."""
 
 import shutil
 import signal
@@ -28,7 +28,7 @@ from lakehouse.settings import STACK_ENV
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS, KILL_SECONDS = 15, 10
 STOPPED = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
-# Services stop in waves, because some need others in order to finish: a running task reports to the API server.
+# Services stop in waves, because some need others to finish their work. For example, tasks report to the API server.
 LAST_WAVES = (("airflow-api-server", "mlflow", "api"), ("postgres", "kafka", "redis"))
 Say = Callable[[str], None]
 
@@ -52,12 +52,12 @@ def down(state: Path, say: Say) -> None:
 
 
 def clean(state: Path, say: Say) -> None:
-    """Stop the stack and remove its state: the whole folder if the stack created it, else the stack's files in it.
+    """Stop the stack and remove its state: the whole folder if the stack created it, otherwise only the stack's files.
 
-    A damaged stack.env may not say who created the folder. The folder is then removed only if no other files are in it.
+    If stack.env is damaged, it may be unknown who created the folder. It is then removed only if it has no other files.
 
     Raises:
-        PermanentError: something cannot be removed.
+        PermanentError: a file or folder cannot be removed.
     """
     state = state.absolute()
     stack = open_stack_to_stop(state)
@@ -83,11 +83,11 @@ def clean(state: Path, say: Say) -> None:
 
 
 def stop_everything(stack: Stack, say: Say) -> None:
-    """Stop all services in order, then the supervisor, then any remaining process of the stack."""
+    """Stop all services in order, then the supervisor, then any remaining processes of the stack."""
     supervisor = Supervisor(stack)
     if supervisor.is_running():
         later = {name for wave in LAST_WAVES for name in wave}
-        # A supervisor started by another version may have other services.
+        # If another version of the code started the supervisor, it may have other services.
         for wave in ([name for name in supervisor.states() if name not in later], *LAST_WAVES):
             _stop_wave(stack, supervisor, wave, say)
         process = supervisor.process()
@@ -124,7 +124,7 @@ def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say
 def _end_leftovers(stack: Stack, say: Say) -> None:
     server = server_process(Postgres(stack).data)
     if server is not None:
-        server.send_signal(signal.SIGINT)  # it ends its children itself; signals to them would look like a crash
+        server.send_signal(signal.SIGINT)  # it ends its children itself; it would take signals to them for a crash
         _wait_while(lambda: is_alive(server), TERMINATE_SECONDS)
     remaining = stack_processes(stack)
     if remaining:
@@ -145,9 +145,9 @@ def _end_leftovers(stack: Stack, say: Say) -> None:
 def _signal(processes: Collection[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
         try:
-            process.send_signal(number)  # psutil checks that the process id was not reused
+            process.send_signal(number)  # psutil checks that the process id has not been reused
         except psutil.Error:
-            continue  # it has ended, or belongs to another user: the caller checks which are alive
+            continue  # it has ended or belongs to another user; the caller checks which are alive
 
 
 def _wait_while(condition: Callable[[], bool], limit_seconds: float) -> None:

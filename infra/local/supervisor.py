@@ -1,4 +1,4 @@
-"""The supervisor (supervisord): its settings, its start, and its XML-RPC interface on a private UNIX socket."""
+"""The supervisor (supervisord): its settings, how it is started, and its XML-RPC interface on a private UNIX socket."""
 
 import http.client
 import os
@@ -20,12 +20,12 @@ from infra.local.short_paths import private_folder
 from infra.local.stack import SUPERVISOR_SETTINGS, Stack
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
 
-# The path of a UNIX socket has at most 107 bytes, and supervisord appends its process id while it creates one.
+# The path of a UNIX socket is limited to 107 bytes, and supervisord appends its process id while it creates the socket.
 LONGEST_SOCKET_PATH = 90
 START_LIMIT_SECONDS = 15
 ANSWER_LIMIT_SECONDS = 10
 LOG_BYTES, LOG_FILES = "20MB", 3
-RETRIES = 10  # with growing pauses: after about a minute, it gives up on a service that does not start
+RETRIES = 10  # with growing pauses; after about a minute, it gives up on a service that does not start
 IGNORED_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
 
@@ -46,9 +46,9 @@ class Supervisor:
         return True
 
     def has_current_settings(self) -> bool:
-        """Return whether the running supervisor has the settings that the current code and folder would give it.
+        """Return whether the running supervisor has the settings that the current code would give it for this folder.
 
-        It reads its settings only when it starts. The limit on open files is not compared, because it depends on the
+        It reads its settings only at its start. The limit on open files is not compared, because it depends on the
         caller's shell.
         """
         try:
@@ -61,7 +61,7 @@ class Supervisor:
         """Start the supervisor in the background, with every service stopped.
 
         Raises:
-            PermanentError: it did not start; the message contains its output.
+            PermanentError: the supervisor did not start; the message contains its output.
         """
         settings = self._settings_file
         settings.write_text(self._settings(), encoding="utf-8")
@@ -113,7 +113,7 @@ class Supervisor:
         return None
 
     def _proxy(self) -> xmlrpc.client.ServerProxy:
-        # A new proxy per call: a proxy keeps its connection, which threads cannot share.
+        # Each call uses a new proxy, because a proxy keeps its connection, which threads cannot share.
         return xmlrpc.client.ServerProxy("http://supervisor", transport=_UnixTransport(str(self.socket)))
 
     @property
@@ -149,10 +149,10 @@ class Supervisor:
 
 
 def socket_path(state: Path) -> Path:
-    """Return the path of the supervisor's socket: in the state folder, or in a short private folder.
+    """Return the path of the supervisor's socket, which is in the state folder or, if that is too deep, in /tmp.
 
     Raises:
-        PermanentError: the short folder exists, but belongs to another user.
+        PermanentError: the folder in /tmp exists, but belongs to another user.
     """
     path = state / "run" / "supervisor.sock"
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
@@ -196,7 +196,7 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path)
-        self._connection = host, connection  # closing the proxy closes it
+        self._connection = host, connection  # stored, so that closing the proxy closes it
         return connection
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from lakehouse.errors import PermanentError
 
 USER = "nobody"
-# The clone or the state folder may be below /root (mode 700), so the program keeps one of root's capabilities, which
+# The clone or the state folder may be below /root (mode 700), so the program keeps one of these capabilities, which
 # lets it ignore the modes of folders. The first one grants less, but a container may not have it.
 CAPABILITIES = ("dac_read_search", "dac_override")
 
@@ -20,14 +20,14 @@ def is_root() -> bool:
 
 
 def give(path: Path) -> None:
-    """Make the unprivileged user the owner of a file or folder, if this process runs as root."""
+    """Make the unprivileged user the owner of a file or folder if this process runs as root."""
     if is_root():
         user = _user()
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def require_name() -> None:
-    """Check early that this user id has a name, which `initdb` requires (the server itself does not).
+    """Check early that the current user id has a name, which `initdb` requires (the server does not).
 
     Raises:
         PermanentError: the user id has no name.
@@ -44,7 +44,7 @@ def require_name() -> None:
 
 
 def prefix() -> list[str]:
-    """Return the arguments to put before a command so that it runs without root privileges.
+    """Return the prefix that makes a command run without root privileges.
 
     Raises:
         PermanentError: this process runs as root and cannot drop its privileges.
@@ -73,7 +73,7 @@ def prefix() -> list[str]:
 
 
 def _keep(capability: str) -> list[str]:
-    # PostgreSQL checks its binaries with access(2), which honours capabilities only with no_setuid_fixup set.
+    # PostgreSQL checks its binaries with access(2), which respects capabilities only if no_setuid_fixup is set.
     return [
         f"--inh-caps=-all,+{capability}",
         f"--ambient-caps=+{capability}",

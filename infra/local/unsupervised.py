@@ -15,10 +15,10 @@ POLL_SECONDS = 0.05
 
 @contextmanager
 def running(service: Service) -> Iterator[None]:
-    """Start a service in its own process group, wait until it is healthy, and stop it at the end.
+    """Start a service in its own process group, wait until it is healthy, and stop it when the context ends.
 
     Raises:
-        RetryableError: it ended, or was not healthy within its limit; the message names its log.
+        RetryableError: the service ended, or was not healthy within its limit; the message names its log.
     """
     service.prepare()
     log = service.stack.folder("logs") / f"{service.name}.log"

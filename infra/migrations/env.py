@@ -1,4 +1,4 @@
-"""Alembic's entry point: runs the revisions on the connection that `infra.migrations.migrate` passes in."""
+"""Alembic's entry point, which runs the revisions on the connection that `infra.migrations.migrate` passes in."""
 
 from alembic import context
 

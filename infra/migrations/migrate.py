@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 TABLE = "schema_version"
 LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a table
-LOCK = 7_405_002  # advisory lock, so that two migrations never run at the same time
+LOCK = 7_405_002  # advisory lock, so that two migrations cannot run at the same time
 
 
 def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | None = None) -> str:
-    """Run outstanding revisions up to `to` as the owner role; return the newest revision of this code.
+    """Run outstanding revisions up to `to` as the owner role; return the newest revision in this code.
 
-    `before` is called first if any revision is outstanding.
+    If any revision is outstanding, `before` is called first.
 
     Raises:
         RetryableError: the database cannot be reached.

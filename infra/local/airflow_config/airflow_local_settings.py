@@ -1,7 +1,7 @@
-"""Import in the scheduler what its tasks need, before it forks them. Airflow imports this module at its start.
+"""Import in the scheduler what its tasks need, before it forks them. Airflow imports this module when it starts.
 
-A task then starts in half a second instead of six. Never preload deltalake, duckdb, polars or mlflow: their threads do
-not survive a fork, and a forked child that uses them hangs or panics.
+A task then starts in half a second instead of six seconds. Never preload deltalake, duckdb, polars or mlflow. Their
+threads do not survive a fork, so a forked child that uses them hangs or panics.
 """
 
 import importlib
@@ -38,7 +38,7 @@ PRELOADED = {
 
 
 def preload(component: str) -> None:
-    """Import the modules that a component's children use. The scheduler also parses the dbt project for its tasks."""
+    """Import the modules that a component's child processes use. The scheduler also parses the dbt project."""
     for module in PRELOADED.get(component, ()):
         importlib.import_module(module)
     if component == "scheduler":
