@@ -23,7 +23,7 @@ demo: $(STACK) ## Run the whole pipeline on real services, with a simulated orga
 up: $(STACK) ## Start the stack and leave it running
 	$(OKR) up
 
-down: ## Stop the stack; all processes end, the state is kept
+down: ## Stop all processes of the stack and keep its state
 	@if [ -x $(OKR) ]; then $(OKR) down; else echo "Nothing to stop: the environment is not set up (make up does it)."; fi
 
 status: $(STACK) ## Show services, addresses and logins
@@ -41,16 +41,16 @@ test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded serv
 	@.ci/system-packages
 	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/faults $(ARGS)
 
-test-faults: $(DEV) ## Inject each kind of fault briefly into real processes (minutes)
+test-faults: $(DEV) ## Run the short fault tests on real processes (minutes)
 	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults $(ARGS)
 
-test-chaos: $(DEV) ## Inject every fault at length (an hour or more); writes docs/faults.md
+test-chaos: $(DEV) ## Run all fault tests (an hour or more) and write docs/faults.md
 	@rm -f .faults.jsonl
 	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults -m "chaos or not chaos" $(ARGS)
 	$(if $(ARGS),@echo "Only a part ran, so docs/faults.md was not updated.",.venv/bin/python -m tests.faults.report_page .faults.jsonl docs/faults.md)
 	@rm -f .faults.jsonl
 
-lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions and the lock
+lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions and the lock files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/lint-imports
@@ -61,15 +61,15 @@ lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions
 type: $(DEV) ## Check types (mypy, strict)
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
 
-bench: $(DEV) ## Run benchmarks: ratios to a limit measured in the same run
+bench: $(DEV) ## Run benchmarks, each compared with a reference measured in the same run
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
 
-bench-peers: $(DEV) ## Compare landing with Quix Streams, installed into a separate environment
+bench-peers: $(DEV) ## Compare landing with Quix Streams, which is installed in a separate environment
 	@[ -x .venv/peers/bin/python ] || .ci/clean-env .venv/bin/uv venv --quiet --python .venv/bin/python .venv/peers
 	@.ci/clean-env .venv/bin/uv pip install --quiet --python .venv/peers/bin/python quixstreams==3.28.1 pyarrow
 	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python .venv/bin/pytest tests/benchmarks/peers -o python_files='bench_*.py' -s $(ARGS)
 
-lock: $(DEV) ## Resolve requirements/*.txt again after a change of pyproject.toml
+lock: $(DEV) ## Resolve requirements/*.txt again after a change to pyproject.toml
 	.ci/lock
 
 # The environment, which is created when it is needed

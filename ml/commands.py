@@ -40,7 +40,7 @@ def train(seed: Seed = None) -> None:
 @app.command()
 def evaluate(
     compare: Annotated[
-        Path | None, typer.Option(help="CSV of other forecasts to evaluate, too: key_result_id, as_of, probability.")
+        Path | None, typer.Option(help="CSV of other forecasts to include: key_result_id, as_of, probability.")
     ] = None,
 ) -> None:
     """Compare the champion with the rules that OKR tools use, on the held-out cycle."""

@@ -46,7 +46,7 @@ def produce_files(
     """Send an organisation's history from CSV files, and list each rejected row with its line and the reason.
 
     Nothing is sent if more than 10 % of a file's rows are rejected, or if a quote, a decimal comma or the encoding
-    makes other rows ambiguous. On a terminal the command then asks for confirmation; otherwise it needs
+    makes other rows ambiguous. In these cases, the command asks for confirmation on a terminal; elsewhere it needs
     --accept-rejects.
     """
     from ingestion.sources.okr_files.importer import (
@@ -125,7 +125,7 @@ def produce_live(
 
 @produce.command("metrics")
 def produce_metrics(
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two samples.")] = 10.0,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between samples.")] = 10.0,
 ) -> None:
     """Send metrics of this host and the platform (CPU, memory, disk, lags, spools) until stopped (SIGTERM, Ctrl-C)."""
     from ingestion.sources.metrics.collector import collect

@@ -12,7 +12,7 @@ from lakehouse.settings import load_settings
 if TYPE_CHECKING:
     from ingestion.spool.store import SpooledEvent
 
-app = typer.Typer(no_args_is_help=True, help="Show or send events that wait on this host's disk for the broker.")
+app = typer.Typer(no_args_is_help=True, help="Show or send events that are waiting on this host's disk for the broker.")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of lines.")]
 SHOWN_REJECTED = 20
@@ -20,7 +20,7 @@ SHOWN_REJECTED = 20
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Show, for each source, how many events wait, the age of the oldest, and the permanently rejected events."""
+    """Show, for each source, how many events are waiting, the age of the oldest, and permanently rejected events."""
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
