@@ -68,8 +68,8 @@ def validate(  # noqa: PLR0913 -- three are keyword-only options
         RetryableError: the warehouse cannot be reached.
     """
     every, context = tuple(suites), _context(site)
-    # Counts are not used for Data Docs, which need the result of every rule, or with a snapshot, which they would not
-    # read.
+    # Do not use counts for Data Docs, which need the result of every rule, or with a snapshot, which the connections
+    # that count rows do not read.
     by_counts = site is None and (location is None or location.snapshot is None)
     good = _validate_counts(context, _counts(every, location)) if by_counts else {}
     with _sources(context, location if len(good) < len(every) else None) as sources:
@@ -80,7 +80,7 @@ def validate(  # noqa: PLR0913 -- three are keyword-only options
 
 
 def warm_up() -> None:
-    """Validate one row, so that forked processes inherit the library in its initialised state."""
+    """Initialise the library by validating one row, so that processes forked later need not do so."""
     import pandas as pd
     from tqdm import tqdm
 

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # One user's mistake must not stop all marts, so single implausible rows are loaded and flagged
-# (marts.fct_reviewed_event). A batch is stopped only if it has at least FEWEST_FOR_A_SHARE rows and more than this
-# share of them is implausible, because the likely cause is then a wrong unit or a broken source.
+# (marts.fct_reviewed_event). A batch is stopped only if it has at least FEWEST_FOR_A_SHARE rows and more than
+# LARGEST_IMPLAUSIBLE_SHARE of them are implausible, because the likely cause is then a wrong unit or a broken source.
 LARGEST_IMPLAUSIBLE_SHARE = 0.2
 FEWEST_FOR_A_SHARE = 50
 # Validation before landing already rejects events dated more than this many seconds after the broker received them.

@@ -73,8 +73,8 @@ class Login:
 def add(superuser_dsn: str, role: str) -> str:
     """Create a login, or give an existing one a new password; return the password, which is not stored.
 
-    Raises: PermanentError: the name is not allowed, or belongs to the local stack's login or to a role that is not an
-    analyst.
+    Raises:
+        PermanentError: the name is not allowed, or belongs to the local stack's login or to another kind of role.
     """
     if not NAME.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
@@ -173,8 +173,7 @@ def _set(connection: Connection, role: str, verifier: str) -> None:
     """Set the password and the expected settings, and remove all other settings."""
     name = sql.Identifier(role)
     with connection.transaction():
-        # The server must not log this statement, because whoever reads the verifier can test passwords against it
-        # offline.
+        # The server must not log this statement, because the verifier can be used to test passwords offline.
         for setting, value in NOT_LOGGED.items():
             connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))

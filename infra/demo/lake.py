@@ -16,7 +16,7 @@ def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """Return the counts of every topic: produced, landed, rejected, loaded, waiting, distinct, duplicates.
 
     Raises:
-        StepFailed: the ledger does not add up: an event is missing or duplicated.
+        StepFailed: the ledger does not add up, because an event is missing or duplicated.
     """
     document: dict[str, Any] = json.loads(okr("lake", "verify", "--json", log=log, limit_s=120, fix=FIX, say=say))
     return document

@@ -33,8 +33,9 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
     A running service is restarted only if its code has changed since it started or its database schema changes.
 
-    Raises: PermanentError: the state folder cannot be used, or services did not start; the message names them and their
-    logs. RetryableError: Kafka's jars could not be fetched.
+    Raises:
+        PermanentError: the state folder cannot be used, or services did not start; the message names their logs.
+        RetryableError: Kafka's jars could not be fetched.
     """
     state = state.absolute()
     with locked(state):

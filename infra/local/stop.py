@@ -124,7 +124,7 @@ def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say
 def _end_leftovers(stack: Stack, say: Say) -> None:
     server = server_process(Postgres(stack).data)
     if server is not None:
-        server.send_signal(signal.SIGINT)  # it ends its children itself; it would take signals to them for a crash
+        server.send_signal(signal.SIGINT)  # it ends its children itself and treats signals to them as a crash
         _wait_while(lambda: is_alive(server), TERMINATE_SECONDS)
     remaining = stack_processes(stack)
     if remaining:
