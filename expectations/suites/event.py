@@ -58,7 +58,7 @@ def _allowed(rows: int) -> float:
 
 
 def _says(expected: str) -> str:
-    return f"apart from {LARGEST_IMPLAUSIBLE_SHARE:.0%} of {FEWEST_FOR_A_SHARE} or more, {expected}"
+    return f"{expected} (up to {LARGEST_IMPLAUSIBLE_SHARE:.0%} of at least {FEWEST_FOR_A_SHARE} rows may differ)"
 
 
 def _null(name: str, column: str, says: str, allowed: float | None = None) -> Rule:

@@ -11,7 +11,7 @@ from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.services import NAMES
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
-from lakehouse import publication, publication_hold, quarantine
+from lakehouse import publication, publication_hold_reasons, quarantine
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
@@ -73,7 +73,7 @@ def publication_lines(settings: Settings) -> list[str]:
     """Describe the current publication and each reason why there is no newer one: gate, step, pause or rollback."""
     dsn = settings.require("dsn_serving")
     try:
-        published, held = publication.current(dsn), publication_hold.holds(dsn)
+        published, held = publication.current(dsn), publication_hold_reasons.holds(dsn)
         withheld, flagged = quarantine.withheld_count(dsn)
     except (OkrError, psycopg.Error):
         return ["The warehouse does not respond, so the current publication is unknown."]
