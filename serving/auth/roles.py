@@ -1,5 +1,6 @@
-"""Roles, the rights of each role, and the identity of a caller."""
+"""Roles, the rights of each role, and the identity of a caller. `visibility` decides which objects an identity sees."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,39 +8,80 @@ from enum import StrEnum
 class Role(StrEnum):
     """The roles of accounts, as stored in `auth.account.role`."""
 
-    ADMIN = "admin"
+    VIEWER = "viewer"
+    MEMBER = "member"
     LEAD = "lead"
-    APP = "app"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Role | None":
+        return cls.SERVICE if value == "app" else None  # written by processes from before revision 0040
 
 
 class Right(StrEnum):
-    """The rights of roles. Their values appear in error messages."""
+    """The rights of roles. Their values appear in error messages, and `scope` is their name in API keys."""
 
     PREDICT = "request forecasts"
     READ_DATA = "read the data API"
     RECORD = "record check-ins"
+    DEFINE = "define objectives, key results, teams and users"
+    READ_SYSTEM = "read the health and metrics of the installation"
     SEE_PAGES = "see the scorecard and the catalog"
     SEE_DOCS = "see the API's description"
-    ADMINISTER = "administer"
+    MANAGE_ACCOUNTS = "manage accounts and API keys"
+    ADMINISTER = "administer the installation"
+
+    @property
+    def scope(self) -> str:
+        """The right's name in the scopes of API keys, e.g. `read-data`."""
+        return self.name.lower().replace("_", "-")
 
 
+SCOPES = {right.scope: right for right in Right}
+
+_READ = frozenset({Right.PREDICT, Right.READ_DATA, Right.SEE_DOCS})
 RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.VIEWER: _READ | {Right.SEE_PAGES},
+    Role.MEMBER: _READ | {Right.SEE_PAGES, Right.RECORD},
+    Role.LEAD: _READ | {Right.SEE_PAGES, Right.RECORD, Right.DEFINE},
     Role.ADMIN: frozenset(Right),
-    Role.LEAD: frozenset({Right.SEE_PAGES, Right.SEE_DOCS}),
-    Role.APP: frozenset({Right.PREDICT, Right.READ_DATA, Right.RECORD, Right.SEE_DOCS}),
+    Role.SERVICE: _READ | {Right.RECORD, Right.DEFINE, Right.READ_SYSTEM},
 }
+# Nobody who belongs to a single organisation has these: they concern every organisation of the installation.
+OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """An authenticated account."""
+    """An authenticated account, with the rights of the credential that it used.
+
+    `organisation_id` is None for accounts that see every organisation of the installation. `user_id` is the user of the
+    organisation to whom the account belongs, and `team_ids` are the teams that it leads. `credential` is
+    `session:<id>`, `token:<jti>` or `key:<prefix>`.
+    """
 
     username: str
     role: Role
+    organisation_id: str | None
+    user_id: str | None
+    team_ids: tuple[str, ...]
+    rights: frozenset[Right]
+    plan: str
+    credential: str
 
     def may(self, right: Right) -> bool:
-        """Return whether the role has a right."""
-        return right in RIGHTS[self.role]
+        """Return whether the identity has a right."""
+        return right in self.rights
+
+
+def rights_of(role: Role, organisation_id: str | None, scopes: Iterable[str] | None = None) -> frozenset[Right]:
+    """Return the rights of a role in an organisation, narrowed by the scopes of an API key if there are any.
+
+    Unknown scopes give no right, so a key that a later release created has fewer rights in this one.
+    """
+    rights = RIGHTS[role] if organisation_id is None else RIGHTS[role] - OF_THE_INSTALLATION
+    return rights if scopes is None else rights & {SCOPES[scope] for scope in scopes if scope in SCOPES}
 
 
 def roles_with(right: Right) -> str:

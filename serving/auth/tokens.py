@@ -8,7 +8,7 @@ from enum import StrEnum
 import jwt
 
 from lakehouse.errors import PermanentError
-from serving.auth.roles import Identity, Role
+from serving.auth.roles import Identity, Role, rights_of
 from serving.errors import NotSignedIn
 
 ALGORITHM = "HS256"  # pinned: the algorithm in a token's header is ignored
@@ -51,6 +51,10 @@ class Tokens:
         claims = {
             "sub": identity.username,
             "role": identity.role.value,
+            "org": identity.organisation_id,
+            "user": identity.user_id,
+            "teams": list(identity.team_ids),
+            "plan": identity.plan,
             "aud": audience.value,
             "iss": ISSUER,
             "iat": issued,
@@ -69,7 +73,12 @@ class Tokens:
             claims = jwt.decode(
                 text, self._secret, [ALGORITHM], audience=audience.value, issuer=ISSUER, options={"require": CLAIMS}
             )
-            return Identity(claims["sub"], Role(claims["role"]))
+            role, organisation_id = Role(claims["role"]), claims["org"]
+            return Identity(
+                username=claims["sub"], role=role, organisation_id=organisation_id, user_id=claims["user"],
+                team_ids=tuple(claims["teams"]), rights=rights_of(role, organisation_id), plan=claims["plan"],
+                credential=f"token:{claims['jti']}",
+            )  # fmt: skip
         except jwt.ExpiredSignatureError as error:
             raise NotSignedIn("The token has expired; get a new one from POST /auth/token.") from error
         except (jwt.InvalidTokenError, KeyError, ValueError) as error:

@@ -80,7 +80,7 @@ def user_activity(
     return ActivityResponse.model_validate({"user_id": user_id, "days": found.value, **publication_fields(found)})
 
 
-@router.get("/system-health", dependencies=[CanReadData])
+@router.get("/system-health", dependencies=[Depends(RequireToken(Right.READ_SYSTEM))])
 def system_health(
     services: ServicesDep,
     hours: Annotated[int, Query(ge=1, le=168)] = 24,

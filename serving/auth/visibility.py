@@ -1,0 +1,43 @@
+"""Which objects an identity may see and change: the only place that decides it.
+
+| | viewer, member | lead | admin, service |
+|---|---|---|---|
+| sees teams, cycles, objectives, key results, check-ins of | its organisation | its organisation | its organisation |
+| sees the activity of | its own user | its own user, users of led teams | its organisation |
+| records check-ins and defines objectives of | its user's team | its user's team, led teams | its organisation |
+
+An account without an organisation sees every organisation of the installation. An object that an identity may not see
+does not exist for it: every route answers as for an unknown id. Rows that belong to no known organisation (key results
+without a team, for example) are visible only to accounts without an organisation.
+
+The rules reach the database as parameters of the queries (`parameters`), and every query over objects applies them. The
+organisation of an object is that of its team (ADR 18).
+"""
+
+from typing import Any
+
+from serving.auth.roles import Identity, Role
+
+OF_THE_ORGANISATION = frozenset({Role.ADMIN, Role.SERVICE})
+# The parameters of an identity that sees everything, for work that no caller asked for.
+UNRESTRICTED: dict[str, Any] = {
+    "visible_organisation_id": None,
+    "is_of_organisation": True,
+    "own_user_id": None,
+    "led_team_ids": [],
+}
+
+
+def parameters(identity: Identity) -> dict[str, Any]:
+    """Return the query parameters that restrict rows to what an identity may see and change.
+
+    - `visible_organisation_id`: only objects of this organisation; None: of every organisation
+    - `is_of_organisation`: whether it sees the activity of every user and changes the objects of every team
+    - `own_user_id`, `led_team_ids`: otherwise, it is restricted to this user, their team and these teams
+    """
+    return {
+        "visible_organisation_id": identity.organisation_id,
+        "is_of_organisation": identity.role in OF_THE_ORGANISATION,
+        "own_user_id": identity.user_id,
+        "led_team_ids": list(identity.team_ids),
+    }
