@@ -1,7 +1,7 @@
 """Encode events, decode messages, and validate both against their contracts.
 
-Only this module rejects messages. `ingestion.decoding` processes whole batches. It accepts events in the usual form by
-the same rules and passes all other messages to `decode`.
+Only `decode` rejects messages. In `ingestion.decoding`, `batch_validation` and `event_types` accept whole batches of
+events in the usual form by the same rules (a property test compares them) and pass all other messages to `decode`.
 """
 
 import re

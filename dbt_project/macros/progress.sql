@@ -1,4 +1,6 @@
-{#- The measures of a key result. All are double precision, and null if an input is null. -#}
+{#- The measures of a key result. All are double precision, and null if an input is null.
+    The state consumer (project_key_result_cycles.sql) and the raw gate (waiting_batch.sql) compute progress by the same
+    formula outside dbt; property tests compare the results. -#}
 
 {#- Progress from baseline (0) to target (1), not clipped; also correct for falling metrics. -#}
 {% macro progress_ratio(value, baseline, target) -%}

@@ -2,7 +2,7 @@
 
 In PostgreSQL, any role can change its own password and default settings, and no privilege can prevent that. Therefore
 the expected password is stored in okr_admin.analyst_login, which only the superuser can read, and the expected settings
-are in SETTINGS. `reset_changed` restores both.
+are in SETTINGS. `reset_changed` restores both. The rights of the group that all logins belong to are in rights.sql.
 """
 
 import re

@@ -1,4 +1,7 @@
-"""Switch the published views to a version in the caller's transaction: attach its partitions and update the views."""
+"""Switch the published views to a version: attach its partitions and update the views.
+
+`lakehouse/publication.py` calls this in the transaction that makes the version current.
+"""
 
 from typing import TYPE_CHECKING, Any
 
