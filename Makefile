@@ -39,7 +39,7 @@ help: ## Show this list
 
 test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded services
 	@.ci/system-packages
-	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder --ignore tests/faults $(ARGS)
+	.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/faults $(ARGS)
 
 test-faults: $(DEV) ## Run the short fault tests on real processes (minutes)
 	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults $(ARGS)
