@@ -4,11 +4,11 @@
 Airflow was down) or because a run loaded a batch and then failed. If no run is queued or running, this DAG starts
 okr_etl_dag when the lake contains user events that the current publication does not cover, when an operator has decided
 on single events (`okr quarantine`), or when the dbt project has changed since the last build started (a new release).
-It compares the actual state with the expected one and therefore does not need to record announcements.
+It compares the actual state with the expected one, so it does not need a record of announcements.
 
 **Owner**: data-platform
 
-**When it fails** new events are still published when they are announced. Only missed events wait for the next run.
+**When it fails**, new events are still published when they are announced. Only missed events wait for the next run.
 
 - `start_catch_up_run`: the lake, the warehouse or Airflow could not be reached. The next run tries again. The task is
   skipped if everything is published, if a run is in progress, if okr_etl_dag is paused (Airflow drops events that are

@@ -5,14 +5,14 @@ recomputation, freshness and drift), and update the Data Docs site (`/quality/`)
 
 **Owner**: data-platform
 
-**When it fails** the published data may be wrong.
+**When it fails**, the published data may be wrong.
 
 - `verify_lake`: an offset is missing or duplicated. Stop the writers and follow docs/runbooks/lake-verify.md. To repeat
   the check, run `okr lake verify`.
 - `validate_published`: the published marts break a rule, which the log and `/quality/` name. If the data is wrong, run
   `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. All marts are read from a single
-  publication. Rules that compare with `raw` or `intermediate` are skipped while these are ahead of the publication (a
-  run is building, or publications are on hold); the report says so.
+  publication. Rules that compare with `raw` or `intermediate` are skipped while these schemas are ahead of the
+  publication (a run is building, or publications are on hold); the report says so.
 """
 
 from datetime import timedelta

@@ -6,12 +6,12 @@ with landing, loading and readers, and nothing waits for it.
 
 **Owner**: data-platform
 
-**When it fails** no data is lost and nothing stops, but the number of files and the log grow, and reads get slower
-every day.
+**When it fails**, no data is lost and nothing stops, but the number of files and the Delta log grow, and reads get
+slower every day.
 
-- `maintain_lake`: the log names the table and the error. If the disk is full, see docs/runbooks/lake-full.md. If the
-  log or a checkpoint is damaged, see docs/runbooks/lake-repair.md. The task is skipped while another `okr lake
-  maintain` is running.
+- `maintain_lake`: the task's log names the table and the error. If the disk is full, see docs/runbooks/lake-full.md.
+  If the Delta log or a checkpoint is damaged, see docs/runbooks/lake-repair.md. The task is skipped while another
+  `okr lake maintain` is running.
 - `delete_expired_requests`: PostgreSQL is unavailable or busy. The next run deletes the requests.
 """
 

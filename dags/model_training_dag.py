@@ -6,11 +6,11 @@ cycle.
 
 **Owner**: ml-platform
 
-**When it fails** nothing changes for users. The champion, or the pacing rule if there is none, continues to serve
+**When it fails**, nothing changes for users. The champion, or the pacing rule if there is none, continues to serve
 forecasts.
 
-- `train`: the log says what was expected. To train by hand, run `okr forecast train`. The task is skipped, with the
-  reason, while too few key results are closed to learn from.
+- `train`: the task's log says what was expected. To train by hand, run `okr forecast train`. The task is skipped, with
+  the reason, while too few key results are closed to learn from.
 - `promote`: the challenger could not be evaluated. To evaluate it again, run `okr forecast promote`; to restore an
   earlier champion, run `okr forecast rollback`. The outcomes `kept` and `rejected` are not failures. They mean that the
   challenger was not better.

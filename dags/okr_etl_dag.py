@@ -9,21 +9,22 @@ publish them in one transaction. The DAG is started by landed events (asset `okr
 one has completed. If a run loads data and then fails, the next run publishes that data; catch_up_dag starts a run if
 nothing else does.
 
-**When it fails** readers keep seeing the last publication. The log of the failed task says what was expected, what was
+**When it fails**, readers keep seeing the last publication. The log of the failed task says what was expected, what was
 found and what to do.
 
 - `gate_raw`: the waiting batch is implausible, and nothing was loaded. To check it again, run `okr gate raw`. If the
-  batch is right, start the DAG with `{"accept_raw_batch": true}`. If data that was loaded earlier is still unpublished,
-  the run publishes that data first, and only the next run fails here.
+  batch is correct, start the DAG with `{"accept_raw_batch": true}`. If data that was loaded earlier is still
+  unpublished, the run publishes that data first, and only the next run fails here.
 - `load`: the lake or the warehouse is unavailable (see `make status`). The task is retried and continues at its
-  watermark. It is skipped while a backfill is landing, because the next run, which newly landed events have already
-  started, will build instead.
-- `dbt`: a model or a constraint failed; the log names it. Fix it and clear the task, which starts with empty schemas.
+  watermark. It is skipped while a backfill is landing, because newly landed events have already started the next
+  run, which will build instead.
+- `dbt`: a model or a constraint failed; the task's log names it. Fix it and clear the task, which starts with empty
+  schemas.
 - `gate_marts`: the built marts break a rule. To check them again, run `okr gate marts`. If only plausibility rules
-  failed and the data is right, start the DAG with `{"accept_marts_build": true}`.
-- `publish`: the publication was refused, either because another run has built in the meantime (start the DAG again) or
-  because of a rollback (run `okr publication resume` once its cause is fixed). `okr publication list` shows what
-  readers see.
+  failed and the data is correct, start the DAG with `{"accept_marts_build": true}`.
+- `publish`: the publication was rejected, either because another run has built the marts in the meantime (start the
+  DAG again) or because of a rollback (run `okr publication resume` once its cause has been fixed). `okr publication
+  list` shows what readers see.
 - `document`: the dbt docs site was not updated. Readers of the marts are not affected. Clear the task. It is skipped if
   the site is up to date.
 """

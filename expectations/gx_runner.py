@@ -22,7 +22,7 @@ from expectations.warehouse_snapshot import read_at
 from lakehouse.connection_limits import Limits
 from lakehouse.logs import get_logger
 from lakehouse.number_format import plain
-from lakehouse.warehouse import connect, limit_answers, sqlalchemy_url
+from lakehouse.warehouse import connect, set_response_timeout, sqlalchemy_url
 
 EXAMPLES_SHOWN = 3
 LIMITS = Limits(statement_s=120, lock_s=60)
@@ -129,7 +129,7 @@ def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str,
     # The first engine looks up tables; the second one runs the rules.
     engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
     for engine in engines:
-        limit_answers(engine, LIMITS)
+        set_response_timeout(engine, LIMITS)
         if location.snapshot is not None:
             read_at(engine, location.snapshot)
     try:

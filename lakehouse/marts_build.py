@@ -46,13 +46,13 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
     return found
 
 
-def begin_with(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
+def copy_unchanged_marts(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
     """Copy the marts of a publication into the build schemas, except those that will be rebuilt."""
     with publisher(dsn_transform) as connection:
         carry(connection, publication_id, rebuilt)
 
 
-def counts_other_events(dsn_transform: str) -> bool:
+def withheld_events_changed(dsn_transform: str) -> bool:
     """Return whether the withheld events have changed since the previous build; if so, any mart may differ."""
     with publisher(dsn_transform) as connection:
         return comment(connection).get("withheld_before") != withheld(connection)

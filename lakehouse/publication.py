@@ -71,7 +71,7 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
     return published
 
 
-def name_model(dsn_transform: str, publication_id: int, version: str | None) -> None:
+def record_model_version(dsn_transform: str, publication_id: int, version: str | None) -> None:
     """Record the serving model version of the current publication, unless it is already recorded."""
     with connect(dsn_transform, application="okr-publication") as connection:
         connection.execute(

@@ -55,7 +55,7 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
         )
 
 
-def delete_of_pipeline(dsn_transform: str, *, pipeline: str) -> None:
+def delete_for_pipeline(dsn_transform: str, *, pipeline: str) -> None:
     """Delete the failures of a pipeline after a run found nothing to publish, so that they no longer hold publications.
 
     Raises:

@@ -119,7 +119,7 @@ def sqlalchemy_url(
     return url.render_as_string(hide_password=False)
 
 
-def limit_answers(engine: "Engine", limits: Limits) -> None:
+def set_response_timeout(engine: "Engine", limits: Limits) -> None:
     """Apply the client timeout of `Connection` to the psycopg connections that a SQLAlchemy engine opens."""
     from sqlalchemy import event
 

@@ -10,12 +10,12 @@ from lakehouse.retry import attempts
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
-LOCK = 7_405_003  # advisory lock, held by the session that builds; PostgreSQL releases it when the process dies
-LONGEST_WAIT_S = 60.0
+ADVISORY_LOCK_ID = 7_405_003  # held by the session that builds; PostgreSQL releases it when the process dies
+MAX_WAIT_S = 60.0
 
 
 def build_id() -> str:
-    """Return the id of this try's build: the id of the run, followed from the second try on by the number of the try.
+    """Return the id of this try's build: the run id, followed by the try number from the second try on.
 
     Each try needs its own id, because the build of an earlier try may already be validated or published.
     """
@@ -25,13 +25,13 @@ def build_id() -> str:
 
 @contextmanager
 def hold_build_lock(dsn_transform: str) -> Iterator[None]:
-    """Hold the build lock, because a try that Airflow considers dead may still be writing.
+    """Hold the build lock, because a try that Airflow considers dead may still be writing to the build schemas.
 
     Raises:
-        RetryableError: another build still holds the lock after a minute.
+        RetryableError: another build still held the lock after a minute.
     """
     with connect(dsn_transform, application="okr-build", autocommit=True) as connection:
-        attempts(RetryableError, LONGEST_WAIT_S, pause_s=0.5)(_lock, connection)
+        attempts(RetryableError, MAX_WAIT_S, pause_s=0.5)(_acquire, connection)
         yield
 
 
@@ -46,9 +46,9 @@ def published_gate_report(settings: Settings, build: str) -> dict[str, Any] | No
     return dict(row[0]) if row else None  # type: ignore[call-overload]
 
 
-def _lock(connection: Any) -> None:
-    if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:
+def _acquire(connection: Any) -> None:
+    if not connection.execute("SELECT pg_try_advisory_lock(%s)", (ADVISORY_LOCK_ID,)).fetchone()[0]:
         raise RetryableError(
-            f"Another build of the marts is still running after {LONGEST_WAIT_S:.0f} s (application okr-build in "
-            "pg_stat_activity). This one starts when it has ended."
+            f"Another build of the marts is still running after {MAX_WAIT_S:.0f} s (application okr-build in "
+            "pg_stat_activity). This build starts when that one has finished."
         )

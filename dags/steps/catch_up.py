@@ -1,7 +1,7 @@
 """Find unpublished events, operators' decisions and model changes that no run is about to publish.
 
-Airflow drops the asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if a DAG
-may have only one active run (#56050). A run may load data and then fail. Decisions and new releases of the models are
+Airflow drops the asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if the DAG
+is limited to one active run (#56050). A run may load data and then fail. Decisions and new releases of the models are
 not announced at all. Therefore this module compares the actual state with the expected one.
 """
 
@@ -13,9 +13,9 @@ from dags.steps.dbt_manifest import PROJECT
 from dags.steps.task_adapter import is_paused, report_rows, say, skip, step, unfinished_runs
 from lakehouse.settings import Settings, load_settings
 
-ETL = "okr_etl_dag"
+ETL_DAG = "okr_etl_dag"
 TOPIC = "okr_user_events"  # data in other topics waits for the next run
-TRY_AGAIN_AFTER = timedelta(minutes=10)  # an immediate retry would probably fail, too
+PAUSE_AFTER_FAILURE = timedelta(minutes=10)  # an immediate retry would probably also fail
 
 
 @step
@@ -31,21 +31,21 @@ def start_catch_up_run() -> int:
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")
-    rows, changed = unpublished_rows(settings), unpublished_changes(settings)
-    waiting = " and ".join([f"{rows} landed rows"] * bool(rows) + [changed or ""] * bool(changed))
-    is_paused_with_work = bool(waiting) and is_paused(ETL)
-    pipeline_pause.record(dsn, ETL, waiting if is_paused_with_work else None)
-    if not waiting:
-        skip("All landed events are published.")
+    rows, changes = unpublished_rows(settings), unpublished_changes(settings)
+    unpublished = " and ".join(filter(None, [f"{rows} landed rows" if rows else "", changes]))
+    is_paused_with_work = bool(unpublished) and is_paused(ETL_DAG)
+    pipeline_pause.record(dsn, ETL_DAG, unpublished if is_paused_with_work else None)
+    if not unpublished:
+        skip("Everything is published.")
     if is_paused_with_work:
-        skip(f"okr_etl_dag is paused; waiting: {waiting}. A run starts within a minute after the DAG is unpaused.")
-    if unfinished_runs(ETL):
+        skip(f"okr_etl_dag is paused; unpublished: {unpublished}. Once it is unpaused, a run starts within a minute.")
+    if unfinished_runs(ETL_DAG):
         skip("A run of okr_etl_dag is queued or running.")
     for hold in holds(dsn):
-        if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < TRY_AGAIN_AFTER:
-            skip(f"Not started. {hold}")
+        if hold.kind == "rollback" or datetime.now(UTC) - hold.newest_at < PAUSE_AFTER_FAILURE:
+            skip(f"okr_etl_dag was not started. {hold}")
     report_rows(rows)
-    say(f"Unpublished: {waiting}. No run is queued or running, so okr_etl_dag is started.")
+    say(f"Unpublished: {unpublished}. No run is queued or running, so okr_etl_dag is started.")
     return rows
 
 
@@ -71,13 +71,13 @@ def unpublished_changes(settings: Settings) -> str | None:
     if _is_up_to_date(settings):
         return None
     decisions = len(pending_decisions(settings.require("dsn_transform")))
-    return f"{decisions} decisions on events" if decisions else "changes of models, schema, raw or decisions"
+    return f"{decisions} decisions on events" if decisions else "changes to models, schema, raw or decisions"
 
 
 def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
     """Return whether the current publication covers the user events up to the offsets that a gate checked.
 
-    The publication must also include all decisions on single events and have been built from the current dbt project.
+    It must also include all decisions on single events and must have been built from the current dbt project.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

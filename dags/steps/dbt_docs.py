@@ -10,26 +10,26 @@ from lakehouse.atomic_replace import replace_folder
 from lakehouse.errors import PermanentError
 
 SITE_FILES = ("index.html", "manifest.json", "catalog.json")
-FINGERPRINT = "project.sha256"
-DESCRIBED = {".sql", ".yml", ".md"}
+FINGERPRINT_FILE = "project.sha256"
+SHOWN_SUFFIXES = {".sql", ".yml", ".md"}
 
 
 def is_current(project: Path, site: Path) -> bool:
     """Return whether the site was generated from the project's current files."""
-    made_of = site / FINGERPRINT
-    return made_of.is_file() and made_of.read_text(encoding="ascii") == fingerprint(project)
+    fingerprint_file = site / FINGERPRINT_FILE
+    return fingerprint_file.is_file() and fingerprint_file.read_text(encoding="ascii") == fingerprint(project)
 
 
 def fingerprint(project: Path) -> str:
-    """Return a hash over all files that the site shows."""
+    """Return a hash of all files that the site shows."""
     digest = hashlib.sha256()
-    for file in sorted(file for file in project.rglob("*") if file.suffix in DESCRIBED):
+    for file in sorted(file for file in project.rglob("*") if file.suffix in SHOWN_SUFFIXES):
         digest.update(str(file.relative_to(project)).encode() + b"\0" + file.read_bytes() + b"\0")
     return digest.hexdigest()
 
 
 def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
-    """Run `dbt docs generate` and replace the site atomically, so that readers see either the old or the new one.
+    """Run `dbt docs generate` and replace the site atomically, so that readers see either the old site or the new one.
 
     Raises:
         PermanentError: dbt failed.
@@ -37,9 +37,9 @@ def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
     from dbt.cli.main import dbtRunner
 
     def fill(folder: Path) -> None:
-        made_of, target = fingerprint(project), folder / "target"
-        places = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
-        command = ["docs", "generate", "--target", "published", "--log-path", str(target), *places]
+        digest, target = fingerprint(project), folder / "target"
+        locations = ["--project-dir", str(project), "--profiles-dir", str(project), "--target-path", str(target)]
+        command = ["docs", "generate", "--target", "published", "--log-path", str(target), *locations]
         result = dbtRunner().invoke(command)
         if not result.success:
             raise PermanentError(
@@ -48,7 +48,7 @@ def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
         for name in SITE_FILES:
             (target / name).rename(folder / name)
         shutil.rmtree(target)
-        (folder / FINGERPRINT).write_text(made_of, encoding="ascii")
+        (folder / FINGERPRINT_FILE).write_text(digest, encoding="ascii")
 
     os.environ |= login
     replace_folder(site, fill)

@@ -1,6 +1,6 @@
-"""Parse the dbt project once, in the scheduler before it forks tasks, which saves one second per build.
+"""Parse the dbt project once, in the scheduler, before it forks tasks. This saves one second per build.
 
-The resulting manifest contains the database's name, so it is used only for that project and warehouse.
+The resulting manifest contains the database's name, so it is used only for the same project and warehouse.
 """
 
 import gc
@@ -28,24 +28,24 @@ def parse() -> None:
     """
     try:
         settings = load_settings()
-        key = _key(settings)
+        identity = _project_and_warehouse(settings)
     except OkrError as error:
         get_logger(__name__).info("dbt project not parsed in advance", error=str(error))
         return
     manifest = _parse(settings)
     _parsed.clear()
     if manifest is not None:
-        _parsed[key] = manifest
+        _parsed[identity] = manifest
     gc.collect()
     gc.freeze()  # so that garbage collection in forked tasks skips these objects
 
 
 def manifest(settings: Settings) -> "Manifest | None":
     """Return the parsed manifest if it still matches the files on disk and the warehouse, else None."""
-    return _parsed.get(_key(settings)) if _parsed else None
+    return _parsed.get(_project_and_warehouse(settings)) if _parsed else None
 
 
-def _key(settings: Settings) -> tuple[str, str]:
+def _project_and_warehouse(settings: Settings) -> tuple[str, str]:
     environment = dbt_environment(settings)
     return fingerprint(PROJECT), "/".join(environment[f"OKR_DBT_{name}"] for name in ("HOST", "PORT", "USER", "DBNAME"))
 
@@ -56,11 +56,11 @@ def _parse(settings: Settings) -> "Manifest | None":
     from dbt.cli.main import dbtRunner
 
     target = str(settings.dbt_target_dir.absolute())
-    places = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", target]
+    locations = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target-path", target]
     with environ(dict(dbt_environment(settings))):
         try:
-            # dbt's static parser starts threads, for which a forked child would wait forever when it parses.
-            command = ["--quiet", "--no-static-parser", "parse", "--target", "build", "--log-path", target, *places]
+            # dbt's static parser starts threads. A forked child that parses again would wait for them forever.
+            command = ["--quiet", "--no-static-parser", "parse", "--target", "build", "--log-path", target, *locations]
             result = dbtRunner().invoke(command)
         finally:
             reset_adapters()  # its locks must not be inherited by forked tasks

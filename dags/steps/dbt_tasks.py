@@ -16,7 +16,7 @@ from dags.steps.dbt_docs import fingerprint
 from dags.steps.dbt_manifest import PROJECT, manifest
 from dags.steps.models_to_rebuild import models_to_rebuild
 from dags.steps.task_adapter import report_rows, say, started_by_asset, step, try_number
-from lakehouse.marts_build import begin_with, counts_other_events, finish_build, prepare_build
+from lakehouse.marts_build import copy_unchanged_marts, finish_build, prepare_build, withheld_events_changed
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import dbt_environment
 
@@ -33,14 +33,14 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
     """Build all models with one `dbt build` in the task's process.
 
     On two busy cores, one task takes 16 s. One task per model (Cosmos' WATCHER mode, 39 tasks) took more than 80 s,
-    most of it Airflow's overhead. dbt's unit tests check code and not data, so only `make test` runs them.
+    mostly Airflow's overhead. dbt's unit tests check code and not data, so only `make test` runs them.
     """
 
     def execute(self, context: "Context", **kwargs: Any) -> str:
-        """Build with the login of the transform role, which only this process receives, and return the id of the build.
+        """Build as the transform role, whose login only this process receives, and return the id of the build.
 
-        The build starts with empty schemas, so leftovers of an earlier try have no effect. dbt's target folder is kept,
-        so that dbt need not parse unchanged files again.
+        The build starts with empty schemas, so anything left by an earlier try has no effect. dbt's target folder is
+        kept, so that dbt need not parse unchanged files again.
         """
         settings = load_settings()
         dsn, build = settings.require("dsn_transform"), build_id()
@@ -50,19 +50,19 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         with hold_build_lock(dsn):
             self._selection = _prepare(settings, build)
             super().execute(context, **kwargs)
-            if self._selection and counts_other_events(dsn):
-                say("The new events change which events are withheld: all models are built.")
+            if self._selection and withheld_events_changed(dsn):
+                say("The set of withheld events has changed: all models are built.")
                 self._selection = _prepare_full_build(settings, build)
                 super().execute(context, **kwargs)
             finish_build(dsn, build)
-            _report(target / RESULTS)
+            _report_results(target / RESULTS)
         return build
 
     def run_dbt_runner(self, command: list[str], env: dict[str, str], cwd: str, **_: Any) -> Any:
         """Run dbt with the manifest that was parsed before the fork and with few garbage collections.
 
-        Garbage collection took a quarter of dbt's own time and is not needed in a process that ends after seconds. At
-        the end, dbt writes only the results, because the manifest was written when the project was parsed.
+        Garbage collection took a quarter of dbt's own time, and a process that runs for a few seconds does not need it.
+        At the end, dbt writes only the results, because the manifest was written when the project was parsed.
         """
         from dbt.adapters.factory import reset_adapters
         from dbt.artifacts.schemas.run import RunExecutionResult
@@ -73,14 +73,14 @@ class DbtBuild(DbtBuildLocalOperator):  # type: ignore[misc]
         gc.set_threshold(200_000, 50, 50)
         flags = ["--no-write-json"] if parsed else []
         with change_working_directory(cwd), environ(env):
-            ended = dbtRunner(manifest=parsed).invoke([*command[1:], *flags, *self._selection])
-        if flags and isinstance(ended.result, RunExecutionResult):
-            ended.result.write(f"{env['DBT_TARGET_PATH']}/{RESULTS}")
+            result = dbtRunner(manifest=parsed).invoke([*command[1:], *flags, *self._selection])
+        if flags and isinstance(result.result, RunExecutionResult):
+            result.result.write(f"{env['DBT_TARGET_PATH']}/{RESULTS}")
         reset_adapters()
-        return ended
+        return result
 
     def calculate_openlineage_events_completes(self, *_: Any, **__: Any) -> bool:
-        """Skip OpenLineage events, which nothing reads and every publication would wait for."""
+        """Skip OpenLineage events: nothing reads them, and every publication would have to wait for them."""
         return False
 
 
@@ -94,7 +94,7 @@ def _prepare(settings: Settings, build: str) -> list[str]:
     if basis is None or parsed is None or not started_by_asset() or try_number() > 1:
         return []  # all
     names = models_to_rebuild(parsed, basis.changed)
-    begin_with(dsn, basis.publication_id, names)
+    copy_unchanged_marts(dsn, basis.publication_id, names)
     say(f"{len(names)} models are built; the other tables are reused from publication {basis.publication_id}.")
     return ["--select", *names]
 
@@ -120,7 +120,7 @@ def build() -> DbtBuild:
     )
 
 
-def _report(run_results: Path) -> None:
+def _report_results(run_results: Path) -> None:
     results = json.loads(run_results.read_text(encoding="utf-8"))["results"]
     models = [result for result in results if result["unique_id"].startswith("model.")]
     rows = sum(max(result["adapter_response"].get("rows_affected") or 0, 0) for result in models)

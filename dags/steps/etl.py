@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dags.steps.build_lock import published_gate_report
-from dags.steps.catch_up import ETL, TOPIC, is_published
+from dags.steps.catch_up import ETL_DAG, TOPIC, is_published
 from dags.steps.dbt_manifest import PROJECT
 from dags.steps.task_adapter import (
     finish_and_skip,
@@ -18,8 +18,9 @@ from dags.steps.task_adapter import (
 )
 from lakehouse.settings import Settings, load_settings
 
-FEWEST_BACKFILLED = 1_000
-BACKFILLED_SHARE = 0.02
+# More newly landed rows than both of these are a backfill; the share is of the rows up to the checked offsets.
+MIN_BACKFILL_ROWS = 1_000
+MIN_BACKFILL_SHARE = 0.02
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; partitions are text, because an XCom is JSON
 
 
@@ -41,15 +42,15 @@ def gate_raw() -> Offsets:
     report_rows(result.report.checked_rows)
     say(result.report.summary())
     if not result.report.passed and (loaded := unpublished_load(settings)):
-        say("The batch is not loaded. Earlier loaded data is still unpublished and is built now.")
+        say("The batch is not loaded. Previously loaded data is still unpublished and is being built now.")
         return loaded
     require_passed(result.report)
     if not any(result.upto.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
     if started_by_asset() and is_published(settings, result.upto):
-        step_failure.delete_of_pipeline(settings.require("dsn_transform"), pipeline=ETL)
+        step_failure.delete_for_pipeline(settings.require("dsn_transform"), pipeline=ETL_DAG)
         skip("The previous run has already published the announced events.")
-    return _as_text(result.upto)
+    return _partitions_as_text(result.upto)
 
 
 def unpublished_load(settings: Settings) -> Offsets | None:
@@ -61,10 +62,10 @@ def unpublished_load(settings: Settings) -> Offsets | None:
     from ingestion.loading import loaded_offsets
 
     loaded = {TOPIC: loaded_offsets(settings, TOPIC)}
-    return None if not loaded[TOPIC] or is_published(settings, loaded) else _as_text(loaded)
+    return None if not loaded[TOPIC] or is_published(settings, loaded) else _partitions_as_text(loaded)
 
 
-def _as_text(offsets: Mapping[str, Mapping[int, int]]) -> Offsets:
+def _partitions_as_text(offsets: Mapping[str, Mapping[int, int]]) -> Offsets:
     return {topic: {str(p): offset for p, offset in by_partition.items()} for topic, by_partition in offsets.items()}
 
 
@@ -73,20 +74,20 @@ def load(upto: Offsets) -> dict[str, int]:
     """Load exactly the checked part of the lake into raw; return the number of loaded rows by topic.
 
     Raises:
-        AirflowSkipException: a backfill is landing; the next run, which it has already started, will build instead.
+        AirflowSkipException: a backfill is landing, and has already started the next run, which will build instead.
     """
     from ingestion import loading
 
     settings = load_settings()
     loaded = loading.load(settings, upto)
     report_rows(sum(loaded.values()))
-    if started_by_asset() and not raw_gate_failed(settings) and (behind := backfill_rows(settings, upto)):
-        skip(f"Loaded. {behind} more rows have landed: a backfill is in progress. The next run loads them and builds.")
+    if started_by_asset() and not raw_gate_failed(settings) and (not_loaded := backfill_rows(settings, upto)):
+        skip(f"Loaded. {not_loaded} more rows have landed as part of a backfill. The next run loads them and builds.")
     return loaded
 
 
 def raw_gate_failed(settings: Settings) -> bool:
-    """Return whether the newest batch failed the raw gate and will therefore not be loaded.
+    """Return whether the newest batch failed the raw gate, so that it will not be loaded.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -99,8 +100,8 @@ def raw_gate_failed(settings: Settings) -> bool:
 def backfill_rows(settings: Settings, upto: Offsets) -> int:
     """Return the number of user events that have landed after `upto` if they are part of a backfill, else 0.
 
-    Building marts from part of a backfill would only delay the complete ones. New events count as a backfill if they
-    exceed a certain share of the events up to `upto`, so publishing waits only while the log grows that fast.
+    Building marts from part of a backfill would only delay the complete marts. New events count as a backfill if they
+    exceed a certain share of the events up to `upto`, so publishing waits only while Kafka's log grows that fast.
 
     Raises:
         RetryableError: the lake cannot be read.
@@ -108,8 +109,8 @@ def backfill_rows(settings: Settings, upto: Offsets) -> int:
     from ingestion.loading import backlog_rows
 
     covered = {int(partition): offset for partition, offset in upto.get(TOPIC, {}).items()}
-    behind = backlog_rows(settings, TOPIC, covered)
-    return behind if behind > max(FEWEST_BACKFILLED, BACKFILLED_SHARE * sum(covered.values())) else 0
+    newer = backlog_rows(settings, TOPIC, covered)
+    return newer if newer > max(MIN_BACKFILL_ROWS, MIN_BACKFILL_SHARE * sum(covered.values())) else 0
 
 
 @step
@@ -125,7 +126,7 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 
     settings = load_settings()
     if (published := published_gate_report(settings, build_id)) is not None:
-        say("This build is already published; its report is kept.")
+        say("This build has already been published; its stored report is returned.")
         return published
     # Accepting a batch includes accepting its effect on the marts.
     accepted = is_param_set("accept_marts_build") or is_param_set("accept_raw_batch")
@@ -143,7 +144,7 @@ def publish(gate: Mapping[str, Any]) -> int:
     The champion is looked up after the switch, because MLflow takes a quarter of a second to check the password.
 
     Raises:
-        DownstreamTasksSkipped: the marts are published; `document` is skipped because the dbt docs are up to date.
+        DownstreamTasksSkipped: the marts are published, and `document` is skipped because the dbt docs are up to date.
     """
     from dags.steps.dbt_docs import is_current
     from lakehouse import publication
@@ -153,7 +154,7 @@ def publish(gate: Mapping[str, Any]) -> int:
     dsn = settings.require("dsn_transform")
     published = publication.publish(dsn, gate=gate, model_version=None)
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
-    publication.name_model(dsn, published.publication_id, champion_version(settings, ask_server=True))
+    publication.record_model_version(dsn, published.publication_id, champion_version(settings, ask_server=True))
     if is_current(PROJECT, settings.sites_dir.absolute() / "catalog"):
         finish_and_skip("document", result=published.publication_id)
     return published.publication_id

@@ -25,4 +25,4 @@ def delete_expired_requests() -> None:
     """Delete stored API requests that are older than the retention."""
     from ingestion.maintenance.expired_requests import RETENTION_DAYS, delete_expired_requests
 
-    say(f"{delete_expired_requests(load_settings())} requests older than {RETENTION_DAYS} days were deleted.")
+    say(f"{delete_expired_requests(load_settings())} requests older than {RETENTION_DAYS} days have been deleted.")

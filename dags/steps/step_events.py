@@ -17,9 +17,9 @@ from lakehouse.errors import GateFailed
 SOURCE = "okr-dags"
 # Runs do not wait for an unavailable broker. The event remains in the spool on disk until the next step or the metrics
 # collector (`okr produce metrics`) sends it.
-LONGEST_WAIT_S = 3.0
-MESSAGE_LENGTH = 1000
-REPORT_LENGTH = 4000  # for the report of a gate, which contains rules and examples
+MAX_WAIT_S = 3.0
+MAX_MESSAGE_LENGTH = 1000
+MAX_REPORT_LENGTH = 4000  # for the report of a gate, which contains rules and examples
 
 
 def record_success(context: Mapping[str, Any]) -> None:
@@ -29,10 +29,10 @@ def record_success(context: Mapping[str, Any]) -> None:
 
 
 def record_failure(context: Mapping[str, Any]) -> None:
-    """Record a failure without any data in its message; Airflow's log contains the complete error."""
+    """Record a failure. The message contains no data; the task's log contains the complete error."""
     error = context.get("exception")
     _store_failure(context, _message(error))
-    _send(context, "failed", _one_line(error)[:MESSAGE_LENGTH] if error else None)
+    _send(context, "failed", _one_line(error)[:MAX_MESSAGE_LENGTH] if error else None)
 
 
 # Every DAG passes these in its default_args.
@@ -58,7 +58,9 @@ def _store_failure(context: Mapping[str, Any], message: str | None) -> None:
             at = ti.end_date or datetime.now(UTC)
             step_failure.record(dsn, step_failure.StepFailure(ti.dag_id, ti.run_id, ti.task_id, at, message))
     except (OkrError, psycopg.Error) as error:
-        get_logger(__name__).warning("failure not stored", step=ti.task_id, run_id=ti.run_id, error=str(error))
+        get_logger(__name__).warning(
+            "the failure of a step could not be stored", step=ti.task_id, run_id=ti.run_id, error=str(error)
+        )
 
 
 def _message(error: BaseException | str | None) -> str:
@@ -66,7 +68,7 @@ def _message(error: BaseException | str | None) -> str:
     if error is None:
         return "The step ended without a message (killed or timed out). See the task's log."
     gate_failed = isinstance(error, BaseException) and isinstance(error.__cause__, GateFailed)
-    return str(error)[:REPORT_LENGTH] if gate_failed else _one_line(error)[:MESSAGE_LENGTH]
+    return str(error)[:MAX_REPORT_LENGTH] if gate_failed else _one_line(error)[:MAX_MESSAGE_LENGTH]
 
 
 def _one_line(error: BaseException | str) -> str:
@@ -100,10 +102,12 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
         spool.append([encode(data, at=finished_at, source="okr/dags")])
         drainer = Drainer(spool, settings.require("kafka_bootstrap"))
         try:
-            drainer.drain(LONGEST_WAIT_S)
+            drainer.drain(MAX_WAIT_S)
         finally:
             drainer.close()
             spool.close()
     except OkrError as error:
-        # The step itself has finished and must not fail because its event was not sent. Spooled events are sent later.
-        get_logger(__name__).warning("step not recorded yet", step=ti.task_id, run_id=ti.run_id, error=str(error))
+        # The step itself has finished and must not fail because its event was not sent. A spooled event is sent later.
+        get_logger(__name__).warning(
+            "the event of a step could not be sent", step=ti.task_id, run_id=ti.run_id, error=str(error)
+        )

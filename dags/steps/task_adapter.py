@@ -1,4 +1,4 @@
-"""Adapter between Airflow and the steps. It turns errors into retries or failures and results into short XComs."""
+"""Adapter between Airflow and the steps. It turns errors into retries or failures, and results into short XComs."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,7 +18,7 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     """
 
     @wraps(function)
-    def body(*args: P.args, **kwargs: P.kwargs) -> R:
+    def task_body(*args: P.args, **kwargs: P.kwargs) -> R:
         from airflow.sdk.exceptions import AirflowFailException
 
         from lakehouse.errors import OkrError, RetryableError
@@ -30,7 +30,7 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
         except OkrError as error:
             raise AirflowFailException(str(error)) from error
 
-    return body
+    return task_body
 
 
 def run_id() -> str:
@@ -49,7 +49,7 @@ def started_by_asset() -> bool:
 
 
 def try_number() -> int:
-    """Return the number of the current try; clearing the step does not reset it."""
+    """Return the number of the current try, which clearing the step does not reset."""
     from airflow.sdk import get_current_context
 
     return int(get_current_context()["ti"].try_number)
@@ -95,7 +95,7 @@ def finish_and_skip(task_id: str, *, result: object) -> NoReturn:
 
 
 def skip_unless_published() -> None:
-    """Skip the step while nothing is published; on a new stack, scheduled runs start before data has landed.
+    """Skip the step if nothing is published yet; on a new stack, scheduled runs start before data has landed.
 
     Raises:
         AirflowSkipException: nothing is published.
@@ -104,7 +104,7 @@ def skip_unless_published() -> None:
     from lakehouse.settings import load_settings
 
     if current(load_settings().require("dsn_transform")) is None:
-        skip("Nothing is published yet: okr_etl_dag publishes when events have landed.")
+        skip("Nothing is published yet: okr_etl_dag publishes once events have landed.")
 
 
 def is_param_set(param: str) -> bool:

@@ -19,8 +19,8 @@ def train() -> str:
     skip_unless_published()
     try:
         result = train_and_register(load_settings(), training=run_id())
-    except InsufficientData as nothing:
-        skip(str(nothing))
+    except InsufficientData as error:
+        skip(str(error))
     report_rows(result.report.rows)
     say(
         f"Version {result.version} registered as challenger in {result.seconds:.1f} s. On the held-out cycle "
@@ -38,5 +38,5 @@ def promote(version: str) -> str:
     decision = promote_if_better(load_settings(), version)
     report_rows(decision.rows)
     serving = "the champion" if decision.serving == "model" else "the pacing rule"
-    say(f"Version {decision.version} {decision.outcome}; {serving} serves. {decision.reason}")
+    say(f"Version {decision.version} {decision.outcome}; {serving} serves forecasts. {decision.reason}")
     return decision.outcome

@@ -56,7 +56,7 @@ def test_rows_including_rejected_ones_count_as_unpublished_until_the_publication
 def test_a_run_is_started_only_if_landed_rows_are_unpublished(settings: Settings, runs: Callable[..., None]) -> None:
     from airflow.sdk.exceptions import AirflowSkipException
 
-    with pytest.raises(AirflowSkipException, match="All landed events are published"):
+    with pytest.raises(AirflowSkipException, match="Everything is published"):
         start_catch_up_run()
     land(settings, range(3))
     assert start_catch_up_run() == 3
@@ -74,7 +74,7 @@ def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
     land(settings, range(3))
     runs(0, is_paused=True)
     for _ in range(2):
-        with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused; waiting: 3 landed rows"):
+        with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused; unpublished: 3 landed rows"):
             start_catch_up_run()
     dsn = settings.require("dsn_serving")
     assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]

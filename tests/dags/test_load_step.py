@@ -65,7 +65,7 @@ def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
     from airflow.sdk.exceptions import AirflowFailException
 
     settings = started_by_landing
-    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
+    monkeypatch.setattr(etl, "MIN_BACKFILL_ROWS", 5)
     with connect(settings.require("dsn_loader")) as connection:
         connection.execute(
             "INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset) VALUES (%s, 0, 2)", (TOPIC,)
@@ -90,12 +90,12 @@ def test_during_a_backfill_a_run_loads_and_leaves_the_build_to_the_next_run(
     from airflow.sdk.exceptions import AirflowSkipException
 
     settings = started_by_landing
-    monkeypatch.setattr(etl, "FEWEST_BACKFILLED", 5)
+    monkeypatch.setattr(etl, "MIN_BACKFILL_ROWS", 5)
     land(settings, range(500), reason="not json")
     assert etl.backfill_rows(settings, {TOPIC: {"0": 490}}) == 10
     assert etl.backfill_rows(settings, {TOPIC: {"0": 491}}) == 0  # 9 is less than 2 % of 491
     assert etl.backfill_rows(settings, {TOPIC: {"0": 497}}) == 0
-    with pytest.raises(AirflowSkipException, match="10 more rows have landed: a backfill"):
+    with pytest.raises(AirflowSkipException, match="10 more rows have landed as part of a backfill"):
         etl.load({TOPIC: {"0": 490}})
     assert etl.load({TOPIC: {"0": 500}})[TOPIC] == 0
     airflow.sdk.get_current_context()["dag_run"].run_type = DagRunType.MANUAL

@@ -198,5 +198,5 @@ def test_an_unusable_state_folder_fails_no_step(
     monkeypatch.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
     record_success(ended_step)
     logged = "".join(capfd.readouterr())
-    assert "step not recorded yet" in logged
+    assert "the event of a step could not be sent" in logged
     assert "Check that this user may write there" in logged

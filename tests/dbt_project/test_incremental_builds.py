@@ -42,9 +42,9 @@ class Runs:
         basis = marts_build.prepare_build(self.dsn, build, project=project)
         names = models_to_rebuild(self.manifest(), basis.changed) if basis else []
         if basis:
-            marts_build.begin_with(self.dsn, basis.publication_id, names)
+            marts_build.copy_unchanged_marts(self.dsn, basis.publication_id, names)
         self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))
-        if names and marts_build.counts_other_events(self.dsn):
+        if names and marts_build.withheld_events_changed(self.dsn):
             names = []
             marts_build.prepare_build(self.dsn, build, project=project)
             self.dbt.run("build", "--exclude-resource-type=unit_test")

@@ -53,7 +53,9 @@ KILLS = {
     "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_old_versions', die)",
     "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
     "publish: before it names the model": "from ml import champion; before(champion, 'champion_version', die)",
-    "publish: with the model named": "from lakehouse import publication; after(publication, 'name_model', die)",
+    "publish: with the model version": (
+        "from lakehouse import publication; after(publication, 'record_model_version', die)"
+    ),
 }  # fmt: skip
 
 
@@ -224,7 +226,7 @@ def test_a_build_that_airflow_considers_dead_blocks_the_next_one_until_it_ends(
     sender.check_in()
     run = Run(zygote, etl, "run")
     run.go_on(last="load")
-    impatient = "from dags.steps import build_lock; build_lock.LONGEST_WAIT_S = 1.0"
+    impatient = "from dags.steps import build_lock; build_lock.MAX_WAIT_S = 1.0"
     with build_lock.hold_build_lock(etl.require("dsn_transform")):
         refused = run.step("dbt", impatient)
     assert refused.status == FAILED

@@ -45,13 +45,13 @@ def test_rows_that_the_gate_counted_are_not_counted_again(warehouse):
 def test_the_model_of_the_current_publication_is_recorded_once(warehouse):
     dsn = warehouse.require("dsn_transform")
     first = publish(warehouse, 1)
-    publication.name_model(dsn, first.publication_id, None)
+    publication.record_model_version(dsn, first.publication_id, None)
     assert publication.current(dsn).model_version is None
-    publication.name_model(dsn, first.publication_id, "3")
-    publication.name_model(dsn, first.publication_id, "4")  # a step that runs again after a promotion
+    publication.record_model_version(dsn, first.publication_id, "3")
+    publication.record_model_version(dsn, first.publication_id, "4")  # a step that runs again after a promotion
     second = publish(warehouse, 2)
-    publication.name_model(dsn, second.publication_id, "4")
-    publication.name_model(dsn, first.publication_id, "4")
+    publication.record_model_version(dsn, second.publication_id, "4")
+    publication.record_model_version(dsn, first.publication_id, "4")
     assert [found.model_version for found in publication.history(dsn)] == ["4", "3"]
 
 

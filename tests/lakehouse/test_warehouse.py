@@ -20,9 +20,9 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import (
     connect,
     dbt_environment,
-    limit_answers,
     parts_of,
     session,
+    set_response_timeout,
     sqlalchemy_url,
 )
 from serving.publication_reader import Warehouse
@@ -185,7 +185,7 @@ def test_the_pool_of_the_api_drops_an_unresponsive_server_and_recovers(
 def test_sqlalchemy_connections_time_out_too(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     engine = create_engine(sqlalchemy_url(dsn, "okr-gate"))
-    limit_answers(engine, Limits(statement_s=1))
+    set_response_timeout(engine, Limits(statement_s=1))
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
