@@ -1,4 +1,4 @@
-"""Log the Kafka client's connection errors at a limited rate."""
+"""The Kafka client's errors: which are permanent, and a log of connection errors at a limited rate."""
 
 import time
 from typing import TYPE_CHECKING
@@ -26,3 +26,14 @@ class ClientErrors:
         if now - self._last.get(error.code(), float("-inf")) > QUIET_SECONDS:
             self._last[error.code()] = now
             log.warning("the Kafka client has a problem and keeps retrying", error=error.str())
+
+
+def is_permanent(error: "KafkaError") -> bool:
+    """Return whether sending the same bytes again would fail even with a healthy broker."""
+    from confluent_kafka import KafkaError
+
+    return error.code() in (
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.POLICY_VIOLATION,
+    )

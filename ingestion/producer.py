@@ -70,9 +70,9 @@ class EventProducer:
         self.failed: Counter[str] = Counter()
         self._first_error = ""
         self._bootstrap = bootstrap
-        self._producer = _producer(bootstrap, client_id, IN_ORDER if is_in_order else {})
+        self._producer = new_producer(bootstrap, client_id, IN_ORDER if is_in_order else {})
         if connect_seconds:
-            _wait_for_broker(self._producer, bootstrap, connect_seconds)
+            wait_for_broker(self._producer, bootstrap, connect_seconds)
 
     def check_broker(self, limit_seconds: float) -> None:
         """Check that the broker is available.
@@ -80,7 +80,7 @@ class EventProducer:
         Raises:
             RetryableError: the broker does not respond within the limit.
         """
-        _wait_for_broker(self._producer, self._bootstrap, limit_seconds)
+        wait_for_broker(self._producer, self._bootstrap, limit_seconds)
 
     def send(self, event: EncodedEvent) -> None:
         """Queue an event. While the queue is full, wait (back-pressure).
@@ -194,7 +194,8 @@ def _producer_error(error: "KafkaError", topic: str, size: int) -> OkrError:
     )
 
 
-def _producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Producer":
+def new_producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Producer":
+    """Return a new client that retries and is idempotent. It connects in the background."""
     from confluent_kafka import Producer
 
     settings: dict[str, Any] = {
@@ -215,7 +216,12 @@ def _producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Pro
     return Producer(settings | overrides)
 
 
-def _wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float) -> None:
+def wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float) -> None:
+    """Return when the broker responds.
+
+    Raises:
+        RetryableError: it does not respond within the limit.
+    """
     from confluent_kafka import KafkaException
 
     try:

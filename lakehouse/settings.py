@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         default=200_000, ge=1, description="events that a source spools at most while no broker answers"
     )
     spool_bytes: int = Field(default=268_435_456, ge=1, description="maximum size of these events in bytes")
+    prediction_log_bytes: int = Field(
+        default=268_435_456,
+        ge=16_777_216,
+        description="maximum size on disk of a host's served predictions that the broker has not acknowledged",
+    )
     redis_url: SecretStr = SecretStr("")
 
     pg_superuser_dsn: SecretStr = SecretStr("")
@@ -55,6 +60,7 @@ class Settings(BaseSettings):
 
     api_url: str = ""
     api_port: int = 0
+    api_workers: int = Field(default=1, ge=1, le=256, description="processes that `okr serve` starts")
     jwt_secret: SecretStr = SecretStr("")
     admin_password: SecretStr = SecretStr("")
     lead_password: SecretStr = SecretStr("")
@@ -80,6 +86,11 @@ class Settings(BaseSettings):
     def spool_dir(self) -> Path:
         """Return the folder in which each source spools events that the broker has not confirmed yet."""
         return self.state / "spool"
+
+    @property
+    def prediction_log_dir(self) -> Path:
+        """Return the folder in which the workers of this host record served predictions until they are sent."""
+        return self.state / "predictions"
 
     def require(self, field: str) -> str:
         """Return a setting as text that is not empty.

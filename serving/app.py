@@ -8,6 +8,7 @@ from anyio import to_thread
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
 from serving import error_responses, health, openapi
 from serving.admin.routes import router as admin
@@ -31,6 +32,11 @@ class Assets(StaticFiles):
         response = super().file_response(*args, **kwargs)  # type: ignore[arg-type]
         response.headers["Cache-Control"] = "no-cache"
         return response
+
+
+def create_asgi_app(services: Services) -> ASGIApp:
+    """Create what a worker serves."""
+    return create_app(services)
 
 
 def create_app(services: Services) -> FastAPI:

@@ -15,6 +15,7 @@ from lakehouse.logs import get_logger
 from serving.data.live_figures import LiveFigures
 from serving.errors import NotPublished
 from serving.outbox import Outbox
+from serving.prediction_log import PredictionLog
 from serving.predictor.active_model import ActiveModel
 from serving.publication_holds import PublicationHolds, hold_summary
 from serving.publication_reader import Warehouse
@@ -24,6 +25,7 @@ router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 State = Literal["ok", "degraded", "unavailable"]
 Check = dict[str, Any]
+BEHIND_S = 10.0  # predictions are usually sent within 0.2 s
 
 
 class Health:
@@ -36,7 +38,8 @@ class Health:
         active_model: ActiveModel,
         *,
         outbox: Outbox,
-        forecast_log: Outbox,
+        telemetry: Outbox,
+        prediction_log: PredictionLog,
         threads: Sequence[BackgroundThread],
     ) -> None:
         self._warehouse = warehouse
@@ -45,7 +48,8 @@ class Health:
         self._cache = cache
         self._active_model = active_model
         self._outbox = outbox
-        self._forecast_log = forecast_log
+        self._telemetry = telemetry
+        self._prediction_log = prediction_log
         self._threads = threads
 
     def state(self) -> tuple[State, dict[str, Check]]:
@@ -56,7 +60,8 @@ class Health:
             "publication": self._check_publication,
             "model": self._check_model,
             "events": lambda: _check_outbox(self._outbox),
-            "forecast_log": lambda: _check_outbox(self._forecast_log),
+            "forecast_log": lambda: _check_prediction_log(self._prediction_log),
+            "telemetry": lambda: _check_outbox(self._telemetry),
             "threads": self._check_threads,
             "live_figures": self._check_live_figures,
         }
@@ -124,6 +129,19 @@ def _check_outbox(outbox: Outbox) -> Check:
     }
     if problem := _events_problem(outbox, spool):
         check |= {"status": "degraded", "detail": problem}
+    return check
+
+
+def _check_prediction_log(prediction_log: PredictionLog) -> Check:
+    state = prediction_log.state()
+    check: Check = {
+        "status": "ok",
+        **{name: prediction_log.counts[name] for name in ("posted", "not_persisted")},
+        "bytes": state.bytes,
+        "seconds_behind": round(state.seconds_behind, 1),
+    }
+    if state.seconds_behind > BEHIND_S:
+        check |= {"status": "degraded", "detail": "Predictions wait on disk until the broker accepts them."}
     return check
 
 

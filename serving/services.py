@@ -6,7 +6,7 @@ from typing import Annotated
 import redis
 from fastapi import Depends, Request
 
-from ingestion.spool.disk_priority import FORECASTS
+from ingestion.spool.disk_priority import TELEMETRY
 from lakehouse.errors import RetryableError
 from lakehouse.retry import attempts
 from lakehouse.settings import Settings
@@ -23,6 +23,7 @@ from serving.data.service import Data
 from serving.health import Health
 from serving.latency import LatencyReporter
 from serving.outbox import Outbox
+from serving.prediction_log import PredictionLog, Shipper
 from serving.predictor.active_model import ActiveModel
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.service import Predictor
@@ -41,7 +42,9 @@ class Services:
     settings: Settings
     warehouse: Warehouse
     outbox: Outbox
-    forecast_log: Outbox
+    telemetry: Outbox
+    prediction_log: PredictionLog
+    shipper: Shipper | None
     latency_reporter: LatencyReporter
     active_model: ActiveModel
     accounts: Accounts
@@ -63,7 +66,10 @@ class Services:
         """
         self.warehouse.open()
         self.outbox.start()
-        self.forecast_log.start()
+        self.telemetry.start()
+        self.prediction_log.start()
+        if self.shipper is not None:
+            self.shipper.start()
         self.latency_reporter.start()
         self.active_model.start()
         self._seed()
@@ -72,7 +78,10 @@ class Services:
         """Send the waiting events and close everything."""
         self.active_model.stop()
         self.latency_reporter.stop()
-        self.forecast_log.stop()
+        self.prediction_log.stop()
+        if self.shipper is not None:
+            self.shipper.stop()
+        self.telemetry.stop()
         self.outbox.stop()
         self.warehouse.close()
 
@@ -80,8 +89,11 @@ class Services:
         attempts(RetryableError, WAREHOUSE_LIMIT_S, longest_pause_s=3.0)(self.accounts.seed, self.settings)
 
 
-def build_services(settings: Settings) -> Services:
+def build_services(settings: Settings, *, ships_predictions: bool = True) -> Services:
     """Build every service from the settings, without connecting to anything yet.
+
+    With `ships_predictions=False`, another process of the host sends the recorded predictions (`okr serve`'s
+    supervisor).
 
     Raises:
         PermanentError: a setting is missing.
@@ -91,16 +103,20 @@ def build_services(settings: Settings) -> Services:
         settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
     )
     outbox = Outbox.from_settings(settings)
-    forecast_log = Outbox.from_settings(settings, FORECASTS)
+    telemetry = Outbox.from_settings(settings, TELEMETRY)
+    prediction_log = PredictionLog.from_settings(settings)
+    shipper = Shipper.from_settings(settings) if ships_predictions else None
     active_model = ActiveModel(settings)
-    predictor = Predictor(warehouse, active_model, ForecastCache(client), forecast_log)
-    latency_reporter = LatencyReporter(forecast_log)
-    threads = (outbox.thread, forecast_log.thread, latency_reporter.thread, active_model.thread)
+    predictor = Predictor(warehouse, active_model, ForecastCache(client), prediction_log)
+    latency_reporter = LatencyReporter(telemetry)
+    threads = (outbox.thread, telemetry.thread, prediction_log.thread, latency_reporter.thread, active_model.thread)
     return Services(
         settings=settings,
         warehouse=warehouse,
         outbox=outbox,
-        forecast_log=forecast_log,
+        telemetry=telemetry,
+        prediction_log=prediction_log,
+        shipper=shipper,
         latency_reporter=latency_reporter,
         active_model=active_model,
         accounts=Accounts(warehouse, Passwords(), FailedLoginLimit(client)),
@@ -109,9 +125,17 @@ def build_services(settings: Settings) -> Services:
         data=Data(warehouse),
         check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse)),
         live=LiveFigures(client),
-        administration=Administration(warehouse, outbox, forecast_log),
+        administration=Administration(warehouse, outbox, telemetry, prediction_log),
         scorecard=Scorecard(warehouse, predictor),
-        health=Health(warehouse, client, active_model, outbox=outbox, forecast_log=forecast_log, threads=threads),
+        health=Health(
+            warehouse,
+            client,
+            active_model,
+            outbox=outbox,
+            telemetry=telemetry,
+            prediction_log=prediction_log,
+            threads=threads,
+        ),
         publication_holds=PublicationHolds(warehouse),
     )
 

@@ -6,9 +6,9 @@ free than one source of user events may use.
 
 from lakehouse.settings import Settings
 
-# The sources of served forecasts, host and queue metrics, and pipeline steps.
-FORECASTS = "okr-api-forecasts"
-PLATFORM_SOURCES = frozenset({FORECASTS, "okr-metrics", "okr-dags"})
+TELEMETRY = "okr-api-forecasts"  # request latencies; named for the forecasts that older releases spooled in this file
+# The sources of request latencies, host and queue metrics, and pipeline steps.
+PLATFORM_SOURCES = frozenset({TELEMETRY, "okr-metrics", "okr-dags"})
 
 
 def reserved_bytes(settings: Settings, source: str) -> int:

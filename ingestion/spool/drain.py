@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from ingestion.client_errors import is_permanent
 from ingestion.producer import EventProducer
 from ingestion.spool.sqlite_errors import SpoolFullError
 from ingestion.spool.store import Spool, SpooledEvent
@@ -136,16 +137,5 @@ class Results:
         """Record one result. After a transient error, the event stays queued."""
         if error is None:
             self.delivered.append(position)
-        elif _is_permanent(error):
+        elif is_permanent(error):
             self.rejected[position] = error.str()
-
-
-def _is_permanent(error: "KafkaError") -> bool:
-    """Return whether sending the same bytes again would fail even with a healthy broker."""
-    from confluent_kafka import KafkaError
-
-    return error.code() in (
-        KafkaError.MSG_SIZE_TOO_LARGE,
-        KafkaError.INVALID_RECORD,
-        KafkaError.POLICY_VIOLATION,
-    )

@@ -44,10 +44,20 @@ class OutboxCounts(BaseModel):
     rejected: int = Field(description="Events in the spool that the broker rejected permanently.")
 
 
+class PredictionLogCounts(BaseModel):
+    """Counts of one worker since it started, and the state of the log of all workers of its host."""
+
+    posted: int = Field(description="Forecasts that were recorded and served.")
+    not_persisted: int = Field(description="Forecasts that could not be recorded, so they were not served.")
+    bytes: int = Field(description="Size of the log on disk.")
+    seconds_behind: float = Field(description="For how long recorded forecasts have been waiting for the broker.")
+
+
 class AdminState(BaseModel):
     """Publications, gate results and the state of the spools."""
 
     publications: list[PublicationRecord]
     gate_results: list[GateResult]
     outbox: OutboxCounts = Field(description="Check-ins.")
-    forecast_log: OutboxCounts = Field(description="Served forecasts and request latencies.")
+    telemetry: OutboxCounts = Field(description="Request latencies.")
+    forecast_log: PredictionLogCounts = Field(description="Served forecasts.")

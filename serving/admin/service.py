@@ -1,6 +1,7 @@
 """Read publications, gate results and event counts for operators. This module does not depend on HTTP."""
 
 from serving.outbox import Outbox
+from serving.prediction_log import PredictionLog
 from serving.publication_reader import Reader, Row, Warehouse
 
 PACKAGE = "serving.admin"
@@ -9,20 +10,22 @@ PACKAGE = "serving.admin"
 class Administration:
     """Reads the schema `ops` and the spools of this service."""
 
-    def __init__(self, warehouse: Warehouse, outbox: Outbox, forecast_log: Outbox) -> None:
+    def __init__(self, warehouse: Warehouse, outbox: Outbox, telemetry: Outbox, prediction_log: PredictionLog) -> None:
         self._warehouse = warehouse
         self._outbox = outbox
-        self._forecast_log = forecast_log
+        self._telemetry = telemetry
+        self._prediction_log = prediction_log
 
-    def state(self, limit: int) -> dict[str, list[Row] | dict[str, int]]:
-        """Return the newest publications and gate results, and the state of the two spools."""
+    def state(self, limit: int) -> dict[str, list[Row] | dict[str, int] | dict[str, float]]:
+        """Return the newest publications and gate results, and the state of the spools and the prediction log."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             return {
                 "publications": reader.rows(PACKAGE, "publications", {"limit": limit}),
                 "gate_results": reader.rows(PACKAGE, "gate_results", {"limit": limit}),
                 "outbox": _state(self._outbox),
-                "forecast_log": _state(self._forecast_log),
+                "telemetry": _state(self._telemetry),
+                "forecast_log": _log_state(self._prediction_log),
             }
 
 
@@ -30,3 +33,9 @@ def _state(outbox: Outbox) -> dict[str, int]:
     spool = outbox.state()
     counts = {name: outbox.counts[name] for name in ("posted", "sent", "not_persisted")}
     return {**counts, "waiting": spool.waiting, "rejected": spool.rejected}
+
+
+def _log_state(prediction_log: PredictionLog) -> dict[str, float]:
+    counts: dict[str, float] = {name: prediction_log.counts[name] for name in ("posted", "not_persisted")}
+    state = prediction_log.state()
+    return {**counts, "bytes": state.bytes, "seconds_behind": state.seconds_behind}

@@ -15,7 +15,7 @@ from ml import model_registry
 from ml.feature_mart import read_current
 from ml.score_interval import INTERVAL_LEVEL
 from serving.errors import NotFound, NotPersisted
-from serving.outbox import Outbox
+from serving.prediction_log import PredictionLog
 from serving.predictor.active_model import ActiveModel, ModelInUse
 from serving.predictor.cached_forecast import CachedForecast
 from serving.predictor.forecast_cache import ForecastCache
@@ -70,11 +70,13 @@ class ModelList:
 class Predictor:
     """Serves forecasts. Every forecast that `predict` returns is also sent as an event (okr.prediction.served.v1)."""
 
-    def __init__(self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, outbox: Outbox) -> None:
+    def __init__(
+        self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, log: PredictionLog
+    ) -> None:
         self._warehouse = warehouse
         self._active_model = active_model
         self._cache = cache
-        self._outbox = outbox
+        self._log = log
         self._all: dict[str, Published[AllForecasts]] = {}
         self._computing_all = threading.Lock()
 
@@ -171,13 +173,13 @@ class Predictor:
         return cached, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
 
     def _record(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
-        """Send the predictions as events. If this fails, they are not served, because they could not be scored later.
+        """Record the predictions as events. If this fails, they are not served, because they could not be scored later.
 
         Raises:
             NotPersisted: a prediction could not be recorded.
         """
         try:
-            self._outbox.post([served_event(prediction, model, publication) for prediction in served])
+            self._log.append([served_event(prediction, model, publication) for prediction in served])
         except ContractViolation as error:
             # The caller still gets the response, but an out-of-bounds forecast is a bug.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))

@@ -11,7 +11,7 @@ import uvicorn
 
 from infra.local.ports import choose
 from lakehouse.settings import Settings
-from serving.app import create_app
+from serving.app import create_asgi_app
 from serving.services import Services, build_services
 from tests.background_logs import LOGGING_CONFIG
 
@@ -49,7 +49,7 @@ def serving(settings: Settings) -> Iterator[Api]:
     services, port = build_services(settings), choose(set())
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(services),
+            create_asgi_app(services),
             host="127.0.0.1",
             port=port,
             access_log=False,

@@ -173,7 +173,7 @@ def test_health_reports_a_stopped_sending_thread(api: Api) -> None:
 
 
 def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api, tmp_path: Path) -> None:
-    update = {"kafka_bootstrap": f"127.0.0.1:{choose(set())}", "state": tmp_path, "spool_events": 30}
+    update = {"kafka_bootstrap": f"127.0.0.1:{choose(set())}", "state": tmp_path, "prediction_log_bytes": 2**21}
     with serving(api.settings.model_copy(update=update)) as cut_off:
         headers = cut_off.headers("app")
         listed = cut_off.client.get("/v1/key-results", headers=headers, params={"status": "on_track"}).json()

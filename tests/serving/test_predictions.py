@@ -13,6 +13,8 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.warehouse import connect
 from ml import model_registry
+from serving.prediction_log.segment_file import SUFFIX
+from serving.prediction_log.segment_reader import SegmentReader
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import STRANGE
 from tests.serving.topic_reader import read_until
@@ -220,16 +222,16 @@ def test_without_a_broker_predictions_and_check_ins_are_spooled(api: Api, tmp_pa
         answer = cut_off.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
         assert answer.status_code == 202, answer.text
         assert answer.json()["is_acknowledged"] is False
-    for outbox, event_type in (
-        (cut_off.services.forecast_log, "okr.prediction.served.v1"),
-        (cut_off.services.outbox, "okr.check_in.recorded.v1"),
-    ):
-        waiting = [decode(event.topic, event.value).envelope.type for event in outbox.spool.oldest(1_000)]
-        assert event_type in waiting, "it is spooled for the next start"
+    waiting = [decode(event.topic, event.value) for event in cut_off.services.outbox.spool.oldest(1_000)]
+    assert [each.envelope.type for each in waiting] == ["okr.check_in.recorded.v1"], "it is spooled for the next start"
+    (segment,) = away.prediction_log_dir.glob(f"*{SUFFIX}")
+    (message,), _ = SegmentReader(segment).read()
+    assert decode("okr_ai_predictions", message.value, message.key).envelope.type == "okr.prediction.served.v1"
 
 
 def test_a_full_spool_is_an_error_of_the_request(api: Api, tmp_path: Path) -> None:
-    full = api.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1})
+    update = {"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "spool_events": 1, "prediction_log_bytes": 8_192}
+    full = api.settings.model_copy(update=update)
     with serving(full) as cut_off:
         headers = cut_off.headers("app")
         check_in = {"key_result_id": "rtl", "value": 1.0}
@@ -238,7 +240,7 @@ def test_a_full_spool_is_an_error_of_the_request(api: Api, tmp_path: Path) -> No
         assert answer.status_code == 503
         assert "check_in_id" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) > 0
-        body = {"key_result_ids": list(STRANGE)[:2]}  # more than its own spool of one event takes
+        body = {"key_result_ids": list(STRANGE)[:2]}  # more than the log takes
         unrecorded = cut_off.client.post("/predict", json=body, headers=headers)
         assert unrecorded.status_code == 503
         assert "not served" in unrecorded.json()["detail"]

@@ -1,0 +1,10 @@
+"""The log of served predictions: appended to files by each worker, and sent to Kafka by one process per host.
+
+`log` appends, `segment_file` is the format, `event_template` shortens what is appended, `shipper` sends.
+"""
+
+from serving.prediction_log.event_template import EventTemplate, template_of
+from serving.prediction_log.log import PredictionLog
+from serving.prediction_log.shipper import Shipper
+
+__all__ = ["EventTemplate", "PredictionLog", "Shipper", "template_of"]

@@ -1,0 +1,88 @@
+"""The file format of the prediction log.
+
+A segment is a header and then frames. A frame has its length and checksum in front, so a reader recognises a frame that
+is not complete yet, or that a killed process or a power cut left incomplete. The rest of the file is zeros, because its
+space is allocated in advance.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ingestion.bulk_producer import KeyedMessage
+from lakehouse.errors import PermanentError
+from serving.prediction_log.event_template import EventTemplate
+
+SUFFIX = ".segment"
+MAGIC = b"okrpred1"
+HEADER = struct.Struct("<8sQ")  # the magic number, and the position up to which the broker has acknowledged
+SHIPPED, SHIPPED_AT = struct.Struct("<Q"), 8
+_FRAME = struct.Struct("<II")  # length and CRC-32 of the payload
+_TEMPLATE = struct.Struct("<IH")  # the template's number in this segment, and the length of the key
+_KEY = struct.Struct("<H")
+_USE = struct.Struct("<I16s")  # the template's number, and the event's id
+
+DEFINES, USES, EVENT = b"T", b"P", b"E"
+
+
+def template_frame(number: int, template: EventTemplate) -> bytes:
+    """Return the frame that defines a template, which precedes its first use."""
+    return _frame(DEFINES + _TEMPLATE.pack(number, len(template.key)) + template.key + template.value)
+
+
+def uses_frame(uses: list[tuple[int, bytes]]) -> bytes:
+    """Return the frame of one request's predictions, as pairs of a template's number and an event's id."""
+    return _frame(USES + b"".join([_USE.pack(number, event_id) for number, event_id in uses]))
+
+
+def event_frame(key: bytes, value: bytes) -> bytes:
+    """Return the frame of a complete event."""
+    return _frame(EVENT + _KEY.pack(len(key)) + key + value)
+
+
+def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
+    """Return each complete frame's payload and its end in `data`. The first incomplete frame ends the iteration."""
+    at = 0
+    while at + _FRAME.size <= len(data):
+        length, checksum = _FRAME.unpack_from(data, at)
+        end = at + _FRAME.size + length
+        payload = data[at + _FRAME.size : end]
+        if length == 0 or end > len(data) or zlib.crc32(payload) != checksum:
+            return
+        yield payload, end
+        at = end
+
+
+@dataclass
+class Events:
+    """Turns the frames of one segment, in order, into messages."""
+
+    templates: dict[int, EventTemplate] = field(default_factory=dict)
+
+    def of(self, payload: bytes) -> list[KeyedMessage]:
+        """Return the messages of a frame. A frame that defines a template has none.
+
+        Raises:
+            PermanentError: the frame is of an unknown kind, or uses an unknown template.
+        """
+        kind, rest = payload[:1], payload[1:]
+        if kind == USES:
+            try:
+                found = [(self.templates[number], event_id) for number, event_id in _USE.iter_unpack(rest)]
+            except KeyError as error:
+                raise PermanentError(f"A segment of the prediction log uses the undefined template {error}.") from error
+            return [KeyedMessage(template.key, template.event(event_id)) for template, event_id in found]
+        if kind == DEFINES:
+            number, length = _TEMPLATE.unpack_from(rest)
+            key_end = _TEMPLATE.size + length
+            self.templates[number] = EventTemplate(rest[_TEMPLATE.size : key_end], rest[key_end:])
+            return []
+        if kind == EVENT:
+            key_end = _KEY.size + _KEY.unpack_from(rest)[0]
+            return [KeyedMessage(rest[_KEY.size : key_end], rest[key_end:])]
+        raise PermanentError(f"A segment of the prediction log has a frame of the unknown kind {kind!r}.")
+
+
+def _frame(payload: bytes) -> bytes:
+    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload

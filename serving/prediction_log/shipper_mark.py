@@ -1,0 +1,28 @@
+"""A file that the shipper touches whenever nothing is waiting, so that every process can tell how far it is behind."""
+
+import os
+import time
+from pathlib import Path
+
+from serving.prediction_log.segment_file import SUFFIX
+
+MARK = "shipped_at"
+
+
+def mark_all_shipped(folder: Path) -> None:
+    """Record that everything was shipped by now."""
+    mark = folder / MARK
+    try:
+        os.utime(mark)
+    except FileNotFoundError:
+        mark.touch(mode=0o600)
+
+
+def seconds_behind(folder: Path) -> float:
+    """Return for how long predictions have been waiting at most; 0 if there are none."""
+    if not any(folder.glob(f"*{SUFFIX}")):
+        return 0.0
+    try:
+        return max(0.0, time.time() - (folder / MARK).stat().st_mtime)
+    except FileNotFoundError:
+        return max(0.0, time.time() - min(file.stat().st_mtime for file in folder.glob(f"*{SUFFIX}")))

@@ -1,0 +1,79 @@
+"""Run the workers of `okr serve` on one socket, and what runs once per host.
+
+uvicorn's supervisor starts the workers, restarts those that die or hang, passes SIGTERM on, waits until they have
+drained, and replaces them one by one after SIGHUP. Added here: predictions are shipped by this process, where they do
+not compete with requests for Python's lock, and a clean exit status tells whether stopping was asked for.
+"""
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from lakehouse.errors import RetryableError
+from lakehouse.settings import Settings
+from serving.draining import DrainingProtocol
+from serving.prediction_log.shipper import Shipper
+
+HOST = "127.0.0.1"  # loopback only; behind nginx in production
+DRAIN_S = 10
+WORKER_ANSWERS_S = 30  # a worker that does not answer the supervisor for this long is replaced
+
+
+def run(settings: Settings, workers: int) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        PermanentError: a setting is missing.
+        RetryableError: a worker could not start; the log says why.
+    """
+    config = uvicorn.Config(
+        "serving.worker:create",
+        factory=True,
+        host=HOST,
+        port=int(settings.require("api_port")),
+        workers=workers,
+        http=DrainingProtocol,
+        loop="uvloop",
+        access_log=False,  # request_guard logs the route of each request instead of its path
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        timeout_worker_healthcheck=WORKER_ANSWERS_S,
+        log_level="warning",
+    )
+    shipper = Shipper.from_settings(settings)
+    supervisor = Supervisor(config, [config.bind_socket()])
+    shipper.start()
+    try:
+        supervisor.run()
+    finally:
+        shipper.stop()
+    if not supervisor.was_asked_to_stop:
+        raise RetryableError("A worker of the API could not start; its log says why.")
+
+
+class Supervisor(Multiprocess):
+    """uvicorn's supervisor, which remembers whether it was asked to stop."""
+
+    was_asked_to_stop = False
+
+    def keep_subprocess_alive(self) -> None:
+        """Replace workers that died or hang."""
+        for each in self.processes:
+            each.child_conn.close()  # with this copy open, waiting for the answer of a dead worker would not end
+        super().keep_subprocess_alive()
+
+    def terminate_all(self) -> None:
+        """Stop the workers. This process first closes its own copy of the socket, so that nobody connects in vain."""
+        for each in self.sockets:
+            each.close()
+        super().terminate_all()
+
+    def handle_int(self) -> None:
+        """Stop after SIGINT."""
+        self.was_asked_to_stop = True
+        super().handle_int()
+
+    def handle_term(self) -> None:
+        """Stop after SIGTERM."""
+        self.was_asked_to_stop = True
+        super().handle_term()
