@@ -31,10 +31,10 @@ app.add_typer(lake, name="lake")
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
-STEADY_SECONDS = 60.0  # after a run longer than this, the backoff starts again with the shortest pause
+STABLE_RUN_SECONDS = 60.0  # after a run longer than this, the backoff starts again with the shortest pause
 
 Drain = Annotated[bool, typer.Option(help="Stop at the end of the Kafka log.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 
 
 @consume.command("land")
@@ -60,7 +60,7 @@ def consume_state(drain: Drain = False) -> None:
 
 @app.command("load")
 def load_command(as_json: AsJson = False) -> None:
-    """Load pending rows from the lake into the PostgreSQL schema raw, skipping the gate that okr_etl_dag runs first."""
+    """Load pending rows from the lake into the PostgreSQL schema raw, without the gate that okr_etl_dag runs first."""
     from ingestion.loading import load
 
     rows = load(load_settings())
@@ -69,7 +69,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event landed once and was loaded once. Exits with status 1 if it cannot prove this."""
+    """Prove that every event landed once and was loaded once. Exit with status 1 if this cannot be proved."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 
@@ -84,7 +84,7 @@ def lake_verify(as_json: AsJson = False) -> None:
         )
     if not ledger.passed:
         raise InvariantBroken(
-            "The ledger is broken, see above. Read docs/runbooks/lake-verify.md before you change anything."
+            "The ledger does not balance: see above. Read docs/runbooks/lake-verify.md before you change anything."
         )
     if not all(topic.is_broker_known for topic in ledger.topics):
         raise RetryableError(
@@ -108,13 +108,16 @@ def lake_maintain(as_json: AsJson = False) -> None:
 
 @lake.command("repair")
 def lake_repair() -> None:
-    """After a power cut, remove torn versions if the broker still has their events. Stop all writers first."""
+    """After a power cut, move a table back to its last intact version if the broker still has the later events.
+
+    Stop all writers first. The removed versions are moved to another folder.
+    """
     from ingestion.maintenance.repair import repair
 
     repairs = repair(_settings_with_lake())
     lines = [
-        f"{each.topic}: {each.reason}. Its version is {each.version} now; {each.moved_files} files were moved to "
-        f"{each.folder}."
+        f"{each.topic}: {each.reason}. The table is now at version {each.version}; {each.moved_files} files were moved "
+        f"to {each.folder}."
         for each in repairs
     ]
     typer.echo("\n".join([*lines, "Start landing, then run `okr lake verify`."] if lines else ["Nothing is damaged."]))
@@ -124,16 +127,16 @@ def lake_repair() -> None:
 def lake_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this option, only list it.")] = False,
 ) -> None:
-    """Continue after the broker has deleted events that had not landed, and record them as lost.
+    """Continue landing after the broker has deleted events that had not landed, and record these as lost.
 
-    First ask the sources to send them again.
+    First ask the owners of the sources to send the events again.
     """
     from ingestion.maintenance.accept_loss import accept, find_losses
 
     settings = _settings_with_lake()
     losses = find_losses(settings)
     if not losses:
-        typer.echo("The broker has every next offset: nothing is lost.")
+        typer.echo("For every partition, the broker still has the next offset: nothing is lost.")
         return
     typer.echo("\n".join(["Not landed, and no longer in the broker:", *map(str, losses)]))
     if yes:
@@ -145,7 +148,7 @@ def lake_accept_loss(
 
 @lake.command("status")
 def lake_status(as_json: AsJson = False) -> None:
-    """Show each landing table's version, number of files and number of rows, read only from the Delta log."""
+    """Show each landing table's version and its numbers of files and rows, without opening data files."""
     from ingestion import lake_status
 
     tables = lake_status.lake_status(_settings_with_lake().lake_uri)
@@ -162,8 +165,8 @@ def lake_rejected(
 ) -> None:
     """Show messages that violate their contract.
 
-    Each is shown with its time, topic/partition/offset, the reason, and the raw key, value and headers. With --json,
-    all bytes are printed in base64.
+    Each is shown with its time, topic/partition/offset, the reason, and the raw Kafka key, value and headers. With
+    --json, all bytes are printed in base64.
     """
     from ingestion.rejected_messages_report import read_rejected
 
@@ -199,7 +202,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
     from lakehouse.logs import get_logger
 
     log = get_logger(__name__)
-    # Batches contain no reference cycles. Searching thousands of messages for cycles would take a tenth of the time.
+    # Batches contain no reference cycles. Searching thousands of messages for them would take a tenth of the CPU time.
     gc.freeze()
     gc.set_threshold(500_000, 20, 100)
     # One thread reads while another one lands. Both mostly run C code that releases the GIL. With the default switch
@@ -218,14 +221,14 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
         except RetryableError as error:
             if drain:
                 raise
-            if time.monotonic() - started > STEADY_SECONDS:
+            if time.monotonic() - started > STABLE_RUN_SECONDS:
                 backoff.reset()
             pause = backoff.pause()
-            log.warning("stopped, restarting", error=str(error), pause_seconds=round(pause, 1))
+            log.warning("the consumer failed; restarting it", error=str(error), pause_seconds=round(pause, 1))
             stop.wait(pause)
         except PermanentError as error:
             sys.stderr.write(f"okr: {error}\n")
             raise typer.Exit(NEEDS_INTERVENTION) from error
         else:
-            log.info("ended", rows=rows)
+            log.info("stopped", rows=rows)
             return

@@ -25,7 +25,7 @@ CHUNK_MESSAGES = 1_000  # these fit into the CPU cache; reading takes a quarter 
 CONNECT_SECONDS = 15.0
 PAUSE_SECONDS = 0.5  # between two attempts to query the broker
 DRAIN_SECONDS = 60.0
-LOG_SECONDS = 60.0
+LOG_IDENTITY_TIMEOUT_SECONDS = 60.0
 CONSUMER_SETTINGS: dict[str, Any] = {
     "enable.auto.commit": False,
     "auto.offset.reset": "error",
@@ -164,8 +164,8 @@ class KafkaConsumer:
             return True
         if time.monotonic() > self._last_message + DRAIN_SECONDS:
             raise RetryableError(
-                f"No message came from Kafka for {DRAIN_SECONDS:.0f} s, but its end was not reached: "
-                f"{lags or 'no partition assigned'}."
+                f"No message arrived from Kafka for {DRAIN_SECONDS:.0f} s, but the end of the log was not reached. Lag "
+                f"by partition: {lags or 'no partition is assigned'}."
             )
         return False
 
@@ -199,14 +199,16 @@ class KafkaConsumer:
             self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def _require_same_logs(self) -> None:
-        """Check that no topic was re-created. Wait up to `LOG_SECONDS` for the broker.
+        """Check that no topic was re-created. Retry for up to `LOG_IDENTITY_TIMEOUT_SECONDS`.
 
         Raises:
             RetryableError: a topic was re-created, or the broker does not respond.
         """
-        asked = attempts(RetryableError, LOG_SECONDS, pause_s=PAUSE_SECONDS)
-        if asked(log_ids, self._admin, self._topics) != self.log_ids:
-            raise RetryableError("A topic was deleted and re-created while it was read: its offsets start again.")
+        with_retries = attempts(RetryableError, LOG_IDENTITY_TIMEOUT_SECONDS, pause_s=PAUSE_SECONDS)
+        if with_retries(log_ids, self._admin, self._topics) != self.log_ids:
+            raise RetryableError(
+                "A topic was deleted and re-created while it was being read: its offsets start again at 0."
+            )
 
     def _handle_error(self, message: "Message") -> None:
         from confluent_kafka import KafkaError

@@ -36,10 +36,10 @@ class ThreadProblem:
 
 
 class BackgroundThread:
-    """Runs `work` until `stopping` is set. Any exception is logged, and `work` is called again after a pause.
+    """Runs `work` until `stopping` is set. After any exception, `work` is called again after a pause.
 
     `work` contains its own loop and calls `report_success` after each iteration. A failure is logged and stored in
-    `problem`. With a `state` folder, it is also written to a file, which `okr status` reads.
+    `problem`. If a `state` folder is given, the failure is also written to a file, which `okr status` reads.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class BackgroundThread:
             self._thread.join(timeout_s)
 
     def concern(self, silent_limit_s: float = SILENT_LIMIT_S) -> str | None:
-        """Return the current problem in one sentence, without the text of the error; None if there is none."""
+        """Return the thread's current problem in one sentence, without the text of the error, or None."""
         if not self.is_alive:
             return f"The thread {self.name} is not running."
         if self.problem is not None:
             times, since = self.problem.failures, self.problem.since
-            return f"The thread {self.name} failed {times} times since {since}; the log says why."
+            return f"The thread {self.name} has failed {times} times since {since}; the service's log file says why."
         if (silent_s := time.monotonic() - self._succeeded_at) > silent_limit_s:
             return f"The thread {self.name} has not completed an iteration for {silent_s:.0f} s."
         return None
@@ -96,7 +96,7 @@ class BackgroundThread:
                 if self._stopping.is_set():
                     return
                 pause_s = backoff.pause()
-                self._record("it returned although it was not asked to stop", None, pause_s)
+                self._record("it returned although nobody had asked it to stop", None, pause_s)
             except BaseException as error:  # a panic in a Rust library is not an Exception
                 if time.monotonic() - started > LONGEST_PAUSE_S:
                     backoff.reset()
@@ -109,8 +109,8 @@ class BackgroundThread:
         before = self.problem
         since = before.since if before else datetime.now(UTC).isoformat(timespec="seconds")
         self.problem = ThreadProblem(self.name, error, 1 + (before.failures if before else 0), since)
-        with contextlib.suppress(Exception):  # a failing log must not end the thread
-            log.error("a background thread failed and restarts", thread=self.name, error=error, pause_seconds=pause_s,
+        with contextlib.suppress(Exception):  # a logging failure must not end the thread
+            log.error("a background thread failed; restarting it", thread=self.name, error=error, pause_seconds=pause_s,
                       exc_info=cause)  # fmt: skip
         if self._file is not None:
             with contextlib.suppress(OSError):

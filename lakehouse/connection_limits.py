@@ -22,7 +22,7 @@ class Limits:
     """Maximum durations, in seconds, of statements, lock waits and idle transactions (0: no limit).
 
     The server enforces these limits. If the server is frozen or the network drops packets, the client gives up
-    `GRACE_S` after the statement's limit.
+    `GRACE_S` seconds after the statement's limit.
     """
 
     statement_s: int = 600

@@ -13,7 +13,14 @@ from psycopg import sql
 
 from lakehouse.errors import PermanentError
 from lakehouse.publishing import locks
-from lakehouse.publishing.carry_over import Basis, basis, carry, inputs, objects, withheld
+from lakehouse.publishing.carry_over import (
+    Basis,
+    copy_marts,
+    find_basis,
+    hash_of_inputs,
+    hash_of_objects,
+    hash_of_withheld_events,
+)
 from lakehouse.warehouse import connect, read_sql
 
 if TYPE_CHECKING:
@@ -32,14 +39,15 @@ class Build:
 def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None) -> Basis | None:
     """Empty the build schemas for a run whose events have been loaded.
 
-    The schema comment records the run and the offsets up to which the build contains all events. Return the publication
-    that the build can start from, or None if all models must be built. `project` is the hash of the dbt project.
+    Record the run, and the offsets up to which the build contains all events, in the comment of the schema. Return the
+    publication that the build can start from, or None if all models must be built. `project` is the hash of the dbt
+    project.
     """
     with publisher(dsn_transform) as connection:
-        now = inputs(connection, project)
+        now = hash_of_inputs(connection, project)
         build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": now}
-        before = comment(connection)
-        found = basis(connection, before, now)
+        before = read_metadata(connection)
+        found = find_basis(connection, before, now)
         if found is not None:
             build["withheld_before"] = before.get("withheld")
         run_file(connection, "prepare_build", build=sql.Literal(json.dumps(build)))
@@ -49,21 +57,22 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
 def copy_unchanged_marts(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:
     """Copy the marts of a publication into the build schemas, except those that will be rebuilt."""
     with publisher(dsn_transform) as connection:
-        carry(connection, publication_id, rebuilt)
+        copy_marts(connection, publication_id, rebuilt)
 
 
 def withheld_events_changed(dsn_transform: str) -> bool:
-    """Return whether the withheld events have changed since the previous build; if so, any mart may differ."""
+    """Return whether the set of withheld events differs from that of the previous build. If so, any mart may change."""
     with publisher(dsn_transform) as connection:
-        return comment(connection).get("withheld_before") != withheld(connection)
+        return read_metadata(connection).get("withheld_before") != hash_of_withheld_events(connection)
 
 
 def finish_build(dsn_transform: str, run_id: str) -> None:
     """Record that the build is complete, so that the next build can start from its publication."""
     with publisher(dsn_transform) as connection:
-        build = comment(connection)
+        build = read_metadata(connection)
         require_build_of(build_of(connection), run_id)
-        text = json.dumps(build | {"objects": objects(connection), "withheld": withheld(connection)})
+        hashes = {"objects": hash_of_objects(connection), "withheld": hash_of_withheld_events(connection)}
+        text = json.dumps(build | hashes)
         connection.execute(sql.SQL("COMMENT ON SCHEMA marts_build IS {}").format(sql.Literal(text)))
 
 
@@ -73,8 +82,8 @@ def build_state(dsn: str) -> Build:
         return build_of(connection)
 
 
-def comment(connection: "Connection[Any]") -> dict[str, Any]:
-    """Return the metadata of the newest build, which is in marts_build or already published."""
+def read_metadata(connection: "Connection[Any]") -> dict[str, Any]:
+    """Return the metadata of the newest build, whether it is still in marts_build or already published."""
     row = connection.execute("SELECT obj_description(to_regnamespace('marts_build'), 'pg_namespace')").fetchone()
     build: dict[str, Any] = json.loads(row[0]) if row and row[0] and row[0].startswith("{") else {}
     return build
@@ -82,7 +91,7 @@ def comment(connection: "Connection[Any]") -> dict[str, Any]:
 
 def build_of(connection: "Connection[Any]") -> Build:
     """Return the build in marts_build, using an open connection."""
-    build = comment(connection)
+    build = read_metadata(connection)
     return Build(build.get("run_id"), build.get("offsets", {}), build.get("published_as"))
 
 
@@ -90,11 +99,11 @@ def require_build_of(build: Build, run_id: str) -> Build:
     """Return the build if it belongs to this run and is not published yet.
 
     Raises:
-        PermanentError: it belongs to another run, or is published.
+        PermanentError: it belongs to another run, or is already published.
     """
     if build.run_id != run_id or build.published_as is not None:
         raise PermanentError(
-            f"marts_build contains the build of run {build.run_id}, not of {run_id}: a later run has started. "
+            f"marts_build contains the build of run {build.run_id}, not that of {run_id}: a later run has started. "
             "Start okr_etl_dag again instead of clearing this run's tasks."
         )
     return build
@@ -115,14 +124,17 @@ def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
     Readers do not have the privilege to take this lock.
 
     Raises:
-        RetryableError: a lock timed out, because another publication has not ended or another session uses the build.
+        RetryableError: a lock timed out, because another publication has not finished or another session is using the
+            build.
     """
     with connect(dsn_transform, application="okr-publication") as connection:
         limit = sql.SQL("SET LOCAL lock_timeout = {}").format(sql.Literal(locks.PUBLISHER_S * 1000))
-        with locks.explained(connection, "Another publication has not ended", locks.PUBLISHER):
+        with locks.explained(connection, "Another publication did not finish", locks.PUBLISHER):
             connection.execute(limit)
             connection.execute("LOCK TABLE publishing.publisher IN EXCLUSIVE MODE")
-        with locks.explained(connection, "Tables of a build or publication were in use", locks.BUILT_OR_PUBLISHED):
+        with locks.explained(
+            connection, "Tables of a build or publication did not become free", locks.BUILT_OR_PUBLISHED
+        ):
             yield connection
 
 

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from lakehouse.errors import PermanentError
-from lakehouse.marts_build import Build, build_of, comment, publisher, require_build_of, run_file
+from lakehouse.marts_build import Build, build_of, publisher, read_metadata, require_build_of, run_file
 from lakehouse.publishing import views
 from lakehouse.publishing.old_versions import drop_old_versions
 from lakehouse.publishing.switch_views import switch_to
@@ -30,7 +30,7 @@ KEPT = 2  # number of previous publications to which a rollback can return
 
 @dataclass(frozen=True)
 class Publication:
-    """One row of ops.publication: a set of marts that readers see now or saw earlier.
+    """One row of ops.publication: a version of the marts that readers see now or saw earlier.
 
     `offsets` maps topic -> partition -> next offset.
     """
@@ -56,8 +56,8 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
     Raises:
         PermanentError: the build no longer exists or was rolled back, its gate did not pass or checked no row, or
             publications are on hold.
-        RetryableError: the warehouse is unreachable, another publication has not ended, or a mart whose columns changed
-            was in use for the whole waiting time.
+        RetryableError: the warehouse is unreachable, another publication has not finished, or a mart whose columns
+            changed was in use for the whole waiting time.
     """
     run_id = _require_passed(gate)
     with publisher(dsn_transform) as connection:
@@ -105,9 +105,9 @@ def rollback(dsn_transform: str) -> Publication:
         if older is None:
             raise PermanentError("There is no older publication to roll back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
-        back = _switch(connection, int(str(older[0])))
+        restored = _switch(connection, int(str(older[0])))
         drop_old_versions(connection, KEPT)
-    return back
+    return restored
 
 
 def resume(dsn_transform: str) -> list[int]:
@@ -126,10 +126,12 @@ def _require_passed(gate: Mapping[str, Any]) -> str:
     run_id = gate.get("run_id")
     if not run_id or not gate.get("passed") or gate.get("gate") != "marts":
         raise PermanentError(
-            f"Run {run_id} cannot be published: its marts gate did not pass. The current publication stays."
+            f"Run {run_id} cannot be published: its marts gate did not pass. The current publication is unchanged."
         )
     if not gate.get("checked_rows"):
-        raise PermanentError(f"Run {run_id} cannot be published: its gate checked no row. The publication stays.")
+        raise PermanentError(
+            f"Run {run_id} cannot be published: its gate checked no row. The current publication is unchanged."
+        )
     return str(run_id)
 
 
@@ -145,7 +147,7 @@ def _require_no_hold(connection: "Connection[Any]") -> None:
 
 
 def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publication | None:
-    """Return this run's publication if its build is already published, even if another run is building now."""
+    """Return this run's publication if its build is already published, even if another run is now building."""
     if build.run_id == run_id and build.published_as is None:
         return None
     query = "SELECT {} FROM ops.publication WHERE dbt_run_id = %s ORDER BY publication_id DESC LIMIT 1"
@@ -154,7 +156,7 @@ def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publ
     if published is not None and published.rolled_back_at is not None:
         raise PermanentError(
             f"Run {run_id} was published as {published.publication_id}, which was rolled back and cannot be "
-            "published again. Start okr_etl_dag, or clear this run from its task dbt onwards."
+            "published again. Start a new run of okr_etl_dag, or clear this run's tasks from `dbt` onwards."
         )
     return published
 
@@ -163,12 +165,12 @@ def _publish(connection: "Connection[Any]", build: Build, details: Mapping[str, 
     rows = _rows_built(connection, {suite["table"]: suite["rows"] for suite in details["gate"].get("suites", ())})
     if not rows:
         raise PermanentError("marts_build has no table: run the dbt models before publishing.")
-    build_metadata = comment(connection)
+    build_metadata = read_metadata(connection)
     values = {**details, "rows": rows, "offsets": build.offsets, "inputs": build_metadata.get("inputs")}
     publication_id = _record(connection, values)
-    empty = json.dumps(build_metadata | {"published_as": publication_id})
+    metadata = json.dumps(build_metadata | {"published_as": publication_id})
     names = {schema: sql.Identifier(f"{schema}_v{publication_id}") for schema in views.SCHEMAS}
-    run_file(connection, "turn_build_into_version", build=sql.Literal(empty), **names)
+    run_file(connection, "turn_build_into_version", build=sql.Literal(metadata), **names)
     return _switch(connection, publication_id)
 
 

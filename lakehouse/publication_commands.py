@@ -41,7 +41,7 @@ def current() -> None:
 
     dsn = load_settings().require("dsn_serving")
     row = publication.current(dsn)
-    typer.echo(_line(row) if row else "Nothing is published yet: start okr_etl_dag (`make demo` does).")
+    typer.echo(_line(row) if row else "Nothing has been published yet: start okr_etl_dag (`make demo` does this).")
     _show_holds(dsn)
 
 
@@ -59,5 +59,5 @@ def resume() -> None:
     from lakehouse import publication
 
     rejected = publication.resume(load_settings().require("dsn_transform"))
-    rolled_back = f" Not published again: {', '.join(map(str, rejected))} (rolled back)." if rejected else ""
+    rolled_back = f" These were rolled back and stay unpublished: {', '.join(map(str, rejected))}." if rejected else ""
     typer.echo(f"Publications resumed.{rolled_back}")

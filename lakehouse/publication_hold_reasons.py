@@ -37,7 +37,7 @@ class Hold:
 
 
 def holds(dsn: str) -> list[Hold]:
-    """Return every reason why publications are on hold, oldest first; empty if they are not.
+    """Return the reasons why publications are on hold, oldest first; empty if they are not on hold.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -47,6 +47,6 @@ def holds(dsn: str) -> list[Hold]:
 
 
 def holds_now(connection: "Connection[Any]") -> list[Hold]:
-    """Return the same as `holds`, using an open connection."""
+    """Return the reasons why publications are on hold, using an open connection."""
     with connection.cursor(row_factory=class_row(Hold)) as cursor:
         return cursor.execute(read_sql("lakehouse", "publication_hold_reasons").encode()).fetchall()

@@ -1,6 +1,6 @@
--- Insert a publication, which becomes current when readers see it. Failures of earlier steps are deleted, so that they
--- no longer put publications on hold. (The callback of a later success should have deleted them, but may have been
--- killed.) Failures of `document` are kept, because that step runs after the publication.
+-- Insert a publication, which becomes current when readers see it. Earlier step failures are deleted, so that they no
+-- longer put publications on hold. (The callback of a later success should have deleted them, but may have been
+-- killed.) Failures of `document` are not deleted, because that step runs after the publication.
 WITH superseded AS (
     DELETE FROM ops.step_failure
     WHERE pipeline = 'okr_etl_dag' AND step <> 'document' AND failed_at <= %(published_at)s

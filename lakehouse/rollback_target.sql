@@ -1,4 +1,4 @@
--- The newest version before the current one that still exists and was never rolled back.
+-- The newest version that is older than the current one, still exists and was never rolled back.
 SELECT publication_id
 FROM ops.publication
 WHERE rolled_back_at IS NULL

@@ -1,7 +1,7 @@
-"""Failed steps of pipeline runs. They are recorded immediately, because only a later run publishes a step's event.
+"""Failed steps of pipeline runs. They are recorded immediately, because the events of a run appear only in a later one.
 
-Everything that shows the progress of a run (`okr demo`, `okr status`, the API, the page) reads failures here or in
-`ops.publication_hold`.
+Everything that shows the progress of a run (`okr demo`, `okr status`, the API, the web page) reads the failures through
+this module or from `ops.publication_hold`.
 """
 
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from psycopg.rows import class_row
 
 from lakehouse.warehouse import connect, read_sql
 
-KEPT = timedelta(days=90)
+RETENTION = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class StepFailure:
-    """One row of ops.step_failure: a step that ended in failure and has not succeeded since."""
+    """One row of ops.step_failure: a step that failed and has not succeeded since."""
 
     pipeline: str
     run_id: str
@@ -30,20 +30,20 @@ class StepFailure:
 
 
 def record(dsn_transform: str, failure: StepFailure) -> None:
-    """Record a failure, replacing one of the same step and run; delete failures older than 90 days.
+    """Record a failure. It replaces an earlier one of the same step and run. Delete failures older than 90 days.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn_transform, application="okr-steps") as connection:
         connection.execute(read_sql("lakehouse", "record_step_failure").encode(), vars(failure))
-        connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - KEPT,))
+        connection.execute("DELETE FROM ops.step_failure WHERE failed_at < %s", (failure.failed_at - RETENTION,))
 
 
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
-    """Delete the failures of a step that has succeeded: those of this run, and all older than this attempt.
+    """Delete the failures of a step that has succeeded: those of this run, and all from before this attempt.
 
-    The callback of an earlier success may have been killed before it deleted the failure of its run.
+    Failures of other runs may still exist, because the callback that should have deleted them may have been killed.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -56,7 +56,7 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
 
 
 def delete_for_pipeline(dsn_transform: str, *, pipeline: str) -> None:
-    """Delete the failures of a pipeline after a run found nothing to publish, so that they no longer hold publications.
+    """Delete a pipeline's failures after a run with nothing to publish. They then no longer put publications on hold.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -65,7 +65,7 @@ def delete_for_pipeline(dsn_transform: str, *, pipeline: str) -> None:
         connection.execute("DELETE FROM ops.step_failure WHERE pipeline = %s AND step <> 'document'", (pipeline,))
 
 
-def of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
+def failures_of_run(dsn: str, pipeline: str, run_id: str) -> list[StepFailure]:
     """Return the failed steps of a run in the order in which they failed.
 
     Raises:

@@ -24,12 +24,12 @@ Row_co = TypeVar("Row_co", covariant=True)
 
 
 class Connection(psycopg.Connection[Row_co]):
-    """A connection that fails if the server does not respond for `answer_s` seconds.
+    """A connection that fails if the server does not respond within `response_timeout_s` seconds.
 
-    Keepalives do not detect a frozen server or a proxy that forwards nothing, because their kernels still respond.
+    Keepalives do not detect a frozen server or a stuck proxy, because the kernel of that host still answers them.
     """
 
-    answer_s: float | None = BATCH.statement_s + GRACE_S
+    response_timeout_s: float | None = BATCH.statement_s + GRACE_S
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does, but with a timeout.
@@ -37,7 +37,7 @@ class Connection(psycopg.Connection[Row_co]):
         Raises:
             psycopg.OperationalError: the server did not respond; the connection is closed.
         """
-        limit = self.answer_s if timeout is None else timeout
+        limit = self.response_timeout_s if timeout is None else timeout
         try:
             return super().wait(gen, interval, limit)
         except psycopg.errors._WaitTimeout as error:
@@ -66,7 +66,7 @@ def connect(
             f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept a "
             f"connection of role {parts['user']!r}: {' '.join(str(error).split())} Is the stack up (`make status`)?"
         ) from error
-    connection.answer_s = limits.statement_s + GRACE_S if limits.statement_s else None
+    connection.response_timeout_s = limits.statement_s + GRACE_S if limits.statement_s else None
     return connection
 
 
@@ -120,13 +120,13 @@ def sqlalchemy_url(
 
 
 def set_response_timeout(engine: "Engine", limits: Limits) -> None:
-    """Apply the client timeout of `Connection` to the psycopg connections that a SQLAlchemy engine opens."""
+    """Apply the response timeout of `Connection` to the psycopg connections that a SQLAlchemy engine opens."""
     from sqlalchemy import event
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, arguments: list[str], values: dict[str, str]) -> Connection[object]:
         connection: Connection[object] = Connection.connect(*arguments, **values)  # type: ignore[arg-type]
-        connection.answer_s = limits.statement_s + GRACE_S if limits.statement_s else None
+        connection.response_timeout_s = limits.statement_s + GRACE_S if limits.statement_s else None
         return connection
 
 
@@ -135,7 +135,7 @@ def read_sql(package: str, name: str) -> str:
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")
 
 
-# The libpq parameters that dbt's adapter supports besides the address, and those that can be left out safely.
+# The libpq parameters that dbt's adapter supports in addition to the address, and those that can safely be omitted.
 DBT_PARAMETERS = ("sslmode", "sslcert", "sslkey", "sslrootcert")
 OPTIONAL_PARAMETERS = {*NETWORK_TIMEOUTS, "application_name", "client_encoding", "fallback_application_name", "options"}
 
@@ -144,14 +144,15 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     """Return the variables that `dbt_project/profiles.yml` reads, from the DSN of the transform role.
 
     Raises:
-        PermanentError: the DSN has a parameter that dbt cannot pass on. Dropping it could disable a security measure.
+        PermanentError: the DSN has a parameter that dbt cannot pass to PostgreSQL. Omitting it could disable a security
+            measure.
     """
     parts = parts_of(settings.require("dsn_transform"))
     address = ("host", "port", "user", "password", "dbname")
     if lost := parts.keys() - {*address, *DBT_PARAMETERS, *OPTIONAL_PARAMETERS}:
         raise PermanentError(
-            f"OKR_DSN_TRANSFORM has {', '.join(sorted(lost))}, which dbt cannot pass on to PostgreSQL. Remove it. "
-            f"The only TLS parameters that dbt supports are {', '.join(DBT_PARAMETERS)}."
+            f"OKR_DSN_TRANSFORM contains {', '.join(sorted(lost))}, which dbt cannot pass to PostgreSQL. Remove this "
+            f"from the DSN. The only TLS parameters that dbt supports are {', '.join(DBT_PARAMETERS)}."
         )
     return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_PARAMETERS)} | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

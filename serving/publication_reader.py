@@ -157,7 +157,7 @@ class Warehouse:
 
 def _limit(connection: Connection) -> None:
     if isinstance(connection, Limited):
-        connection.answer_s = LIMITS.statement_s + GRACE_S
+        connection.response_timeout_s = LIMITS.statement_s + GRACE_S
 
 
 def _publication(connection: Connection) -> Publication:

@@ -103,7 +103,7 @@ class Airflow:
     def failure(self, run: Run) -> StepFailed:
         """Return an error with the message of each failed step, including the rules and examples of a failed gate."""
         try:
-            failures = step_failure.of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
+            failures = step_failure.failures_of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
         except OkrError:
             failures = []  # the warehouse itself may be unavailable
         said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"

@@ -55,19 +55,20 @@ def _verdict(ledger: Ledger) -> list[str]:
     landed = sum(topic.landed for topic in ledger.topics)
     partitions = sum(topic.partitions for topic in ledger.topics)
     checked = f"{landed:,} landed rows of {partitions} partitions checked"
-    unasked = [topic.topic for topic in ledger.topics if not topic.is_broker_known]
+    unanswered = [topic.topic for topic in ledger.topics if not topic.is_broker_known]
     lines = [
-        f"The broker did not answer queries about {', '.join(unasked)}: it is unknown whether all events have landed."
-    ] * bool(unasked)
+        f"The broker did not answer queries about {', '.join(unanswered)}: it is unknown whether all events have "
+        "landed."
+    ] * bool(unanswered)
     if ledger.checked_nothing:
-        why = "the broker did not answer" if unasked else "the broker has events"
+        why = "the broker did not answer" if unanswered else "the broker has events"
         lines.append(
             f"Nothing is proved: {checked}, but {why}. Has landing started (`make status`), and is OKR_LAKE_URI right?"
         )
-    elif ledger.passed and unasked:
-        lines.append(f"Every landed event is landed once and loaded at most once: {checked}.")
+    elif ledger.passed and unanswered:
+        lines.append(f"Every landed event has landed once and was loaded at most once: {checked}.")
     elif ledger.passed:
-        lines.append(f"Every event is landed once and loaded at most once: {checked}.")
+        lines.append(f"Every event has landed once and was loaded at most once: {checked}.")
     if not all(topic.passed for topic in ledger.topics):
-        lines.append(f"The ledger is broken ({checked}):")
+        lines.append(f"The ledger does not balance ({checked}):")
     return lines

@@ -177,7 +177,7 @@ def _loading_problems(landed: LandedPartition, loaded: LoadedPartition) -> list[
             f"{landed.valid_loaded} valid rows below the watermark {loaded.watermark}, but {loaded.rows} in raw"
         )
     elif landed.valid_loaded_sum != loaded.offset_sum:
-        problems.append("raw has other offsets than the lake")
+        problems.append("raw has different offsets from the lake")
     if loaded.last_offset >= loaded.watermark:
         problems.append(f"raw has offset {loaded.last_offset}, at or beyond its watermark {loaded.watermark}")
     return problems

@@ -124,7 +124,8 @@ def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mappin
     if table is None:
         raise RetryableError(
             f"raw.{topic} is loaded up to the offsets {watermarks.offsets} (by partition), but there is no lake table "
-            f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If it is lost: docs/runbooks/lake-verify.md."
+            f"at {uri}. Nothing was loaded. Is OKR_LAKE_URI right? If the lake is lost, see "
+            "docs/runbooks/lake-verify.md."
         )
     log_id = _log_id(table, topic, watermarks)
     return Pending(wanted, files_of(table, uri, wanted), log_id)
@@ -135,10 +136,11 @@ def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
     found = str(table.metadata().description)
     if watermarks.log_id not in (None, found):
         raise PermanentError(
-            f"raw.{topic} is loaded from the Kafka log {watermarks.log_id} (cluster id/topic id), but the lake "
-            f"table {table.table_uri} has events of the log {found}, whose offsets start again: they would appear to "
-            "be loaded already. Nothing was loaded. Set OKR_LAKE_URI to the lake that this warehouse was filled from, "
-            "or load the new lake into a new warehouse (a new OKR_STATE, or an empty database with `okr migrate`)."
+            f"raw.{topic} is loaded from the Kafka log {watermarks.log_id} (cluster id/topic id), but the lake table "
+            f"{table.table_uri} has events of the log {found}. The offsets of that log start again at 0, so its events "
+            "would appear to be loaded already. Nothing was loaded. Set OKR_LAKE_URI to the lake from which this "
+            "warehouse was filled, or load the new lake into a new warehouse (a new OKR_STATE, or an empty database "
+            "with `okr migrate`)."
         )
     return found
 

@@ -20,7 +20,7 @@ SHOWN_REJECTED = 20
 
 @app.command("status")
 def status(as_json: AsJson = False) -> None:
-    """Show, for each source, how many events are waiting, the age of the oldest, and permanently rejected events."""
+    """Show, for each source, the number of waiting events, the age of the oldest one, and the rejected events."""
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
@@ -49,7 +49,7 @@ def drain(
     seconds: Annotated[float, typer.Option(min=0.1, help="Time limit per source, in seconds.")] = 60.0,
     rejected: Annotated[bool, typer.Option("--rejected", help="Also retry events that the broker rejected.")] = False,
 ) -> None:
-    """Send the waiting events now, oldest first. Exits with status 1 if any are left."""
+    """Send the waiting events now, oldest first. Exit with status 1 if any are left."""
     from ingestion.spool.drain import Drainer
     from ingestion.spool.store import Spool, spooled_sources
 
@@ -69,7 +69,8 @@ def drain(
         typer.echo(f"{source}: {sent} sent")
     if left:
         raise RetryableError(
-            f"{left} events still wait; none is lost. Check the broker (`make status`) and run the command again."
+            f"Events still waiting: {left}. None has been lost. Check the broker (`make status`) and run the command "
+            "again."
         )
 
 

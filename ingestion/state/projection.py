@@ -36,8 +36,11 @@ PACKAGE = "ingestion.state"
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-class Comparison(NamedTuple):
-    """The reasons to compare events before they count: several organisations exist, or operators reviewed events."""
+class ReasonsToCompare(NamedTuple):
+    """The reasons to compare events with each other before they count.
+
+    Either several organisations exist, or operators have decided on individual events.
+    """
 
     has_several_organisations: bool
     has_reviews: bool
@@ -50,10 +53,10 @@ class Projection:
         self._connection = connection
         self._consumer = dict(consumer)
 
-    def comparison(self) -> Comparison:
-        """Return whether there is a reason to compare events with each other before they count."""
+    def reasons_to_compare(self) -> ReasonsToCompare:
+        """Return which of the reasons to compare events with each other exist."""
         has_several, has_reviews = self.run("organisations_seen").fetchone() or (False, False)
-        return Comparison(bool(has_several), bool(has_reviews))
+        return ReasonsToCompare(bool(has_several), bool(has_reviews))
 
     def ambiguous(self, changed: Sequence[Entity]) -> list[Entity]:
         """Return the check-ins whose events name different key results, the only conflict within an organisation."""
@@ -86,9 +89,9 @@ class Projection:
             self.run("project_definitions", event_types=event_types, entity_ids=entity_ids)
             if withheld:
                 self.run("delete_definitions", event_types=event_types, entity_ids=entity_ids)
-        checked = self.subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
+        checked_in = self.subjects("project_check_ins", ids=ids[CHECK_IN]) if ids[CHECK_IN] else []
         if lost[CHECK_IN]:
-            checked += self.subjects("delete_check_ins", ids=lost[CHECK_IN])
+            checked_in += self.subjects("delete_check_ins", ids=lost[CHECK_IN])
         self._project_users(ids[USER], teams=ids[TEAM] if has_several_organisations else [])
         if lost[KEY_RESULT]:
             self.run("delete_okrs", subjects=lost[KEY_RESULT])
@@ -97,7 +100,7 @@ class Projection:
             teams=ids[TEAM],
             cycles=ids[CYCLE],
             objectives=ids[OBJECTIVE],
-            key_results=[*ids[KEY_RESULT], *checked],
+            key_results=[*ids[KEY_RESULT], *checked_in],
         )
 
     def _project_users(self, defined: Sequence[str], teams: Sequence[str]) -> None:

@@ -105,7 +105,7 @@ class StateStore:
         projection = self._projection
         listed = projection.entities("claim_unprojected", limit=PROJECTION_BATCH)
         if listed:
-            several = projection.comparison().has_several_organisations
+            several = projection.reasons_to_compare().has_several_organisations
             withheld = projection.withhold(listed, has_several_organisations=several)
             projection.project([*listed, *withheld], withheld, has_several_organisations=several)
         return len(listed)
@@ -171,9 +171,9 @@ class StateStore:
     def _store_followed(self, rows: Sequence[Row]) -> Applied:
         projection = self._projection
         has_roots = any(row["event_type"] in ROOTS for row in rows)
-        had_several = has_roots and projection.comparison().has_several_organisations
+        had_several = has_roots and projection.reasons_to_compare().has_several_organisations
         changed = projection.entities("insert_events", **_columns(rows, EVENT_FIELDS))
-        several, has_reviews = projection.comparison()
+        several, has_reviews = projection.reasons_to_compare()
         is_all_compared = several or has_reviews
         ambiguous = [] if is_all_compared else projection.ambiguous(changed)
         if not is_all_compared and not ambiguous:

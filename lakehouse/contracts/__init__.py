@@ -1,4 +1,4 @@
-"""Event contracts: the envelope, and one file per entity.
+"""Event contracts: the envelope, and one file per entity type.
 
 To add an event type, define its model in a file here, generate its JSON Schema in `schemas/` (`okr contracts schemas`),
 and add a line to docs/events.md.

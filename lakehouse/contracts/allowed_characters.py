@@ -2,8 +2,9 @@
 
 Ids are compared byte by byte, so ids that look the same must have the same bytes. They must be in Unicode normal form C
 and must not contain invisible characters. The only allowed space is U+0020 between other characters. Names are read by
-people and may also contain the characters that scripts and emoji need (joiners, variation selectors, tags). Cells of
-files are normalised. Messages that break a rule are rejected, because events are never rewritten.
+people and may also contain the characters that some writing systems and emoji need (joiners, variation selectors,
+tags). The cells of imported files are normalised. A message that breaks a rule is rejected, because events are never
+rewritten.
 """
 
 import re
@@ -11,12 +12,13 @@ import unicodedata
 
 _CONTROL = "\x00-\x1f\x7f-\x9f"
 _SPACES = "\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"  # all except U+0020
-# Invisible characters (Unicode's Default_Ignorable_Code_Point), except those that scripts and emoji need, and
-# interlinear annotation marks.
+# Invisible characters (Unicode's Default_Ignorable_Code_Point) and interlinear annotation marks, except the characters
+# in _JOINING.
 _IGNORED = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
     "\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
 )
+# Invisible characters that some writing systems and emoji need.
 _JOINING = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff"
 _DAMAGED = "\ufffd"  # the replacement character, inserted by a program that could not decode the text
 

@@ -8,9 +8,9 @@ from lakehouse.contracts.fields import Id, Title
 from lakehouse.contracts.registry import event
 
 LONGEST_DAYS = 732
-# People close a cycle in the days after its end. For this many days after its last day, a closing check-in closes that
-# cycle, even if the key result continues in the next one (ADR 19). dbt_project/dbt_project.yml defines the same number
-# as days_to_close.
+# People often close a key result in the days after its cycle ends. For this many days, a closing check-in closes the
+# key result in the cycle that has ended, even if it continues in the next one (ADR 19). dbt_project/dbt_project.yml
+# defines the same number as days_to_close.
 DAYS_TO_CLOSE = 31
 
 

@@ -1,4 +1,4 @@
-"""Field types shared by the contracts. With their bounds, accepted events can be loaded and progress is finite."""
+"""Field types shared by the contracts. Their bounds ensure that events can be loaded and that progress is finite."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,8 +6,8 @@ from typing import Annotated
 from msgspec import Meta
 
 # `lakehouse.contracts.allowed_characters` defines the other rules for ids, and `ingestion.contract_validation` applies
-# them. They are not part of this pattern, because a narrower pattern would require a new major version of every
-# contract. `ingestion.storable_json._NON_SPACE` implements this pattern by ASCII byte. A test compares the two.
+# them. They are not part of this pattern, because a stricter pattern would require a new major version of every
+# contract. `ingestion.storable_json._NON_SPACE` implements this pattern for single bytes. A test compares the two.
 NO_SPACE_AT_EITHER_END = r"^\S(.*\S)?$"
 Id = Annotated[str, Meta(min_length=1, max_length=128, pattern=NO_SPACE_AT_EITHER_END, description="natural key")]
 Title = Annotated[str, Meta(max_length=2000)]

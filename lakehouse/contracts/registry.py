@@ -1,4 +1,4 @@
-"""The registry of event types, filled by the modules of this package."""
+"""The event type registry, to which each module of this package adds its contracts."""
 
 import importlib
 import pkgutil

@@ -1,5 +1,5 @@
--- A hash of all inputs of a build except newly loaded events: the dbt project, the schema revision, operators'
--- decisions, and all changes to raw that were not made by loading.
+-- A hash of all inputs of a build except newly loaded events: the dbt project, the schema revision, the operators'
+-- decisions, and every change to raw other than loading.
 SELECT md5(concat_ws(
     '|',
     %(project)s::text,

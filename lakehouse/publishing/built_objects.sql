@@ -1,5 +1,5 @@
 -- A hash of the tables and views that marts are built from, identified by their files on disk. Every later build
--- changes this hash, even a manual one. A repair that truncates and reloads `raw` changes it, too.
+-- changes this hash, and so does a manual dbt run or a repair that truncates and reloads `raw`.
 SELECT md5(string_agg(oid || ':' || relfilenode, ',' ORDER BY oid))
 FROM pg_class
 WHERE

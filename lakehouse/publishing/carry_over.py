@@ -1,9 +1,9 @@
 """Copy marts from the previous publication into a build if none of their inputs has changed.
 
-A build is determined by the log, the operators' decisions, the dbt project and the warehouse schema. If the decisions,
-the project and the schema are the same, two consecutive builds differ only in models that depend on event types loaded
-in between. The inputs of the marts (`staging`, `intermediate`) are still those of the previous build. ADR 21 lists the
-conditions.
+A build is determined by the loaded events, the operators' decisions, the dbt project and the warehouse schema. If the
+decisions, the project and the schema are the same, two consecutive builds differ only in the models that depend on the
+types of the events loaded in between. For these models, `staging` and `intermediate` must still contain the tables of
+the previous build. ADR 21 lists the conditions.
 """
 
 import json
@@ -28,32 +28,35 @@ class Basis:
     changed: frozenset[str]
 
 
-def inputs(connection: "Connection[Any]", project: str | None) -> str | None:
-    """Return a hash of all inputs of a build except the log; None if the project is unknown."""
+def hash_of_inputs(connection: "Connection[Any]", project: str | None) -> str | None:
+    """Return a hash of all inputs of a build except the loaded events; None if the project is unknown."""
     if project is None:
         return None
     row = connection.execute(read_sql("lakehouse.publishing", "build_inputs").encode(), {"project": project}).fetchone()
     return str(row[0]) if row else None
 
 
-def objects(connection: "Connection[Any]") -> str:
+def hash_of_objects(connection: "Connection[Any]") -> str:
     """Return a hash of the tables from which marts are built. It changes with every later build."""
     row = connection.execute(read_sql("lakehouse.publishing", "built_objects").encode()).fetchone()
     return str(row[0]) if row else ""
 
 
-def withheld(connection: "Connection[Any]") -> str:
-    """Return a hash of the withheld events, as the last build determined them."""
+def hash_of_withheld_events(connection: "Connection[Any]") -> str:
+    """Return a hash of the events that the last build withheld."""
     row = connection.execute(read_sql("lakehouse.publishing", "withheld_events").encode()).fetchone()
     return str(row[0]) if row else ""
 
 
-def basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
-    """Return the publication that a build can start from (`before`: the previous build's metadata), or None."""
+def find_basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
+    """Return the publication that a build can start from, or None.
+
+    `before` is the metadata of the previous build, and `now` is the hash of the current inputs.
+    """
     publication_id = before.get("published_as")
     if now is None or publication_id is None or before.get("inputs") != now:
         return None
-    if before.get("objects") != objects(connection) or not _is_current(connection, publication_id):
+    if before.get("objects") != hash_of_objects(connection) or not _is_current(connection, publication_id):
         return None
     query = read_sql("lakehouse.publishing", "changed_event_types").encode()
     rows = connection.execute(query, {"offsets": json.dumps(before["offsets"])}).fetchall()
@@ -68,7 +71,7 @@ def _is_current(connection: "Connection[Any]", publication_id: int) -> bool:
     return bool(row and row[0])
 
 
-def carry(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
+def copy_marts(connection: "Connection[Any]", publication_id: int, rebuilt: Collection[str]) -> None:
     """Copy the marts of a publication into the build schemas, except those that will be rebuilt."""
     for mart, columns in sorted(views.built(connection, publication_id).items()):
         if mart.name in rebuilt:

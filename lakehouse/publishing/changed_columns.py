@@ -1,8 +1,8 @@
-"""Drop the views of removed marts and replace those whose columns changed. Only these changes wait for readers.
+"""Drop the views of removed marts, and replace the views of marts whose columns changed. Only this waits for readers.
 
 First, the versions that readers may still use are copied into tables with the new columns, so that a statement planned
-before the switch also finds its rows in the new view. Then the views are replaced. Each attempt blocks readers for at
-most LOCK_ATTEMPT_MS. Attempts are repeated until no earlier query uses the views.
+before the switch also finds its rows through the new view. Then the views are replaced. Each attempt blocks readers for
+at most LOCK_ATTEMPT_MS. Attempts are repeated until no earlier query is using the views.
 """
 
 import random
@@ -45,7 +45,7 @@ def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publ
 
 
 def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifier) -> None:
-    """Copy rows so that every snapshot sees them, because earlier transactions must still be able to read them."""
+    """Copy rows so that every snapshot sees them: transactions that started earlier must be able to read them."""
     with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool, connection.cursor() as cursor:
         with cursor.copy(statement("COPY ({}) TO STDOUT (FORMAT binary)", rows)) as copied:
             for block in copied:
@@ -78,7 +78,7 @@ def replace(
         except psycopg.errors.DependentObjectsStillExist as error:
             raise PermanentError(
                 f"The columns of a mart changed, and another view depends on it: {error.diag.message_detail} Drop that "
-                "view, publish again, and re-create it. The current publication stays until then."
+                "view, publish again, and re-create it. Until then, the current publication is unchanged."
             ) from error
         except psycopg.errors.LockNotAvailable as error:
             if time.monotonic() > deadline:
@@ -86,8 +86,8 @@ def replace(
                 who = locks.holders(connection, f"^({views})$")
                 raise RetryableError(
                     f"The columns of a mart changed, and its view was in use for {locks.READERS_S:.0f} s without a "
-                    f"pause{who}. Publishing does not wait longer, although an analyst's transaction may last 1,800 s. "
-                    "The current publication stays. Try again when that session has ended."
+                    f"pause{who}. Publishing waits no longer, although an analyst's transaction can take 1,800 s. The "
+                    "current publication is unchanged. Try again when that session has ended."
                 ) from error
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 -- jitter, not a secret
         else:
@@ -95,7 +95,7 @@ def replace(
 
 
 def suffix(publication_id: int) -> str:
-    """Return the name suffix that tables with the new columns have until they replace the old ones."""
+    """Return the suffix of the names of tables with the new columns, until these tables replace the old ones."""
     return f"__as_{publication_id}"
 
 

@@ -1,5 +1,5 @@
--- The event types loaded since a build started. Events at or beyond the offsets recorded at its start are read by
--- primary key.
+-- The types of the events loaded since a build started. These are the events at or beyond the offsets recorded at its
+-- start, which are read by primary key.
 WITH since AS (
     SELECT
         watermark.topic,

@@ -1,4 +1,4 @@
--- Delete the rows of dropped versions. The newest row of each table is always kept.
+-- Delete the rows of dropped versions, but never the newest row of either table.
 WITH gone AS (
     DELETE FROM publishing.switch AS s
     WHERE to_regnamespace('marts_v' || s.publication_id) IS NULL AND switch_id < (SELECT max(switch_id) FROM publishing.switch)

@@ -1,4 +1,4 @@
--- Run this in the transaction that attached the partitions, so that a snapshot sees all of the switch or none of it.
+-- Run this in the transaction that attaches the partitions, so that a snapshot sees either all of the switch or nothing.
 WITH attached AS (
     INSERT INTO publishing.attachment (publication_id) VALUES (%(shown)s) RETURNING attachment_id
 )

@@ -1,5 +1,5 @@
--- Grain: one other session that holds a lock on any of the tables, with the first of these tables. The start time is
--- available only for sessions whose activity the role may see.
+-- Grain: one other session that holds a lock on any of the tables, with the alphabetically first of these tables. The
+-- start time is available only for sessions whose activity the role may see.
 SELECT
     concat(
         a.usename, ' (pid ', a.pid, ', ' || nullif(a.application_name, ''),

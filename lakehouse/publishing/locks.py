@@ -12,10 +12,11 @@ from lakehouse.warehouse import read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-PUBLISHER_S = 60  # limit of the wait for another publication or build preparation, and for locks on its tables
-# Limit of the wait for readers of all marts together. By default, analysts' statements are cancelled after 120 s. A
-# session that raises its limits can lock a mart for up to 600 s with one statement and 1,800 s with one transaction
-# (infra/analysts). Publishing does not wait that long.
+# Maximum time to wait for another publication or build preparation, and for locks on the tables of either.
+PUBLISHER_S = 60
+# Maximum time to wait for the readers of all marts together. By default, analysts' statements are cancelled after
+# 120 s. A session that raises its limits can lock a mart for up to 600 s with one statement and 1,800 s with one
+# transaction (infra/analysts). Publishing does not wait that long.
 READERS_S = 150.0
 
 PUBLISHER = r"^publishing\.publisher$"

@@ -1,13 +1,13 @@
 """Detach and drop old versions that no transaction can read any more. Readers never wait for this.
 
-A transaction whose plan or snapshot was made just before a switch can read the earlier version until it ends. So each
-switch records the transactions that were still running after its commit. Once all of them have ended, the version
-before the switch is unused.
+A transaction whose plan or snapshot was made just before a switch can read the previous version until the transaction
+ends. So each switch records the transactions that were still running after its commit. Once all of them have ended, the
+version before the switch is unused.
 
-Before it detaches a partition, PostgreSQL waits for all users of the mart, regardless of the version that they read.
-While a long query runs, unused versions are therefore left to the next publication. If there are more than MANY unused
-versions, the cleanup waits for running queries, but at most `locks.READERS_S` for all marts together. The new
-publication is already visible at that time.
+Before PostgreSQL detaches a partition, it waits for all transactions that use the mart, regardless of the version that
+they read. While a long query is running, unused versions are therefore left for the next publication to drop. If there
+are more than MAX_UNUSED_VERSIONS, the cleanup waits for running queries, but at most `locks.READERS_S` for all marts
+together. The new publication is already visible at that time.
 """
 
 import math
@@ -25,50 +25,54 @@ from lakehouse.warehouse import read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-MANY = 20
+MAX_UNUSED_VERSIONS = 20
 WAIT_MS = 300
-WORK_S = 30.0  # limit for steps that do not wait for readers
-LONG_S = 0.05  # the cleanup does not wait for a transaction that has used a mart for longer
+CLEANUP_LIMIT_S = 30.0  # limit for steps that do not wait for readers
+LONG_USE_S = 0.05  # the cleanup does not wait for a transaction that has used a mart for longer than this
 
 
 def drop_old_versions(connection: "Connection[Any]", kept: int) -> None:
     """Commit, then drop the unused versions.
 
-    The current version, the `kept` versions before it, and versions that were rolled back and not resumed are not
-    dropped.
+    Three kinds of versions are not dropped: the current one, the `kept` versions before it, and those that were rolled
+    back while the hold after the rollback lasts.
 
-    This must be the last use of the connection, which is switched to autocommit with other limits. Errors are only
-    logged, because readers already see the right version and the next call tries again.
+    This must be the last use of the connection, because it is switched to autocommit with different limits. Errors are
+    only logged, because readers already see the right version, and the next call tries again.
     """
     connection.commit()
     started = time.monotonic()
     try:
         connection.set_autocommit(True)
-        _limit(connection, started + WORK_S)
+        _limit(connection, started + CLEANUP_LIMIT_S)
         connection.execute(read_sql("lakehouse.publishing", "record_running_transactions").encode())
         found = connection.execute(
             read_sql("lakehouse.publishing", "unused_versions").encode(), {"kept": kept}
         ).fetchall()
         unused = [int(str(publication_id)) for (publication_id,) in found]
-        if unused and len(unused) <= MANY and _is_busy(connection):
+        if unused and len(unused) <= MAX_UNUSED_VERSIONS and _is_busy(connection):
             return
-        detached_by, wait_ms = (started + locks.READERS_S, None) if len(unused) > MANY else (started + WORK_S, WAIT_MS)
+        detach_deadline, wait_ms = (
+            (started + locks.READERS_S, None)
+            if len(unused) > MAX_UNUSED_VERSIONS
+            else (started + CLEANUP_LIMIT_S, WAIT_MS)
+        )
         for publication_id in unused:
-            _detach(connection, publication_id, detached_by, wait_ms)
-        dropped_by = time.monotonic() + WORK_S
+            _detach(connection, publication_id, detach_deadline, wait_ms)
+        drop_deadline = time.monotonic() + CLEANUP_LIMIT_S
         for publication_id in unused:
             for schema in SCHEMAS:
-                _limit(connection, dropped_by)
+                _limit(connection, drop_deadline)
                 name = sql.Identifier(f"{schema}_v{publication_id}")
                 connection.execute(statement("DROP SCHEMA IF EXISTS {} CASCADE", name))
-        _limit(connection, dropped_by)
+        _limit(connection, drop_deadline)
         _drop_empty_stores(connection)
         _analyze_stores(connection)
         connection.execute(read_sql("lakehouse.publishing", "delete_old_switches").encode())
     except (psycopg.errors.LockNotAvailable, psycopg.errors.QueryCanceled) as error:
         get_logger(__name__).info("an old version is still in use and will be dropped later", cause=str(error).strip())
     except TimeoutError:
-        get_logger(__name__).info("old versions are left to the next publication: the time limit was reached")
+        get_logger(__name__).info("time limit reached; the next publication will drop the remaining old versions")
     except psycopg.Error as error:
         get_logger(__name__).warning("old versions were not dropped and accumulate", cause=str(error).strip())
 
@@ -87,11 +91,11 @@ def _limit(connection: "Connection[Any]", deadline: float, wait_ms: float | None
 
 
 def _is_busy(connection: "Connection[Any]") -> bool:
-    """Return whether a transaction uses a mart for longer than LONG_S."""
+    """Return whether a transaction has been using a mart for longer than LONG_USE_S."""
     query = read_sql("lakehouse.publishing", "mart_users").encode()
     users = set(connection.execute(query).fetchall())
     if users:
-        time.sleep(LONG_S)
+        time.sleep(LONG_USE_S)
     return bool(users & set(connection.execute(query).fetchall()))
 
 
@@ -105,8 +109,8 @@ def _detach(connection: "Connection[Any]", publication_id: int, deadline: float,
         if is_pending or version_schema in names:
             _limit(connection, deadline, wait_ms)
             how = "FINALIZE" if is_pending else "CONCURRENTLY"
-            place, table = sql.Identifier(store_schema, store), sql.Identifier(version_schema, partition)
-            connection.execute(statement(f"ALTER TABLE {{}} DETACH PARTITION {{}} {how}", place, table))
+            parent, table = sql.Identifier(store_schema, store), sql.Identifier(version_schema, partition)
+            connection.execute(statement(f"ALTER TABLE {{}} DETACH PARTITION {{}} {how}", parent, table))
 
 
 def _drop_empty_stores(connection: "Connection[Any]") -> None:

@@ -34,5 +34,5 @@ def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
     for mart in sorted(built.keys() - known - changed.keys()):
         published_views.create_view(connection, mart, stored.get(mart, built[mart]))
     changed_columns.replace(connection, changed, known - built.keys(), publication_id)
-    published_views.comment(connection, publication_id)
+    published_views.copy_comments(connection, publication_id)
     published_views.record_switch(connection, publication_id)

@@ -1,19 +1,19 @@
-"""Check whether the current publication was built from the current inputs, apart from the log (`build_inputs.sql`)."""
+"""Check whether the current publication was built from the current inputs (`build_inputs.sql`), except new events."""
 
-from lakehouse.publishing.carry_over import inputs
+from lakehouse.publishing.carry_over import hash_of_inputs
 from lakehouse.warehouse import connect
 
 
 def is_up_to_date(dsn: str, project: str) -> bool:
     """Return whether the current publication was built from this dbt project and all other current inputs.
 
-    `project` is the hash of the dbt project. The result is true before the first publication. The inputs of a build are
-    recorded when it starts, so its publication does not include decisions made during the build. A publication from an
-    earlier release that did not record inputs counts as outdated.
+    `project` is the hash of the dbt project. Before the first publication, the result is true. The inputs of a build
+    are recorded when it starts, so a decision made during a build makes its publication outdated. A publication of an
+    earlier release, which did not record inputs, is also outdated.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn, application="okr-publication") as connection:
         published = connection.execute("SELECT inputs FROM ops.publication WHERE is_current").fetchone()
-        return published is None or published[0] == inputs(connection, project)
+        return published is None or published[0] == hash_of_inputs(connection, project)

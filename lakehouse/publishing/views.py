@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 SCHEMAS = ("marts", "ml")
-KEY = "published_version"  # the partition key: a publication_id, under a name that no column of a mart has
+KEY = "published_version"  # the partition key: a publication id; no column of a mart has this name
 
 Columns = tuple[tuple[str, str], ...]  # name and type, in order, without KEY
 
@@ -97,13 +97,13 @@ def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> N
 def attach(
     connection: "Connection[Any]", store: sql.Identifier, partition: sql.Identifier, publication_id: int
 ) -> None:
-    """Attach a table as a partition. The lock that this takes does not block readers of the other partitions."""
+    """Attach a table as a partition. The lock for this does not block readers of the other partitions."""
     add = "ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})"
     connection.execute(statement(add, store, partition, sql.Literal(publication_id)))
 
 
-def comment(connection: "Connection[Any]", publication_id: int) -> None:
-    """Copy the comments that dbt wrote on a version's tables and columns to the views, where they differ."""
+def copy_comments(connection: "Connection[Any]", publication_id: int) -> None:
+    """Copy the comments of a version's tables and columns, which dbt wrote, to the views, where they differ."""
     differing = connection.execute(
         read_sql("lakehouse.publishing", "differing_comments").encode(),
         {"id": publication_id, "schemas": list(SCHEMAS)},
@@ -117,8 +117,8 @@ def comment(connection: "Connection[Any]", publication_id: int) -> None:
 def record_switch(connection: "Connection[Any]", publication_id: int) -> None:
     """Record the version that the views show after the commit."""
     values = {"shown": publication_id}
-    # Invalidate cached plans, which would keep using the old switch. A rollback attaches no partition, so nothing else
-    # invalidates them.
+    # Invalidate cached plans, because they contain the version of the previous switch. A rollback attaches no
+    # partition, so nothing else invalidates them.
     connection.execute("ALTER TABLE publishing.switch SET (fillfactor = 100)")
     connection.execute(read_sql("lakehouse.publishing", "planner_statistics").encode(), values)
     connection.execute(read_sql("lakehouse.publishing", "insert_switch").encode(), values)

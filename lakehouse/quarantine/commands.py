@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events
 
 Ids = Annotated[list[UUID], typer.Argument(help="Event ids, as shown by `okr quarantine list`.")]
 Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
-Withheld = Annotated[bool, typer.Option("--withheld", help="Show only withheld events, which are in no mart.")]
+Withheld = Annotated[bool, typer.Option("--withheld", help="Show only the events that are excluded from the marts.")]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most this many events.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
@@ -39,18 +39,18 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
     for each in pending:
         typer.echo(f"{each.event_id}\tpending\t{each.rule}\t{each.decision}: not published yet")
     if not events and not pending and not as_json:
-        typer.echo("No event is withheld." if withheld else "No rule found an event.")
+        typer.echo("No event is withheld." if withheld else "No event is flagged or withheld.")
 
 
 @app.command()
 def release(ids: Ids, note: Note = None) -> None:
-    """Release events that a rule or an operator withheld. The next publication includes them."""
+    """Include events again that a rule or an operator withheld. They are in the marts from the next publication on."""
     _decide(ids, "release", note)
 
 
 @app.command()
 def withhold(ids: Ids, note: Note = None) -> None:
-    """Withhold events from all marts; their rows stay in raw and in the lake."""
+    """Exclude events from the marts and the state tables. Their rows stay in raw and in the lake."""
     _decide(ids, "withhold", note)
 
 
@@ -63,7 +63,7 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
     count = len(set(ids))
     typer.echo(
         f"{decision}: {count} {'event' if count == 1 else 'events'}. A run of okr_etl_dag starts within a minute and "
-        "publishes it; state tables follow with the next event."
+        "publishes the decision. The state tables are updated when the next event arrives."
     )
 
 

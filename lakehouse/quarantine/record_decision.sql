@@ -1,5 +1,5 @@
--- Grain: one event and one rule that found it or is named by an earlier decision on it. Withholding an event that no
--- rule found is recorded as a manual decision. Releasing an event that no rule or decision names returns no row.
+-- Grain: one event, and one rule that flagged or withheld it, or that an earlier decision on it names. If there is no
+-- such rule, a decision to withhold is recorded as manual, and a decision to release returns no row.
 WITH named AS (
     SELECT DISTINCT unnest(%(event_ids)s::uuid []) AS event_id
 ),

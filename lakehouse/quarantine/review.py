@@ -33,16 +33,16 @@ class ReviewedEvent:
 
 
 def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) -> list[ReviewedEvent]:
-    """Return the reviewed events of the current publication, withheld events first, then newest first.
+    """Return the flagged and withheld events of the current publication, withheld events first, then newest first.
 
     Raises:
         PermanentError: nothing has been published yet.
     """
-    asked = {"withheld_only": withheld_only, "limit": limit}
+    parameters = {"withheld_only": withheld_only, "limit": limit}
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             cursor = connection.cursor(row_factory=class_row(ReviewedEvent))
-            return cursor.execute(read_sql(PACKAGE, "reviewed_events"), asked).fetchall()
+            return cursor.execute(read_sql(PACKAGE, "reviewed_events"), parameters).fetchall()
     except psycopg.errors.UndefinedTable:
         raise _nothing_published() from None
 
@@ -67,7 +67,7 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
 
 
 def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return the numbers of withheld and of other flagged events in the current publication; 0, 0 if there is none."""
+    """Return the numbers of withheld events and of other flagged events in the current publication, or (0, 0)."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
@@ -77,7 +77,7 @@ def withheld_count(dsn: str) -> tuple[int, int]:
 
 
 def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
-    """Record a decision on events. It replaces all earlier decisions on them and applies from the next build on.
+    """Record a decision on events. It replaces all earlier decisions on them and applies from the next build onwards.
 
     Raises:
         PermanentError: an event is not in the warehouse, an event to be released is neither withheld nor flagged, or
@@ -99,11 +99,11 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
         unmatched = sorted(named - {str(event_id) for (event_id,) in decided})
         if unmatched:
             raise PermanentError(
-                f"Nothing to release: {', '.join(unmatched)}. No rule found them in the current publication "
-                "(`okr quarantine list`) and there is no earlier decision on them: they are not withheld, or no "
-                "publication has read them yet."
+                f"Nothing to release: {', '.join(unmatched)}. They are not in the list of flagged and withheld events "
+                "(`okr quarantine list`), and there is no earlier decision on them. Either they are not withheld, or "
+                "they were loaded after the current publication."
             )
 
 
 def _nothing_published() -> PermanentError:
-    return PermanentError("Reviewed events are not published yet: start okr_etl_dag (`make demo` does).")
+    return PermanentError("Nothing has been published yet: start okr_etl_dag (`make demo` does this).")

@@ -8,7 +8,7 @@ import pyarrow as pa
 from dags.steps.dbt_docs import fingerprint
 from dags.steps.dbt_manifest import PROJECT
 from lakehouse.lake import landing_schema, table_uri
-from lakehouse.publishing.carry_over import inputs
+from lakehouse.publishing.carry_over import hash_of_inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
@@ -36,7 +36,7 @@ def publish(settings: Settings, *, project: str | None = None, is_noted: bool = 
     """Make a publication of these offsets by partition the current one, built now by the present project."""
     with connect(settings.require("dsn_transform")) as connection:
         connection.execute("UPDATE ops.publication SET is_current = false")
-        of_now = inputs(connection, project or fingerprint(PROJECT)) if is_noted else None
+        of_now = hash_of_inputs(connection, project or fingerprint(PROJECT)) if is_noted else None
         covered = ", ".join(f'"{name.removeprefix("p")}": {offset}' for name, offset in offsets.items())
         connection.execute(
             "INSERT INTO ops.publication "

@@ -92,14 +92,14 @@ def test_the_failure_of_a_step_is_stored_until_the_step_succeeds(
 ) -> None:
     dsn = warehouse.require("dsn_serving")
     record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
-    (failure,) = step_failure.of_run(dsn, "okr_etl_dag", "run")
+    (failure,) = step_failure.failures_of_run(dsn, "okr_etl_dag", "run")
     assert (failure.step, failure.message, failure.failed_at) == ("load", "the lake is damaged", STARTED)
     (hold,) = holds(dsn)
     assert (hold.kind, hold.run_id) == ("step", "run")
     assert "step load failed: the lake is damaged" in str(hold)
     ended_step["ti"].try_number = 3
     record_success(ended_step)
-    assert step_failure.of_run(dsn, "okr_etl_dag", "run") == []
+    assert step_failure.failures_of_run(dsn, "okr_etl_dag", "run") == []
     assert holds(dsn) == []
 
 
@@ -117,7 +117,7 @@ def test_a_stale_failure_is_deleted_by_the_next_success_of_the_step(
     ):
         ti = SimpleNamespace(**vars(ended_step["ti"]) | other | {"dag_id": dag, "task_id": task})
         record_success({"ti": ti})
-        assert [failure.step for failure in step_failure.of_run(dsn, "okr_etl_dag", "run")] == remaining
+        assert [failure.step for failure in step_failure.failures_of_run(dsn, "okr_etl_dag", "run")] == remaining
 
 
 def test_a_success_in_another_run_does_not_delete_a_failure(warehouse: Settings, ended_step: dict[str, Any]) -> None:
@@ -125,7 +125,7 @@ def test_a_success_in_another_run_does_not_delete_a_failure(warehouse: Settings,
     earlier = SimpleNamespace(**vars(ended_step["ti"]) | {"run_id": "other", "start_date": before})
     record_failure(ended_step | {"exception": PermanentError("the lake is damaged")})
     record_success({"ti": earlier})
-    assert len(step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")) == 1
+    assert len(step_failure.failures_of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")) == 1
 
 
 def test_a_failed_gate_stores_its_rules_and_examples_and_a_killed_step_a_message(
@@ -134,7 +134,7 @@ def test_a_failed_gate_stores_its_rules_and_examples_and_a_killed_step_a_message
     said = "gate raw: FAILED.\n  event: ids_are_complete: expected that ...; 7 at fault, e.g. c-1"
     for error, message in ((as_airflow_gets_it(GateFailed(said)), said), (None, "The step ended without a message")):
         record_failure(ended_step | {"exception": error})
-        (failure,) = step_failure.of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
+        (failure,) = step_failure.failures_of_run(warehouse.require("dsn_serving"), "okr_etl_dag", "run")
         assert failure.message.startswith(message)
 
 

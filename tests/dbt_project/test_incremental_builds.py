@@ -13,7 +13,7 @@ from dags.steps.models_to_rebuild import models_to_rebuild
 from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.publishing.carry_over import basis, inputs
+from lakehouse.publishing.carry_over import find_basis, hash_of_inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import NewDatabase
@@ -181,12 +181,12 @@ def test_changing_raw_other_than_by_loading_causes_a_full_build(
     """An erasure, or a migration that changes rows, adds no event and keeps the tables in place on disk."""
     dsn = fresh_database.require("dsn_transform")
     with connect(dsn) as connection:
-        before = inputs(connection, "project")
-        assert inputs(connection, "project") == before
+        before = hash_of_inputs(connection, "project")
+        assert hash_of_inputs(connection, "project") == before
     with connect(fresh_database.require("dsn_loader")) as connection:
         connection.execute(change.format(topic).encode())
     with connect(dsn) as connection:
-        assert inputs(connection, "project") != before
+        assert hash_of_inputs(connection, "project") != before
 
 
 def test_a_build_after_an_erasure_is_full(runs: Any) -> None:
@@ -207,8 +207,8 @@ def test_a_build_after_an_erasure_is_full(runs: Any) -> None:
 def _basis(runs: Any, project: str = "project") -> Any:
     """Query the inputs as a build does, and keep the record of the previous build."""
     with connect(runs.dsn) as connection:
-        before, now = marts_build.comment(connection), inputs(connection, project)
-        return basis(connection, before, now)
+        before, now = marts_build.read_metadata(connection), hash_of_inputs(connection, project)
+        return find_basis(connection, before, now)
 
 
 def _execute(runs: Any, role: str, statement: str) -> None:

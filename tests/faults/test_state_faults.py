@@ -192,7 +192,7 @@ def test_postgresql_is_killed_during_a_transaction_of_the_state_consumer(
         worker.thaw()
         sent += send(producer, range(8, 10))
         worker.wait_until(lambda: state(settings) == expected(10), "the state is whole")
-        assert "stopped, restarting" in worker.text()
+        assert "the consumer failed; restarting it" in worker.text()
         land(settings, threading.Event(), drain=True)
         prove(settings, fault="PostgreSQL killed during a transaction of the state consumer", sent=sent)
 

@@ -106,7 +106,7 @@ def test_work_that_returns_by_mistake_is_called_again(tmp_path: Path) -> None:
     thread.start()
     until(lambda: len(calls) > 2, "it is called again")
     assert thread.problem is not None
-    assert "returned although it was not asked to stop" in thread.problem.error
+    assert "returned although nobody had asked it to stop" in thread.problem.error
     stopping.set()
     thread.join(5)
 

@@ -178,7 +178,7 @@ def test_a_cleared_task_cannot_publish_what_another_run_has_built_since(warehous
     publish(warehouse, 1)
     build(warehouse, 2)
     build(warehouse, 3)
-    with pytest.raises(PermanentError, match="build of run run-3, not of run-2"):
+    with pytest.raises(PermanentError, match="build of run run-3, not that of run-2"):
         swap(warehouse, passed("run-2"))
     assert seen(warehouse) == (1, 1)
 

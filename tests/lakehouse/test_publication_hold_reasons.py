@@ -118,7 +118,7 @@ def test_a_publication_deletes_the_failures_of_steps_before_it(warehouse: Settin
     kept = [
         (each.pipeline, each.step)
         for dag in ("okr_etl_dag", "okr_training_dag")
-        for each in step_failure.of_run(dsn, dag, "run-1")
+        for each in step_failure.failures_of_run(dsn, dag, "run-1")
     ]
     assert kept == [("okr_etl_dag", "document"), ("okr_training_dag", "train")]
 

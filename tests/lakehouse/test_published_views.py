@@ -102,7 +102,7 @@ def test_the_next_publication_finishes_an_interrupted_detachment(
 def test_the_cleanup_waits_for_long_queries_if_many_versions_have_accumulated(
     warehouse: Settings, owner: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(old_versions, "MANY", 1)
+    monkeypatch.setattr(old_versions, "MAX_UNUSED_VERSIONS", 1)
     for value in range(1, 5):
         publish(warehouse, value)
     monkeypatch.setattr(old_versions, "_is_busy", lambda _: True)

@@ -130,7 +130,7 @@ def test_the_cleanup_of_old_versions_has_one_time_limit_for_all_marts(
 ) -> None:
     for value in range(1, 5):
         publish(warehouse, value)
-    monkeypatch.setattr(old_versions, "MANY", 0)
+    monkeypatch.setattr(old_versions, "MAX_UNUSED_VERSIONS", 0)
     monkeypatch.setattr(locks, "READERS_S", 3.0)
     dsns = warehouse.require("dsn_analyst"), warehouse.require("dsn_transform")
     with connect(dsns[0]) as another, connect(dsns[1]) as publisher:

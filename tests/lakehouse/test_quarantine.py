@@ -71,7 +71,7 @@ def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> 
 
 def test_releasing_an_event_that_nothing_withholds_fails_with_an_explanation(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
-    with pytest.raises(PermanentError, match=rf"Nothing to release: {LOADED}. No rule found them"):
+    with pytest.raises(PermanentError, match=rf"Nothing to release: {LOADED}. They are not in the list"):
         quarantine.decide(dsn, [FLAGGED, LOADED], "release", by="ada", note=None)
     assert kept(warehouse) == []
     quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
@@ -102,7 +102,7 @@ def test_neither_an_analyst_nor_the_api_may_record_decisions(warehouse: Settings
 
 
 def test_listing_before_the_first_publication_fails_with_a_message(fresh_database: Settings) -> None:
-    with pytest.raises(PermanentError, match="not published yet"):
+    with pytest.raises(PermanentError, match="Nothing has been published yet"):
         quarantine.reviewed_events(fresh_database.require("dsn_serving"))
     assert quarantine.withheld_count(fresh_database.require("dsn_serving")) == (0, 0)
 
@@ -115,7 +115,7 @@ def test_the_command_lists_events_and_records_decisions(warehouse: Settings, mon
     assert json.loads(runner.invoke(app, ["list", "--json"]).stdout)["rule"] == "implausible_progress"
     decided = runner.invoke(app, ["withhold", str(FLAGGED), "--note", "wrong unit"])
     assert decided.stdout.startswith("withhold: 1 event. A run of okr_etl_dag starts within a minute")
-    assert decided.stdout.endswith("state tables follow with the next event.\n")
+    assert decided.stdout.endswith("The state tables are updated when the next event arrives.\n")
     assert kept(warehouse)[0][2:4] == ("withhold", "wrong unit")
     assert (
         f"{FLAGGED}\tpending\timplausible_progress\twithhold: not published yet" in runner.invoke(app, ["list"]).stdout

@@ -81,7 +81,7 @@ def test_two_hosts_and_options_of_a_dsn_are_preserved() -> None:
 
 def test_a_security_parameter_that_dbt_cannot_pass_on_is_an_error() -> None:
     dsn = SecretStr(f"{SECURE}&channel_binding=require")
-    with pytest.raises(PermanentError, match="has channel_binding, which dbt cannot pass on"):
+    with pytest.raises(PermanentError, match="contains channel_binding, which dbt cannot pass to"):
         dbt_environment(Settings(dsn_transform=dsn))
 
 
@@ -115,7 +115,7 @@ def test_the_kernel_gives_up_a_vanished_server(postgres: Settings) -> None:
 def test_an_unresponsive_server_fails_the_statement_and_closes_the_connection(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     connection = connect(dsn, limits=Limits(statement_s=1))
-    connection.answer_s = 1.5
+    connection.response_timeout_s = 1.5
     assert connection.execute("SELECT 1").fetchone() == (1,)
     between.fall_silent()
     started = time.monotonic()
@@ -129,7 +129,7 @@ def test_an_unresponsive_server_fails_the_statement_and_closes_the_connection(si
 def test_an_unresponsive_server_fails_a_copy_and_a_commit_too(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     connection = connect(dsn)
-    connection.answer_s = 1.0
+    connection.response_timeout_s = 1.0
     connection.execute("CREATE TEMPORARY TABLE probe (n int)")
 
     def copy() -> None:
@@ -189,8 +189,8 @@ def test_sqlalchemy_connections_time_out_too(silent: tuple[Proxy, str]) -> None:
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None
-        assert driver.answer_s == 1 + GRACE_S
-        driver.answer_s = 1.0
+        assert driver.response_timeout_s == 1 + GRACE_S
+        driver.response_timeout_s = 1.0
         assert connection.execute(text("SELECT 1")).scalar() == 1
         between.fall_silent()
         with pytest.raises(Exception, match="has not responded"):

@@ -40,7 +40,8 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
             if is_new:
                 defined.add(name)
                 timed.append((start_of(row.cycle_start), data))
-    # When a cycle ends, an owner may move to another team in which one of the owner's cycles is already running.
+    # When a cycle ends, its owner may move to a team in which they already have a running key result. No row starts on
+    # that day, so the move needs an event of its own.
     for (_, day), row in moves.items():
         if row.cycle_start < day <= history.now.date():
             timed += [(start_of(day), data) for data in definitions_of(row) if isinstance(data, UserDefined)]

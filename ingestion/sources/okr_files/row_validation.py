@@ -35,7 +35,7 @@ class History:
     ignored_columns: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: dict[str, list[str]] = field(default_factory=dict)
     _cycles: dict[tuple[str, str], tuple[date, date]] = field(default_factory=dict)
-    _of_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
+    _rows_by_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
     _unusable: set[str] = field(default_factory=set)
 
     def add_key_result(self, cells: dict[str, str]) -> None:
@@ -51,7 +51,7 @@ class History:
             self._unusable.add(normalised_name(cells["key_result_id"]))
             raise
         self.key_results[row.key_result_id, row.cycle_start] = row
-        rows = self._of_key_result.setdefault(row.key_result_id, [])
+        rows = self._rows_by_key_result.setdefault(row.key_result_id, [])
         rows.append(row)
         rows.sort(key=lambda each: each.cycle_start)
         self._cycles.setdefault(row.cycle_key, (row.cycle_start, row.cycle_end))
@@ -78,18 +78,18 @@ class History:
                 f"but {row.cycle_start} to {row.cycle_end} in this one."
             )
             raise ContractViolation("conflicting_cycle", message)
-        for other in self._of_key_result.get(row.key_result_id, ()):
+        for other in self._rows_by_key_result.get(row.key_result_id, ()):
             _check_against(row, other)
         for data in definitions_of(row):
             encode_fact(data, start)
 
     def key_result_named(self, key_result_id: str) -> KeyResultRow:
         """Return the first valid row of a key result. All its rows name the same organisation."""
-        return self._of_key_result[key_result_id][0]
+        return self._rows_by_key_result[key_result_id][0]
 
     def _key_result_of(self, key_result_id: str, at: datetime, row: CheckInRow, cell: str) -> KeyResultRow:
         """Return the row of the key result for the first cycle in which a check-in may have this date."""
-        rows = self._of_key_result.get(key_result_id)
+        rows = self._rows_by_key_result.get(key_result_id)
         if rows is None:
             where = "its row was rejected" if key_result_id in self._unusable else f"it is not in {KEY_RESULTS.name}"
             raise ContractViolation("unknown_key_result", f"Unknown key result {key_result_id!r}: {where}.")
@@ -108,7 +108,9 @@ class History:
         earlier = self.check_ins.get((key_result_id, at))
         if earlier is not None:
             reason = "duplicate_check_in" if earlier == row else "conflicting_check_in"
-            message = f"An earlier row has a check-in at {_utc(at)} (value {plain(earlier.value)}); that one is used."
+            message = (
+                f"An earlier row has a check-in at {_utc(at)} (value {plain(earlier.value)}); the earlier row is used."
+            )
             raise ContractViolation(reason, message)
         encode_fact(check_in_data(self.key_result_named(key_result_id), at, row), at)
 
@@ -130,7 +132,7 @@ def _check_against(row: KeyResultRow, other: KeyResultRow) -> None:
         raise ContractViolation("conflicting_organisation", message)
     if row.cycle == other.cycle:
         raise ContractViolation(
-            "duplicate_key_result_id", f"{name} is in an earlier row for this cycle, which is used."
+            "duplicate_key_result_id", f"{name}: an earlier row already covers this cycle; the earlier row is used."
         )
     if row.cycle_start <= other.cycle_end and other.cycle_start <= row.cycle_end:
         message = (

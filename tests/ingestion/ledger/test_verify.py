@@ -112,7 +112,7 @@ def test_a_different_offset_in_raw_is_found(filled: Settings) -> None:
             " (SELECT kafka_partition, kafka_offset FROM raw.okr_user_events LIMIT 1) RETURNING kafka_partition"
         ).fetchone()
     assert moved is not None
-    assert problems(filled) == [f"partition {moved[0]}: raw has other offsets than the lake"]
+    assert problems(filled) == [f"partition {moved[0]}: raw has different offsets from the lake"]
 
 
 def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_answer(
@@ -137,7 +137,8 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1, "it is unknown whether all events have landed"
     assert "The broker did not answer queries about okr_user_events" in answer.output
-    assert "Every landed event is landed once and loaded at most once: 1 landed rows of 1 partitions" in answer.output
+    expected = "Every landed event has landed once and was loaded at most once: 1 landed rows of 1 partitions"
+    assert expected in answer.output
 
 
 def test_unlanded_events_are_counted_by_partition_and_are_no_problem(
