@@ -60,7 +60,7 @@ def clean() -> None:
 
 @app.command()
 def fetch() -> None:
-    """Download Kafka into the cache (46 jars, 41 MB, only once). `okr up` does this if necessary."""
+    """Download Kafka's jars into the cache (46 jars, 41 MB, only once). `okr up` does this if necessary."""
     from infra.local import kafka_jars
 
     kafka_jars.fetch(_say)
@@ -127,7 +127,7 @@ def started_stack() -> "Stack":
 
     stack = open_stack(_state())
     if stack is None:
-        raise PermanentError(f"No stack was started in {_state()}. Start one with `okr up` (or `make up`).")
+        raise PermanentError(f"No stack has been started in {_state()}. Start one with `okr up` (or `make up`).")
     return stack
 
 

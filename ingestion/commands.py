@@ -110,7 +110,7 @@ def lake_maintain(as_json: AsJson = False) -> None:
 def lake_repair() -> None:
     """After a power cut, move a table back to its last intact version if the broker still has the later events.
 
-    Stop all writers first. The removed versions are moved to another folder.
+    Stop all writers first. The later versions are moved to the folder _torn, and landing reads their events again.
     """
     from ingestion.maintenance.repair import repair
 
@@ -166,7 +166,7 @@ def lake_rejected(
     """Show messages that violate their contract.
 
     Each is shown with its time, topic/partition/offset, the reason, and the raw Kafka key, value and headers. With
-    --json, all bytes are printed in base64.
+    --json, keys and values are printed completely, in base64.
     """
     from ingestion.rejected_messages_report import read_rejected
 

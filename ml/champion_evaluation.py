@@ -35,7 +35,8 @@ def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -
     if version is None:
         check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
         raise PermanentError(
-            "There is no champion, so the pacing rule serves. Run `okr forecast train`, then `okr forecast promote`."
+            "There is no champion, so the pacing rule serves forecasts. "
+            "Run `okr forecast train`, then `okr forecast promote`."
         )
     model = model_registry.load(settings, version, "evaluated")
     if model.trained_until > str(period.start):

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ml.promotion_gate import Decision
 
 app = typer.Typer(
-    no_args_is_help=True, name="forecast", help="Forecast key results: train, evaluate, promote, backtest."
+    no_args_is_help=True,
+    name="forecast",
+    help="Forecast key results: train, evaluate, backtest, promote, roll back and list models.",
 )
 Seed = Annotated[int | None, typer.Option(help="Random seed of the trees; the same seed gives the same model.")]
 
@@ -30,11 +32,11 @@ def train(seed: Seed = None) -> None:
     base = Hyperparameters() if seed is None else replace(Hyperparameters(), seed=seed)
     result = train_and_register(load_settings(), base)
     typer.echo(
-        f"Version {result.version} registered as challenger in {result.seconds:.1f} s; held out: {result.held_out}; "
+        f"Version {result.version} registered as challenger after {result.seconds:.1f} s; held out: {result.held_out}; "
         f"publication {result.publication_id}; sha256 {result.sha256[:16]}."
     )
     _print_report(result.report)
-    typer.echo("Run `okr forecast promote` to make it champion if it is better.")
+    typer.echo("Run `okr forecast promote` to make it the champion if it is better.")
 
 
 @app.command()
@@ -43,7 +45,7 @@ def evaluate(
         Path | None, typer.Option(help="CSV of other forecasts to include: key_result_id, as_of, probability.")
     ] = None,
 ) -> None:
-    """Compare the champion with the rules that OKR tools use, on the held-out cycle."""
+    """Compare the champion with simple forecasts, such as the pacing rule, on the held-out cycle."""
     from lakehouse.settings import load_settings
     from ml.champion_evaluation import evaluate_champion
 
@@ -96,7 +98,7 @@ def rollback(
     settings = load_settings()
     if to:
         is_changed = champion.rollback(settings, to)
-        typer.echo(f"Version {to} is the champion again." if is_changed else f"Version {to} already is the champion.")
+        typer.echo(f"Version {to} is the champion again." if is_changed else f"Version {to} is already the champion.")
         return
     now = champion.champions(settings)
     advice = (
@@ -104,7 +106,7 @@ def rollback(
         if now.earlier
         else "There is no earlier champion to roll back to."
     )
-    raise PermanentError(f"Nothing was changed: version {now.current} is champion. {advice}")
+    raise PermanentError(f"Nothing was changed: version {now.current} is the champion. {advice}")
 
 
 @app.command()
@@ -115,7 +117,9 @@ def models() -> None:
 
     listed = model_registry.versions(load_settings())
     if not listed:
-        typer.echo("No model is registered, so the pacing rule serves. Run `okr forecast train` to train one.")
+        typer.echo(
+            "No model is registered, so the pacing rule serves forecasts. Run `okr forecast train` to train one."
+        )
     for one in listed:
         brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
         typer.echo(
@@ -127,7 +131,7 @@ def models() -> None:
 
 def _print_report(report: "Report") -> None:
     typer.echo(
-        f"{report.rows} check-ins of {report.key_results} key results, "
+        f"{report.rows} check-ins of {report.key_results} key results,  "
         f"{percent(report.achieved, decimals=1)} of them achieved.\n"
         f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
     )
@@ -143,4 +147,4 @@ def _print_decision(decision: "Decision") -> None:
     typer.echo(
         f"Version {decision.version}: {decision.outcome}. {decision.reason} Evaluated on {decision.rows} check-ins."
     )
-    typer.echo("The champion serves." if decision.serving == "model" else "The pacing rule serves.")
+    typer.echo("The champion serves forecasts." if decision.serving == "model" else "The pacing rule serves forecasts.")

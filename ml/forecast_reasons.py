@@ -53,74 +53,74 @@ def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list
 def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
     """Return the reason for the forecast of a key result without check-ins."""
     return (
-        f"No check-in yet, {percent(row['elapsed_ratio'])} into the cycle: of earlier key results that had no check-in "
-        f"for as long, {chance(share)} were achieved.",
+        f"There is no check-in yet, {percent(row['elapsed_ratio'])} into the cycle. Of earlier key results that had no "
+        f"check-in for as long, {chance(share)} were achieved.",
     )
 
 
 def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequence[str]:
     order = sorted(effects, key=lambda theme: -abs(effects[theme]))
     chosen = [theme for theme in order[:REASONS] if abs(effects[theme]) >= FAINT] or order[:1]
-    return [f"{_sentence(theme, row)}: {_effect(effects[theme])}." for theme in chosen]
+    return [f"{_sentence(theme, row)}. {_effect(effects[theme])}." for theme in chosen]
 
 
 def _effect(log_odds: float) -> str:
     if abs(log_odds) < FAINT:
-        return "hardly moves the odds"
+        return "This hardly changes the odds"
     factor = math.exp(min(abs(log_odds), LARGEST_EFFECT))
     times = f"{factor:.1f}" if abs(log_odds) < LARGEST_EFFECT else "more than 50"
-    return f"{'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
+    return f"This {'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
 
 
 def _sentence(theme: str, row: Mapping[str, float]) -> str:
     match theme:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
-            return (
-                f"A score of {ACHIEVED_SCORE} is already reached, with {percent(row['progress_ratio'])} of the way done"
-            )
+            progress = percent(row["progress_ratio"])
+            return f"A score of {ACHIEVED_SCORE} has already been reached, with progress at {progress}"
         case "recent_pace":
-            return f"{_weekly(row, 'log_pace_ratio_7d')} in the 7 days before the last check-in ({_needed(row)})"
+            weekly = _progress_per_week(row, "log_pace_ratio_7d")
+            return f"Progress was {weekly} per week in the 7 days before the last check-in ({_needed(row)})"
         case "cycle_pace":
-            return f"{_weekly(row, 'log_pace_ratio_cycle')} since the cycle's start{_needed_if_open(row)}"
+            weekly = _progress_per_week(row, "log_pace_ratio_cycle")
+            return f"Progress has been {weekly} per week since the cycle started{_needed_if_not_reached(row)}"
         case "time_left":
-            return f"{_days(row['days_remaining'])} left and {percent(row['progress_ratio'])} of the way done"
+            return f"Progress is at {percent(row['progress_ratio'])} with {_days(row['days_remaining'])} left"
         case "rhythm":
-            return f"{_days(row['weeks_between_check_ins'] * 7)} between the last two check-ins"
+            return f"The last two check-ins were {_days(row['weeks_between_check_ins'] * 7)} apart"
         case _:
             return f"The owner's confidence is {percent(row['confidence'])}"
 
 
-def _weekly(row: Mapping[str, float], ratio: str) -> str:
+def _progress_per_week(row: Mapping[str, float], ratio: str) -> str:
     pace = PACE_SCALE * math.sinh(_bounded(row[ratio] + row["log_required_pace"]))
-    shown = percent(pace * _cycles_by_week(row), decimals=1, beside=(_needed_by_week(row),))
-    return f"{shown} of the way per week"
+    return percent(pace * _cycles_per_week(row), decimals=1, beside=(_needed_per_week(row),))
 
 
-def _needed_if_open(row: Mapping[str, float]) -> str:
+def _needed_if_not_reached(row: Mapping[str, float]) -> str:
     return "" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE else f" ({_needed(row)})"
 
 
 def _needed(row: Mapping[str, float]) -> str:
-    by_week = _needed_by_week(row)
+    per_week = _needed_per_week(row)
     return (
-        f"{percent(by_week, decimals=1)} needed for a score of {ACHIEVED_SCORE}"
-        if by_week < 1
-        else f"far below what a score of {ACHIEVED_SCORE} needs"
+        f"{percent(per_week, decimals=1)} is needed for a score of {ACHIEVED_SCORE}"
+        if per_week < 1
+        else f"far less than is needed for a score of {ACHIEVED_SCORE}"
     )
 
 
-def _needed_by_week(row: Mapping[str, float]) -> float:
-    return PACE_SCALE * math.sinh(_bounded(row["log_required_pace"])) * _cycles_by_week(row)
+def _needed_per_week(row: Mapping[str, float]) -> float:
+    return PACE_SCALE * math.sinh(_bounded(row["log_required_pace"])) * _cycles_per_week(row)
 
 
-def _cycles_by_week(row: Mapping[str, float]) -> float:
-    # `days` is the time left at the last check-in. remaining_ratio expresses it as a share of the cycle.
+def _cycles_per_week(row: Mapping[str, float]) -> float:
+    # `days` is the time left at the last check-in; `remaining_ratio` is the same time as a share of the cycle.
     days = max(row["days_remaining"] + row["days_since_check_in"], 0.25)
     return 7.0 * row["remaining_ratio"] / days
 
 
-def _bounded(log: float) -> float:
-    return max(min(log, 30.0), -30.0)
+def _bounded(log_pace: float) -> float:
+    return max(min(log_pace, 30.0), -30.0)
 
 
 def _days(days: float) -> str:

@@ -50,6 +50,6 @@ def pacing_probability(rows: Rows) -> "NDArray[float64]":
 
 def _reason(progress: float, elapsed: float) -> str:
     return (
-        f"Pacing rule (no model is better here): {percent(progress)} of the way done at {percent(elapsed)} of the "
-        f"cycle; on pace from {percent(ACHIEVED_SCORE)} of the elapsed share."
+        f"Pacing rule (no model is better here): progress is at {percent(progress)} after {percent(elapsed)} of the "
+        f"cycle. At least {percent(ACHIEVED_SCORE)} of the elapsed share would be on pace."
     )

@@ -51,7 +51,7 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
     champion = _champion(settings)
     decision = decide(candidate, champion, history)
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
-        return replace(decision, reason=f"It already is the champion and stays champion. {_figures(decision)}")
+        return replace(decision, reason=f"It is already the champion and remains so. {_figures(decision)}")
     if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
         reason = f"This model was rolled back before, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
@@ -108,7 +108,9 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if not closed:
-        raise InsufficientData("No cycle has closed, so no forecast can be evaluated. The pacing rule serves.")
+        raise InsufficientData(
+            "No cycle has closed, so no forecast can be evaluated. The pacing rule serves forecasts."
+        )
     if not periods:
         raise InsufficientData(
             f"No closed cycle until {closed[-1]} has a labelled check-in, so nothing can be evaluated. "

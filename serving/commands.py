@@ -13,9 +13,9 @@ def serve(
         int | None, typer.Option(min=1, max=256, help="Number of processes; by default, OKR_API_WORKERS or 1.")
     ] = None,
 ) -> None:
-    """Serve the API and the scorecard page on 127.0.0.1, at port OKR_API_PORT.
+    """Serve the API and the scorecard page on 127.0.0.1, port $OKR_API_PORT.
 
-    SIGTERM stops it after all accepted requests are answered. SIGHUP replaces the workers one by one.
+    On SIGTERM, it responds to all accepted requests and stops. SIGHUP replaces the workers one by one.
     """
     from lakehouse.logs import configure_logging
     from lakehouse.settings import load_settings

@@ -1,4 +1,4 @@
-"""A client that uses the platform's API as an app would: it logs in, reads models and forecasts, posts check-ins."""
+"""A client that uses the API as an application would: it logs in, reads models and forecasts, and posts check-ins."""
 
 import time
 from pathlib import Path

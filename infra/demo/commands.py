@@ -56,7 +56,7 @@ def _still_running(state: Path) -> str:
     if stack is None or not Supervisor(stack).is_running():
         return ""
     return (
-        "\nThe stack still runs, so that you can inspect it (`okr status`). Run the same command again to continue. "
+        "\nThe stack is still running, so you can inspect it (`okr status`). Run the same command again to continue. "
         f"Stop it with: {_stop(state)}"
     )
 

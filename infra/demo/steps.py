@@ -1,7 +1,7 @@
 """The steps of the demo, in order.
 
-They start the stack, send a history, land and publish it, train a model, use the API as an app would, post check-ins,
-and verify the lake.
+They start the stack, send a history, land and publish it, train a model, call the API as an application would, post
+check-ins, and verify the lake.
 """
 
 import json
@@ -170,7 +170,7 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
 
 
 def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
-    with progress.step("use the API as an app: log in, GET /models, POST /predict, GET /v1") as step:
+    with progress.step("call the API as user app: log in, GET /models, POST /predict, GET /v1") as step:
         result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_due else 0)
         candidates = warehouse.rows(settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": FORECASTS})
         result.titles = {row["key_result_id"]: row["title"] for row in candidates}
@@ -194,7 +194,7 @@ def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, pro
 
 def _name(models: dict[str, Any]) -> str:
     active = models["active"]
-    return active["name"] if active["role"] == "pacing_rule" else f"{active['name']} {active['version']}"
+    return active["name"] if active["role"] == "pacing_rule" else f"{active['name']} version {active['version']}"
 
 
 def _live(result: DemoResult, settings: Settings, app: App, key_results: list[str], step: Step) -> None:

@@ -85,7 +85,7 @@ def _model(console: Console, result: DemoResult) -> None:
         return
     table = _table(
         console,
-        f"{serving['name']} {serving['version']} on the newest closed cycle (held out)",
+        f"{serving['name']} version {serving['version']}, evaluated on the newest closed cycle (held out)",
         "measure",
         "model",
         "pacing rule",

@@ -46,8 +46,8 @@ def produce_files(
     """Send an organisation's history from CSV files, and list each rejected row with its line and the reason.
 
     Nothing is sent if more than 10 % of a file's rows are rejected, or if a quote, a decimal comma or the encoding
-    makes other rows ambiguous. In these cases, the command asks for confirmation on a terminal; elsewhere it needs
-    --accept-rejects.
+    makes other rows ambiguous. In these cases, the command asks for confirmation if it runs in a terminal; otherwise it
+    requires --accept-rejects.
     """
     from ingestion.sources.okr_files.importer import (
         ImportReport,
@@ -135,7 +135,7 @@ def produce_metrics(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sent = collect(settings, interval_seconds=interval, stop=stop)
-    typer.echo(f"sent {sent} samples")
+    typer.echo(f"Sent {sent} samples.")
 
 
 @app.command("simulate")

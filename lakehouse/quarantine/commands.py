@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events
 
 Ids = Annotated[list[UUID], typer.Argument(help="Event ids, as shown by `okr quarantine list`.")]
 Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
-Withheld = Annotated[bool, typer.Option("--withheld", help="Show only the events that are excluded from the marts.")]
+Withheld = Annotated[bool, typer.Option("--withheld", help="Show only withheld events.")]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most this many events.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
@@ -50,7 +50,10 @@ def release(ids: Ids, note: Note = None) -> None:
 
 @app.command()
 def withhold(ids: Ids, note: Note = None) -> None:
-    """Exclude events from the marts and the state tables. Their rows stay in raw and in the lake."""
+    """Exclude events from the state tables and from all marts but fct_reviewed_event, which lists them.
+
+    Their rows stay in raw and in the lake.
+    """
     _decide(ids, "withhold", note)
 
 

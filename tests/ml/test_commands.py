@@ -37,8 +37,8 @@ def test_train_promote_list_and_evaluate(settings: Settings) -> None:
     assert "owner_confidence" in okr(settings, "evaluate").stdout
     listed = okr(settings, "rollback")
     assert listed.returncode == 1
-    assert "Nothing was changed: version 1 is champion. There is no earlier champion" in listed.stderr
-    assert okr(settings, "rollback", "--to", "1").stdout == "Version 1 already is the champion.\n"
+    assert "Nothing was changed: version 1 is the champion. There is no earlier champion" in listed.stderr
+    assert okr(settings, "rollback", "--to", "1").stdout == "Version 1 is already the champion.\n"
 
 
 def test_a_backtest_before_the_first_publication_says_what_to_do(

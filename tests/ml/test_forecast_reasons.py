@@ -40,8 +40,8 @@ def test_reasons_name_the_numbers_behind_them(model: ForecastModel, current: lis
     forecast = model.forecast([row])[0]
     reasons = " ".join(forecast.reasons)
     assert 0 <= forecast.low <= forecast.high <= 1
-    assert "The owner's confidence is 5%: divides the odds" in reasons
-    assert "needed for a score of 0.7" in reasons or "needs" in reasons
+    assert "The owner's confidence is 5%. This divides the odds" in reasons
+    assert "is needed for a score of 0.7" in reasons
     assert "The last check-in is 20 days old" in forecast.reasons[-1]
     assert len(forecast.reasons) <= 4
 
@@ -52,7 +52,7 @@ def test_the_needed_pace_is_the_missing_progress_per_week_since_the_last_check_i
     reasons = []
     for row, forecast in zip(current, model.forecast(current), strict=True):
         weeks = (row["days_since_check_in"] + row["days_remaining"]) / 7
-        for shown in re.findall(r"([\d.]+)% needed for a score of 0\.7", " ".join(forecast.reasons)):
+        for shown in re.findall(r"([\d.]+)% is needed for a score of 0\.7", " ".join(forecast.reasons)):
             assert float(shown) == pytest.approx(100 * (0.7 - row["progress_ratio"]) / weeks, abs=0.1, rel=0.01)
             reasons.append(row["days_since_check_in"])
     assert max(reasons) > 1, "no reason of a check-in some days ago: the test proves little"
@@ -64,7 +64,7 @@ def test_a_key_result_without_check_ins_is_forecast_from_others_without_any_for_
     row = current[0] | {"check_ins": 0, "elapsed_ratio": 0.35}
     forecast = model.forecast([row])[0]
     assert forecast.probability == model.no_check_in.achieved[3]
-    assert "No check-in yet, 35% into the cycle" in forecast.reasons[0]
+    assert "There is no check-in yet, 35% into the cycle." in forecast.reasons[0]
 
 
 @pytest.mark.parametrize("forecaster", ["model", "rule"])
@@ -88,7 +88,9 @@ def test_the_pacing_rule_says_that_it_is_a_rule(current: list[dict[str, Any]]) -
     behind = current[0] | {"progress_ratio": 0.34, "elapsed_ratio": 0.5}
     first, second = PacingRule().forecast([on_pace, behind])
     assert (first.probability, second.probability) == (1.0, 0.0)
-    assert first.reasons[0].startswith("Pacing rule (no model is better here): 35% of the way done at 50%")
+    assert first.reasons[0].startswith(
+        "Pacing rule (no model is better here): progress is at 35% after 50% of the cycle"
+    )
     assert (first.low, first.high) == (0.0, 1.0)
 
 

@@ -111,7 +111,7 @@ def test_retraining_on_the_same_data_does_not_replace_the_champion(
     assert model_registry.load(settings, "champion").version == "1"
     cleared = promote_if_better(settings, "1")
     assert (cleared.outcome, cleared.serving) == ("kept", "model")
-    assert "It already is the champion" in cleared.reason
+    assert "It is already the champion" in cleared.reason
 
     again = train_and_register(settings, hyperparameters)
     assert (again.version, again.sha256) == ("2", first.sha256)
