@@ -5,6 +5,7 @@ events in the usual form by the same rules (a property test compares them) and p
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -54,8 +55,11 @@ def encode(  # noqa: PLR0913 - the attributes of an envelope
     event_id: UUID | None = None,
     recorded_at: datetime | None = None,
     recorded_assumed: bool = False,
+    attributes: Mapping[str, str] | None = None,
 ) -> EncodedEvent:
     """Encode a payload as CloudEvents JSON for its topic. `at` is the time of the event (timezone-aware).
+
+    `attributes` are CloudEvents extension attributes, for example `requestid`.
 
     Raises:
         ContractViolation: the payload violates its contract, so the source must not send it.
@@ -73,6 +77,7 @@ def encode(  # noqa: PLR0913 - the attributes of an envelope
         frame["recordedtime"] = recorded_at
     if recorded_assumed:
         frame["recordedassumed"] = True
+    frame.update(attributes or {})
     frame["data"] = data
     try:
         value = msgspec.json.encode(frame)

@@ -10,11 +10,13 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from serving import error_responses, health, openapi
+from serving import error_responses, health_routes, openapi
+from serving.access_log import json_writer, text_writer
 from serving.admin.routes import router as admin
 from serving.auth.login_routes import router as auth
 from serving.check_ins.routes import router as check_ins
 from serving.data.routes import router as data
+from serving.limits.load_shedding import LoadShedding
 from serving.predictor.routes import router as predictor
 from serving.request_guard import RequestGuard
 from serving.services import Services
@@ -58,9 +60,14 @@ def create_app(services: Services) -> FastAPI:
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
-    for router in (health.router, auth, predictor, check_ins, data, admin, openapi.router, web, sites):
+    for router in (health_routes.router, auth, predictor, check_ins, data, admin, openapi.router, web, sites):
         app.include_router(router)
+    app.add_middleware(LoadShedding)
     app.add_middleware(
-        RequestGuard, api_url=services.settings.api_url, observe=services.latency_reporter.latencies.observe
+        RequestGuard,
+        api_url=services.settings.api_url,
+        decide=services.rate_limits.decide,
+        observe=services.request_metrics.observe,
+        log=json_writer() if services.settings.log_json else text_writer(),
     )
     return app

@@ -19,10 +19,14 @@ def serve(
     """
     from lakehouse.logs import configure_logging
     from lakehouse.settings import load_settings
-    from serving.supervisor import run
+    from serving.metrics_folder import prepare_folder
 
     settings = load_settings()
     configure_logging(as_json=settings.log_json)
     settings.require_all("admin_password", "lead_password", "app_password", "mlflow_store_uri", "jwt_secret")
     settings.require_all("dsn_serving", "redis_url", "kafka_bootstrap")
+    prepare_folder(settings.state, int(settings.require("api_port")))
+
+    from serving.supervisor import run  # imports prometheus_client
+
     run(settings, workers or settings.api_workers)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
+from serving.allowed_methods import allowed_methods
 from serving.errors import (
     Conflict,
     CrossSite,
@@ -28,6 +29,7 @@ from serving.errors import (
     TooManyAttempts,
     UnknownName,
 )
+from serving.request_context import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_CHARACTERS = 80  # rejected values are cut to this length, so that they do not fill the log
@@ -80,6 +82,8 @@ class Problem:
         """Return the HTTP response."""
         kind = f"urn:okr:problem:{self.slug}" if self.slug else "about:blank"
         body = {"type": kind, "title": self.title, "status": self.status, "detail": self.detail, **self.extra}
+        if request_id := current_request_id():
+            body["request_id"] = request_id
         return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
 
 
@@ -99,7 +103,7 @@ def install(app: FastAPI, present: Present) -> None:
 
     app.add_exception_handler(OkrError, handler(_of_okr_error))
     app.add_exception_handler(RequestValidationError, handler(_of_validation))
-    app.add_exception_handler(HTTPException, handler(_of_http))
+    app.add_exception_handler(HTTPException, _options_or(handler(_of_http)))
     app.add_middleware(_UnexpectedErrors, answer=handler(_of_unexpected))
 
 
@@ -195,7 +199,20 @@ def _shown(value: object) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def _options_or(handle: Callable[[Request, Exception], Response]) -> Callable[[Request, Exception], Response]:
+    """Return a handler that answers OPTIONS, which no route lists among its methods, and passes on other errors."""
+
+    def answer(request: Request, error: Exception) -> Response:
+        if request.method == "OPTIONS" and isinstance(error, HTTPException) and error.status_code == 405:
+            return Response(status_code=204, headers={"Allow": allowed_methods(request)})
+        return handle(request, error)
+
+    return answer
+
+
 def _of_http(request: Request, error: HTTPException) -> Problem:
+    if error.status_code == 405:
+        return Problem(405, EXPECTED[405], None, {"Allow": allowed_methods(request)})
     phrase = HTTPStatus(error.status_code).phrase
     expected = EXPECTED.get(error.status_code, HTTPStatus(error.status_code).description)
     detail = expected if error.detail in {phrase, FASTAPI_BAD_BODY} else error.detail

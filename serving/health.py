@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import redis
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
 
 from ingestion.spool import SpoolState
 from lakehouse.background import BackgroundThread
@@ -19,9 +17,6 @@ from serving.prediction_log import PredictionLog
 from serving.predictor.active_model import ActiveModel
 from serving.publication_holds import PublicationHolds, hold_summary
 from serving.publication_reader import Warehouse
-from serving.strict_requests import StrictRoute
-
-router = APIRouter(tags=["health"], route_class=StrictRoute)
 
 State = Literal["ok", "degraded", "unavailable"]
 Check = dict[str, Any]
@@ -166,12 +161,3 @@ def _timed(run: Callable[[], Check]) -> Check:
         get_logger(__name__).warning("a health check failed", error=str(error))
         check = {"status": "unavailable", "detail": type(error).__name__}
     return {**check, "took_ms": round((time.perf_counter() - started) * 1000, 1)}
-
-
-@router.get("/health")
-def health(request: Request) -> JSONResponse:
-    """Return the health of the service. The status code is 503 only if the warehouse is unavailable."""
-    service: Health = request.app.state.services.health
-    state, checks = service.state()
-    body = {"status": state, "checks": checks}
-    return JSONResponse(body, status_code=503 if state == "unavailable" else 200)

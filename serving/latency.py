@@ -1,15 +1,12 @@
-"""Measure request latencies by route and send them as events to the metrics topic.
+"""Send the performance of each route as events to the metrics topic, once a minute.
 
-Routes are recorded as templates instead of paths, and callers are not recorded. The metrics therefore contain no
-personal data.
+The seed of this project asks for this: performance and health per minute, in the same history as everything else. It is
+derived from the same counts as Prometheus' metrics.
 """
 
-import math
 import os
 import threading
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from ingestion.contract_validation import EncodedEvent, encode
@@ -19,73 +16,30 @@ from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.logs import get_logger
 from serving.errors import NotPersisted
 from serving.outbox import SOURCE, Outbox
+from serving.request_metrics import Durations, Key, RequestMetrics, since
 
-WINDOW_S = 30.0
+WINDOW_S = 60.0
+EXPORT_EVERY_S = 1.0  # another worker of this host may answer Prometheus
 LEFT_TO_OTHERS_FROM = 0.5  # above this fill ratio of the spool, latencies are dropped to leave space for forecasts
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-# Each bucket is 5 % wider than the previous one, so a percentile is at most 5 % too high. 300 buckets cover 0.1 ms to
-# four minutes.
-SMALLEST_MS = 0.1
-GROWTH = 1.05
-BUCKETS = 300
 PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "request_latency_p99": 0.99}
 
 
-@dataclass
-class Histogram:
-    """Latencies of one route in one window. They are stored as counts per bucket to bound memory use."""
-
-    buckets: Counter[int] = field(default_factory=Counter)
-    server_errors: int = 0
-
-    @property
-    def count(self) -> int:
-        """The number of requests."""
-        return self.buckets.total()
-
-    def add(self, took_ms: float, status: int) -> None:
-        """Count one request."""
-        steps = math.ceil(math.log(max(took_ms, SMALLEST_MS) / SMALLEST_MS, GROWTH))
-        self.buckets[min(steps, BUCKETS)] += 1
-        self.server_errors += status >= 500
-
-    def percentile_ms(self, share: float) -> float:
-        """Return the upper bound of the bucket that contains the percentile."""
-        wanted, seen = share * self.count, 0
-        for bucket in sorted(self.buckets):
-            seen += self.buckets[bucket]
-            if seen >= wanted:
-                return float(SMALLEST_MS * GROWTH**bucket)
-        return 0.0
-
-
-class Latencies:
-    """Counts requests by route and is thread-safe. The counts of a window can be taken only once."""
-
-    def __init__(self) -> None:
-        self._routes: dict[tuple[str, str], Histogram] = {}
-        self._counting = threading.Lock()
-
-    def observe(self, method: str, route: str, status: int, took_ms: float) -> None:
-        """Count one request. `route` is the template that it matched."""
-        key = (method if method in METHODS else "other", route)
-        with self._counting:
-            self._routes.setdefault(key, Histogram()).add(took_ms, status)
-
-    def take(self) -> dict[tuple[str, str], Histogram]:
-        """Return the counts since the previous call, by (method, route), and reset them."""
-        with self._counting:
-            taken, self._routes = self._routes, {}
-        return taken
-
-
-def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> list[AppMetricSampled]:
+def samples(counted: Mapping[Key, Durations], window_seconds: float) -> list[AppMetricSampled]:
     """Return p50, p95 and p99 in ms, the number of requests and the number of 5xx responses for each route."""
     instance = f"{host_name()[:100]}/{os.getpid()}"
+    by_route: dict[tuple[str, str], Durations] = {}
+    errors: dict[tuple[str, str], int] = {}
+    for (method, route, status), durations in counted.items():
+        name = (method, route)
+        by_route[name] = by_route.get(name, Durations()).plus(durations)
+        errors[name] = errors.get(name, 0) + (durations.count if status >= 500 else 0)
     found = []
-    for (method, route), histogram in taken.items():
-        values = {name: (histogram.percentile_ms(share), "ms") for name, share in PERCENTILES.items()}
-        values |= {"requests": (histogram.count, "requests"), "server_errors": (histogram.server_errors, "requests")}
+    for (method, route), durations in by_route.items():
+        values = {name: (durations.percentile_ms(share), "ms") for name, share in PERCENTILES.items()}
+        values |= {
+            "requests": (durations.count, "requests"),
+            "server_errors": (errors[method, route], "requests"),
+        }
         found += [
             AppMetricSampled(
                 app=SOURCE, instance=instance, metric=metric, value=float(value), unit=unit,
@@ -97,12 +51,13 @@ def samples(taken: dict[tuple[str, str], Histogram], window_seconds: float) -> l
 
 
 class LatencyReporter:
-    """Sends the counts through the outbox after each window and at shutdown. Call `start` before use."""
+    """Sends the counts of each window through the outbox, and exports them to Prometheus every second."""
 
-    def __init__(self, outbox: Outbox, window_s: float = WINDOW_S) -> None:
-        self.latencies = Latencies()
+    def __init__(self, request_metrics: RequestMetrics, outbox: Outbox, window_s: float = WINDOW_S) -> None:
+        self._metrics = request_metrics
         self._outbox = outbox
         self._window_s = window_s
+        self._reported: Mapping[Key, Durations] = {}
         self._stopping = threading.Event()
         self.thread = BackgroundThread("latencies", self._run, self._stopping, state=outbox.state_folder)
 
@@ -116,12 +71,19 @@ class LatencyReporter:
         self.thread.join(10)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._window_s):
-            self._report()
+        left_s = self._window_s
+        while not self._stopping.wait(min(EXPORT_EVERY_S, left_s)):
+            left_s -= min(EXPORT_EVERY_S, left_s)
+            self._metrics.export()
+            if left_s <= 0:
+                self.report()
+                left_s = self._window_s
             self.thread.report_success()
-        self._report()
+        self._metrics.export()
+        self.report()
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Send the requests since the previous report as events."""
         try:
             events = self._events()
             if self._outbox.state().fill_ratio > LEFT_TO_OTHERS_FROM:
@@ -132,5 +94,6 @@ class LatencyReporter:
             get_logger(__name__).warning("a window of latencies is dropped", error=str(error))
 
     def _events(self) -> Sequence[EncodedEvent]:
-        now = datetime.now(UTC)
-        return [encode(data, at=now, source=SOURCE) for data in samples(self.latencies.take(), self._window_s)]
+        now, counted = datetime.now(UTC), self._metrics.copy()
+        changes, self._reported = since(self._reported, counted), counted
+        return [encode(data, at=now, source=SOURCE) for data in samples(changes, self._window_s)]

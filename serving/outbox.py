@@ -24,6 +24,7 @@ from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
+from serving import metrics
 from serving.errors import NotPersisted
 
 SOURCE = "okr-api"
@@ -108,6 +109,7 @@ class Outbox:
             positions = self.spool.append(events)
         except OkrError as error:
             self.counts["not_persisted"] += len(events)
+            metrics.EVENTS_NOT_PERSISTED.labels(self.spool.source).inc(len(events))
             self._log.error("events could not be written to the spool", number=len(events), error=str(error))
             if isinstance(error, ContractViolation):
                 raise
@@ -115,6 +117,7 @@ class Outbox:
                 "Too many events wait for the broker, or the disk is not writable; /health says which."
             ) from error
         self.counts["posted"] += len(events)
+        metrics.EVENTS_POSTED.labels(self.spool.source).inc(len(events))
         self._wake.set()
         return positions
 

@@ -1,111 +1,211 @@
-"""Middleware for every request: host check, body limit, security headers, one log line and the latency."""
+"""Middleware for every request: ids, host check, rate and body limits, security headers, log line and metrics."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse.logs import get_logger
+from serving import metrics
+from serving.access_log import RequestLine, Write
 from serving.error_responses import Problem
+from serving.limits.deadlines import Deadlines
+from serving.limits.rate_limiter import Decision
+from serving.limits.response_headers import Field, rate_limit_fields, retry_after_s
+from serving.request_context import IdSource, RequestIds, bind
+from serving.security_headers import add_security_headers
 
-Observe = Callable[[str, str, int, float], None]  # method, route template, status, milliseconds
+Observe = Callable[[str, str, int, float], None]  # method, route template, status, seconds
+Decide = Callable[[bytes | None, bytes | None, str], Decision]  # Authorization, Cookie, client address
 
 LARGEST_BODY_BYTES = 1_048_576
-CONTENT_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-# The referrer policy is not `no-referrer`, because browsers would then send `Origin: null` with this site's forms.
-HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-}
+BODY_LIMIT_S = 10.0
+PROBES = frozenset({"/livez", "/readyz"})  # they name a host by its address, and must not be refused
+UNLIMITED = PROBES | {"/metrics"}
+IDS = "okr.request_ids"  # the key of the RequestIds in the scope
+_READ = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"content-encoding", b"authorization", b"cookie",
+     b"x-request-id", b"traceparent"}
+)  # fmt: skip
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_CLOSED_BY_CLIENT = 499  # logged when the client left before its body was complete
 
 
 class RequestGuard:
-    """ASGI middleware around the whole application.
+    """ASGI middleware around the whole application. The body is read here, so routes need not wait for slow clients.
 
     Requests with an unknown Host header are rejected. This prevents DNS rebinding, in which a page on another host name
     that resolves to this server could read its responses.
     """
 
-    def __init__(self, app: ASGIApp, *, api_url: str, observe: Observe) -> None:
+    def __init__(  # noqa: PLR0913 -- what it guards with
+        self, app: ASGIApp, *, api_url: str, decide: Decide, observe: Observe, log: Write,
+        body_limit_s: float = BODY_LIMIT_S,
+    ) -> None:  # fmt: skip
         self._app = app
+        self._decide = decide
         self._observe = observe
-        self._hosts = {"127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname or "127.0.0.1"}
-        self._log = get_logger(__name__)
+        self._log = log
+        self._hosts = {
+            name.encode() for name in ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname) if name
+        }
+        self._ids = IdSource()
+        self._slow_bodies: Deadlines[asyncio.Task[None]] = Deadlines(body_limit_s, lambda task: task.cancel())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard HTTP requests and pass lifespan events through. There are no web sockets."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 0
-
-        async def send_guarded(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = int(message["status"])
-                _add_headers(MutableHeaders(scope=message))
-            await send(message)
-
+        started = time.perf_counter()
+        # Of a repeated header, the first value is kept, as in the routes.
+        headers = {name: value for name, value in reversed(scope["headers"]) if name in _READ}
+        ids = scope[IDS] = self._ids.ids_of(headers.get(b"x-request-id"), headers.get(b"traceparent"))
+        bind(ids)
+        answer = _Answer(send, ids)
         try:
-            await self._guarded(scope, receive, send_guarded)
+            await self._answer(scope, headers, receive, answer)
         finally:
-            took_ms = round((time.perf_counter() - started) * 1000, 2)
-            # The path is not logged because it may contain a person's id.
+            took_s = time.perf_counter() - started
+            # The path is not logged because it may contain a person's id. Callers can invent methods, too.
+            method = scope["method"] if scope["method"] in METHODS else "other"
             route = getattr(scope.get("route"), "path", "(no route)")
-            self._log.info("request", method=scope["method"], route=route, status=status, took_ms=took_ms)
-            self._observe(scope["method"], route, status, took_ms)
+            self._observe(method, route, answer.status, took_s)
+            took_ms = round(took_s * 1000, 3)
+            self._log(RequestLine(datetime.now(UTC), method, route, answer.status, took_ms, *ids, answer.refused_by))
 
-    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        if host.rpartition(":")[0] not in self._hosts and host not in self._hosts:
-            detail = "The Host header does not name this service. OKR_API_URL sets the accepted host."
-            await Problem(400, detail, "unknown-host").response()(scope, receive, send)
-            return
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > LARGEST_BODY_BYTES:
-            await Problem(413, _too_large(), "body-too-large").response()(scope, receive, send)
-            return
-        if headers.get("content-encoding", "identity").strip().lower() not in {"identity", ""}:
-            detail = "Content-Encoding is not supported. Send the body uncompressed."
-            await Problem(415, detail, "unknown-encoding").response()(scope, receive, send)
+    async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
+        problem = self._problem(scope, headers, answer)
+        if problem is None and (b"content-length" in headers or b"transfer-encoding" in headers):
+            body = await self._body(receive)
+            if body is None:
+                answer.status = _CLOSED_BY_CLIENT
+                return
+            if isinstance(body, bytes):
+                receive = _Received(body, receive)
+            else:
+                problem = body
+        if problem is not None:
+            metrics.REFUSALS.labels(problem.slug).inc()
+            answer.refused_by = problem.slug
+            await problem.response()(scope, receive, answer)
             return
         # HEAD is handled as GET, and the server omits the body.
-        inner_scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
-        await self._app(inner_scope, _bounded(receive), send)
-        scope.update({name: inner_scope[name] for name in ("route",) if name in inner_scope})
+        inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        await self._app(inner, receive, answer)
+        if inner is not scope and "route" in inner:
+            scope["route"] = inner["route"]
+
+    def _problem(self, scope: Scope, headers: dict[bytes, bytes], answer: "_Answer") -> Problem | None:
+        """Return why the request is refused before its body is read, or None."""
+        host = headers.get(b"host", b"")
+        is_probe = scope["path"] in PROBES
+        if host not in self._hosts and host.rpartition(b":")[0] not in self._hosts and not is_probe:
+            return _unknown_host()
+        if scope["path"] not in UNLIMITED:
+            client = scope["client"]
+            decision = self._decide(
+                headers.get(b"authorization"), headers.get(b"cookie"), client[0] if client else "unknown"
+            )
+            answer.fields = rate_limit_fields(decision)
+            if not decision.is_allowed:
+                return _too_many_requests(decision)
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
+            return _too_large()
+        if headers.get(b"content-encoding", b"identity").strip().lower() not in {b"identity", b""}:
+            detail = "Content-Encoding is not supported. Send the body uncompressed."
+            return Problem(415, detail, "unknown-encoding")
+        return None
+
+    async def _body(self, receive: Receive) -> bytes | Problem | None:
+        """Return the whole body, a problem if it is too large or too slow, or None if the client has left."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("An ASGI application runs in a task.")
+        self._slow_bodies.add(task)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                part = message.get("body", b"")
+                size += len(part)
+                if size > LARGEST_BODY_BYTES:
+                    return _too_large()
+                parts.append(part)
+                if not message.get("more_body", False):
+                    return b"".join(parts)
+        except asyncio.CancelledError:
+            if self._slow_bodies.remove(task):  # cancelled for another reason, such as the end of the server
+                raise
+            task.uncancel()
+            return _too_slow(self._slow_bodies.limit_s)
+        finally:
+            self._slow_bodies.remove(task)
 
 
-def _too_large() -> str:
-    return f"A body may have at most {LARGEST_BODY_BYTES} bytes; split the content into several requests."
+class _Received:
+    """The `receive` of a request whose body has been read."""
+
+    __slots__ = ("_body", "_receive")
+
+    def __init__(self, body: bytes, receive: Receive) -> None:
+        self._body: bytes | None = body
+        self._receive = receive
+
+    async def __call__(self) -> Message:
+        body, self._body = self._body, None
+        if body is None:
+            return await self._receive()
+        return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _bounded(receive: Receive) -> Receive:
-    """Count the body's bytes as they arrive, because a chunked body has no Content-Length."""
-    received = 0
+class _Answer:
+    """The `send` of a request: it adds headers and notes the status."""
 
-    async def receive_bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > LARGEST_BODY_BYTES:
-            raise HTTPException(413, _too_large())
-        return message
+    __slots__ = ("_ids", "_send", "fields", "refused_by", "status")
 
-    return receive_bounded
+    def __init__(self, send: Send, ids: RequestIds) -> None:
+        self._send = send
+        self._ids = ids
+        self.status = 0
+        self.fields: list[Field] = []
+        self.refused_by: str | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = add_security_headers(message.get("headers", ()))
+            headers += self.fields
+            headers.append((b"x-request-id", self._ids.request_id.encode()))
+            message["headers"] = headers
+        await self._send(message)
 
 
-def _add_headers(headers: MutableHeaders) -> None:
-    for name, value in HEADERS.items():
-        headers[name] = value
-    headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
-    headers.setdefault("Cache-Control", "no-store")
+def _unknown_host() -> Problem:
+    detail = "The Host header does not name this service. OKR_API_URL sets the accepted host."
+    return Problem(400, detail, "unknown-host")
+
+
+def _too_many_requests(decision: Decision) -> Problem:
+    plan, wait_s = decision.plan, retry_after_s(decision)
+    detail = (
+        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once. "
+        f"Try again in {wait_s} s; the header RateLimit shows what is left."
+    )
+    return Problem(429, detail, "rate-limit", {"Retry-After": str(wait_s)}, {"violated-policies": [plan.name]})
+
+
+def _too_large() -> Problem:
+    detail = f"A body may have at most {LARGEST_BODY_BYTES} bytes; split the content into several requests."
+    return Problem(413, detail, "body-too-large", {"Connection": "close"})
+
+
+def _too_slow(limit_s: float) -> Problem:
+    detail = f"The body did not arrive within {limit_s:g} s."
+    return Problem(408, detail, "body-too-slow", {"Connection": "close"})

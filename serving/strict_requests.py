@@ -29,7 +29,7 @@ class StrictRoute(APIRoute):
         super().__init__(*args, **kwargs)
         known = _parameters(self.dependant)
 
-        def check(request: Request) -> None:
+        async def check(request: Request) -> None:  # a coroutine, so that it needs no thread
             errors = [*_unknown(request, known), *_repeated(request, known)]
             if errors:
                 raise RequestValidationError(errors)

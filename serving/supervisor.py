@@ -10,7 +10,7 @@ from uvicorn.supervisors import Multiprocess
 
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
-from serving.draining import DrainingProtocol
+from serving.limits.slow_clients import LimitedProtocol
 from serving.prediction_log.shipper import Shipper
 
 HOST = "127.0.0.1"  # loopback only; behind nginx in production
@@ -31,7 +31,7 @@ def run(settings: Settings, workers: int) -> None:
         host=HOST,
         port=int(settings.require("api_port")),
         workers=workers,
-        http=DrainingProtocol,
+        http=LimitedProtocol,
         loop="uvloop",
         access_log=False,  # request_guard logs the route of each request instead of its path
         server_header=False,

@@ -37,8 +37,8 @@ class Api(OkrService):
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
 
     def check(self) -> None:
-        """Check that the API responds."""
-        get_text(f"{self.stack.env['OKR_API_URL']}/health")
+        """Check that the API is ready for requests."""
+        get_text(f"{self.stack.env['OKR_API_URL']}/readyz")
 
 
 class Worker(OkrService):

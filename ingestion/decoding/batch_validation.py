@@ -3,7 +3,7 @@
 Events in the usual form are accepted by column. The result is exactly the row that
 `ingestion.contract_validation.decode` would produce (a property test compares the two). All other messages go through
 `decode` one by one. Only `decode` rejects a message, and only `decode` accepts unusual forms: an id in upper case, a
-time with a UTC offset, additional envelope attributes, or a number that needs the full check.
+time with a UTC offset, additional envelope attributes except `requestid`, or a number that needs the full check.
 
 One difference remains. If a JSON member occurs twice, both code paths use the last value, as PostgreSQL does, but only
 `decode` rejects the message if an earlier value breaks the contract.
@@ -31,6 +31,7 @@ TIME = (
     rf"\A((19[7-9][0-9]|2[01][0-9]{{2}})-{_MONTH_AND_DAY}|{_LEAP_YEAR}-02-29)"
     r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?Z\z"
 )
+REQUEST_ID = r"\A[0-9A-Za-z_-]+\z"
 # `data` must be the message's first nested object and its last member. The pattern ensures both: `"data":` directly
 # precedes the first inner brace (inside a text, its quotes would be escaped), and only the closing brace of the message
 # follows the object.
@@ -87,6 +88,8 @@ def _is_valid(messages: "pa.Table") -> "np.ndarray":
     is_valid &= true(match("occurred_at", TIME))
     if messages["recorded_at"].null_count < len(messages):  # most batches have no separate recorded time
         is_valid &= true(match("recorded_at", TIME), null=True)
+    if messages["request_id"].null_count < len(messages):
+        is_valid &= true(match("request_id", REQUEST_ID), null=True)
     is_valid &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
     return is_valid
 
@@ -117,6 +120,6 @@ def _typed(messages: "pa.Table", moments: "pa.Table") -> "pa.Table":
     columns = {name: messages[name] for name in EVENT_COLUMNS if name != "extensions"} | {
         **{name: moments[name] for name in moments.column_names},
         "data": pc.binary_slice(messages["data"], DATA_AT, MAX_VALUE_BYTES).cast(pa.string()),
-        "extensions": pa.nulls(messages.num_rows, pa.string()),
+        "extensions": pc.binary_join_element_wise('{"requestid":"', messages["request_id"], '"}', ""),
     }
     return pa.table(columns)

@@ -47,6 +47,8 @@ class EventType:
         if names != subjects:
             unfit = {number for number, name in enumerate(names) if name != subjects[number]}
         if doubtful:
+            # `decode` keeps an escaped request id as it was sent.
+            unfit.update(number for number in doubtful if events[number].requestid is not None)
             columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
             if not _is_plain(columns):
                 unfit.update(*({doubtful[place] for place in _broken(column, _is_id)} for column in columns))
@@ -92,8 +94,8 @@ def event_types(topic: str) -> dict[type[Any], EventType]:
 def _event_type(contract: Contract) -> EventType:
     payload, patterns = _without_patterns(contract.model)
     # This model differs from Envelope in three ways. Types that are slow in msgspec are replaced by text. Extension
-    # attributes are forbidden, because `decode` handles them. Fields are in the order in which `encode` writes them,
-    # which is the fastest to decode.
+    # attributes except `requestid` are forbidden, because `decode` handles them. Fields are in the order in which
+    # `encode` writes them, which is the fastest to decode.
     model = msgspec.defstruct(
         f"Bare{contract.model.__name__}Event",
         [
@@ -104,6 +106,7 @@ def _event_type(contract: Contract) -> EventType:
             ("time", str),
             ("recordedtime", str | None, None),
             ("recordedassumed", bool, False),
+            ("requestid", str | None, None),
             ("data", payload),
             ("dataschema", str | None, None),
         ],

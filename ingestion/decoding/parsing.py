@@ -33,7 +33,7 @@ UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-
 class _Nothing:
     """A placeholder for an event that msgspec did not accept. All its attributes are None, including the payload's."""
 
-    id = source = subject = time = recordedtime = recordedassumed = None
+    id = source = subject = time = recordedtime = recordedassumed = requestid = None
 
     @property
     def data(self) -> "_Nothing":
@@ -61,10 +61,9 @@ def parsed_schema() -> "pa.Schema":
     moments = dict.fromkeys(("occurred_at", "recorded_at"), pa.string())
     message = {"key": pa.binary(), "value": pa.large_binary(), "headers": pa.string()}
     event = dict.fromkeys(("event_id", "event_type", "source", "subject"), pa.string())
+    last = {"recorded_at_assumed": pa.bool_(), "request_id": pa.string(), "data": pa.binary()}
     place = {name: types[name] for name in PLACE_COLUMNS} | {"logged_at": pa.timestamp("ms", tz="UTC")}
-    return pa.schema(
-        list((place | message | event | moments | {"recorded_at_assumed": pa.bool_(), "data": pa.binary()}).items())
-    )
+    return pa.schema(list((place | message | event | moments | last).items()))
 
 
 def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
@@ -97,6 +96,7 @@ def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch
         "occurred_at": [event.time for event in events],
         "recorded_at": [event.recordedtime for event in events],
         "recorded_at_assumed": [event.recordedassumed for event in events],
+        "request_id": [event.requestid for event in events],
         "data": [value[value.find(b"{", 1) - DATA_AT : -1] for value in values],
     }
     return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in schema], schema=schema)

@@ -6,12 +6,11 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
+from serving.auth.recognition import COOKIE
 from serving.auth.roles import Identity, Right, roles_with
 from serving.auth.tokens import Audience
 from serving.errors import CrossSite, NotAllowed, NotSignedIn
 from serving.services import ServicesDep
-
-COOKIE = "okr_session"
 
 _bearer = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)
 _Bearer = Annotated[str | None, Depends(_bearer)]

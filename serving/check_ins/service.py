@@ -23,6 +23,7 @@ from serving.check_ins.outcome_effect import Sent
 from serving.errors import Conflict, Difference, NotFound, NotPersisted, UnknownName
 from serving.outbox import Outbox
 from serving.publication_reader import Row
+from serving.request_context import event_attributes
 
 ATTEMPTS = 3
 
@@ -156,7 +157,10 @@ class CheckIns:
         data = CheckInRecorded(
             check_in_id=request.check_in_id, key_result_id=request.key_result_id, **request.content, **author
         )
-        event = encode(data, at=request.occurred_at, source=f"okr-api/{identity.username}", event_id=request.event_id)
+        event = encode(
+            data, at=request.occurred_at, source=f"okr-api/{identity.username}", event_id=request.event_id,
+            attributes=event_attributes(),
+        )  # fmt: skip
         try:
             is_acknowledged = self._outbox.deliver(event)
         except NotPersisted as error:

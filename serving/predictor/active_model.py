@@ -92,6 +92,11 @@ class ActiveModel:
         """The active model. This property does not wait for the first look-up."""
         return self._in_use
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether the champion has been looked up at least once."""
+        return self._looked.is_set()
+
     def active(self) -> ModelInUse:
         """Return the active model. During startup, wait for the first look-up."""
         if self.thread.is_alive:

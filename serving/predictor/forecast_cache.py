@@ -10,6 +10,7 @@ import msgspec
 import redis
 
 from lakehouse.logs import get_logger
+from serving import metrics
 from serving.predictor.cached_forecast import CachedForecast
 
 TTL_S = 24 * 3600
@@ -32,12 +33,16 @@ class ForecastCache:
             values = self._redis.mget([_key(publication_id, model_key, one) for one in ids])
         except redis.RedisError as error:
             self._log.warning("forecasts are computed without the cache", error=str(error))
+            metrics.FORECAST_CACHE.labels("unavailable").inc(len(ids))
             return {}
-        return {
+        found = {
             one: self._decoder.decode(cast("bytes", value))
             for one, value in zip(ids, values, strict=True)
             if value is not None
         }
+        metrics.FORECAST_CACHE.labels("hit").inc(len(found))
+        metrics.FORECAST_CACHE.labels("miss").inc(len(ids) - len(found))
+        return found
 
     def put(self, publication_id: int, model_key: str, forecasts: dict[str, CachedForecast]) -> None:
         """Cache forecasts by key result id."""

@@ -8,6 +8,7 @@ from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.prediction import PredictionServed
 from serving.predictor.active_model import ModelInUse
 from serving.publication_reader import Publication
+from serving.request_context import event_attributes
 
 SOURCE = "okr-api"
 
@@ -55,4 +56,4 @@ def served_event(prediction: Prediction, model: ModelInUse, publication: Publica
         cycle_id=prediction.cycle_id,
         trained_until=model.outcomes_known_until,
     )
-    return encode(data, at=datetime.now(UTC), source=SOURCE)
+    return encode(data, at=datetime.now(UTC), source=SOURCE, attributes=event_attributes())

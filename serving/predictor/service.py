@@ -14,6 +14,7 @@ from lakehouse.logs import get_logger
 from ml import model_registry
 from ml.feature_mart import read_current
 from ml.score_interval import INTERVAL_LEVEL
+from serving import metrics
 from serving.errors import NotFound, NotPersisted
 from serving.prediction_log import PredictionLog
 from serving.predictor.active_model import ActiveModel, ModelInUse
@@ -99,6 +100,9 @@ class Predictor:
         answers = [missing[one] if one in missing else _prediction(one, forecasts[one]) for one in key_result_ids]
         served = [answer for answer in answers if isinstance(answer, Prediction)]
         self._record(served, model, found.publication)
+        distribution = metrics.SERVED_PROBABILITY.labels(model.name, model.role)
+        for prediction in served:
+            distribution.observe(prediction.probability)
         return Published(found.publication, Predicted(model, answers))
 
     def all_current(self) -> Published[AllForecasts]:
@@ -190,11 +194,14 @@ class Predictor:
 def _forecast(model: ModelInUse, rows: list[Row]) -> dict[KeyResultCycle, CachedForecast]:
     if not rows:
         return {}
+    with metrics.MODEL_SECONDS.labels(model.name).time():
+        forecasts = model.forecaster.forecast(rows)
+    metrics.MODEL_ROWS.labels(model.name).inc(len(rows))
     return {
         (row["key_result_id"], row["cycle_id"]): CachedForecast(
             row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons), row["cycle_id"]
         )
-        for row, forecast in zip(rows, model.forecaster.forecast(rows), strict=True)
+        for row, forecast in zip(rows, forecasts, strict=True)
     }
 
 

@@ -9,7 +9,18 @@ from starlette.responses import Response
 from serving.error_responses import Present, Problem
 from serving.web.template_renderer import Pages
 
-API_PATHS = ("/v1/", "/predict", "/models", "/admin/", "/auth/", "/health", "/openapi.json")
+API_PATHS = (
+    "/v1/",
+    "/predict",
+    "/models",
+    "/admin/",
+    "/auth/",
+    "/health",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+)
 
 
 def presenter(pages: Pages) -> Present:

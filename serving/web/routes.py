@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.responses import Response
 
-from serving.auth.authorization import COOKIE, RequireSession, same_origin
+from serving.auth.authorization import RequireSession, same_origin
+from serving.auth.recognition import COOKIE
 from serving.auth.roles import Identity, Right
 from serving.auth.schemas import LoginForm
 from serving.auth.tokens import LIFE, Audience

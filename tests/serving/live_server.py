@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import uvicorn
@@ -12,6 +13,7 @@ import uvicorn
 from infra.local.ports import choose
 from lakehouse.settings import Settings
 from serving.app import create_asgi_app
+from serving.limits.slow_clients import ConnectionLimits, limited
 from serving.services import Services, build_services
 from tests.background_logs import LOGGING_CONFIG
 
@@ -43,8 +45,14 @@ class Api:
         assert self.client.post("/login", data=form).status_code == 303
 
 
+def health_of(api: Api) -> dict[str, Any]:
+    """Return the body of /health with the state of each dependency, which needs a login."""
+    body: dict[str, Any] = api.client.get("/health", headers=api.headers("app")).json()
+    return body
+
+
 @contextmanager
-def serving(settings: Settings) -> Iterator[Api]:
+def serving(settings: Settings, limits: ConnectionLimits = ConnectionLimits()) -> Iterator[Api]:
     """Run the application on a port of its own until the block ends."""
     services, port = build_services(settings), choose(set())
     server = uvicorn.Server(
@@ -52,6 +60,7 @@ def serving(settings: Settings) -> Iterator[Api]:
             create_asgi_app(services),
             host="127.0.0.1",
             port=port,
+            http=limited(limits),
             access_log=False,
             server_header=False,
             log_config=LOGGING_CONFIG,

@@ -13,7 +13,7 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.serving.data_api import all_pages, get
-from tests.serving.live_server import Api
+from tests.serving.live_server import Api, health_of
 from tests.serving.published_organisation import STRANGE, good
 
 
@@ -208,7 +208,7 @@ def test_the_publication_names_the_hold_on_a_newer_one(api: Api, app_headers: di
         ).fetchall()
     try:
         held = get(api, app_headers, "/v1/publication")
-        check = api.client.get("/health").json()["checks"]["publication"]
+        check = health_of(api)["checks"]["publication"]
         api.log_in()
         page = api.client.get("/").text
     finally:

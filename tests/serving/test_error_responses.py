@@ -86,7 +86,7 @@ def test_an_unknown_address_and_a_wrong_method_are_problems(api: Api) -> None:
     assert "/docs" in problem(api.client.get("/v2/key-results"), 404)["detail"]
     answer = api.client.delete("/predict")
     problem(answer, 405)
-    assert answer.headers["allow"] == "POST"
+    assert answer.headers["allow"] == "OPTIONS, POST"
 
 
 def test_a_body_of_another_media_type_is_told_which_are_read(api: Api) -> None:

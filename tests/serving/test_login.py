@@ -58,7 +58,9 @@ def test_a_wrong_password_says_the_same_whoever_asks(api: Api, username: str) ->
     answer = api.client.post("/auth/token", json={"username": username, "password": "wrong"})
     assert answer.status_code == 401
     assert answer.json()["detail"] == "Wrong user name or password."
-    assert set(answer.json()) == {"type", "title", "status", "detail"}, "it has no members of other errors"
+    assert set(answer.json()) == {"type", "title", "status", "detail", "request_id"}, (
+        "it has no members of other errors"
+    )
 
 
 def test_an_expired_token_is_told_to_be_expired(api: Api) -> None:

@@ -23,7 +23,7 @@ from serving.errors import NotPersisted
 from serving.outbox import Outbox
 from serving.publication_reader import Warehouse
 from tests.polling import until
-from tests.serving.live_server import Api, serving
+from tests.serving.live_server import Api, health_of, serving
 from tests.serving.topic_reader import read_until
 
 
@@ -152,7 +152,7 @@ def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settin
     away = api.settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:{port}", "state": tmp_path})
 
     def events(cut_off: Api) -> dict[str, Any]:
-        return dict(cut_off.client.get("/health").json()["checks"]["events"])
+        return dict(health_of(cut_off)["checks"]["events"])
 
     with serving(away) as cut_off:
         cut_off.services.outbox.post([page_viewed("well again")])
@@ -165,9 +165,9 @@ def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settin
 
 def test_health_reports_a_stopped_sending_thread(api: Api) -> None:
     with serving(api.settings) as silent:
-        assert silent.client.get("/health").json()["checks"]["events"]["status"] == "ok"
+        assert health_of(silent)["checks"]["events"]["status"] == "ok"
         silent.services.outbox.stop()
-        health = silent.client.get("/health").json()
+        health = health_of(silent)
     assert (health["status"], health["checks"]["events"]["status"]) == ("degraded", "degraded")
     assert "restarted" in health["checks"]["events"]["detail"]
 
@@ -186,7 +186,7 @@ def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api
         body = {"key_result_id": running[0], "value": 1.0, "confidence": 0.5, "note": "still taken"}
         posted = cut_off.client.post("/v1/check-ins", headers=headers, json=body)
         assert posted.status_code < 300, posted.text
-        checks = cut_off.client.get("/health").json()["checks"]
+        checks = health_of(cut_off)["checks"]
         assert checks["forecast_log"]["not_persisted"] > 0
         assert (checks["events"]["not_persisted"], checks["events"]["waiting"]) == (0, 1)
 
@@ -198,7 +198,7 @@ def test_a_failing_thread_degrades_health_and_keeps_running(api: Api, monkeypatc
         monkeypatch.setattr(active_model, "_look_every_s", 0.01)
 
         def threads() -> dict[str, Any]:
-            return dict(failing.client.get("/health").json()["checks"]["threads"])
+            return dict(health_of(failing)["checks"]["threads"])
 
         until(lambda: threads()["status"] == "degraded", "health tells of the thread")
         assert "The thread champion failed" in threads()["detail"]

@@ -10,7 +10,7 @@ from lakehouse.settings import Settings
 from serving.web.service import Scorecard
 from serving.web.template_renderer import Pages
 from tests.databases import NewDatabase
-from tests.serving.live_server import Api, serving
+from tests.serving.live_server import Api, health_of, serving
 from tests.serving.published_organisation import STRANGE, ended, publish
 
 HTML = {"Accept": "text/html"}
@@ -147,7 +147,7 @@ def test_before_the_first_publication_the_page_says_what_to_do(api: Api, fresh_d
             beginning.client.get("/v1/okr-progress", headers=headers),
             beginning.client.post("/predict", json={"key_result_ids": ["k"]}, headers=headers),
         ]
-        health = beginning.client.get("/health").json()
+        health = health_of(beginning)
     assert page.status_code == 200
     assert "make demo" in page.text
     assert [answer.status_code for answer in answers] == [503] * 3

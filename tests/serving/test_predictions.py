@@ -15,7 +15,7 @@ from lakehouse.warehouse import connect
 from ml import model_registry
 from serving.prediction_log.segment_file import SUFFIX
 from serving.prediction_log.segment_reader import SegmentReader
-from tests.serving.live_server import Api, serving
+from tests.serving.live_server import Api, health_of, serving
 from tests.serving.published_organisation import STRANGE
 from tests.serving.topic_reader import read_until
 
@@ -102,7 +102,7 @@ def test_forecasts_are_equal_with_and_without_the_cache(api: Api, app_headers: d
     away = api.settings.model_copy(update={"redis_url": type(api.settings.redis_url)("redis://127.0.0.1:9/0")})
     with serving(away) as without:
         computed = predict(without, without.headers("app"), ids)
-        health = without.client.get("/health")
+        health = without.client.get("/health", headers=without.headers("app"))
     assert forecasts(first) == forecasts(cached) == forecasts(computed)
     assert (health.status_code, health.json()["status"]) == (200, "degraded")
     assert health.json()["checks"]["redis"]["status"] == "unavailable"
@@ -173,7 +173,7 @@ def test_a_manually_loaded_version_serves_and_is_reported_as_not_the_champion(
 def test_a_version_that_cannot_be_loaded_is_an_error(api: Api, name: str, body: dict[str, str], status: int) -> None:
     answer = api.client.post(f"/models/{name}/load", json=body, headers=api.headers("admin"))
     assert answer.status_code == status
-    assert api.client.get("/health").json()["checks"]["model"]["version"] == "1", "the champion goes on serving"
+    assert health_of(api)["checks"]["model"]["version"] == "1", "the champion goes on serving"
 
 
 def test_only_an_admin_may_load_a_version(api: Api, app_headers: dict[str, str]) -> None:

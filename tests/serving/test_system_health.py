@@ -14,7 +14,7 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.page import PageViewed
 from lakehouse.warehouse import connect
 from tests.serving.data_api import get
-from tests.serving.live_server import Api, serving
+from tests.serving.live_server import Api, health_of, serving
 
 
 def test_system_health_returns_hourly_host_metrics(api: Api, app_headers: dict[str, str]) -> None:
@@ -72,7 +72,7 @@ def test_an_unconfirmed_live_figure_is_null_and_keeps_its_time(api: Api, app_hea
         names = [name.decode() for name in redis.hkeys(WRITTEN_AT)]
         redis.hset(WRITTEN_AT, mapping=dict.fromkeys(names, long_ago))
         live = get(api, app_headers, "/v1/system-health")["live"]
-        health = api.client.get("/health").json()
+        health = health_of(api)
         redis.flushdb()
         flushed = get(api, app_headers, "/v1/system-health")["live"]
     stale = [live[name] for name in ("active_users", "check_ins_per_minute", "progress_by_cycle")]

@@ -102,12 +102,23 @@ def assert_equivalent(topic: str, messages: list[Message]) -> list[int]:
     return numbers
 
 
-USUAL = [check_in(), check_in(user_id="u1", note="Fine 🎉", confidence=0.5), key_result()]
+def of_request(event: dict[str, Any], request_id: str = "5f2c8a90b1d34e67-42") -> dict[str, Any]:
+    """Add the extension attribute of a request's id in the place where `encode` writes it, before `data`."""
+    return {**{name: value for name, value in event.items() if name != "data"}, "requestid": request_id,
+            "data": event["data"]}  # fmt: skip
+
+
+USUAL = [
+    check_in(),
+    check_in(user_id="u1", note="Fine 🎉", confidence=0.5),
+    key_result(),
+    of_request(check_in(note="Fine")),
+]
 
 
 TOPIC_EVENTS = {
     "okr_user_events": USUAL,
     "okr_system_metrics": [app_metric()],
-    "okr_ai_predictions": [prediction()],
+    "okr_ai_predictions": [prediction(), of_request(prediction())],
     "okr_data_pipeline": [pipeline_step()],
 }

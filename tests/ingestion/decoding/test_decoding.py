@@ -22,6 +22,7 @@ from tests.ingestion.decoding.equivalence import (
     assert_equivalent,
     check_in,
     check_in_bytes,
+    of_request,
     prediction,
 )
 
@@ -66,6 +67,11 @@ LEFT = {
     "before 1970": {"time": "1969-12-31T23:59:59Z"},
     "an event time after the log time": {"time": (LOGGED + timedelta(minutes=11)).isoformat().replace("+00:00", "Z")},
     "an extension attribute": {"traceparent": "00-01-02"},
+    "a request id that is no text": of_request(check_in()) | {"requestid": 5},
+    "a request id with a quote": of_request(check_in(), 'a"b'),
+    "a request id with a line break": of_request(check_in(), "a\n"),
+    "an empty request id": of_request(check_in(), ""),
+    "a request id and text that is not ASCII": of_request(check_in(note="é")),
     "another version": {"specversion": "0.3"},
     "no source": {"source": ""},
     "another subject": {"subject": "k2"},

@@ -1,0 +1,11 @@
+"""Rate plans: how many requests a second each kind of account may send."""
+
+from infra.migrations.sql_revision import run_sql_beside
+
+revision = "0041"
+down_revision = "0040"
+
+
+def upgrade() -> None:
+    """Run the .sql file beside this one."""
+    run_sql_beside(__file__)

@@ -1,0 +1,70 @@
+"""GET /livez, /readyz, /health and /metrics."""
+
+import secrets
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from serving.errors import NotSignedIn
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
+
+router = APIRouter(tags=["health"], route_class=StrictRoute)
+
+LOOPBACK = ("127.", "::1")
+# A proxy on this host connects from a loopback address, too. It sends one of these headers.
+FORWARDING = frozenset({"forwarded", "x-forwarded-for", "x-real-ip"})
+
+
+@router.get("/livez")
+async def livez() -> dict[str, str]:
+    """Return 200 while this worker can answer at all. A supervisor restarts it if it cannot."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def readyz(services: ServicesDep) -> JSONResponse:
+    """Return 200 if this worker may receive requests, or 503 with what it still waits for."""
+    missing = services.readiness.missing()
+    body: dict[str, Any] = {"status": "not_ready", "missing": missing} if missing else {"status": "ready"}
+    return JSONResponse(body, status_code=503 if missing else 200)
+
+
+@router.get("/health")
+async def health(request: Request, services: ServicesDep) -> JSONResponse:
+    """Return the health of the service; with a login, also the state of each dependency.
+
+    The status code is 503 only if the warehouse is unavailable.
+    """
+    state, checks = await services.health_check()
+    authorization, cookie = (_header(request, name) for name in ("authorization", "cookie"))
+    is_known = services.recognise(authorization, cookie) is not None
+    body: dict[str, Any] = {"status": state, "checks": checks} if is_known else {"status": state}
+    return JSONResponse(body, status_code=503 if state == "unavailable" else 200)
+
+
+async def _may_read_metrics(request: Request, services: ServicesDep) -> None:
+    """Raise NotSignedIn unless the request has the token for metrics, or comes from this host and none is set."""
+    token = services.settings.metrics_token.get_secret_value()
+    if token:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode()):
+            return
+        raise NotSignedIn("The metrics require the token that is set by OKR_METRICS_TOKEN.")
+    address = request.client.host if request.client else ""
+    if not address.startswith(LOOPBACK) or not FORWARDING.isdisjoint(request.headers.keys()):
+        raise NotSignedIn("The metrics can only be read on this host. To read them elsewhere, set OKR_METRICS_TOKEN.")
+
+
+@router.get("/metrics", include_in_schema=False, dependencies=[Depends(_may_read_metrics)])
+async def prometheus_metrics(services: ServicesDep) -> Response:
+    """Return the metrics of all workers of this host for Prometheus."""
+    return Response(await services.metrics_page(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _header(request: Request, name: str) -> bytes | None:
+    value = request.headers.get(name)
+    return None if value is None else value.encode("latin-1")

@@ -1,0 +1,104 @@
+"""uvicorn's HTTP protocol with limits for slow clients, which uvicorn 0.54 does not have.
+
+uvicorn limits only the pause between two requests. Without further limits, a client that never completes its headers
+keeps its connection open for ever, and headers may have any size (slowloris). Bodies have a limit in `RequestGuard`.
+"""
+
+import asyncio
+import resource
+import socket
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from serving import metrics
+from serving.draining import DrainingProtocol
+
+RESERVED_FILES = 256  # file descriptors that are not for client connections
+MOST_CONNECTIONS = 5_000
+
+
+def _most_connections() -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, min(MOST_CONNECTIONS, files - RESERVED_FILES))
+
+
+@dataclass(frozen=True)
+class ConnectionLimits:
+    """Limits of a client connection.
+
+    `headers_s` is the time for the headers of a request, from the opening of the connection or the previous response.
+    `write_s` is the time in which a client must accept some part of a response. `connections` is per worker.
+    """
+
+    headers_s: float = 10.0
+    headers_bytes: int = 65_536
+    write_s: float = 30.0
+    connections: int = field(default_factory=_most_connections)
+
+
+class LimitedProtocol(DrainingProtocol):
+    """One connection. A single timer per worker looks for connections that have waited too long for headers."""
+
+    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
+    _is_watching: ClassVar[bool] = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waits_since: float | None = None
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accept the connection, or refuse it if there are too many."""
+        super().connection_made(transport)
+        self._waits_since = self.loop.time()
+        # The kernel closes a connection whose peer accepts no data for this time, even if its window is closed.
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in {socket.AF_INET, socket.AF_INET6}:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(self.limits.write_s * 1000))
+        if len(self.connections) > self.limits.connections:
+            self._refuse(b"503 Service Unavailable", "connections")
+        elif not type(self)._is_watching:
+            type(self)._is_watching = True
+            self.loop.call_later(self.limits.headers_s / 10, self._watch, self.loop, self.connections)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse data, and refuse headers that are too large."""
+        super().data_received(data)
+        if self._waits_since is not None:
+            self._header_bytes += len(data)
+            if self._header_bytes > self.limits.headers_bytes:
+                self._refuse(b"431 Request Header Fields Too Large", "headers_too_large")
+
+    def on_headers_complete(self) -> None:
+        """Start the request."""
+        self._waits_since = None
+        self._header_bytes = 0
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        if not self.pipeline:
+            self._waits_since = self.loop.time()
+
+    def _refuse(self, status: bytes, reason: str) -> None:
+        if self.transport.is_closing():
+            return
+        metrics.REFUSALS.labels(reason).inc()
+        self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+        self.transport.close()
+
+    @classmethod
+    def _watch(cls, loop: asyncio.AbstractEventLoop, connections: set[Any]) -> None:
+        late = loop.time() - cls.limits.headers_s
+        for connection in list(connections):
+            if isinstance(connection, cls) and (connection._waits_since or late) < late:
+                connection._refuse(b"408 Request Timeout", "headers_too_slow")
+        cls._is_watching = bool(connections)
+        if cls._is_watching:
+            loop.call_later(cls.limits.headers_s / 10, cls._watch, loop, connections)
+
+
+def limited(limits: ConnectionLimits) -> type[LimitedProtocol]:
+    """Return a protocol class with other limits."""
+    return type("OtherLimits", (LimitedProtocol,), {"limits": limits})

@@ -1,0 +1,42 @@
+"""The page that Prometheus reads: the metrics of all workers of this host."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+from serving import metrics
+from serving.metrics_folder import FOLDER_VARIABLE
+from serving.outbox import Outbox
+from serving.prediction_log import PredictionLog
+from serving.request_metrics import RequestMetrics
+
+
+@dataclass(frozen=True)
+class MetricsPage:
+    """Renders the metrics of requests and of events that wait, and all that other modules count."""
+
+    request_metrics: RequestMetrics
+    outboxes: Sequence[Outbox]
+    prediction_log: PredictionLog
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus' text format.
+
+        Raises:
+            PermanentError: a spool cannot be read.
+        """
+        self.request_metrics.export()
+        for outbox in self.outboxes:
+            state = outbox.state()
+            metrics.SPOOL_EVENTS.labels(outbox.spool.source, "waiting").set(state.waiting)
+            metrics.SPOOL_EVENTS.labels(outbox.spool.source, "rejected").set(state.rejected)
+        log = self.prediction_log.state()
+        metrics.PREDICTION_LOG_FILL.set(log.fill_ratio)
+        metrics.PREDICTION_LOG_BEHIND_SECONDS.set(log.seconds_behind)
+        if FOLDER_VARIABLE not in os.environ:
+            return generate_latest(metrics.REGISTRY)
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)

@@ -1,0 +1,153 @@
+"""A client gets what its plan allows, from any number of workers, with and without Redis."""
+
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+import redis
+
+from lakehouse.settings import Settings
+from serving.limits.rate_limiter import RateLimiter
+from serving.limits.rate_plan import RatePlan
+from serving.limits.response_headers import rate_limit_fields, retry_after_s
+from serving.limits.token_bucket import LocalBuckets, SharedBuckets, limited_client
+
+SLOW = RatePlan("slow", 0.01, 7)  # no token comes back during a test
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def client(redis_server: Settings) -> Iterator["redis.Redis"]:
+    with closing(limited_client(redis_server.require("redis_url"))) as client:
+        yield client
+
+
+@pytest.fixture
+def key() -> str:
+    return f"user:{uuid.uuid4().hex}"
+
+
+def allowed(limiter: RateLimiter, key: str, plan: RatePlan, requests: int) -> int:
+    return sum(limiter.take(key, plan).is_allowed for _ in range(requests))
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_a_burst_is_allowed_and_not_one_request_more(client: "redis.Redis", key: str, has_redis: bool) -> None:
+    shared = SharedBuckets(client)
+    shared.is_available = has_redis
+    limiter = RateLimiter(shared, LocalBuckets())
+    assert allowed(limiter, key, SLOW, 50) == SLOW.burst
+    decision = limiter.take(key, SLOW)
+    assert 90 < decision.wait_s <= 100
+    assert shared.is_available == has_redis
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_tokens_come_back_at_the_plan_s_rate(client: "redis.Redis", key: str, has_redis: bool) -> None:
+    shared = SharedBuckets(client)
+    shared.is_available = has_redis
+    limiter, plan = RateLimiter(shared, LocalBuckets()), RatePlan("fast", 50.0, 5)
+    started = time.monotonic()
+    count = allowed(limiter, key, plan, 5)
+    while time.monotonic() < started + 0.4:
+        count += limiter.take(key, plan).is_allowed
+        time.sleep(0.002)
+    assert count == pytest.approx(plan.burst + (time.monotonic() - started) * plan.requests_per_second, abs=2)
+
+
+def test_four_workers_together_allow_one_plan(client: "redis.Redis", key: str) -> None:
+    plan = RatePlan("shared", 0.01, 1_000)
+    workers = [RateLimiter(SharedBuckets(client), LocalBuckets()) for _ in range(4)]
+    assert sum(worker.take(key, plan).is_allowed for _ in range(1_000) for worker in workers) == plan.burst
+
+
+def test_a_busy_client_costs_few_calls_to_redis(client: "redis.Redis", key: str) -> None:
+    plan = RatePlan("busy", 10_000.0, 10_000)
+    limiter = RateLimiter(SharedBuckets(client), LocalBuckets())
+    before = client.info("commandstats")["cmdstat_evalsha"]["calls"] if allowed(limiter, key, plan, 1) else 0
+    assert allowed(limiter, key, plan, 5_000) == 5_000
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] - before < 20
+
+
+def test_a_refused_client_costs_no_calls_until_a_token_is_due(client: "redis.Redis", key: str) -> None:
+    limiter = RateLimiter(SharedBuckets(client), LocalBuckets())
+    allowed(limiter, key, SLOW, 10)
+    before = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert allowed(limiter, key, SLOW, 1_000) == 0
+    assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before
+
+
+def test_an_occasional_client_leases_single_tokens(client: "redis.Redis", key: str) -> None:
+    clock, plan = Clock(), RatePlan("rare", 0.01, 1_000)
+    workers = [RateLimiter(SharedBuckets(client), LocalBuckets(), clock) for _ in range(8)]
+    for _ in range(10):
+        for worker in workers:
+            assert worker.take(key, plan).is_allowed
+        clock.now += 5.0
+    assert workers[0].take(key, plan).remaining == 1_000 - 81, "no worker holds tokens that it does not use"
+
+
+def test_an_unavailable_redis_is_asked_once(key: str) -> None:
+    shared = SharedBuckets(limited_client("redis://127.0.0.1:9/0"))
+    limiter = RateLimiter(shared, LocalBuckets())
+    assert allowed(limiter, key, SLOW, 1) == 1
+    assert not shared.is_available
+    started = time.perf_counter()
+    assert allowed(limiter, key, SLOW, 1_000) == SLOW.burst - 1
+    assert time.perf_counter() - started < 0.05
+    shared.reconnect()
+    assert not shared.is_available
+
+
+def test_redis_is_used_again_when_it_is_back(client: "redis.Redis", key: str) -> None:
+    shared = SharedBuckets(client)
+    shared.is_available = False
+    limiter = RateLimiter(shared, LocalBuckets())
+    allowed(limiter, key, SLOW, 3)
+    shared.reconnect()
+    assert client.exists(f"okr:rate:{key}") == 0
+    allowed(limiter, key, SLOW, 3)
+    assert client.exists(f"okr:rate:{key}") == 1
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_a_changed_plan_applies_at_once(client: "redis.Redis", key: str, has_redis: bool) -> None:
+    shared = SharedBuckets(client)
+    shared.is_available = has_redis
+    limiter = RateLimiter(shared, LocalBuckets())
+    assert allowed(limiter, key, SLOW, 10) == 7
+    assert allowed(limiter, key, RatePlan("slow", 0.01, 20), 30) == 13
+    faster = RatePlan("slow", 100.0, 20)
+    assert 0 < limiter.take(key, faster).wait_s <= 0.01, "what the slower plan owed is forgotten"
+
+
+def test_a_million_keys_take_bounded_memory() -> None:
+    shared = SharedBuckets(redis.Redis(port=9))
+    shared.is_available = False
+    limiter = RateLimiter(shared, LocalBuckets())
+    for number in range(60_000):
+        assert limiter.take(f"address:{number}", SLOW).is_allowed
+    assert len(limiter._leases) <= 20_001
+    assert len(limiter._local._full_at) <= 20_001
+
+
+def test_the_headers_say_the_plan_and_what_is_left(client: "redis.Redis", key: str) -> None:
+    plan = RatePlan("standard", 10.0, 40)
+    limiter = RateLimiter(SharedBuckets(client), LocalBuckets())
+    fields = dict(rate_limit_fields(limiter.take(key, plan)))
+    assert fields == {b"ratelimit-policy": b'"standard";q=40;w=4', b"ratelimit": b'"standard";r=39;t=1'}
+    allowed(limiter, key, plan, 45)
+    refused = limiter.take(key, plan)
+    assert dict(rate_limit_fields(refused))[b"ratelimit"] == b'"standard";r=0;t=1'
+    assert retry_after_s(refused) == 1
