@@ -9,8 +9,10 @@ FILES = frozenset({"GET", "HEAD"})
 def allowed_methods(request: Request) -> str:
     """Return the methods of all routes that match the request's path, and OPTIONS, which every path supports."""
     found = {"OPTIONS"}
+    # Within a mounted application, root_path is the path of the mount.
+    scope = {**request.scope, "root_path": request.scope.get("app_root_path", "")}
     for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
+        if route.matches(scope)[0] is not Match.NONE:
             found |= _methods(route)
     if "GET" in found:
         found.add("HEAD")
