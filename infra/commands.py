@@ -34,7 +34,10 @@ def up(only: Only = None) -> None:
     try:
         stack = start(_state(), select(only), _say)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. Started services keep running: `okr up` continues, `okr down` stops them.", err=True)
+        typer.echo(
+            "Interrupted. The services that were started keep running: `okr up` continues, `okr down` stops them.",
+            err=True,
+        )
         raise typer.Exit(INTERRUPTED) from None
     typer.echo(f"The stack is up after {time.monotonic() - started:.0f} s. State and logs: {stack.state}")
     if only is None:

@@ -47,7 +47,7 @@ def current() -> None:
 
 @group.command()
 def rollback() -> None:
-    """Roll back to the previous publication. New ones are then on hold until `okr publication resume`."""
+    """Roll back to the previous publication. New publications are then on hold until `okr publication resume`."""
     from lakehouse import publication
 
     typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))

@@ -25,9 +25,7 @@ def add(name: Name) -> None:
     stack, dsn = _superuser()
     password = add_login(dsn, name)
     typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
-    typer.echo(
-        "This password is shown only once and stored nowhere; run the command again for a new password.", err=True
-    )
+    typer.echo("This password is not stored and is shown only once. To get a new one, run the command again.", err=True)
 
 
 @group.command()

@@ -75,7 +75,7 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"Airflow has not registered {dag} after {limit_s:.0f} s", log=self._logs,
-                    fix="`okr status` shows whether airflow-dag-processor runs; its log names import errors.",
+                    fix="`okr status` shows whether airflow-dag-processor is running; its log names import errors.",
                 )  # fmt: skip
             time.sleep(1)
 
@@ -83,7 +83,7 @@ class Airflow:
         """Wait until a run has succeeded.
 
         Raises:
-            StepFailed: it failed, or did not end within `limit_s` seconds.
+            StepFailed: it failed, or did not finish within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
         while True:
@@ -96,7 +96,7 @@ class Airflow:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"{run.dag} is still {now.state} after {limit_s:.0f} s: {self.tasks(now)}", log=self.log(now),
-                    fix="the log of the running task says what it waits for.",
+                    fix="the log of the running task says what it is waiting for.",
                 )  # fmt: skip
             time.sleep(1)
 

@@ -37,8 +37,9 @@ class Endpoint:
             except httpx.HTTPError as error:
                 if time.monotonic() >= deadline:
                     raise StepFailed(
-                        f"{self.name} did not answer {method} {path} ({type(error).__name__}: {error})", log=self.log,
-                        fix="`okr status` shows whether it runs; on an overloaded machine it may respond too late.",
+                        f"{self.name} did not respond to {method} {path} ({type(error).__name__}: {error})",
+                        log=self.log,
+                        fix="`okr status` shows whether it is running; an overloaded machine may respond too late.",
                     ) from error  # fmt: skip
             time.sleep(PAUSE_S)
 
@@ -64,6 +65,6 @@ class Endpoint:
             return found
         request = f"{response.request.method} {response.request.url.path}"
         raise StepFailed(
-            f"{self.name} answered {request} with {response.status_code}: {response.text[:400]}", log=self.log,
+            f"{self.name} responded to {request} with {response.status_code}: {response.text[:400]}", log=self.log,
             fix="the response says what was expected; `okr status` shows whether the service is healthy.",
         )  # fmt: skip

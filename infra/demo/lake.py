@@ -9,7 +9,7 @@ from typing import Any
 from infra.demo.errors import StepFailed
 from infra.demo.okr_command import okr
 
-FIX = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing worker runs"
+FIX = "read docs/runbooks/lake-verify.md; `okr status` shows whether the landing worker is running"
 
 
 def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:

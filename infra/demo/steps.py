@@ -100,10 +100,11 @@ def _move_other_organisation_away(state: Path, history: Source, console: Console
     okr("down", log=state / "logs" / "demo.log", limit_s=120, fix="run `okr down` to see the whole message")
     moved = source.move_away(state, record)
     console.print(
-        f"{state} holds another organisation ({record['source']}): stopped it, and moved it to {moved}.",
+        f"{state} contained the stack of another organisation ({record['source']}). "
+        f"It was stopped and moved to {moved}.",
         soft_wrap=True,
     )
-    console.print(f"OKR_STATE='{moved}' make up starts it again.", soft_wrap=True)
+    console.print(f"`OKR_STATE='{moved}' make up` starts it again.", soft_wrap=True)
 
 
 def _read_files(result: DemoResult, step: Step) -> None:

@@ -61,7 +61,7 @@ def wait_published(
             raise StepFailed(
                 f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
                 log=settings.state / "logs" / "airflow",
-                fix="`okr status` says why publication is on hold; otherwise see the log of the failed task.",
+                fix="`okr status` says why publications are on hold; otherwise see the log of the failed task.",
             )
         time.sleep(1)
 

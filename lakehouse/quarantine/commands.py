@@ -44,7 +44,7 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
 
 @app.command()
 def release(ids: Ids, note: Note = None) -> None:
-    """Include events again that a rule or an operator withheld. They are in the marts from the next publication on."""
+    """Include events that a rule or an operator withheld. They are in the marts from the next publication on."""
     _decide(ids, "release", note)
 
 

@@ -96,12 +96,14 @@ def test_a_repeatable_request_is_retried_until_the_service_responds(service: Ser
     service.answers = [first, good]
     assert endpoint(service, 30).json("GET", "/api")["access_token"] == "token"
     service.requests = 0
-    with pytest.raises(StepFailed, match="Airflow did not answer POST /runs"):
+    with pytest.raises(StepFailed, match="Airflow did not respond to POST /runs"):
         endpoint(service, 30).json("POST", "/runs")
     assert service.requests == 1, "a run must not be started twice"
 
 
-@pytest.mark.parametrize(("answer", "said"), [(silent, "did not answer"), (late, "did not answer"), (page, "<h1>Bad")])
+@pytest.mark.parametrize(
+    ("answer", "said"), [(silent, "did not respond"), (late, "did not respond"), (page, "<h1>Bad")]
+)
 def test_a_service_that_does_not_recover_fails_the_step_with_its_log(
     service: Service, answer: Answer, said: str
 ) -> None:
@@ -116,9 +118,9 @@ def test_a_failed_login_to_airflow_or_the_api_fails_the_step(service: Service, t
     settings = Settings(
         state=tmp_path, airflow_url=service.url, api_url=service.url, airflow_password=secret, app_password=secret
     )
-    with pytest.raises(StepFailed, match="Airflow answered POST /auth/token"):
+    with pytest.raises(StepFailed, match="Airflow responded to POST /auth/token"):
         Airflow(settings)
-    with pytest.raises(StepFailed, match="The API answered POST /auth/token"):
+    with pytest.raises(StepFailed, match="The API responded to POST /auth/token"):
         App(settings, LOG)
 
 

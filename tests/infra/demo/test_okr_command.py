@@ -7,7 +7,9 @@ from infra.demo.okr_command import okr
 def test_a_failed_command_is_reported_with_its_last_output_and_the_fix(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     log = tmp_path / "demo.log"
-    with pytest.raises(StepFailed, match=r"`okr publication current` ended with status 1.*OKR_DSN_SERVING.*") as failed:
+    with pytest.raises(
+        StepFailed, match=r"`okr publication current` exited with status 1.*OKR_DSN_SERVING.*"
+    ) as failed:
         okr("publication", "current", log=log, limit_s=60, fix="start the stack")
     assert "fix:  start the stack" in str(failed.value)
     assert "OKR_DSN_SERVING" in log.read_text()
@@ -15,7 +17,7 @@ def test_a_failed_command_is_reported_with_its_last_output_and_the_fix(tmp_path,
 
 def test_a_command_that_takes_too_long_is_ended_and_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    with pytest.raises(StepFailed, match=r"did not end within 0 s"):
+    with pytest.raises(StepFailed, match=r"did not finish within 0 s"):
         okr("--help", log=tmp_path / "demo.log", limit_s=0.01, fix="-")
 
 
