@@ -1,4 +1,4 @@
-"""`okr gate`: run a quality gate by hand, as a pipeline run would."""
+"""`okr gate`: run a quality gate manually, as a pipeline run would."""
 
 import json
 import uuid
@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the whole report as 
 
 @group.command()
 def raw(as_json: AsJson = False) -> None:
-    """Validate the batch that has landed in the lake but is not loaded yet."""
+    """Validate the batch that has landed in the lake but has not been loaded yet."""
     from expectations.raw_gate import validate_waiting
 
     _show(validate_waiting(load_settings(), _run_id()).report, as_json)
@@ -29,7 +29,7 @@ def raw(as_json: AsJson = False) -> None:
 
 @group.command()
 def marts(as_json: AsJson = False) -> None:
-    """Validate the marts that dbt has built but that are not published yet."""
+    """Validate the marts that dbt has built but that have not been published yet."""
     from expectations.marts_gate import validate_build
 
     _show(validate_build(load_settings(), _run_id()), as_json)

@@ -13,7 +13,7 @@ from lakehouse.atomic_replace import replace_folder
 STYLE = "quality.css"
 # The generated pages load styles, scripts, fonts and a logo from five other hosts. Their text is readable without
 # these.
-FOREIGN = re.compile(
+EXTERNAL_RESOURCES = re.compile(
     r"<script\b.*?</script>|<link\b[^>]*?\bhttps?://[^>]*>|<img\b[^>]*?\bhttps?://[^>]*>"
     r"|<style\b.*?</style>|<footer\b.*?</footer>",
     re.DOTALL | re.IGNORECASE,
@@ -34,11 +34,11 @@ def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
 
 
 def clean(folder: Path) -> None:
-    """Remove everything that pages would load from other hosts, and add our style sheet."""
+    """Remove everything that pages would load from other hosts, and add the project's style sheet."""
     for page in folder.rglob("*.html"):
         depth = len(page.relative_to(folder).parts) - 1
         style = f'<link rel="stylesheet" href="{"../" * depth}{STYLE}"></head>'
-        text = FOREIGN.sub("", page.read_text(encoding="utf-8"))
+        text = EXTERNAL_RESOURCES.sub("", page.read_text(encoding="utf-8"))
         page.write_text(text.replace("</head>", style, 1), encoding="utf-8")
 
 
@@ -57,8 +57,8 @@ def _row(folder: Path, suite: SuiteResult) -> str:
     page = next(iter(sorted(folder.glob(f"validations/**/*-{suite.noun}.html"))), None)
     name = escape(suite.noun)
     link = f'<a href="{escape(str(page.relative_to(folder)))}">{name}</a>' if page else name
-    said = "<br>".join(escape(str(rule)) for rule in broken)
-    cells = (state, link, escape(suite.table), f"{suite.rows:,}", str(len(suite.rules)), said)
+    messages = "<br>".join(escape(str(rule)) for rule in broken)
+    cells = (state, link, escape(suite.table), f"{suite.rows:,}", str(len(suite.rules)), messages)
     return f'<tr class="{state}"><td>' + "</td><td>".join(cells) + "</td></tr>"
 
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from expectations.suites.drift import FEWEST_ROWS
+from expectations.suites.drift import MIN_ROWS
 from lakehouse.warehouse import read_sql
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ def feature_distances(connection: "Connection[tuple[object, ...]]") -> dict[str,
     rows = cursor.fetchall()
     values = np.array(rows, dtype=float).reshape(len(rows), len(names))
     is_newest = values[:, 0] == 1
-    found = {}
+    distances = {}
     for position, feature in enumerate(names[1:], start=1):
         column = values[:, position]
-        newest, before = (column[side & ~np.isnan(column)] for side in (is_newest, ~is_newest))
-        if min(len(newest), len(before)) >= FEWEST_ROWS:
-            found[feature] = float(ks_2samp(newest, before).statistic)
-    return found
+        newest, earlier = (column[side & ~np.isnan(column)] for side in (is_newest, ~is_newest))
+        if min(len(newest), len(earlier)) >= MIN_ROWS:
+            distances[feature] = float(ks_2samp(newest, earlier).statistic)
+    return distances

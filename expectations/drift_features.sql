@@ -1,5 +1,5 @@
 -- Grain: one row of the feature mart as of a check-in. is_newest marks the newest cycle, which is compared with the
--- rest. Progress and elapsed share are left out, because they are always lower early in a cycle, which is not drift.
+-- rest. Progress and elapsed share are excluded, because they are always lower early in a cycle, which is not drift.
 SELECT
     dense_rank() OVER (ORDER BY cycle_start DESC) = 1 AS is_newest,
     confidence,

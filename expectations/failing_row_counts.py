@@ -19,7 +19,7 @@ from lakehouse.warehouse import connect
 if TYPE_CHECKING:
     import pandas as pd
 
-CONNECTIONS = 2
+PARALLEL_CONNECTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,28 @@ class Counts:
 def count(
     suites: Sequence[Suite], *, dsn: str | None, schemas: Sequence[str] = (), limits: Limits
 ) -> tuple[Counts, ...]:
-    """Count failing rows. Suites whose SQL fails or whose rules cannot be evaluated by counting are left out.
+    """Count failing rows. Suites whose SQL fails or whose rules cannot be evaluated by counting are omitted.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    frames = [found for suite in suites if suite.frame is not None and (found := _of_frame(suite))]
+    frames = [found for suite in suites if suite.frame is not None and (found := _count_in_frame(suite))]
     tables = [suite for suite in suites if suite.frame is None]
     if not tables or dsn is None:
         return tuple(frames)
-    waiting = iter(tables)  # each connection takes the next suite from it when it is idle
-    with ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="gate") as pool:
-        results = [pool.submit(_of_tables, dsn, schemas, limits, waiting) for _ in range(CONNECTIONS)]
+    remaining = iter(tables)  # each connection takes the next suite from it when it is idle
+    with ThreadPoolExecutor(PARALLEL_CONNECTIONS, thread_name_prefix="gate") as pool:
+        results = [pool.submit(_count_in_tables, dsn, schemas, limits, remaining) for _ in range(PARALLEL_CONNECTIONS)]
         return (*frames, *(found for each in results for found in each.result()))
 
 
-def _of_tables(dsn: str, schemas: Sequence[str], limits: Limits, waiting: Iterable[Suite]) -> list[Counts]:
+def _count_in_tables(dsn: str, schemas: Sequence[str], limits: Limits, remaining: Iterable[Suite]) -> list[Counts]:
     with connect(dsn, application="okr-gate", autocommit=True, limits=limits) as connection:
         connection.execute(sql.SQL("SET search_path = {}").format(sql.SQL(", ").join(map(sql.Identifier, schemas))))
-        return [found for suite in waiting if (found := _of_table(connection, suite))]
+        return [found for suite in remaining if (found := _count_in_table(connection, suite))]
 
 
-def _of_table(connection: Any, suite: Suite) -> Counts | None:
+def _count_in_table(connection: Any, suite: Suite) -> Counts | None:
     if any(rule.type != "unexpected_rows_expectation" for rule in suite.rules):
         return None
     table = sql.Identifier(suite.table)
@@ -75,13 +75,13 @@ def _of_table(connection: Any, suite: Suite) -> Counts | None:
     return Counts(suite, rows, tuple(failing))
 
 
-def _of_frame(suite: Suite) -> Counts | None:
-    found = [_in_frame(suite.frame, rule) for rule in suite.rules]
+def _count_in_frame(suite: Suite) -> Counts | None:
+    found = [_failing_rows_in_frame(suite.frame, rule) for rule in suite.rules]
     failing = tuple(each for each in found if each is not None)
     return Counts(suite, len(suite.frame), failing) if len(failing) == len(found) else None
 
 
-def _in_frame(frame: "pd.DataFrame", rule: Rule) -> int | None:
+def _failing_rows_in_frame(frame: "pd.DataFrame", rule: Rule) -> int | None:
     """Return the number of rows that break a rule, or None if Great Expectations has to evaluate it."""
     column, low, high = (rule.arguments.get(name) for name in ("column", "min_value", "max_value"))
     if column not in frame.columns:

@@ -18,7 +18,7 @@ from typing import Any
 from expectations.failing_row_counts import Counts, count
 from expectations.report import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
-from expectations.warehouse_snapshot import read_at
+from expectations.warehouse_snapshot import use_snapshot
 from lakehouse.connection_limits import Limits
 from lakehouse.logs import get_logger
 from lakehouse.number_format import plain
@@ -26,7 +26,7 @@ from lakehouse.warehouse import connect, set_response_timeout, sqlalchemy_url
 
 EXAMPLES_SHOWN = 3
 LIMITS = Limits(statement_s=120, lock_s=60)
-SITE = "quality"
+SITE_NAME = "quality"
 NO_FAILING_ROW = Rule(
     "no_failing_row", "no row fails", "expect_column_values_to_be_between",
     {"column": "failing", "min_value": 0, "max_value": 0},
@@ -67,20 +67,22 @@ def validate(  # noqa: PLR0913 -- three are keyword-only options
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    every, context = tuple(suites), _context(site)
-    # Do not use counts for Data Docs, which need the result of every rule, or with a snapshot, which the connections
-    # that count rows do not read.
-    by_counts = site is None and (location is None or location.snapshot is None)
-    good = _validate_counts(context, _counts(every, location)) if by_counts else {}
-    with _sources(context, location if len(good) < len(every) else None) as sources:
-        results = tuple(good.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in every)
+    all_suites, context = tuple(suites), _context(site)
+    # Counts cannot be used for Data Docs (which need the result of every rule) or with a snapshot (which the counting
+    # connections do not read).
+    can_use_counts = site is None and (location is None or location.snapshot is None)
+    passed = _validate_counts(context, _counts(all_suites, location)) if can_use_counts else {}
+    with _sources(context, location if len(passed) < len(all_suites) else None) as sources:
+        results = tuple(
+            passed.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in all_suites
+        )
         if site is not None:
-            context.build_data_docs(site_names=[SITE])
+            context.build_data_docs(site_names=[SITE_NAME])
     return GateReport(gate, run_id, datetime.now(UTC), results, accepted=accepted)
 
 
 def warm_up() -> None:
-    """Initialise the library by validating one row, so that processes forked later need not do so."""
+    """Initialise the library by validating one row, so that processes that are forked later need not do so."""
     import pandas as pd
     from tqdm import tqdm
 
@@ -105,7 +107,9 @@ def _context(site: Path | None) -> Any:
         ProgressBarsConfig,
     )
 
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)  # otherwise it logs hundreds of lines per gate
+    logging.getLogger("great_expectations").setLevel(
+        logging.WARNING
+    )  # otherwise the library logs hundreds of lines per gate
     config = DataContextConfig(
         # By default, a site is created in a temporary folder, which a forked task would leave behind.
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),
@@ -113,7 +117,7 @@ def _context(site: Path | None) -> Any:
     )
     context = gx.get_context(mode="ephemeral", project_config=config)
     if site is not None:
-        context.add_data_docs_site(SITE, _site_config(site))
+        context.add_data_docs_site(SITE_NAME, _site_config(site))
     return context
 
 
@@ -131,7 +135,7 @@ def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str,
     for engine in engines:
         set_response_timeout(engine, LIMITS)
         if location.snapshot is not None:
-            read_at(engine, location.snapshot)
+            use_snapshot(engine, location.snapshot)
     try:
         yield sources | {"table": warehouse}
     finally:
@@ -150,7 +154,7 @@ def _site_config(folder: Path) -> dict[str, Any]:
 
 
 def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteResult]:
-    """Return, by noun, the results of the suites that have no failing rows.
+    """Return the results of the suites that have no failing rows, keyed by the suite's name.
 
     The caller runs the other suites rule by rule.
     """
@@ -163,16 +167,18 @@ def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteR
         asset = context.data_sources.add_pandas("counts").add_dataframe_asset("counts")
         batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
         validated = batch.validate(_expectation(NO_FAILING_ROW), result_format="COMPLETE")
-        bad = set() if validated.success else set(validated.result["unexpected_index_list"])
+        failing = set() if validated.success else set(validated.result["unexpected_index_list"])
     except Exception as error:  # the library may raise any exception
-        get_logger(__name__).warning("counts not validated, suites run rule by rule", error=_first_line(error))
+        get_logger(__name__).warning(
+            "the counts could not be validated, so suites are run rule by rule", error=_first_line(error)
+        )
         return {}
-    return {each.suite.noun: _good(each) for number, each in enumerate(counts) if number not in bad}
+    return {each.suite.noun: _passed_result(each) for number, each in enumerate(counts) if number not in failing}
 
 
-def _good(counts: Counts) -> SuiteResult:
+def _passed_result(counts: Counts) -> SuiteResult:
     """Return the result of a suite without failing rows."""
-    rows, *others = counts.suite.every_rule()
+    rows, *others = counts.suite.all_rules()
     results = [RuleResult(rule.name, rule.says, True, 0, (), None, rule.acceptable, rule.advice) for rule in others]
     return SuiteResult(
         counts.suite.noun, counts.suite.table, counts.rows, (RuleResult(rows.name, rows.says, passed=True), *results)
@@ -180,7 +186,7 @@ def _good(counts: Counts) -> SuiteResult:
 
 
 def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite) -> SuiteResult:
-    rules = suite.every_rule()
+    rules = suite.all_rules()
     try:
         results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
     except Exception as error:  # the rules were not checked, so the gate must fail
@@ -238,11 +244,11 @@ def _examples(found: Mapping[str, Any]) -> tuple[str, ...]:
 def example(row: Any) -> str:
     """Return a failing row as text for a log."""
     if isinstance(row, Mapping):
-        return ", ".join(f"{name}={_figure(value)}" for name, value in row.items())
-    return _figure(row)
+        return ", ".join(f"{name}={_as_text(value)}" for name, value in row.items())
+    return _as_text(row)
 
 
-def _figure(value: Any) -> str:
+def _as_text(value: Any) -> str:
     """Return a value as text, without exponents."""
     text = str(value)
     return plain(value) if isinstance(value, float) and math.isfinite(value) and "e" in text else text

@@ -17,8 +17,8 @@ from lakehouse.warehouse import connect, read_sql
 GATE = "marts"
 BUILT = ("marts_build", "ml_build", "intermediate")
 PUBLISHED = ("marts", "ml", "intermediate")
-# Noun, table, minimum number of rows. Any mart can be empty, because in its first seconds a backfill contains teams and
-# users but no key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
+# Suite, table, minimum number of rows. Any mart can be empty, because in its first seconds a backfill contains teams
+# and users but no key results. Such data is incomplete, not wrong. Rules that compare with raw detect lost rows.
 TABLES = (
     ("whole_build", "int_data_as_of", 1),
     ("user", "dim_user", 0),
@@ -43,7 +43,7 @@ TABLES = (
 
 def suites() -> tuple[Suite, ...]:
     """Return one suite per mart, in the order of TABLES."""
-    return tuple(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in TABLES)
+    return tuple(Suite(name, table, sql_rules(name), rows_at_least=minimum) for name, table, minimum in TABLES)
 
 
 def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
@@ -51,7 +51,7 @@ def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -
 
     Raises:
         RetryableError: the warehouse cannot be reached.
-        PermanentError: there is no build (the newest one is published, or none was ever made), or it is incomplete.
+        PermanentError: there is no build (the newest is published, or none has ever been made), or it is incomplete.
     """
     dsn = settings.require("dsn_transform")
     require_build(dsn)
@@ -66,23 +66,23 @@ def require_build(dsn: str) -> None:
     """Check that there is a complete build, because a missing table must not look like a broken rule.
 
     Raises:
-        PermanentError: there is no build (the newest one is published, or none was ever made), or it is incomplete.
+        PermanentError: there is no build (the newest is published, or none has ever been made), or it is incomplete.
     """
-    wanted = {"tables": [table for _, table, _ in TABLES], "schemas": list(BUILT)}
+    required = {"tables": [table for _, table, _ in TABLES], "schemas": list(BUILT)}
     with connect(dsn, application="okr-gate") as connection:
         has_started = connection.execute(read_sql("expectations", "built_tables")).fetchone()
-        missing = connection.execute(read_sql("expectations", "missing_tables"), wanted).fetchall()
+        missing = connection.execute(read_sql("expectations", "missing_tables"), required).fetchall()
     if has_started and not missing:
         return
     if has_started:
         raise PermanentError(
-            f"A run is building the marts now, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are "
+            f"A run is building the marts, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are "
             f"missing, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
         )
     published = current(dsn)
-    where = f"the newest one is publication {published.publication_id}" if published else "nothing has been built yet"
+    reason = f"the newest one is publication {published.publication_id}" if published else "nothing has been built yet"
     raise PermanentError(
-        f"There is no build to check: {where}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
+        f"There is no build to check: {reason}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
         "checks what is published."
     )
 
@@ -95,7 +95,7 @@ def require_passed(report: GateReport) -> None:
     """
     if not report.passed:
         raise GateFailed(
-            f"{report.summary()}\nNothing was published; readers keep the last publication. Fix the models or the "
-            "data (`okr gate marts` checks the build again). If only plausibility rules failed and the data is right, "
-            'start okr_etl_dag with {"accept_marts_build": true}.'
+            f"{report.summary()}\nNothing was published; readers still see the last publication. Fix the models or the "
+            "data (`okr gate marts` checks the build again). If only plausibility rules failed and the data is "
+            'correct, start okr_etl_dag with {"accept_marts_build": true}.'
         )

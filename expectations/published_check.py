@@ -22,7 +22,7 @@ from lakehouse.settings import Settings
 
 GATE = "published"
 SCHEMAS = (*marts_gate.PUBLISHED, "raw")
-# Noun, table, minimum number of rows. The rules of these suites would take too long in the gate.
+# Suite, table, minimum number of rows. The rules of these suites would take too long in the gate.
 TABLES = (
     ("publication", "publication", 1),
     ("loaded_events", "okr_user_events", 1),
@@ -33,8 +33,8 @@ NOT_COMPARED = SuiteResult(
     "comparison", "raw and intermediate", 0,
     (RuleResult(
         "matches_the_publication",
-        "raw and intermediate match the publication. They do not now (a run is building, or publications are on hold), "
-        "so rules that compare with them were left out",
+        "raw and intermediate match the publication. At present they do not (a run is building, or publications are on "
+        "hold), so the rules that compare with them were skipped",
         passed=False, advice=True,
     ),),
 )  # fmt: skip
@@ -50,34 +50,34 @@ def validate_published(settings: Settings, run_id: str) -> GateReport:
     dsn = settings.require("dsn_transform")
     if current(dsn) is None:
         raise PermanentError("Nothing is published yet, so there is nothing to validate: run okr_etl_dag first.")
-    with snapshot(dsn) as seen:
+    with snapshot(dsn) as fixed_state:
 
         def build(folder: Path) -> GateReport:
-            return _validate(dsn, run_id, seen, folder)
+            return _validate(dsn, run_id, fixed_state, folder)
 
         report = data_docs.renew(settings.sites_dir.absolute() / "quality", build)
     save(dsn, report)
     return report
 
 
-def _validate(dsn: str, run_id: str, seen: Snapshot, folder: Path) -> GateReport:
-    location = TableLocation(dsn, SCHEMAS, seen.name)
-    found = (
-        *(Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in TABLES),
-        drift.suite(feature_distances(seen.connection)),
+def _validate(dsn: str, run_id: str, fixed_state: Snapshot, folder: Path) -> GateReport:
+    location = TableLocation(dsn, SCHEMAS, fixed_state.name)
+    daily_suites = (
+        *(Suite(name, table, sql_rules(name), rows_at_least=minimum) for name, table, minimum in TABLES),
+        drift.suite(feature_distances(fixed_state.connection)),
     )
-    if (publication := seen.up_to_date_publication()) is not None:
-        report = validate(GATE, run_id, (*marts_gate.suites(), *found), location=location, site=folder)
+    if (publication := fixed_state.up_to_date_publication()) is not None:
+        report = validate(GATE, run_id, (*marts_gate.suites(), *daily_suites), location=location, site=folder)
         if up_to_date_publication(dsn) == publication:
             return report
         # A build has started in the meantime, and the tables that it replaced look empty to an older snapshot.
         shutil.rmtree(folder)
         folder.mkdir(mode=0o700)
-    report = validate(GATE, run_id, (*_of_marts_alone(), *found), location=location, site=folder)
+    report = validate(GATE, run_id, (*_marts_only_suites(), *daily_suites), location=location, site=folder)
     return replace(report, suites=(*report.suites, NOT_COMPARED))
 
 
-def _of_marts_alone() -> tuple[Suite, ...]:
+def _marts_only_suites() -> tuple[Suite, ...]:
     """Return the suites of the marts without the rules that read unpublished tables."""
     return tuple(
         replace(suite, rules=tuple(rule for rule in suite.rules if not rule.reads_loaded_or_built))
@@ -94,6 +94,6 @@ def require_passed(report: GateReport) -> None:
     """
     if not report.passed:
         raise GateFailed(
-            f"{report.summary()}\nReaders see this data now. If it is wrong, run `okr publication rollback`, "
+            f"{report.summary()}\nReaders currently see this data. If it is wrong, run `okr publication rollback`, "
             "fix the cause, and start okr_etl_dag. The Data Docs site (/quality/) shows each rule."
         )

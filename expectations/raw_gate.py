@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 GATE = "raw"
-TO_ACCEPT = (
-    "Nothing was loaded and the last publication stays. See the rules above (`okr gate raw` checks again). If the "
-    'batch is right, start okr_etl_dag with {"accept_raw_batch": true}: plausibility rules are then only reported.'
+ADVICE = (
+    "Nothing was loaded, and readers still see the last publication. See the rules above (`okr gate raw` checks the "
+    'batch again). If the batch is correct, start okr_etl_dag with {"accept_raw_batch": true}, so that violations of '
+    "plausibility rules are only reported."
 )
 
 
@@ -51,7 +52,7 @@ def require_passed(report: GateReport) -> None:
         GateFailed: the report says that the gate failed.
     """
     if not report.passed:
-        raise GateFailed(f"{report.summary()}\n{TO_ACCEPT}")
+        raise GateFailed(f"{report.summary()}\n{ADVICE}")
 
 
 def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False) -> RawGateResult:

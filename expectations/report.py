@@ -1,4 +1,4 @@
-"""The report of a gate, as text and as JSON: how much was checked, and which rules failed."""
+"""The report of a gate, as text and as JSON: the number of checked rows, and the rules that failed."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -57,7 +57,7 @@ class GateReport:
 
     @property
     def checked_rows(self) -> int:
-        """Return the number of checked rows over all suites."""
+        """Return the number of checked rows in all suites."""
         return sum(suite.rows for suite in self.suites)
 
     @property
@@ -66,7 +66,7 @@ class GateReport:
         return sum(len(suite.rules) for suite in self.suites)
 
     def broken(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
-        """Return the broken rules with their suites, without advice."""
+        """Return the broken rules with their suites, excluding advisory rules."""
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and not r.advice)
 
     def advice(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
@@ -93,12 +93,12 @@ class GateReport:
     def summary(self) -> str:
         """Return the report as text for logs and terminals."""
         if self.nothing_to_validate:
-            return f"gate {self.gate}: no row is waiting, nothing to validate."
+            return f"gate {self.gate}: no rows are waiting, so there is nothing to validate."
         result = "passed" if self.passed else "FAILED"
         if self.passed and self.failed:
             result = "passed because an operator accepted it"
         head = (
-            f"gate {self.gate}: {result}. Checked {self.checked_rows:,} rows by {self.expectations} expectations, "
+            f"gate {self.gate}: {result}. Checked {self.checked_rows:,} rows against {self.expectations} expectations; "
             f"{self.failed} failed."
         )
         if not self.checked_rows:

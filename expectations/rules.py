@@ -9,7 +9,7 @@ from lakehouse.errors import PermanentError
 from lakehouse.warehouse import read_sql
 
 # A rule is `-- name: <rule>[ (acceptable)|(advice)]`, `-- expect: <sentence>` lines and a SELECT of the failing rows.
-HEADER = re.compile(r"^-- name: (?P<name>\w+)(?: \((?P<mark>acceptable|advice)\))?\n(?P<rest>.*)", re.DOTALL)
+HEADER = re.compile(r"^-- name: (?P<name>\w+)(?: \((?P<kind>acceptable|advice)\))?\n(?P<rest>.*)", re.DOTALL)
 LOADED_OR_BUILT = re.compile(r"\b(?:raw\.|int_)\w")  # tables that change before the next publication
 EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
 
@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Suite:
-    """The rules of one noun for one table or, if `frame` is set, for rows in memory."""
+    """The rules for one table or, if `frame` is set, for rows in memory."""
 
     noun: str
     table: str
@@ -45,7 +45,7 @@ class Suite:
     rows_at_least: int = 1
     frame: Any = field(default=None, compare=False)
 
-    def every_rule(self) -> tuple[Rule, ...]:
+    def all_rules(self) -> tuple[Rule, ...]:
         """Return the rules, preceded by one that requires the minimum number of rows."""
         count = Rule(
             name="has_rows",
@@ -68,18 +68,18 @@ def sql_rules(name: str) -> tuple[Rule, ...]:
 
 
 def _sql_rule(file: str, block: str) -> Rule:
-    found = HEADER.match(block)
+    header = HEADER.match(block)
     says = " ".join(EXPECT.findall(block)).strip()
-    if not found or not says:
+    if not header or not says:
         raise PermanentError(
             f"expectations/suites/{file}.sql: expected `-- name:` and `-- expect:` lines above {block[:80]!r}."
         )
-    query = EXPECT.sub("", found["rest"]).strip().rstrip(";")
+    query = EXPECT.sub("", header["rest"]).strip().rstrip(";")
     return Rule(
-        name=found["name"],
+        name=header["name"],
         says=says,
         type="unexpected_rows_expectation",
         arguments={"unexpected_rows_query": query},
-        acceptable=found["mark"] == "acceptable",
-        advice=found["mark"] == "advice",
+        acceptable=header["kind"] == "acceptable",
+        advice=header["kind"] == "advice",
     )

@@ -16,7 +16,7 @@ key_results AS (
     SELECT * FROM known ANTI JOIN defined USING (key_result_id)
 ),
 
-good AS (
+valid AS (
     SELECT
         *,
         event_type = 'okr.check_in.recorded.v1' AS is_check_in,
@@ -48,9 +48,9 @@ SELECT
             THEN try_cast(data ->> '$.high' AS double) - try_cast(data ->> '$.low' AS double)
     END AS interval_width,
     NULL::varchar AS rejection_reason
-FROM good
--- The only join condition is the equality of ids. With a further condition, DuckDB would compare all events of a
+FROM valid
+-- The only join condition is the equality of ids. With a second condition, DuckDB would compare all events of a
 -- subject pairwise.
-LEFT JOIN key_results ON CASE WHEN good.is_check_in THEN good.subject END = key_results.key_result_id
+LEFT JOIN key_results ON CASE WHEN valid.is_check_in THEN valid.subject END = key_results.key_result_id
 UNION ALL BY NAME
 SELECT rejection_reason FROM waiting WHERE rejection_reason IS NOT NULL

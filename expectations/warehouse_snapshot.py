@@ -1,4 +1,4 @@
-"""A snapshot of the warehouse for many queries, which concurrent loads, builds and publications do not affect."""
+"""A snapshot of the warehouse for many queries, unaffected by concurrent loads, builds and publications."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from sqlalchemy import Engine
 
-# The connection is idle while others use its snapshot. idle_s is the time that a task of data_quality_dag may take.
+# The connection is idle while others use its snapshot. idle_s is the longest time that a task of data_quality_dag may
+# take.
 LIMITS = Limits(statement_s=120, lock_s=60, idle_s=1800)
 
 
@@ -25,7 +26,7 @@ class Snapshot:
 
     def up_to_date_publication(self) -> int | None:
         """Return the current publication if raw and intermediate still match it, else None."""
-        return _live_publication(self.connection)
+        return _matching_publication(self.connection)
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def snapshot(dsn: str) -> Iterator[Snapshot]:
         yield Snapshot(connection, str(exported[0]))  # type: ignore[index]
 
 
-def read_at(engine: "Engine", name: str) -> None:
+def use_snapshot(engine: "Engine", name: str) -> None:
     """Make every transaction of a SQLAlchemy engine use the exported snapshot."""
     from sqlalchemy import Connection, event
 
@@ -58,9 +59,9 @@ def up_to_date_publication(dsn: str) -> int | None:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn, application="okr-snapshot") as connection:
-        return _live_publication(connection)
+        return _matching_publication(connection)
 
 
-def _live_publication(connection: "Connection[tuple[object, ...]]") -> int | None:
+def _matching_publication(connection: "Connection[tuple[object, ...]]") -> int | None:
     row = connection.execute(read_sql("expectations", "up_to_date_publication")).fetchone()
     return int(str(row[0])) if row else None

@@ -18,7 +18,7 @@ INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[
     str | None,
-    typer.Option(help="Comma-separated services, such as postgres,kafka. Their dependencies are started, too."),
+    typer.Option(help="Comma-separated services, such as postgres,kafka. Their dependencies are also started."),
 ]
 
 
@@ -88,8 +88,8 @@ def status() -> None:
         typer.echo(line)
     for problem in thread_problems(stack.state):
         typer.echo(
-            f"PROBLEM in thread {problem.thread}: failed {problem.failures} times since {problem.since} and is being "
-            f"retried; last error: {problem.error}"
+            f"PROBLEM in thread {problem.thread}: it has failed {problem.failures} times since {problem.since} and is "
+            f"being retried; last error: {problem.error}"
         )
     if any(each.state != "RUNNING" for each in found):
         raise typer.Exit(1)

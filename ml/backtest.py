@@ -1,4 +1,4 @@
-"""Backtest forecasts. Each cycle is forecast by a model trained only on cycles that closed before it started."""
+"""Backtest forecasts. Each cycle is forecast by a model trained only on cycles that had closed before it started."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[s
     closed = set(closed_periods(history))
     for period in _periods(history, sorted(closed), cycles):
         split = split_at(history, period)
-        test = history.take(split.test & _to_forecast(history, split, cycles, ended=period in closed))
+        test = history.take(split.test & _to_forecast(history, split, cycles, is_closed=period in closed))
         if not split.train.any():
             raise InsufficientData(
                 f"No cycle had closed before the cycle {period} started, so no model can be trained for it. "
@@ -63,12 +63,12 @@ def _periods(history: Rows, closed: Sequence[Period], cycles: Sequence[str] | No
     return sorted({period for name, period in pairs if name in cycles})
 
 
-def _to_forecast(history: Rows, split: Split, cycles: Sequence[str] | None, *, ended: bool) -> "NDArray[bool_]":
+def _to_forecast(history: Rows, split: Split, cycles: Sequence[str] | None, *, is_closed: bool) -> "NDArray[bool_]":
     import numpy as np
 
     selected = np.ones(len(history), dtype=bool)
     if cycles is not None:
         selected &= np.isin(history["cycle_name"].astype(str), list(cycles))
-    if ended:
+    if is_closed:
         selected &= labelled(history)
     return selected

@@ -10,29 +10,31 @@ from lakehouse.errors import PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from ml.mlflow_client import GONE, client, find_version, set_alias
+from ml.mlflow_client import NOT_FOUND_CODES, client, find_version, set_alias
 from ml.model_registry import DIGEST, MODEL_NAME, resolve
 
 CHAMPION = "champion"
-BEFORE, ROLLED_BACK = "champion_before", "rolled_back"  # tags of model versions
+PREVIOUS_CHAMPION_TAG, ROLLED_BACK_TAG = "champion_before", "rolled_back"  # tags of model versions
 ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"  # in MLflow's public REST API since 2.3
 SERVER_TIMEOUT_S = 3.0
 
 
-def champion_version(settings: Settings, *, ask_server: bool = False) -> str | None:
+def champion_version(settings: Settings, *, query_server: bool = False) -> str | None:
     """Return the champion's version number, or None if there is no champion or no registry yet.
 
-    If `ask_server` is true, query MLflow's server over HTTP and read the registry's store only if the server does not
+    If `query_server` is true, query MLflow's server over HTTP and read the registry's store only if the server does not
     respond. Short-lived processes use this option because importing MLflow's client takes seconds.
 
     Raises:
         RetryableError: MLflow's store cannot be reached.
     """
-    if ask_server:
+    if query_server:
         try:
-            return _ask_server(settings)
-        except (_NoAnswerError, OSError) as error:
-            get_logger(__name__).info("MLflow's server did not name the champion; asking its store", why=str(error))
+            return _query_server(settings)
+        except (_NoResponseError, OSError) as error:
+            get_logger(__name__).info(
+                "MLflow's server did not name the champion; reading its store instead", reason=str(error)
+            )
     return resolve(settings, CHAMPION)
 
 
@@ -45,15 +47,15 @@ def set_champion(settings: Settings, version: str | None) -> None:
         PermanentError: there is no such version.
     """
     with client(settings) as mlflow:
-        before = find_version(mlflow, MODEL_NAME, CHAMPION)
+        previous = find_version(mlflow, MODEL_NAME, CHAMPION)
         if version is None:
-            if before is not None:
+            if previous is not None:
                 mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION)
             return
         if find_version(mlflow, MODEL_NAME, version) is None:
             raise PermanentError(f"The registry has no version {version} of {MODEL_NAME} to make champion.")
-        if before is not None and str(before.version) != version:
-            mlflow.set_model_version_tag(MODEL_NAME, version, BEFORE, str(before.version))
+        if previous is not None and str(previous.version) != version:
+            mlflow.set_model_version_tag(MODEL_NAME, version, PREVIOUS_CHAMPION_TAG, str(previous.version))
         set_alias(mlflow, MODEL_NAME, CHAMPION, version)
 
 
@@ -78,26 +80,26 @@ def champions(settings: Settings) -> Champions:
 def rollback(settings: Settings, to: str) -> bool:
     """Restore an earlier champion. If it is already the champion, change nothing and return False.
 
-    The promotion gate does not promote a version whose files are identical to those of a rolled-back version.
+    The promotion gate does not promote a version whose files are identical to those of a version that was rolled back.
 
     Raises:
-        PermanentError: there is no champion, `to` is not an earlier champion, or that version was deleted.
+        PermanentError: there is no champion, `to` is not an earlier champion, or that version has been deleted.
     """
     with client(settings) as mlflow:
-        now = _champions(mlflow)
-        if now.current == to:
+        known = _champions(mlflow)
+        if known.current == to:
             return False
-        if to not in now.earlier:
-            earlier = f"Earlier champions: {', '.join(now.earlier) or 'none'}."
-            raise PermanentError(f"Version {to} was not champion before version {now.current}. {earlier}")
+        if to not in known.earlier:
+            earlier = f"Earlier champions: {', '.join(known.earlier) or 'none'}."
+            raise PermanentError(f"Version {to} was not champion before version {known.current}. {earlier}")
         if find_version(mlflow, MODEL_NAME, to) is None:
             raise PermanentError(
-                f"Version {to}, an earlier champion, was deleted from the registry. `okr forecast models` lists all "
-                "versions; `okr forecast promote VERSION` promotes one that beats the champion."
+                f"Version {to}, an earlier champion, has been deleted from the registry. `okr forecast models` lists "
+                "all versions; `okr forecast promote VERSION` promotes one that beats the champion."
             )
-        for version in (now.current, *now.earlier[: now.earlier.index(to)]):
+        for version in (known.current, *known.earlier[: known.earlier.index(to)]):
             if find_version(mlflow, MODEL_NAME, version) is not None:
-                mlflow.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK, "true")
+                mlflow.set_model_version_tag(MODEL_NAME, version, ROLLED_BACK_TAG, "true")
         set_alias(mlflow, MODEL_NAME, CHAMPION, to)
     return True
 
@@ -105,47 +107,51 @@ def rollback(settings: Settings, to: str) -> bool:
 def was_rolled_back(settings: Settings, version: str) -> bool:
     """Return whether this version, or another version with identical files, was rolled back."""
     with client(settings) as mlflow:
-        asked = find_version(mlflow, MODEL_NAME, version)
-        sha256 = None if asked is None else asked.tags.get(DIGEST)
+        requested = find_version(mlflow, MODEL_NAME, version)
+        sha256 = None if requested is None else requested.tags.get(DIGEST)
         if sha256 is None:
             return False
         found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
-    return any(one.tags.get(ROLLED_BACK) and one.tags.get(DIGEST) == sha256 for one in found)
+    return any(each.tags.get(ROLLED_BACK_TAG) and each.tags.get(DIGEST) == sha256 for each in found)
 
 
 def _champions(mlflow: Any) -> Champions:
     champion = find_version(mlflow, MODEL_NAME, CHAMPION)
     if champion is None:
         raise PermanentError(
-            "There is no champion, so the pacing rule serves and nothing can be rolled back. "
+            "There is no champion, so the pacing rule serves forecasts and nothing can be rolled back. "
             "`okr forecast models` lists all versions."
         )
     current, earlier = str(champion.version), list[str]()
     version: Any | None = champion
-    while version is not None and (before := version.tags.get(BEFORE)) and before not in {current, *earlier}:
+    while (
+        version is not None
+        and (before := version.tags.get(PREVIOUS_CHAMPION_TAG))
+        and before not in {current, *earlier}
+    ):
         earlier.append(before)
         version = find_version(mlflow, MODEL_NAME, before)
     return Champions(current, tuple(earlier))
 
 
-class _NoAnswerError(Exception):
+class _NoResponseError(Exception):
     """The server is unreachable, rejects the login, or is not MLflow."""
 
 
-def _ask_server(settings: Settings) -> str | None:
+def _query_server(settings: Settings) -> str | None:
     import httpx
 
     if not settings.mlflow_url:
-        raise _NoAnswerError("its address is not configured")
+        raise _NoResponseError("its address is not configured")
     login = (settings.mlflow_user, settings.mlflow_password.get_secret_value())
     try:
         with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, auth=login) as http:
-            answer = http.get(ALIAS_ENDPOINT, params={"name": MODEL_NAME, "alias": CHAMPION})
-        if answer.is_success:
-            return str(answer.json()["model_version"]["version"])
-        code = answer.json().get("error_code")
+            response = http.get(ALIAS_ENDPOINT, params={"name": MODEL_NAME, "alias": CHAMPION})
+        if response.is_success:
+            return str(response.json()["model_version"]["version"])
+        code = response.json().get("error_code")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _NoAnswerError(f"{type(error).__name__}: {error}") from error
-    if code in GONE:
+        raise _NoResponseError(f"{type(error).__name__}: {error}") from error
+    if code in NOT_FOUND_CODES:
         return None
-    raise _NoAnswerError(f"it answers with status {answer.status_code}")
+    raise _NoResponseError(f"it responded with status {response.status_code}")

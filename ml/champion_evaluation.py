@@ -14,15 +14,15 @@ from ml.fit_model import check_outcomes
 from ml.forecast_csv import read_probabilities
 from ml.forecast_scores import scores
 from ml.promotion_gate import held_out
-from ml.train import check_learnable
+from ml.train import trainable_periods
 from ml.train_test_split import split_at
 
 
 def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -> Report:
-    """Return the scores of the champion's `evaluated` model and, if given, of other forecasts for the same check-ins.
+    """Return the scores of the champion's `evaluated` model and of any other forecasts for the same check-ins.
 
     `other_forecasts` is a CSV file with the columns key_result_id, as_of and probability. In the report, its scores
-    appear under the file's name without the extension.
+    are named after the file, without its extension.
 
     Raises:
         InsufficientData: too few key results have closed to train or evaluate a champion.
@@ -33,7 +33,7 @@ def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -
     period, test = held_out(history)
     version = champion_version(settings)
     if version is None:
-        check_outcomes(history.take(split_at(history, check_learnable(history)[-1]).train))
+        check_outcomes(history.take(split_at(history, trainable_periods(history)[-1]).train))
         raise PermanentError(
             "There is no champion, so the pacing rule serves forecasts. "
             "Run `okr forecast train`, then `okr forecast promote`."
@@ -41,7 +41,7 @@ def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -
     model = model_registry.load(settings, version, "evaluated")
     if model.trained_until > str(period.start):
         raise PermanentError(
-            f"The champion learned from the held-out cycle ({period}). Train again: `okr forecast train`."
+            f"The champion was trained on the held-out cycle ({period}). Train again: `okr forecast train`."
         )
     report = evaluate(model, test, history.take(split_at(history, period).train))
     if other_forecasts is None:

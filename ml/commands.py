@@ -59,7 +59,7 @@ def backtest(
         str | None, typer.Option(help="Comma-separated names of cycles; default: the last two closed cycles.")
     ] = None,
 ) -> None:
-    """Forecast past cycles, at each check-in, with a model trained only on cycles that had closed by then."""
+    """Forecast past cycles at each check-in, each with a model trained only on cycles that had closed before it."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml.backtest import backtest as forecast_past_cycles
@@ -100,10 +100,11 @@ def rollback(
         is_changed = champion.rollback(settings, to)
         typer.echo(f"Version {to} is the champion again." if is_changed else f"Version {to} is already the champion.")
         return
-    now = champion.champions(settings)
+    known = champion.champions(settings)
     advice = (
-        f"Earlier champions, newest first: {', '.join(now.earlier)}. Run `okr forecast rollback --to {now.earlier[0]}`."
-        if now.earlier
+        f"Earlier champions, newest first: {', '.join(known.earlier)}. "
+        f"Run `okr forecast rollback --to {known.earlier[0]}`."
+        if known.earlier
         else "There is no earlier champion to roll back to."
     )
     raise PermanentError(f"Nothing was changed: version {now.current} is the champion. {advice}")
@@ -123,9 +124,14 @@ def models() -> None:
     for one in listed:
         brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
         typer.echo(
-            f"{one.version:>4}  {one.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(one.aliases) or '-':20}  "
-            f"held-out cycle {one.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
-            f"publication {one.tags.get('publication_id', '-')}  sha256 {one.tags.get('sha256', '')[:16]}"
+            "No model is registered, so the pacing rule serves forecasts. Run `okr forecast train` to train one."
+        )
+    for each in listed:
+        brier, rule = (each.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
+        typer.echo(
+            f"{each.version:>4}  {each.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(each.aliases) or '-':20}  "
+            f"held-out cycle {each.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
+            f"publication {each.tags.get('publication_id', '-')}  sha256 {each.tags.get('sha256', '')[:16]}"
         )
 
 

@@ -1,6 +1,6 @@
 """Build the design matrices of the boosted trees and the logistic regression.
 
-A shift is added to each row's log required pace, so it is subtracted from each log pace ratio.
+A shift raises each row's log required pace, so it is subtracted from each log pace ratio.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Evaluate a model on held-out check-ins and compare it with the rules that OKR tools use."""
+"""Evaluate a model on held-out check-ins and compare it with simple forecasts, such as the pacing rule."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-HIGHEST_RANKED_PACE = 1.5
+MAX_RANKED_PACE = 1.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,9 @@ class Report:
 
     def flat(self) -> dict[str, float]:
         """Return all scores as MLflow metrics, each named `<forecaster>_<score>`."""
-        named = {f"{who}_{name}": number for who, each in self.figures.items() for name, number in each.items()}
+        named = {
+            f"{forecaster}_{name}": number for forecaster, each in self.figures.items() for name, number in each.items()
+        }
         return {"rows": float(self.rows), "key_results": float(self.key_results), "achieved": self.achieved, **named}
 
 
@@ -46,21 +48,21 @@ def evaluate(model: ForecastModel, test: Rows, train: Rows) -> Report:
     outcome = test.outcomes()
     base = base_rate(train)
     confidence = test.numbers("confidence")
-    given = ~np.isnan(confidence)
+    has_confidence = ~np.isnan(confidence)
     low, high = model.intervals(test)
     figures = {
         "model": scores(outcome, model.probabilities(test)) | coverage(test.numbers("final_score"), low, high),
-        "pacing_rule": scores(outcome, pacing_probability(test), np.minimum(pace_ratio(test), HIGHEST_RANKED_PACE)),
+        "pacing_rule": scores(outcome, pacing_probability(test), np.minimum(pace_ratio(test), MAX_RANKED_PACE)),
         "base_rate": scores(outcome, np.full(len(test), base)),
-        **_parts(model, test, outcome),
+        **_component_scores(model, test, outcome),
     }
-    if given.any():
-        figures["owner_confidence"] = scores(outcome[given], confidence[given])
-        figures["model_where_confidence"] = scores(outcome[given], model.probabilities(test)[given])
+    if has_confidence.any():
+        figures["owner_confidence"] = scores(outcome[has_confidence], confidence[has_confidence])
+        figures["model_where_confidence"] = scores(outcome[has_confidence], model.probabilities(test)[has_confidence])
     return Report(len(test), len(set(test["key_result_in_cycle"])), float(outcome.mean()), figures)
 
 
-def _parts(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dict[str, dict[str, float]]:
+def _component_scores(model: ForecastModel, test: Rows, outcome: "NDArray[float64]") -> dict[str, dict[str, float]]:
     import numpy as np
 
     from ml.design_matrix import boosted_matrix, logistic_matrix

@@ -13,7 +13,7 @@ SELECT
     outcome.known_at AS outcome_known_at,
     outcome.final_score,
     outcome.is_achieved,
-    -- Not clipped, so that other thresholds can be evaluated. Uses the definition valid at as_of.
+    -- Not clipped, so that other thresholds can be evaluated. Uses the definition that was valid at as_of.
     (outcome.final_value - features.baseline) / (features.target - features.baseline) AS final_progress
 FROM ml.key_result_features AS features
 FULL JOIN ml.key_result_outcome AS outcome USING (key_result_id, cycle_id)

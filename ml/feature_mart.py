@@ -20,7 +20,7 @@ PACE_RATIOS = (
     "log_pace_ratio_trend",
 )
 # Columns of ml.key_result_features that a forecast needs. Only confidence may be null.
-NEEDED = (
+REQUIRED_FEATURES = (
     *PACE_RATIOS,
     "log_required_pace",
     "remaining_ratio",

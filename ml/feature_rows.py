@@ -35,20 +35,20 @@ class Rows:
 
         return self.columns["is_achieved"].astype(np.float64)
 
-    def take(self, which: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
+    def take(self, selection: "NDArray[bool_] | NDArray[int_] | NDArray[Any]") -> "Rows":
         """Return the rows selected by a mask or by row numbers."""
-        return Rows({name: column[which] for name, column in self.columns.items()})
+        return Rows({name: column[selection] for name, column in self.columns.items()})
 
 
 def rows_of(names: Sequence[str], records: Iterable[Sequence[object]]) -> Rows:
     """Convert the records of a query to columns of Python objects."""
     import numpy as np
 
-    listed = list(records)
+    all_records = list(records)
     columns = {}
     for position, name in enumerate(names):
-        column = np.empty(len(listed), dtype=object)
-        column[:] = [record[position] for record in listed]
+        column = np.empty(len(all_records), dtype=object)
+        column[:] = [record[position] for record in all_records]
         columns[name] = column
     return Rows(columns)
 
@@ -79,11 +79,12 @@ def _check_numbers(rows: Rows, names: Sequence[str]) -> None:
             numbers = rows.numbers(name)
         except (TypeError, ValueError) as error:
             raise PermanentError(f"The feature {name} must be a number in every row: {error}.") from error
-        absent = np.array([value is None for value in rows[name]], dtype=bool)
-        bad = ~np.isfinite(numbers) & ~(absent if name in NULLABLE else np.zeros(len(rows), dtype=bool))
-        if bad.any():
+        is_missing = np.array([value is None for value in rows[name]], dtype=bool)
+        is_invalid = ~np.isfinite(numbers) & ~(is_missing if name in NULLABLE else np.zeros(len(rows), dtype=bool))
+        if is_invalid.any():
             raise PermanentError(
-                f"The feature {name} must be a finite number, got {rows[name][bad][0]!r} in row {int(bad.argmax())}."
+                f"The feature {name} must be a finite number, got {rows[name][is_invalid][0]!r} in row "
+                f"{int(is_invalid.argmax())}."
             )
 
 

@@ -3,7 +3,7 @@
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
 from ml.boosted_trees import fit_boosted
 from ml.design_matrix import boosted_matrix, logistic_matrix
-from ml.feature_mart import NEEDED
+from ml.feature_mart import REQUIRED_FEATURES
 from ml.feature_rows import Rows
 from ml.forecast_model import ForecastModel, pace_margins
 from ml.hyperparameters import Hyperparameters
@@ -13,7 +13,7 @@ from ml.owner_confidence import fit_owner_weight
 from ml.score_interval import INTERVAL_LEVEL, fit_bands
 from ml.threshold_augmentation import augment
 
-FEWEST_KEY_RESULTS = 20
+MIN_KEY_RESULTS = 20
 
 
 class InsufficientData(PermanentError):
@@ -35,9 +35,9 @@ def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
     check_outcomes(rows)
     check_ins = rows.take(rows["as_of_kind"] == "check_in")
     augmented = augment(check_ins, hyperparameters.thresholds, hyperparameters.span)
-    spread = Rows({name: check_ins.numbers(name) for name in NEEDED}).take(augmented.row)
-    trees = fit_boosted(boosted_matrix(spread, augmented.shift), augmented.label, hyperparameters)
-    logistic = fit_logistic(logistic_matrix(spread, augmented.shift), augmented.label, hyperparameters)
+    features = Rows({name: check_ins.numbers(name) for name in REQUIRED_FEATURES}).take(augmented.row)
+    trees = fit_boosted(boosted_matrix(features, augmented.shift), augmented.label, hyperparameters)
+    logistic = fit_logistic(logistic_matrix(features, augmented.shift), augmented.label, hyperparameters)
     return ForecastModel(
         trees=trees,
         logistic=logistic,
@@ -58,7 +58,7 @@ def check_outcomes(rows: Rows) -> None:
     rows = rows.take(rows["as_of_kind"] == "check_in")
     outcomes = dict(zip(rows["key_result_in_cycle"], rows["is_achieved"], strict=True))
     achieved = sum(map(bool, outcomes.values()))
-    if len(outcomes) < FEWEST_KEY_RESULTS:
+    if len(outcomes) < MIN_KEY_RESULTS:
         raise InsufficientData(
             f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins in closed cycles, found "
             f"{len(outcomes)}. The pacing rule serves forecasts until more have closed."

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HEADER = ("key_result_id", "as_of", "probability", "low", "high")
-READ = HEADER[:3]
+REQUIRED_COLUMNS = HEADER[:3]
 Line = tuple[str, str, float, float, float]
 
 
 def write_forecasts(lines: Iterator[Line], out: Path) -> int:
-    """Write forecasts as CSV and return their number. The file is created only when it is complete.
+    """Write forecasts as CSV and return their number. The file is created only once it is complete.
 
     Raises:
         PermanentError: the folder of `out` does not exist or cannot be written.
@@ -35,7 +35,9 @@ def write_forecasts(lines: Iterator[Line], out: Path) -> int:
         replace_file(out, text.getvalue())
     except OSError as error:
         reason = error.strerror or error
-        raise PermanentError(f"{out} cannot be written: {reason}. Name a file in a folder you can write to.") from error
+        raise PermanentError(
+            f"{out} cannot be written: {reason}. Choose a file in a folder that you can write to."
+        ) from error
     return rows
 
 
@@ -48,17 +50,18 @@ def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
     import numpy as np
 
     forecasts = _read(file)
-    keys = [
-        (key_result_id, _moment(as_of)) for key_result_id, as_of in zip(rows["key_result"], rows["as_of"], strict=True)
+    check_ins = [
+        (key_result_id, _format_time(as_of))
+        for key_result_id, as_of in zip(rows["key_result"], rows["as_of"], strict=True)
     ]
-    missing = [key for key in keys if key not in forecasts]
+    missing = [check_in for check_in in check_ins if check_in not in forecasts]
     if missing:
         key_result_id, as_of = missing[0]
         raise PermanentError(
-            f"{file} lacks {len(missing)} of the {len(keys)} check-ins of the held-out cycle, such as key result "
+            f"{file} lacks {len(missing)} of the {len(check_ins)} check-ins of the held-out cycle, such as key result "
             f"{key_result_id!r} at {as_of}. `okr forecast backtest` lists the check-ins of past cycles."
         )
-    probabilities = np.array([forecasts[key] for key in keys], dtype=np.float64)
+    probabilities = np.array([forecasts[check_in] for check_in in check_ins], dtype=np.float64)
     if not ((probabilities >= 0.0) & (probabilities <= 1.0)).all():
         raise PermanentError(f"{file} has a probability that is not between 0 and 1.")
     return probabilities
@@ -66,7 +69,7 @@ def read_probabilities(file: Path, rows: Rows) -> "NDArray[float64]":
 
 def line_of(key_result_id: str, as_of: datetime, probability: float, low: float, high: float) -> Line:
     """Convert a forecast to a line of the CSV file."""
-    return key_result_id, _moment(as_of), float(probability), float(low), float(high)
+    return key_result_id, _format_time(as_of), float(probability), float(low), float(high)
 
 
 def _write_lines(lines: Iterator[Line], file: TextIO) -> int:
@@ -83,18 +86,20 @@ def _read(path: Path) -> dict[tuple[str, str], float]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return {
-                (line["key_result_id"], _moment(datetime.fromisoformat(line["as_of"]))): float(line["probability"])
+                (line["key_result_id"], _format_time(datetime.fromisoformat(line["as_of"]))): float(line["probability"])
                 for line in csv.DictReader(file, strict=True)
             }
     except FileNotFoundError as error:
-        raise PermanentError(f"{path} does not exist. Expected CSV with the columns {', '.join(READ)}.") from error
+        raise PermanentError(
+            f"{path} does not exist. Expected CSV with the columns {', '.join(REQUIRED_COLUMNS)}."
+        ) from error
     except (OSError, ValueError, TypeError, csv.Error, KeyError) as error:
         raise PermanentError(
-            f"{path} cannot be read ({error}). Expected CSV with the columns {', '.join(READ)}."
+            f"{path} cannot be read ({error}). Expected CSV with the columns {', '.join(REQUIRED_COLUMNS)}."
         ) from error
 
 
-def _moment(at: datetime) -> str:
+def _format_time(at: datetime) -> str:
     """Format a time in UTC, such as 2021-03-06T13:36:00Z. Microseconds are omitted if they are zero."""
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

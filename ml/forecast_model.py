@@ -14,7 +14,7 @@ from lakehouse.errors import PermanentError
 from ml import forecast_reasons
 from ml.boosted_trees import BoostedTrees
 from ml.design_matrix import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
-from ml.feature_mart import NEEDED
+from ml.feature_mart import REQUIRED_FEATURES
 from ml.feature_rows import Rows, rows_of_mappings
 from ml.forecaster_protocol import Forecast
 from ml.logistic_regression import LogisticModel
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMAT = 1
-TREES, NUMBERS = "trees.ubj", "model.json"
+TREES_FILE, MODEL_FILE = "trees.ubj", "model.json"
 
 
 class IncompatibleModel(PermanentError):
-    """The registered model was trained on features other than those that this code reads. Train a new model."""
+    """The registered model was trained on features that differ from those that this code reads. Train a new model."""
 
 
 @dataclass(frozen=True)
@@ -55,31 +55,31 @@ class ForecastModel:
 
     def margins(self, rows: Rows) -> "NDArray[float64]":
         """Return the log-odds of each row. Every row must have a check-in."""
-        added, shared = self.owner.added(rows)
+        added, shared = self.owner.effects(rows)
         return self.owner.scale(rows) * pace_margins(self.trees, self.logistic, rows) + added + shared
 
     def probabilities(self, rows: Rows) -> "NDArray[float64]":
         """Return P(final score >= 0.7) for each row, with or without check-ins."""
         import numpy as np
 
-        without = rows.numbers("check_ins") == 0
+        has_no_check_in = rows.numbers("check_ins") == 0
         shares = np.array(self.no_check_in.achieved)[self.no_check_in.step(rows.numbers("elapsed_ratio"))]
-        return np.where(without, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
+        return np.where(has_no_check_in, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
 
     def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
         """Return the bounds of the final score (0-1) for each row, with or without check-ins."""
         import numpy as np
 
-        without = rows.numbers("check_ins") == 0
+        has_no_check_in = rows.numbers("check_ins") == 0
         step = self.no_check_in.step(rows.numbers("elapsed_ratio"))
-        low, high = self.bands.of(rows)
-        low = np.where(without, np.array(self.no_check_in.low)[step], low)
-        high = np.where(without, np.array(self.no_check_in.high)[step], high)
+        low, high = self.bands.bounds(rows)
+        low = np.where(has_no_check_in, np.array(self.no_check_in.low)[step], low)
+        high = np.where(has_no_check_in, np.array(self.no_check_in.high)[step], high)
         return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
         """Return the contributions to each row's log-odds, by feature and for `base`. They add up to `margins`."""
-        scale, (added, shared) = self.owner.scale(rows), self.owner.added(rows)
+        scale, (added, shared) = self.owner.scale(rows), self.owner.effects(rows)
         paces = forecast_reasons.blend(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
         )
@@ -94,7 +94,7 @@ class ForecastModel:
         """
         if not records:
             return []
-        rows = rows_of_mappings(records, NEEDED)
+        rows = rows_of_mappings(records, REQUIRED_FEATURES)
         probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
         reasons = forecast_reasons.reasons(rows, self.contributions(rows))
         return [
@@ -109,7 +109,7 @@ class ForecastModel:
     def save(self, folder: Path) -> None:
         """Write both files to a folder, creating it if necessary. The same model always produces the same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / TREES).write_bytes(self.trees.ubj)
+        (folder / TREES_FILE).write_bytes(self.trees.ubj)
         numbers = {
             "format": FORMAT,
             "boosted": list(BOOSTED),
@@ -121,7 +121,7 @@ class ForecastModel:
             "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
             "silence": asdict(self.no_check_in),
         }
-        (folder / NUMBERS).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (folder / MODEL_FILE).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     def registered_as(self, version: str) -> "ForecastModel":
         """Return a copy of the model with its version number in the registry."""
@@ -141,16 +141,18 @@ def load_model(folder: Path) -> ForecastModel:
         IncompatibleModel: the model was trained on different features.
     """
     try:
-        numbers = json.loads((folder / NUMBERS).read_text(encoding="utf-8"))
-        trees = (folder / TREES).read_bytes()
+        numbers = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+        trees = (folder / TREES_FILE).read_bytes()
     except (OSError, ValueError) as error:
-        raise PermanentError(f"{folder} has no readable model ({error}). Train again: `okr forecast train`.") from error
-    made_for = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
-    if made_for != (FORMAT, list(BOOSTED), list(LOGISTIC)):
+        raise PermanentError(
+            f"{folder} contains no readable model ({error}). Train again: `okr forecast train`."
+        ) from error
+    saved_format = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
+    if saved_format != (FORMAT, list(BOOSTED), list(LOGISTIC)):
         raise IncompatibleModel(
-            f"The model in {folder} was trained on other features ({numbers.get('boosted')}, format "
-            f"{numbers.get('format')}) than this code reads ({list(BOOSTED)}, format {FORMAT}). Train again: "
-            "`okr forecast train`."
+            f"The model in {folder} was trained on different features ({numbers.get('boosted')}, format "
+            f"{numbers.get('format')}) from those that this code reads ({list(BOOSTED)}, format {FORMAT}). Train "
+            "again: `okr forecast train`."
         )
     logistic, silence = numbers["logistic"], numbers["silence"]
     return ForecastModel(

@@ -22,9 +22,9 @@ THEMES: Mapping[str, tuple[str, ...]] = {
     "rhythm": ("weeks_between_check_ins",),
     "confidence": ("confidence",),
 }
-REASONS = 3
-FAINT = 0.05  # log-odds; a weaker effect is shown only if there is no stronger one
-LARGEST_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as "more than 50-fold"
+MAX_REASONS = 3
+FAINT_EFFECT = 0.05  # log-odds; a weaker effect is shown only if there is no stronger one
+MAX_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as "more than 50-fold"
 STALE_DAYS = 14
 
 
@@ -72,7 +72,7 @@ def _effect(log_odds: float) -> str:
     return f"This {'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
 
 
-def _sentence(theme: str, row: Mapping[str, float]) -> str:
+def _observation(theme: str, row: Mapping[str, float]) -> str:
     match theme:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
             progress = percent(row["progress_ratio"])

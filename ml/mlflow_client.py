@@ -18,9 +18,11 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
-IMPORTING = threading.Lock()  # without it, threads that import mlflow concurrently may see a partly initialized module
-AWAY = "MLflow's store does not answer. Is the stack up (`make status`)?"
-GONE = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
+IMPORT_LOCK = (
+    threading.Lock()
+)  # without it, threads that import mlflow concurrently may see a partly initialized module
+STORE_UNAVAILABLE = "MLflow's store does not respond. Is the stack up (`make status`)?"
+NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
 
 
 def store_uri(settings: Settings) -> str:
@@ -42,7 +44,7 @@ def client(settings: Settings) -> Iterator[Any]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # must be set before mlflow is imported
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    with IMPORTING:
+    with IMPORT_LOCK:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import DBAPIError, OperationalError
@@ -51,12 +53,12 @@ def client(settings: Settings) -> Iterator[Any]:
     try:
         yield MlflowClient(tracking_uri=store, registry_uri=store)
     except OperationalError as error:
-        raise RetryableError(AWAY) from error
+        raise RetryableError(STORE_UNAVAILABLE) from error
     except DBAPIError as error:
         raise PermanentError(f"MLflow's store rejected a statement: {_first_line(error.orig)}.") from error
     except MlflowException as error:
         if error.error_code == "TEMPORARILY_UNAVAILABLE" or isinstance(error.__cause__, OperationalError):
-            raise RetryableError(AWAY) from error
+            raise RetryableError(STORE_UNAVAILABLE) from error
         raise PermanentError(
             f"MLflow rejected the request: {_first_line(error)} `okr forecast models` lists the registered versions."
         ) from error
@@ -70,20 +72,20 @@ def active_experiment(mlflow: Any, name: str, artifacts: str) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    known = mlflow.get_experiment_by_name(name)
-    if known is None:
+    experiment = mlflow.get_experiment_by_name(name)
+    if experiment is None:
         location = artifacts if "://" in artifacts else Path(artifacts).absolute().as_uri()
         try:
             return str(mlflow.create_experiment(name, artifact_location=location))
         except MlflowException as error:
             # Another training job created it first.
-            known = mlflow.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
-            if known is None:
+            experiment = mlflow.get_experiment_by_name(name) if error.error_code == "RESOURCE_ALREADY_EXISTS" else None
+            if experiment is None:
                 raise
-    if known.lifecycle_stage != "active":
-        get_logger(__name__).warning("a deleted experiment is restored, with its runs", experiment=name)
-        mlflow.restore_experiment(known.experiment_id)
-    return str(known.experiment_id)
+    if experiment.lifecycle_stage != "active":
+        get_logger(__name__).warning("restoring a deleted experiment, with its runs", experiment=name)
+        mlflow.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
 def registered_model(mlflow: Any, name: str) -> Any | None:
@@ -105,7 +107,7 @@ def create_registered_model_once(mlflow: Any, name: str, description: str) -> No
 
 
 def set_alias(mlflow: Any, name: str, alias: str, version: str) -> None:
-    """Point an alias to a version.
+    """Point an alias at a version.
 
     MLflow reads the alias and then inserts or updates it. If two processes insert a new alias concurrently, one fails;
     its second attempt updates the row.
@@ -129,7 +131,7 @@ def find_version(mlflow: Any, name: str, reference: str) -> Any | None:
 
 
 def run_metrics(mlflow: Any, run_id: str | None) -> dict[str, float]:
-    """Return the metrics of a run. They are empty if the version has no run or its run was deleted."""
+    """Return the metrics of a run. They are empty if the version has no run or its run has been deleted."""
     run = _or_none(lambda: mlflow.get_run(run_id)) if run_id else None
     return {} if run is None else dict(run.data.metrics)
 
@@ -145,24 +147,24 @@ def artifacts(mlflow: Any, found: Any, part: str) -> Path:
     advice = "Train again: `okr forecast train`."
     if not found.run_id:
         raise PermanentError(
-            f"Version {found.version} of {found.name} has no run and therefore no files: it was registered by hand. "
+            f"Version {found.version} of {found.name} has no run and therefore no files: it was registered manually. "
             f"{advice}"
         )
     try:
         return Path(mlflow.download_artifacts(found.run_id, part))
     except (OSError, MlflowException) as error:
         raise PermanentError(
-            f"The files of version {found.version} of {found.name} are gone ({_first_line(error)}). {advice}"
+            f"The files of version {found.version} of {found.name} are missing ({_first_line(error)}). {advice}"
         ) from error
 
 
-def _or_none(ask: Any) -> Any | None:
+def _or_none(look_up: Any) -> Any | None:
     from mlflow.exceptions import MlflowException
 
     try:
-        return ask()
+        return look_up()
     except MlflowException as error:
-        if error.error_code in GONE:
+        if error.error_code in NOT_FOUND_CODES:
             return None
         raise
 

@@ -1,4 +1,4 @@
-"""Register, list and load models in MLflow's registry, using MLflow's client on the registry's store and no pickles.
+"""Register, list and load models in the model registry (MLflow), directly in its store and without pickles.
 
 The run of each version contains two models. `model` was trained on all closed cycles and is served. `evaluated` was
 trained with the same hyperparameters but without the held-out cycle, and the promotion gate uses it for comparisons.
@@ -64,14 +64,14 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
     completes the run and the version of that attempt. Otherwise, the run of the killed attempt is set to KILLED.
     """
     version_tags = {**tags, DIGEST: digest(models[SERVED])}
-    mark = _mark(models, parameters, tags)
+    result_digest = _result_digest(models, parameters, tags)
     with client(settings) as mlflow, tempfile.TemporaryDirectory() as folder:
         for name, model in models.items():
             model.save(Path(folder) / name)
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
         experiment = active_experiment(mlflow, MODEL_NAME, settings.require("mlflow_artifacts"))
-        run = start_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, mark)
+        run = start_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, result_digest)
         log_figures(mlflow, run, parameters, metrics)
         mlflow.log_artifacts(run.info.run_id, folder)
         mlflow.set_terminated(run.info.run_id)
@@ -86,7 +86,9 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
     return str(version)
 
 
-def _mark(models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]) -> str:
+def _result_digest(
+    models: Mapping[str, ForecastModel], parameters: Mapping[str, object], tags: Mapping[str, str]
+) -> str:
     """Return a hash of the models, parameters and tags, which identifies the result of a training job."""
     files = {name: digest(model) for name, model in models.items()}
     text = json.dumps([files, {name: str(value) for name, value in parameters.items()}, dict(tags)], sort_keys=True)
@@ -108,7 +110,8 @@ def load(settings: Settings, reference: str, part: Literal["model", "evaluated"]
         model = load_model(artifacts(mlflow, found, part)).registered_as(str(found.version))
     if part == SERVED and digest(model) != found.tags.get(DIGEST):
         raise PermanentError(
-            f"The files of version {found.version} changed after it was registered. Train again: `okr forecast train`."
+            f"The files of version {found.version} have changed since it was registered. Train again: "
+            "`okr forecast train`."
         )
     return model
 
@@ -127,8 +130,8 @@ def versions(settings: Settings) -> list[Version]:
         if registered is None:
             return []
         found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
-        listed = [_version(mlflow, one, registered.aliases) for one in found]
-    return sorted(listed, key=lambda one: -int(one.version))
+        listed = [_version(mlflow, each, registered.aliases) for each in found]
+    return sorted(listed, key=lambda version: -int(version.version))
 
 
 def digest(model: ForecastModel) -> str:

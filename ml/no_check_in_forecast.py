@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from numpy import float64, int_
     from numpy.typing import NDArray
 
-STEPS = 10
+TENTHS = 10
 PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, expressed as a number of key results
-FEWEST_WITHOUT_CHECK_INS = 20  # below this number, the quantiles of all key results are used
+MIN_WITHOUT_CHECK_INS = 20  # below this number, the quantiles of all key results are used
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class NoCheckInForecast:
         """Return the tenth of the cycle (0-9) that each elapsed ratio belongs to."""
         import numpy as np
 
-        return np.clip((elapsed * STEPS).astype(np.int_), 0, STEPS - 1)
+        return np.clip((elapsed * TENTHS).astype(np.int_), 0, TENTHS - 1)
 
 
 def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
@@ -39,19 +39,24 @@ def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
     """
     import numpy as np
 
-    keys, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
+    key_results, first = np.unique(rows["key_result_in_cycle"].astype(str), return_index=True)
     # Rows are ordered by key result and as_of, so the first row of a key result is its first check-in.
     first_check_in_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)
     scores = rows.numbers("final_score")[first]
     tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
-    overall = float(achieved.mean()) if len(keys) else 0.5
+    overall = float(achieved.mean()) if len(key_results) else 0.5
     shares, lows, highs = [], [], []
-    for step in range(STEPS):
-        without = first_check_in_at > step / STEPS
-        successes, trials = achieved[without].sum() + PRIOR_KEY_RESULTS * overall, without.sum() + PRIOR_KEY_RESULTS
+    for step in range(TENTHS):
+        still_without = first_check_in_at > step / TENTHS
+        successes, trials = (
+            achieved[still_without].sum() + PRIOR_KEY_RESULTS * overall,
+            still_without.sum() + PRIOR_KEY_RESULTS,
+        )
         shares.append(float(successes / trials))
-        low, high = np.quantile(scores[without] if without.sum() >= FEWEST_WITHOUT_CHECK_INS else scores, tails)
+        low, high = np.quantile(
+            scores[still_without] if still_without.sum() >= MIN_WITHOUT_CHECK_INS else scores, tails
+        )
         lows.append(float(low))
         highs.append(float(high))
     return NoCheckInForecast(tuple(shares), tuple(lows), tuple(highs))

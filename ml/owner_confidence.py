@@ -2,7 +2,7 @@
 
 Owners have information that the values do not show, but many owners are too optimistic, so the weight of their
 confidence is fitted. It is fitted only to rows with their actual targets, because confidence in one target says little
-about other targets.
+about confidence in other targets.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from numpy import float64
     from numpy.typing import NDArray
 
-SUREST = 0.98  # confidences are clipped to [1 - SUREST, SUREST]
-FEWEST_ROWS = 200
-FEWEST_CYCLES = 2  # a weight fitted to a single cycle would be biased by that cycle's drift
+MAX_CONFIDENCE = 0.98  # confidences are clipped to [1 - MAX_CONFIDENCE, MAX_CONFIDENCE]
+MIN_ROWS = 200
+MIN_CYCLES = 2  # a weight fitted to a single cycle would be biased by that cycle's drift
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class OwnerWeight:
     intercept: float
     centre: float
 
-    def added(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
+    def effects(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
         """Return the effect of each confidence relative to the mean confidence, and the effect that they share."""
         import numpy as np
 
         log_odds = confidence_log_odds(rows)
-        given = ~np.isnan(log_odds)
-        added = np.where(given, self.confidence * (log_odds - self.centre), 0.0)
-        shared = np.where(given, self.confidence * self.centre + self.intercept, 0.0)
+        has_confidence = ~np.isnan(log_odds)
+        added = np.where(has_confidence, self.confidence * (log_odds - self.centre), 0.0)
+        shared = np.where(has_confidence, self.confidence * self.centre + self.intercept, 0.0)
         return added, shared
 
     def scale(self, rows: Rows) -> "NDArray[float64]":
@@ -53,7 +53,7 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
     """Return the log-odds of the clipped confidences, with NaN for rows without a confidence."""
     import numpy as np
 
-    bounded = np.clip(rows.numbers("confidence"), 1.0 - SUREST, SUREST)
+    bounded = np.clip(rows.numbers("confidence"), 1.0 - MAX_CONFIDENCE, MAX_CONFIDENCE)
     return np.log(bounded / (1.0 - bounded))
 
 
@@ -67,13 +67,15 @@ def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
     from sklearn.linear_model import LogisticRegression
 
     log_odds = confidence_log_odds(rows)
-    given = ~np.isnan(log_odds)
-    some = rows.take(given)
-    if given.sum() < FEWEST_ROWS or len(set(some["period_end"])) < FEWEST_CYCLES or len(set(some.outcomes())) < 2:
+    has_confidence = ~np.isnan(log_odds)
+    rated = rows.take(has_confidence)
+    if has_confidence.sum() < MIN_ROWS or len(set(rated["period_end"])) < MIN_CYCLES or len(set(rated.outcomes())) < 2:
         return NO_WEIGHT
-    matrix = np.column_stack([margins[given], log_odds[given]])
-    fitted = LogisticRegression(max_iter=1000, tol=1e-8).fit(matrix, some.outcomes())
+    matrix = np.column_stack([margins[has_confidence], log_odds[has_confidence]])
+    fitted = LogisticRegression(max_iter=1000, tol=1e-8).fit(matrix, rated.outcomes())
     paces, confidence = (round_fitted(number) for number in fitted.coef_[0])
     if paces <= 0.0 or confidence <= 0.0:
         return NO_WEIGHT
-    return OwnerWeight(paces, confidence, round_fitted(fitted.intercept_[0]), round_fitted(log_odds[given].mean()))
+    return OwnerWeight(
+        paces, confidence, round_fitted(fitted.intercept_[0]), round_fitted(log_odds[has_confidence].mean())
+    )

@@ -1,6 +1,7 @@
 """Convert between paces and their signed logarithms, with the formula of `dbt_project/macros/signed_log.sql`.
 
-A pace of 1.0 covers the distance from baseline to target in exactly one cycle.
+A pace is the progress made in a period, divided by the share of the cycle that the period covers. A pace of 1.0 covers
+the distance from baseline to target in exactly one cycle.
 """
 
 from typing import TYPE_CHECKING
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PACE_SCALE = 0.1
-SHORTEST_ELAPSED = 0.1
-LARGEST_LOG = 30.0  # a pace of 5e11; the limit prevents an overflow in sinh()
+MIN_ELAPSED_RATIO = 0.1
+MAX_SIGNED_LOG = 30.0  # a pace of 5e11; the limit prevents an overflow in sinh()
 
 
 def signed_log(pace: "NDArray[float64]") -> "NDArray[float64]":
@@ -21,8 +22,8 @@ def signed_log(pace: "NDArray[float64]") -> "NDArray[float64]":
     return np.arcsinh(pace / PACE_SCALE)
 
 
-def pace_of(log: "NDArray[float64]") -> "NDArray[float64]":
+def pace_of(signed_logs: "NDArray[float64]") -> "NDArray[float64]":
     """Return the pace for a signed logarithm. This is the inverse of `signed_log`."""
     import numpy as np
 
-    return PACE_SCALE * np.sinh(np.clip(log, -LARGEST_LOG, LARGEST_LOG))
+    return PACE_SCALE * np.sinh(np.clip(signed_logs, -MAX_SIGNED_LOG, MAX_SIGNED_LOG))

@@ -1,14 +1,14 @@
-"""The pacing rule of OKR tools, which forecasts from pace alone. It serves until a model is better."""
+"""The pacing rule of OKR tools, which forecasts from pace alone. It serves forecasts until a model is better."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.number_format import percent
-from ml.feature_mart import NEEDED
+from ml.feature_mart import REQUIRED_FEATURES
 from ml.feature_rows import Rows, rows_of_mappings
 from ml.forecaster_protocol import Forecast
-from ml.pace_transform import SHORTEST_ELAPSED
+from ml.pace_transform import MIN_ELAPSED_RATIO
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -27,18 +27,21 @@ class PacingRule:
         Raises:
             PermanentError: a feature of a row is missing or not a finite number.
         """
-        rows = rows_of_mappings(records, NEEDED)
+        rows = rows_of_mappings(records, REQUIRED_FEATURES)
         facts = zip(
             pacing_probability(rows), rows.numbers("progress_ratio"), rows.numbers("elapsed_ratio"), strict=True
         )
-        return [Forecast(float(answer), 0.0, 1.0, (_reason(progress, elapsed),)) for answer, progress, elapsed in facts]
+        return [
+            Forecast(float(probability), 0.0, 1.0, (_reason(progress, elapsed),))
+            for probability, progress, elapsed in facts
+        ]
 
 
 def pace_ratio(rows: Rows) -> "NDArray[float64]":
     """Return progress divided by the elapsed share of the cycle, which counts as at least 0.1. Linear progress is 1."""
     import numpy as np
 
-    return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), SHORTEST_ELAPSED)
+    return rows.numbers("progress_ratio") / np.maximum(rows.numbers("elapsed_ratio"), MIN_ELAPSED_RATIO)
 
 
 def pacing_probability(rows: Rows) -> "NDArray[float64]":

@@ -17,12 +17,12 @@ from ml.forecast_scores import brier_score
 from ml.pacing_rule import pacing_probability
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
-SMALLEST_GAIN = 1e-6  # of the Brier score; retraining on the same data must not count as an improvement
+MIN_GAIN = 1e-6  # of the Brier score; retraining on the same data must not count as an improvement
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The gate's decision, including the forecaster that serves from now on.
+    """The gate's decision, including the forecaster that serves forecasts from now on.
 
     All Brier scores are computed on the same check-ins; `rows` is their number.
     """
@@ -40,7 +40,7 @@ class Decision:
 def promote_if_better(settings: Settings, reference: str = model_registry.CHALLENGER) -> Decision:
     """Evaluate a version on the held-out cycle, promote it to champion if it is better, and return the decision.
 
-    The function can be retried safely. A version that is already the champion stays the champion.
+    The function can be retried safely. A version that is already the champion remains the champion.
 
     Raises:
         PermanentError: there is no such version, or it was trained on the held-out cycle.
@@ -53,7 +53,7 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
     if decision.outcome == "kept" and champion is not None and champion.version == candidate.version:
         return replace(decision, reason=f"It is already the champion and remains so. {_figures(decision)}")
     if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
-        reason = f"This model was rolled back before, so it is not promoted again. {decision.reason}"
+        reason = f"This model was rolled back earlier, so it is not promoted again. {decision.reason}"
         is_rule = decision.champion_brier is None
         return replace(decision, outcome="kept", serving="pacing_rule" if is_rule else "model", reason=reason)
     if decision.outcome == "promoted":
@@ -68,7 +68,8 @@ def _champion(settings: Settings) -> ForecastModel | None:
     try:
         return model_registry.load(settings, version, "evaluated") if version else None
     except PermanentError as error:
-        # Its features are incompatible or its files are missing. It cannot serve, so the candidate need not beat it.
+        # Its features are incompatible or its files are missing. It cannot serve forecasts, so the candidate need not
+        # beat it.
         get_logger(__name__).warning("the champion cannot be loaded", version=version, error=str(error))
         return None
 
@@ -85,19 +86,21 @@ def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Ro
     period, test = held_out(history)
     if candidate.trained_until > str(period.start):
         raise PermanentError(
-            f"Version {candidate.version} learned from cycles until {candidate.trained_until}, so it cannot be "
+            f"Version {candidate.version} was trained on cycles until {candidate.trained_until}, so it cannot be "
             f"evaluated on {period}. Train again: `okr forecast train`."
         )
     if champion is not None and champion.trained_until > str(period.start):
-        get_logger(__name__).warning("the champion learned from the held-out cycle", version=champion.version)
+        get_logger(__name__).warning("the champion was trained on the held-out cycle", version=champion.version)
         champion = None
-    outcome = test.outcomes()
-    rule = brier_score(outcome, pacing_probability(test))
-    own = brier_score(outcome, candidate.probabilities(test))
-    present = None if champion is None else brier_score(outcome, champion.probabilities(test))
-    verdict, reason = _verdict(own, rule, present)
-    serving: Literal["model", "pacing_rule"] = "model" if verdict in {"promoted", "kept"} else "pacing_rule"
-    return Decision(verdict, serving, candidate.version, reason, len(test), own, rule, present)
+    achieved = test.outcomes()
+    pacing_brier = brier_score(achieved, pacing_probability(test))
+    candidate_brier = brier_score(achieved, candidate.probabilities(test))
+    champion_brier = None if champion is None else brier_score(achieved, champion.probabilities(test))
+    outcome, reason = _outcome(candidate_brier, pacing_brier, champion_brier)
+    serving: Literal["model", "pacing_rule"] = "model" if outcome in {"promoted", "kept"} else "pacing_rule"
+    return Decision(
+        outcome, serving, candidate.version, reason, len(test), candidate_brier, pacing_brier, champion_brier
+    )
 
 
 def held_out(history: Rows) -> tuple[Period, Rows]:
@@ -114,7 +117,7 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     if not periods:
         raise InsufficientData(
             f"No closed cycle until {closed[-1]} has a labelled check-in, so nothing can be evaluated. "
-            "The active model goes on serving. Check in before closing key results, then run this again."
+            "The active model continues to serve forecasts. Check in before closing key results, then run this again."
         )
     split = split_at(history, periods[-1])
     return periods[-1], history.take(split.test & labelled(history))
@@ -124,17 +127,19 @@ def _figures(decision: Decision) -> str:
     return f"Brier {decision.candidate_brier:.4f}; pacing rule {decision.pacing_brier:.4f}."
 
 
-def _verdict(
-    own: float, rule: float, present: float | None
+def _outcome(
+    candidate: float, pacing: float, champion: float | None
 ) -> tuple[Literal["promoted", "kept", "withdrawn", "rejected"], str]:
-    figures = f"Brier {own:.4f}; pacing rule {rule:.4f}; champion {'none' if present is None else f'{present:.4f}'}"
-    if own < rule and (present is None or own < present - SMALLEST_GAIN):
+    figures = (
+        f"Brier {candidate:.4f}; pacing rule {pacing:.4f}; champion {'none' if champion is None else f'{champion:.4f}'}"
+    )
+    if candidate < pacing and (champion is None or candidate < champion - MIN_GAIN):
         return "promoted", f"It beats the pacing rule and the champion on the held-out cycle ({figures})."
-    if present is not None and present < rule:
-        return "kept", f"The champion stays, because the candidate is not better on the held-out cycle ({figures})."
-    if present is not None:
+    if champion is not None and champion < pacing:
+        return "kept", f"The champion remains, because the candidate is not better on the held-out cycle ({figures})."
+    if champion is not None:
         return (
             "withdrawn",
-            f"Neither the champion nor the candidate beats the pacing rule, so the rule serves ({figures}).",
+            f"Neither the champion nor the candidate beats the pacing rule, so the rule serves forecasts ({figures}).",
         )
-    return "rejected", f"The candidate does not beat the pacing rule, so the rule serves ({figures})."
+    return "rejected", f"The candidate does not beat the pacing rule, so the rule serves forecasts ({figures})."

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy import float64, int_
     from numpy.typing import NDArray
 
-EXPECTED_BY = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
-FEWEST_ROWS = 20  # per cycle and week; fewer rows are not enough for a 5 % quantile
-DAYS_OF_A_WEEK = 7.0
+EXPECTED_PACE_RATIOS = ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_cycle")
+MIN_ROWS = 20  # per cycle and week; fewer rows are not enough for a 5 % quantile
+DAYS_PER_WEEK = 7.0
 INTERVAL_LEVEL = 0.9  # intended share of final scores inside their intervals
 
 
@@ -29,12 +29,12 @@ class Bands:
 
     by_week: Mapping[int, tuple[float, float]]
 
-    def of(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
+    def bounds(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
         """Return the bounds of the final score (0-1) for each row."""
         import numpy as np
 
-        known = np.array(sorted(self.by_week))
-        nearest = known[np.abs(weeks_left(rows)[:, None] - known[None, :]).argmin(axis=1)]
+        weeks = np.array(sorted(self.by_week))
+        nearest = weeks[np.abs(weeks_left(rows)[:, None] - weeks[None, :]).argmin(axis=1)]
         residuals = np.array([self.by_week[int(week)] for week in nearest]).reshape(-1, 2)
         expected = _expected(rows)
         low, high = (self._score(rows, expected + residuals[:, side]) for side in (0, 1))
@@ -90,9 +90,9 @@ def fit_bands(rows: Rows, level: float) -> Bands:
     residuals = signed_log(actual) - _expected(rows)
     tails = np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     by_week: dict[int, tuple[float, float]] = {}
-    for week, some in _by_cycle_and_week(rows):
-        if len(some) >= FEWEST_ROWS:
-            low, high = np.quantile(residuals[some], tails)
+    for week, selected in _by_cycle_and_week(rows):
+        if len(selected) >= MIN_ROWS:
+            low, high = np.quantile(residuals[selected], tails)
             widest = by_week.get(week, (np.inf, -np.inf))
             by_week[week] = (min(float(low), widest[0]), max(float(high), widest[1]))
     if not by_week:
@@ -106,13 +106,13 @@ def weeks_left(rows: Rows) -> "NDArray[int_]":
     import numpy as np
 
     days = rows.numbers("days_remaining") + rows.numbers("days_since_check_in")
-    return np.floor(days / DAYS_OF_A_WEEK).astype(np.int_)
+    return np.floor(days / DAYS_PER_WEEK).astype(np.int_)
 
 
 def _expected(rows: Rows) -> "NDArray[float64]":
     import numpy as np
 
-    ratios = np.array([rows.numbers(name) for name in EXPECTED_BY])
+    ratios = np.array([rows.numbers(name) for name in EXPECTED_PACE_RATIOS])
     return np.asarray(ratios.mean(axis=0) + rows.numbers("log_required_pace"), dtype=np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Augment the training data. Each row is repeated at other thresholds, with the required pace and label of each.
+"""Augment the training data: repeat each row at other thresholds, with the required pace and label of each threshold.
 
 A key result reaches a score of 0.7 if its pace after the check-in is at least the required pace. The final progress
 shows whether it also reached any other required pace, so by default each row becomes twelve. The additional paces are

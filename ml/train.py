@@ -20,7 +20,7 @@ from ml.train_test_split import Period, closed_periods, evaluable_periods, every
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModels:
     """Two models with the same hyperparameters. Only `served` was trained on the held-out period."""
 
     hyperparameters: Hyperparameters
@@ -85,18 +85,18 @@ def train_and_register(
     )
 
 
-def train(history: Rows, base: Hyperparameters) -> Trained:
+def train(history: Rows, base: Hyperparameters) -> TrainedModels:
     """Tune on a cycle before the held-out one, evaluate on the held-out cycle, then train on all closed cycles.
 
     Raises:
         InsufficientData: fewer than two cycles or too few key results have closed, or all outcomes are the same.
     """
-    periods = check_learnable(history)
+    periods = trainable_periods(history)
     split = split_at(history, periods[-1])
     test = history.take(split.test & labelled(history))
     hyperparameters = choose_hyperparameters(history, base)
     evaluated = fit(history.take(split.train), hyperparameters)
-    return Trained(
+    return TrainedModels(
         hyperparameters=hyperparameters,
         held_out=periods[-1],
         evaluated=evaluated,
@@ -105,7 +105,7 @@ def train(history: Rows, base: Hyperparameters) -> Trained:
     )
 
 
-def check_learnable(history: Rows) -> list[Period]:
+def trainable_periods(history: Rows) -> list[Period]:
     """Return the closed periods, oldest first, up to and including the held-out period.
 
     Raises:
@@ -115,12 +115,12 @@ def check_learnable(history: Rows) -> list[Period]:
     if len(closed) < 2:
         raise InsufficientData(
             f"Training needs two closed cycles, one to train on and one to evaluate on; found {len(closed)}. "
-            "The pacing rule serves until a second cycle has closed."
+            "The pacing rule serves forecasts until a second cycle has closed."
         )
     if len(periods) < 2:
         raise InsufficientData(
             f"Training needs a closed cycle to train on and a later one to evaluate on. Of the {len(closed)} closed "
-            f"cycles, the last of them {closed[-1]}, none after the first has a check-in before the closing one. The "
-            "pacing rule serves until one has."
+            f"cycles (the last is {closed[-1]}), none after the first has a check-in before the closing check-in. The "
+            "pacing rule serves forecasts until one has."
         )
     return periods

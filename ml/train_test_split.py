@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FEWEST_KEY_RESULTS = 20  # minimum number of key results in a period for evaluation
-RECENT = 3  # only this many of the newest closed periods are searched for a large one
+MIN_KEY_RESULTS = 20  # minimum number of key results in a period for evaluation
+RECENT_PERIODS = 3  # number of the newest closed periods that are searched for a large one
 
 
 @dataclass(frozen=True, order=True)
@@ -62,9 +62,11 @@ def closed_periods(history: Rows) -> list[Period]:
     moments = [*history["known_at"], *history["outcome_known_at"]]
     last_day = max(moment for moment in moments if moment is not None).date()
     is_closed = labelled(history)
-    still_open, ended = set(periods[~is_closed]), set(periods[is_closed])
+    open_periods, periods_with_outcomes = set(periods[~is_closed]), set(periods[is_closed])
     return sorted(
-        period for period in ended if last_day > period.end or (period not in still_open and last_day >= period.start)
+        period
+        for period in periods_with_outcomes
+        if last_day > period.end or (period not in open_periods and last_day >= period.start)
     )
 
 
@@ -79,7 +81,7 @@ def evaluable_periods(history: Rows) -> list[Period]:
     closed = closed_periods(history)
     counts = _evaluable_key_results(history)
     candidates = closed[1:] or closed
-    large = [period for period in candidates[-RECENT:] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
+    large = [period for period in candidates[-RECENT_PERIODS:] if counts.get(period, 0) >= MIN_KEY_RESULTS]
     found = large or [period for period in candidates if counts.get(period, 0)]
     return closed[: closed.index(found[-1]) + 1] if found else []
 
@@ -87,7 +89,7 @@ def evaluable_periods(history: Rows) -> list[Period]:
 def tuning_period(history: Rows) -> Period | None:
     """Return the period for tuning: the newest large period before the held-out one, excluding the first period."""
     counts = _evaluable_key_results(history)
-    large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= FEWEST_KEY_RESULTS]
+    large = [period for period in evaluable_periods(history)[1:-1] if counts.get(period, 0) >= MIN_KEY_RESULTS]
     return large[-1] if large else None
 
 

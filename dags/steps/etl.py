@@ -154,7 +154,7 @@ def publish(gate: Mapping[str, Any]) -> int:
     dsn = settings.require("dsn_transform")
     published = publication.publish(dsn, gate=gate, model_version=None)
     say(f"Publication {published.publication_id}: data as of {published.data_as_of:%Y-%m-%d %H:%M:%S} UTC.")
-    publication.record_model_version(dsn, published.publication_id, champion_version(settings, ask_server=True))
+    publication.record_model_version(dsn, published.publication_id, champion_version(settings, query_server=True))
     if is_current(PROJECT, settings.sites_dir.absolute() / "catalog"):
         finish_and_skip("document", result=published.publication_id)
     return published.publication_id

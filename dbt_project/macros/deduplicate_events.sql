@@ -1,7 +1,8 @@
 {#-
 Deduplicate events by event_id: if a source sent an event more than once, keep the copy that was logged first. Copies
-are ordered by log time first, because a later copy can be in a lower partition if partitions were added to the topic.
-This must be the last step of a staging view, so that only the selected columns are sorted and not the whole JSON.
+are ordered by log-append time first, because a later copy can be in a lower partition if partitions were added to the
+topic. This must be the last step of a staging view, so that only the selected columns are sorted and not the entire
+JSON.
 Withheld events are excluded here and therefore everywhere.
 -#}
 {% macro deduplicate_events(events) -%}

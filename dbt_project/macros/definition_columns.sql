@@ -1,5 +1,5 @@
-{#- The columns of a noun's definition. A definition event has no effect if it repeats all of their values. -#}
-{% macro definition_columns(noun) -%}
+{#- The columns of an entity type's definition. A definition event has no effect if it repeats all of their values. -#}
+{% macro definition_columns(entity_type) -%}
     {{ return({
         'organisation': ['name'],
         'team': ['organisation_id', 'name'],
@@ -9,5 +9,5 @@
         'key_result': [
             'objective_id', 'title', 'unit', 'baseline', 'target', 'direction', 'weight', 'owner_user_id'
         ],
-    }[noun]) }}
+    }[entity_type]) }}
 {%- endmacro %}

@@ -1,15 +1,16 @@
 {#-
-When entities of a noun were archived, closed or deactivated, and when they were revived. Grain: one row per id and
+When entities of a type were archived, closed or deactivated, and when they were revived. Grain: one row per id and
 ending. A later definition revives the entity only if it differs from the previous one, so a source that resends all
-definitions every night revives nothing. If two events have the same time, the one logged later wins. Ending an entity
-that has already ended has no effect. The function app.endings, which ingestion/state uses, implements the same rules.
+definitions every night does not revive any. If two events have the same time, the one logged later wins. Ending an
+entity that has already ended has no effect. The function app.endings, which ingestion/state uses, implements the same
+rules.
 -#}
-{% macro endings(noun, defined, ended, reason='null::text', successor='null::text') -%}
-    {%- set id = noun ~ '_id' -%}
+{% macro endings(entity_type, defined, ended, reason='null::text', successor='null::text') -%}
+    {%- set id = entity_type ~ '_id' -%}
     {%- set by_time = 'over (partition by ' ~ id ~ ' order by occurred_at, ' ~ log_order() ~ ')' -%}
-    {%- set content = definition_columns(noun) -%}
+    {%- set content = definition_columns(entity_type) -%}
     select
-        '{{ noun }}' as noun, id, occurred_at as ended_at, revived_at, recorded_at, reason, successor_id
+        '{{ entity_type }}' as noun, id, occurred_at as ended_at, revived_at, recorded_at, reason, successor_id
     from (
         select *, lead(occurred_at) over by_time as revived_at
         from (

@@ -15,14 +15,14 @@ stop the build.
     end
 {%- endmacro %}
 
-{#- Null if the number exceeds bigint. JSON numbers such as 12.0 and 1e3 are integers, too. -#}
+{#- Null if the number exceeds bigint. JSON numbers such as 12.0 and 1e3 are also integers. -#}
 {% macro json_integer(field) -%}
     {%- set number = "(data ->> '" ~ field ~ "')::numeric" -%}
     case when abs({{ number }}) < 9223372036854775807 then ({{ number }})::bigint end
 {%- endmacro %}
 
 {#- Null if PostgreSQL cannot parse the timestamp. -#}
-{% macro json_moment(field) -%}
+{% macro json_timestamp(field) -%}
     {%- set text = "(data ->> '" ~ field ~ "')" -%}
     case when pg_input_is_valid({{ text }}, 'timestamp with time zone') then {{ text }}::timestamptz end
 {%- endmacro %}

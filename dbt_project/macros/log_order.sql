@@ -1,5 +1,5 @@
 {#-
-The total order of a topic's log: by log time, then partition, then offset. All code that determines which of two
+The total order of a topic's log: by log-append time, then partition, then offset. All code that determines which of two
 events is later must use this order; event ids have no order. app.log_position, which ingestion/state uses, defines the
 same order.
 -#}

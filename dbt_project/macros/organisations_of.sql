@@ -1,5 +1,5 @@
 {#-
-The organisations that an entity belongs to: the one named by the first event in the log, and those named by events
+The organisations that an entity belongs to: the one that the first event in the log names, and those named by events
 that an operator has released. Events that an operator has withheld are ignored, as are unreleased events for which the
 condition `contradicts` holds, so that a corrected event can take effect. Grain: one row per entity_id.
 -#}
@@ -9,12 +9,12 @@ condition `contradicts` holds, so that a corrected event can take effect. Grain:
         select
             claim.entity_id,
             claim.is_released,
-            said.organisation_id,
-            dense_rank() over (partition by claim.entity_id order by {{ log_order('', 'claim') }}) as place
+            named.organisation_id,
+            dense_rank() over (partition by claim.entity_id order by {{ log_order('', 'claim') }}) as log_rank
         from {{ claims }} as claim
-        cross join unnest(claim.organisation_ids) as said (organisation_id)
+        cross join unnest(claim.organisation_ids) as named (organisation_id)
         where not claim.is_withheld and (claim.is_released or ({{ contradicts }}) is not true)
-    ) as named
-    where place = 1 or is_released
+    ) as ranked
+    where log_rank = 1 or is_released
     group by entity_id
 {%- endmacro %}

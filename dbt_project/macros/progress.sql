@@ -31,5 +31,5 @@ line.
 
 {#- Progress divided by the elapsed share; 1 means a straight line from baseline to target. -#}
 {% macro pace_ratio(progress, elapsed) -%}
-    ({{ progress }} / greatest({{ elapsed }}, {{ var('shortest_elapsed') }}))
+    ({{ progress }} / greatest({{ elapsed }}, {{ var('min_elapsed_ratio') }}))
 {%- endmacro %}

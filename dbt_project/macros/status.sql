@@ -1,5 +1,5 @@
 {#- Status of a key result in a cycle on a day. Reads the columns of int_key_result_cycle.
-    The status in app.okrs is another one, with fewer values (ingestion/state/project_okrs.sql). -#}
+    app.okrs has a different status, with fewer values (ingestion/state/project_okrs.sql). -#}
 {% macro key_result_status(day, progress, pace) -%}
     case
         when is_archived then 'archived'

@@ -1,5 +1,5 @@
 {#-
-The history of a noun, from events that contain its full state. Grain: one row per id and version.
+The history of an entity type, from events that contain the full state of an entity. Grain: one row per id and version.
 
 A version is valid from the time it occurred until the next version. If two versions have the same time, the one logged
 later (see log_order) replaces the other, which is never valid but remains as a record of what was known. An event that
@@ -12,11 +12,11 @@ first valid version also applies to the time before it. If a version was never v
 equal.
 
 known_from and known_to are the period in which a version was the newest known one. For the version recorded first,
-known_from is -infinity; its recorded_at shows when it really became known.
+known_from is -infinity; its recorded_at shows when it actually became known.
 -#}
-{% macro versions(events, noun) -%}
-    {%- set id = noun ~ '_id' -%}
-    {%- set columns = definition_columns(noun) -%}
+{% macro versions(events, entity_type) -%}
+    {%- set id = entity_type ~ '_id' -%}
+    {%- set columns = definition_columns(entity_type) -%}
     {%- set content = columns | join(', ') -%}
     with ordered as (
         select

@@ -1,5 +1,5 @@
 -- name: every_check_in_arrived
--- expect: the mart has as many check-ins as raw has check_in_ids
+-- expect: the mart has one check-in for each check_in_id in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'check_in_id') AS in_raw
@@ -32,5 +32,5 @@ WHERE implausible > 0.2 * check_ins AND check_ins >= 50
 -- name: few_orphans (acceptable)
 -- expect: of 50 or more check-ins, at most 20 % belong to an undefined key result
 SELECT check_ins, orphans
-FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counted
+FROM (SELECT count(*) AS check_ins, count(*) FILTER (WHERE NOT is_key_result_known) AS orphans FROM {batch}) AS counts
 WHERE orphans > 0.2 * check_ins AND check_ins >= 50

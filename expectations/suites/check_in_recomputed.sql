@@ -1,5 +1,5 @@
 -- name: value_matches_raw
--- expect: the value of a check-in is the one in its last logged event in raw
+-- expect: the value of a check-in is the one in the last event in raw that is logged for it
 SELECT c.check_in_id, c.value, r.value AS raw_value
 FROM {batch} AS c
 LEFT JOIN raw.okr_user_events AS e
@@ -7,8 +7,8 @@ LEFT JOIN raw.okr_user_events AS e
 CROSS JOIN LATERAL (SELECT (e.data ->> 'value')::float8 AS value) AS r
 WHERE e.data ->> 'check_in_id' IS DISTINCT FROM c.check_in_id OR abs(r.value - c.value) > 1e-9 * greatest(1, abs(c.value))
 
--- name: progress_is_that_of_its_definition
--- expect: progress is (value - baseline) / (target - baseline) according to a definition that was valid then or earlier
+-- name: progress_matches_a_definition
+-- expect: progress is (value - baseline) / (target - baseline) for a definition valid at the check-in or earlier
 SELECT c.check_in_id, c.progress_ratio, d.baselines, d.targets
 FROM {batch} AS c
 INNER JOIN LATERAL (

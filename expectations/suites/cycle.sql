@@ -1,7 +1,5 @@
-
-
 -- name: every_cycle_arrived
--- expect: the mart has as many current cycles as raw defines ids of cycles
+-- expect: the mart has one current cycle for each cycle id defined in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'cycle_id') AS in_raw

@@ -8,57 +8,59 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # One user's mistake must not stop all marts, so single implausible rows are loaded and flagged
-# (marts.fct_reviewed_event). A batch is stopped only if it has at least FEWEST_FOR_A_SHARE rows and more than
-# LARGEST_IMPLAUSIBLE_SHARE of them are implausible, because the likely cause is then a wrong unit or a broken source.
-LARGEST_IMPLAUSIBLE_SHARE = 0.2
-FEWEST_FOR_A_SHARE = 50
+# (marts.fct_reviewed_event). A batch is stopped only if it has at least MIN_ROWS_FOR_SHARE rows and more than
+# MAX_IMPLAUSIBLE_SHARE of them are implausible, because the likely cause is then a wrong unit or a broken source.
+MAX_IMPLAUSIBLE_SHARE = 0.2
+MIN_ROWS_FOR_SHARE = 50
 # Validation before landing already rejects events dated more than this many seconds after the broker received them.
-FURTHEST_AHEAD_S = 600
+MAX_SECONDS_AHEAD = 600
 EARLIEST_YEAR = 1990
 # Real values can exceed this if the targeted gain is small, as 7 of 3,137 browser and 35 of 7,631 flu check-ins do.
-LARGEST_PROGRESS = 100.0
+MAX_PROGRESS = 100.0
 
 
 def suite(topic: str, frame: "pd.DataFrame") -> Suite:
     """Return the rules for the waiting rows of one topic; `frame` is the result of `waiting_batch.sql`."""
-    rules = (*_hard(), *_plausible(frame))
+    rules = (*_strict_rules(), *_plausibility_rules(frame))
     return Suite(noun=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
 
 
-def _hard() -> tuple[Rule, ...]:
+def _strict_rules() -> tuple[Rule, ...]:
     return (
-        _null("is_complete", "missing", "a good event has id, type, source, subject, times and data"),
-        _null("type_is_known", "unknown_type", "a good event's type is one of the contracts of its topic"),
-        _between("not_from_the_future", "seconds_ahead", (None, FURTHEST_AHEAD_S),
-                 f"no event occurred more than {FURTHEST_AHEAD_S} s after the broker received it"),
+        _null("is_complete", "missing", "a valid event has an id, type, source, subject, times and data"),
+        _null("type_is_known", "unknown_type", "a valid event's type is one of the contracts of its topic"),
+        _between("not_from_the_future", "seconds_ahead", (None, MAX_SECONDS_AHEAD),
+                 f"no event occurred more than {MAX_SECONDS_AHEAD} s after the broker received it"),
         _between("not_recorded_after_logged", "recorded_ahead_s", (None, 0),
-                 "no event was recorded after it was logged"),
+                 "no event was recorded after the broker logged it"),
     )  # fmt: skip
 
 
-def _plausible(frame: "pd.DataFrame") -> tuple[Rule, ...]:
+def _plausibility_rules(frame: "pd.DataFrame") -> tuple[Rule, ...]:
     rows = len(frame)
     check_ins = int(frame["progress_ratio"].count() + frame["unknown_key_result"].count())
     return (
-        _null("few_rejects", "rejection_reason", _says("messages keep their contract"), _allowed(rows)),
-        _null("key_results_are_known", "unknown_key_result", _says("check-ins belong to a defined key result"),
-              min(1.0, _allowed(check_ins) * check_ins / rows) if check_ins >= FEWEST_FOR_A_SHARE else 1.0),
-        _seldom(frame, "years_are_plausible", "occurred_year", (EARLIEST_YEAR, None),
-                f"events are of {EARLIEST_YEAR} or later"),
-        _seldom(frame, "progress_is_plausible", "progress_ratio", (-LARGEST_PROGRESS, LARGEST_PROGRESS),
-                f"check-ins stay within {LARGEST_PROGRESS:g} times the targeted gain"),
-        _seldom(frame, "ratios_are_ratios", "sampled_ratio", (0, 1), "metrics in ratio are 0-1"),
-        _seldom(frame, "intervals_are_ordered", "interval_width", (0, 1), "a forecast's low is not above its high"),
+        _null("few_rejects", "rejection_reason", _with_tolerance("messages satisfy their contract"), _allowed(rows)),
+        _null("key_results_are_known", "unknown_key_result",
+              _with_tolerance("check-ins belong to a defined key result"),
+              min(1.0, _allowed(check_ins) * check_ins / rows) if check_ins >= MIN_ROWS_FOR_SHARE else 1.0),
+        _mostly_between(frame, "years_are_plausible", "occurred_year", (EARLIEST_YEAR, None),
+                f"events occurred in {EARLIEST_YEAR} or later"),
+        _mostly_between(frame, "progress_is_plausible", "progress_ratio", (-MAX_PROGRESS, MAX_PROGRESS),
+                f"the progress of check-ins is at most {MAX_PROGRESS:g} times the targeted gain"),
+        _mostly_between(frame, "ratios_are_ratios", "sampled_ratio", (0, 1), "metrics with the unit ratio are 0-1"),
+        _mostly_between(frame, "intervals_are_ordered", "interval_width", (0, 1),
+                "a forecast's low is not above its high"),
     )  # fmt: skip
 
 
 def _allowed(rows: int) -> float:
-    """Return the share of rows that may be implausible; if there are fewer than FEWEST_FOR_A_SHARE rows, all may be."""
-    return LARGEST_IMPLAUSIBLE_SHARE if rows >= FEWEST_FOR_A_SHARE else 1.0
+    """Return the share of rows that may be implausible; it is 1 if there are fewer than MIN_ROWS_FOR_SHARE rows."""
+    return MAX_IMPLAUSIBLE_SHARE if rows >= MIN_ROWS_FOR_SHARE else 1.0
 
 
-def _says(expected: str) -> str:
-    return f"{expected} (up to {LARGEST_IMPLAUSIBLE_SHARE:.0%} of at least {FEWEST_FOR_A_SHARE} rows may differ)"
+def _with_tolerance(expected: str) -> str:
+    return f"{expected} (up to {MAX_IMPLAUSIBLE_SHARE:.0%} of at least {MIN_ROWS_FOR_SHARE} rows may break this rule)"
 
 
 def _null(name: str, column: str, says: str, allowed: float | None = None) -> Rule:
@@ -68,11 +70,11 @@ def _null(name: str, column: str, says: str, allowed: float | None = None) -> Ru
     )
 
 
-def _seldom(
+def _mostly_between(
     frame: "pd.DataFrame", name: str, column: str, bounds: tuple[float | None, float | None], says: str
 ) -> Rule:
     """Return a plausibility rule that a certain share of the rows may break; nulls are ignored."""
-    return _between(name, column, bounds, _says(says), _allowed(int(frame[column].count())))
+    return _between(name, column, bounds, _with_tolerance(says), _allowed(int(frame[column].count())))
 
 
 def _between(

@@ -1,7 +1,5 @@
-
-
 -- name: every_key_result_arrived
--- expect: the mart has as many current key results as raw defines ids of key results
+-- expect: the mart has one current key result for each key result id defined in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'key_result_id') AS in_raw

@@ -5,7 +5,7 @@ FROM {batch} AS built CROSS JOIN int_data_as_of
 WHERE as_of > data_as_of
 
 -- name: nothing_after_the_outcome
--- expect: every as_of is earlier than the closing of the key result in that cycle
+-- expect: every as_of is earlier than the time at which the key result was closed in that cycle
 SELECT f.key_result_id, f.as_of, k.final_at
 FROM {batch} AS f
 INNER JOIN int_key_result_cycle AS k USING (key_result_id, cycle_id)

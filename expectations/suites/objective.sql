@@ -1,7 +1,5 @@
-
-
 -- name: every_objective_arrived
--- expect: the mart has as many current objectives as raw defines ids of objectives
+-- expect: the mart has one current objective for each objective id defined in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'objective_id') AS in_raw

@@ -1,4 +1,4 @@
--- name: one_row_a_key_result
+-- name: one_row_per_key_result
 -- expect: the scorecard has each key result exactly once in its current cycle
 SELECT key_result_id, count(s.key_result_id) AS times
 FROM (SELECT key_result_id FROM {batch} WHERE is_current_cycle) AS s

@@ -1,5 +1,5 @@
 -- name: every_prediction_arrived
--- expect: the mart has as many forecasts as raw has prediction_ids
+-- expect: the mart has one forecast for each prediction_id in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'prediction_id') AS in_raw

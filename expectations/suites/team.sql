@@ -1,7 +1,5 @@
-
-
 -- name: every_team_arrived
--- expect: the mart has as many current teams as raw defines ids of teams
+-- expect: the mart has one current team for each team id defined in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'team_id') AS in_raw

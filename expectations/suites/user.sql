@@ -1,7 +1,5 @@
-
-
 -- name: every_user_arrived
--- expect: the mart has as many current users as raw defines ids of users
+-- expect: the mart has one current user for each user id defined in raw
 SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'user_id') AS in_raw

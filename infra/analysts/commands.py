@@ -12,28 +12,28 @@ group = typer.Typer(
     no_args_is_help=True, help="Manage analysts' logins: add, remove, list. A login can read only the marts."
 )
 
-Name = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
+LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
 
 
 @group.command()
-def add(name: Name) -> None:
-    """Create a login, or give an existing one a new password, and print its connection URL with the password once."""
+def add(name: LoginName) -> None:
+    """Create a login, or give an existing one a new password, and print its connection URL with the password, once."""
     from infra.analysts.logins import DATABASE
     from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK
 
-    stack, dsn = _superuser()
+    stack, dsn = _stack_and_superuser_dsn()
     password = add_login(dsn, name)
     typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
     typer.echo("This password is not stored and is shown only once. To get a new one, run the command again.", err=True)
 
 
 @group.command()
-def remove(name: Name) -> None:
+def remove(name: LoginName) -> None:
     """End the sessions of a login and drop it."""
     from infra.analysts.logins import remove as drop
 
-    drop(_superuser()[1], name)
+    drop(_stack_and_superuser_dsn()[1], name)
     typer.echo(f"{name} can no longer log in.")
 
 
@@ -43,7 +43,7 @@ def list_() -> None:
     from infra.analysts.logins import logins
     from lakehouse.warehouse import connect
 
-    with connect(_superuser()[1], application="okr-analyst") as connection:
+    with connect(_stack_and_superuser_dsn()[1], application="okr-analyst") as connection:
         for login in logins(connection):
             since = f"{login.created_at:%Y-%m-%d}" if login.created_at else "unknown"
             changed = f"\tchanged={login.changed}" if login.changed else ""
@@ -68,12 +68,12 @@ def guard() -> None:
     from lakehouse.settings import load_settings
 
     stop = threading.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, lambda *_: stop.set())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     run(load_settings().require("pg_superuser_dsn"), stop)
 
 
-def _superuser() -> "tuple[Stack, str]":
+def _stack_and_superuser_dsn() -> "tuple[Stack, str]":
     """Return the stack of the current state folder and the DSN of its superuser."""
     from infra.commands import started_stack  # imported here because infra.commands imports this module
 

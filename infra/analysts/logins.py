@@ -23,11 +23,11 @@ from lakehouse.warehouse import connect, read_sql
 GROUP = "okr_analyst"
 LOCAL_LOGIN = "analyst"  # the login of the local stack; its password is in stack.env
 DATABASE = "okr"
-CONNECTIONS = 5
+MAX_CONNECTIONS = 5
 PASSWORD_BYTES = 24
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # A role can change some of these settings itself, so the guard also enforces limits. Only a superuser can change
-# temp_file_limit and all but one of the log_* settings.
+# temp_file_limit and the log_* settings except one.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "120s",
@@ -42,7 +42,7 @@ SETTINGS = {
     "log_parameter_max_length": "0",
     "log_parameter_max_length_on_error": "0",
 }
-NOT_LOGGED = {
+STATEMENT_LOGGING_OFF = {
     "log_statement": "none",
     "log_min_duration_statement": "-1",
     "log_min_duration_sample": "-1",
@@ -74,19 +74,20 @@ def add(superuser_dsn: str, role: str) -> str:
     """Create a login, or give an existing one a new password; return the password, which is not stored.
 
     Raises:
-        PermanentError: the name is not allowed, or belongs to the local stack's login or to another kind of role.
+        PermanentError: the name is not allowed, or is that of the local stack's own login or of another kind of role.
     """
-    if not NAME.fullmatch(role) or role.startswith("pg_"):
+    if not NAME_PATTERN.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
-            f"Expected a login of at most 40 lower-case letters, digits and underscores, a letter first, got {role!r}."
+            f"A login must start with a letter and have at most 40 lower-case letters, digits and underscores; got "
+            f"{role!r}."
         )
     if role == LOCAL_LOGIN:
         raise PermanentError(f"{role!r} is the local stack's own login; `okr env` prints its address and password.")
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with connect(superuser_dsn, application="okr-analyst") as connection:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
-        if exists and role not in _added(connection):
-            raise PermanentError(f"{role!r} is a role of the platform already: choose another name for the analyst.")
+        if exists and role not in _names_of_added_logins(connection):
+            raise PermanentError(f"{role!r} is already a role of the platform; choose another name for the analyst.")
         set_up(connection, role, password)
     return password
 
@@ -95,23 +96,23 @@ def remove(superuser_dsn: str, role: str) -> None:
     """End the sessions of a login and drop it. After an interruption, this can be called again.
 
     Raises:
-        PermanentError: there is no such analyst, or the login is the one of the local stack.
+        PermanentError: there is no such analyst, or the login is the local stack's own.
         RetryableError: the analyst can no longer log in, but the role has not been dropped yet.
     """
     if role == LOCAL_LOGIN:
-        raise PermanentError(f"{role!r} is the local stack's own login, which the next start would create again.")
+        raise PermanentError(f"{role!r} is the local stack's own login, which the next start would recreate.")
     with connect(superuser_dsn, application="okr-analyst") as connection:
-        known = _added(connection)
-        if role not in known:
-            raise PermanentError(f"There is no analyst {role!r}. Known: {', '.join(known)}.")
+        existing = _names_of_added_logins(connection)
+        if role not in existing:
+            raise PermanentError(f"There is no analyst {role!r}. Existing analysts: {', '.join(existing)}.")
         connection.execute(sql.SQL("ALTER ROLE {} NOLOGIN").format(sql.Identifier(role)))
         connection.commit()  # prevents new sessions
         try:
             _drop(connection, superuser_dsn, role)
         except psycopg.Error as error:
-            why = " ".join(str(error).split())
+            cause = " ".join(str(error).split())
             raise RetryableError(
-                f"{role} can no longer log in, but the role is not dropped yet: {why}. Once that is fixed, run "
+                f"{role} can no longer log in, but the role has not been dropped yet: {cause}. Once that is fixed, run "
                 f"`okr analyst remove {role}` again."
             ) from error
 
@@ -126,7 +127,7 @@ def _drop(connection: Connection, superuser_dsn: str, role: str) -> None:
     connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))
 
 
-def _added(connection: Connection) -> list[str]:
+def _names_of_added_logins(connection: Connection) -> list[str]:
     return [login.role for login in logins(connection) if login.was_added]
 
 
@@ -137,13 +138,13 @@ def logins(connection: Connection) -> list[Login]:
     return [
         Login(
             row["role"], row["connections"], row["created_at"], row["sessions"],
-            _changed(row) if row["created_at"] else None, row["can_log_in"],
+            _describe_changes(row) if row["created_at"] else None, row["can_log_in"],
         )
         for row in rows
     ]  # fmt: skip
 
 
-def set_up(connection: Connection, role: str, password: str, connections: int = CONNECTIONS) -> None:
+def set_up(connection: Connection, role: str, password: str, connections: int = MAX_CONNECTIONS) -> None:
     """Create a login, or reset it to the expected state. The server sees only the SCRAM verifier of the password."""
     name = sql.Identifier(role)
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone():
@@ -153,31 +154,31 @@ def set_up(connection: Connection, role: str, password: str, connections: int = 
     connection.execute(sql.SQL(attributes).format(name, sql.Literal(connections)))
     membership = sql.SQL("GRANT {} TO {} WITH INHERIT TRUE, SET FALSE, ADMIN FALSE")
     connection.execute(membership.format(sql.Identifier(GROUP), name))
-    _set(connection, role, verifier)
+    _set_password_and_settings(connection, role, verifier)
     connection.execute(read_sql("infra.analysts", "record_verifier"), {"role": role})
 
 
 def reset_changed(connection: Connection) -> list[Login]:
     """Reset logins that analysts have changed, and return them as they were before the reset."""
-    found = [login for login in logins(connection) if login.changed]
-    for login in found:
+    changed = [login for login in logins(connection) if login.changed]
+    for login in changed:
         expected = connection.execute(
             "SELECT verifier FROM okr_admin.analyst_login WHERE role = %s", (login.role,)
         ).fetchone()
         if expected:
-            _set(connection, login.role, str(expected[0]))
-    return found
+            _set_password_and_settings(connection, login.role, str(expected[0]))
+    return changed
 
 
-def _set(connection: Connection, role: str, verifier: str) -> None:
+def _set_password_and_settings(connection: Connection, role: str, verifier: str) -> None:
     """Set the password and the expected settings, and remove all other settings."""
     name = sql.Identifier(role)
     with connection.transaction():
         # The server must not log this statement, because the verifier can be used to test passwords offline.
-        for setting, value in NOT_LOGGED.items():
+        for setting, value in STATEMENT_LOGGING_OFF.items():
             connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(setting), sql.Literal(value)))
         _alter(connection, sql.SQL("ALTER ROLE {} PASSWORD {}").format(name, sql.Literal(verifier)))
-        for setting in NOT_LOGGED:
+        for setting in STATEMENT_LOGGING_OFF:
             connection.execute(sql.SQL("SET LOCAL {} = DEFAULT").format(sql.Identifier(setting)))
     for (database,) in connection.execute(
         "SELECT datname FROM pg_db_role_setting JOIN pg_database ON oid = setdatabase WHERE setrole = %s::regrole",
@@ -187,8 +188,8 @@ def _set(connection: Connection, role: str, verifier: str) -> None:
         _alter(connection, reset.format(name, sql.Identifier(str(database))))
     _alter(connection, sql.SQL("ALTER ROLE {} RESET ALL").format(name))
     for setting, value in SETTINGS.items():
-        line = sql.SQL("ALTER ROLE {} SET {} = {}")
-        _alter(connection, line.format(name, sql.Identifier(setting), sql.Literal(value)))
+        change = sql.SQL("ALTER ROLE {} SET {} = {}")
+        _alter(connection, change.format(name, sql.Identifier(setting), sql.Literal(value)))
 
 
 def _alter(connection: Connection, statement: sql.Composed) -> None:
@@ -199,13 +200,13 @@ def _quoted(role: str) -> str:
     return '"' + role.replace('"', '""') + '"'
 
 
-def _changed(row: dict[str, Any]) -> str | None:
-    wanted = {f"{name}={value}" for name, value in SETTINGS.items()}
-    found = set(row["settings"] or ())
-    names: Iterable[str] = sorted({each.partition("=")[0] for each in found ^ wanted})
+def _describe_changes(row: dict[str, Any]) -> str | None:
+    expected = {f"{name}={value}" for name, value in SETTINGS.items()}
+    actual = set(row["settings"] or ())
+    names: Iterable[str] = sorted({setting.partition("=")[0] for setting in actual ^ expected})
     parts = [
         "the password" if row["is_password_changed"] else "",
-        f"the settings {', '.join(names)}" if found != wanted else "",
+        f"the settings {', '.join(names)}" if actual != expected else "",
         f"settings in {', '.join(row['databases_with_settings'])}" if row["databases_with_settings"] else "",
     ]
     return " and ".join(filter(None, parts)) or None

@@ -7,7 +7,7 @@ GRANT CONNECT ON DATABASE okr TO okr_analyst;
 -- By default, every role can call these functions, which are not needed to read marts. They can take locks that
 -- publishing and loading would wait for, write large objects or write-ahead log, use up transaction ids, make a
 -- session sleep, or end other sessions of the same login.
-CREATE TEMPORARY VIEW closed_function AS
+CREATE TEMPORARY VIEW restricted_function AS
 SELECT oid::regprocedure AS signature
 FROM pg_proc
 WHERE
@@ -27,13 +27,14 @@ WHERE
             'brin_desummarize_range', 'gin_clean_pending_list'
         )
     );
--- Skip functions that are already revoked. Changing a hundred catalogue rows at each start would bloat the catalogue.
+-- Skip functions whose rights are already revoked. Changing a hundred catalogue rows at each start would bloat the
+-- catalogue.
 SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', signature)
-FROM closed_function
+FROM restricted_function
 WHERE has_function_privilege('okr_analyst', signature, 'EXECUTE')
 UNION ALL
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO okr_service', signature)
-FROM closed_function
+FROM restricted_function
 WHERE NOT has_function_privilege('okr_service', signature, 'EXECUTE')
    OR has_function_privilege('okr_analyst', signature, 'EXECUTE')
 ORDER BY 1 DESC

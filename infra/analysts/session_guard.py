@@ -34,7 +34,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedSession:
     """A session that the guard ended."""
 
     pid: int
@@ -53,22 +53,22 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
                 while not stop.wait(PERIOD_SECONDS):
                     enforce(connection, limits or Limits(), reported)
         except (psycopg.Error, OkrError) as error:
-            log.warning("limits of analysts are not enforced, retrying", reason=str(error))
+            log.warning("the limits of analysts are not being enforced; retrying", reason=str(error))
             stop.wait(RETRY_SECONDS)
 
 
-def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[Ended]:
-    """Reset changed logins once, end the sessions that exceed a limit, and return these.
+def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[EndedSession]:
+    """Reset changed logins, end the sessions that exceed a limit, and return the ended sessions.
 
     `reported` contains the unknown roles that have already been reported. Newly reported ones are added to it.
     """
     for login in reset_changed(connection):
         log.warning("an analyst changed their own login, so it was reset", role=login.role, changed=login.changed)
     _report_unknown_members(connection, set() if reported is None else reported)
-    ended = list(_end(connection, limits))
-    for each in ended:
+    ended_sessions = list(_end_sessions(connection, limits))
+    for each in ended_sessions:
         log.warning("an analyst's session was ended", role=each.role, pid=each.pid, reason=each.reason)
-    return ended
+    return ended_sessions
 
 
 def _report_unknown_members(connection: Connection, reported: set[str]) -> None:
@@ -82,24 +82,24 @@ def _report_unknown_members(connection: Connection, reported: set[str]) -> None:
     reported |= unknown
 
 
-def _end(connection: Connection, limits: Limits) -> Iterator[Ended]:
+def _end_sessions(connection: Connection, limits: Limits) -> Iterator[EndedSession]:
     seconds = {name: value for name, value in asdict(limits).items() if name.endswith("_s")}
     sessions = connection.execute(read_sql("infra.analysts", "sessions_beyond_limits"), seconds).fetchall()
-    for session in _beyond(sessions, limits):
+    for session in _sessions_beyond_limits(sessions, limits):
         connection.execute("SELECT pg_terminate_backend(%s)", (session.pid,))
         yield session
 
 
-def _beyond(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[Ended]:
+def _sessions_beyond_limits(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[EndedSession]:
     for pid, role, reason in sessions:
         is_too_large = own_memory_bytes(int(str(pid))) > limits.memory_bytes
         memory = f"more than {limits.memory_bytes / 1e6:,.0f} MB of memory" if is_too_large else None
         if exceeded := reason or memory:
-            yield Ended(int(str(pid)), str(role), str(exceeded))
+            yield EndedSession(int(str(pid)), str(role), str(exceeded))
 
 
 def own_memory_bytes(pid: int) -> int:
-    """Return the private memory of a process, without shared buffers; 0 if it has ended or is on another host."""
+    """Return the private memory of a process, without shared buffers; 0 if it does not exist on this host."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

@@ -16,7 +16,7 @@ from lakehouse.errors import OkrError
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
-RUNBOOKS = "the message says what was expected; docs/runbooks/ describes what to do for each gate."
+FAILED_RUN_ADVICE = "the message says what was expected; docs/runbooks/ describes what to do for each gate."
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Airflow:
             StepFailed: Airflow did not register it within `limit_s` seconds.
         """
         deadline = time.monotonic() + limit_s
-        while self.api.ask("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
+        while self.api.send("GET", f"/api/v2/dags/{dag}").status_code != httpx.codes.OK:
             if time.monotonic() > deadline:
                 raise StepFailed(
                     f"Airflow has not registered {dag} after {limit_s:.0f} s", log=self._logs,
@@ -106,8 +106,8 @@ class Airflow:
             failures = step_failure.failures_of_run(self._settings.require("dsn_serving"), run.dag, run.run_id)
         except OkrError:
             failures = []  # the warehouse itself may be unavailable
-        said = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
-        return StepFailed(said, log=self.log(run), fix=RUNBOOKS)
+        message = "\n".join(map(str, failures)) or f"{run.dag} failed: {self.tasks(run)}"
+        return StepFailed(message, log=self.log(run), fix=FAILED_RUN_ADVICE)
 
     def log(self, run: Run) -> Path:
         """Return the folder with the logs of a run's tasks."""
@@ -116,7 +116,7 @@ class Airflow:
     def result(self, run: Run, task: str) -> Any:
         """Return the return value of a task in a run, or None if the task was skipped."""
         path = f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}/taskInstances/{task}/xcomEntries/return_value"
-        response = self.api.ask("GET", path, params={"deserialize": True})
+        response = self.api.send("GET", path, params={"deserialize": True})
         return self.api.read(response)["value"] if response.status_code == httpx.codes.OK else None
 
     def tasks(self, run: Run) -> str:

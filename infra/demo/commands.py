@@ -44,7 +44,7 @@ def demo(
     summary.show(console, result, progress, time.monotonic() - started)
     console.save_text(str(result.log.with_name("demo-summary.txt")))  # before the logins are printed
     console.print(okr("status", log=result.log, limit_s=60, fix="`okr status`"), markup=False, soft_wrap=True)
-    console.print(f"The stack keeps running. Stop it with: {_stop(state)}", soft_wrap=True)
+    console.print(f"The stack is still running. Stop it with: {_stop(state)}", soft_wrap=True)
 
 
 def _still_running(state: Path) -> str:

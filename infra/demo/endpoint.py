@@ -9,7 +9,7 @@ import httpx
 
 from infra.demo.errors import StepFailed
 
-PAUSE_S = 1.0
+RETRY_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -19,18 +19,18 @@ class Endpoint:
     client: httpx.Client
     name: str
     log: Path
-    patience_s: float = 60.0
+    retry_limit_s: float = 60.0
 
-    def ask(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> httpx.Response:
+    def send(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> httpx.Response:
         """Send a request and return the response, regardless of its status.
 
-        A request that may be repeated (by default, a GET) is repeated until the service responds.
+        A request that may be repeated (by default, only a GET) is repeated until the service responds.
 
         Raises:
-            StepFailed: the service did not respond (within `patience_s` seconds if the request may be repeated).
+            StepFailed: the service did not respond (within `retry_limit_s` seconds if the request may be repeated).
         """
         repeats = method == "GET" if may_repeat is None else may_repeat
-        deadline = time.monotonic() + (self.patience_s if repeats else 0)
+        deadline = time.monotonic() + (self.retry_limit_s if repeats else 0)
         while True:
             try:
                 return self.client.request(method, path, **parts)
@@ -41,7 +41,7 @@ class Endpoint:
                         log=self.log,
                         fix="`okr status` shows whether it is running; an overloaded machine may respond too late.",
                     ) from error  # fmt: skip
-            time.sleep(PAUSE_S)
+            time.sleep(RETRY_PAUSE_S)
 
     def json(self, method: str, path: str, *, may_repeat: bool | None = None, **parts: Any) -> dict[str, Any]:
         """Send a request and return the JSON object of the response.
@@ -49,7 +49,7 @@ class Endpoint:
         Raises:
             StepFailed: the service did not respond, or responded with an error or without a JSON object.
         """
-        return self.read(self.ask(method, path, may_repeat=may_repeat, **parts))
+        return self.read(self.send(method, path, may_repeat=may_repeat, **parts))
 
     def read(self, response: httpx.Response) -> dict[str, Any]:
         """Return the JSON object of a response.

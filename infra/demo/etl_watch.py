@@ -9,7 +9,7 @@ ETL = "okr_etl_dag"
 
 
 class Watch:
-    """Checks the newest runs. If a run that started after all events had landed fails, another run would fail, too."""
+    """Checks the newest runs. If a run that started after all events had landed fails, another run would also fail."""
 
     def __init__(self, airflow: Airflow, say: Callable[[str], None], landed_at: datetime | None = None) -> None:
         """Start watching. All events had landed by `landed_at`, by default now."""
@@ -25,12 +25,14 @@ class Watch:
         runs = self._airflow.runs(ETL, limit=5)
         active = [run for run in runs if run.state in {"queued", "running"}]
         if not active and runs and runs[0].state == "failed":
-            self._failed(runs[0])
-        now = f"{active[-1].run_id} {active[-1].state}: {self._airflow.tasks(active[-1])}" if active else "no run yet"
-        self._say(now)
-        return now
+            self._handle_failure(runs[0])
+        status = (
+            f"{active[-1].run_id} {active[-1].state}: {self._airflow.tasks(active[-1])}" if active else "no run yet"
+        )
+        self._say(status)
+        return status
 
-    def _failed(self, run: Run) -> None:
+    def _handle_failure(self, run: Run) -> None:
         if run.started_at is not None and run.started_at >= self._landed_at:
             raise self._airflow.failure(run)
         self._airflow.start(ETL)  # the failed run saw only some of the events; one that sees all of them may succeed

@@ -29,20 +29,20 @@ def wait_landed(topics: tuple[str, ...], log: Path, limit_s: float, say: Callabl
         StepFailed: they have not landed within `limit_s` seconds, or the ledger does not add up.
     """
     deadline = time.monotonic() + limit_s
-    wanted: dict[str, int] = {}
+    produced: dict[str, int] = {}
     while True:
         try:
-            now = ledger(log, say)["topics"]
+            topics_now = ledger(log, say)["topics"]
         except StepFailed:
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)  # `okr lake verify` fails until the first event has landed
             continue
-        wanted = wanted or {topic: now[topic]["produced"] for topic in topics}
-        landed = {topic: now[topic]["landed"] for topic in topics}
-        say(f"{sum(landed.values()):,} of {sum(wanted.values()):,} landed")
-        if all(landed[topic] >= wanted[topic] for topic in topics):
-            return wanted
+        produced = produced or {topic: topics_now[topic]["produced"] for topic in topics}
+        landed = {topic: topics_now[topic]["landed"] for topic in topics}
+        say(f"{sum(landed.values()):,} of {sum(produced.values()):,} landed")
+        if all(landed[topic] >= produced[topic] for topic in topics):
+            return produced
         if time.monotonic() > deadline:
-            raise StepFailed(f"only {landed} of {wanted} landed within {limit_s:.0f} s", log=log, fix=FIX)
+            raise StepFailed(f"only {landed} of {produced} landed within {limit_s:.0f} s", log=log, fix=FIX)
         time.sleep(1)

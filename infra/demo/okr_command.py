@@ -28,9 +28,11 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
         [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace", env=environment,
     ) as process:  # fmt: skip
-        last: list[str] = []
-        at_end = threading.Event()
-        reader = BackgroundThread("demo-log", partial(_follow, process, log, last, say, at_end), at_end)
+        last_line: list[str] = []
+        output_ended = threading.Event()
+        reader = BackgroundThread(
+            "demo-log", partial(_follow_output, process, log, last_line, say, output_ended), output_ended
+        )
         reader.start()
         timer = threading.Timer(limit_s, process.kill)
         timer.start()
@@ -52,18 +54,18 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
     return output
 
 
-def _follow(
+def _follow_output(
     process: "subprocess.Popen[str]",
     log: Path,
-    last: list[str],
+    last_line: list[str],
     say: Callable[[str], None] | None,
-    at_end: threading.Event,
+    output_ended: threading.Event,
 ) -> None:
     with log.open("a", encoding="utf-8") as file:
         for line in process.stderr or ():
             file.write(line)
             if text := line.strip():
-                last[:] = [text]
+                last_line[:] = [text]
                 if say:
                     say(text[:100])
-    at_end.set()
+    output_ended.set()

@@ -7,7 +7,7 @@ from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.stack import Stack
 from lakehouse.background import BackgroundThread
 
-EVERY_S = 4.0  # each sample is slow: it reads the page tables of about forty processes
+SAMPLE_INTERVAL_S = 4.0  # each sample is slow: it reads the page tables of about forty processes
 
 
 class PeakMemory:
@@ -15,8 +15,8 @@ class PeakMemory:
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
-        self._ended = threading.Event()
-        self._thread = BackgroundThread("peak-memory", self._sample, self._ended)
+        self._stopping = threading.Event()
+        self._thread = BackgroundThread("peak-memory", self._sample, self._stopping)
         self.peak_bytes = 0
 
     def __enter__(self) -> "PeakMemory":
@@ -26,9 +26,9 @@ class PeakMemory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._ended.set()
+        self._stopping.set()
         self._thread.join(10)
 
     def _sample(self) -> None:
-        while not self._ended.wait(EVERY_S):
+        while not self._stopping.wait(SAMPLE_INTERVAL_S):
             self.peak_bytes = max(self.peak_bytes, proportional_bytes(stack_processes(self._stack)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 
-PLAIN_EVERY_S = 10.0
+PLAIN_LINE_INTERVAL_S = 10.0
 
 
 @dataclass
@@ -55,13 +55,13 @@ class Progress:
         """Redraw the running step."""
         if self._status:
             self._status.update(f"{step.title} [dim]{step.detail}[/dim]")
-        elif force or time.monotonic() - self._last_plain >= PLAIN_EVERY_S:
+        elif force or time.monotonic() - self._last_plain >= PLAIN_LINE_INTERVAL_S:
             self._last_plain = time.monotonic()
             self.console.print(f"... {step.title} {step.detail}".rstrip(), highlight=False, soft_wrap=True)
 
-    def _end(self, step: Step, word: str) -> None:
+    def _end(self, step: Step, outcome: str) -> None:
         step.seconds = time.monotonic() - step.started
         if self._status:
             self._status.stop()
-        line = f"{word:<22}{step.seconds:7.1f} s  {step.title}"
+        line = f"{outcome:<22}{step.seconds:7.1f} s  {step.title}"
         self.console.print(f"{line}  [dim]{step.detail}[/dim]" if step.detail else line, highlight=False)

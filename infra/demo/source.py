@@ -10,8 +10,8 @@ from typing import Any
 from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 
-RECORD = "demo.json"
-FILES = ("key_results.csv", "check_ins.csv")
+RECORD_FILE = "demo.json"
+DATA_FILES = ("key_results.csv", "check_ins.csv")
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Source:
     scale: str
 
     @property
-    def key(self) -> str:
-        """Return the key that identifies the source in a state folder. Each data folder is a separate organisation."""
+    def identity(self) -> str:
+        """Return the text that identifies the source in a state folder. Each data folder is a separate organisation."""
         return f"files:{self.data}" if self.data else f"simulation:{self.scale}"
 
     @property
@@ -32,7 +32,7 @@ class Source:
         return self.data.name if self.data else "simulation"
 
     @property
-    def patience(self) -> int:
+    def time_limit_factor(self) -> int:
         """Return the factor by which the time limits of the steps are multiplied."""
         return 3 if self.scale == "large" and not self.data else 1
 
@@ -47,11 +47,11 @@ def open_source(data: Path | None, scale: str) -> Source:
     """Return the source for the options of `okr demo`.
 
     Raises:
-        PermanentError: the folder does not exist or lacks a file.
+        PermanentError: the folder does not exist, or a file is missing from it.
     """
     if data is None:
         return Source(None, scale)
-    missing = [name for name in FILES if not (data / name).is_file()]
+    missing = [name for name in DATA_FILES if not (data / name).is_file()]
     if missing:
         raise PermanentError(
             f"{data} does not contain {' and '.join(missing)}. DATA expects a folder with key_results.csv "
@@ -63,7 +63,7 @@ def open_source(data: Path | None, scale: str) -> Source:
 def fingerprint(source: Source) -> str:
     """Return a digest of the source's files, so that changed files are sent again; empty for a simulation."""
     digest = hashlib.sha256()
-    for name in FILES if source.data else ():
+    for name in DATA_FILES if source.data else ():
         digest.update((source.data / name).read_bytes() if source.data else b"")
     return digest.hexdigest() if source.data else ""
 
@@ -71,18 +71,18 @@ def fingerprint(source: Source) -> str:
 def read_record(state: Path) -> dict[str, Any] | None:
     """Return the record that an earlier demo wrote into this state folder, or None."""
     try:
-        found: dict[str, Any] = json.loads((state / RECORD).read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads((state / RECORD_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise PermanentError(f"{state / RECORD} is damaged. Remove it, or run `make clean`.") from error
+        raise PermanentError(f"{state / RECORD_FILE} is damaged. Remove it, or run `make clean`.") from error
     return found
 
 
 def write_record(state: Path, source: Source, produced: dict[str, Any] | None) -> None:
     """Record the source of this state folder; `produced` is None until its whole history has been sent."""
-    record = {"source": source.key, "fingerprint": fingerprint(source), "produced": produced}
-    replace_file(state / RECORD, json.dumps(record, indent=2))
+    record = {"source": source.identity, "fingerprint": fingerprint(source), "produced": produced}
+    replace_file(state / RECORD_FILE, json.dumps(record, indent=2))
 
 
 def move_away(state: Path, record: dict[str, Any]) -> Path:

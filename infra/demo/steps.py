@@ -27,10 +27,11 @@ from lakehouse.errors import TOO_LITTLE_DATA, PermanentError, RetryableError
 from lakehouse.settings import Settings, load_settings
 
 LIVE_CHECK_INS = 5
-LIVE_EVERY_S = 6.0
-FORECASTS = 200
+LIVE_INTERVAL_S = 6.0
+MAX_FORECASTS = 200
 CHAMPION_LIMIT_S = 60.0
-DOMAIN = ("okr_user_events",)  # other topics get new events all the time, so no publication contains all of them
+# Other topics get new events all the time, so no publication contains all of them.
+USER_EVENT_TOPICS = ("okr_user_events",)
 
 
 @dataclass
@@ -45,9 +46,9 @@ class DemoResult:
     models: dict[str, Any] = field(default_factory=dict)
     predictions: list[dict[str, Any]] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
-    any_open: bool = True
+    has_open_key_result: bool = True
     is_champion_due: bool = True
-    no_backtest: str = ""
+    no_backtest_reason: str = ""
     latencies_s: list[float] = field(default_factory=list)
     backtest: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
@@ -73,15 +74,15 @@ def run(state: Path, history: Source, console: Console) -> tuple[DemoResult, Pro
         okr("up", log=result.log, limit_s=600, fix="run `okr up` to see the whole message", say=step.say)
     stack = open_stack(state)
     if stack is None:
-        raise PermanentError(f"`okr up` left no stack.env in {state}. See {result.log}.")
+        raise PermanentError(f"`okr up` did not create stack.env in {state}. See {result.log}.")
     settings = load_settings(state)
     with PeakMemory(stack) as memory:
-        _history(result, settings, progress)
+        _send_history(result, settings, progress)
         with Airflow(settings) as airflow:
             _publish(result, settings, airflow, progress)
             _train(result, airflow, progress)
             with App(settings, state / "logs" / "api.log") as app:
-                _use(result, settings, airflow, app, progress)
+                _use_api(result, settings, airflow, app, progress)
         _verify(result, settings, progress)
     result.peak_bytes = memory.peak_bytes
     return result, progress
@@ -95,7 +96,7 @@ def _log(state: Path) -> Path:
 
 def _move_other_organisation_away(state: Path, history: Source, console: Console) -> None:
     record = source.read_record(state)
-    if record is None or record["source"] == history.key:
+    if record is None or record["source"] == history.identity:
         return
     okr("down", log=state / "logs" / "demo.log", limit_s=120, fix="run `okr down` to see the whole message")
     moved = source.move_away(state, record)
@@ -115,7 +116,7 @@ def _read_files(result: DemoResult, step: Step) -> None:
     step.say(", ".join(f"{file}: {each['used']:,} of {each['read']:,} rows are usable" for file, each in rows.items()))
 
 
-def _history(result: DemoResult, settings: Settings, progress: Progress) -> None:
+def _send_history(result: DemoResult, settings: Settings, progress: Progress) -> None:
     record = source.read_record(result.state)
     was_sent = record is not None and record["produced"] and record["fingerprint"] == source.fingerprint(result.source)
     with progress.step("send the organisation's history through Kafka") as step:
@@ -128,14 +129,14 @@ def _history(result: DemoResult, settings: Settings, progress: Progress) -> None
                 "the message says which file and line to fix" if result.source.data else "`okr status` shows the broker"
             )
             arguments = result.source.produce_arguments()
-            limit_s = 300 * result.source.patience
+            limit_s = 300 * result.source.time_limit_factor
             result.produced = json.loads(okr(*arguments, log=result.log, limit_s=limit_s, fix=fix, say=step.say))
             if result.produced.get("spooled"):
                 raise RetryableError(
                     f"The broker did not accept the events. They are spooled in {settings.spool_dir}; see `okr status`."
                 )
             source.write_record(result.state, result.source, result.produced)
-            step.say(_sent(result.produced))
+            step.say(_describe_sent(result.produced))
     if not result.source.data:
         with progress.step("send live events"):
             fix = "`okr status` shows the broker"
@@ -143,7 +144,7 @@ def _history(result: DemoResult, settings: Settings, progress: Progress) -> None
                 limit_s=60, fix=fix)  # fmt: skip
 
 
-def _sent(produced: dict[str, Any]) -> str:
+def _describe_sent(produced: dict[str, Any]) -> str:
     topics = produced.get("topics")
     if topics:
         return f"{sum(each['produced'] for each in topics.values()):,} messages"
@@ -153,9 +154,9 @@ def _sent(produced: dict[str, Any]) -> str:
 
 def _publish(result: DemoResult, settings: Settings, airflow: Airflow, progress: Progress) -> None:
     with progress.step("land the events in the lake, exactly once") as step:
-        wanted = lake.wait_landed(DOMAIN, result.log, 180 * result.source.patience, step.say)
+        wanted = lake.wait_landed(USER_EVENT_TOPICS, result.log, 180 * result.source.time_limit_factor, step.say)
     with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
-        limit_s = 420 * result.source.patience
+        limit_s = 420 * result.source.time_limit_factor
         result.publication = warehouse.wait_published(settings, wanted, limit_s, Watch(airflow, step.say))
         step.say(f"publication {result.publication['publication_id']}")
 
@@ -164,7 +165,7 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
     with progress.step("model_training_dag and data_quality_dag") as step:
         training, quality = (airflow.start(dag) for dag in ("model_training_dag", "data_quality_dag"))
         for each in (training, quality):
-            airflow.wait(each, 400 * result.source.patience, step.say)
+            airflow.wait(each, 400 * result.source.time_limit_factor, step.say)
         decision = airflow.result(training, "promote")
         result.is_champion_due = decision in {"promoted", "kept"}
         step.say(f"the new model was {decision}" if decision else "too few closed key results to train a model")
@@ -173,13 +174,15 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
 def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
     with progress.step("call the API as user app: log in, GET /models, POST /predict, GET /v1") as step:
         result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_due else 0)
-        candidates = warehouse.rows(settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": FORECASTS})
+        candidates = warehouse.rows(
+            settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": MAX_FORECASTS}
+        )
         result.titles = {row["key_result_id"]: row["title"] for row in candidates}
-        result.any_open = any(not row["is_closed"] for row in candidates)
+        result.has_open_key_result = any(not row["is_closed"] for row in candidates)
         result.predictions = [each for each in app.predict(list(result.titles)) if each["status"] == "forecast"]
         app.call("GET", "/v1/okr-progress")
         app.call("GET", "/v1/system-health")
-        step.say(f"{len(result.predictions)} forecasts by {_name(result.models)}")
+        step.say(f"{len(result.predictions)} forecasts by {_active_model_name(result.models)}")
     if result.source.data:
         with progress.step("okr_etl_dag again: publish the served predictions in marts.fct_prediction") as step:
             lake.wait_landed(("okr_ai_predictions",), result.log, 60, step.say)
@@ -188,21 +191,21 @@ def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, pro
         return
     open_ones = [row["key_result_id"] for row in candidates if not row["is_closed"]][:LIVE_CHECK_INS]
     with progress.step("post check-ins to the API and wait until an analyst sees them in the published mart") as step:
-        _live(result, settings, app, open_ones, step)
+        _post_check_ins(result, settings, app, open_ones, step)
     with progress.step("find the served predictions in marts.fct_prediction") as step:
         _check_arrived(result, settings, step, limit_s=150)
 
 
-def _name(models: dict[str, Any]) -> str:
+def _active_model_name(models: dict[str, Any]) -> str:
     active = models["active"]
     return active["name"] if active["role"] == "pacing_rule" else f"{active['name']} version {active['version']}"
 
 
-def _live(result: DemoResult, settings: Settings, app: App, key_results: list[str], step: Step) -> None:
+def _post_check_ins(result: DemoResult, settings: Settings, app: App, key_results: list[str], step: Step) -> None:
     posted: dict[str, float] = {}
     for number, key_result in enumerate(key_results):
         if number:
-            time.sleep(LIVE_EVERY_S)
+            time.sleep(LIVE_INTERVAL_S)
         now = app.call("GET", f"/v1/key-results/{key_result}")["key_result"]
         body = {"key_result_id": key_result, "value": now["latest_value"], "confidence": 0.5, "note": "demo"}
         posted[app.call("POST", "/v1/check-ins", json=body)["check_in_id"]] = time.monotonic()
@@ -258,5 +261,5 @@ def _backtest(result: DemoResult, step: Step) -> None:
     except StepFailed as failed:
         if failed.status != TOO_LITTLE_DATA:
             raise
-        result.no_backtest = failed.said
+        result.no_backtest_reason = failed.said
         step.say("none: too few closed cycles")

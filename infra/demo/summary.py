@@ -11,9 +11,9 @@ from infra.demo.steps import DemoResult
 from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.number_format import chance, score
 
-SHOWN_LEAST_LIKELY = 3
-LEDGER = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
-LIMITS = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the published mart
+LEAST_LIKELY_SHOWN = 3
+LEDGER_COLUMNS = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
+LATENCY_LIMITS_S = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the published mart
 
 
 def show(console: Console, result: DemoResult, progress: Progress, seconds: float) -> None:
@@ -37,10 +37,16 @@ def _table(console: Console, title: str, *columns: str) -> Table:
 
 def _events(console: Console, result: DemoResult) -> None:
     table = _table(
-        console, "Events, from the broker to the warehouse", "topic", *(name.removesuffix("_events") for name in LEDGER)
+        console,
+        "Events, from the broker to the warehouse",
+        "topic",
+        *(name.removesuffix("_events") for name in LEDGER_COLUMNS),
     )
-    for topic, account in result.ledger.items():
-        table.add_row(topic, *(f"{account[name]:,}" if account[name] is not None else "?" for name in LEDGER))
+    for topic, counts_by_stage in result.ledger.items():
+        table.add_row(
+            topic,
+            *(f"{counts_by_stage[name]:,}" if counts_by_stage[name] is not None else "?" for name in LEDGER_COLUMNS),
+        )
     console.print(table)
     console.print("landed = rejected + loaded + waiting, loaded = distinct + duplicates; checked by `okr lake verify`.")
     rows = result.produced.get("rows", {})
@@ -79,8 +85,8 @@ def _model(console: Console, result: DemoResult) -> None:
     version = next((each for each in result.models["versions"] if each["version"] == serving["version"]), None)
     if version is None:
         console.print(f"Forecasts are served by {serving['name']}. {result.models['detail'] or ''}")
-        if result.no_backtest:
-            console.print(f"No backtest: {result.no_backtest}", highlight=False, soft_wrap=True)
+        if result.no_backtest_reason:
+            console.print(f"No backtest: {result.no_backtest_reason}", highlight=False, soft_wrap=True)
         console.print()
         return
     table = _table(
@@ -102,12 +108,12 @@ def _least_likely(console: Console, result: DemoResult) -> None:
     if not result.predictions:
         console.print("No key result is open, so there is no forecast.\n")
         return
-    over = "" if result.any_open else ", in the cycle that ended last, as of its last check-ins"
+    scope = "" if result.has_open_key_result else ", in the cycle that ended last, as of its last check-ins"
     console.print(
-        f"[bold]Least likely to be achieved{over}[/bold] (P = probability of a final score of at least "
+        f"[bold]Least likely to be achieved{scope}[/bold] (P = probability of a final score of at least "
         f"{ACHIEVED_SCORE}; [90 % interval of the score])"
     )
-    for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:SHOWN_LEAST_LIKELY]:
+    for each in sorted(result.predictions, key=lambda each: float(each["probability"]))[:LEAST_LIKELY_SHOWN]:
         title = escape(_shortened(result.titles[each["key_result_id"]]))
         console.print(
             f"  P {chance(each['probability'])}  [{score(each['low'])}, {score(each['high'])}]  {title}",
@@ -130,10 +136,10 @@ def _time_and_memory(console: Console, result: DemoResult, progress: Progress, s
     console.print(table)
     console.print(f"Peak memory of the whole stack: {result.peak_bytes / 2**30:.2f} GiB (PSS)")
     if result.latencies_s:
-        middle, longest = median(result.latencies_s), max(result.latencies_s)
+        typical, longest = median(result.latencies_s), max(result.latencies_s)
         console.print(
             f"From posting a check-in to the published mart ({len(result.latencies_s)} check-ins): "
-            f"median {middle:.0f} s (limit {LIMITS['median']} s), "
-            f"maximum {longest:.0f} s (limit {LIMITS['maximum']} s)."
+            f"median {typical:.0f} s (limit {LATENCY_LIMITS_S['median']} s), "
+            f"maximum {longest:.0f} s (limit {LATENCY_LIMITS_S['maximum']} s)."
         )
     console.print()

@@ -56,10 +56,10 @@ def wait_published(
         found = rows(settings.require("dsn_serving"), "current_publication")
         if found and covers(found[0]["offsets"], wanted):
             return found[0]
-        now = watch()
+        status = watch()
         if time.monotonic() > deadline:
             raise StepFailed(
-                f"nothing that covers the landed events was published within {limit_s:.0f} s; {now}",
+                f"no publication covered the landed events within {limit_s:.0f} s; {status}",
                 log=settings.state / "logs" / "airflow",
                 fix="`okr status` says why publications are on hold; otherwise see the log of the failed task.",
             )

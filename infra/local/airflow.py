@@ -16,7 +16,7 @@ from lakehouse.warehouse import sqlalchemy_url
 
 # Airflow imports airflow_local_settings.py from this folder before the scheduler forks its tasks.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
-SLOTS = 8
+PARALLEL_TASKS = 8
 SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
@@ -26,8 +26,8 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
     url = stack.env["OKR_AIRFLOW_URL"]
     sections = {
         "CORE__EXECUTOR": "LocalExecutor",
-        "CORE__PARALLELISM": str(SLOTS),
-        "CORE__MAX_ACTIVE_TASKS_PER_DAG": str(SLOTS),
+        "CORE__PARALLELISM": str(PARALLEL_TASKS),
+        "CORE__MAX_ACTIVE_TASKS_PER_DAG": str(PARALLEL_TASKS),
         "CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
@@ -77,7 +77,7 @@ class AirflowService(Service):
     )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ()
     needs: ClassVar[tuple[str, ...]] = ("airflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # takes seconds on an idle machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # a start takes seconds on an idle machine, but minutes on a busy one
 
     def command(self) -> list[str]:
         """Return the component's command line."""
@@ -114,7 +114,7 @@ class AirflowApiServer(AirflowService):
         """Check that the server responds.
 
         The server builds its execution API on the first request to it. This check sends that request, so that the first
-        task does not have to wait.
+        task does not have to wait for it.
         """
         self._health()
         get_json(f"{self.stack.env['OKR_AIRFLOW_URL']}/execution/health")
@@ -131,7 +131,7 @@ class AirflowScheduler(AirflowService):
         "OKR_DSN_LOADER", "OKR_DSN_TRANSFORM", "OKR_DSN_SERVING", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
     )  # fmt: skip
     arguments: ClassVar[tuple[str, ...]] = ("--skip-serve-logs",)
-    stop_limit_seconds: ClassVar[int] = 25  # time for tasks to end
+    stop_limit_seconds: ClassVar[int] = 25  # gives running tasks time to finish
 
 
 class AirflowDagProcessor(AirflowService):

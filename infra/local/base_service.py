@@ -30,8 +30,8 @@ class Service(ABC):
     secrets: ClassVar[tuple[str, ...]] = ()  # the only secrets of stack.env that the program receives
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     code: ClassVar[tuple[str, ...]]  # paths below the project's root; `okr up` restarts the service if they changed
-    start_limit_seconds: ClassVar[int] = 180  # seconds on an idle machine; a failed start is noticed earlier
-    start_seconds: ClassVar[int] = 1  # a process that ends earlier has failed to start, regardless of its exit status
+    start_limit_seconds: ClassVar[int] = 180  # a failed start is detected sooner
+    start_seconds: ClassVar[int] = 1  # a process that exits sooner has failed to start, whatever its exit status
     stop_signal: ClassVar[str] = "TERM"
     stop_whole_group: ClassVar[bool] = True
     stop_limit_seconds: ClassVar[int] = 20
@@ -63,7 +63,7 @@ class Service(ABC):
         return True
 
     def after_start(self) -> None:  # noqa: B027 - most services have nothing to add
-        """Create what the healthy service provides to others, such as roles and topics. This can be repeated."""
+        """Create what the healthy service provides to others, such as roles and topics. Can be called repeatedly."""
 
     def working_folder(self) -> Path:
         """Return the service's own working folder."""
@@ -73,7 +73,7 @@ class Service(ABC):
 def base_environment(stack: Stack) -> dict[str, str]:
     """Return the part of the environment that all processes of the stack share.
 
-    HOME is a folder of the stack, so that ~/.pgpass, ~/.pg_service.conf, ~/.netrc and ~/.dbt of the user have no
+    HOME is a folder of the stack, so that the user's ~/.pgpass, ~/.pg_service.conf, ~/.netrc and ~/.dbt have no
     effect.
     """
     environment = for_children(stack.state)
@@ -90,5 +90,5 @@ def platform_environment(stack: Stack, secrets: Collection[str]) -> dict[str, st
     executables = str(Path(sys.executable).parent)
     base = base_environment(stack)
     path = f"{executables}{os.pathsep}{base.get('PATH', os.defpath)}"
-    only = {SOURCE: ENVIRONMENT, "PATH": path, "PYTHONUNBUFFERED": "1"}
-    return base | stack.settings(secrets) | TELEMETRY_OFF | only
+    fixed = {SOURCE: ENVIRONMENT, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    return base | stack.settings(secrets) | TELEMETRY_OFF | fixed

@@ -13,20 +13,22 @@ from infra.local.executables import ROOT
 
 # Files that every service depends on: the exact versions of packages (missing outside a clone), and the code that
 # builds the environment of a service.
-SHARED = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
-SUFFIXES = frozenset({".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"})
-RECORD = "code"
+SHARED_FILES = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
+CODE_SUFFIXES = frozenset(
+    {".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"}
+)
+FINGERPRINT_FILE = "code"
 
 
 def record_fingerprint(service: Service) -> None:
     """Record the fingerprint of the code that a service starts with."""
-    (service.working_folder() / RECORD).write_text(fingerprint(service), encoding="ascii")
+    (service.working_folder() / FINGERPRINT_FILE).write_text(fingerprint(service), encoding="ascii")
 
 
 def has_outdated_code(service: Service) -> bool:
-    """Return whether a running service was started with other code; true also if no fingerprint is recorded."""
+    """Return whether a running service was started with different code. Also true if no fingerprint is recorded."""
     try:
-        recorded = (service.working_folder() / RECORD).read_text(encoding="ascii")
+        recorded = (service.working_folder() / FINGERPRINT_FILE).read_text(encoding="ascii")
     except FileNotFoundError:
         return True
     return recorded != fingerprint(service)
@@ -35,11 +37,11 @@ def has_outdated_code(service: Service) -> bool:
 def fingerprint(service: Service, root: Path = ROOT) -> str:
     """Return a digest of the names and contents of a service's code files below the project's root."""
     digest = hashlib.sha256()
-    for file in sorted(_files(root / path for path in (*SHARED, *service.code))):
+    for file in sorted(_files(root / path for path in (*SHARED_FILES, *service.code))):
         digest.update(f"{file.relative_to(root)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return digest.hexdigest()
 
 
 def _files(paths: Iterable[Path]) -> set[Path]:
     found = {file for path in paths for file in (path.rglob("*") if path.is_dir() else (path,))}
-    return {file for file in found if file.suffix in SUFFIXES and file.is_file()}
+    return {file for file in found if file.suffix in CODE_SUFFIXES and file.is_file()}

@@ -18,7 +18,7 @@ from infra.local.stack import Stack
 from lakehouse.errors import PermanentError
 from lakehouse.warehouse import connect
 
-LIMIT_SECONDS = 180
+MAX_MIGRATION_SECONDS = 180
 
 
 class Database(ABC):
@@ -35,7 +35,7 @@ class Database(ABC):
         """Migrate the schema to the newest revision. If any migration is outstanding, call `before` first.
 
         Raises:
-            PermanentError: the migration failed; it can be repeated.
+            PermanentError: the migration failed; it can be retried.
         """
 
 
@@ -67,27 +67,32 @@ class ToolDatabase(Database):
 
     def migrate(self, before: Callable[[], None]) -> None:
         """Run the tool's migration unless the recorded revision shows that there is nothing to do."""
-        if self._record.is_file() and self._record.read_text(encoding="utf-8") == self._revision():
+        if (
+            self._revision_file.is_file()
+            and self._revision_file.read_text(encoding="utf-8") == self._current_revision()
+        ):
             return
         before()
         log = self.stack.folder("logs") / f"{self.name}.log"
         with log.open("ab") as output:
             try:
-                answer = subprocess.run(
+                result = subprocess.run(
                     self.command(), env=self.environment(), cwd=self.stack.folder("run", self.name), check=False,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=LIMIT_SECONDS,
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, timeout=MAX_MIGRATION_SECONDS,
                 )  # fmt: skip
             except subprocess.TimeoutExpired as error:
-                raise PermanentError(f"{self.name}: the migration took over {LIMIT_SECONDS} s; see {log}") from error
-        if answer.returncode != 0:
-            raise PermanentError(f"{self.name}: the migration ended with status {answer.returncode}; see {log}")
-        self._record.write_text(self._revision(), encoding="utf-8")
+                raise PermanentError(
+                    f"{self.name}: the migration took over {MAX_MIGRATION_SECONDS} s; see {log}"
+                ) from error
+        if result.returncode != 0:
+            raise PermanentError(f"{self.name}: the migration exited with status {result.returncode}; see {log}")
+        self._revision_file.write_text(self._current_revision(), encoding="utf-8")
 
     @property
-    def _record(self) -> Path:
+    def _revision_file(self) -> Path:
         return self.stack.folder("run", self.name) / "revision"
 
-    def _revision(self) -> str:
+    def _current_revision(self) -> str:
         """Return the tool's version and the revisions of its database."""
         with connect(self.stack.env[self.dsn], application="okr-up") as connection:
             if connection.execute("SELECT to_regclass('alembic_version')").fetchone() == (None,):

@@ -23,7 +23,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     except PermissionError as error:
         raise PermanentError(
             f"{path} cannot be read: it belongs to the user who started the stack. Run as that user, "
-            "or point OKR_STATE at a state folder of your own."
+            "or set OKR_STATE to a state folder of your own."
         ) from error
     return {name: value for name, value in found.items() if value is not None}
 

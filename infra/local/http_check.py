@@ -9,7 +9,7 @@ from typing import Any
 from lakehouse.errors import RetryableError
 
 TIMEOUT_SECONDS = 5
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+_opener_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get_text(url: str) -> str:
@@ -19,8 +19,8 @@ def get_text(url: str) -> str:
         RetryableError: there was no response in time, or it had another status.
     """
     try:
-        with _direct.open(url, timeout=TIMEOUT_SECONDS) as answer:
-            return str(answer.read(1_000_000).decode("utf-8", errors="replace"))
+        with _opener_without_proxy.open(url, timeout=TIMEOUT_SECONDS) as response:
+            return str(response.read(1_000_000).decode("utf-8", errors="replace"))
     except urllib.error.HTTPError as error:
         raise RetryableError(f"{url} responds with status {error.code}") from error
     except (OSError, http.client.HTTPException) as error:  # the latter: a truncated or non-HTTP response
@@ -35,9 +35,9 @@ def get_json(url: str) -> dict[str, Any]:
     """
     text = get_text(url)
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError as error:
         raise RetryableError(f"{url} does not respond with JSON") from error
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise RetryableError(f"{url} does not respond with a JSON object")
-    return found
+    return document

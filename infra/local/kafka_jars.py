@@ -16,9 +16,9 @@ from lakehouse.errors import PermanentError, RetryableError
 KAFKA = "org.apache.kafka:kafka_2.13:4.1.0"
 # Kafka logs through slf4j 1.7 and includes log4j. Without this bridge between the two, its log output is lost.
 LOG_BRIDGE = "org.apache.logging.log4j:log4j-slf4j-impl:2.24.3"
-LOCK = Path(__file__).with_name("kafka_jars.lock")
+LOCK_FILE = Path(__file__).with_name("kafka_jars.lock")
 READ_TIMEOUT_SECONDS = 20
-PARALLEL = 6
+PARALLEL_DOWNLOADS = 6
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Jar:
 
 def jars() -> list[Jar]:
     """Return the jars of the lock file, in class path order."""
-    lines = (line.split() for line in LOCK.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
+    lines = (line.split() for line in LOCK_FILE.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
     return [Jar(coordinate, digest) for digest, coordinate in lines]
 
 
@@ -53,9 +53,9 @@ def class_path() -> str:
     Raises:
         PermanentError: jars are missing.
     """
-    absent = missing()
-    if absent:
-        raise PermanentError(f"{len(absent)} of Kafka's jars are missing in {cache_folder()}. Run `okr fetch`.")
+    missing_jars = missing()
+    if missing_jars:
+        raise PermanentError(f"{len(missing_jars)} of Kafka's jars are missing from {cache_folder()}. Run `okr fetch`.")
     return os.pathsep.join(str(cache_folder() / jar.file_name) for jar in jars())
 
 
@@ -77,17 +77,19 @@ def fetch(say: Callable[[str], None]) -> None:
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with ThreadPoolExecutor(PARALLEL) as pool:
+        with ThreadPoolExecutor(PARALLEL_DOWNLOADS) as pool:
             downloads = {pool.submit(_download, jar, folder): jar for jar in wanted}
             try:
                 for done, download in enumerate(as_completed(downloads), 1):
                     download.result()
                     if done % 10 == 0 or done == len(wanted):
-                        say(f"Kafka's jars: {done} of {len(wanted)} fetched")
+                        say(f"Kafka's jars: {done} of {len(wanted)} downloaded")
             finally:
                 pool.shutdown(cancel_futures=True)
     except OSError as error:
-        raise PermanentError(f"Kafka's jars cannot be stored in {folder}: {error}. Set XDG_CACHE_HOME.") from error
+        raise PermanentError(
+            f"Kafka's jars cannot be stored in {folder}: {error}. To use another folder, set XDG_CACHE_HOME."
+        ) from error
 
 
 def _download(jar: Jar, folder: Path) -> None:
@@ -98,8 +100,8 @@ def _download(jar: Jar, folder: Path) -> None:
 
     # Mirrors in the user's jgo settings are tried before Maven Central.
     repositories = {**GlobalSettings.load().repositories, "central": MAVEN_CENTRAL_URL}
-    # jgo writes files in place, so it downloads into a draft folder. An interrupted download then never looks like a
-    # jar.
+    # jgo writes files in place, so it downloads into a draft folder. An interrupted download is then never mistaken
+    # for a jar.
     with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as draft:
         context = MavenContext(repo_cache=Path(draft), remote_repos=repositories, timeout=READ_TIMEOUT_SECONDS)
         group, artifact, version = jar.coordinate.split(":")
@@ -107,14 +109,14 @@ def _download(jar: Jar, folder: Path) -> None:
             file = context.project(group, artifact).at_version(version).artifact().resolve()
         except (requests.RequestException, RuntimeError) as error:
             raise RetryableError(
-                f"Kafka's jar {jar.coordinate} could not be fetched ({type(error).__name__}). Check the network (or "
+                f"Kafka's jar {jar.coordinate} could not be downloaded ({type(error).__name__}). Check the network (or "
                 f"the mirror in ~/.config/jgo.conf) and run the command again: {len(missing())} jars are still "
                 "missing; downloaded jars are kept."
             ) from error
         found = hashlib.sha256(file.read_bytes()).hexdigest()
         if found != jar.sha256:
             raise PermanentError(
-                f"{jar.coordinate} has the SHA-256 {found}, but {LOCK.name} says {jar.sha256}. The repository or "
+                f"{jar.coordinate} has the SHA-256 {found}, but {LOCK_FILE.name} says {jar.sha256}. The repository or "
                 "the network changed the file. Do not use it."
             )
         file.replace(folder / jar.file_name)
@@ -129,11 +131,11 @@ def _write_lock() -> None:
         # Only Kafka is resolved. The bridge's version constraints would change the versions of Kafka's dependencies,
         # which already include everything that the bridge needs.
         inputs, others = context.resolver.resolve([kafka])
-        lines = [f"# {KAFKA} and what it needs; written by python -m infra.local.kafka_jars"]
+        lines = [f"# {KAFKA} and its dependencies; written by python -m infra.local.kafka_jars"]
         for artifact in dict.fromkeys(dependency.artifact for dependency in (*inputs, *others, bridge)):
             digest = hashlib.sha256(artifact.resolve().read_bytes()).hexdigest()
             lines.append(f"{digest} {artifact.groupId}:{artifact.artifactId}:{artifact.version}")
-    LOCK.write_text("\n".join(lines) + "\n", encoding="ascii")
+    LOCK_FILE.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ class Mlflow(Service):
     name: ClassVar[str] = "mlflow"
     code: ClassVar[tuple[str, ...]] = ("infra/local/mlflow.py",)
     needs: ClassVar[tuple[str, ...]] = ("mlflow-database",)
-    start_limit_seconds: ClassVar[int] = 240  # takes seconds on an idle machine, minutes on a busy one
+    start_limit_seconds: ClassVar[int] = 240  # a start takes seconds on an idle machine, but minutes on a busy one
 
     def prepare(self) -> None:
         """Create the artifact folder, and make the server recreate its login from stack.env."""

@@ -11,5 +11,5 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 if __name__ == "__main__":
     store, artifacts = os.environ["MLFLOW_BACKEND_STORE_URI"], os.environ["OKR_MLFLOW_ARTIFACTS"]
     commands(["upgrade", store], standalone_mode=False)
-    # Whatever opens an empty store first creates the default experiment there, with the artifact folder it was given.
+    # The first client that opens an empty store creates the default experiment with its own artifact folder.
     SqlAlchemyStore(store, artifacts)

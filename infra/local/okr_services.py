@@ -44,10 +44,12 @@ class Api(OkrService):
 class Worker(OkrService):
     """A command without a network address. It is healthy once it has reported in a file that it is ready."""
 
-    start_seconds: ClassVar[int] = 0  # a worker may exit within a second if it must not be restarted
+    # 0, because supervisord would otherwise count an exit with NEEDS_INTERVENTION in the first second as a failed start
+    # and retry it.
+    start_seconds: ClassVar[int] = 0
 
     def prepare(self) -> None:
-        """Delete the report of an earlier process, because its process id may be reused."""
+        """Delete the report of an earlier process, whose process id may be reused."""
         self._ready_file.unlink(missing_ok=True)
 
     def environment(self) -> dict[str, str]:
@@ -76,17 +78,18 @@ class LandingWorker(Worker):
 
 
 class StateWorker(Worker):
-    """The state worker, which writes from Kafka to the primary database and Redis."""
+    """The state worker, which writes from Kafka to the application tables (schema `app`) and Redis."""
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
-    start_limit_seconds: ClassVar[int] = 600  # after some migrations it rebuilds all state before it is ready
+    # After some migrations, the worker rebuilds the application tables before it is ready.
+    start_limit_seconds: ClassVar[int] = 600
 
 
 class Metrics(Worker):
-    """The collector of host load, consumer lag and spool sizes, which it sends as events."""
+    """The metrics collector, which sends host load, consumer lag and spool sizes as events."""
 
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")

@@ -19,13 +19,13 @@ PORTS = {
 }
 # Below the kernel's ephemeral range (32768-60999), so that outgoing connections cannot take a stored port.
 FIRST, LAST = 18_000, 32_000
-TRIES = 200
+MAX_TRIES = 200
 
 
 def is_free(port: int) -> bool:
     """Return whether a server could listen on the loopback port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the TIME_WAIT of a closed server does not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore a closed server's TIME_WAIT
         try:
             probe.bind((LOOPBACK, port))
             # With SO_REUSEADDR, Linux lets two sockets bind the same port as long as neither listens.
@@ -39,15 +39,15 @@ def choose(taken: Iterable[int]) -> int:
     """Return a free loopback port that is not in `taken`.
 
     Raises:
-        PermanentError: none of `TRIES` random ports is free.
+        PermanentError: none of `MAX_TRIES` random ports is free.
     """
     avoid = set(taken)
-    draw = random.SystemRandom()  # so that two stacks that start at the same time choose different ports
-    for _ in range(TRIES):
-        port = draw.randint(FIRST, LAST)
+    generator = random.SystemRandom()  # so that two stacks that start at the same time choose different ports
+    for _ in range(MAX_TRIES):
+        port = generator.randint(FIRST, LAST)
         if port not in avoid and is_free(port):
             return port
     raise PermanentError(
-        f"None of {TRIES} loopback ports tried between {FIRST} and {LAST} is free. Close programs that listen there "
-        f"(`ss -ltn` lists them), then start again."
+        f"None of {MAX_TRIES} loopback ports tried between {FIRST} and {LAST} is free. Close programs that listen "
+        f"there (`ss -ltn` lists them), then start again."
     )

@@ -20,7 +20,7 @@ from lakehouse.environment import forget_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
-LOCAL_CONNECTIONS = 20  # for the stack's login `analyst`, which several users share
+LOCAL_MAX_CONNECTIONS = 20  # for the stack's login `analyst`, which several users share
 BOOTSTRAP = Path(__file__).with_name("postgres_bootstrap.sql")
 # Sized for two cores, which all services share. synchronous_commit and fsync stay on.
 SERVER_SETTINGS = {
@@ -34,7 +34,7 @@ SERVER_SETTINGS = {
     "effective_cache_size": "1GB",
     "max_wal_size": "2GB",
     # The server is not replicated. At the minimal level, a table that is created and filled in one transaction, such as
-    # a dbt model, is written only to its own file and not to the WAL as well.
+    # a dbt model, is written only to its own file and not also to the WAL.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "jit": "off",
@@ -66,8 +66,8 @@ class Postgres(Service):
     name: ClassVar[str] = "postgres"
     code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
-    # Signal only the server, which stops its children in order. Children that received the signal would stop on their
-    # own.
+    # Signal only the server, which stops its children in order. If they received the signal themselves, they would not
+    # wait for each other.
     stop_whole_group: ClassVar[bool] = False
     stop_limit_seconds: ClassVar[int] = 30
 
@@ -79,25 +79,25 @@ class Postgres(Service):
     def prepare(self) -> None:
         """Initialise the cluster once, and remove a stale lock file."""
         home = self.stack.folder("postgres")
-        unprivileged.give(home)
-        unprivileged.give(self.working_folder())
+        unprivileged.give_ownership(home)
+        unprivileged.give_ownership(self.working_folder())
         if not (self.data / "PG_VERSION").exists() or (home / "initialising").exists():
             self._initialise(home)
         remove_stale_lock(self.data)
 
     def _initialise(self, home: Path) -> None:
         # The marker exists until initdb has completed, because an interrupted initdb leaves a partial cluster.
-        unprivileged.require_name()
+        unprivileged.require_user_name()
         marker, password = home / "initialising", home / "superuser.password"
         marker.touch()
         shutil.rmtree(self.data, ignore_errors=True)
         password.touch(mode=0o600)
         password.write_text(self.stack.env["OKR_PG_SUPERUSER_PASSWORD"], encoding="ascii")
-        unprivileged.give(password)
+        unprivileged.give_ownership(password)
         try:
-            answer = subprocess.run(
+            result = subprocess.run(
                 [
-                    *unprivileged.prefix(),
+                    *unprivileged.command_prefix(),
                     str(binary("initdb")),
                     f"--pgdata={self.data}",
                     "--username=postgres",
@@ -116,15 +116,15 @@ class Postgres(Service):
             )
         finally:
             password.unlink()
-        if answer.returncode != 0:
-            raise PermanentError(f"PostgreSQL's initdb failed in {self.data}: {answer.stderr.strip() or answer.stdout}")
+        if result.returncode != 0:
+            raise PermanentError(f"PostgreSQL's initdb failed in {self.data}: {result.stderr.strip() or result.stdout}")
         marker.unlink()
 
     def command(self) -> list[str]:
         """Return the server's command line. It contains all settings, so that each start uses the current ones."""
         settings = SERVER_SETTINGS | {"port": str(self.stack.port("postgres"))}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
-        return [*unprivileged.prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
+        return [*unprivileged.command_prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
 
     def environment(self) -> dict[str, str]:
         """Return an environment without secrets, because the server needs none."""
@@ -138,7 +138,7 @@ class Postgres(Service):
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):
                 raise PermanentError(
-                    f"PostgreSQL's data in {self.data} was created with other passwords than those in "
+                    f"PostgreSQL's data in {self.data} was created with different passwords from those in "
                     f"{self.stack.state / 'stack.env'}. Restore that file, or run `okr clean` and start again."
                 ) from error
             raise RetryableError(str(error).strip()) from error
@@ -153,7 +153,7 @@ class Postgres(Service):
             name: self.stack.env[name]
             for name in (f"OKR_PG_{role.upper()}_PASSWORD" for role in (*DATABASE_ROLES, "airflow", "mlflow"))
         }
-        answer = subprocess.run(
+        result = subprocess.run(
             [str(binary("psql")), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={BOOTSTRAP}"],
             env=self.environment()
             | passwords
@@ -171,14 +171,14 @@ class Postgres(Service):
             check=False,
             timeout=60,
         )
-        if answer.returncode != 0:
-            raise PermanentError(f"PostgreSQL's roles and databases could not be created: {answer.stderr.strip()}")
+        if result.returncode != 0:
+            raise PermanentError(f"PostgreSQL's roles and databases could not be created: {result.stderr.strip()}")
         self._reset_local_analyst()
 
     def _reset_local_analyst(self) -> None:
         with connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], application="okr-up") as connection:
             reset_changed(connection)
-            set_up(connection, LOCAL_LOGIN, self.stack.env["OKR_PG_ANALYST_PASSWORD"], LOCAL_CONNECTIONS)
+            set_up(connection, LOCAL_LOGIN, self.stack.env["OKR_PG_ANALYST_PASSWORD"], LOCAL_MAX_CONNECTIONS)
 
 
 def binary(name: str) -> Path:

@@ -20,12 +20,12 @@ ORPHAN_SECONDS = 3  # wait this long after SIGTERM, and again after SIGKILL
 
 def stack_processes(stack: Stack) -> list[psutil.Process]:
     """Return the running processes of a stack, except this process and its ancestors."""
-    ourselves = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
-    marked = {process.pid: process for process in psutil.process_iter() if _is_marked(process, stack)}
-    for process in list(marked.values()):
+    own_pids = {process.pid for process in (psutil.Process(), *psutil.Process().parents())}
+    found_by_pid = {process.pid: process for process in psutil.process_iter() if _belongs_to(process, stack)}
+    for process in list(found_by_pid.values()):
         for child in _children(process):
-            marked[child.pid] = child
-    return [process for pid, process in marked.items() if pid not in ourselves and is_alive(process)]
+            found_by_pid[child.pid] = child
+    return [process for pid, process in found_by_pid.items() if pid not in own_pids and is_alive(process)]
 
 
 def end_orphans(service: Service) -> None:
@@ -34,17 +34,17 @@ def end_orphans(service: Service) -> None:
     Call this before the service starts, and from a process whose working folder is not that of the service.
     """
     folder = service.working_folder()
-    orphans = [process for process in psutil.process_iter() if _folder(process) == folder]
+    orphans = [process for process in psutil.process_iter() if _working_folder(process) == folder]
     orphans += [child for process in orphans for child in _children(process)]
-    for end in (psutil.Process.terminate, psutil.Process.kill):
+    for send_signal in (psutil.Process.terminate, psutil.Process.kill):
         for process in orphans:
             with contextlib.suppress(psutil.Error):
-                end(process)
+                send_signal(process)
         _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_SECONDS)
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process is running; a zombie counts as ended."""
+    """Return whether a process is running; a zombie does not count."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -52,7 +52,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
-    """Return the memory of processes as PSS, which counts shared pages once. Other users' processes are left out."""
+    """Return the memory of processes as PSS, which counts shared pages once. Other users' processes are excluded."""
     total = 0
     for process in processes:
         try:
@@ -62,7 +62,7 @@ def proportional_bytes(processes: Iterable[psutil.Process]) -> int:
     return total
 
 
-def _is_marked(process: psutil.Process, stack: Stack) -> bool:
+def _belongs_to(process: psutil.Process, stack: Stack) -> bool:
     with contextlib.suppress(psutil.Error):  # it has ended or belongs to another user; its folder may be readable
         environment = process.environ()
         if STACK_ID in stack.env:
@@ -70,12 +70,12 @@ def _is_marked(process: psutil.Process, stack: Stack) -> bool:
                 return True
         elif STACK_ID in environment and environment.get("OKR_STATE") == str(stack.state):
             return True  # the id is missing from stack.env; only a stack's processes have both variables
-    folder = _folder(process)
-    own = (stack.state / "run", stack.state / "postgres")
-    return folder is not None and any(folder.is_relative_to(place) for place in own)
+    folder = _working_folder(process)
+    stack_folders = (stack.state / "run", stack.state / "postgres")
+    return folder is not None and any(folder.is_relative_to(parent) for parent in stack_folders)
 
 
-def _folder(process: psutil.Process) -> Path | None:
+def _working_folder(process: psutil.Process) -> Path | None:
     """Return the working folder of a process, or None if the process has a terminal or the folder cannot be read."""
     try:
         return Path(process.cwd()) if process.terminal() is None else None

@@ -51,13 +51,13 @@ class Redis(Service):
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:
                 connection.sendall(request)
-                answer = b""
-                while answer.count(b"\r\n") < 2 and (part := connection.recv(256)):
-                    answer += part
+                reply = b""
+                while reply.count(b"\r\n") < 2 and (part := connection.recv(256)):
+                    reply += part
         except OSError as error:
             raise RetryableError(f"Redis does not respond: {error}") from error
-        if answer != b"+OK\r\n+PONG\r\n":
-            raise RetryableError(f"Redis answered {answer.decode(errors='replace').strip()!r} to a PING")
+        if reply != b"+OK\r\n+PONG\r\n":
+            raise RetryableError(f"Redis replied {reply.decode(errors='replace').strip()!r} to a PING")
 
     @property
     def _settings_file(self) -> Path:

@@ -1,7 +1,7 @@
 """Entry point of every supervised service: `python -m infra.local.service_entrypoint <service>`.
 
 It prepares the service and then replaces itself with the service's program. The service is prepared at each start, so a
-restart after a crash does the same as the first start.
+restart after a crash is the same as the first start.
 """
 
 import os
@@ -23,14 +23,14 @@ def main(name: str, state: Path) -> None:
     """
     stack = open_stack(state)
     if stack is None:
-        raise PermanentError(f"{state} holds no stack.env: start the stack with `okr up`.")
-    found = service(name, stack)
-    end_orphans(found)
-    found.prepare()
-    record_fingerprint(found)
-    os.chdir(found.working_folder())
-    command = found.command()
-    os.execve(command[0], command, found.environment())  # noqa: S606 -- our own program, without a shell
+        raise PermanentError(f"{state} contains no stack.env: start the stack with `okr up`.")
+    this_service = service(name, stack)
+    end_orphans(this_service)
+    this_service.prepare()
+    record_fingerprint(this_service)
+    os.chdir(this_service.working_folder())
+    command = this_service.command()
+    os.execve(command[0], command, this_service.environment())  # noqa: S606 -- our own program, without a shell
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ SERVICES: tuple[type[Service], ...] = (
     Guard,
 )
 DATABASES: tuple[type[Database], ...] = (Warehouse, AirflowDatabase, MlflowDatabase)
-# `--only airflow` selects its four services.
+# `--only airflow` selects Airflow's four services.
 GROUPS = {"airflow": tuple(kind.name for kind in SERVICES if kind.name.startswith("airflow-"))}
 NAMES = tuple(kind.name for kind in SERVICES)
 
@@ -48,15 +48,15 @@ def select(only: str | None) -> tuple[str, ...]:
     wanted: set[str] = set()
     for word in filter(None, (part.strip() for part in only.split(","))):
         if word not in NAMES and word not in GROUPS:
-            raise PermanentError(f"There is no service {word!r}. Known: {', '.join((*NAMES, *GROUPS))}.")
+            raise PermanentError(f"There is no service {word!r}. Known services: {', '.join((*NAMES, *GROUPS))}.")
         # The API server reports the health of all Airflow services, so these are selected together.
         group = word.partition("-")[0]
         for name in GROUPS.get(group, (word,)):
-            wanted |= _with_needs(name)
+            wanted |= _with_dependencies(name)
     return tuple(name for name in NAMES if name in wanted)
 
 
-def _with_needs(name: str) -> set[str]:
+def _with_dependencies(name: str) -> set[str]:
     kinds: list[type[Service] | type[Database]] = [*SERVICES, *DATABASES]
     needs = next(kind.needs for kind in kinds if kind.name == name)
-    return {name}.union(*map(_with_needs, needs)) & set(NAMES)
+    return {name}.union(*map(_with_dependencies, needs)) & set(NAMES)

@@ -15,7 +15,7 @@ def private_folder(state: Path) -> Path:
     Raises:
         PermanentError: the folder exists, but belongs to another user or is not private.
     """
-    folder = _place(state)
+    folder = _private_folder_path(state)
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     found = folder.lstat()
@@ -35,9 +35,9 @@ def short_link(state: Path, target: Path) -> Path:
 
 def remove_private_folder(state: Path) -> None:
     """Remove the private folder if it exists."""
-    shutil.rmtree(_place(state), ignore_errors=True)
+    shutil.rmtree(_private_folder_path(state), ignore_errors=True)
 
 
-def _place(state: Path) -> Path:
+def _private_folder_path(state: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
     return Path("/tmp") / f"okr-{os.geteuid()}-{digest}"  # noqa: S108 -- created with mode 0700 and checked above

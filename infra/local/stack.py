@@ -17,19 +17,19 @@ from infra.local.short_paths import short_link
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
-CREATED_BY_US = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
+CREATED_BY_STACK = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # The settings that are not secret, which every service receives. Secret settings have the type SecretStr.
-PLAIN = frozenset(
+NOT_SECRET = frozenset(
     f"OKR_{name.upper()}" for name, field in Settings.model_fields.items() if field.annotation is not SecretStr
 )
 SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
-LONGEST_ARTIFACT_URI = 150
+MAX_ARTIFACT_URI_LENGTH = 150
 # Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
     "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "run", "sites", "spool",
     "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
 )  # fmt: skip
-FREE_BYTES_NEEDED = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Stack:
 
     def settings(self, secrets: Collection[str]) -> dict[str, str]:
         """Return the settings of a service, by OKR_* name: all that are not secret, and the secrets that it needs."""
-        return {name: value for name, value in self.env.items() if name in PLAIN} | {
+        return {name: value for name, value in self.env.items() if name in NOT_SECRET} | {
             name: self.env[name] for name in secrets
         }
 
@@ -75,7 +75,7 @@ def open_stack(state: Path) -> Stack | None:
 
 
 def open_stack_to_stop(state: Path) -> Stack | None:
-    """Return the stack of a state folder, even if its stack.env is incomplete or lost; None if there never was a stack.
+    """Return the stack of a state folder, even if its stack.env is incomplete or lost; None if there never was one.
 
     Raises:
         PermanentError: stack.env belongs to another user.
@@ -104,7 +104,7 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_space(state)
         known = dict(read_env_file(state / STACK_ENV))
-        known.setdefault(CREATED_BY_US, str(not any(_foreign(state))).lower())
+        known.setdefault(CREATED_BY_STACK, str(not any(_foreign_files(state))).lower())
         for name, size in SECRETS.items():
             known.setdefault(name, new_secret(size))
         for name in PORTS.values():
@@ -150,9 +150,9 @@ def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
 
 
 def artifact_folder(state: Path) -> Path:
-    """Return MLflow's artifact folder. MLflow limits a run's path to 200 characters, of which it adds 42 itself."""
+    """Return MLflow's artifact folder. MLflow limits a run's path to 200 characters, 42 of which it adds itself."""
     folder = state / "mlflow"
-    return folder if len(folder.as_uri()) <= LONGEST_ARTIFACT_URI else short_link(state, folder)
+    return folder if len(folder.as_uri()) <= MAX_ARTIFACT_URI_LENGTH else short_link(state, folder)
 
 
 def explain_os_error(state: Path, error: OSError) -> str:
@@ -169,17 +169,17 @@ def explain_os_error(state: Path, error: OSError) -> str:
     return f"The state folder {state} {advice}. Fix that, or choose another folder with OKR_STATE=<folder>."
 
 
-def _foreign(state: Path) -> list[Path]:
+def _foreign_files(state: Path) -> list[Path]:
     """Return the files in a state folder that the stack did not create."""
     return [path for path in state.iterdir() if path.name not in STATE_NAMES]
 
 
 def _check_space(state: Path) -> None:
     free = shutil.disk_usage(state).free
-    if free < FREE_BYTES_NEEDED:
+    if free < MIN_FREE_BYTES:
         raise PermanentError(
             f"The state folder {state} is on a disk with {free / 1e6:,.0f} MB free; the stack needs at least "
-            f"{FREE_BYTES_NEEDED / 1e6:,.0f} MB. Free some, or choose another disk with OKR_STATE=<folder>."
+            f"{MIN_FREE_BYTES / 1e6:,.0f} MB. Free some space, or choose another disk with OKR_STATE=<folder>."
         )
     if not os.access(state, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(state))

@@ -15,16 +15,16 @@ from infra.local.ports import PORTS, is_free
 from infra.local.services import DATABASES, NAMES, service
 from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
-from infra.local.stop import stop_everything, stop_users
+from infra.local.stop import stop_everything, stop_services_using
 from infra.local.supervisor import Supervisor
 from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, RetryableError
 
-POLL_SECONDS, SLOW_POLL_SECONDS, QUICK_SECONDS = 0.2, 1.0, 5
-STILL_WAITING_SECONDS = 15
-# The supervisor restarts services that end. If a service still ends after this many attempts, the cause is not just
+POLL_SECONDS, SLOW_POLL_SECONDS, FREQUENT_POLL_LIMIT_SECONDS = 0.2, 1.0, 5
+PROGRESS_INTERVAL_SECONDS = 15
+# The supervisor restarts services that exit. If a service exits even after this many attempts, the cause is not just
 # that another service is not ready yet.
 MAX_ATTEMPTS = 4
-REPORTS_WITHIN_S = 60  # a healthy worker reports within this time that it is ready
+READY_REPORT_LIMIT_S = 60  # within this time, a healthy worker reports that it is ready
 Say = Callable[[str], None]
 
 
@@ -35,12 +35,12 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names their logs.
-        RetryableError: Kafka's jars could not be fetched.
+        RetryableError: Kafka's jars could not be downloaded.
     """
     state = state.absolute()
     with locked(state):
         if "kafka" in names and kafka_jars.missing():
-            say("Fetching Kafka (46 jars, 41 MB, once) ...")
+            say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
         stack, names = _stack_with_free_ports(state, names, say)
         supervisor = Supervisor(stack)
@@ -62,11 +62,11 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
         if states.keys() != set(NAMES) or not supervisor.has_current_settings():
-            # The supervisor reads its settings only at its start.
-            say("Another version of the code started this stack, with other services or settings: all of it restarts.")
+            # The supervisor reads its settings only when it starts.
+            say("Another version of the code started this stack, with different services or settings: restarting it.")
         elif blocked:
-            # Services read the ports of other services only at their start.
-            say(f"Another program took the port of {', '.join(blocked)}: the stack restarts on other ports.")
+            # Services read the ports of other services only when they start.
+            say(f"Another program has taken the port of {', '.join(blocked)}: restarting the stack on new ports.")
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
     stop_everything(stack, say)
@@ -109,10 +109,10 @@ class _Startup:
             raise PermanentError("The stack did not start.\n  " + "\n  ".join(failures))
 
     def _watch(self) -> None:
-        """Wait for all steps, each of which has its own time limit, and report regularly which are pending."""
+        """Wait for all steps, each of which has its own time limit, and regularly report which are still running."""
         pending = set(self._outcomes.values())
         while pending:
-            done, pending = wait(pending, timeout=STILL_WAITING_SECONDS, return_when=FIRST_COMPLETED)
+            done, pending = wait(pending, timeout=PROGRESS_INTERVAL_SECONDS, return_when=FIRST_COMPLETED)
             if not done:
                 busy = [name for name in self._started_at if not self._outcomes[name].done()]
                 self._say(f"  ... still waiting for {', '.join(busy)}")
@@ -143,7 +143,9 @@ class _Startup:
         the migration but are not part of this start are started again here.
         """
         stopped: list[str] = []
-        database.migrate(lambda: stopped.extend(stop_users(self._stack, self._supervisor, database.name, self._say)))
+        database.migrate(
+            lambda: stopped.extend(stop_services_using(self._stack, self._supervisor, database.name, self._say))
+        )
         for name in stopped:
             if name not in self._steps:
                 self._supervisor.start(name)
@@ -157,13 +159,17 @@ class _Startup:
         pids: set[int] = set()
         now = started
         # Frequent checks would slow down services that take long to start, so the checks become less frequent.
-        while not self._interrupted.wait(POLL_SECONDS if now - started < QUICK_SECONDS else SLOW_POLL_SECONDS):
+        while not self._interrupted.wait(
+            POLL_SECONDS if now - started < FREQUENT_POLL_LIMIT_SECONDS else SLOW_POLL_SECONDS
+        ):
             now, info = time.monotonic(), self._supervisor.states()[step.name]
             pids.add(info["pid"])
             if info["statename"] == "EXITED" and info["exitstatus"] == NEEDS_INTERVENTION:
-                raise PermanentError(f"{step.name} stopped and requires manual intervention: {self._last_output(step)}")
+                raise PermanentError(
+                    f"{step.name} has stopped and requires manual intervention: {self._last_output(step)}"
+                )
             if info["statename"] == "FATAL" or len(pids) > MAX_ATTEMPTS:
-                raise PermanentError(f"{step.name} keeps ending after its start: {self._last_output(step)}")
+                raise PermanentError(f"{step.name} keeps exiting after it starts: {self._last_output(step)}")
             try:
                 step.check()
             except RetryableError as error:
@@ -185,12 +191,12 @@ class _Startup:
         if info["statename"] != "RUNNING":
             return None
         if has_outdated_code(step):
-            return "its code changed since it started"
-        is_late = info["now"] - info["start"] > REPORTS_WITHIN_S
-        return "it never reported ready" if is_late and not step.has_reported(info["pid"]) else None
+            return "its code has changed since it started"
+        is_late = info["now"] - info["start"] > READY_REPORT_LIMIT_S
+        return "it never reported that it was ready" if is_late and not step.has_reported(info["pid"]) else None
 
     def _stop_to_restart(self, step: Service, why: str) -> None:
-        self._say(f"  {step.name:<22} restarts: {why}")
+        self._say(f"  {step.name:<22} restarting: {why}")
         self._supervisor.stop(step.name)
         deadline = time.monotonic() + step.stop_limit_seconds + 5
         while self._supervisor.states()[step.name]["statename"] == "STOPPING" and time.monotonic() < deadline:

@@ -16,7 +16,7 @@ from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 
 # The names that `okr env` prints, with the names of their values in stack.env.
-FOR_USERS = {
+USER_VARIABLES = {
     "OKR_API_URL": "OKR_API_URL",
     "OKR_AIRFLOW_URL": "OKR_AIRFLOW_URL",
     "OKR_MLFLOW_URL": "OKR_MLFLOW_URL",
@@ -49,8 +49,8 @@ class Endpoint:
 
 def user_environment(stack: Stack) -> dict[str, str]:
     """Return the variables for users. The only secrets among them are the analyst's login and the Redis password."""
-    found = {name: stack.env[source] for name, source in FOR_USERS.items()}
-    return found | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
+    variables = {name: stack.env[source] for name, source in USER_VARIABLES.items()}
+    return variables | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
 
 
 def endpoints(stack: Stack) -> list[Endpoint]:
@@ -70,7 +70,7 @@ def endpoints(stack: Stack) -> list[Endpoint]:
 
 
 def publication_lines(settings: Settings) -> list[str]:
-    """Describe the current publication and each reason why there is no newer one: gate, step, pause or rollback."""
+    """Describe the current publication and each hold, which explains why there is no newer one."""
     dsn = settings.require("dsn_serving")
     try:
         published, held = publication.current(dsn), publication_hold_reasons.holds(dsn)
@@ -79,18 +79,18 @@ def publication_lines(settings: Settings) -> list[str]:
         return ["The warehouse does not respond, so the current publication is unknown."]
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"
     if published is None:
-        first = f"Nothing is published yet ({now})."
+        publication_line = f"Nothing is published yet ({now})."
     else:
         at, as_of = (f"{each:%Y-%m-%d %H:%M:%S} UTC" for each in (published.published_at, published.data_as_of))
-        first = f"Publication {published.publication_id} of {at}, data as of {as_of}."
-    reviewed = f"Withheld events: {withheld}; flagged: {flagged}; see `okr quarantine list`."
-    return [first, *map(str, held), *([reviewed] if withheld or flagged else [])]
+        publication_line = f"Publication {published.publication_id} of {at}, data as of {as_of}."
+    events_line = f"Withheld events: {withheld}; flagged: {flagged}; see `okr quarantine list`."
+    return [publication_line, *map(str, held), *([events_line] if withheld or flagged else [])]
 
 
 def services(stack: Stack) -> list[ServiceStatus]:
     """Return the state of every service, which is DOWN if no supervisor is running or it does not know the service.
 
-    If another version of the code started the supervisor, it may have additional services. They come last.
+    A supervisor that another version of the code started may have additional services, which come last.
     """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
@@ -105,12 +105,12 @@ def total_memory_bytes(stack: Stack) -> int:
 
 def _service(stack: Stack, name: str, info: dict[str, object]) -> ServiceStatus:
     pid = int(str(info.get("pid") or 0)) or None
-    memory = proportional_bytes(_tree(pid)) if pid else 0
+    memory = proportional_bytes(_process_tree(pid)) if pid else 0
     log = stack.state / "logs" / f"{name}.log"
     return ServiceStatus(name, str(info.get("statename", "DOWN")), pid, memory, str(log))
 
 
-def _tree(pid: int) -> Iterable[psutil.Process]:
+def _process_tree(pid: int) -> Iterable[psutil.Process]:
     try:
         process = psutil.Process(pid)
         return [process, *process.children(recursive=True)]

@@ -13,7 +13,7 @@ from infra.local.processes import is_alive, stack_processes
 from infra.local.services import NAMES, SERVICES, service
 from infra.local.short_paths import remove_private_folder
 from infra.local.stack import (
-    CREATED_BY_US,
+    CREATED_BY_STACK,
     STATE_NAMES,
     Stack,
     explain_os_error,
@@ -28,7 +28,8 @@ from lakehouse.settings import STACK_ENV
 POLL_SECONDS = 0.1
 TERMINATE_SECONDS, KILL_SECONDS = 15, 10
 STOPPED = {"STOPPED", "EXITED", "FATAL", "BACKOFF", "UNKNOWN"}
-# Services stop in waves, because some need others to finish their work. For example, tasks report to the API server.
+# Services stop in waves, because some need others while they finish their work. For example, Airflow's tasks report to
+# the API server.
 LAST_WAVES = (("airflow-api-server", "mlflow", "api"), ("postgres", "kafka", "redis"))
 Say = Callable[[str], None]
 
@@ -42,7 +43,7 @@ def down(state: Path, say: Say) -> None:
     state = state.absolute()
     stack = open_stack_to_stop(state)
     if stack is None:
-        say(f"No stack was started in {state}.")
+        say(f"No stack has been started in {state}.")
         return
     with locked(state):
         stop_everything(stack, say)
@@ -62,11 +63,11 @@ def clean(state: Path, say: Say) -> None:
     state = state.absolute()
     stack = open_stack_to_stop(state)
     if stack is None:
-        say(f"{state} has no stack; nothing was removed.")
+        say(f"{state} contains no stack; nothing was removed.")
         return
     with locked(state):
         stop_everything(stack, say)
-        created = stack.env.get(CREATED_BY_US)
+        created = stack.env.get(CREATED_BY_STACK)
         try:
             for path in state.iterdir() if created == "true" else (state / name for name in STATE_NAMES):
                 _remove(path)
@@ -86,9 +87,9 @@ def stop_everything(stack: Stack, say: Say) -> None:
     """Stop all services in order, then the supervisor, then any remaining processes of the stack."""
     supervisor = Supervisor(stack)
     if supervisor.is_running():
-        later = {name for wave in LAST_WAVES for name in wave}
+        last = {name for wave in LAST_WAVES for name in wave}
         # If another version of the code started the supervisor, it may have other services.
-        for wave in ([name for name in supervisor.states() if name not in later], *LAST_WAVES):
+        for wave in ([name for name in supervisor.states() if name not in last], *LAST_WAVES):
             _stop_wave(stack, supervisor, wave, say)
         process = supervisor.process()
         supervisor.shut_down()
@@ -97,12 +98,12 @@ def stop_everything(stack: Stack, say: Say) -> None:
     supervisor.socket.unlink(missing_ok=True)
 
 
-def stop_users(stack: Stack, supervisor: Supervisor, database: str, say: Say) -> list[str]:
+def stop_services_using(stack: Stack, supervisor: Supervisor, database: str, say: Say) -> list[str]:
     """Stop the services that use a database, wait until they have ended, and return their names."""
-    users = {kind.name for kind in SERVICES if database in kind.needs}
-    running = [name for name, info in supervisor.states().items() if name in users and info["statename"] not in STOPPED]
+    names = {kind.name for kind in SERVICES if database in kind.needs}
+    running = [name for name, info in supervisor.states().items() if name in names and info["statename"] not in STOPPED]
     if running:
-        say(f"The schema of {database} changes; services that use it stop and restart afterwards.")
+        say(f"Migrating the schema of {database}: stopping the services that use it; they are restarted afterwards.")
         _stop_wave(stack, supervisor, running, say)
     return running
 
@@ -124,7 +125,7 @@ def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say
 def _end_leftovers(stack: Stack, say: Say) -> None:
     server = server_process(Postgres(stack).data)
     if server is not None:
-        server.send_signal(signal.SIGINT)  # it ends its children itself and treats signals to them as a crash
+        server.send_signal(signal.SIGINT)  # it stops its children itself, and treats signals sent to them as a crash
         _wait_while(lambda: is_alive(server), TERMINATE_SECONDS)
     remaining = stack_processes(stack)
     if remaining:
@@ -134,11 +135,11 @@ def _end_leftovers(stack: Stack, say: Say) -> None:
     remaining = stack_processes(stack)
     _signal(remaining, signal.SIGKILL)
     _wait_while(lambda: any(map(is_alive, remaining)), KILL_SECONDS)
-    stubborn = [str(process.pid) for process in remaining if is_alive(process)]
-    if stubborn:
+    survivors = [str(process.pid) for process in remaining if is_alive(process)]
+    if survivors:
         raise PermanentError(
-            f"These processes of the stack could not be ended: {', '.join(stubborn)}. They belong to another user, or "
-            "wait for a failing disk. End them, then run `okr down` again."
+            f"These processes of the stack could not be ended: {', '.join(survivors)}. They belong to another user, or "
+            "are waiting for a failing disk. End them, then run `okr down` again."
         )
 
 

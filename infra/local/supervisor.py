@@ -21,11 +21,12 @@ from infra.local.stack import SUPERVISOR_SETTINGS, Stack
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
 
 # The path of a UNIX socket is limited to 107 bytes, and supervisord appends its process id while it creates the socket.
-LONGEST_SOCKET_PATH = 90
+MAX_SOCKET_PATH_BYTES = 90
 START_LIMIT_SECONDS = 15
-ANSWER_LIMIT_SECONDS = 10
-LOG_BYTES, LOG_FILES = "20MB", 3
-RETRIES = 10  # with growing pauses; after about a minute, it gives up on a service that does not start
+RESPONSE_TIMEOUT_SECONDS = 10
+MAX_LOG_BYTES, LOG_BACKUPS = "20MB", 3
+# With increasing delays: after about a minute, supervisord gives up on a service that does not start.
+RETRIES = 10
 IGNORED_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
 
@@ -48,14 +49,14 @@ class Supervisor:
     def has_current_settings(self) -> bool:
         """Return whether the running supervisor has the settings that the current code would give it for this folder.
 
-        It reads its settings only at its start. The limit on open files is not compared, because it depends on the
-        caller's shell.
+        The supervisor reads its settings only when it starts. The limit on open files is not compared, because it
+        depends on the caller's shell.
         """
         try:
-            started_with = self._settings_file.read_text(encoding="utf-8")
+            in_use = self._settings_file.read_text(encoding="utf-8")
         except FileNotFoundError:
             return False
-        return _without_file_limit(started_with) == _without_file_limit(self._settings())
+        return _without_file_limit(in_use) == _without_file_limit(self._settings())
 
     def launch(self) -> None:
         """Start the supervisor in the background, with every service stopped.
@@ -68,16 +69,16 @@ class Supervisor:
         self.socket.unlink(missing_ok=True)
         command = [sys.executable, "-W", "ignore", "-m", "supervisor.supervisord", "-c", str(settings)]
         environment = base_environment(self.stack) | {"OKR_STATE": str(self.stack.state)}
-        started = subprocess.run(
+        result = subprocess.run(
             command, env=environment, cwd=self.stack.folder("run"), stdin=subprocess.DEVNULL, capture_output=True,
             text=True, check=False, timeout=START_LIMIT_SECONDS,
         )  # fmt: skip
         deadline = time.monotonic() + START_LIMIT_SECONDS
-        while started.returncode == 0 and time.monotonic() < deadline:
+        while result.returncode == 0 and time.monotonic() < deadline:
             if self.is_running():
                 return
             time.sleep(0.05)
-        output = (started.stderr + started.stdout).strip() or f"see {self.stack.state / 'logs' / 'supervisord.log'}"
+        output = (result.stderr + result.stdout).strip() or f"see {self.stack.state / 'logs' / 'supervisord.log'}"
         raise PermanentError(f"The supervisor did not start: {output}")
 
     def process(self) -> psutil.Process:
@@ -123,14 +124,14 @@ class Supervisor:
     def _settings(self) -> str:
         logs, run = self.stack.folder("logs"), self.stack.folder("run")
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most_files = 65_536
+        max_open_files = 65_536
         lines = [
             "[supervisord]",
             f"logfile={_escape(logs / 'supervisord.log')}",
             f"pidfile={_escape(run / 'supervisord.pid')}",
             f"childlogdir={_escape(logs)}",
             f"directory={_escape(run)}",
-            f"minfds={most_files if hard == resource.RLIM_INFINITY else min(hard, most_files)}",
+            f"minfds={max_open_files if hard == resource.RLIM_INFINITY else min(hard, max_open_files)}",
             "minprocs=1",
             "umask=077",
             "identifier=okr-lakehouse",
@@ -144,7 +145,7 @@ class Supervisor:
             f"programs={','.join(kind.name for kind in SERVICES)}",
         ]
         for kind in SERVICES:
-            lines += _program(kind, logs)
+            lines += _program_section(kind, logs)
         return "\n".join(lines) + "\n"
 
 
@@ -155,12 +156,12 @@ def socket_path(state: Path) -> Path:
         PermanentError: the folder in /tmp exists, but belongs to another user.
     """
     path = state / "run" / "supervisor.sock"
-    if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         return path
     return private_folder(state) / "supervisor.sock"
 
 
-def _program(kind: type[Service], logs: Path) -> list[str]:
+def _program_section(kind: type[Service], logs: Path) -> list[str]:
     command = shlex.join([sys.executable, "-m", "infra.local.service_entrypoint", kind.name])
     return [
         f"[program:{kind.name}]",
@@ -176,8 +177,8 @@ def _program(kind: type[Service], logs: Path) -> list[str]:
         "killasgroup=true",
         "redirect_stderr=true",
         f"stdout_logfile={_escape(logs / f'{kind.name}.log')}",
-        f"stdout_logfile_maxbytes={LOG_BYTES}",
-        f"stdout_logfile_backups={LOG_FILES}",
+        f"stdout_logfile_maxbytes={MAX_LOG_BYTES}",
+        f"stdout_logfile_backups={LOG_BACKUPS}",
     ]
 
 
@@ -196,13 +197,13 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path)
-        self._connection = host, connection  # stored, so that closing the proxy closes it
+        self._connection = host, connection  # stored, so that closing the proxy closes the connection
         return connection
 
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=ANSWER_LIMIT_SECONDS)
+        super().__init__("localhost", timeout=RESPONSE_TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:

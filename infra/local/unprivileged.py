@@ -19,14 +19,14 @@ def is_root() -> bool:
     return os.geteuid() == 0
 
 
-def give(path: Path) -> None:
+def give_ownership(path: Path) -> None:
     """Make the unprivileged user the owner of a file or folder if this process runs as root."""
     if is_root():
-        user = _user()
+        user = _unprivileged_user()
         os.chown(path, user.pw_uid, user.pw_gid)
 
 
-def require_name() -> None:
+def require_user_name() -> None:
     """Check early that the current user id has a name, which `initdb` requires (the server does not).
 
     Raises:
@@ -43,7 +43,7 @@ def require_name() -> None:
         ) from error
 
 
-def prefix() -> list[str]:
+def command_prefix() -> list[str]:
     """Return the prefix that makes a command run without root privileges.
 
     Raises:
@@ -54,25 +54,25 @@ def prefix() -> list[str]:
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise PermanentError(
-            "PostgreSQL does not run as root, and `setpriv` (package util-linux) that drops root privileges is "
+            "PostgreSQL does not run as root, and `setpriv` (package util-linux), which drops root privileges, is "
             "missing. Install util-linux, or run as another user."
         )
-    user = _user()
-    plain = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    user = _unprivileged_user()
+    options = [setpriv, f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
     errors = []
     for capability in CAPABILITIES:
-        attempt = [*plain, *_keep(capability)]
-        answer = subprocess.run([*attempt, "true"], capture_output=True, text=True, check=False, timeout=10)
-        if answer.returncode == 0:
+        attempt = [*options, *_options_to_keep(capability)]
+        result = subprocess.run([*attempt, "true"], capture_output=True, text=True, check=False, timeout=10)
+        if result.returncode == 0:
             return attempt
-        errors.append(answer.stderr.strip())
+        errors.append(result.stderr.strip())
     raise PermanentError(
         f"PostgreSQL does not run as root, and root privileges cannot be dropped to user {USER} here "
         f"({'; '.join(errors)}). Run as another user."
     )
 
 
-def _keep(capability: str) -> list[str]:
+def _options_to_keep(capability: str) -> list[str]:
     # PostgreSQL checks its binaries with access(2), which respects capabilities only if no_setuid_fixup is set.
     return [
         f"--inh-caps=-all,+{capability}",
@@ -82,7 +82,7 @@ def _keep(capability: str) -> list[str]:
     ]
 
 
-def _user() -> pwd.struct_passwd:
+def _unprivileged_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(USER)
     except KeyError as error:

@@ -18,7 +18,7 @@ def running(service: Service) -> Iterator[None]:
     """Start a service in its own process group, wait until it is healthy, and stop it when the context ends.
 
     Raises:
-        RetryableError: the service ended, or was not healthy within its limit; the message names its log.
+        RetryableError: the service exited, or was not healthy within its limit; the message names its log.
     """
     service.prepare()
     log = service.stack.folder("logs") / f"{service.name}.log"
@@ -47,7 +47,7 @@ def _wait_healthy(service: Service, process: "subprocess.Popen[bytes]", log: str
         except RetryableError as error:
             if process.poll() is not None:
                 raise RetryableError(
-                    f"{service.name} ended with status {process.returncode} while starting; see {log}"
+                    f"{service.name} exited with status {process.returncode} while starting; see {log}"
                 ) from error
             if time.monotonic() > deadline:
                 raise RetryableError(

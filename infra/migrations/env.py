@@ -2,8 +2,8 @@
 
 from alembic import context
 
-from infra.migrations.migrate import TABLE
+from infra.migrations.migrate import VERSION_TABLE
 
-context.configure(connection=context.config.attributes["connection"], version_table=TABLE)
+context.configure(connection=context.config.attributes["connection"], version_table=VERSION_TABLE)
 with context.begin_transaction():
     context.run_migrations()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 FOLDER = Path(__file__).parent
-TABLE = "schema_version"
+VERSION_TABLE = "schema_version"
 LIMITS = Limits(statement_s=0, lock_s=30, idle_s=0)  # a revision may rewrite a table
-LOCK = 7_405_002  # advisory lock, so that two migrations cannot run at the same time
+ADVISORY_LOCK_ID = 7_405_002  # prevents two migrations from running at the same time
 
 
 def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | None = None) -> str:
@@ -43,7 +43,7 @@ def migrate(dsn_owner: str, to: str = "head", *, before: Callable[[], None] | No
     )  # fmt: skip
     try:
         with engine.begin() as connection:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
             config.attributes["connection"] = connection
             if before is not None and _is_outdated(connection, ScriptDirectory.from_config(config)):
                 before()
@@ -64,6 +64,6 @@ def _is_outdated(connection: "Connection", scripts: "ScriptDirectory") -> bool:
     """Return whether revisions are outstanding; false if the database is newer than this code."""
     from alembic.runtime.migration import MigrationContext
 
-    revision = MigrationContext.configure(connection, opts={"version_table": TABLE}).get_current_revision()
+    revision = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
     older = [each.revision for each in scripts.walk_revisions()][1:]  # newest first
     return revision is None or revision in older

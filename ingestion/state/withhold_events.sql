@@ -207,7 +207,7 @@ reason AS (
     SELECT
         claim.event_id,
         format(
-            '%%s %%s belongs to organisation %%s, this event says %%s.',
+            '%%s %%s belongs to organisation %%s, but this event says %%s.',
             CASE claim.noun WHEN 'key_result' THEN 'key result' ELSE claim.noun END,
             claim.entity_id, array_to_string(owned.organisation_ids, ' or '),
             array_to_string(claim.organisation_ids, ' or ')
@@ -219,7 +219,8 @@ reason AS (
     SELECT
         event_id,
         format(
-            'objective %%s is of team %%s in organisation %%s and of cycle %%s in organisation %%s.', entity_id, team_id,
+            'objective %%s belongs to team %%s in organisation %%s, but to cycle %%s in organisation %%s.',
+            entity_id, team_id,
             array_to_string(team_organisation_ids, ' or '), cycle_id, array_to_string(cycle_organisation_ids, ' or ')
         )
     FROM objective_claim
@@ -270,7 +271,7 @@ found AS (
         SELECT
             claimed.event_id,
             format(
-                'check-in %%s is of key result %%s, this event says %%s.', claimed.entity_id,
+                'check-in %%s belongs to key result %%s, but this event says %%s.', claimed.entity_id,
                 array_to_string(key_result_owner.key_result_ids, ' or '), claimed.key_result_id
             )
         FROM key_result_claim AS claimed

@@ -127,8 +127,8 @@ def test_mlflows_server_is_asked_for_the_champion_and_its_store_where_it_does_no
 ) -> None:
     monkeypatch.setattr("ml.champion.resolve", lambda *_: "store")
     with answering(status, body) as url:
-        assert champion_version(Settings(mlflow_url=url), ask_server=True) == expected
-    assert champion_version(Settings(mlflow_url=url), ask_server=True) == "store"
+        assert champion_version(Settings(mlflow_url=url), query_server=True) == expected
+    assert champion_version(Settings(mlflow_url=url), query_server=True) == "store"
 
 
 def test_publishing_twice_gives_the_same_publication_with_the_champion_s_version(

@@ -82,25 +82,27 @@ def built(dbt: Any, log: Any) -> dict[str, Any]:
 
 
 WITHHELD = {
-    "same team": "team team belongs to organisation org, this event says b.",
-    "same cycle": "cycle running belongs to organisation org, this event says b.",
-    "same user": "user ada belongs to organisation org, this event says b.",
-    "torn objective": "objective b-torn is of team b-team in organisation b and of cycle running in organisation org.",
-    "same key result": "key result KR-1 belongs to organisation org, this event says b.",
-    "check-in by the user": "key result KR-1 belongs to organisation org, this event says b.",
-    "check-in by the organisation": "key result KR-1 belongs to organisation org, this event says b.",
-    "same check-in": "check-in ours is of key result KR-1, this event says KR-2.",
-    "archived": "key result KR-1 belongs to organisation org, this event says b.",
-    "same comment": "comment said is of key result KR-1, this event says KR-2.",
+    "same team": "team team belongs to organisation org, but this event says b.",
+    "same cycle": "cycle running belongs to organisation org, but this event says b.",
+    "same user": "user ada belongs to organisation org, but this event says b.",
+    "torn objective": (
+        "objective b-torn belongs to team b-team in organisation b, but to cycle running in organisation org."
+    ),
+    "same key result": "key result KR-1 belongs to organisation org, but this event says b.",
+    "check-in by the user": "key result KR-1 belongs to organisation org, but this event says b.",
+    "check-in by the organisation": "key result KR-1 belongs to organisation org, but this event says b.",
+    "same check-in": "check-in ours belongs to key result KR-1, but this event says KR-2.",
+    "archived": "key result KR-1 belongs to organisation org, but this event says b.",
+    "same comment": "comment said belongs to key result KR-1, but this event says KR-2.",
 }
 OF_ONE_KEY_RESULT = ("same check-in", "same comment")
 FLAGGED = {
     "implausible": (
         "implausible_progress",
-        "-1000000000000000 is -10000000000000 times the gain that key result KR-1 aims at.",
+        "-1000000000000000 is -10000000000000 times the targeted gain of key result KR-1.",
     ),
-    "orphan": ("unknown_key_result", "is of key result KR-9, which was never defined."),
-    "early": ("implausible_year", "is of 1971."),
+    "orphan": ("unknown_key_result", "belongs to key result KR-9, which has never been defined."),
+    "early": ("implausible_year", "is dated 1971."),
 }
 
 

@@ -64,7 +64,7 @@ def test_published_marts_pass_and_their_docs_load_nothing_from_other_hosts(publi
 
 FAULTS = {
     "value_matches_raw": ("dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1"),
-    "progress_is_that_of_its_definition": ("dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
+    "progress_matches_a_definition": ("dsn_transform", "UPDATE marts.fct_check_in SET progress_ratio = 0.123"),
     "final_score_is_that_of_the_closing_check_in":
         ("dsn_transform", "UPDATE marts.mart_okr_scorecard SET final_score = 0.5"),
     "scorecard_matches_the_last_day":
@@ -119,7 +119,7 @@ def test_loaded_and_not_yet_published_data_breaks_no_rule(published: Settings) -
     assert "matches_the_publication" in {rule.name for _, rule in report.advice()}
     change(published, "dsn_transform", "UPDATE marts.fct_check_in SET value = value + 1")
     broken = {rule.name for _, rule in validate_published(published, "run").broken()}
-    assert {"value_matches_raw", "progress_is_that_of_its_definition"} <= broken
+    assert {"value_matches_raw", "progress_matches_a_definition"} <= broken
 
 
 def test_data_that_waits_during_a_hold_breaks_no_rule(published: Settings) -> None:

@@ -37,7 +37,7 @@ def test_a_good_batch_passes_and_says_how_much_it_checked(validate_batch: Valida
     report = validate_batch(kr(), ci(5.0), ci(7.0))
     assert report.passed
     assert (report.checked_rows, report.expectations, report.failed) == (3, 11, 0)
-    assert "Checked 3 rows by 11 expectations" in report.summary()
+    assert "Checked 3 rows against 11 expectations" in report.summary()
 
 
 def test_a_good_event_without_its_id_is_caught(validate_batch: Validate, kr: Any, ci: Any) -> None:

@@ -21,7 +21,7 @@ DAILY = tuple(
 def test_a_broken_rule_is_reported_in_one_sentence(suite: Suite) -> None:
     # Planted faults test that the rules detect them: test_marts_gate, test_published_check.
     assert suite.rules, suite.noun
-    for rule in suite.every_rule():
+    for rule in suite.all_rules():
         line = str(RuleResult(rule.name, rule.says, passed=False, unexpected=3))
         assert re.fullmatch(r"\w+: expected that [^\n{}]*\w[^\s.;:,]?; 3 rows fail", line), line
 

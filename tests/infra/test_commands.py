@@ -49,5 +49,5 @@ def test_a_selection_includes_the_services_it_needs() -> None:
 
 
 def test_an_unknown_service_is_reported_with_the_known_names() -> None:
-    with pytest.raises(PermanentError, match=r"There is no service 'postgre'\. Known: postgres, kafka"):
+    with pytest.raises(PermanentError, match=r"There is no service 'postgre'\. Known services: postgres, kafka"):
         select("postgre")

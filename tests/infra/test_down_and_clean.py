@@ -10,7 +10,7 @@ from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
 from infra.local.processes import stack_processes
 from infra.local.redis import Redis
-from infra.local.stack import CREATED_BY_US, open_stack
+from infra.local.stack import CREATED_BY_STACK, open_stack
 from infra.local.start import up
 from infra.local.state_lock import locked
 from infra.local.status import services
@@ -91,7 +91,7 @@ def _remove_from_stack_env(state: Path, *names: str) -> None:
 
 def test_clean_stops_and_removes_a_stack_whose_stack_env_lost_lines(state: Path) -> None:
     stack = up(state, BOTH, print)
-    _remove_from_stack_env(state, "OKR_STACK_ID", "OKR_PORT_REDIS", CREATED_BY_US)
+    _remove_from_stack_env(state, "OKR_STACK_ID", "OKR_PORT_REDIS", CREATED_BY_STACK)
     with pytest.raises(PermanentError, match=r"it lacks OKR_STACK_ID, OKR_PORT_REDIS\. Restore it, or .* `okr clean`"):
         open_stack(state)
     clean(state, print)

@@ -80,7 +80,7 @@ def test_a_user_id_without_a_name_is_reported_before_initdb_runs(monkeypatch):
     # docker-library/postgres issue 359: initdb "could not look up effective user ID" of a container's arbitrary user.
     monkeypatch.setattr("infra.local.unprivileged.os.geteuid", lambda: 54321)
     with pytest.raises(PermanentError, match=r"user id 54321 has no entry in /etc/passwd\. Add one"):
-        unprivileged.require_name()
+        unprivileged.require_user_name()
 
 
 def test_sessions_of_dbt_have_limits_although_its_profile_sets_none(postgres: Settings) -> None:

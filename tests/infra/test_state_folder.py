@@ -11,7 +11,7 @@ from infra.local.base_service import platform_environment
 from infra.local.env_file import read_env_file, write_env_file
 from infra.local.generated_secrets import SECRETS
 from infra.local.ports import PORTS
-from infra.local.stack import FREE_BYTES_NEEDED, open_stack, prepare_stack
+from infra.local.stack import MIN_FREE_BYTES, open_stack, prepare_stack
 from lakehouse.errors import PermanentError
 from lakehouse.settings import load_settings
 
@@ -97,7 +97,7 @@ def test_a_state_folder_that_is_a_file_is_reported_with_advice(tmp_path: Path) -
 def test_a_nearly_full_disk_is_reported_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = type("usage", (), {"free": FREE_BYTES_NEEDED - 1})
+    full = type("usage", (), {"free": MIN_FREE_BYTES - 1})
     monkeypatch.setattr("infra.local.stack.shutil.disk_usage", lambda path: full)
     with pytest.raises(PermanentError, match="needs at least 1,000 MB"):
         prepare_stack(tmp_path)

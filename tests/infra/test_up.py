@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from infra.local import ports
-from infra.local.code_fingerprint import RECORD, fingerprint
+from infra.local.code_fingerprint import FINGERPRINT_FILE, fingerprint
 from infra.local.database_migrations import Warehouse
 from infra.local.postgres import Postgres, remove_stale_lock
 from infra.local.processes import stack_processes
@@ -51,7 +51,7 @@ def test_up_moves_to_other_ports_when_a_port_is_taken_and_says_so(state: Path) -
         foreign.listen()
         moved = up(state, ("postgres",), said.append)
     assert is_healthy(moved)  # Redis too, which ran before and had to move along
-    assert "Another program took the port of postgres: the stack restarts on other ports." in said
+    assert "Another program has taken the port of postgres: restarting the stack on new ports." in said
 
 
 def test_up_after_a_killed_supervisor_takes_over_on_the_same_ports(state: Path) -> None:
@@ -87,7 +87,7 @@ def test_services_that_use_the_warehouse_are_stopped_only_while_its_schema_chang
     first = service_pid(stack, "api")
     startup._migrate(Warehouse(stack))
     assert said == [
-        "The schema of warehouse changes; services that use it stop and restart afterwards.",
+        "Migrating the schema of warehouse: stopping the services that use it; they are restarted afterwards.",
         "Stopping api ...",
     ]
     assert not psutil.pid_exists(first)
@@ -125,7 +125,7 @@ def test_a_service_that_cannot_start_is_named_with_its_last_output_and_its_log(s
     postgres = Postgres(stack)
     postgres.data.mkdir(parents=True)
     (postgres.data / "PG_VERSION").write_text("18\n", encoding="ascii")
-    with pytest.raises(PermanentError, match=r"postgres keeps ending after its start: .* -- see .*postgres\.log"):
+    with pytest.raises(PermanentError, match=r"postgres keeps exiting after it starts: .* -- see .*postgres\.log"):
         up(state, ("postgres",), print)
 
 
@@ -133,7 +133,7 @@ def test_passwords_that_no_longer_match_are_reported(state: Path) -> None:
     up(state, ("postgres",), print)
     down(state, print)
     (state / "stack.env").unlink()
-    with pytest.raises(PermanentError, match="was created with other passwords than those in"):
+    with pytest.raises(PermanentError, match="was created with different passwords from those in"):
         up(state, ("postgres",), print)
 
 
@@ -156,7 +156,7 @@ def test_a_worker_that_never_reported_ready_is_restarted(state: Path, monkeypatc
     up(state, select("guard"), print)
     assert service_pid(stack, "guard") == before
     (state / "run" / "guard" / "ready").unlink()
-    monkeypatch.setattr("infra.local.start.REPORTS_WITHIN_S", -1)
+    monkeypatch.setattr("infra.local.start.READY_REPORT_LIMIT_S", -1)
     up(state, select("guard"), print)
     assert service_pid(stack, "guard") != before
 
@@ -175,13 +175,13 @@ def test_nothing_listens_beyond_loopback(state: Path) -> None:
 def test_up_restarts_a_service_whose_code_changed_since_it_started(state: Path) -> None:
     stack = up(state, BOTH, print)
     before = {name: service_pid(stack, name) for name in BOTH}
-    (Redis(stack).working_folder() / RECORD).write_text("an older version", encoding="ascii")
+    (Redis(stack).working_folder() / FINGERPRINT_FILE).write_text("an older version", encoding="ascii")
     said: list[str] = []
     up(state, BOTH, said.append)
     assert service_pid(stack, "redis") != before["redis"]
     assert service_pid(stack, "postgres") == before["postgres"]
     assert [line.split() for line in said if "restarts" in line] == [
-        ["redis", "restarts:", "its", "code", "changed", "since", "it", "started"]
+        ["redis", "restarting:", "its", "code", "has", "changed", "since", "it", "started"]
     ]
     Redis(stack).check()
-    assert (Redis(stack).working_folder() / RECORD).read_text(encoding="ascii") == fingerprint(Redis(stack))
+    assert (Redis(stack).working_folder() / FINGERPRINT_FILE).read_text(encoding="ascii") == fingerprint(Redis(stack))

@@ -207,7 +207,7 @@ def test_measuring_continues_after_any_exception(
 def test_the_memory_of_a_demo_is_sampled_after_any_exception(
     test_stack: Stack, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    monkeypatch.setattr("infra.demo.peak_memory.EVERY_S", 0.01)
+    monkeypatch.setattr("infra.demo.peak_memory.SAMPLE_INTERVAL_S", 0.01)
     monkeypatch.setattr("infra.demo.peak_memory.proportional_bytes", Thrower(lambda _processes: 7, error))
     with PeakMemory(test_stack) as memory:
         until(lambda: memory.peak_bytes == 7, "a sample was taken")

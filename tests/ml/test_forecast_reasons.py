@@ -7,7 +7,7 @@ import pytest
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from ml.feature_mart import NEEDED, read_current
+from ml.feature_mart import REQUIRED_FEATURES, read_current
 from ml.feature_rows import Rows, rows_of_mappings
 from ml.fit_model import fit
 from ml.forecast_model import ForecastModel
@@ -28,7 +28,7 @@ def current(published: Settings) -> list[dict[str, Any]]:
 
 
 def test_explanations_sum_to_the_log_odds(model: ForecastModel, current: list[dict[str, Any]]) -> None:
-    rows = rows_of_mappings(current, NEEDED)
+    rows = rows_of_mappings(current, REQUIRED_FEATURES)
     contributions = model.contributions(rows)
     assert np.abs(sum(contributions.values()) - model.margins(rows)).max() < 1e-4
     assert len(set(rows.numbers("confidence"))) > 3, "no row has a confidence: the test proves little"

@@ -66,7 +66,7 @@ def test_changed_files_are_rejected(settings: Settings, model: ForecastModel) ->
     register(settings, model)
     served = next(path for path in Path(settings.mlflow_artifacts).rglob("model/model.json"))
     served.write_text(served.read_text().replace('"trained_until": "2025', '"trained_until": "2024'))
-    with pytest.raises(PermanentError, match="changed after it was registered"):
+    with pytest.raises(PermanentError, match="have changed since it was registered"):
         model_registry.load(settings, "challenger")
 
 
@@ -121,7 +121,7 @@ def test_a_version_registered_without_a_run_is_listed_and_reported_in_one_line(
     assert {one.version: one.metrics for one in model_registry.versions(settings)}[str(bare)] == {}
     with pytest.raises(PermanentError, match=f"Version {bare} of .* has no run.*Train again"):
         model_registry.load(settings, str(bare))
-    with pytest.raises(PermanentError, match=f"The files of version {lost} of .* are gone.*Train again"):
+    with pytest.raises(PermanentError, match=f"The files of version {lost} of .* are missing.*Train again"):
         model_registry.load(settings, str(lost))
     set_champion(settings, str(bare))
     assert champion_version(settings) == str(bare)
@@ -198,5 +198,5 @@ def test_a_champion_without_files_does_not_block_promotion(settings: Settings, m
     shutil.rmtree(settings.mlflow_artifacts)
     assert champion_version(settings) == "1"
     assert promotion_gate._champion(settings) is None
-    with pytest.raises(PermanentError, match=r"The files of version 1 .* are gone"):
+    with pytest.raises(PermanentError, match=r"The files of version 1 .* are missing"):
         model_registry.load(settings, "champion")

@@ -16,12 +16,12 @@ from ml.hyperparameters import Hyperparameters
 from ml.logistic_regression import LogisticModel
 from ml.owner_confidence import NO_WEIGHT
 from ml.promotion_gate import decide, held_out, promote_if_better
-from ml.train import Trained, train, train_and_register
+from ml.train import TrainedModels, train, train_and_register
 from ml.train_test_split import periods_of
 
 
 @pytest.fixture(scope="module")
-def trained(history: Rows, hyperparameters: Hyperparameters) -> Trained:
+def trained(history: Rows, hyperparameters: Hyperparameters) -> TrainedModels:
     return train(history, hyperparameters)
 
 
@@ -38,7 +38,7 @@ def ignorant(model: ForecastModel, log_odds: float) -> ForecastModel:
     return replace(model, trees=Flat(b""), logistic=nothing, owner=NO_WEIGHT, version="9")
 
 
-def test_a_model_better_than_rule_and_champion_is_promoted(trained: Trained, history: Rows) -> None:
+def test_a_model_better_than_rule_and_champion_is_promoted(trained: TrainedModels, history: Rows) -> None:
     decision = decide(trained.evaluated, None, history)
     assert (decision.outcome, decision.serving) == ("promoted", "model")
     assert decision.candidate_brier == pytest.approx(trained.report.brier("model"))
@@ -46,48 +46,52 @@ def test_a_model_better_than_rule_and_champion_is_promoted(trained: Trained, his
     assert decision.rows == trained.report.rows
 
 
-def test_the_same_model_again_does_not_replace_the_champion(trained: Trained, history: Rows) -> None:
+def test_the_same_model_again_does_not_replace_the_champion(trained: TrainedModels, history: Rows) -> None:
     decision = decide(trained.evaluated, trained.evaluated, history)
     assert (decision.outcome, decision.serving) == ("kept", "model")
 
 
-def test_a_model_worse_than_the_pacing_rule_is_rejected_and_the_rule_serves(trained: Trained, history: Rows) -> None:
+def test_a_model_worse_than_the_pacing_rule_is_rejected_and_the_rule_serves(
+    trained: TrainedModels, history: Rows
+) -> None:
     decision = decide(ignorant(trained.evaluated, 5.0), None, history)
     assert (decision.outcome, decision.serving) == ("rejected", "pacing_rule")
     assert "does not beat the pacing rule" in decision.reason
 
 
-def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: Trained, history: Rows) -> None:
+def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: TrainedModels, history: Rows) -> None:
     worse = ignorant(trained.evaluated, 5.0)
     decision = decide(worse, worse, history)
     assert (decision.outcome, decision.serving) == ("withdrawn", "pacing_rule")
 
 
-def test_a_model_that_learned_from_the_held_out_cycle_is_not_evaluated_on_it(trained: Trained, history: Rows) -> None:
+def test_a_model_that_learned_from_the_held_out_cycle_is_not_evaluated_on_it(
+    trained: TrainedModels, history: Rows
+) -> None:
     with pytest.raises(PermanentError, match="cannot be evaluated"):
         decide(trained.served, None, history)
 
 
-def test_no_champion_is_withdrawn_without_a_check_in_to_evaluate_on(trained: Trained, history: Rows) -> None:
+def test_no_champion_is_withdrawn_without_a_check_in_to_evaluate_on(trained: TrainedModels, history: Rows) -> None:
     kinds = np.full(len(history), None, dtype=object)  # like key results that closed without a check-in
     with pytest.raises(InsufficientData, match=r"No closed cycle.*has a labelled check-in.*nothing can be evaluated"):
         decide(trained.evaluated, trained.evaluated, Rows({**history.columns, "as_of_kind": kinds}))
 
 
 def test_no_model_is_evaluated_on_its_training_cycles_when_the_newest_cycle_has_no_check_in(
-    trained: Trained, history: Rows
+    trained: TrainedModels, history: Rows
 ) -> None:
     period, _ = held_out(history)
     kinds = history["as_of_kind"].copy()
     kinds[periods_of(history) == period] = None
     silent = Rows({**history.columns, "as_of_kind": kinds})
     assert held_out(silent)[0] < period
-    with pytest.raises(PermanentError, match="learned from cycles until"):
+    with pytest.raises(PermanentError, match="was trained on cycles until"):
         decide(trained.evaluated, None, silent)
 
 
 def test_a_champion_that_learned_from_the_held_out_cycle_does_not_block_promotion(
-    trained: Trained, history: Rows
+    trained: TrainedModels, history: Rows
 ) -> None:
     """A late check-in may make an earlier cycle the one to evaluate on."""
     decision = decide(trained.evaluated, trained.served, history)
@@ -130,5 +134,5 @@ def test_a_model_that_was_rolled_back_is_not_promoted_again(
     assert rollback(settings, weak)
     again = promote_if_better(settings, strong)
     assert (again.outcome, again.serving) == ("kept", "model")
-    assert "was rolled back before" in again.reason
+    assert "was rolled back earlier" in again.reason
     assert champion_version(settings) == weak

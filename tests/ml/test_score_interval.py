@@ -1,10 +1,10 @@
 import numpy as np
 
 from ml.feature_rows import Rows
-from ml.score_interval import FEWEST_ROWS, Bands, fit_bands, reconcile
+from ml.score_interval import MIN_ROWS, Bands, fit_bands, reconcile
 
 
-def cycle_of(end: str, *, spread: float, rows: int = FEWEST_ROWS) -> dict[str, list[object]]:
+def cycle_of(end: str, *, spread: float, rows: int = MIN_ROWS) -> dict[str, list[object]]:
     """Rows of one cycle, two weeks before its end, whose future pace is within `spread` of their past pace of 0."""
     columns: dict[str, float] = {
         "progress_ratio": 0.2, "remaining_ratio": 0.5, "days_remaining": 14.0, "days_since_check_in": 0.0,
@@ -24,7 +24,7 @@ def bands_of(*cycles: dict[str, list[object]]) -> Bands:
 
 def test_the_widest_band_of_any_training_cycle_is_used():
     wide, narrow = cycle_of("2025-06-30", spread=0.5), cycle_of("2025-03-31", spread=0.1)
-    alone, later_narrow = bands_of(wide), {**narrow, "period_end": ["2025-09-30"] * FEWEST_ROWS}
+    alone, later_narrow = bands_of(wide), {**narrow, "period_end": ["2025-09-30"] * MIN_ROWS}
     assert bands_of(narrow).by_week[2][1] < alone.by_week[2][1]
     assert bands_of(narrow, wide) == bands_of(wide, later_narrow) == bands_of(narrow, wide, later_narrow) == alone
 
@@ -38,7 +38,7 @@ def test_each_side_of_a_band_is_the_widest_of_any_cycle():
 
 
 def test_a_cycle_with_few_rows_in_a_week_does_not_widen_the_band():
-    few, many = cycle_of("2025-06-30", spread=0.5, rows=FEWEST_ROWS - 1), cycle_of("2025-03-31", spread=0.1)
+    few, many = cycle_of("2025-06-30", spread=0.5, rows=MIN_ROWS - 1), cycle_of("2025-03-31", spread=0.1)
     assert bands_of(many, few) == bands_of(many)
 
 

@@ -1,8 +1,8 @@
 {#-
 Fill a table first and add its constraints and indexes afterwards, which takes less than half as long as checking each
-row on insert. Each table is built in one transaction with few statements, because dbt's overhead per statement is
-significant in a build that takes seconds. This overrides dbt's own `table`, which builds a second table and renames
-both.
+row when it is inserted. Each table is built in one transaction with few statements, because dbt's overhead per
+statement is significant in a build that takes seconds. This overrides dbt's own `table`, which builds a second table
+and renames both.
 
 With `keeps_identity`, an existing table is truncated and refilled instead of recreated, so that views on it survive.
 -#}
@@ -38,17 +38,18 @@ With `keeps_identity`, an existing table is truncated and refilled instead of re
 {#- Add all constraints of a contract in one statement, so that PostgreSQL checks them in a single scan. -#}
 {% macro constraints(table) -%}
     {%- if config.get('contract').enforced -%}
-        {%- set changes, of_table = [], [] -%}
+        {%- set changes, table_constraints = [], [] -%}
         {%- for column in model.columns.values() -%}
             {%- for constraint in column.constraints -%}
                 {%- if constraint.type == 'not_null' -%}
                     {%- do changes.append('alter column ' ~ column.name ~ ' set not null') -%}
                 {%- else -%}
-                    {%- do of_table.append(dict(constraint, columns=[column.name])) -%}
+                    {%- do table_constraints.append(dict(constraint, columns=[column.name])) -%}
                 {%- endif -%}
             {%- endfor -%}
         {%- endfor -%}
-        {%- for constraint in adapter.render_raw_model_constraints(raw_constraints=of_table + model.constraints) -%}
+        {%- set all_constraints = table_constraints + model.constraints -%}
+        {%- for constraint in adapter.render_raw_model_constraints(raw_constraints=all_constraints) -%}
             {%- do changes.append('add ' ~ constraint) -%}
         {%- endfor -%}
         {%- if changes %} alter table {{ table }} {{ changes | join(', ') }}; {% endif -%}

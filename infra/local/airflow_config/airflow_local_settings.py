@@ -1,7 +1,7 @@
-"""Import in the scheduler what its tasks need, before it forks them. Airflow imports this module when it starts.
+"""Preload in the scheduler the modules that its tasks need. Airflow imports this module when it starts.
 
-A task then starts in half a second instead of six seconds. Never preload deltalake, duckdb, polars or mlflow. Their
-threads do not survive a fork, so a forked child that uses them hangs or panics.
+Tasks are forked from the scheduler, so a task then starts in half a second instead of six. Never preload deltalake,
+duckdb, polars or mlflow. Their threads do not survive a fork, so a forked child that used them would hang or panic.
 """
 
 import importlib

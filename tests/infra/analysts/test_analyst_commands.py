@@ -134,7 +134,7 @@ def test_adding_a_role_of_the_platform_fails_with_one_line(test_stack: Stack, po
     answer = okr(test_stack, "add", "okr_owner")
     assert answer.returncode == 1
     assert answer.stderr == (
-        "okr: 'okr_owner' is a role of the platform already: choose another name for the analyst.\n"
+        "okr: 'okr_owner' is already a role of the platform; choose another name for the analyst.\n"
     )
 
 
@@ -146,7 +146,7 @@ def test_adding_a_role_of_the_platform_fails_with_one_line(test_stack: Stack, po
         (logins.add, "Robert'); DROP TABLE", "Expected a login of at most 40"),
         (logins.add, "pg_monitor", "Expected a login of at most 40"),
         (logins.add, "analyst", "is the local stack's own login"),
-        (logins.remove, "okr_owner", "There is no analyst 'okr_owner'. Known: analyst"),
+        (logins.remove, "okr_owner", "There is no analyst 'okr_owner'. Existing analysts: analyst"),
         (logins.remove, "analyst", "is the local stack's own login"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
-from infra.analysts.session_guard import Ended, Limits, enforce, own_memory_bytes
+from infra.analysts.session_guard import EndedSession, Limits, enforce, own_memory_bytes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -181,7 +181,7 @@ def test_temporary_files_are_limited(eve: dict[str, Any], superuser_dsn: str) ->
 
 def test_an_analyst_cannot_use_up_the_platforms_connections(eve: dict[str, Any]) -> None:
     with ExitStack() as opened:
-        for _ in range(logins.CONNECTIONS):
+        for _ in range(logins.MAX_CONNECTIONS):
             opened.enter_context(psycopg.connect(**eve))
         with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
             psycopg.connect(**eve)
@@ -226,7 +226,7 @@ def test_a_session_that_exceeds_a_limit_is_ended(
     with session(eve) as connection, connect(superuser_dsn, autocommit=True) as superuser:
         busy = threading.Thread(target=run)
         busy.start()
-        found: list[Ended] = []
+        found: list[EndedSession] = []
         while not found:
             found = [each for each in enforce(superuser, limits) if each.role == "eve"]
         busy.join(10)

@@ -87,8 +87,8 @@ def truncated(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"half")
 
 
-def endpoint(service: Service, patience_s: float) -> Endpoint:
-    return Endpoint(http_client(service.url, timeout_s=0.2), "Airflow", LOG, patience_s)
+def endpoint(service: Service, retry_limit_s: float) -> Endpoint:
+    return Endpoint(http_client(service.url, timeout_s=0.2), "Airflow", LOG, retry_limit_s)
 
 
 @pytest.mark.parametrize("first", [silent, late, truncated])

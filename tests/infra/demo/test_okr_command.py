@@ -25,5 +25,5 @@ def test_a_command_downloads_through_the_callers_proxy(tmp_path, monkeypatch):
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # the discard port, on which nothing listens
-    with pytest.raises(StepFailed, match=r"could not be fetched \(ProxyError\)"):
+    with pytest.raises(StepFailed, match=r"could not be downloaded \(ProxyError\)"):
         okr("fetch", log=tmp_path / "demo.log", limit_s=60, fix="-")

@@ -50,7 +50,9 @@ def test_a_contradicting_event_counts_until_there_is_a_second_organisation(loade
     assert loader.execute(shown).fetchall() == [(90.0,)]
     apply(loader, organisation("h", 20), position)
     assert loader.execute(shown).fetchall() == [(10.0,)]
-    assert loader.execute(WITHHELD).fetchall() == [("key result kr-g belongs to organisation g, this event says h.",)]
+    assert loader.execute(WITHHELD).fetchall() == [
+        ("key result kr-g belongs to organisation g, but this event says h.",)
+    ]
     assert loader.execute("SELECT check_in_id FROM app.check_ins ORDER BY 1").fetchall() == [("c0",), ("c20",)]
 
 
@@ -63,8 +65,8 @@ def test_a_team_move_counts_if_an_earlier_event_arrives_that_confirms_it(loader:
     apply(loader, [first | {"logged_at": LOGGED - timedelta(days=1)}], position)
     assert loader.execute(team).fetchall() == [("h", "Theirs")]
     assert loader.execute(WITHHELD).fetchall() == [
-        ("objective o-g is of team t-g in organisation h and of cycle c-g in organisation g.",),
-        ("team t-g belongs to organisation h, this event says g.",),
+        ("objective o-g belongs to team t-g in organisation h, but to cycle c-g in organisation g.",),
+        ("team t-g belongs to organisation h, but this event says g.",),
     ]
 
 
@@ -76,7 +78,9 @@ def test_events_of_organisations_may_arrive_in_any_order(seed: int, loader: Conn
     size, position = 1 + seed % 3, 0
     for start in range(0, len(events), size):
         position = apply(loader, events[start : start + size], position)
-    assert loader.execute(WITHHELD).fetchall() == [("key result kr-g belongs to organisation g, this event says h.",)]
+    assert loader.execute(WITHHELD).fetchall() == [
+        ("key result kr-g belongs to organisation g, but this event says h.",)
+    ]
     assert loader.execute("SELECT last_value FROM app.okrs").fetchall() == [(10.0,), (10.0,)]
     assert emails(loader)["u-g"] == "shared@x.org"
 
@@ -143,7 +147,7 @@ def test_a_check_in_id_belongs_to_the_key_result_that_used_it_first(
         position = apply(loader, [events[each] for each in order[start : start + batch]], position)
     shown = "SELECT key_result_id, last_value FROM app.okrs ORDER BY 1"
     assert loader.execute(shown).fetchall() == [("a", 50.0), ("b", None)]
-    assert loader.execute(WITHHELD).fetchall() == [("check-in c1 is of key result a, this event says b.",)]
+    assert loader.execute(WITHHELD).fetchall() == [("check-in c1 belongs to key result a, but this event says b.",)]
     # An event withheld by an operator does not determine the owner of its id, so b owns it now.
     for event in (events[2], events[4]):
         decide(fresh_database, event, "withhold")

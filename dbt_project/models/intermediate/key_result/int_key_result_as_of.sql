@@ -55,9 +55,9 @@ placed as (
     where cycle.starts_on is not null and cycle.ends_on is not null
 ),
 
--- Excludes check-ins from the closing onwards, the current state in an ended cycle, and check-ins that belong to the
--- previous cycle because they were made before the key result moved or before the new cycle started, even if the
--- objective was already in the new cycle when they were recorded.
+-- Excludes check-ins from the closing onwards, the current state in a cycle that is over, and check-ins that belong to
+-- the previous cycle because they were made before the key result moved or before the new cycle started (even if
+-- the objective was already in the new cycle when they were recorded).
 moment as (
     select placed.*, greatest(placed.heard_at, placed.usable_from) as known_at
     from placed
@@ -108,8 +108,8 @@ late as (
     group by key_result_id
 ),
 
--- Rows with the same edition number see prefixes of one trajectory, because no late check-in or correction separates
--- them.
+-- Rows with the same edition number contain prefixes of one trajectory, because no late check-in or correction
+-- separates them.
 described as (
     select
         moment.*,

@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'cycle_id']}]) }}
 
-with counted as (
+with attributed as (
     select
         key_result_id,
         counted_cycle_id as cycle_id,
@@ -16,8 +16,8 @@ first_defined as (
     where version_number = 1
 ),
 
--- The final value comes from the latest closing check-in (a key result can be closed more than once), or else from the
--- latest check-in.
+-- The final value is that of the latest closing check-in (a key result can be closed more than once), or else that of
+-- the latest check-in.
 latest_check_in as (
     select distinct on (key_result_id, cycle_id)
         key_result_id, cycle_id, value, checked_in_at, recorded_at, is_closing
@@ -28,11 +28,11 @@ latest_check_in as (
 -- Closing a cycle also closes the key results that are in it, at their latest value.
 closing as (
     select
-        counted.key_result_id,
-        counted.cycle_id,
+        attributed.key_result_id,
+        attributed.cycle_id,
         first_defined.defined_at,
-        greatest(counted.from_at, first_defined.defined_at) as opened_at,
-        nullif(counted.to_at, 'infinity') as ended_at,
+        greatest(attributed.from_at, first_defined.defined_at) as opened_at,
+        nullif(attributed.to_at, 'infinity') as ended_at,
         cycle.name as cycle_name,
         cycle.organisation_id as cycle_organisation_id,
         cycle.cycle_start,
@@ -42,21 +42,22 @@ closing as (
         coalesce(latest_check_in.is_closing, false) as is_closed_by_check_in,
         case
             when latest_check_in.is_closing then latest_check_in.checked_in_at
-            when greatest(counted.from_at, first_defined.defined_at) <= cycle.closed_at then cycle.closed_at
+            when greatest(attributed.from_at, first_defined.defined_at) <= cycle.closed_at then cycle.closed_at
         end as closed_at,
         case
             when latest_check_in.is_closing then latest_check_in.recorded_at
             else greatest(cycle.closing_recorded_at, latest_check_in.recorded_at)
         end as closing_recorded_at
-    from counted
+    from attributed
     inner join first_defined using (key_result_id)
-    left join {{ ref('int_cycle') }} as cycle on counted.cycle_id = cycle.cycle_id
+    left join {{ ref('int_cycle') }} as cycle on attributed.cycle_id = cycle.cycle_id
     left join latest_check_in
-        on counted.key_result_id = latest_check_in.key_result_id and counted.cycle_id is not distinct from latest_check_in.cycle_id
+        on attributed.key_result_id = latest_check_in.key_result_id
+        and attributed.cycle_id is not distinct from latest_check_in.cycle_id
 ),
 
--- The state that the row shows: when the key result was closed, or else when it left the ended cycle, or else the
--- current state. A late closing check-in applies to the last state in the cycle in which the key result was not
+-- The state that the row shows: the one when the key result was closed, or else when it left the cycle, or else the
+-- current one. A late closing check-in applies to the last state in the cycle in which the key result was not
 -- archived.
 state_in_cycle as (
     select distinct on (closing.key_result_id, closing.cycle_id)

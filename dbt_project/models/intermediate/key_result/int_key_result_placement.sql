@@ -1,6 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
--- Every join below is on an id with few versions, so the cost grows linearly with the number of rows.
+-- Each join below is on an id that has only a few rows per table, so the cost grows linearly with the number of rows.
 with defined as (
     select
         key_result.key_result_id,
@@ -19,7 +19,7 @@ with defined as (
     where key_result.holds_from < key_result.holds_to
 ),
 
--- Teams plan the next cycle before the current one ends. A move from a cycle that has started to one that has not
+-- Teams plan the next cycle before the current one is over. A move from a cycle that has started to one that has not
 -- takes effect when the new cycle starts; until then, the key result remains in the old cycle.
 moved as (
     select
@@ -125,7 +125,7 @@ archived as (
     group by noun, id
 ),
 
-marked as (
+with_archived_spans as (
     select
         by_team.*,
         coalesce(own.spans, '{}'::tstzmultirange) as own_spans,
@@ -137,17 +137,19 @@ marked as (
     left join archived as objective on by_team.objective_id = objective.id and objective.noun = 'objective'
 ),
 
-cut as (
+split_at_archivals as (
     select
-        marked.*,
+        with_archived_spans.*,
         piece.is_archived,
         lower(piece.span) as from_at,
         upper(piece.span) as to_at
-    from marked
+    from with_archived_spans
     cross join lateral (
-        select unnest(tstzmultirange(marked.span) - marked.archived_spans) as span, false as is_archived
+        select
+            unnest(tstzmultirange(with_archived_spans.span) - with_archived_spans.archived_spans) as span,
+            false as is_archived
         union all
-        select unnest(tstzmultirange(marked.span) * marked.archived_spans), true
+        select unnest(tstzmultirange(with_archived_spans.span) * with_archived_spans.archived_spans), true
     ) as piece
 ),
 
@@ -158,7 +160,7 @@ changed as (
         coalesce(cycle_id is distinct from lag(cycle_id) over by_time and lag(from_at) over by_time is not null, false)
             as is_new_stay,
         is_archived and lag(is_archived) over by_time is not true as is_new_archival
-    from cut
+    from split_at_archivals
     window by_time as (partition by key_result_id order by from_at)
 ),
 

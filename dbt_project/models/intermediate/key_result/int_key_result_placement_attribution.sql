@@ -58,8 +58,8 @@ stay as (
     order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
 ),
 
--- comes_soon: the final check-in was made soon after the end of the previous stay's cycle, in which the key result was
--- open to the end. It then closes the previous stay, unless another check-in already does.
+-- is_soon: the final check-in was made soon after the end of the previous stay's cycle, at the end of which the key
+-- result was still open. It then closes the previous stay, unless another check-in has already closed it.
 followed as (
     select
         *,
@@ -70,12 +70,12 @@ followed as (
                 {{ var('days_to_close') }}, (cycle_end - cycle_start + 1) / 2
             ),
             false
-        ) as comes_soon
+        ) as is_soon
     from stay
     window by_time as (partition by key_result_id order by stay_number)
 ),
 
--- is_closed: a check-in made during the stay closes it. If the only closing check-in comes soon, it closes this stay
+-- is_closed: a check-in made during the stay closes it. If the only closing check-in was made soon, it closes this stay
 -- only if the previous one is already closed, so is_closed is the same for both. A stay that does not depend on the
 -- previous one starts a run, and the dependent stays after it take its is_closed.
 stay_result as (
@@ -85,7 +85,7 @@ stay_result as (
     from (
         select
             *,
-            count(*) filter (where closings <> 1 or not comes_soon) over (
+            count(*) filter (where closings <> 1 or not is_soon) over (
                 partition by key_result_id order by stay_number
             ) as run_number
         from followed
@@ -99,13 +99,13 @@ late_closing as (
             key_result_id,
             past_stay_number,
             check_in_id,
-            comes_soon and not lag(is_closed) over (partition by key_result_id order by stay_number) as is_late
+            is_soon and not lag(is_closed) over (partition by key_result_id order by stay_number) as is_late
         from stay_result
     ) as first_closing
     where is_late
 ),
 
--- A stay counts if it is the current one, if the key result was closed in it, or if it lasted until its cycle ended.
+-- A stay counts if it is the current one, if the key result was closed in it, or if it lasted until its cycle was over.
 -- In any other stay, the key result was only planned for the cycle; the stay and its check-ins are attributed to the
 -- next one that counts.
 counted as (

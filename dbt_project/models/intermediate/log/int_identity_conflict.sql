@@ -1,7 +1,7 @@
 {{ config(indexes=[{'columns': ['event_id', 'rule'], 'unique': true}]) }}
 
--- With a single organisation, events cannot contradict each other about it, so none are compared.
-with met as (
+-- With a single organisation, events cannot contradict each other about organisations, so none are compared.
+with organisation_count as (
     select count(distinct data ->> 'organisation_id') > 1 as is_more_than_one
     from {{ source('raw', 'okr_user_events') }}
     where event_type in ('okr.team.defined.v1', 'okr.cycle.defined.v1')
@@ -40,7 +40,7 @@ event as materialized (
     from {{ source('raw', 'okr_user_events') }} as logged
     left join review on logged.event_id = review.event_id
     where
-        (select is_more_than_one from met)
+        (select is_more_than_one from organisation_count)
         and event_type in (
             'okr.team.defined.v1', 'okr.cycle.defined.v1', 'okr.objective.defined.v1', 'okr.key_result.defined.v1',
             'okr.user.defined.v1', 'okr.check_in.recorded.v1', 'okr.comment.posted.v1', 'okr.key_result.archived.v1',
@@ -104,7 +104,7 @@ user_claim as (
 user_ as ({{ organisations_of('user_claim') }}),
 
 -- An action of a user belongs to the organisation that the event names, or else to the user's organisation.
-deed as (
+action as (
     select
         event.*,
         case
@@ -123,7 +123,7 @@ deed as (
 ),
 
 claim as (
-    select event_id, 'team' as noun, entity_id, organisation_ids from team_claim
+    select event_id, 'team' as entity_type, entity_id, organisation_ids from team_claim
     union all
     select event_id, 'cycle', entity_id, organisation_ids from cycle_claim
     union all
@@ -145,11 +145,11 @@ claim as (
         end,
         entity_id,
         organisation_ids
-    from deed
+    from action
 ),
 
-fixed as (
-    select 'team' as noun, * from team
+assignment as (
+    select 'team' as entity_type, * from team
     union all
     select 'cycle', * from cycle
     union all
@@ -164,17 +164,18 @@ organisation_conflict as (
     select
         claim.event_id,
         format(
-            '%s %s belongs to organisation %s, this event says %s.', claim.noun, claim.entity_id,
-            array_to_string(fixed.organisation_ids, ' or '), array_to_string(claim.organisation_ids, ' or ')
+            '%s %s belongs to organisation %s, but this event says %s.', claim.entity_type, claim.entity_id,
+            array_to_string(assignment.organisation_ids, ' or '), array_to_string(claim.organisation_ids, ' or ')
         ) as reason
     from claim
-    inner join fixed on claim.noun = fixed.noun and claim.entity_id = fixed.entity_id
-    where not claim.organisation_ids && fixed.organisation_ids
+    inner join assignment on claim.entity_type = assignment.entity_type and claim.entity_id = assignment.entity_id
+    where not claim.organisation_ids && assignment.organisation_ids
     union all
     select
         event_id,
         format(
-            'objective %s is of team %s in organisation %s and of cycle %s in organisation %s.', entity_id, team_id,
+            'objective %s belongs to team %s in organisation %s, but to cycle %s in organisation %s.',
+            entity_id, team_id,
             array_to_string(team_organisation_ids, ' or '), cycle_id, array_to_string(cycle_organisation_ids, ' or ')
         )
     from objective_claim
@@ -198,7 +199,7 @@ reused as (
     having min(data ->> 'key_result_id') <> max(data ->> 'key_result_id')
 ),
 
-said as (
+reuse as (
     select distinct on (logged.event_id)
         logged.event_id,
         reused.event_type,
@@ -222,11 +223,11 @@ said as (
 owner as (
     select event_type, id, array_agg(distinct key_result_id order by key_result_id) as key_result_ids
     from (
-        select *, row_number() over (partition by event_type, id order by {{ log_order() }}) as place
-        from said
+        select *, row_number() over (partition by event_type, id order by {{ log_order() }}) as log_rank
+        from reuse
         where not is_withheld
     ) as ordered
-    where place = 1 or is_released
+    where log_rank = 1 or is_released
     group by event_type, id
 ),
 
@@ -234,16 +235,16 @@ conflict as (
     select event_id, 'other_organisation' as rule, reason from organisation_conflict
     union all
     select
-        said.event_id,
+        reuse.event_id,
         'other_key_result',
         format(
-            '%s %s is of key result %s, this event says %s.',
-            case said.event_type when 'okr.check_in.recorded.v1' then 'check-in' else 'comment' end, said.id,
-            array_to_string(owner.key_result_ids, ' or '), said.key_result_id
+            '%s %s belongs to key result %s, but this event says %s.',
+            case reuse.event_type when 'okr.check_in.recorded.v1' then 'check-in' else 'comment' end, reuse.id,
+            array_to_string(owner.key_result_ids, ' or '), reuse.key_result_id
         )
-    from said
+    from reuse
     inner join owner using (event_type, id)
-    where said.key_result_id <> all(owner.key_result_ids)
+    where reuse.key_result_id <> all(owner.key_result_ids)
 )
 
 select

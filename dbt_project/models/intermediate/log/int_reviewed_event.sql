@@ -1,26 +1,28 @@
 {{ config(materialized='ephemeral') }}
 
--- The rules that single events break, operators' decisions on these events, and whether each event is withheld.
+-- The rules that single events break, the operators' decisions on these events, and whether each event is withheld.
 with implausible as (
     select
         version.event_id,
         'implausible_progress' as rule,
         format(
-            'check-in %s of %s is %s times the gain that key result %s aims at.', version.check_in_id,
+            'check-in %s of %s is %s times the targeted gain of key result %s.', version.check_in_id,
             trim_scale(check_in.value::numeric), round(check_in.progress_ratio::numeric), version.key_result_id
         ) as reason
     from {{ ref('int_check_in') }} as check_in
     inner join {{ ref('int_check_in_version') }} as version
         on check_in.check_in_id = version.check_in_id and version.is_current
-    where abs(check_in.progress_ratio) > {{ var('largest_progress') }}
+    where abs(check_in.progress_ratio) > {{ var('max_progress') }}
 ),
 
 unknown as (
     select
         version.event_id,
         'unknown_key_result' as rule,
-        format('check-in %s is of key result %s, which was never defined.', version.check_in_id, version.key_result_id)
-            as reason
+        format(
+            'check-in %s belongs to key result %s, which has never been defined.',
+            version.check_in_id, version.key_result_id
+        ) as reason
     from {{ ref('int_check_in') }} as check_in
     inner join {{ ref('int_check_in_version') }} as version
         on check_in.check_in_id = version.check_in_id and version.is_current
@@ -31,12 +33,12 @@ early as (
     select
         event_id,
         'implausible_year' as rule,
-        format('check-in %s is of %s.', check_in_id, extract(year from checked_in_at at time zone 'UTC')) as reason
+        format('check-in %s is dated %s.', check_in_id, extract(year from checked_in_at at time zone 'UTC')) as reason
     from {{ ref('int_check_in_version') }}
     where is_current and checked_in_at < '1990-01-01 00:00+00'
 ),
 
-found as (
+broken_rule as (
     select event_id, rule, reason, true as is_identity from {{ ref('int_identity_conflict') }}
     union all
     select *, false from implausible
@@ -50,13 +52,13 @@ reviewed as (
     select
         event_id,
         rule,
-        found.reason,
+        broken_rule.reason,
         review.decision,
         review.note,
         review.decided_by,
         review.decided_at,
-        coalesce(found.is_identity, false) as is_identity
-    from found
+        coalesce(broken_rule.is_identity, false) as is_identity
+    from broken_rule
     full join {{ source('ops', 'event_review') }} as review using (event_id, rule)
 ),
 

@@ -1,4 +1,4 @@
--- keeps_identity: all staging views read this table, so dropping and recreating it would drop them, too.
+-- keeps_identity: all staging views read this table, so dropping and recreating it would also drop them.
 {{ config(indexes=[{'columns': ['event_id'], 'unique': true}], keeps_identity=true) }}
 
 select conflict.event_id

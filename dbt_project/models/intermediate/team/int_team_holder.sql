@@ -15,24 +15,24 @@ archived as (
 ),
 
 -- Follow successors, each for the period in which the preceding team is dissolved. `path` stops a circular succession.
-handed_on as (
+succession as (
     select team_id, team_id as holder_id, tstzrange('-infinity', 'infinity') as span, array[team_id] as path
     from archived
     union all
     select
-        handed_on.team_id, archival.successor_id, handed_on.span * archival.span,
-        handed_on.path || archival.successor_id
-    from handed_on
-    inner join archival on handed_on.holder_id = archival.team_id and handed_on.span && archival.span
-    where archival.successor_id is not null and archival.successor_id <> all(handed_on.path)
+        succession.team_id, archival.successor_id, succession.span * archival.span,
+        succession.path || archival.successor_id
+    from succession
+    inner join archival on succession.holder_id = archival.team_id and succession.span && archival.span
+    where archival.successor_id is not null and archival.successor_id <> all(succession.path)
 ),
 
 owned as (
-    select handed_on.team_id, handed_on.holder_id, piece
-    from handed_on
-    left join archived on handed_on.holder_id = archived.team_id
+    select succession.team_id, succession.holder_id, piece
+    from succession
+    left join archived on succession.holder_id = archived.team_id
     cross join lateral unnest(
-        tstzmultirange(handed_on.span) - coalesce(archived.spans, '{}'::tstzmultirange)
+        tstzmultirange(succession.span) - coalesce(archived.spans, '{}'::tstzmultirange)
     ) as piece
 ),
 

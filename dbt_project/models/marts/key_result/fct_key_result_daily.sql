@@ -26,7 +26,7 @@ with placed as (
 ),
 
 -- Check-ins after the closing check-in are ignored.
-counted as (
+relevant_check_in as (
     select
         check_in.key_result_id,
         check_in.cycle_id,
@@ -56,7 +56,7 @@ value_span as (
         check_in_count,
         checked_in_on as from_day,
         coalesce(lead(checked_in_on) over by_day - 1, 'infinity') as to_day
-    from counted
+    from relevant_check_in
     where latest_first = 1
     window by_day as (partition by key_result_id, cycle_id order by checked_in_on)
     union all
@@ -70,7 +70,9 @@ value_span as (
         coalesce(first_check_in.checked_in_on - 1, 'infinity') as to_day
     from {{ ref('int_key_result_cycle') }} as key_result
     left join (
-        select key_result_id, cycle_id, min(checked_in_on) as checked_in_on from counted group by key_result_id, cycle_id
+        select key_result_id, cycle_id, min(checked_in_on) as checked_in_on
+        from relevant_check_in
+        group by key_result_id, cycle_id
     ) as first_check_in
         on key_result.key_result_id = first_check_in.key_result_id
         and key_result.cycle_id is not distinct from first_check_in.cycle_id

@@ -1,4 +1,4 @@
--- Only the last try of each step counts.
+-- Only the last try of each step is included.
 with step as (
     select distinct on (pipeline, run_id, step)
         pipeline,

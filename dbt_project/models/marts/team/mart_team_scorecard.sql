@@ -68,9 +68,9 @@ select
     {{ share('on_track_count', 'on_track_count + at_risk_count + off_track_count + no_check_in_count') }}
         as on_track_ratio,
     score_to_date_ratio,
-    case when calibrating_count >= {{ var('fewest_closed_key_results') }} then calibrating_count end
+    case when calibrating_count >= {{ var('min_closed_key_results') }} then calibrating_count end
         as calibration_key_result_count,
-    case when calibrating_count >= {{ var('fewest_closed_key_results') }} then overconfidence end
+    case when calibrating_count >= {{ var('min_closed_key_results') }} then overconfidence end
         as overconfidence_ratio
 from grouped
 cross join {{ ref('int_data_as_of') }}

@@ -41,12 +41,12 @@ point as (
     select trajectory_number, '-infinity', 0.0, null, null, null, null, null, null from path
 ),
 
--- `place` numbers the points of a trajectory. place_7d is the point at which the 7-day window of this point starts:
--- the last point at least 7 days earlier or, if there is none, the last point at day 0.
+-- `point_number` numbers the points of a trajectory. start_point_7d is the point at which the 7-day window of this
+-- point starts: the last point at least 7 days earlier or, if there is none, the last point at day 0.
 segment as (
     select
         *,
-        row_number() over by_time as place,
+        row_number() over by_time as point_number,
         lag(day) over by_time as previous_day,
         lead(day) over by_time as next_day,
         lead(value) over by_time as next_value
@@ -56,63 +56,64 @@ segment as (
                 partition by trajectory_number order by day range between unbounded preceding and {{ days }} preceding
             ),
             count(*) filter (where day = 0.0) over (partition by trajectory_number order by day)
-        )::integer as place_{{ days }}d
+        )::integer as start_point_{{ days }}d
         {%- endfor %}
     from point
     window by_time as (partition by trajectory_number order by {{ by_time }})
 ),
 
--- Pack all values that a row needs from its last point into one array, which `seen` finds with a running maximum.
+-- Pack all values that a row needs from its last point into one array, which `last_known` finds with a running maximum.
 -- Arrays are compared by their first element, a number that increases over all points. After the six values of the
 -- first line come four per window: the two points between which the window starts.
-known as (
+packed as (
     select
         trajectory_number,
         checked_in_at,
         array[
-            row_number() over (order by trajectory_number, {{ by_time }}), place, day, coalesce(previous_day, 0.0), value,
-            (max(array[place, confidence]) filter (where confidence is not null) over so_far)[2]
+            row_number() over (order by trajectory_number, {{ by_time }}), point_number, day,
+            coalesce(previous_day, 0.0), value,
+            (max(array[point_number, confidence]) filter (where confidence is not null) over so_far)[2]
         ]
         {%- for days in windows %}
-        || nth_value(array[day, value, next_day, next_value], place_{{ days }}d) over so_far
+        || nth_value(array[day, value, next_day, next_value], start_point_{{ days }}d) over so_far
         {%- endfor %} as known
     from segment
     window so_far as (partition by trajectory_number order by {{ by_time }} rows unbounded preceding)
 ),
 
 -- Each row of int_key_result_as_of gets the array of the last point up to its as_of.
-seen as (
+last_known as (
     select key_result_id, as_of, max(known) over (order by trajectory_number, as_of) as known
     from (
         select key_result_id, as_of, trajectory_number, null::double precision[] as known
         from {{ ref('int_key_result_as_of') }}
         union all
-        select null, checked_in_at, trajectory_number, known from known
+        select null, checked_in_at, trajectory_number, known from packed
     ) as event
 ),
 
 latest as (
     select
         moment.*,
-        seen.known[2] - 1 as check_ins,
-        seen.known[3] as last_day,
-        seen.known[4] as previous_day,
-        coalesce(seen.known[5], moment.baseline) as value,
-        seen.known[6] as confidence
+        last_known.known[2] - 1 as check_ins,
+        last_known.known[3] as last_day,
+        last_known.known[4] as previous_day,
+        coalesce(last_known.known[5], moment.baseline) as value,
+        last_known.known[6] as confidence
         {%- for days in windows %},
         {%- set first = 3 + 4 * loop.index %}
-        seen.known[{{ first }}] as day_before_{{ days }}d,
-        coalesce(seen.known[{{ first + 1 }}], moment.baseline) as value_before_{{ days }}d,
-        seen.known[{{ first + 2 }}] as day_after_{{ days }}d,
-        seen.known[{{ first + 3 }}] as value_after_{{ days }}d
+        last_known.known[{{ first }}] as day_before_{{ days }}d,
+        coalesce(last_known.known[{{ first + 1 }}], moment.baseline) as value_before_{{ days }}d,
+        last_known.known[{{ first + 2 }}] as day_after_{{ days }}d,
+        last_known.known[{{ first + 3 }}] as value_after_{{ days }}d
         {%- endfor %}
     from {{ ref('int_key_result_as_of') }} as moment
-    inner join seen using (key_result_id, as_of)
-    where moment.as_of_kind = 'current' or seen.known[3] >= moment.as_of_day
+    inner join last_known using (key_result_id, as_of)
+    where moment.as_of_kind = 'current' or last_known.known[3] >= moment.as_of_day
 ),
 
 -- The value at the start of each window, interpolated linearly between the two points around it.
-recalled as (
+with_window_starts as (
     select
         *
         {%- for days in windows %},
@@ -133,13 +134,13 @@ measured as (
         *,
         last_day - previous_day as days_between_check_ins,
         {{ progress_ratio('value', 'baseline', 'target') }} as progress_ratio,
-        greatest(cycle_days - last_day, {{ var('shortest_remaining_days') }}) as remaining_days,
+        greatest(cycle_days - last_day, {{ var('min_remaining_days') }}) as remaining_days,
         (value - baseline) / (target - baseline) / greatest(last_day, 1.0) * cycle_days as pace
         {%- for days in windows %},
         coalesce(value - value_{{ days }}d, 0.0) / (target - baseline)
         / greatest(least(last_day, {{ days }}), 1.0) * cycle_days as pace_{{ days }}d
         {%- endfor %}
-    from recalled
+    from with_window_starts
 ),
 
 logarithmic as (

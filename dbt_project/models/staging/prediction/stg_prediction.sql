@@ -6,7 +6,7 @@ renamed as (
     select
         data ->> 'prediction_id' as prediction_id,
         data ->> 'key_result_id' as key_result_id,
-        {{ json_moment('as_of') }} as as_of,
+        {{ json_timestamp('as_of') }} as as_of,
         {{ json_float('probability') }} as probability,
         {{ json_float('low') }} as low,
         {{ json_float('high') }} as high,
@@ -15,7 +15,7 @@ renamed as (
         data ->> 'role' as role,
         {{ json_integer('publication_id') }} as publication_id,
         data ->> 'cycle_id' as cycle_id,
-        {{ json_moment('trained_until') }} as trained_until,
+        {{ json_timestamp('trained_until') }} as trained_until,
         coalesce(data -> 'reasons', '[]'::jsonb) as reasons,
         event_id,
         occurred_at,
