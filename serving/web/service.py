@@ -29,7 +29,7 @@ EVERYTHING = KeyResultFilter()
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ScorecardRows:
     totals: Row
     teams: list[Row]
     key_results: list[Row]
@@ -54,37 +54,42 @@ class Scorecard:
             UnknownName: the publication has no such team or cycle.
             RetryableError: a new publication arrived during each attempt to build the page.
         """
-        return _of_one_publication(lambda: self._page(wanted, shown))
+        return _retry_until_consistent(lambda: self._page(wanted, shown))
 
     def _page(self, wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
-        rows = self._warehouse.read(lambda reader: _read(reader, wanted, shown, self._teams_shown))
-        read, totals = rows.value, rows.value.totals
+        found = self._warehouse.read(lambda reader: _read_scorecard(reader, wanted, shown, self._teams_shown))
+        rows, totals = found.value, found.value.totals
         forecasts = self._forecasts(None if totals["running_count"] else totals["cycle_end"])
-        if forecasts.publication != rows.publication:
+        if forecasts.publication != found.publication:
             return None
         by_key_result_cycle = forecasts.value.by_key_result_cycle
-        risky = scorecard.riskiest(read.key_results, by_key_result_cycle)
-        even = [row for row in scorecard.undecided(read.key_results, by_key_result_cycle) if row not in risky[:shown]]
-        ended = [] if totals["running_count"] else scorecard.most_surprising(read.key_results, by_key_result_cycle)
-        lines = self._lines([risky[:shown], even[: scorecard.SHOWN], ended[: scorecard.SHOWN]], forecasts)
+        risky = scorecard.riskiest(rows.key_results, by_key_result_cycle)
+        undecided_rows = [
+            row for row in scorecard.undecided(rows.key_results, by_key_result_cycle) if row not in risky[:shown]
+        ]
+        is_over = not totals["running_count"]
+        surprising_rows = scorecard.most_surprising(rows.key_results, by_key_result_cycle) if is_over else []
+        lines = self._lines(
+            [risky[:shown], undecided_rows[: scorecard.SHOWN], surprising_rows[: scorecard.SHOWN]], forecasts
+        )
         if lines is None:
             return None
         at_risk, undecided, surprises = lines
         return ScorecardPage(
-            publication=rows.publication,
+            publication=found.publication,
             model=forecasts.value.model,
             model_problem=self._predictor.problem(),
             totals=totals,
-            teams=_team_lines(read, forecasts.value),
-            team_count=read.teams[0]["team_count"] if read.teams else 0,
+            teams=_team_lines(rows, forecasts.value),
+            team_count=rows.teams[0]["team_count"] if rows.teams else 0,
             at_risk=at_risk,
             at_risk_count=len(risky),
             undecided=undecided,
-            expected=scorecard.expected(read.key_results, by_key_result_cycle),
+            expected=scorecard.expected(rows.key_results, by_key_result_cycle),
             surprises=surprises,
-            hindsight=scorecard.evaluate_last_forecasts(ended, by_key_result_cycle),
-            awaiting_close=read.awaiting_close,
-            archived=read.archived if wanted.archived else [],
+            hindsight=scorecard.evaluate_last_forecasts(surprising_rows, by_key_result_cycle),
+            awaiting_close=rows.awaiting_close,
+            archived=rows.archived if wanted.archived else [],
             is_filtered=bool(wanted.teams or wanted.cycles),
         )
 
@@ -96,7 +101,7 @@ class Scorecard:
             NotPublished: nothing has been published yet.
             RetryableError: a new publication arrived during each attempt to build the page.
         """
-        return _of_one_publication(lambda: self._key_result_page(key_result_id, cycle))
+        return _retry_until_consistent(lambda: self._key_result_page(key_result_id, cycle))
 
     def _key_result_page(self, key_result_id: str, cycle: str | None) -> KeyResultPage | None:
         found = self._warehouse.read(lambda reader: _read_key_result(reader, key_result_id, cycle))
@@ -145,7 +150,7 @@ class Scorecard:
         ]
 
 
-def _of_one_publication(build: Callable[[], T | None]) -> T:
+def _retry_until_consistent(build: Callable[[], T | None]) -> T:
     """Call `build` until it returns a page. It returns None if parts of the page are from different publications."""
     for _ in range(ATTEMPTS):
         if (built := build()) is not None:
@@ -155,7 +160,7 @@ def _of_one_publication(build: Callable[[], T | None]) -> T:
     )
 
 
-def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int, teams_shown: int) -> _Read:
+def _read_scorecard(reader: PublishedReader, wanted: KeyResultFilter, shown: int, teams_shown: int) -> _ScorecardRows:
     check_names(reader, wanted)
     names = wanted.values()
     totals = reader.rows(PACKAGE, "scorecard_totals", names)[0]
@@ -165,7 +170,7 @@ def _read(reader: PublishedReader, wanted: KeyResultFilter, shown: int, teams_sh
         raise NotPublished("No published cycle has started yet.")
     values = {**names, "cycle_ids": totals["cycle_ids"], "limit": shown}
     key_results = reader.rows(PACKAGE, "key_results", values)
-    return _Read(
+    return _ScorecardRows(
         totals,
         reader.rows(PACKAGE, "teams", values | {"limit": teams_shown}),
         [row for row in key_results if not row["is_archived"]],
@@ -191,13 +196,14 @@ def _read_key_result(
     return row, cycles, reader.rows(PACKAGE, "check_ins", values)
 
 
-def _team_lines(read: _Read, forecasts: AllForecasts) -> list[TeamLine]:
-    of_team: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in read.key_results:
-        of_team[row["team_id"], row["cycle_id"]].append(row)
+def _team_lines(rows: _ScorecardRows, forecasts: AllForecasts) -> list[TeamLine]:
+    rows_by_team_and_cycle: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows.key_results:
+        rows_by_team_and_cycle[row["team_id"], row["cycle_id"]].append(row)
     lines = []
-    for team in read.teams:
-        expected = scorecard.expected(of_team[team["team_id"], team["cycle_id"]], forecasts.by_key_result_cycle)
+    for team in rows.teams:
+        key_results = rows_by_team_and_cycle[team["team_id"], team["cycle_id"]]
+        expected = scorecard.expected(key_results, forecasts.by_key_result_cycle)
         lines.append(TeamLine(team, expected, "plain" if expected.share is None else scorecard.tone(expected.share)))
     return lines
 
