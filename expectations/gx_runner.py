@@ -107,9 +107,8 @@ def _context(site: Path | None) -> Any:
         ProgressBarsConfig,
     )
 
-    logging.getLogger("great_expectations").setLevel(
-        logging.WARNING
-    )  # otherwise the library logs hundreds of lines per gate
+    # Without this, the library logs hundreds of lines per gate.
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
     config = DataContextConfig(
         # By default, a site is created in a temporary folder, which a forked task would leave behind.
         store_backend_defaults=InMemoryStoreBackendDefaults(init_temp_docs_sites=False),

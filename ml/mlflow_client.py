@@ -18,9 +18,8 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
-IMPORT_LOCK = (
-    threading.Lock()
-)  # without it, threads that import mlflow concurrently may see a partly initialized module
+# Without this lock, threads that import mlflow concurrently may see a partly initialized module.
+IMPORT_LOCK = threading.Lock()
 STORE_UNAVAILABLE = "MLflow's store does not respond. Is the stack up (`make status`)?"
 NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
 

@@ -214,7 +214,7 @@ def test_a_build_in_progress_is_reported_as_such(fresh_database: Settings) -> No
     with connect(fresh_database.require("dsn_transform")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS marts_build")
         connection.execute("CREATE TABLE marts_build.dim_user ()")
-    with pytest.raises(PermanentError, match=r"A run is building the marts now.*dim_cycle.*Wait for the run"):
+    with pytest.raises(PermanentError, match=r"A run is building the marts.*dim_cycle.*Wait for the run"):
         marts_gate.validate_build(fresh_database, "manual-1")
     with connect(fresh_database.require("dsn_serving")) as connection:
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]

@@ -180,7 +180,7 @@ def test_up_restarts_a_service_whose_code_changed_since_it_started(state: Path) 
     up(state, BOTH, said.append)
     assert service_pid(stack, "redis") != before["redis"]
     assert service_pid(stack, "postgres") == before["postgres"]
-    assert [line.split() for line in said if "restarts" in line] == [
+    assert [line.split() for line in said if "restarting:" in line] == [
         ["redis", "restarting:", "its", "code", "has", "changed", "since", "it", "started"]
     ]
     Redis(stack).check()
