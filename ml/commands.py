@@ -107,7 +107,7 @@ def rollback(
         if known.earlier
         else "There is no earlier champion to roll back to."
     )
-    raise PermanentError(f"Nothing was changed: version {now.current} is the champion. {advice}")
+    raise PermanentError(f"Nothing was changed: version {known.current} is the champion. {advice}")
 
 
 @app.command()
@@ -118,11 +118,6 @@ def models() -> None:
 
     listed = model_registry.versions(load_settings())
     if not listed:
-        typer.echo(
-            "No model is registered, so the pacing rule serves forecasts. Run `okr forecast train` to train one."
-        )
-    for one in listed:
-        brier, rule = (one.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
         typer.echo(
             "No model is registered, so the pacing rule serves forecasts. Run `okr forecast train` to train one."
         )
@@ -137,8 +132,8 @@ def models() -> None:
 
 def _print_report(report: "Report") -> None:
     typer.echo(
-        f"{report.rows} check-ins of {report.key_results} key results,  "
-        f"{percent(report.achieved, decimals=1)} of them achieved.\n"
+        f"{report.rows} check-ins of {report.key_results} key results; "
+        f"{percent(report.achieved, decimals=1)} of the check-ins belong to achieved key results.\n"
         f"{'':24}{'Brier':>8}{'log loss':>10}{'AUC':>8}{'ECE':>8}"
     )
     for name, figures in report.figures.items():

@@ -60,7 +60,7 @@ def check_outcomes(rows: Rows) -> None:
     achieved = sum(map(bool, outcomes.values()))
     if len(outcomes) < MIN_KEY_RESULTS:
         raise InsufficientData(
-            f"A model needs at least {FEWEST_KEY_RESULTS} closed key results with check-ins in closed cycles, found "
+            f"A model needs at least {MIN_KEY_RESULTS} closed key results with check-ins in closed cycles, found "
             f"{len(outcomes)}. The pacing rule serves forecasts until more have closed."
         )
     if achieved in (0, len(outcomes)):

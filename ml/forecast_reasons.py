@@ -60,15 +60,15 @@ def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...
 
 def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequence[str]:
     order = sorted(effects, key=lambda theme: -abs(effects[theme]))
-    chosen = [theme for theme in order[:REASONS] if abs(effects[theme]) >= FAINT] or order[:1]
-    return [f"{_sentence(theme, row)}. {_effect(effects[theme])}." for theme in chosen]
+    chosen = [theme for theme in order[:MAX_REASONS] if abs(effects[theme]) >= FAINT_EFFECT] or order[:1]
+    return [f"{_observation(theme, row)}. {_effect(effects[theme])}." for theme in chosen]
 
 
 def _effect(log_odds: float) -> str:
-    if abs(log_odds) < FAINT:
+    if abs(log_odds) < FAINT_EFFECT:
         return "This hardly changes the odds"
-    factor = math.exp(min(abs(log_odds), LARGEST_EFFECT))
-    times = f"{factor:.1f}" if abs(log_odds) < LARGEST_EFFECT else "more than 50"
+    factor = math.exp(min(abs(log_odds), MAX_EFFECT))
+    times = f"{factor:.1f}" if abs(log_odds) < MAX_EFFECT else "more than 50"
     return f"This {'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
 
 

@@ -23,7 +23,7 @@ def train() -> str:
         skip(str(error))
     report_rows(result.report.rows)
     say(
-        f"Version {result.version} registered as challenger in {result.seconds:.1f} s. On the held-out cycle "
+        f"Version {result.version} registered as challenger after {result.seconds:.1f} s. On the held-out cycle "
         f"({result.held_out}, {result.report.rows} check-ins): Brier {result.report.brier('model'):.4f}, "
         f"pacing rule {result.report.brier('pacing_rule'):.4f}."
     )

@@ -171,7 +171,7 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
         step.say(f"the new model was {decision}" if decision else "too few closed key results to train a model")
 
 
-def _use(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
+def _use_api(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
     with progress.step("call the API as user app: log in, GET /models, POST /predict, GET /v1") as step:
         result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_due else 0)
         candidates = warehouse.rows(
