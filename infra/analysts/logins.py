@@ -78,8 +78,8 @@ def add(superuser_dsn: str, role: str) -> str:
     """
     if not NAME_PATTERN.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(
-            f"A login must start with a letter and have at most 40 lower-case letters, digits and underscores; got "
-            f"{role!r}."
+            "A login must start with a letter (but not with pg_) and have at most 40 lower-case letters, digits and "
+            f"underscores; got {role!r}."
         )
     if role == LOCAL_LOGIN:
         raise PermanentError(f"{role!r} is the local stack's own login; `okr env` prints its address and password.")

@@ -219,7 +219,7 @@ def test_a_command_of_a_demo_is_read_to_its_end_after_any_exception(
 ) -> None:
     """No other thread reads its standard error: a dead thread would block it as soon as the pipe is full."""
     monkeypatch.setenv("OKR_STATE", str(tmp_path))
-    monkeypatch.setattr(okr_command, "_follow", Thrower(okr_command._follow, error))
+    monkeypatch.setattr(okr_command, "_follow_output", Thrower(okr_command._follow_output, error))
     with pytest.raises(StepFailed, match="OKR_DSN_SERVING"):
         okr_command.okr("publication", "current", log=tmp_path / "demo.log", limit_s=60, fix="-")
 

@@ -96,7 +96,7 @@ def test_without_a_champion_a_rollback_says_that_the_pacing_rule_serves(three: S
 def test_a_deleted_version_cannot_become_champion(three: Settings) -> None:
     with client(three) as mlflow:
         mlflow.delete_model_version(MODEL_NAME, "2")
-    with pytest.raises(PermanentError, match="Version 2, an earlier champion, was deleted"):
+    with pytest.raises(PermanentError, match="Version 2, an earlier champion, has been deleted"):
         rollback(three, "2")
     with pytest.raises(PermanentError, match="has no version 2"):
         set_champion(three, "2")

@@ -24,7 +24,7 @@ def test_a_state_folder_records_the_source_of_its_history(folder, tmp_path):
     ours = open_source(folder, "default")
     assert read_record(tmp_path) is None
     write_record(tmp_path, ours, {"sent": {}})
-    assert read_record(tmp_path)["source"] == ours.key != open_source(None, "small").key
+    assert read_record(tmp_path)["source"] == ours.identity != open_source(None, "small").identity
 
 
 def test_a_changed_file_changes_the_fingerprint(folder):
