@@ -48,7 +48,7 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
         reader.join(5)
     if status != 0:
         why = f"exited with status {status}" if in_time else f"did not finish within {limit_s:.0f} s"
-        said = last[-1].removeprefix("okr: ") if last else ""
+        said = last_line[-1].removeprefix("okr: ") if last_line else ""
         what = f"`okr {' '.join(arguments)}` {why}" + (f": {said}" if said else "")
         raise StepFailed(what, log=log, fix=fix, said=said, status=status)
     return output
