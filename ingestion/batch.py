@@ -49,15 +49,15 @@ class Batch:
         """Add messages in the order in which they were read.
 
         Raises:
-            RetryableError: the offsets of a partition do not increase. Landing such messages would break the ledger; a
-                restart resumes at the sink's offset.
+            RetryableError: the offsets of a partition do not increase. If such messages landed, the ledger would not
+                balance. After a restart, reading continues at the sink's offset.
             PermanentError: a topic is not configured to store the broker's time.
         """
-        for topic, own in _by_topic(messages):
-            parsed = parse_messages(topic, own)
+        for topic, of_topic in _by_topic(messages):
+            parsed = parse_messages(topic, of_topic)
             self._advance(topic, parsed)
             self.parsed.setdefault(topic, []).append(parsed)
-            self.rows += len(own)
+            self.rows += len(of_topic)
             self.bytes += sum(parsed[name].nbytes for name in ("value", "key", "headers"))
 
     def _advance(self, topic: str, parsed: "pa.RecordBatch") -> None:
@@ -66,13 +66,14 @@ class Batch:
 
         partitions, offsets = parsed["kafka_partition"].to_numpy(), parsed["kafka_offset"].to_numpy()
         for partition in np.unique(partitions).tolist():
-            place, own = (topic, partition), offsets[partitions == partition]
-            expected = self._next.get(place, self._start.get(place, -1) or 0)
-            if expected < 0 or own[0] < expected or (np.diff(own) <= 0).any():
+            topic_partition, read = (topic, partition), offsets[partitions == partition]
+            expected = self._next.get(topic_partition, self._start.get(topic_partition, -1) or 0)
+            if expected < 0 or read[0] < expected or (np.diff(read) <= 0).any():
                 raise RetryableError(
-                    f"Expected increasing offsets of {place} from {expected} on, but read {own[:20].tolist()}."
+                    f"Expected increasing offsets of {topic_partition}, starting at {expected}, but read "
+                    f"{read[:20].tolist()}."
                 )
-            self._next[place] = int(own[-1]) + 1
+            self._next[topic_partition] = int(read[-1]) + 1
 
     def is_full(self, limits: Limits) -> bool:
         """Return whether the batch has reached its limit of rows or bytes."""
@@ -92,9 +93,10 @@ class Batch:
 
 
 def _by_topic(messages: "Sequence[Message]") -> "list[tuple[str, Sequence[Message]]]":
-    """Group messages by topic and preserve their order. This is almost free for a single topic, the usual case."""
+    """Group messages by topic and preserve their order. For a single topic, the usual case, this is almost free."""
     topics = [message.topic() or "" for message in messages]
     distinct = set(topics)
     if len(distinct) == 1:
         return [(topics[0], messages)]
-    return [(each, [own for topic, own in zip(topics, messages, strict=True) if topic == each]) for each in distinct]
+    pairs = list(zip(topics, messages, strict=True))
+    return [(topic, [message for name, message in pairs if name == topic]) for topic in distinct]

@@ -1,6 +1,6 @@
 """Names of the consumer groups.
 
-Sinks store offsets under these names, so a renamed group reads everything again.
+Sinks store offsets under these names, so a group that is renamed reads everything again.
 
 In Kafka, each lake and each database has its own group, named after its location. If lakes shared a group, a worker
 started with a wrong OKR_LAKE_URI would take partitions from the other workers, and the group's offsets would still look

@@ -1,7 +1,7 @@
 """Encode events, decode messages, and validate both against their contracts.
 
 Only `decode` rejects messages. In `ingestion.decoding`, `batch_validation` and `event_types` accept whole batches of
-events in the usual form by the same rules (a property test compares them) and pass all other messages to `decode`.
+events in canonical form by the same rules (a property test compares them) and pass all other messages to `decode`.
 """
 
 import re
@@ -65,7 +65,7 @@ def encode(  # noqa: PLR0913 - the attributes of an envelope
         ContractViolation: the payload violates its contract, so the source must not send it.
     """
     contract = _contract_of_model(type(data))
-    frame: dict[str, object] = {
+    envelope: dict[str, object] = {
         "type": contract.name,  # first, so that `ingestion.decoding` can select the type without reading ahead
         "specversion": "1.0",
         "id": event_id or uuid7(),
@@ -74,17 +74,17 @@ def encode(  # noqa: PLR0913 - the attributes of an envelope
         "time": at,
     }
     if recorded_at is not None:
-        frame["recordedtime"] = recorded_at
+        envelope["recordedtime"] = recorded_at
     if recorded_assumed:
-        frame["recordedassumed"] = True
-    frame.update(attributes or {})
-    frame["data"] = data
+        envelope["recordedassumed"] = True
+    envelope.update(attributes or {})
+    envelope["data"] = data
     try:
-        value = msgspec.json.encode(frame)
+        value = msgspec.json.encode(envelope)
     except UnicodeEncodeError as error:
         raise ContractViolation("lone_surrogate", f"{contract.name}: text contains a lone surrogate.") from error
     decode(contract.topic, value)
-    return EncodedEvent(contract.topic, str(frame["subject"]).encode(), value)
+    return EncodedEvent(contract.topic, str(envelope["subject"]).encode(), value)
 
 
 def decode(
@@ -122,9 +122,11 @@ def decode(
         check_storable(value)
     contract = contract_of(envelope.type)
     if contract.topic != topic:
-        raise ContractViolation("wrong_topic", f"{contract.name} belongs to {contract.topic}, but came on {topic}.")
+        raise ContractViolation(
+            "wrong_topic", f"{contract.name} belongs to {contract.topic}, but was received on {topic}."
+        )
     payload = _decode_payload(contract, envelope)
-    _check_names(contract, envelope, payload, key)
+    _check_subject_and_key(contract, envelope, payload, key)
     _check_ids(contract, payload)
     _check_times(contract, envelope, payload, logged_at)
     return DecodedEvent(envelope, payload, str(memoryview(envelope.data), "utf-8"))
@@ -144,7 +146,7 @@ def extensions_of(value: bytes) -> str | None:
 def _decode_envelope(value: bytes) -> Envelope:
     try:
         envelope = _envelope_decoder().decode(value)
-        return _cut_to_microseconds(envelope, value) if _MAY_BE_FINER.search(value) else envelope
+        return _truncate_to_microseconds(envelope, value) if _MAY_BE_FINER.search(value) else envelope
     except msgspec.ValidationError as error:
         raise ContractViolation("bad_envelope", f"Not the envelope of an event: {error}.") from error
     except RecursionError as error:
@@ -153,17 +155,17 @@ def _decode_envelope(value: bytes) -> Envelope:
         raise ContractViolation("not_json", f"Expected JSON: {error}.") from error
 
 
-def _cut_to_microseconds(envelope: Envelope, value: bytes) -> Envelope:
+def _truncate_to_microseconds(envelope: Envelope, value: bytes) -> Envelope:
     """Truncate times to microseconds. msgspec rounds them, which can move a time into the next day or cycle."""
     members = msgspec.json.decode(value, type=dict[str, msgspec.Raw])
     times = {name: members[name] for name in ("time", "recordedtime") if name in members}
     texts = {name: msgspec.json.decode(raw) for name, raw in times.items()}
-    cut = {
+    truncated = {
         name: msgspec.convert(_FINER_THAN_MICROSECONDS.sub("", text), datetime)
         for name, text in texts.items()
         if isinstance(text, str)
     }
-    return msgspec.structs.replace(envelope, **cut)
+    return msgspec.structs.replace(envelope, **truncated)
 
 
 def _decode_payload(contract: Contract, envelope: Envelope) -> Any:
@@ -173,13 +175,13 @@ def _decode_payload(contract: Contract, envelope: Envelope) -> Any:
         raise ContractViolation("bad_data", f"{contract.name}: {error}.") from error
 
 
-def _check_names(contract: Contract, envelope: Envelope, payload: Any, key: bytes | None) -> None:
-    named = getattr(payload, contract.key)
-    if envelope.subject != named:
-        message = f"{contract.name}: expected subject to equal {contract.key} {named!r}, got {envelope.subject!r}."
+def _check_subject_and_key(contract: Contract, envelope: Envelope, payload: Any, key: bytes | None) -> None:
+    expected = getattr(payload, contract.key)
+    if envelope.subject != expected:
+        message = f"{contract.name}: expected subject to equal {contract.key} {expected!r}, got {envelope.subject!r}."
         raise ContractViolation("subject_mismatch", message)
-    if key is not None and key != named.encode():
-        message = f"{contract.name}: expected the Kafka key {named!r}, got {key[:100]!r}."
+    if key is not None and key != expected.encode():
+        message = f"{contract.name}: expected the Kafka key {expected!r}, got {key[:100]!r}."
         raise ContractViolation("key_mismatch", message)
 
 
@@ -231,7 +233,7 @@ def _identifies(hint: Any) -> bool:
 
 @cache
 def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of a payload that are times and never null. Their range must be checked."""
+    """Return the fields of a payload that are times and never null, so that their range must be checked."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))

@@ -75,12 +75,13 @@ class KafkaConsumer:
         )
         _find_topics(self._consumer, bootstrap, self._topics)
         self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
-        self.log_ids = log_ids(self._admin, self._topics)  # by topic: the id of the log that its offsets belong to
+        self.log_ids = log_ids(self._admin, self._topics)  # by topic: the id of the log to which its offsets belong
 
     def start(self, stored_offsets: StoredOffsets, settle: Callable[[], None] = lambda: None) -> None:
         """Join the group. On each assignment, `stored_offsets` returns the offsets at which reading starts.
 
-        `settle` stores the batch in flight. It is called before `stored_offsets`, and before partitions are revoked.
+        `settle` waits until the batch in flight is stored. It is called before `stored_offsets`, and before partitions
+        are revoked.
         """
         self._stored_offsets, self._settle = stored_offsets, settle
         self._consumer.subscribe(
@@ -88,22 +89,22 @@ class KafkaConsumer:
         )
 
     def poll(self, limits: Limits) -> Batch:
-        """Return the next micro-batch. It starts at the end of the previous one, even if that was not stored.
+        """Return the next micro-batch. It starts at the end of the previous one, whether or not that one was stored.
 
-        The batch is empty if no message arrives within `limits.seconds`, or if the group is rebalanced.
+        The batch is empty if no message arrives within `limits.seconds`, or if the group is being rebalanced.
 
         Raises:
             PermanentError: the broker no longer has the next offset.
-            RetryableError: the messages may belong to a different log than the previous ones.
+            RetryableError: the messages may come from a different log from that of the previous ones.
         """
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
         while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
-            # Take the messages that have already been fetched. If there are none, wait for one only, because it may be
-            # large.
+            # Take the messages that have already been fetched. If there are none, wait for a single one, because
+            # messages may be large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
-            patience = min(left, limits.idle_seconds)
-            messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=patience)
+            wait_seconds = min(left, limits.idle_seconds)
+            messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=wait_seconds)
             if self._is_reassigned or (batch.rows and not messages):
                 break
             if messages:
@@ -146,7 +147,7 @@ class KafkaConsumer:
             ]
         )
         # Lag monitors read the offsets committed to Kafka, which may be outdated or missing.
-        self._commit_to_kafka({place: offset for place, offset in self._positions.items() if offset is not None})
+        self._commit_to_kafka({key: offset for key, offset in self._positions.items() if offset is not None})
         log.info("reading", partitions=len(self._assigned))
 
     def report_stored(self, topic: str, spans: Mapping[int, Span]) -> None:
@@ -213,11 +214,11 @@ class KafkaConsumer:
     def _handle_error(self, message: "Message") -> None:
         from confluent_kafka import KafkaError
 
-        place, error = (message.topic() or "", message.partition()), message.error()
+        topic_partition, error = (message.topic() or "", message.partition()), message.error()
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
-            self._ends[place] = message.offset()
+            self._ends[topic_partition] = message.offset()
         elif error is not None:
-            _raise_unless_transient(place, error)
+            _raise_unless_transient(topic_partition, error)
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         # Assign no partitions yet, so that nothing is read before the sink's offsets are known; `rewind` assigns them.
@@ -235,7 +236,7 @@ class KafkaConsumer:
 def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) -> None:
     from confluent_kafka import KafkaException
 
-    def ask() -> None:
+    def check_topics() -> None:
         try:
             metadata = consumer.list_topics(timeout=5.0)
             missing = sorted(set(topics) - set(metadata.topics))
@@ -248,18 +249,18 @@ def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) ->
                 "Is the stack up (`make status`)?"
             )
 
-    attempts(RetryableError, CONNECT_SECONDS, pause_s=PAUSE_SECONDS)(ask)
+    attempts(RetryableError, CONNECT_SECONDS, pause_s=PAUSE_SECONDS)(check_topics)
 
 
-def _raise_unless_transient(place: tuple[str, int], error: "KafkaError") -> None:
+def _raise_unless_transient(topic_partition: tuple[str, int], error: "KafkaError") -> None:
     from confluent_kafka import KafkaError, KafkaException
 
     if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
         raise PermanentError(
-            f"{place}: the broker no longer has, or does not yet have, the next offset ({error.str()}). "
+            f"{topic_partition}: the broker no longer has, or does not yet have, the next offset ({error.str()}). "
             "Nothing was skipped. Was its log truncated, or its retention shorter than the worker's downtime? "
             "See docs/runbooks/offset-out-of-range.md."
         )
     if error.fatal() or not error.retriable():
-        raise RetryableError(f"Reading {place} failed: {error.str()}.") from KafkaException(error)
-    log.warning("reading failed, the client retries", place=place, error=error.str())
+        raise RetryableError(f"Reading {topic_partition} failed: {error.str()}.") from KafkaException(error)
+    log.warning("reading failed; the client is retrying", topic_partition=topic_partition, error=error.str())

@@ -45,8 +45,8 @@ class EventProducer:
     """Sends events and counts acknowledged messages. Use it as a context manager, so that it is flushed at the end.
 
     `send` returns before the broker has acknowledged the event. If the broker does not accept a message within a
-    minute, the message is counted in `failed` and logged, and the next `flush` raises an error. Only `send` is
-    thread-safe.
+    minute, the message is counted in `failed`, and the next `flush` raises an error. Only the first such message is
+    logged. Only `send` is thread-safe.
     """
 
     def __init__(
@@ -129,10 +129,11 @@ class EventProducer:
         """
         waiting = self._call_client(self._producer.flush, limit_seconds)
         if waiting or self.failed:
-            lost = sum(self.failed.values())
+            rejected = sum(self.failed.values())
             raise RetryableError(
-                f"The broker at {self._bootstrap} accepted {sum(self.delivered.values())} messages, rejected {lost} "
-                f"and did not answer for {waiting}. {self._first_error} Send those again: an event id is counted once."
+                f"The broker at {self._bootstrap} accepted {sum(self.delivered.values())} messages, rejected "
+                f"{rejected} and did not answer for {waiting}. {self._first_error} Send the messages that were not "
+                "accepted again: each event id counts once."
             )
 
     def abandon(self) -> None:
@@ -150,7 +151,7 @@ class EventProducer:
         if error is None:
             self.flush()
         elif self._producer.flush(5.0):
-            log.error("producer left with unacknowledged messages", waiting=len(self._producer))
+            log.error("the producer was closed with unacknowledged messages", waiting=len(self._producer))
 
     def _call_client(self, call: Callable[[float], int], seconds: float) -> int:
         """Call a method of the client.
@@ -165,7 +166,7 @@ class EventProducer:
         except (KafkaException, SystemError) as error:  # SystemError: the client failed without setting an exception
             raise RetryableError(
                 f"The Kafka client of {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
-                "new producer: an event id is counted once."
+                "new producer: each event id counts once."
             ) from error
 
     def _on_delivery(self, error: "KafkaError | None", message: "Message") -> None:

@@ -18,8 +18,8 @@ from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.lake import open_table, require_lake, table_uri
 
 SHOWN_BYTES = 120
-NOW_ACCEPTED = "The present contract accepts it."
-NEWEST = ("logged_at", "kafka_offset", "kafka_partition")  # messages that arrived together can have the same log time
+NOW_ACCEPTED = "The current contract accepts it."
+SORT_COLUMNS = ("logged_at", "kafka_offset", "kafka_partition")  # several messages can have the same log time
 COLUMNS = (
     "logged_at", "kafka_partition", "kafka_offset", "rejection_reason", "rejected_value", "rejected_key",
     "rejected_headers",
@@ -91,13 +91,13 @@ def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, 
             rows = pl.scan_delta(open_table(uri)).filter(pl.col("rejection_reason").is_not_null())
             by_reason.update(dict(rows.group_by("rejection_reason").len().collect().rows()))
             wanted = rows if reason is None else rows.filter(pl.col("rejection_reason") == reason)
-            found = wanted.select(COLUMNS).sort(*NEWEST, descending=True).head(limit).collect()
+            found = wanted.select(COLUMNS).sort(*SORT_COLUMNS, descending=True).head(limit).collect()
         except TableNotFoundError:
             continue
         except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
         newest += [{"topic": topic, **row} for row in found.to_dicts()]
-    newest.sort(key=lambda row: [row[name] for name in NEWEST], reverse=True)
+    newest.sort(key=lambda row: [row[name] for name in SORT_COLUMNS], reverse=True)
     return Rejected([_message(**row) for row in newest[:limit]], dict(sorted(by_reason.items())))
 
 
@@ -117,7 +117,7 @@ def _detail(topic: str, value: bytes | None, key: bytes | None, logged_at: datet
         return (
             str(violation)
             if violation.reason == reason
-            else f"With the present contract it would be {violation.reason}: {violation}"
+            else f"Under the current contract, the reason would be {violation.reason}: {violation}"
         )
     return NOW_ACCEPTED
 

@@ -43,7 +43,7 @@ _surrogate = re.compile("[\ud800-\udfff]")
 
 
 def is_suspect(value: bytes) -> bool:
-    """Return whether `check_storable` must check a message."""
+    """Return whether a message must be checked by `check_storable`."""
     return may_be_deep(value) or _suspect.search(value) is not None
 
 

@@ -50,11 +50,11 @@ def landing_schema() -> "pa.Schema":
 
 
 PARTITION_COLUMN = "event_date"
-PLACE_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
+POSITION_COLUMNS = ("kafka_partition", "kafka_offset", "logged_at")
 # The columns of a valid event and its position in the log. Landing tables share them with raw, which has them in this
 # order.
 EVENT_COLUMNS = (
-    *PLACE_COLUMNS,
+    *POSITION_COLUMNS,
     "event_id",
     "event_type",
     "source",

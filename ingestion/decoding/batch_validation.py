@@ -1,9 +1,9 @@
 """Turn parsed messages into rows of a landing table: events with typed columns, rejected messages verbatim.
 
-Events in the usual form are accepted by column. The result is exactly the row that
+Events in canonical form are accepted column by column. The result is exactly the row that
 `ingestion.contract_validation.decode` would produce (a property test compares the two). All other messages go through
-`decode` one by one. Only `decode` rejects a message, and only `decode` accepts unusual forms: an id in upper case, a
-time with a UTC offset, additional envelope attributes except `requestid`, or a number that needs the full check.
+`decode` one by one. Only `decode` rejects a message, and only `decode` accepts other forms: an id in upper case, a time
+with a UTC offset, additional envelope attributes except `requestid`, or a number that needs the full check.
 
 One difference remains. If a JSON member occurs twice, both code paths use the last value, as PostgreSQL does, but only
 `decode` rejects the message if an earlier value breaks the contract.
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ingestion.contract_validation import CLOCK_TOLERANCE, MAX_VALUE_BYTES
-from ingestion.decoding.parsing import DATA_AT, parsed_schema
+from ingestion.decoding.parsing import DATA_PREFIX_LENGTH, parsed_schema
 from ingestion.decoding.rejection import accept_or_reject
 from ingestion.storable_json import PLAIN_DATA
 from lakehouse.lake import EVENT_COLUMNS, landing_schema
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-# The forms that are accepted by column: an id in lower case, and a UTC time with at most six decimal places, on a day
-# that exists, in the years that `decode` allows.
+# The canonical forms: an id in lower case, and a UTC time with at most six decimal places, on a day that exists, in the
+# years that `decode` allows.
 ID = r"\A[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\z"
 _LEAP_YEAR = "(19(72|76|80|84|88|92|96)|20([02468][048]|[13579][26])|21(0[48]|[2468][048]|[13579][26]))"
 _MONTH_AND_DAY = "((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
@@ -39,9 +39,10 @@ DATA = rf'\A(?:,"data":|"data": ){PLAIN_DATA}\z'
 
 
 def decode_batch(topic: str, parsed: "Sequence[pa.RecordBatch]") -> "pa.Table":
-    """Return one row per message, in the landing schema. Messages accepted by column come first, ordered by day.
+    """Return one row per message, in the landing schema. Messages in canonical form come first, ordered by day.
 
-    Each partition's rows are in log order within a day. The remaining messages follow, also in log order by partition.
+    Within a day, the rows of each partition are in log order. The remaining messages follow; for each partition, they
+    are also in log order.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -55,7 +56,7 @@ def decode_batch(topic: str, parsed: "Sequence[pa.RecordBatch]") -> "pa.Table":
 
 
 def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
-    """Return valid events in the usual form as EVENT_COLUMNS, ordered by day, and the other messages unchanged."""
+    """Return valid events in canonical form as EVENT_COLUMNS, ordered by day, and the other messages unchanged."""
     import numpy as np
     import pyarrow.compute as pc
 
@@ -73,7 +74,7 @@ def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
 
 
 def _is_valid(messages: "pa.Table") -> "np.ndarray":
-    """Return a mask of the messages that parsing accepted and whose columns have the usual forms."""
+    """Return a mask of the messages that parsing accepted and whose columns have the canonical forms."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -119,7 +120,7 @@ def _typed(messages: "pa.Table", moments: "pa.Table") -> "pa.Table":
 
     columns = {name: messages[name] for name in EVENT_COLUMNS if name != "extensions"} | {
         **{name: moments[name] for name in moments.column_names},
-        "data": pc.binary_slice(messages["data"], DATA_AT, MAX_VALUE_BYTES).cast(pa.string()),
+        "data": pc.binary_slice(messages["data"], DATA_PREFIX_LENGTH, MAX_VALUE_BYTES).cast(pa.string()),
         "extensions": pc.binary_join_element_wise('{"requestid":"', messages["request_id"], '"}', ""),
     }
     return pa.table(columns)

@@ -16,26 +16,26 @@ from lakehouse.contracts import Contract, contracts
 from lakehouse.contracts.allowed_characters import fault_of_id
 from lakehouse.contracts.fields import NO_SPACE_AT_EITHER_END
 
-Field = Callable[[Any], Any]
+FieldGetter = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
 class EventType:
     """One event type: its `model`, which msgspec checks in C, and the rules that are not part of that model.
 
-    The subject must equal the payload's `key`, and each field of `rules` must satisfy its rule. All fields in `ids`
-    have the same rule. Visible ASCII without spaces always satisfies it, so a single check usually covers all ids of a
-    batch.
+    The subject must equal the payload's `key` field, and each field in `rules` must satisfy its rule. All fields in
+    `ids` have the same rule. Visible ASCII without spaces always satisfies it, so a single check usually covers all ids
+    of a batch.
     """
 
     name: str
     model: type[Any]
-    key: Field
-    ids: tuple[Field, ...]
-    rules: tuple[tuple[Field, Callable[[Any], object]], ...]
+    key: FieldGetter
+    ids: tuple[FieldGetter, ...]
+    rules: tuple[tuple[FieldGetter, Callable[[Any], object]], ...]
 
     def violations(self, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-        """Return the indexes of the events that break a rule. Each event is of this type or is NOTHING.
+        """Return the indexes of the events that break a rule. Each event is of this type or is UNDECODED.
 
         `doubtful` contains the indexes of events with an escape or a non-ASCII character. The `ids` of the other events
         are not checked here. `ingestion.storable_json.PLAIN_DATA` later detects leading and trailing spaces and U+007F
@@ -43,16 +43,16 @@ class EventType:
         """
         payloads = [event.data for event in events]
         names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
-        unfit = set()
+        violating = set()
         if names != subjects:
-            unfit = {number for number, name in enumerate(names) if name != subjects[number]}
+            violating = {number for number, name in enumerate(names) if name != subjects[number]}
         if doubtful:
             # `decode` keeps an escaped request id as it was sent.
             unfit.update(number for number in doubtful if events[number].requestid is not None)
             columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
             if not _is_plain(columns):
-                unfit.update(*({doubtful[place] for place in _broken(column, _is_id)} for column in columns))
-        return unfit.union(*(_broken(list(map(field, payloads)), fits) for field, fits in self.rules))
+                violating.update(*({doubtful[index] for index in _violating(column, _is_id)} for column in columns))
+        return violating.union(*(_violating(list(map(field, payloads)), rule) for field, rule in self.rules))
 
 
 def _is_id(text: str) -> bool:
@@ -65,10 +65,10 @@ def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-def _broken(column: Sequence[Any], fits: Callable[[Any], object]) -> set[int]:
-    """Return the indexes of the values that break the rule. Each distinct value is checked once. None always passes."""
-    strange = {value for value in set(column) if value is not None and not fits(value)}
-    return {number for number, value in enumerate(column) if value in strange} if strange else set()
+def _violating(column: Sequence[Any], is_allowed: Callable[[Any], object]) -> set[int]:
+    """Return the indexes of the values that are not allowed. Each distinct value is checked once. None is allowed."""
+    invalid = {value for value in set(column) if value is not None and not is_allowed(value)}
+    return {number for number, value in enumerate(column) if value in invalid} if invalid else set()
 
 
 class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
@@ -113,7 +113,7 @@ def _event_type(contract: Contract) -> EventType:
         tag_field="type", tag=contract.name, kw_only=True, forbid_unknown_fields=True, gc=False,
     )  # fmt: skip
     ids = tuple(map(attrgetter, id_fields(contract.model)))
-    rules: list[tuple[Field, Callable[[Any], object]]] = [
+    rules: list[tuple[FieldGetter, Callable[[Any], object]]] = [
         (attrgetter(name), re.compile(pattern).search)
         for name, pattern in patterns.items()
         if pattern != NO_SPACE_AT_EITHER_END

@@ -13,37 +13,37 @@ from ingestion.contract_validation import MAX_VALUE_BYTES
 from ingestion.decoding.event_types import decoder, event_types
 from ingestion.storable_json import ESCAPE
 from lakehouse.errors import PermanentError
-from lakehouse.lake import PLACE_COLUMNS, landing_schema
+from lakehouse.lake import POSITION_COLUMNS, landing_schema
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from confluent_kafka import Message
 
-# The slice `data` starts this many bytes before the first inner brace. `batch_validation.DATA` accepts two spellings of
-# the member's name before that brace, both of this length. Without an inner brace, the slice is short or starts
-# elsewhere, and that pattern does not match it.
-DATA_AT = len(',"data":')
+# The column `data` starts this many bytes before the first inner brace. `batch_validation.DATA` accepts two spellings
+# of the member's name before that brace, both of this length. In a message without an inner brace, the column is too
+# short or starts elsewhere, so that pattern does not match it.
+DATA_PREFIX_LENGTH = len(',"data":')
 _BROKER_TIME = 2  # confluent_kafka.TIMESTAMP_LOG_APPEND_TIME
-_SIGNS_OF_AN_ESCAPE = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of everything that `ESCAPE` matches, for a fast search
+_ESCAPE_PREFIXES = (b"\\u0000", b"\\ud", b"\\uD")  # prefixes of everything that `ESCAPE` matches, for a fast search
 _escape = re.compile(ESCAPE.encode())
 _unreadable = [("", None)]
 UNREADABLE_HEADERS = json.dumps("the client cannot read them: a name is not UTF-8")
 
 
-class _Nothing:
+class _Undecoded:
     """A placeholder for an event that msgspec did not accept. All its attributes are None, including the payload's."""
 
     id = source = subject = time = recordedtime = recordedassumed = requestid = None
 
     @property
-    def data(self) -> "_Nothing":
+    def data(self) -> "_Undecoded":
         return self
 
     def __getattr__(self, name: str) -> None:
         return None
 
 
-NOTHING: Final = _Nothing()
+UNDECODED: Final = _Undecoded()
 
 
 @cache
@@ -51,9 +51,9 @@ def parsed_schema() -> "pa.Schema":
     """Return the columns of parsed messages. Grain: one message.
 
     The columns of the raw message come first, followed by those of the event as msgspec decoded it, with times as text.
-    `data` is a slice of the message, from DATA_AT bytes before the first inner brace to the last byte, exclusive. If
-    msgspec did not accept the message, the event's columns are null and `data` is meaningless. Otherwise,
-    `batch_validation.accept_by_column` still has to check the remaining rules.
+    `data` is a slice of the message. It starts DATA_PREFIX_LENGTH bytes before the first inner brace and ends before
+    the last byte. If msgspec did not accept the message, the event's columns are null and `data` is meaningless.
+    Otherwise, `batch_validation.accept_by_column` still has to check the remaining rules.
     """
     import pyarrow as pa
 
@@ -62,8 +62,8 @@ def parsed_schema() -> "pa.Schema":
     message = {"key": pa.binary(), "value": pa.large_binary(), "headers": pa.string()}
     event = dict.fromkeys(("event_id", "event_type", "source", "subject"), pa.string())
     last = {"recorded_at_assumed": pa.bool_(), "request_id": pa.string(), "data": pa.binary()}
-    place = {name: types[name] for name in PLACE_COLUMNS} | {"logged_at": pa.timestamp("ms", tz="UTC")}
-    return pa.schema(list((place | message | event | moments | last).items()))
+    position = {name: types[name] for name in POSITION_COLUMNS} | {"logged_at": pa.timestamp("ms", tz="UTC")}
+    return pa.schema(list((position | message | event | moments | last).items()))
 
 
 def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch":
@@ -76,18 +76,18 @@ def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch
     import pyarrow as pa
 
     raw = [message.value() for message in messages]
-    filled = list(filter(None, raw))
-    whole = b"".join(filled)
-    values = _decodable(raw, filled, whole)
-    events = _decode(topic, values, _doubtful(values, whole))
-    names = {_Nothing: None} | {model: kind.name for model, kind in event_types(topic).items()}
+    non_empty = list(filter(None, raw))
+    joined = b"".join(non_empty)
+    values = _decodable(raw, non_empty, joined)
+    events = _decode(topic, values, _doubtful(values, joined))
+    names = {_Undecoded: None} | {model: kind.name for model, kind in event_types(topic).items()}
     schema = parsed_schema()
     columns = {
         "kafka_partition": np.array([message.partition() for message in messages], np.int32),
         "kafka_offset": np.array([message.offset() for message in messages], np.int64),
         "logged_at": _broker_milliseconds(topic, messages),
         "key": [message.key() for message in messages],
-        "value": _as_column(filled, whole) if len(filled) == len(raw) else raw,
+        "value": _as_column(non_empty, joined) if len(non_empty) == len(raw) else raw,
         "headers": _headers(messages),
         "event_id": [event.id for event in events],
         "event_type": [names[type(event)] for event in events],
@@ -97,21 +97,22 @@ def parse_messages(topic: str, messages: "Sequence[Message]") -> "pa.RecordBatch
         "recorded_at": [event.recordedtime for event in events],
         "recorded_at_assumed": [event.recordedassumed for event in events],
         "request_id": [event.requestid for event in events],
-        "data": [value[value.find(b"{", 1) - DATA_AT : -1] for value in values],
+        "data": [value[value.find(b"{", 1) - DATA_PREFIX_LENGTH : -1] for value in values],
     }
     return pa.RecordBatch.from_arrays([pa.array(columns[field.name], field.type) for field in schema], schema=schema)
 
 
-def _decodable(values: Sequence[bytes | None], filled: Sequence[bytes], whole: bytes) -> Sequence[bytes]:
-    """Return the values; b"" replaces any that are missing, too large, not UTF-8, or have escapes msgspec ignores.
+def _decodable(values: Sequence[bytes | None], non_empty: Sequence[bytes], joined: bytes) -> Sequence[bytes]:
+    """Return the values, with b"" for each that is missing, too large, not UTF-8 or has an escape that msgspec ignores.
 
-    `filled` contains the non-empty values, and `whole` is their concatenation. A single check of `whole` usually shows
-    that no value needs to be replaced. If `whole` is UTF-8, each value either is UTF-8 too, or it starts or ends with a
-    partial character, which msgspec rejects.
+    `joined` is the concatenation of the values in `non_empty`. A single check of it usually shows that no value needs
+    to be replaced. If it is UTF-8, each value is UTF-8 too, unless the value starts or ends with a partial character,
+    which msgspec rejects.
     """
-    has_signs = b"\\" in whole and any(sign in whole for sign in _SIGNS_OF_AN_ESCAPE)
-    if len(filled) == len(values) and max(map(len, filled)) <= MAX_VALUE_BYTES and _is_utf8(whole) and not has_signs:
-        return filled
+    may_have_escapes = b"\\" in joined and any(prefix in joined for prefix in _ESCAPE_PREFIXES)
+    has_fitting_values = len(non_empty) == len(values) and max(map(len, non_empty)) <= MAX_VALUE_BYTES
+    if has_fitting_values and _is_utf8(joined) and not may_have_escapes:
+        return non_empty
     return [value if value and _is_decodable(value) else b"" for value in values]
 
 
@@ -129,49 +130,49 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _doubtful(values: Sequence[bytes], whole: bytes) -> list[int]:
+def _doubtful(values: Sequence[bytes], joined: bytes) -> list[int]:
     """Return the indexes of the values with an escape or a non-ASCII character, which may be invisible in an id.
 
-    `whole` is the concatenation of the values. A single check of it usually shows that there are none.
+    `joined` is the concatenation of the values. A single check of it usually shows that there are none.
     """
-    if whole.isascii() and b"\\" not in whole:
+    if joined.isascii() and b"\\" not in joined:
         return []
     return [number for number, value in enumerate(values) if not value.isascii() or b"\\" in value]
 
 
 def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> list[Any]:
-    """Return the decoded events, with NOTHING for those that msgspec or a rule did not accept."""
+    """Return the decoded events, with UNDECODED for those that msgspec or a rule did not accept."""
     decode, left, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
         try:
             events.extend(map(decode, left))  # if this raises, the events decoded so far stay in the list
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
-            events.append(NOTHING)
+            events.append(UNDECODED)
     for number in _violations(topic, events, doubtful):
-        events[number] = NOTHING
+        events[number] = UNDECODED
     return events
 
 
-def _as_column(values: Sequence[bytes], whole: bytes) -> "pa.Array":
-    """Return values as a column without copying them. `whole` is their concatenation."""
+def _as_column(values: Sequence[bytes], joined: bytes) -> "pa.Array":
+    """Return values as a column without copying them. `joined` is their concatenation."""
     import numpy as np
     import pyarrow as pa
 
     offsets = np.zeros(len(values) + 1, np.int64)
     np.cumsum(list(map(len, values)), out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(whole)]
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(joined)]
     return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
 
 
 def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]:
     """Return the times at which the broker appended the messages to its log, in milliseconds since 1970."""
-    stamps = [message.timestamp() for message in messages]
-    if {kind for kind, _ in stamps} - {_BROKER_TIME}:
+    timestamps = [message.timestamp() for message in messages]
+    if {kind for kind, _ in timestamps} - {_BROKER_TIME}:
         raise PermanentError(
             f"Topic {topic} does not store the broker's time. Set message.timestamp.type=LogAppendTime on it: recorded "
             "times depend on that clock."
         )
-    return [milliseconds for _, milliseconds in stamps]
+    return [milliseconds for _, milliseconds in timestamps]
 
 
 def _headers(messages: "Sequence[Message]") -> list[str | None]:
@@ -199,16 +200,16 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
 
 
 def _violations(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
-    """Return the indexes of the events that break a rule that msgspec does not check. NOTHING breaks no rule."""
+    """Return the indexes of the events that break a rule that msgspec does not check. UNDECODED breaks no rule."""
     models = list(map(type, events))
-    different = set(models) - {_Nothing}
+    different = set(models) - {_Undecoded}
     if len(different) == 1:
         return event_types(topic)[different.pop()].violations(events, doubtful)
-    unfit: set[int] = set()
+    violating: set[int] = set()
     is_doubtful = set(doubtful)
     for model in different:
         numbers = [number for number, each in enumerate(models) if each is model]
-        own = [place for place, number in enumerate(numbers) if number in is_doubtful] if is_doubtful else []
+        own = [position for position, number in enumerate(numbers) if number in is_doubtful] if is_doubtful else []
         found = event_types(topic)[model].violations([events[number] for number in numbers], own)
-        unfit.update(numbers[place] for place in found)
-    return unfit
+        violating.update(numbers[position] for position in found)
+    return violating

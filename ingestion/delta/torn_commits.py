@@ -25,9 +25,9 @@ def torn_reason(commit: bytes) -> str:
         return ""  # written by another engine, whose format may differ
     if commit.endswith(b"\n"):
         return "it ends after a line that was not the last one"
-    wanted = _expected_actions(info)
-    counts = {kind: sum(kind in action for action in actions) for kind in wanted}
-    missing = [f"{counts[kind]} of {number} {kind} actions" for kind, number in wanted.items() if counts[kind] < number]
+    expected = _expected_actions(info)
+    counts = {kind: sum(kind in action for action in actions) for kind in expected}
+    missing = [f"{counts[kind]} of {least} {kind} actions" for kind, least in expected.items() if counts[kind] < least]
     return f"it has only {', '.join(missing)}" if missing else ""
 
 
@@ -37,8 +37,8 @@ def _expected_actions(info: dict[str, Any]) -> dict[str, int]:
     if info.get("operation") == "OPTIMIZE":
         return {"remove": int(metrics["numFilesRemoved"]), "add": int(metrics["numFilesAdded"])}
     if info.get("operation") == "WRITE":
-        # Landing and compaction store these counts in the commit. Commits of earlier versions have no counts, but at
-        # least one file and one offset.
+        # Landing and compaction store these counts in the commit. Commits that an earlier release wrote have no counts,
+        # but at least one file and one offset.
         names = {"add": "files", "remove": "removed", "txn": "partitions"}
         return {kind: int(info.get(name, kind != "remove")) for kind, name in names.items()}
     return {}

@@ -1,8 +1,8 @@
 """Notify Airflow of landed events by an asset event. This happens in a separate thread, so landing never waits.
 
 Asset events are coalesced. At most one is sent every few seconds, and none is sent while a run of the DAG is queued,
-because that run will read everything that lands before it starts. An asset event always follows the last landing unless
-such a run is queued.
+because that run will read everything that lands before it starts. Unless such a run is queued, an asset event is always
+sent after the last batch has landed.
 """
 
 import threading
@@ -70,13 +70,13 @@ class AirflowAssets:
 
     def _login(self) -> "httpx.Client":
         client = http_client(self._url, timeout_s=10.0)
-        answer = client.post("/auth/token", json={"username": self._user, "password": self._password})
-        client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+        response = client.post("/auth/token", json={"username": self._user, "password": self._password})
+        client.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
         return client
 
     def _find_asset(self, client: "httpx.Client") -> int:
-        answer = client.get("/api/v2/assets", params={"name_pattern": ASSET})
-        for asset in answer.raise_for_status().json()["assets"]:
+        response = client.get("/api/v2/assets", params={"name_pattern": ASSET})
+        for asset in response.raise_for_status().json()["assets"]:
             if asset["name"] == ASSET:
                 return int(asset["id"])
         raise RetryableError(f"Airflow at {self._url} does not know the asset {ASSET} yet: is {DAG} parsed?")
@@ -89,7 +89,7 @@ class AirflowAssets:
 
 
 class Announcer:
-    """Announces landings in the background; `landed` returns immediately."""
+    """Announces landed events in the background; `landed` returns immediately."""
 
     def __init__(self, airflow: AirflowAssets | None, state: Path | None = None) -> None:
         """Start the thread. Without Airflow, there is no thread, and nothing is announced."""
@@ -129,7 +129,7 @@ class Announcer:
             try:
                 is_unavailable = not self._announce(was_unavailable=is_unavailable)
             except BaseException:
-                self._pending.set()  # the restarted thread must announce this landing
+                self._pending.set()  # the restarted thread must announce these events
                 raise
             self._report_success()
             if is_unavailable:
@@ -150,7 +150,7 @@ class Announcer:
             is_sent = self._airflow.announce()
         except RetryableError as error:
             if not was_unavailable:
-                log.warning("not announced, will retry", error=str(error))
+                log.warning("not announced; retrying", error=str(error))
             return False
         log.info(
             "announced" if is_sent else "not announced, a queued run will read it",

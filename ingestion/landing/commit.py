@@ -34,9 +34,10 @@ log = get_logger(__name__)
 ATTEMPTS = 3
 LONGEST_TRANSACTION_SECONDS = 3600.0  # maintenance deletes unreferenced files that are older than two days
 # Readers use the statistics that `parquet_files` writes to skip files.
-CONFIGURATION: dict[str, str | None] = {
+TABLE_PROPERTIES: dict[str, str | None] = {
     "delta.dataSkippingStatsColumns": ",".join(STATISTICS_COLUMNS),
-    "delta.checkpointInterval": "1000",  # each maintenance run writes a checkpoint; this limits the log if none runs
+    # Each maintenance run writes a checkpoint. This limits the size of the Delta log if no maintenance runs.
+    "delta.checkpointInterval": "1000",
 }
 
 
@@ -59,10 +60,10 @@ class LandingTable:
         known = self._table.metadata().description
         if known != log_id:
             raise PermanentError(
-                f"The lake table {self._uri} has events of the log {known} (cluster id/topic id), but the topic of "
-                f"this broker is {log_id}: it was re-created, its offsets start again and must not be mixed with the "
-                "old ones. Set OKR_LAKE_URI to a new folder, or connect to the broker that the lake was filled from. "
-                "Nothing was written."
+                f"The lake table {self._uri} has events of the log {known} (cluster id/topic id), but this broker has "
+                f"the log {log_id}: the topic was re-created, so its offsets start again at 0 and must not be mixed "
+                "with the old ones. Set OKR_LAKE_URI to a new folder, or connect to the broker from which the lake was "
+                "filled. Nothing was written."
             )
 
     def next_offset(self, partition: int) -> int | None:
@@ -81,7 +82,7 @@ class LandingTable:
         try:
             self._table.update_incremental()
         except (DeltaError, OSError) as error:
-            raise self._unreadable(error) from error
+            raise self._read_error(error) from error
 
     def append(self, rows: "pa.Table", spans: Mapping[int, Span]) -> None:
         """Append a batch; `spans` are the offsets that it covers, by partition.
@@ -92,53 +93,53 @@ class LandingTable:
         """
         self.refresh()
         self._check_start(spans)
-        started = time.clock_gettime(time.CLOCK_BOOTTIME)  # also runs while the machine sleeps, and cannot be set
+        started = time.clock_gettime(time.CLOCK_BOOTTIME)  # this clock also runs during suspend and cannot be set
         try:
             files = write_files(rows, self._uri)
             self._flush(file.path for file in files)
         except OSError as failed:
-            raise self._unwritable(failed) from failed
+            raise self._write_error(failed) from failed
         error: Exception | None = None
         for _ in range(ATTEMPTS):
             if time.clock_gettime(time.CLOCK_BOOTTIME) - started > LONGEST_TRANSACTION_SECONDS:
                 raise FencedError(
                     f"{self._topic}: this batch's files are so old that maintenance may have deleted them."
                 )
-            before = self._table.version()
+            previous_version = self._table.version()
             error = self._try_commit(files, spans)
             if error is None:
-                self._flush_commits(before)
+                self._flush_commits(previous_version)
                 return
-            log.warning("a commit returned an error, the table is read again", topic=self._topic, error=cause(error))
+            log.warning("a commit returned an error; reading the table again", topic=self._topic, error=cause(error))
             self._table = self._open_or_create()
             if all(self.next_offset(partition) == span.next for partition, span in spans.items()):
-                self._flush_commits(before)
+                self._flush_commits(previous_version)
                 return
             self._check_start(spans)
-        raise self._unwritable(error) from error
+        raise self._write_error(error) from error
 
     def _flush(self, paths: Iterable[str]) -> None:
         if "://" not in self._uri:
             sync(Path(self._uri, path) for path in paths)
 
-    def _flush_commits(self, before: int) -> None:
+    def _flush_commits(self, previous_version: int) -> None:
         """Flush the commits after a version. Even after a power cut, the lake must not be behind Kafka's offset."""
         self.refresh()
         delta_log = DeltaLog(self._uri)
         try:
             if delta_log.folder is not None:
-                commits = map(delta_log.commit, range(before + 1, self._table.version() + 1))
+                commits = map(delta_log.commit, range(previous_version + 1, self._table.version() + 1))
                 sync(path for path in commits if path.is_file())
         except OSError as failed:
-            raise self._unwritable(failed) from failed
+            raise self._write_error(failed) from failed
 
-    def _unreadable(self, error: object) -> RetryableError:
+    def _read_error(self, error: object) -> RetryableError:
         return RetryableError(
             f"The lake table {self._uri} cannot be read ({cause(error)}). Nothing is lost: the events stay in Kafka. "
             "Is the disk mounted? Was there a power cut or a manual change? See docs/runbooks/lake-repair.md."
         )
 
-    def _unwritable(self, error: Exception | None) -> RetryableError:
+    def _write_error(self, error: Exception | None) -> RetryableError:
         return RetryableError(
             f"The lake table {self._uri} could not be written ({cause(error)}). Is the disk full or read-only? "
             "Nothing is lost: the events stay in Kafka and are landed later. See docs/runbooks/lake-full.md."
@@ -184,7 +185,7 @@ class LandingTable:
         except TableNotFoundError:
             log.info("creating a landing table", uri=self._uri)
         except (DeltaError, OSError) as error:
-            raise self._unreadable(error) from error
+            raise self._read_error(error) from error
         try:
             return DeltaTable.create(
                 self._uri,
@@ -192,13 +193,13 @@ class LandingTable:
                 partition_by=PARTITION_COLUMN,
                 name=self._topic,
                 description=self._log_id,
-                configuration=CONFIGURATION,
+                configuration=TABLE_PROPERTIES,
             )
         except (DeltaError, OSError) as error:
             try:
                 return DeltaTable(self._uri)  # another worker has created it in the meantime
             except (DeltaError, OSError):
-                raise self._unwritable(error) from error
+                raise self._write_error(error) from error
 
     def _check_newest_commit(self) -> None:
         """Check the newest commit file, of which a power cut may have left only the first lines.
@@ -211,7 +212,7 @@ class LandingTable:
         delta_log = DeltaLog(self._uri)
         for version in delta_log.commits()[-1:]:
             if reason := torn_reason(delta_log.commit(version).read_bytes()):
-                raise self._unreadable(f"commit {version} is torn: {reason}")
+                raise self._read_error(f"commit {version} is torn: {reason}")
 
     def _application_id(self, partition: int) -> str:
         return application_id(self._log_id, self._group, self._topic, partition)
@@ -229,6 +230,6 @@ def _with_all_columns(table: "DeltaTable") -> "DeltaTable":
         try:
             table.alter.add_columns(missing)
         except DeltaError as error:  # another worker has added them, or the next attempt fails with the cause
-            log.warning("columns not added, the table is read again", error=str(error))
+            log.warning("columns not added; reading the table again", error=str(error))
         table.update_incremental()
     return table

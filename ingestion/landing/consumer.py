@@ -86,7 +86,7 @@ class Lander:
         try:
             landed.result()
         except FencedError as fenced:
-            log.warning("fenced, the batch is discarded", reason=str(fenced))
+            log.warning("fenced; the batch is discarded", reason=str(fenced))
             self._was_fenced = True
             return
         for topic in batch.parsed:

@@ -50,7 +50,7 @@ class TopicLedger:
 
     @property
     def absent(self) -> int:
-        """Offsets that will never have a row in the lake: the broker has no record there, or events are missing."""
+        """Offsets that will never have a row in the lake: the broker has no record there, or an event is missing."""
         return sum(each.absent for each in self.by_partition)
 
     @property
@@ -90,7 +90,8 @@ class TopicLedger:
         if self.is_same_log:
             return found
         return [
-            "the lake has events of another log: the broker's topic was re-created, its offsets belong to other events",
+            "the lake has events of a different log: the broker's topic was re-created, so the same offsets now belong "
+            "to different events",
             *found,
         ]
 

@@ -1,6 +1,7 @@
 """Read a topic's landed offsets and transaction versions from the lake, by partition.
 
-This uses polars and the Delta log instead of the loader's code, so that a bug in the loader cannot hide from the check.
+This uses polars and the Delta log instead of the loader's code, so that a bug in the loader cannot also be in the
+check.
 """
 
 from collections.abc import Collection, Mapping

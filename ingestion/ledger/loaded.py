@@ -55,8 +55,8 @@ def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> L
         partitions[partition] = LoadedPartition(*numbers)
     distinct = connection.execute(_query("distinct_events").format(**parts)).fetchone()
     excused: dict[tuple[str, int], list[Gap]] = {}
-    for log_id, *place in connection.execute(_query("excused_gaps").format(**parts)):
-        partition, start, end = (int(str(value)) for value in place)
+    for log_id, *bounds in connection.execute(_query("excused_gaps").format(**parts)):
+        partition, start, end = (int(str(value)) for value in bounds)
         excused.setdefault((str(log_id), partition), []).append(Gap(start, end))
     return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0, excused)
 

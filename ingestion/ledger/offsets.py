@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-SPARE = 1_000_000  # the array of counts grows by this many offsets at a time
+GROWTH_OFFSETS = 1_000_000  # the array of counts grows by this many offsets at a time
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Tally:
         """Return the offsets that were seen more than once (255 means 255 times or more)."""
         import numpy as np
 
-        twice = np.flatnonzero(self._counts > 1)
-        return [Repeat(self._base + int(index), int(self._counts[index])) for index in twice]
+        repeated = np.flatnonzero(self._counts > 1)
+        return [Repeat(self._base + int(index), int(self._counts[index])) for index in repeated]
 
     def _between(self, first: int, end: int) -> "np.ndarray":
         return self._counts[max(first - self._base, 0) : max(end - self._base, 0)]
@@ -109,9 +109,9 @@ class Tally:
             self._base = first
         before = self._base - first
         if before > 0:
-            before = min(before + SPARE, self._base)
+            before = min(before + GROWTH_OFFSETS, self._base)
             self._counts = np.concatenate((np.zeros(before, np.uint8), self._counts))
             self._base -= before
         beyond = end - self._base - len(self._counts)
         if beyond > 0:
-            self._counts = np.concatenate((self._counts, np.zeros(beyond + SPARE, np.uint8)))
+            self._counts = np.concatenate((self._counts, np.zeros(beyond + GROWTH_OFFSETS, np.uint8)))

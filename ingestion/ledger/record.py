@@ -23,7 +23,7 @@ log = get_logger(__name__)
 
 METRICS_FILE = Path("metrics") / "ledger.prom"  # in the state folder
 STAGES = ("produced", "unlanded", "landed", "rejected", "absent", "loaded", "waiting")
-OF_A_TOPIC = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
+TOPIC_COLUMNS = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
 
 def record(settings: Settings, ledger: Ledger) -> None:
@@ -35,25 +35,24 @@ def record(settings: Settings, ledger: Ledger) -> None:
     write_metrics(settings.state / METRICS_FILE, ledger)
     with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
         for topic in ledger.topics:
-            _insert(connection, "record_topic", ledger, topic, {name: getattr(topic, name) for name in OF_A_TOPIC})
+            _insert(connection, "record_topic", ledger, topic, {name: getattr(topic, name) for name in TOPIC_COLUMNS})
             for each in topic.by_partition:
-                figures = {name: getattr(each, name) for name in ("partition", *STAGES)}
-                _insert(connection, "record_partition", ledger, each, figures | {"topic": topic.topic})
+                values = {name: getattr(each, name) for name in ("partition", *STAGES)}
+                _insert(connection, "record_partition", ledger, each, values | {"topic": topic.topic})
                 for gap in each.excused:
-                    place = {"log_id": topic.log_id, "topic": topic.topic, "partition": each.partition}
-                    _insert(
-                        connection, "record_excused_gap", ledger, each, place | {"start": gap.start, "end": gap.end}
-                    )
+                    key_columns = {"log_id": topic.log_id, "topic": topic.topic, "partition": each.partition}
+                    gap_columns = {"start": gap.start, "end": gap.end}
+                    _insert(connection, "record_excused_gap", ledger, each, key_columns | gap_columns)
 
 
 def _insert(
     connection: "psycopg.Connection[tuple[object, ...]]",
     query: str,
     ledger: Ledger,
-    account: TopicLedger | PartitionLedger,
+    counts: TopicLedger | PartitionLedger,
     values: dict[str, Any],
 ) -> None:
-    common = {"verified_at": ledger.verified_at, "problems": Jsonb(account.problems)}
+    common = {"verified_at": ledger.verified_at, "problems": Jsonb(counts.problems)}
     connection.execute(read_sql("ingestion.ledger", query), values | common)
 
 

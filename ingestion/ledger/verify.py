@@ -7,8 +7,8 @@ For each topic and partition:
 2. `raw` has exactly the valid rows below its watermark. Therefore landed = rejected + loaded + waiting.
 3. loaded = distinct events + duplicates.
 
-PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so a
-running pipeline never looks broken, and a partition that is added in the meantime is included.
+PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so the
+ledger of a running pipeline balances too, and a partition that is added in the meantime is included.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,13 +46,13 @@ def verify(settings: Settings) -> Ledger:
 class BrokerTopic:
     """The broker's data about a topic; `bounds` and `log_id` are None if it did not answer.
 
-    `landed_id` identifies the log of the lake's table. `excused` contains the gaps in that log that earlier runs
+    `lake_log_id` identifies the log of the lake's table. `excused` contains the gaps in that log that earlier runs
     excused, by partition.
     """
 
     broker: Broker
     topic: str
-    landed_id: str | None
+    lake_log_id: str | None
     excused: Mapping[int, Sequence[Gap]]
     bounds: Mapping[int, Bounds] | None = None
     log_id: str | None = None
@@ -71,13 +71,15 @@ class BrokerTopic:
         It is if the broker has the same log as the lake and still retains the whole range of the gap.
         """
         bound = self.bound(partition)
-        return bound is not None and self.log_id == self.landed_id and bound.low <= gap.start and gap.end <= bound.high
+        return (
+            bound is not None and self.log_id == self.lake_log_id and bound.low <= gap.start and gap.end <= bound.high
+        )
 
     def bound(self, partition: int) -> Bounds | None:
         """Return a partition's bounds."""
         return (self.bounds or {}).get(partition)
 
-    def unexcused(self, partition: int, gap: Gap) -> str:
+    def loss_reason(self, partition: int, gap: Gap) -> str:
         """Return why a gap is a loss, or "" if the broker confirmed, now or earlier, that it has no record there."""
         was_excused = gap.is_within(self.excused.get(partition, ()))
         if self.bounds is None:
@@ -91,9 +93,9 @@ class BrokerTopic:
 def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker) -> TopicLedger:
     watermarks = {partition: each.watermark for partition, each in loaded.partitions.items()}
     landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
-    landed_id = landed_log(lake_uri, topic)
-    excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == landed_id}
-    log = BrokerTopic(broker, topic, landed_id, excused).query()
+    lake_log_id = landed_log(lake_uri, topic)
+    excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == lake_log_id}
+    log = BrokerTopic(broker, topic, lake_log_id, excused).query()
     partitions = [
         _verify_partition(
             partition,
@@ -108,7 +110,7 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
         loaded.distinct_events,
         partitions,
         is_broker_known=log.bounds is not None,
-        is_same_log=None in (landed_id, log.log_id) or landed_id == log.log_id,
+        is_same_log=None in (lake_log_id, log.log_id) or lake_log_id == log.log_id,
         log_id=log.log_id,
     )
 
@@ -128,7 +130,7 @@ def _verify_partition(
         counts.produced = max(bound.high, end) - first
         counts.unlanded = max(bound.high - max(deleted.end, first), 0)
     counts.problems += _landing_problems(landed, bound)
-    reasons = [(gap, log.unexcused(partition, gap)) for gap in gaps]
+    reasons = [(gap, log.loss_reason(partition, gap)) for gap in gaps]
     counts.excused = [gap for gap, reason in reasons if not reason and log.is_final(partition, gap)]
     counts.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
     counts.problems += _loading_problems(landed, loaded)

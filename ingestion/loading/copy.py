@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 PACKAGE = "ingestion.loading"
 LOCK_SECONDS = 120
-ANALYZED_FROM = 10_000  # after a load of this many rows, PostgreSQL's statistics of the table are outdated
+ANALYZE_MIN_ROWS = 10_000  # after a load of this many rows, PostgreSQL's statistics of the table are outdated
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -54,7 +54,7 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             pending = find_pending(lake_uri, topic, read_watermarks(connection, topic), bound)
             copied = _copy(connection, topic, pending)
             _write_watermarks(connection, topic, pending.ends())
-            if copied >= ANALYZED_FROM:  # dbt runs right after this, before autovacuum would analyze the table
+            if copied >= ANALYZE_MIN_ROWS:  # dbt runs right after this, before autovacuum would analyze the table
                 connection.execute(sql.SQL("ANALYZE raw.{}").format(sql.Identifier(topic)))
             return copied
     except errors.UniqueViolation as error:
@@ -71,7 +71,7 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             f"PostgreSQL failed while {topic} was loaded; the load was rolled back: {error}"
         ) from error
     except psycopg.Error as error:
-        raise PermanentError(f"PostgreSQL refused the rows of {topic}; the load was rolled back: {error}") from error
+        raise PermanentError(f"PostgreSQL rejected the rows of {topic}; the load was rolled back: {error}") from error
 
 
 def _lock(connection: Connection, topic: str) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AHEAD = 3  # batches encoded in advance (at most 20 MB), so that PostgreSQL never waits for the lake
+BATCHES_AHEAD = 3  # batches encoded in advance (at most 20 MB), so that PostgreSQL never waits for the lake
 JSON_COLUMNS = ("data", "extensions")
 UUID_CHARACTERS = 36
 
@@ -62,10 +62,10 @@ def uuid_bytes(texts: "pa.Array") -> "pa.FixedSizeBinaryArray":
 
     _, offsets, characters = texts.buffers()
     ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1] if len(texts) else [0]
-    # If all UUIDs have the usual form, decoding them together takes a tenth of the time.
+    # If all UUIDs have the canonical form, decoding them together takes a tenth of the time.
     if (np.diff(ends) == UUID_CHARACTERS).all():
         digits = np.frombuffer(characters, np.uint8)[ends[0] : ends[-1]].reshape(-1, UUID_CHARACTERS)
-        values = _nibbles()[digits[:, _digit_places()]]
+        values = _nibbles()[digits[:, _digit_positions()]]
         packed = (values[:, ::2] << 4 | values[:, 1::2]).tobytes()
     else:
         packed = b"".join(UUID(text).bytes for text in texts.to_pylist())
@@ -82,19 +82,19 @@ def _nibbles() -> "np.ndarray":
     return values
 
 
-def _digit_places() -> list[int]:
-    return [place for place in range(UUID_CHARACTERS) if place not in (8, 13, 18, 23)]
+def _digit_positions() -> list[int]:
+    return [position for position in range(UUID_CHARACTERS) if position not in (8, 13, 18, 23)]
 
 
 def read_ahead(items: Iterator[T]) -> Generator[T, None, None]:
-    """Yield the items of an iterator that runs in a thread, at most `AHEAD` items in advance.
+    """Yield the items of an iterator that runs in a thread, at most `BATCHES_AHEAD` items in advance.
 
     Raises:
         Exception: the error that the iterator raised.
     """
     end = object()
     with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as thread:
-        upcoming = deque(thread.submit(next, items, end) for _ in range(AHEAD))
+        upcoming = deque(thread.submit(next, items, end) for _ in range(BATCHES_AHEAD))
         try:
             while (item := upcoming.popleft().result()) is not end:
                 upcoming.append(thread.submit(next, items, end))

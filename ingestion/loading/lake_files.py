@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 20_000
 BATCH_MEGABYTES = 8.0  # of uncompressed rows; a single event may take a megabyte
-NEVER = 2**63 - 1
-PLACE = ("kafka_partition", "kafka_offset")
+MAX_OFFSET = 2**63 - 1
+POSITION = ("kafka_partition", "kafka_offset")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Wanted:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first wanted offset of a partition and the end of the wanted range, exclusive."""
-        end = NEVER if self.upto is None else self.upto.get(partition, 0)
+        end = MAX_OFFSET if self.upto is None else self.upto.get(partition, 0)
         return self.watermarks.get(partition, 0), end
 
     def mask(self, partitions: "np.ndarray", offsets: "np.ndarray") -> "np.ndarray":
@@ -54,7 +54,7 @@ class Extent:
 
     partitions: range | None = None
     first_offset: int = 0
-    last_offset: int = NEVER
+    last_offset: int = MAX_OFFSET
 
     def may_include(self, wanted: Wanted) -> bool:
         """Return whether any of the rows may be wanted."""
@@ -84,7 +84,7 @@ def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
 
 
 def _lake_file(uri: str, action: Mapping[str, Any]) -> LakeFile:
-    extent = _extent(*(action.get(f"{end}.{name}") for name in PLACE for end in ("min", "max")))
+    extent = _extent(*(action.get(f"{end}.{name}") for name in POSITION for end in ("min", "max")))
     path = action["path"]
     # For local tables, delta-rs escapes file names in its log (a space becomes %20), but not on the disk.
     return LakeFile(
@@ -136,16 +136,16 @@ def _read_file(file: LakeFile, wanted: Wanted, schema: "pa.Schema") -> "Iterator
 def _batch_rows(parquet: Any) -> int:
     """Return a number of rows per batch that keeps batches within BATCH_MEGABYTES."""
     metadata = parquet.metadata
-    unpacked_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
-    fitting = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(unpacked_bytes, 1)
-    return max(1, min(BATCH_ROWS, int(fitting)))
+    uncompressed_bytes = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+    rows_that_fit = BATCH_MEGABYTES * 1e6 * metadata.num_rows / max(uncompressed_bytes, 1)
+    return max(1, min(BATCH_ROWS, int(rows_that_fit)))
 
 
 def _group_extent(parquet: Any, group: int) -> Extent:
     """Return the extent of a row group, from its statistics."""
     metadata = parquet.metadata.row_group(group)
     names = [metadata.column(number).path_in_schema for number in range(metadata.num_columns)]
-    found = [metadata.column(names.index(name)).statistics for name in PLACE]
+    found = [metadata.column(names.index(name)).statistics for name in POSITION]
     if any(each is None or not each.has_min_max for each in found):
         return Extent()
     return _extent(*(bound for each in found for bound in (each.min, each.max)))

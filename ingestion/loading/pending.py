@@ -47,14 +47,14 @@ class Pending:
             PermanentError: a file of the lake is damaged.
         """
         for batch in read_files(self.files, self.wanted, columns):
-            self._note(batch)
+            self._advance_ends(batch)
             yield batch
 
     def ends(self) -> Watermarks:
         """Return the watermarks after the rows that `batches` has yielded."""
         return Watermarks(dict(self.wanted.watermarks) | self._ends, self.log_id)
 
-    def _note(self, batch: "pa.RecordBatch") -> None:
+    def _advance_ends(self, batch: "pa.RecordBatch") -> None:
         import numpy as np
 
         partitions, offsets = batch["kafka_partition"].to_numpy(), batch["kafka_offset"].to_numpy()

@@ -49,7 +49,7 @@ def find_losses(settings: Settings) -> "list[Loss]":
     """
     lake_uri = settings.require("lake_uri")
     with Broker(settings.require("kafka_bootstrap")) as broker:
-        return [loss for topic in TOPICS for loss in _of_topic(lake_uri, topic, broker)]
+        return [loss for topic in TOPICS for loss in _losses_of_topic(lake_uri, topic, broker)]
 
 
 def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
@@ -61,10 +61,9 @@ def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
     """
     with connect(settings.require("dsn_loader"), application="okr-accept-loss") as connection:
         for loss in losses:
-            place = {"log_id": loss.log_id, "topic": loss.topic, "partition": loss.partition}
-            connection.execute(
-                read_sql("ingestion.maintenance", "record_loss"), place | {"start": loss.gap.start, "end": loss.gap.end}
-            )
+            key_columns = {"log_id": loss.log_id, "topic": loss.topic, "partition": loss.partition}
+            gap_columns = {"start": loss.gap.start, "end": loss.gap.end}
+            connection.execute(read_sql("ingestion.maintenance", "record_loss"), key_columns | gap_columns)
     for topic, log_id in dict.fromkeys((loss.topic, loss.log_id) for loss in losses):
         table = LandingTable(settings.require("lake_uri"), topic, log_id, LANDING_GROUP)
         spans = {loss.partition: Span(loss.gap.start, loss.gap.end) for loss in losses if loss.topic == topic}
@@ -72,7 +71,7 @@ def accept(settings: Settings, losses: "Sequence[Loss]") -> None:
         log.warning("a loss was accepted", topic=topic, partitions=sorted(spans))
 
 
-def _of_topic(lake_uri: str, topic: str, broker: Broker) -> "Iterator[Loss]":
+def _losses_of_topic(lake_uri: str, topic: str, broker: Broker) -> "Iterator[Loss]":
     from deltalake import DeltaTable
 
     if not DeltaTable.is_deltatable(table_uri(lake_uri, topic)):

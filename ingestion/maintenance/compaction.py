@@ -66,7 +66,7 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
             small = _compact_range(table, uri, 0, SMALL_BYTES, 2)
         except CompactionConflict as error:
             log.warning(
-                "another compaction was committed first, nothing was changed", attempt=attempt, error=str(error)
+                "another compaction was committed first; nothing was changed", attempt=attempt, error=str(error)
             )
             if attempt == ATTEMPTS:
                 raise
@@ -88,9 +88,9 @@ def fence(table: "DeltaTable") -> None:
     _commit(table, [], [])
 
 
-def _compact_range(table: "DeltaTable", uri: str, least_bytes: int, target_bytes: int, files: int) -> tuple[int, int]:
-    """Compact files of at least `least_bytes` but below the target size, on days with at least `files` such files."""
-    bins = _bins(table, least_bytes, target_bytes, files)
+def _compact_range(table: "DeltaTable", uri: str, min_bytes: int, target_bytes: int, min_files: int) -> tuple[int, int]:
+    """Compact files of at least `min_bytes` but below the target size, on days with at least `min_files` such files."""
+    bins = _bins(table, min_bytes, target_bytes, min_files)
     replaced = created = 0
     while chunk := list(itertools.islice(bins, BINS_PER_COMMIT)):
         started = time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -105,14 +105,14 @@ def _compact_range(table: "DeltaTable", uri: str, least_bytes: int, target_bytes
     return replaced, created
 
 
-def _bins(table: "DeltaTable", least_bytes: int, target_bytes: int, files: int) -> Iterator[tuple[date, list[File]]]:
+def _bins(table: "DeltaTable", min_bytes: int, target_bytes: int, min_files: int) -> Iterator[tuple[date, list[File]]]:
     """Yield groups of files of one day, ordered by offset; a group ends when it reaches the target size."""
     days = defaultdict(list)
     for file in table.get_add_actions(flatten=True).to_struct_array().to_pylist():
-        if least_bytes <= file["size_bytes"] < target_bytes:
+        if min_bytes <= file["size_bytes"] < target_bytes:
             days[file[f"partition.{PARTITION_COLUMN}"]].append(file)
     for day, found in sorted(days.items()):
-        if len(found) < files:
+        if len(found) < min_files:
             continue
         group: list[File] = []
         for file in sorted(found, key=lambda file: (file.get("min.kafka_offset") or 0, file["path"])):
@@ -131,7 +131,7 @@ def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) ->
     rows = _read(table, [f"{uri}/{unquote(file['path'])}" for file in group])
     if rows.num_rows != sum(file["num_records"] for file in group):
         raise RetryableError(
-            f"The files of {day} have other numbers of rows than the log of {uri}. Nothing was changed."
+            f"The files of {day} have a different number of rows from the Delta log of {uri}. Nothing was changed."
         )
     dated = rows.append_column(pa.field(PARTITION_COLUMN, pa.date32()), pa.repeat(pa.scalar(day), rows.num_rows))
     return [replace(each, data_change=False) for each in write_files(dated, uri)]

@@ -1,4 +1,4 @@
--- No data is lost. Either the request is not known to have been persisted, or its event is in the state tables, which
+-- No data is lost. Either it is not known whether the request was persisted, or its event is in the state tables, which
 -- can answer a repeated request.
 DELETE FROM api.check_in_request AS request
 WHERE

@@ -2,13 +2,13 @@
 
 A power cut may tear the files that were written last: a commit, a data file or a checkpoint. Delta commits also commit
 the offsets. A table that is reset to an earlier version is therefore also reset to that version's offsets, and landing
-continues from there. The newest versions, from the first damaged one on, are moved away if and only if
+continues from there. The newest versions, starting with the first damaged one, are moved away if and only if
 1. the version before them is intact: its log can be replayed, and its files have their full size and a Parquet footer;
-2. the broker's topic is still the log from which the table was landed, and it has all events from that version's
-   offsets on (in a partition that had no offset yet, all events from the first landed one on).
+2. the broker's topic is still the log from which the table was landed, and it has all events at or beyond that
+   version's offsets (in a partition that had no offset yet, all events since the first landed one).
 Otherwise nothing is changed. Rows that are already loaded into `raw` stay there, because the same offsets will be
-landed again. If only a checkpoint is damaged and all commits since the previous one are intact, only the checkpoint is
-moved.
+landed again. If only a checkpoint is damaged and all commits since the previous checkpoint are intact, only the damaged
+checkpoint is moved.
 
 The repair deletes nothing. Files that it removes from the log are kept in the table's folder `_torn` until an operator
 deletes them. Data files that only the removed versions reference stay in place. The repair restarts their retention,
@@ -68,26 +68,26 @@ def repair(settings: Settings) -> list[Repair]:
     with Broker(settings.require("kafka_bootstrap")) as broker:
         for topic in TOPICS:
             delta_log = DeltaLog(table_uri(lake_uri, topic))
-            done = _repair(topic, delta_log, broker) if delta_log.commits() else None
-            repairs += [done] if done else []
+            repaired = _repair(topic, delta_log, broker) if delta_log.commits() else None
+            repairs += [repaired] if repaired else []
     return repairs
 
 
 def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
-    bad = [version for version in delta_log.checkpoints() if not _is_whole(delta_log.checkpoint(version))]
-    damaged, reason = _first_damaged(delta_log, bad)
-    if damaged is None and bad:
-        reason = f"checkpoints {bad} cannot be read"
+    torn = [version for version in delta_log.checkpoints() if not _is_readable(delta_log.checkpoint(version))]
+    damaged, reason = _first_damaged(delta_log, torn)
+    if damaged is None and torn:
+        reason = f"checkpoints {torn} cannot be read"
     elif damaged is None and not _is_pointer_valid(delta_log):
         reason = "readers are pointed to a checkpoint that does not exist"
     if not reason:
         return None
     newest = delta_log.commits()[-1]
     end = newest if damaged is None else damaged - 1
-    _check_recoverable(topic, delta_log, bad, end, broker)
+    _check_recoverable(topic, delta_log, torn, end, broker)
     moved = [
         *(delta_log.commit(version) for version in reversed(delta_log.commits()) if version > end),
-        *(delta_log.checkpoint(version) for version in delta_log.checkpoints() if version > end or version in bad),
+        *(delta_log.checkpoint(version) for version in delta_log.checkpoints() if version > end or version in torn),
         *([delta_log.last_checkpoint()] if delta_log.last_checkpoint().exists() else []),
     ]
     if newest > end:
@@ -95,40 +95,41 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
     folder = _move_away(delta_log, moved)
     if delta_log.commits()[-1] > end:
         raise PermanentError(
-            f"{delta_log.folder}: a writer committed while the table was repaired. Nothing is lost. Stop it and repair "
-            "again: see docs/runbooks/lake-repair.md."
+            f"{delta_log.folder}: a writer committed while the table was being repaired. Nothing is lost. Stop the "
+            "writer and repair again: see docs/runbooks/lake-repair.md."
         )
-    done = Repair(topic, reason, len(moved), end, str(folder))
+    repaired = Repair(topic, reason, len(moved), end, str(folder))
     log.warning("repaired", topic=topic, reason=reason, moved_files=len(moved), version=end, folder=str(folder))
-    return done
+    return repaired
 
 
-def _first_damaged(delta_log: DeltaLog, bad: list[int]) -> tuple[int | None, str]:
+def _first_damaged(delta_log: DeltaLog, torn: list[int]) -> tuple[int | None, str]:
     """Return the first version that is torn or added a torn file, and the reason; None if all versions are intact."""
-    good = max((each for each in delta_log.checkpoints() if each not in bad), default=-1)
+    last_good = max((each for each in delta_log.checkpoints() if each not in torn), default=-1)
     for version in delta_log.commits():
-        reason = torn_reason(delta_log.commit(version).read_bytes()) if version > good else ""
+        reason = torn_reason(delta_log.commit(version).read_bytes()) if version > last_good else ""
         if reason:
             return version, f"commit {version} is torn: {reason}"
-    commits = [version for version in delta_log.commits() if version > good]
-    missing = next((wanted for wanted, version in enumerate(commits, good + 1) if version != wanted), None)
+    commits = [version for version in delta_log.commits() if version > last_good]
+    missing = next((wanted for wanted, version in enumerate(commits, last_good + 1) if version != wanted), None)
     if missing is not None:
         return missing, f"commit {missing} is missing before {commits[-1]}"
     with TemporaryDirectory() as copy:
-        table = _replay(delta_log, bad, delta_log.commits()[-1], Path(copy))
-        lost = {action["path"] for action in _actions(table) if not _is_file_whole(delta_log, action)}
-    if not lost:
+        table = _replay(delta_log, torn, delta_log.commits()[-1], Path(copy))
+        damaged_files = {action["path"] for action in _actions(table) if not _is_file_intact(delta_log, action)}
+    if not damaged_files:
         return None, ""
     for version in delta_log.commits():
         added = _added(delta_log.commit(version))
-        if lost & added:
-            return version, f"{len(lost)} files are missing or torn, the first of them added by version {version}"
+        if damaged_files & added:
+            found = f"{len(damaged_files)} files are missing or torn, the first of them added by version {version}"
+            return version, found
     raise PermanentError(
-        f"{delta_log.folder}: {len(lost)} files from before its first commit are missing or torn. {RUNBOOK}"
+        f"{delta_log.folder}: {len(damaged_files)} files from before its first commit are missing or torn. {RUNBOOK}"
     )
 
 
-def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int, broker: Broker) -> None:
+def _check_recoverable(topic: str, delta_log: DeltaLog, torn: list[int], end: int, broker: Broker) -> None:
     """Check that the table is intact at version `end`, and that the broker has all events after it.
 
     Raises:
@@ -136,18 +137,20 @@ def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int
         RetryableError: the broker does not answer.
     """
     if end < 0:
-        raise PermanentError(f"{delta_log.folder}: not even its first commit is whole. {RUNBOOK}")
+        raise PermanentError(f"{delta_log.folder}: even its first commit is damaged. {RUNBOOK}")
     with TemporaryDirectory() as copy:
-        table = _replay(delta_log, bad, end, Path(copy))
-        lost = [action["path"] for action in _actions(table) if not _is_file_whole(delta_log, action)]
+        table = _replay(delta_log, torn, end, Path(copy))
+        damaged_files = [action["path"] for action in _actions(table) if not _is_file_intact(delta_log, action)]
         log_id = table.metadata().description
-        if lost:
-            raise PermanentError(f"{delta_log.folder}: {len(lost)} files of version {end} are gone or torn. {RUNBOOK}")
+        if damaged_files:
+            raise PermanentError(
+                f"{delta_log.folder}: {len(damaged_files)} files of version {end} are missing or torn. {RUNBOOK}"
+            )
         broker_log_id = broker.log_id(topic)
         if log_id != broker_log_id:
             raise PermanentError(
-                f"{topic}: version {end} was landed from the log {log_id}, but the broker's is {broker_log_id}, whose "
-                f"offsets belong to other events. {RUNBOOK}"
+                f"{topic}: version {end} was landed from the log {log_id}, but the broker now has the log "
+                f"{broker_log_id}, whose offsets belong to different events. {RUNBOOK}"
             )
         for partition, bound in broker.bounds(topic).items():
             offset = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))
@@ -155,16 +158,16 @@ def _check_recoverable(topic: str, delta_log: DeltaLog, bad: list[int], end: int
                 _check_unlanded_partition(topic, partition, delta_log, end, bound)
             elif not bound.low <= offset <= bound.high:
                 raise PermanentError(
-                    f"{topic}/{partition}: version {end} is at offset {offset}, but the broker has {bound.low} to "
-                    f"{bound.high} only. {RUNBOOK}"
+                    f"{topic}/{partition}: version {end} is at offset {offset}, but the broker has only {bound.low} to "
+                    f"{bound.high}. {RUNBOOK}"
                 )
 
 
 def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, end: int, bound: Bounds) -> None:
     """Check that the broker has all landed events of a partition that had no offset at version `end`.
 
-    Landing will start again at the broker's first event. If this is not offset 0, landing may originally have started
-    at an earlier event.
+    Landing will start again at the broker's first event. If its offset is not 0, landing may originally have started at
+    an earlier event.
 
     Raises:
         PermanentError: the broker lacks events, or the landed offsets are unknown.
@@ -175,8 +178,8 @@ def _check_unlanded_partition(topic: str, partition: int, delta_log: DeltaLog, e
     if landed is None or min(landed, default=bound.low) < bound.low:
         first = "an unknown offset" if landed is None else f"offset {min(landed)}"
         raise PermanentError(
-            f"{topic}/{partition}: after version {end} landing started at {first}, but the broker has {bound.low} to "
-            f"{bound.high} only. {RUNBOOK}"
+            f"{topic}/{partition}: after version {end}, landing started at {first}, but the broker has only "
+            f"{bound.low} to {bound.high}. {RUNBOOK}"
         )
 
 
@@ -186,7 +189,7 @@ def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | 
     For a file with several partitions, this is the lowest offset of all partitions, so the check may be too strict.
     """
     kept = delta_log.commits()
-    least = []
+    lowest_offsets = []
     for version in range(end + 1, kept[-1] + 1):
         text = delta_log.commit(version).read_bytes() if version in kept else b""
         if not text or torn_reason(text):
@@ -198,13 +201,13 @@ def _landed_after(delta_log: DeltaLog, end: int, partition: int) -> list[int] | 
                 stats = json.loads(action["add"]["stats"])
                 low, high = stats["minValues"], stats["maxValues"]
                 if low["kafka_partition"] <= partition <= high["kafka_partition"]:
-                    least.append(int(low["kafka_offset"]))
+                    lowest_offsets.append(int(low["kafka_offset"]))
             except (KeyError, TypeError, ValueError):  # a file without statistics
                 return None
-    return least
+    return lowest_offsets
 
 
-def _replay(delta_log: DeltaLog, bad: list[int], end: int, copy: Path) -> "DeltaTable":
+def _replay(delta_log: DeltaLog, torn: list[int], end: int, copy: Path) -> "DeltaTable":
     """Open the table at version `end` from a copy of its log, so that the check does not change the log.
 
     Raises:
@@ -212,7 +215,7 @@ def _replay(delta_log: DeltaLog, bad: list[int], end: int, copy: Path) -> "Delta
     """
     from deltalake import DeltaTable
 
-    start = max((each for each in delta_log.checkpoints() if each not in bad and each <= end), default=-1)
+    start = max((each for each in delta_log.checkpoints() if each not in torn and each <= end), default=-1)
     chain = [version for version in delta_log.commits() if start < version <= end]
     if chain != list(range(start + 1, end + 1)):
         raise PermanentError(f"{delta_log.folder}: commits between {start} and {end} are missing. {RUNBOOK}")
@@ -228,18 +231,18 @@ def _actions(table: "DeltaTable") -> list[dict[str, Any]]:
     return actions
 
 
-def _is_file_whole(delta_log: DeltaLog, action: dict[str, Any]) -> bool:
+def _is_file_intact(delta_log: DeltaLog, action: dict[str, Any]) -> bool:
     path = delta_log.commit(0).parent.parent / unquote(action["path"])
-    return path.is_file() and path.stat().st_size == action["size_bytes"] and _has_end(path)
+    return path.is_file() and path.stat().st_size == action["size_bytes"] and _has_parquet_footer(path)
 
 
-def _has_end(path: Path) -> bool:
+def _has_parquet_footer(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-len(PARQUET_END), 2)
         return file.read() == PARQUET_END
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_readable(checkpoint: Path) -> bool:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

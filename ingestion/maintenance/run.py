@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 PACKAGE = "ingestion.maintenance"
-VACUUM_PAUSE_SECONDS = 6 * 3600.0  # a vacuum lists every file of the table
+VACUUM_INTERVAL_SECONDS = 6 * 3600.0  # a vacuum lists every file of the table
 CLOCK_TOLERANCE_SECONDS = 3600.0
 
 
@@ -46,12 +46,12 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
         if database_now_s is None:
             log.info("another maintenance run is in progress")
             return None
-        is_clock_right = _is_clock_right(database_now_s)
+        is_clock_correct = _is_clock_correct(database_now_s)
         last = report.read_last(lake_uri)
         for topic in TOPICS:
             try:
                 report_of_table = _maintain_table(
-                    lake_uri, topic, settings.lake_retention_days, last.get(topic, {}), is_clock_right
+                    lake_uri, topic, settings.lake_retention_days, last.get(topic, {}), is_clock_correct
                 )
             except RetryableError as error:
                 log.warning("maintenance of a table failed", topic=topic, error=str(error))
@@ -88,17 +88,17 @@ def _save_report(lake_uri: str, done: list[TableMaintenance]) -> None:
         log.warning("the report could not be stored", error=str(error))
 
 
-def _is_clock_right(database_now_s: float) -> bool:
+def _is_clock_correct(database_now_s: float) -> bool:
     """Compare this host's clock with the database's, because with a wrong clock current files could look expired."""
     difference = time.time() - database_now_s
     if abs(difference) <= CLOCK_TOLERANCE_SECONDS:
         return True
-    log.warning("this host's clock differs from the database's, nothing is deleted", seconds=round(difference))
+    log.warning("this host's clock differs from the database's; nothing is deleted", seconds=round(difference))
     return False
 
 
 def _maintain_table(
-    lake_uri: str, topic: str, retention_days: int, last: Mapping[str, Any], is_clock_right: bool
+    lake_uri: str, topic: str, retention_days: int, last: Mapping[str, Any], is_clock_correct: bool
 ) -> TableMaintenance | None:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -108,19 +108,19 @@ def _maintain_table(
     except TableNotFoundError:
         return None  # nothing has landed yet
     except (DeltaError, OSError) as error:
-        raise _failed(uri, error) from error
+        raise _maintenance_error(uri, error) from error
     started_at_s, started = time.time(), time.monotonic()
     version, (files, size) = table.version(), _size(table)
-    may_delete = is_clock_right and not _is_newest_commit_in_future(table, started_at_s)
+    may_delete = is_clock_correct and not _is_newest_commit_in_future(table, started_at_s)
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
     try:
         _set_properties(table, retention_days)
         compacted, _ = compact(table, uri)
-        if may_delete and started_at_s - (vacuumed_at_s or 0.0) > VACUUM_PAUSE_SECONDS:
+        if may_delete and started_at_s - (vacuumed_at_s or 0.0) > VACUUM_INTERVAL_SECONDS:
             deleted, vacuumed_at_s = _vacuum(table, retention_days), started_at_s
         clean_up_log(table, uri, may_delete=may_delete)
     except (DeltaError, OSError) as error:
-        raise _failed(uri, error) from error
+        raise _maintenance_error(uri, error) from error
     files_after, size_after = _size(table)
     done = TableMaintenance(
         topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - started, 3), version_before=version,
@@ -132,7 +132,7 @@ def _maintain_table(
     return done
 
 
-def _failed(uri: str, error: Exception) -> RetryableError:
+def _maintenance_error(uri: str, error: Exception) -> RetryableError:
     return RetryableError(
         f"The maintenance of the lake table {uri} failed ({cause(error)}). Nothing is lost: replaced files "
         "stay until the retention is over. Is the disk full or read-only (docs/runbooks/lake-full.md), or the log "
@@ -150,7 +150,7 @@ def _is_newest_commit_in_future(table: "DeltaTable", now_s: float) -> bool:
     newest_s: float = table.history(1)[0].get("timestamp", 0) / 1000
     if newest_s <= now_s + CLOCK_TOLERANCE_SECONDS:
         return False
-    log.warning("the newest commit is in the future, nothing is deleted", seconds=round(newest_s - now_s))
+    log.warning("the newest commit is in the future; nothing is deleted", seconds=round(newest_s - now_s))
     return True
 
 
@@ -163,7 +163,8 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
         "delta.deletedFileRetentionDuration": retention,
         "delta.logRetentionDuration": retention,
         "delta.enableExpiredLogCleanup": "false",  # `clean_up_log` does this after it has flushed a checkpoint
-        "delta.checkpointInterval": "1000",  # each maintenance run writes one; this limits the log if none runs
+        # Each maintenance run writes a checkpoint. This limits the size of the Delta log if no maintenance runs.
+        "delta.checkpointInterval": "1000",
     }
     if wanted.items() - table.metadata().configuration.items():
         try:
@@ -173,7 +174,7 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
-    """Delete expired files: those of versions older than the retention, and files of that age left by killed workers.
+    """Delete expired files: those of versions beyond the retention, and equally old ones that killed workers left.
 
     Files that landing has written but not yet committed are younger than the retention (delta-rs #3645).
     """
@@ -182,5 +183,5 @@ def _vacuum(table: "DeltaTable", retention_days: int) -> int:
 
 
 def _log_files(uri: str) -> int:
-    log_folder = DeltaLog(uri)
-    return len(log_folder.commits()) + len(log_folder.checkpoints())
+    delta_log = DeltaLog(uri)
+    return len(delta_log.commits()) + len(delta_log.checkpoints())

@@ -127,7 +127,7 @@ def produce_live(
 def produce_metrics(
     interval: Annotated[float, typer.Option(min=0.1, help="Seconds between samples.")] = 10.0,
 ) -> None:
-    """Send metrics of this host and the platform (CPU, memory, disk, lags, spools) until stopped (SIGTERM, Ctrl-C)."""
+    """Send metrics about this host and the platform (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
     from ingestion.sources.metrics.collector import collect
 
     settings = load_settings()

@@ -1,5 +1,5 @@
 -- Grain: one event, in order of arrival. refused_because is the reason why the broker permanently rejected the event.
--- (The names of columns and tables must not change, because spools with waiting events must survive an upgrade.)
+-- (The names of tables and columns must not change, because an upgrade must not lose events that are waiting.)
 CREATE TABLE IF NOT EXISTS event (
     position INTEGER PRIMARY KEY AUTOINCREMENT, -- never reused, so it identifies the event permanently
     topic TEXT NOT NULL,

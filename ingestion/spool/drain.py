@@ -36,14 +36,14 @@ class Drained(NamedTuple):
 
 
 class Drainer:
-    """Sends the events of one spool. It is not thread-safe. Processes that share a spool take turns."""
+    """Sends the events of one spool. It is not thread-safe. Processes that share a spool send one after the other."""
 
     def __init__(self, spool: Spool, bootstrap: str) -> None:
         """Prepare the drainer without connecting, because the broker may be down."""
         self._spool = spool
         self._bootstrap = bootstrap
         self._producer: EventProducer | None = None
-        self._unsettled: set[int] = set()  # sent but not deleted, because the disk was full
+        self._undeleted: set[int] = set()  # positions of events that were sent but not deleted, as the disk was full
 
     def drain(self, limit_seconds: float) -> "Drained":
         """Send waiting events, oldest first, for at most about `limit_seconds`.
@@ -63,7 +63,7 @@ class Drainer:
                 if left <= 0:
                     return Drained(sent, is_empty=False)
                 sent += self._send(batch, left)
-            if self._unsettled:
+            if self._undeleted:
                 self._settle((), {})
         return Drained(sent, is_empty=is_ours)
 
@@ -76,7 +76,7 @@ class Drainer:
     def _next_batch(self) -> list[SpooledEvent]:
         size = 0
         batch: list[SpooledEvent] = []
-        for event in self._spool.oldest(BATCH_EVENTS, without=self._unsettled):
+        for event in self._spool.oldest(BATCH_EVENTS, without=self._undeleted):
             size += len(event.value)
             if batch and size > BATCH_BYTES:
                 break
@@ -103,7 +103,7 @@ class Drainer:
             try:
                 self._settle(results.delivered, results.rejected)
             except SpoolFullError as error:
-                log.warning("sent events cannot be deleted yet", number=len(self._unsettled), error=str(error))
+                log.warning("sent events cannot be deleted yet", number=len(self._undeleted), error=str(error))
         return len(results.delivered)
 
     def _settle(self, delivered: Sequence[int], rejected: dict[int, str]) -> None:
@@ -111,10 +111,10 @@ class Drainer:
             log.error(
                 "the broker permanently rejected an event", spool=str(self._spool.path), position=position, why=reason
             )
-        self._unsettled.update(delivered)
-        if self._unsettled or rejected:
-            self._spool.settle(sorted(self._unsettled), rejected)
-            self._unsettled.clear()
+        self._undeleted.update(delivered)
+        if self._undeleted or rejected:
+            self._spool.settle(sorted(self._undeleted), rejected)
+            self._undeleted.clear()
 
     def _connected(self, limit_seconds: float) -> EventProducer:
         """Return a producer whose broker responds. Between calls, the client continues to connect in the background."""

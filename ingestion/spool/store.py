@@ -72,7 +72,7 @@ class Spool:
         self.path = folder / f"{source}{SUFFIX}"
         self._limits = limits or Limits()
         self._connection: sqlite3.Connection | None = None
-        self._using = threading.RLock()
+        self._lock = threading.RLock()
 
     @classmethod
     def of(cls, settings: Settings, source: str) -> "Spool":
@@ -125,12 +125,12 @@ class Spool:
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
     def requeue_rejected(self) -> int:
-        """Return rejected events to the queue at their old positions, and return their number."""
+        """Put rejected events back into the queue at their old positions, and return their number."""
         with self._transaction() as connection:
             return connection.execute(_sql("requeue_rejected")).rowcount
 
     def state(self) -> SpoolState:
-        """Return the contents of the spool. This does not create the file of a spool that was never opened."""
+        """Return the state of the spool. This does not create the file of a spool that was never opened."""
         if not self.path.exists():
             return SpoolState(0, 0, 0, 0.0, 0.0)
         with self._reading() as connection:
@@ -141,7 +141,7 @@ class Spool:
 
     @contextmanager
     def draining(self, limit_seconds: float) -> Iterator[bool]:
-        """Lock the spool for sending; yield False if another process still holds the lock after `limit_seconds`.
+        """Lock the spool for sending. Yield False if another process still has the lock after `limit_seconds`.
 
         Without the lock, two senders could send events with the same key out of order. The kernel releases the lock if
         the process dies.
@@ -152,7 +152,7 @@ class Spool:
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        with self._using:
+        with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -164,12 +164,12 @@ class Spool:
             raise SpoolFullError(
                 f"The spool {self.path} is full: it has {total_events} events of {total_bytes} bytes; its limits are "
                 f"{limits.events} events and {limits.bytes} bytes. {events} more events were not stored. Check the "
-                "broker (`make status`); `okr produce spool status` shows waiting events."
+                "broker (`make status`); `okr produce spool status` shows the waiting events."
             )
         if self._leave_free and shutil.disk_usage(self.path.parent).free - size < self._leave_free:
             raise SpoolFullError(
-                f"The disk of the spool {self.path} has less than {self._leave_free} bytes free, which are reserved "
-                f"for events of users. {events} events of the source {self.source} were not stored."
+                f"The disk of the spool {self.path} would have less than {self._leave_free} bytes free. These are "
+                f"reserved for user events, so {events} events of the source {self.source} were not stored."
             )
 
     @contextmanager
@@ -187,7 +187,7 @@ class Spool:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._using, explained(self.path):
+        with self._lock, explained(self.path):
             if self._connection is None:
                 self._connection = self._open()
             yield self._connection

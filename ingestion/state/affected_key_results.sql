@@ -1,7 +1,7 @@
--- Return the defined key results whose rows may change because of the given entities: the given key results, those
--- owned by a given user, and those that ever belonged to an affected objective. An objective is affected if it is given
--- or was ever in a given cycle. If a given team is dissolved, every objective that was ever in a dissolved team is
--- affected.
+-- Return the defined key results whose rows may change because of the given entities. These are the given key results,
+-- those owned by a given user, and those that ever belonged to an affected objective. An objective is affected if it is
+-- given, or if it was ever in a given cycle. If a given team is dissolved, every objective that was ever in a dissolved
+-- team is affected.
 WITH dissolved AS (
     SELECT entity_id
     FROM app.event

@@ -1,5 +1,5 @@
 -- Record the operators' decisions that were made, changed or withdrawn since the last call. Return the entities of the
--- reviewed events.
+-- events on which these decisions were made.
 WITH changed AS (
     SELECT
         event_id,

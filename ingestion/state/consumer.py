@@ -1,4 +1,4 @@
-"""Run `okr consume state`: the loop that applies events to the tables of schema app and to Redis."""
+"""`okr consume state`: the loop that applies events to the application tables (schema `app`) and to Redis."""
 
 import threading
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ log = get_logger(__name__)
 def consume_state(
     settings: Settings, stop: threading.Event, *, limits: Limits | None = None, drain: bool = False
 ) -> int:
-    """Apply events until `stop` is set or, with `drain`, until none is left; return how many were applied.
+    """Apply events until `stop` is set or, with `drain`, until none is left; return the number of applied events.
 
     Raises:
         RetryableError: Kafka or PostgreSQL failed; a restarted consumer continues from the stored offsets.
@@ -58,17 +58,21 @@ def consume_state(
                     try:
                         stored = store.apply(topic, rows, spans)
                     except OffsetsMovedError as error:
-                        log.warning("another consumer committed first, batch discarded", reason=str(error))
+                        log.warning("another consumer committed first; the batch is discarded", reason=str(error))
                         reader.rewind()
                         break
                     reader.report_stored(topic, spans)
                     applied += len(rows)
-                    figures.note(rows, progressed=stored.has_progressed, recounted=stored.is_recounted)
+                    figures.note(
+                        rows,
+                        may_change_progress=stored.may_change_progress,
+                        may_change_activity=stored.may_change_activity,
+                    )
                 figures.write(reader.lag())
                 if drain and batch.rows == 0 and reader.is_at_end():
                     break
     except psycopg.Error as error:
-        raise RetryableError(f"PostgreSQL failed, nothing of the batch was stored: {error}") from error
+        raise RetryableError(f"PostgreSQL failed, and no event of the batch was stored: {error}") from error
     finally:
         reader.close()
     return applied

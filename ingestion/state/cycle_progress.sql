@@ -1,6 +1,6 @@
 -- Return the weighted mean score (progress clipped to 0-1) of each cycle's key results. A key result without a check-in
--- has the score 0. Archived key results do not count. A key result that was carried on to the next cycle still counts
--- in the previous one.
+-- has the score 0. Archived key results are excluded. A key result that was carried on to the next cycle is still
+-- included in the previous one.
 SELECT
     counted.cycle_id,
     round(

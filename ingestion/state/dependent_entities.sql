@@ -25,7 +25,7 @@ moved_user AS (
     WHERE event_type = 'okr.user.defined.v1' AND data ->> 'team_id' = any(%(teams)s::text [])
 )
 
-SELECT split_part(event.event_type, '.', 2) AS noun, event.entity_id AS id
+SELECT split_part(event.event_type, '.', 2) AS entity_type, event.entity_id AS id
 FROM moved_user
 INNER JOIN app.event AS event ON moved_user.id = event.data ->> 'user_id'
 WHERE

@@ -6,7 +6,7 @@ Entity = tuple[str, str]  # event type and entity id
 
 USER = "okr.user.defined.v1"
 DEACTIVATED = "okr.user.deactivated.v1"
-ABOUT_A_USER = frozenset({USER, DEACTIVATED})  # user_id is the user described, not one who acted
+USER_EVENTS = frozenset({USER, DEACTIVATED})  # their user_id is the user whom they describe, not a user who acted
 ORGANISATION = "okr.organisation.defined.v1"
 TEAM = "okr.team.defined.v1"
 CYCLE = "okr.cycle.defined.v1"
@@ -23,8 +23,8 @@ ENDINGS = {
     "okr.key_result.archived.v1": KEY_RESULT,
 }
 ROOTS = frozenset({TEAM, CYCLE})  # these name their organisation; all other entities depend on them
-# The name of the query parameter for the ids of each type.
-NAMES = {
+# The names of the query parameters for the ids of each type.
+ID_PARAMETERS = {
     ORGANISATION: "organisations",
     TEAM: "teams",
     CYCLE: "cycles",
@@ -33,16 +33,16 @@ NAMES = {
     KEY_RESULT: "key_results",
     CHECK_IN: "check_ins",
 }
-# Actions of users on entities. Because these events may be withheld, the users' activity is not stored separately but
-# read from the counted events.
+# Actions of users on entities. Because these events may be withheld, the activity of their users is not stored
+# separately but read from the counted events.
 ACTIONS = frozenset({CHECK_IN, "okr.cycle.closed.v1", "okr.objective.archived.v1", "okr.key_result.archived.v1"})
-NO_ACTIVITY = ABOUT_A_USER | ACTIONS
-FOLLOWED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}
+NO_STORED_ACTIVITY = USER_EVENTS | ACTIONS
+PROJECTED = DEFINITIONS | ENDINGS.keys() | {CHECK_IN}
 
 
 def ids_by_definition(entities: Iterable[Entity]) -> dict[str, list[str]]:
     """Group entity ids by the event type that defines (or records) the entity."""
-    ids: dict[str, list[str]] = {each: [] for each in NAMES}
+    ids: dict[str, list[str]] = {each: [] for each in ID_PARAMETERS}
     for event_type, entity_id in entities:
         ids[ENDINGS.get(event_type, event_type)].append(entity_id)
     return ids

@@ -1,7 +1,7 @@
 -- Insert events and return their entities. If the log has several copies of an event, the first copy wins, as in
 -- staging. Copies are ordered by log time first, because a later copy may be in a partition with a lower number. A
--- later copy changes nothing. The condition is <= and not <, so that an event that is read again (after offsets were
--- reset) is returned and therefore projected again.
+-- later copy changes nothing. The condition is <= rather than <, so that an event that is read again after offsets were
+-- reset is returned and therefore projected again.
 INSERT INTO app.event AS kept (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )
@@ -26,7 +26,8 @@ FROM unnest(
     %(kafka_offset)b::bigint [],
     %(data)b::jsonb []
 ) AS incoming (event_type, subject, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data)
-ORDER BY incoming.event_type, entity_id, incoming.event_id, incoming.logged_at, incoming.kafka_partition, incoming.kafka_offset
+ORDER BY
+    incoming.event_type, entity_id, incoming.event_id, incoming.logged_at, incoming.kafka_partition, incoming.kafka_offset
 ON CONFLICT (event_type, entity_id, event_id) DO UPDATE
 SET
     occurred_at = excluded.occurred_at,

@@ -1,5 +1,5 @@
--- Return key results that have no row in app.key_result_cycles because they were defined before that table existed. Key
--- results without a counted definition are excluded, because they cannot be projected and every call would return them.
+-- Return key results that have no row in app.key_result_cycles because they were defined before that table existed.
+-- Those without a counted definition are excluded. They cannot be projected, so every call would return them again.
 SELECT subject
 FROM app.newest_event
 WHERE

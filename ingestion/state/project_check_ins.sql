@@ -1,5 +1,5 @@
--- Upsert check-ins. The last counted event in the log wins, whatever its occurred_at. Return the key results that the
--- check-ins had before and have now, because a correction may name a different key result.
+-- Upsert check-ins. The last counted event in the log wins, regardless of its occurred_at. Return the previous and the
+-- current key results of the check-ins, because a correction may name a different key result.
 WITH before AS (
     SELECT key_result_id
     FROM app.check_ins

@@ -1,8 +1,9 @@
 -- Insert one row per key result and cycle in which it counts, by the same rules as intermediate.int_key_result_cycle. A
 -- key result counts in its current cycle, in each cycle in which it was closed, and in each cycle to which it still
--- belonged when that cycle ended. A check-in counts in the key result's cycle at the time of the check-in, with two
--- exceptions. If the key result does not count in that cycle, the check-in counts in the next cycle in which the key
--- result counts. The first final check-in soon after the end of the previous cycle may close that cycle (ADR 19).
+-- belonged when that cycle ended. A check-in is attributed to the key result's cycle at the time of the check-in, with
+-- two exceptions. If the key result does not count in that cycle, the check-in is attributed to the next cycle in which
+-- the key result counts. The first final check-in soon after the end of the previous cycle may close the key result in
+-- that previous cycle (ADR 19).
 WITH placement AS (
     SELECT * FROM app.key_result_placements(%(subjects)s::text [])
 ),
@@ -25,9 +26,9 @@ cycle AS (
         ON defined.subject = closing.id AND closing.revived_at IS NULL
 ),
 
--- One row per span: the end of its stay (the uninterrupted time in one cycle), and whether the key result was in that
--- stay when the cycle ended or was closed. Window functions are used because the planner estimates a single row for a
--- join with a grouped subquery.
+-- One row per span, which is a row of placement, with the end of its stay (the uninterrupted time in one cycle), and
+-- whether the key result was in that stay when the cycle ended or was closed. Window functions are used because the
+-- planner would estimate a single row for a join with a grouped subquery.
 stay_piece AS (
     SELECT
         placement.*,
@@ -79,8 +80,8 @@ stay AS (
 ),
 
 -- comes_soon: whether the stay's first final check-in was made soon enough after the end of the previous stay's cycle
--- to close that cycle (ADR 19). The key result must have been in that cycle, and not archived, when the cycle ended.
--- The check-in closes that cycle only if none of the previous stay's own check-ins closed it.
+-- to close the key result in that cycle (ADR 19). The key result must have been in that cycle, and not archived, when
+-- the cycle ended. The check-in closes the previous stay only if none of that stay's own check-ins closed it.
 followed AS (
     SELECT
         *,
@@ -95,10 +96,10 @@ followed AS (
     WINDOW by_time AS (PARTITION BY key_result_id ORDER BY stay_number)
 ),
 
--- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, that
--- check-in closes the previous stay if it is still open, and otherwise this stay. In both cases is_closed is the same
--- for both stays. Such a stay therefore has the same run_number as the previous one, and the first stay of a run
--- determines is_closed for the whole run.
+-- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, that check-in
+-- closes the previous stay if it is still open, and otherwise this stay. In both cases, is_closed is the same for both
+-- stays. Such a stay therefore has the same run_number as the previous one, and the first stay of a run determines
+-- is_closed for the whole run.
 stay_result AS (
     SELECT
         *,
@@ -155,8 +156,8 @@ counted AS (
 
 -- One row per key result and cycle: the latest closing check-in, or the latest check-in if none of them is closing. A
 -- check-in is closing if it is marked final or was made after that cycle was closed, unless the key result was
--- archived.
-answer AS (
+-- archived at that time.
+deciding_check_in AS (
     SELECT DISTINCT ON (counted_span.key_result_id, check_in_cycle.cycle_id)
         counted_span.key_result_id,
         check_in_cycle.cycle_id,
@@ -172,7 +173,8 @@ answer AS (
     CROSS JOIN LATERAL (
         SELECT
             CASE
-                WHEN late_closing.key_result_id IS NULL THEN counted_span.counted_cycle_id ELSE late_closing.past_cycle_id
+                WHEN late_closing.key_result_id IS NULL THEN counted_span.counted_cycle_id
+                ELSE late_closing.past_cycle_id
             END AS cycle_id
     ) AS check_in_cycle
     LEFT JOIN cycle ON check_in_cycle.cycle_id = cycle.cycle_id
@@ -193,21 +195,22 @@ closed AS (
         counted.opened_at,
         counted.to_at,
         cycle.ended_at AS cycle_ended_at,
-        answer.value,
-        answer.checked_in_at,
-        answer.kafka_offset,
-        coalesce(answer.is_closing, false) AS is_closed_by_check_in,
+        deciding_check_in.value,
+        deciding_check_in.checked_in_at,
+        deciding_check_in.kafka_offset,
+        coalesce(deciding_check_in.is_closing, false) AS is_closed_by_check_in,
         CASE
-            WHEN answer.is_closing THEN answer.checked_in_at
+            WHEN deciding_check_in.is_closing THEN deciding_check_in.checked_in_at
             WHEN counted.opened_at <= cycle.closed_at THEN cycle.closed_at
         END AS closed_at
     FROM counted
     LEFT JOIN cycle ON counted.cycle_id = cycle.cycle_id
-    LEFT JOIN answer
-        ON counted.key_result_id = answer.key_result_id AND counted.cycle_id IS NOT DISTINCT FROM answer.cycle_id
+    LEFT JOIN deciding_check_in
+        ON counted.key_result_id = deciding_check_in.key_result_id
+        AND counted.cycle_id IS NOT DISTINCT FROM deciding_check_in.cycle_id
 ),
 
--- The key result as it was in the cycle at one of these times:
+-- The state of the key result in the cycle at one of these times:
 -- * when a check-in closed it, if one did;
 -- * otherwise, if it has left the cycle, when the cycle ended or when it left, whichever was earlier;
 -- * otherwise, if the cycle is closed, when it was closed;
@@ -241,8 +244,9 @@ held AS (
 )
 
 INSERT INTO app.key_result_cycles (
-    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, opened_at, left_at, is_current,
-    is_archived, archived_at, is_closed, is_closed_by_check_in, closed_at, last_value, last_check_in_at, last_check_in_offset, progress
+    key_result_id, cycle_id, objective_id, team_id, title, owner_user_id, baseline, target, weight, opened_at, left_at,
+    is_current, is_archived, archived_at, is_closed, is_closed_by_check_in, closed_at, last_value, last_check_in_at,
+    last_check_in_offset, progress
 )
 SELECT
     key_result_id,

@@ -1,9 +1,9 @@
-"""Compute the tables of schema app from the stored events (app.event).
+"""Compute the application tables (schema `app`) from the stored events (app.event).
 
 For each changed entity, a projection reads all counted events again. The result does not depend on the order in which
-events arrive or on duplicates. The tables are derived from each other as follows:
+events arrive, or on duplicates. The tables are derived from each other as follows:
 
-    event -> event.withheld_because (set if an event does not count, ADR 18)
+    event -> event.withheld_because (set if an event is withheld, ADR 18)
           -> newest_event (definitions) -> users; the views organisations, teams, cycles, objectives, key_results
           -> check_ins
           -> key_result_cycles (from definitions, endings and check-ins; one row per key result and cycle) -> okrs
@@ -18,8 +18,8 @@ from ingestion.state.followed_events import (
     CHECK_IN,
     CYCLE,
     DEFINITIONS,
+    ID_PARAMETERS,
     KEY_RESULT,
-    NAMES,
     OBJECTIVE,
     TEAM,
     USER,
@@ -47,7 +47,7 @@ class ReasonsToCompare(NamedTuple):
 
 
 class Projection:
-    """Updates the tables of schema app within the caller's transaction."""
+    """Updates the application tables within the caller's transaction."""
 
     def __init__(self, connection: Connection, consumer: Mapping[str, str]) -> None:
         self._connection = connection
@@ -64,13 +64,13 @@ class Projection:
         return [(CHECK_IN, each) for each in self.subjects("ambiguous_check_ins", ids=ids)] if ids else []
 
     def withhold(self, entities: Sequence[Entity], *, has_several_organisations: bool) -> list[Entity]:
-        """Update which events of these entities and their dependents count; return the changed entities."""
-        named = {NAMES[event_type]: ids for event_type, ids in ids_by_definition(entities).items()}
+        """Determine the counted events of these entities and of their dependents; return the changed entities."""
+        named = {ID_PARAMETERS[event_type]: ids for event_type, ids in ids_by_definition(entities).items()}
         dependent = self.entities("dependent_entities", **named)
-        nouns, ids = zip(*dependent, strict=True) if dependent else ((), ())
+        entity_types, ids = zip(*dependent, strict=True) if dependent else ((), ())
         return self.entities(
             "withhold_events",
-            nouns=list(nouns),
+            entity_types=list(entity_types),
             ids=list(ids),
             has_several_organisations=has_several_organisations,
         )
@@ -127,7 +127,7 @@ class Projection:
         self.run("project_okrs", subjects=key_results, ids=ids, achieved_score=ACHIEVED_SCORE, tolerance=TOLERANCE)
 
     def entities(self, query: str, **parameters: Any) -> list[Entity]:
-        """Run a query that returns (event type, id) pairs."""
+        """Run a query that returns pairs of an event type (or entity type) and an id."""
         rows = self.run(query, **parameters).fetchall()
         return [(str(event_type), str(entity_id)) for event_type, entity_id in rows]
 

@@ -1,5 +1,5 @@
--- Return the users who were active after the given time, with their last activity. Withheld events do not count as
--- activity, as in fct_user_activity_daily. Deactivated users are excluded, even if they were active after that time.
+-- Return the users who were active after the given time, with the time of their last activity. Withheld events do not
+-- count as activity, as in fct_user_activity_daily. Deactivated users are excluded, even if they were active.
 WITH active AS (
     SELECT user_id, last_active_at AS at FROM app.user_activity WHERE last_active_at > to_timestamp(%(since)s)
     UNION ALL

@@ -1,16 +1,16 @@
 """Maintain real-time figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
 
 Redis is only a cache. It may lose its data or be unavailable at any time. The state consumer then continues without it
-and rebuilds the figures from the primary database when Redis responds again. The members of the sorted sets are event
-ids and user ids, so an event that is read twice counts once.
+and rebuilds the figures from the application tables (schema `app`) when Redis responds again. The members of the sorted
+sets are event ids and user ids, so an event that is read twice counts once.
 
-Data loss is detected as follows. Each consumer numbers its writes. With each write it stores the number under its own
-key and reads the previous number. If Redis has lost data (after a flush, a restart from an old dump or a failed write),
-the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once per second, so
-the figures are restored even if no events arrive.
+Data loss is detected as follows. Each consumer numbers its writes. With each write, it stores the number under a Redis
+key of its own and reads the previous number. If Redis has lost data (after a flush, a restart from an old dump or a
+failed write), the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once
+per second, so the figures are restored even if no events arrive.
 
-Several consumers may write concurrently. Every write that changes anything but lags increments a shared counter. Before
-a consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer
+Several consumers may write concurrently. Every write that changes more than lags increments a shared counter. Before a
+consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer
 writes in the meantime, Redis rejects the write, and the query is repeated.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ingestion.state.followed_events import ABOUT_A_USER, CHECK_IN, DEACTIVATED
+from ingestion.state.followed_events import CHECK_IN, DEACTIVATED, USER_EVENTS
 from ingestion.state.store import Recent, Row
 from lakehouse.logs import get_logger
 
@@ -39,9 +39,9 @@ WRITES = "okr:figures:"  # prefix, followed by the id of a writer -> number of i
 CHANGES = "okr:figures_changes"  # counter of changes to shared figures
 RECENT, PROGRESS = "recent", "progress"
 STALE_SECONDS = 30  # a consumer writes at least once a second
-TRIES = 5
+ATTEMPTS = 5
 ACTIVE_SECONDS = 900
-KEPT_SECONDS = 3600
+RETENTION_SECONDS = 3600
 LONGEST_ID = 128
 PROGRESS_SECONDS = 0.5  # minimum interval between computations of progress
 
@@ -75,52 +75,52 @@ class RealtimeFigures:
         self._is_complete = False  # whether Redis is known to have everything that was written
         self._is_down = False
         self._recent = Recent({}, {})
-        self._has_progressed = True
-        self._is_recounted = False  # whether recent data must be queried from the database again
+        self._may_change_progress = True
+        self._may_change_activity = False  # whether recent data must be read from the database again
         self._progress_at = 0.0
 
-    def note(self, rows: Sequence[Row], *, progressed: bool, recounted: bool = False) -> None:
+    def note(self, rows: Sequence[Row], *, may_change_progress: bool, may_change_activity: bool = False) -> None:
         """Add a stored batch to the next `write`.
 
-        If `recounted`, some events started or ceased to count, so recent data must be queried from the database.
+        If events were withheld or released, activity may have changed, so recent data must be read from the database.
         """
-        recent = _recent(rows, time.time() - KEPT_SECONDS)
+        recent = _recent(rows, time.time() - RETENTION_SECONDS)
         users = dict(self._recent.users)
         for user, at in recent.users.items():
             users[user] = max(at, users.get(user, at))
         self._recent = Recent(users, {**self._recent.check_ins, **recent.check_ins})
-        self._is_recounted |= recounted or any(row["event_type"] == DEACTIVATED for row in rows)
-        self._has_progressed |= progressed
+        self._may_change_activity |= may_change_activity or any(row["event_type"] == DEACTIVATED for row in rows)
+        self._may_change_progress |= may_change_progress
 
     def write(self, lag: Lag) -> None:
         """Write the added batches and the lag. If Redis is down, log a warning once and continue.
 
         Raises:
-            psycopg.Error: the figures could not be rebuilt because the primary database failed.
+            psycopg.Error: the figures could not be rebuilt because PostgreSQL failed.
         """
         from redis import RedisError
 
         try:
-            if self._is_complete and not self._is_recounted:
+            if self._is_complete and not self._may_change_activity:
                 self._is_complete = self._write_with_retries(lag)
-            self._is_complete &= not self._is_recounted
+            self._is_complete &= not self._may_change_activity
             if not self._is_complete:
-                log.info("rebuilding real-time figures from the primary database")
-                self._has_progressed, self._progress_at = True, 0.0
+                log.info("rebuilding the real-time figures from the application tables")
+                self._may_change_progress, self._progress_at = True, 0.0
                 self._is_complete = self._write_with_retries(lag, rebuild=True)
         except RedisError as error:
             if not self._is_down:
                 log.warning("real-time figures are not updated while Redis is down", error=str(error))
             self._is_down, self._is_complete = True, False
         else:
-            self._is_down, self._is_recounted = False, False
-        self._recent = Recent({}, {})  # already written, or to be rebuilt from the primary database
+            self._is_down, self._may_change_activity = False, False
+        self._recent = Recent({}, {})  # already written, or to be rebuilt from the application tables
 
     def _write_with_retries(self, lag: Lag, *, rebuild: bool = False) -> bool:
         """Write, and retry if another consumer wrote in the meantime; return whether Redis now has all data."""
         from redis import WatchError
 
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             try:
                 return self._write(lag, rebuild=rebuild) or rebuild
             except WatchError:
@@ -130,10 +130,10 @@ class RealtimeFigures:
     def _write(self, lag: Lag, *, rebuild: bool) -> bool:
         """Write in one transaction; return whether Redis still had this consumer's previous write."""
         with self._redis.pipeline(transaction=True) as pipeline:
-            is_due = self._has_progressed and time.monotonic() >= self._progress_at + PROGRESS_SECONDS
+            is_due = self._may_change_progress and time.monotonic() >= self._progress_at + PROGRESS_SECONDS
             if rebuild or is_due:
                 pipeline.watch(CHANGES)  # type: ignore[no-untyped-call]
-            recent = self._source.recent(time.time() - KEPT_SECONDS) if rebuild else self._recent
+            recent = self._source.recent(time.time() - RETENTION_SECONDS) if rebuild else self._recent
             progress: dict[Any, Any] | None = dict(self._source.cycle_progress()) if is_due else None
             pipeline.multi()
             if rebuild or is_due or recent.users or recent.check_ins:
@@ -152,14 +152,14 @@ class RealtimeFigures:
             }
             if known:
                 pipeline.hset(LAG, mapping=known)
-            has_progress = is_due or not self._has_progressed
+            has_progress = is_due or not self._may_change_progress
             updated = [RECENT, *([PROGRESS] if has_progress else []), *known]
             pipeline.hset(WRITTEN_AT, mapping=dict.fromkeys(updated, time.time()))
-            pipeline.set(self._key, self._writes + 1, ex=KEPT_SECONDS, get=True)
+            pipeline.set(self._key, self._writes + 1, ex=RETENTION_SECONDS, get=True)
             before = pipeline.execute()[-1]
         self._writes += 1
         if is_due:
-            self._has_progressed, self._progress_at = False, time.monotonic()
+            self._may_change_progress, self._progress_at = False, time.monotonic()
         return before is not None and int(before) == self._writes - 1
 
 
@@ -169,7 +169,7 @@ def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:
     if recent.check_ins:
         pipeline.zadd(CHECK_INS, dict(recent.check_ins))
     for key in (ACTIVE_USERS, CHECK_INS):
-        pipeline.zremrangebyscore(key, "-inf", time.time() - KEPT_SECONDS)
+        pipeline.zremrangebyscore(key, "-inf", time.time() - RETENTION_SECONDS)
 
 
 def _recent(rows: Iterable[Row], since: float) -> Recent:
@@ -184,7 +184,7 @@ def _recent(rows: Iterable[Row], since: float) -> Recent:
             continue
         user = msgspec.json.decode(row["data"]).get("user_id")
         # If the event's contract does not define user_id, a field of that name may have any value.
-        if row["event_type"] not in ABOUT_A_USER and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
+        if row["event_type"] not in USER_EVENTS and isinstance(user, str) and 0 < len(user) <= LONGEST_ID:
             users[user] = max(at, users.get(user, at))
         if row["event_type"] == CHECK_IN:
             check_ins[row["event_id"]] = at
@@ -240,6 +240,6 @@ def _lags(redis: "Redis", times: Mapping[str, float], now: float) -> dict[str, F
     figures = {}
     for group, partitions in by_group.items():
         newest = max(at for at, _ in partitions)
-        current = [(at, events) for at, events in partitions if newest - at <= KEPT_SECONDS]
+        current = [(at, events) for at, events in partitions if newest - at <= RETENTION_SECONDS]
         figures[group] = _figure(sum(events for _, events in current), min(at for at, _ in current) or None, now)
     return figures

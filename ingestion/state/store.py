@@ -1,8 +1,8 @@
-"""Store events and consumer offsets in one transaction, and update the tables of schema app.
+"""Store events and consumer offsets in one transaction, and update the application tables (schema `app`).
 
-Events that the tables depend on are first stored in app.event as they arrive, in any order: a key result may arrive
-before its objective or its owner, and a correction before the check-in that it corrects. The other tables are then
-computed from app.event (see `projection`). Most other events that name a user update app.user_activity.
+Events on which the tables depend are first stored in app.event. They may arrive in any order: a key result before its
+objective or its owner, and a correction before the check-in that it corrects. The other tables are then computed from
+app.event (see `projection`). Most other events that name a user update app.user_activity.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from ingestion.batch import Span
-from ingestion.state.followed_events import FOLLOWED, NO_ACTIVITY, ROOTS
+from ingestion.state.followed_events import NO_STORED_ACTIVITY, PROJECTED, ROOTS
 from ingestion.state.projection import Connection, Projection
 from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
@@ -39,13 +39,17 @@ class Recent(NamedTuple):
 
 
 class Applied(NamedTuple):
-    """The effects of a batch: whether app.okrs may have changed, and whether any event started or ceased to count."""
+    """The effects of a batch.
 
-    has_progressed: bool
-    is_recounted: bool
+    `may_change_progress`: app.okrs may have changed. `may_change_activity`: events were withheld or released, so that
+    figures of recent activity may have changed.
+    """
+
+    may_change_progress: bool
+    may_change_activity: bool
 
 
-NOTHING = Applied(has_progressed=False, is_recounted=False)
+NO_EFFECT = Applied(may_change_progress=False, may_change_activity=False)
 
 
 class StateStore:
@@ -62,7 +66,7 @@ class StateStore:
         return None if row is None else int(str(row[0]))
 
     def apply(self, topic: str, rows: Sequence[Row], spans: Mapping[int, Span]) -> Applied:
-        """Store the events and advance the offsets past `spans` in one transaction; return the effects.
+        """Store the events and advance the offsets to the ends of `spans` in one transaction; return the effects.
 
         An event that PostgreSQL rejects is recorded in app.refused_event and does not block the others.
 
@@ -79,7 +83,7 @@ class StateStore:
                 return self._store(topic, rows)
         except psycopg.errors.LockNotAvailable as error:
             raise RetryableError(
-                f"Another okr-state has held the lock for {LOCK_SECONDS} s. Nothing was stored; try again."
+                f"Another state consumer has held the lock for {LOCK_SECONDS} s. Nothing was stored; try again."
             ) from error
 
     def project_missing(self) -> int:
@@ -101,13 +105,13 @@ class StateStore:
         return projected
 
     def _project_listed(self) -> int:
-        """Project a batch of the entities in app.to_project, after updating which of their events count."""
+        """Project a batch of the entities in app.to_project, after determining their counted events."""
         projection = self._projection
         listed = projection.entities("claim_unprojected", limit=PROJECTION_BATCH)
         if listed:
-            several = projection.reasons_to_compare().has_several_organisations
-            withheld = projection.withhold(listed, has_several_organisations=several)
-            projection.project([*listed, *withheld], withheld, has_several_organisations=several)
+            has_several = projection.reasons_to_compare().has_several_organisations
+            withheld = projection.withhold(listed, has_several_organisations=has_several)
+            projection.project([*listed, *withheld], withheld, has_several_organisations=has_several)
         return len(listed)
 
     def _project_without_cycles(self) -> int:
@@ -149,7 +153,7 @@ class StateStore:
                 raise
             if len(rows) == 1:
                 self._reject(topic, rows[0], error)
-                return NOTHING
+                return NO_EFFECT
         middle = len(rows) // 2
         halves = [self._store(topic, half) for half in (rows[:middle], rows[middle:])]
         return Applied(*(any(either) for either in zip(*halves, strict=True)))
@@ -161,30 +165,30 @@ class StateStore:
         self._projection.run("insert_rejected_event", topic=topic, reason=reason, **place)
 
     def _store_batch(self, rows: Sequence[Row]) -> Applied:
-        # Activity through ACTIONS is not stored here, because it is read from the counted events in app.event.
-        active = [row for row in rows if row["event_type"] not in NO_ACTIVITY and '"user_id"' in row["data"]]
+        # ACTIONS do not store activity here, because it is read from their counted events in app.event.
+        active = [row for row in rows if row["event_type"] not in NO_STORED_ACTIVITY and '"user_id"' in row["data"]]
         if active:
             self._projection.run("upsert_activity", **_columns(active, ("occurred_at", "data")))
-        followed = [row for row in rows if row["event_type"] in FOLLOWED]
-        return self._store_followed(followed) if followed else NOTHING
+        followed = [row for row in rows if row["event_type"] in PROJECTED]
+        return self._store_followed(followed) if followed else NO_EFFECT
 
     def _store_followed(self, rows: Sequence[Row]) -> Applied:
         projection = self._projection
         has_roots = any(row["event_type"] in ROOTS for row in rows)
         had_several = has_roots and projection.reasons_to_compare().has_several_organisations
         changed = projection.entities("insert_events", **_columns(rows, EVENT_FIELDS))
-        several, has_reviews = projection.reasons_to_compare()
-        is_all_compared = several or has_reviews
+        has_several, has_reviews = projection.reasons_to_compare()
+        is_all_compared = has_several or has_reviews
         ambiguous = [] if is_all_compared else projection.ambiguous(changed)
         if not is_all_compared and not ambiguous:
-            return Applied(projection.project(changed), is_recounted=False)
+            return Applied(projection.project(changed), may_change_activity=False)
         changed += projection.entities("apply_reviews")
-        if several and has_roots and not had_several:
+        if has_several and has_roots and not had_several:
             changed += projection.entities("teams_and_cycles")  # their events have not been compared yet
         compared = changed if is_all_compared else ambiguous
-        withheld = projection.withhold(compared, has_several_organisations=several)
-        progressed = projection.project([*changed, *withheld], withheld, has_several_organisations=several)
-        return Applied(progressed, is_recounted=bool(withheld))
+        withheld = projection.withhold(compared, has_several_organisations=has_several)
+        may_change_progress = projection.project([*changed, *withheld], withheld, has_several_organisations=has_several)
+        return Applied(may_change_progress, may_change_activity=bool(withheld))
 
 
 EVENT_FIELDS = (

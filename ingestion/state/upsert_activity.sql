@@ -1,5 +1,5 @@
--- If the contract of an event does not define user_id, the event may contain a field of that name with any value. The
--- value is therefore checked as the contracts would check it.
+-- If the contract of an event does not define user_id, the event may contain a field of that name with any value. Only
+-- values that the contracts would accept are used.
 INSERT INTO app.user_activity AS kept (user_id, last_active_at)
 SELECT
     incoming.data ->> 'user_id' AS user_id,

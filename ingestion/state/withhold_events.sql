@@ -1,27 +1,27 @@
--- Determine which events of the given entities count, by the same rules as intermediate.int_withheld_event. The first
--- counted event of an entity in the log determines its organisation, and the first counted event of a check-in
+-- Determine which events of the given entities are withheld, by the same rules as intermediate.int_withheld_event. The
+-- first counted event of an entity in the log determines its organisation, and the first counted event of a check-in
 -- determines its key result. A later event that contradicts this is withheld unless an operator released it.
 -- Return the entity of each event whose withheld_because changed.
 WITH named AS (
-    SELECT noun, id FROM unnest(%(nouns)s::text [], %(ids)s::text []) AS named (noun, id)
+    SELECT entity_type, id FROM unnest(%(entity_types)s::text [], %(ids)s::text []) AS named (entity_type, id)
 ),
 
 named_event AS MATERIALIZED (
-    SELECT named.noun, event.*
+    SELECT named.entity_type, event.*
     FROM named
     CROSS JOIN LATERAL unnest(ARRAY[
-        'okr.' || named.noun || '.defined.v1', 'okr.' || named.noun || '.archived.v1',
-        'okr.' || named.noun || '.closed.v1', 'okr.' || named.noun || '.deactivated.v1',
-        'okr.' || named.noun || '.recorded.v1'
+        'okr.' || named.entity_type || '.defined.v1', 'okr.' || named.entity_type || '.archived.v1',
+        'okr.' || named.entity_type || '.closed.v1', 'okr.' || named.entity_type || '.deactivated.v1',
+        'okr.' || named.entity_type || '.recorded.v1'
     ]) AS kind (event_type)
     INNER JOIN app.event AS event ON kind.event_type = event.event_type AND named.id = event.entity_id
 ),
 
 -- The entities on which the given ones depend, with all events that determine their organisation.
 needed_key_result AS (
-    SELECT id FROM named WHERE noun = 'key_result'
+    SELECT id FROM named WHERE entity_type = 'key_result'
     UNION
-    SELECT data ->> 'key_result_id' FROM named_event WHERE noun = 'check_in'
+    SELECT data ->> 'key_result_id' FROM named_event WHERE entity_type = 'check_in'
 ),
 
 key_result_event AS MATERIALIZED (
@@ -32,7 +32,7 @@ key_result_event AS MATERIALIZED (
 ),
 
 needed_objective AS (
-    SELECT id FROM named WHERE noun = 'objective'
+    SELECT id FROM named WHERE entity_type = 'objective'
     UNION
     SELECT data ->> 'objective_id' FROM key_result_event
 ),
@@ -45,9 +45,9 @@ objective_event AS MATERIALIZED (
 ),
 
 needed_user AS (
-    SELECT id FROM named WHERE noun = 'user'
+    SELECT id FROM named WHERE entity_type = 'user'
     UNION
-    SELECT data ->> 'user_id' FROM named_event WHERE noun <> 'user' AND data ? 'user_id'
+    SELECT data ->> 'user_id' FROM named_event WHERE entity_type <> 'user' AND data ? 'user_id'
 ),
 
 user_event AS MATERIALIZED (
@@ -57,9 +57,9 @@ user_event AS MATERIALIZED (
 ),
 
 needed_root AS (
-    SELECT 'okr.team.defined.v1' AS event_type, id FROM named WHERE noun = 'team'
+    SELECT 'okr.team.defined.v1' AS event_type, id FROM named WHERE entity_type = 'team'
     UNION
-    SELECT 'okr.cycle.defined.v1', id FROM named WHERE noun = 'cycle'
+    SELECT 'okr.cycle.defined.v1', id FROM named WHERE entity_type = 'cycle'
     UNION
     SELECT 'okr.team.defined.v1', data ->> 'successor_team_id' FROM named_event
     WHERE event_type = 'okr.team.archived.v1'
@@ -79,12 +79,12 @@ withheld AS (
     SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'withhold'
 ),
 
--- A claim is the statement of one event that its entity belongs to one of these organisations. An entity's organisation
--- is determined from its claims without those that do not count (withheld by an operator, or contradictory in
--- themselves and not released), so that a later, corrected event can count.
+-- A claim is the statement of one event that its entity belongs to one of these organisations. Claims of events that an
+-- operator withheld are ignored, and so are claims that contradict themselves, unless they were released. Otherwise, an
+-- incorrect event would prevent the corrected one from being counted.
 root_claim AS (
     SELECT
-        split_part(event.event_type, '.', 2) AS noun,
+        split_part(event.event_type, '.', 2) AS entity_type,
         event.entity_id,
         event.event_id,
         event.position,
@@ -95,18 +95,18 @@ root_claim AS (
 
 root AS MATERIALIZED (
     SELECT
-        noun,
+        entity_type,
         entity_id,
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
     FROM root_claim
     WHERE event_id NOT IN (SELECT event_id FROM withheld)
-    GROUP BY noun, entity_id
+    GROUP BY entity_type, entity_id
 ),
 
 objective_claim AS MATERIALIZED (
     SELECT
-        'objective' AS noun,
+        'objective' AS entity_type,
         event.entity_id,
         event.event_id,
         event.position,
@@ -120,13 +120,13 @@ objective_claim AS MATERIALIZED (
         team.organisation_ids AS team_organisation_ids,
         cycle.organisation_ids AS cycle_organisation_ids
     FROM objective_event AS event
-    LEFT JOIN root AS team ON team.noun = 'team' AND event.data ->> 'team_id' = team.entity_id
-    LEFT JOIN root AS cycle ON cycle.noun = 'cycle' AND event.data ->> 'cycle_id' = cycle.entity_id
+    LEFT JOIN root AS team ON team.entity_type = 'team' AND event.data ->> 'team_id' = team.entity_id
+    LEFT JOIN root AS cycle ON cycle.entity_type = 'cycle' AND event.data ->> 'cycle_id' = cycle.entity_id
 ),
 
 objective AS MATERIALIZED (
     SELECT
-        noun,
+        entity_type,
         entity_id,
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
@@ -137,34 +137,34 @@ objective AS MATERIALIZED (
             (NOT team_organisation_ids && cycle_organisation_ids) IS NOT TRUE
             OR event_id IN (SELECT event_id FROM released)
         )
-    GROUP BY noun, entity_id
+    GROUP BY entity_type, entity_id
 ),
 
 dependent_claim AS MATERIALIZED (
-    SELECT 'key_result' AS noun, event.entity_id, event.event_id, event.position, objective.organisation_ids
+    SELECT 'key_result' AS entity_type, event.entity_id, event.event_id, event.position, objective.organisation_ids
     FROM key_result_event AS event
     LEFT JOIN objective ON event.data ->> 'objective_id' = objective.entity_id
     UNION ALL
     SELECT 'user', event.entity_id, event.event_id, event.position, root.organisation_ids
     FROM user_event AS event
-    LEFT JOIN root ON root.noun = 'team' AND event.data ->> 'team_id' = root.entity_id
+    LEFT JOIN root ON root.entity_type = 'team' AND event.data ->> 'team_id' = root.entity_id
 ),
 
 dependent AS MATERIALIZED (
     SELECT
-        noun,
+        entity_type,
         entity_id,
         app.organisations_of(organisation_ids, event_id IN (SELECT event_id FROM released) ORDER BY position)
             AS organisation_ids
     FROM dependent_claim
     WHERE event_id NOT IN (SELECT event_id FROM withheld)
-    GROUP BY noun, entity_id
+    GROUP BY entity_type, entity_id
 ),
 
 -- The organisation of a user's action on an entity is the one that the event names, or else that of the user.
 user_action AS MATERIALIZED (
     SELECT
-        CASE event.noun WHEN 'check_in' THEN 'key_result' ELSE event.noun END AS noun,
+        CASE event.entity_type WHEN 'check_in' THEN 'key_result' ELSE event.entity_type END AS entity_type,
         coalesce(event.data ->> 'key_result_id', event.entity_id) AS entity_id,
         event.event_id,
         CASE
@@ -172,7 +172,7 @@ user_action AS MATERIALIZED (
             ELSE dependent.organisation_ids
         END AS organisation_ids
     FROM named_event AS event
-    LEFT JOIN dependent ON dependent.noun = 'user' AND event.data ->> 'user_id' = dependent.entity_id
+    LEFT JOIN dependent ON dependent.entity_type = 'user' AND event.data ->> 'user_id' = dependent.entity_id
     WHERE
         event.event_type IN (
             'okr.check_in.recorded.v1', 'okr.key_result.archived.v1', 'okr.objective.archived.v1',
@@ -181,17 +181,17 @@ user_action AS MATERIALIZED (
 ),
 
 claim AS (
-    SELECT noun, entity_id, event_id, organisation_ids FROM root_claim
+    SELECT entity_type, entity_id, event_id, organisation_ids FROM root_claim
     UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM objective_claim
+    SELECT entity_type, entity_id, event_id, organisation_ids FROM objective_claim
     UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM dependent_claim
+    SELECT entity_type, entity_id, event_id, organisation_ids FROM dependent_claim
     UNION ALL
-    SELECT noun, entity_id, event_id, organisation_ids FROM user_action
+    SELECT entity_type, entity_id, event_id, organisation_ids FROM user_action
     UNION ALL
     SELECT 'team', event.entity_id, event.event_id, root.organisation_ids
     FROM named_event AS event
-    INNER JOIN root ON root.noun = 'team' AND event.data ->> 'successor_team_id' = root.entity_id
+    INNER JOIN root ON root.entity_type = 'team' AND event.data ->> 'successor_team_id' = root.entity_id
     WHERE event.event_type = 'okr.team.archived.v1'
 ),
 
@@ -208,12 +208,12 @@ reason AS (
         claim.event_id,
         format(
             '%%s %%s belongs to organisation %%s, but this event says %%s.',
-            CASE claim.noun WHEN 'key_result' THEN 'key result' ELSE claim.noun END,
+            CASE claim.entity_type WHEN 'key_result' THEN 'key result' ELSE claim.entity_type END,
             claim.entity_id, array_to_string(owned.organisation_ids, ' or '),
             array_to_string(claim.organisation_ids, ' or ')
         ) AS reason
     FROM claim
-    INNER JOIN owned USING (noun, entity_id)
+    INNER JOIN owned USING (entity_type, entity_id)
     WHERE NOT claim.organisation_ids && owned.organisation_ids
     UNION ALL
     SELECT

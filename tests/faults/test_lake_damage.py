@@ -238,7 +238,7 @@ def assert_refused(settings: Settings, why: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "refusal"),
     [
-        ("low", 1_000_000, r"landing started at offset \d+, but the broker has 1000000"),
+        ("low", 1_000_000, r"landing started at offset \d+, but the broker has only 1000000"),
         ("other_log", "another/log", "landed from the log .* broker's is another/log"),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_reason_that_differs_from_the_stored_one_is_marked(tmp_path):
     assert (
         read_rejected(lake_of(tmp_path, rows), 1)
         .newest[0]
-        .detail.startswith("With the present contract it would be not_json: ")
+        .detail.startswith("Under the current contract, the reason would be not_json: ")
     )
 
 

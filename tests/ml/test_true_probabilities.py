@@ -35,7 +35,7 @@ def test_true_probabilities_are_calibrated_and_beat_the_pacing_rule(history: Row
 
 def test_key_results_of_another_simulation_are_rejected(history: Rows) -> None:
     moments = zip(history["key_result"][:1], history["known_at"][:1], strict=True)
-    with pytest.raises(PermanentError, match="is not of this simulation"):
+    with pytest.raises(PermanentError, match="does not belong to this simulation"):
         true_probabilities(organisation(8, scale_of("small")), moments)
 
 

@@ -41,7 +41,7 @@ def test_system_health_returns_live_figures_or_null_without_redis(api: Api, app_
         figures = RealtimeFigures(redis, "test-group", StateStore(connection, "cluster", "test-group"))
         figures.write({})  # the first write creates all figures
         before = get(api, app_headers, "/v1/system-health")["live"]
-        figures.note(rows, progressed=False)
+        figures.note(rows, may_change_progress=False)
         figures.write({("topic", 0): 7})
     live = get(api, app_headers, "/v1/system-health")["live"]
     assert live["active_users"]["value"] == before["active_users"]["value"] + 2

@@ -1,4 +1,4 @@
-"""Collect metrics at an interval until stopped, even while parts of the platform are down.
+"""The metrics collector: measure at an interval until stopped, even while parts of the platform are down.
 
 Each measurement runs in its own thread, so a measurement that hangs (for example, because PostgreSQL is suspended) does
 not delay the others. Samples are first written to the spool on disk. The main thread sends them, together with events
@@ -28,10 +28,10 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 SOURCE = "okr-metrics"
-PASS_SECONDS = 5.0  # time limit of one attempt to send; on SIGTERM, the current attempt is completed
+SEND_SECONDS = 5.0  # time limit of one attempt to send; on SIGTERM, the current attempt is completed
 LONGEST_PAUSE_SECONDS = 60.0
-SLOW = 3  # number of intervals between samples of metrics that change slowly or need a connection
-LEFT_SECONDS = 30.0  # events of another source that are older than this are sent from here
+SLOW = 3  # metrics that change slowly or need a connection are sampled once in this many intervals
+LEFT_SECONDS = 30.0  # events that another source left in its spool are sent from here once they are older than this
 
 Measure = Callable[[], Iterator[msgspec.Struct]]
 
@@ -46,7 +46,7 @@ class Measurement:
 
 
 def collect(settings: Settings, *, interval_seconds: float, stop: threading.Event) -> int:
-    """Measure and send until `stop` is set; return how many samples the broker has accepted.
+    """Measure and send until `stop` is set; return the number of samples that the broker has accepted.
 
     While the broker is down, samples wait in the spool. The spool has a size limit; when it is full, new samples are
     dropped and a warning is logged.
@@ -57,17 +57,17 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     bootstrap = settings.require("kafka_bootstrap")
     spool = Spool.of(settings, SOURCE)
     for each in measurements(settings):
-        _Measuring(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
+        _MeasurementThread(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
     report_ready()
     sent = 0
     drainer, backoff = Drainer(spool, bootstrap), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():
         try:
-            sent += drainer.drain(PASS_SECONDS).sent
-            _send_what_others_left(settings, bootstrap)
+            sent += drainer.drain(SEND_SECONDS).sent
+            _send_leftover_events(settings, bootstrap)
         except OkrError as error:
             pause = backoff.pause()
-            log.warning("events wait in the spool, retrying", seconds=round(pause, 1), error=str(error))
+            log.warning("events are waiting in the spool; retrying", seconds=round(pause, 1), error=str(error))
         else:
             backoff.reset()
             pause = interval_seconds
@@ -98,45 +98,45 @@ def measurements(settings: Settings) -> list[Measurement]:
     return found
 
 
-class _Measuring:
+class _MeasurementThread:
     """The thread of one measurement."""
 
     def __init__(
-        self, what: Measurement, spool: Spool, interval_seconds: float, stop: threading.Event, state: Path
+        self, measurement: Measurement, spool: Spool, interval_seconds: float, stop: threading.Event, state: Path
     ) -> None:
-        self._what, self._spool, self._interval_seconds, self._stop = what, spool, interval_seconds, stop
-        self.thread = BackgroundThread(f"measure {what.name}", self._run, stop, state=state)
+        self._measurement, self._spool, self._interval_seconds, self._stop = measurement, spool, interval_seconds, stop
+        self.thread = BackgroundThread(f"measure {measurement.name}", self._run, stop, state=state)
 
     def _run(self) -> None:
-        is_well = True
+        is_healthy = True
         while not self._stop.is_set():
             started = time.monotonic()
             try:
                 self._measure()
             except Exception as error:  # the next sample may succeed; a missing sample is visible as a gap
-                if is_well:
-                    log.warning("measurement failed, retrying", what=self._what.name, error=str(error))
-                is_well = False
+                if is_healthy:
+                    log.warning("a measurement failed; retrying", measurement=self._measurement.name, error=str(error))
+                is_healthy = False
             else:
-                is_well = True
+                is_healthy = True
             self.thread.report_success()
             self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - started)))
 
     def _measure(self) -> None:
-        samples = list(self._what.measure())
+        samples = list(self._measurement.measure())
         now = datetime.now(UTC)
         self._spool.append([encode(data, at=now, source=SOURCE) for data in samples])
 
 
-def _send_what_others_left(settings: Settings, bootstrap: str) -> None:
-    """Send the events of sources that ended before they could send them, such as pipeline steps."""
+def _send_leftover_events(settings: Settings, bootstrap: str) -> None:
+    """Send the events of sources that exited before they could send them, such as pipeline steps."""
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()
         if source != SOURCE and state.waiting and state.oldest_seconds > LEFT_SECONDS:
             drainer = Drainer(spool, bootstrap)
             try:
-                sent = drainer.drain(PASS_SECONDS).sent
+                sent = drainer.drain(SEND_SECONDS).sent
             finally:
                 drainer.close()
             log.info("sent events that another source left", source=source, sent=sent)

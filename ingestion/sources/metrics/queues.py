@@ -27,7 +27,7 @@ Offsets = dict[tuple[str, int], int]
 class GroupOffsets:
     """By (topic, partition): the start and end of the log, and the group's next offset (the start if it has none)."""
 
-    begins: Offsets
+    starts: Offsets
     ends: Offsets
     positions: Offsets
 
@@ -75,13 +75,13 @@ class Group:
             (each.topic, each.partition): self._consumer.get_watermark_offsets(each, timeout=ANSWER_SECONDS)
             for each in partitions
         }
-        begins = {key: low for key, (low, _) in bounds.items()}
+        starts = {key: low for key, (low, _) in bounds.items()}
         committed = {
             (each.topic, each.partition): each.offset
             for each in self._consumer.committed(partitions, timeout=ANSWER_SECONDS)
             if each.offset >= 0
         }
-        return GroupOffsets(begins, {key: high for key, (_, high) in bounds.items()}, begins | committed)
+        return GroupOffsets(starts, {key: high for key, (_, high) in bounds.items()}, starts | committed)
 
 
 def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSampled]:
@@ -92,7 +92,7 @@ def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSa
     """
     for group in groups:
         offsets = group.offsets()
-        for topic, events in _behind(offsets.begins, offsets.ends, offsets.positions).items():
+        for topic, events in _unread_by_topic(offsets.starts, offsets.ends, offsets.positions).items():
             yield _events(group.name, instance, "consumer_lag", events, {"topic": topic})
 
 
@@ -110,12 +110,12 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
     ) as connection:
         rows = connection.execute(read_sql(__package__ or "", "raw_watermarks")).fetchall()
     loaded = {(str(topic), int(str(partition))): int(str(offset)) for topic, partition, offset in rows}
-    for topic, events in _behind(offsets.begins, offsets.positions, loaded).items():
+    for topic, events in _unread_by_topic(offsets.starts, offsets.positions, loaded).items():
         yield _events(LOADER, instance, "waiting_for_raw", events, {"topic": topic})
 
 
 def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield, by source, how many events wait on this host's disk and how many the broker has rejected permanently.
+    """Yield, by source, how many events are waiting on this host's disk and how many the broker permanently rejected.
 
     Raises:
         OkrError: a spool cannot be read.
@@ -134,10 +134,10 @@ def _events(app: str, instance: str, metric: str, number: int, labels: dict[str,
     )
 
 
-def _behind(begins: Offsets, ends: Offsets, positions: Offsets) -> Counter[str]:
+def _unread_by_topic(starts: Offsets, ends: Offsets, positions: Offsets) -> Counter[str]:
     """Return, by topic, the number of messages from the position, or from the start of the log if later, to the end."""
-    behind: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for key, end in ends.items():
-        begin = max(begins.get(key, 0), positions.get(key, 0))
-        behind[key[0]] += max(0, end - begin)
-    return behind
+        start = max(starts.get(key, 0), positions.get(key, 0))
+        unread[key[0]] += max(0, end - start)
+    return unread

@@ -22,13 +22,13 @@ def kafka_up(bootstrap: str, instance: str) -> Iterator[AppMetricSampled]:
 def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
     """Yield whether PostgreSQL accepts the loader's login."""
 
-    def ask() -> object:
+    def probe() -> object:
         with connect(
             settings.require("dsn_loader"), application="okr-metrics", autocommit=True, limits=CONSUMER
         ) as connection:
             return connection.info.server_version
 
-    yield _up("postgresql", instance, ask)
+    yield _up("postgresql", instance, probe)
 
 
 def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
@@ -37,16 +37,16 @@ def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
 
     url = settings.require("redis_url")
 
-    def ask() -> object:
+    def probe() -> object:
         with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
             return client.ping()
 
-    yield _up("redis", instance, ask)
+    yield _up("redis", instance, probe)
 
 
-def _up(app: str, instance: str, ask: Callable[[], object]) -> AppMetricSampled:
+def _up(app: str, instance: str, probe: Callable[[], object]) -> AppMetricSampled:
     try:
-        ask()
+        probe()
         value = 1.0
     except Exception:  # any error counts as no response; the cause is in the log of the service
         value = 0.0

@@ -12,7 +12,7 @@ from lakehouse.contracts.allowed_characters import normalised_name
 from lakehouse.errors import ContractViolation
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-_MOST_LINES = 50  # limit for a header whose cells contain line ends
+_MAX_HEADER_LINES = 50  # limit for a header whose cells contain line ends
 _separator_line = re.compile(r'\ufeff?"?sep=(.)"?\s*', re.IGNORECASE)
 _any_delimiter = re.compile("[" + "".join(DELIMITERS) + "]")
 _gap = re.compile(r"[\s_-]+")
@@ -52,11 +52,11 @@ def read_header(path: Path, lines: Lines, file_format: FileFormat) -> Header:
     if missing:
         best = best if len(missing) < len(file_format.columns) else candidates[0]
         raise ContractViolation("wrong_header", f"{path}: {_describe_mismatch(best, missing, expected)}")
-    twice = [column for column in file_format.columns if best.columns.count(column) > 1]
-    if twice:
+    repeated = [column for column in file_format.columns if best.columns.count(column) > 1]
+    if repeated:
         raise ContractViolation(
             "wrong_header",
-            f"{path}: duplicate columns: {', '.join(twice)}. Keep one of each.",
+            f"{path}: duplicate columns: {', '.join(repeated)}. Keep one of each.",
         )
     return best
 
@@ -75,7 +75,7 @@ def _first_text(lines: Lines) -> str:
         if is_blank or _separator_line.fullmatch(line):
             continue
         text, count = line.lstrip("\ufeff"), 1
-        while text.count('"') % 2 and count < _MOST_LINES and (more := lines.read()) is not None:
+        while text.count('"') % 2 and count < _MAX_HEADER_LINES and (more := lines.read()) is not None:
             text, count = text + more, count + 1
         return text
     return ""
@@ -92,12 +92,12 @@ def _describe_mismatch(header: Header, missing: list[str], expected: str) -> str
     found = ", ".join(header.columns)
     shown = "".join(character if character.isprintable() else "?" for character in found)[:500]
     surplus = {name.casefold(): name for name in header.columns}
-    near = [
+    suggestions = [
         f"{alike[0]!r} looks like {column}"
         for column in missing
         if (alike := difflib.get_close_matches(column, surplus, n=1, cutoff=0.75))
     ]
-    hint = f" ({'; '.join(near)})" if near else ""
+    hint = f" ({'; '.join(suggestions)})" if suggestions else ""
     known = ", ".join(f"{name}" for name in DELIMITERS.values())
     form = f" Supported delimiters: {known}." if len(header.columns) == 1 else ""
     return f"expected the columns {expected}; found {shown}; missing {', '.join(missing)}{hint}.{form}"

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ingestion.sources.okr_files.text_lines import LONGEST, Lines
+from ingestion.sources.okr_files.text_lines import MAX_CHARACTERS, Lines
 
 LONGEST_LINE = 120_000  # characters; longer lines are rejected
 
@@ -32,29 +32,29 @@ class Records:
         """Start at the current line of `lines`."""
         # By default, the csv module raises an error in a cell of more than 131,072 characters, even inside a quote.
         # The limit is global to the process, but raising it does not affect other parsers.
-        csv.field_size_limit(2 * LONGEST)
+        csv.field_size_limit(2 * MAX_CHARACTERS)
         self.width = width
         self._lines = lines
         self._delimiter = delimiter
-        self._taken: list[str] = []
+        self._record_lines: list[str] = []
         self._size = 0
 
     def __iter__(self) -> Iterator[Record]:
         # In files written by hand, quoted cells may follow a space, as in `, "a, b"`.
         reader = csv.reader(self._feed(), delimiter=self._delimiter, strict=True, skipinitialspace=True)
         while True:
-            self._taken, self._size = [], 0
+            self._record_lines, self._size = [], 0
             line = self._lines.number + 1
             try:
                 cells = next(reader, None)
             except csv.Error as error:
-                yield self._broken(line, str(error))
+                yield self._unparsable(line, str(error))
                 continue
             if cells is None:
-                if self._taken:  # an overlong line, which was not passed to the parser
+                if self._record_lines:  # an overlong line, which was not passed to the parser
                     yield self._too_long(line)
                 return
-            if max(map(len, self._taken)) > LONGEST_LINE:
+            if max(map(len, self._record_lines)) > LONGEST_LINE:
                 yield self._too_long(line)
             else:
                 yield Record(line, self._lines.number, cells)
@@ -62,10 +62,10 @@ class Records:
     def _feed(self) -> Iterator[str]:
         for line in self._lines:
             # In concatenated files, a byte-order mark may occur at the start of any line, even before a quote.
-            text = line if self._taken else line.lstrip("\ufeff")
-            self._taken.append(text)
+            text = line if self._record_lines else line.lstrip("\ufeff")
+            self._record_lines.append(text)
             self._size += len(text)
-            if self._size > LONGEST:
+            if self._size > MAX_CHARACTERS:
                 return  # the record is too long: end the input of the parser
             yield text
 
@@ -75,12 +75,12 @@ class Records:
         message = f"A line may have at most {LONGEST_LINE} characters.{rest}"
         return Record(line, self._lines.number, [], reason, message)
 
-    def _broken(self, line: int, why: str) -> Record:
-        first = self._taken[0] if self._taken else ""
-        if len(self._taken) == 1 and self._is_local(first):
+    def _unparsable(self, line: int, why: str) -> Record:
+        first = self._record_lines[0] if self._record_lines else ""
+        if len(self._record_lines) == 1 and self._is_local(first):
             message = f"Unbalanced quotes: {why}."
             return Record(line, line, [], "unbalanced_quotes", message)
-        if self._size > LONGEST:
+        if self._size > MAX_CHARACTERS:
             for _ in self._lines:  # count the lines up to the end of the file
                 pass
             is_open = True
@@ -97,7 +97,7 @@ class Records:
         A quote at the end of a cell is not sufficient, because in `"A "B"` it may close the cell or belong to its text.
         The number of quotes must also be even.
         """
-        text = "".join(self._taken)
+        text = "".join(self._record_lines)
         quotes = text.count('"')
         is_open = _is_open_after(text, self._delimiter, is_open=False)
         while is_open or quotes % 2:
@@ -120,16 +120,18 @@ class Records:
 
 def _is_open_after(text: str, delimiter: str, *, is_open: bool) -> bool:
     """Return whether a quoted cell is still open after a text. A quote before a delimiter or line end closes it."""
-    begins_cell, index = True, 0
+    is_at_cell_start, index = True, 0
     while index < len(text):
         character, following = text[index], text[index + 1 : index + 2]
         if is_open and character == '"':
             if following == '"':
                 index += 1
             elif following in {delimiter, "\r", "\n", ""}:
-                is_open, begins_cell = False, False
+                is_open, is_at_cell_start = False, False
         elif not is_open:
-            is_open = begins_cell and character == '"'
-            begins_cell = not is_open and (character in {delimiter, "\r", "\n"} or (begins_cell and character == " "))
+            is_open = is_at_cell_start and character == '"'
+            is_at_cell_start = not is_open and (
+                character in {delimiter, "\r", "\n"} or (is_at_cell_start and character == " ")
+            )
         index += 1
     return is_open

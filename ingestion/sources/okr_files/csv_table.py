@@ -46,9 +46,9 @@ class Table:
             self._lines.close()
             raise
         self.ignored_columns = self._header.surplus(file_format)
-        self._noted: Counter[str] = Counter()
-        self._first_header_again = 0
-        self._long_cells: list[str] = []
+        self._note_counts: Counter[str] = Counter()
+        self._first_repeated = 0
+        self._suspicious_cells: list[str] = []
         self._ambiguous_comma = ""
 
     def __enter__(self) -> "Table":
@@ -62,17 +62,17 @@ class Table:
         notes = []
         if self._header.delimiter != ",":
             notes.append(f"cells are separated by {DELIMITERS[self._header.delimiter]}")
-        if self._noted["decimal_comma"]:
-            notes.append(f"{self._noted['decimal_comma']} numbers were read with a decimal comma")
-        if self._noted["blank"]:
-            notes.append(f"{self._noted['blank']} blank rows skipped")
-        if self._noted["header"]:
+        if self._note_counts["decimal_comma"]:
+            notes.append(f"{self._note_counts['decimal_comma']} numbers were read with a decimal comma")
+        if self._note_counts["blank"]:
+            notes.append(f"{self._note_counts['blank']} blank rows skipped")
+        if self._note_counts["header"]:
             notes.append(
-                f"{self._noted['header']} repeated header rows skipped, the first in line {self._first_header_again}"
+                f"{self._note_counts['header']} repeated header rows skipped, the first in line {self._first_repeated}"
             )
         if self._ambiguous_comma:
             notes.append(self._ambiguous_comma)
-        return notes + self._long_cells[:5]
+        return notes + self._suspicious_cells[:5]
 
     def __iter__(self) -> Iterator[Row | Rejection]:
         records = Records(self._lines, self._header.delimiter, len(self._header.columns))
@@ -81,11 +81,11 @@ class Table:
         for record in records:
             cells = [strip(cell) for cell in record.cells]
             if not (record.reason or any(cells)):
-                self._noted["blank"] += 1
+                self._note_counts["blank"] += 1
             elif not record.reason and (found := self._repeated_header(cells)):
                 header = Header(found, header.delimiter)
-                self._first_header_again = self._first_header_again or record.line
-                self._noted["header"] += 1
+                self._first_repeated = self._first_repeated or record.line
+                self._note_counts["header"] += 1
             elif rejection := self._rejection(record, cells, header):
                 yield rejection
             else:
@@ -105,7 +105,7 @@ class Table:
             found = f"{strange[0]:#04x}"
             guess = strange[:1].decode("cp1252", errors="replace")
             message = (
-                f"The row holds bytes that are not UTF-8, the first is {found} ({guess!r} if the file is "
+                f"The row contains bytes that are not UTF-8. The first one is {found} ({guess!r} if the file is "
                 "Windows-1252). Save the file as 'CSV UTF-8'."
             )
             return Rejection(self.file, record.line, "not_utf8", message)
@@ -126,32 +126,32 @@ class Table:
         width = len(self._header.columns)
         alike = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
         if alike >= _SUSPICIOUS_LINES:
-            self._long_cells.append(
+            self._suspicious_cells.append(
                 f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {alike} of them look "
                 "like rows; if they are, a quote is missing"
             )
 
     def _has_decimal_commas(self) -> bool:
         """Return whether at least one number certainly has a decimal comma, and no number contains a point."""
-        is_sure, pointed = False, ""
+        has_sure_comma, number_with_point = False, ""
         with Lines(self._path) as lines:
             header = read_header(self._path, lines, self._format)
             positions = [header.columns.index(column) for column in self._format.numbers]
             for record in Records(lines, header.delimiter, len(header.columns)):
                 for position in positions:
                     number = strip(record.cells[position]) if position < len(record.cells) else ""
-                    if "." in number and not pointed:
-                        pointed = f"{header.columns[position]} in line {record.line} is {number[:_SHOWN]!r}"
-                    is_sure = is_sure or _is_surely_decimal(number)
-                if is_sure and pointed:
-                    self._ambiguous_comma = f"{pointed}, with a point, so the meaning of the file's commas is ambiguous"
+                    if "." in number and not number_with_point:
+                        number_with_point = f"{header.columns[position]} in line {record.line} is {number[:_SHOWN]!r}"
+                    has_sure_comma = has_sure_comma or _is_surely_decimal(number)
+                if has_sure_comma and number_with_point:
+                    self._ambiguous_comma = f"{number_with_point}, with a point, so the file's commas are ambiguous"
                     return False
-        return is_sure and not pointed
+        return has_sure_comma and not number_with_point
 
     def _with_decimal_points(self, row: dict[str, str]) -> dict[str, str]:
         for column in self._format.numbers:
             if DECIMAL_COMMA.fullmatch(row[column]):
-                self._noted["decimal_comma"] += 1
+                self._note_counts["decimal_comma"] += 1
                 row[column] = row[column].replace(",", ".")
         return row
 

@@ -23,7 +23,7 @@ from lakehouse.settings import Settings
 log = get_logger(__name__)
 
 CONNECT_SECONDS = 10.0  # time limit for connecting to the broker; after that, events are spooled
-MOST_REJECTED = 0.1  # share of a file's rows; if more are rejected, the file as a whole is probably wrong
+MAX_REJECTED_SHARE = 0.1  # of a file's rows; if more are rejected, the file as a whole is probably wrong
 DRAIN_SECONDS = 60.0  # time limit for sending events that an earlier import left in the spool
 
 
@@ -31,8 +31,8 @@ DRAIN_SECONDS = 60.0  # time limit for sending events that an earlier import lef
 class ImportReport:
     """The result of an import, which accounts for each row of the folder.
 
-    `sent` counts the events that the broker has accepted, `spooled` those that wait on this host's disk, both by topic.
-    They include the definitions of organisations, teams, users, cycles and objectives.
+    `sent` counts, by topic, the events that the broker has accepted, and `spooled` those that are waiting on this
+    host's disk. Both include the definitions of organisations, teams, users, cycles and objectives.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ class ImportReport:
         lines = [f"sent to {topic}: {count} events" for topic, count in sorted(self.sent.items())]
         if self.spooled:
             lines.append(
-                f"Not sent yet: {self.spooled.total()} events wait in the spool on this host's disk. "
+                f"Not sent yet: {self.spooled.total()} events are waiting in the spool on this host's disk. "
                 "`okr produce metrics` or `okr produce spool drain` sends them when the broker is available again."
             )
         return lines
@@ -94,10 +94,9 @@ class ImportReport:
             return f"Rows may have been misread because of a fault in the file format ({', '.join(faults)})"
         for file, used in self._used().items():
             rows = self._rows(file, used)
-            if rows["rejected"] > MOST_REJECTED * rows["read"]:
-                return (
-                    f"{rows['rejected']} of {rows['read']} rows of {file} were rejected, more than {MOST_REJECTED:.0%}"
-                )
+            if rows["rejected"] > MAX_REJECTED_SHARE * rows["read"]:
+                share = f"{MAX_REJECTED_SHARE:.0%}"
+                return f"{rows['rejected']} of {rows['read']} rows of {file} were rejected, more than {share}"
         return None
 
     def _used(self) -> dict[str, int]:
@@ -152,7 +151,7 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
     because each event id counts once.
 
     Raises:
-        SpoolFullError: the spool has no space for all events and took none, or it cannot delete sent events.
+        SpoolFullError: the spool has no space for all events, so none was stored, or it cannot delete sent events.
         RetryableError: another import of this state folder is running.
     """
     from ingestion.producer import EventProducer
@@ -166,7 +165,7 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
         except SpoolFullError:
             raise
         except RetryableError as error:
-            log.warning("broker unavailable, spooling the events", reason=str(error))
+            log.warning("the broker is unavailable; spooling the events", reason=str(error))
         events = [encode_fact(data, at, facts.revision(data, at)) for at, data in history_facts(history)]
         spool.append(events)
         return Counter(), Counter(event.topic for event in events)

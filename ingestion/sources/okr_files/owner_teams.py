@@ -12,9 +12,9 @@ Span = tuple[date, date, str]
 def owner_moves(rows: Iterable[KeyResultRow]) -> dict[tuple[str, date], KeyResultRow]:
     """Return, by owner and day, a row of the team that the owner joins on that day. `rows` must be in order of start.
 
-    An owner moves on the first day on which all their running cycles are in other teams. An owner with running cycles
-    in the current team and in another team does not move. Owners never move to another organisation, because the e-mail
-    address is the user's id, and a user belongs to one organisation.
+    An owner moves on the first day on which all their running key results belong to other teams. While one of them
+    still belongs to the current team, the owner does not move. Owners never move to another organisation, because the
+    e-mail address is the user's id, and a user belongs to one organisation.
     """
     spans: dict[str, dict[Span, KeyResultRow]] = defaultdict(dict)
     organisations: dict[str, str] = {}

@@ -23,7 +23,7 @@ _row_values = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-
 
 
 @dataclass
-class Kind:
+class FaultKind:
     """Rejections in one file that differ only in the values of the row."""
 
     file: str
@@ -52,7 +52,7 @@ class Kind:
 
 
 class RejectedRows:
-    """Writes rejections as they occur. The file gets its final name only after the last rejection was written."""
+    """Writes rejections as they occur. The file gets its final name only after the last rejection has been written."""
 
     def __init__(self, state: Path) -> None:
         """Open the file in the state folder.
@@ -64,7 +64,7 @@ class RejectedRows:
         self.count: Counter[str] = Counter()
         self.by_reason: Counter[str] = Counter()
         self.first: list[Rejection] = []
-        self._kinds: dict[tuple[str, str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str, str], FaultKind] = {}
         self._unfinished = self.path.with_suffix(".csv.part")
         try:
             state.mkdir(parents=True, exist_ok=True)
@@ -84,13 +84,13 @@ class RejectedRows:
         if len(self.first) < SHOWN:
             self.first.append(rejection)
         shape = _row_values.sub("", rejection.message)
-        self._kinds.setdefault((rejection.file, rejection.reason, shape), Kind(rejection.file, rejection.reason)).add(
-            rejection
-        )
+        self._kinds.setdefault(
+            (rejection.file, rejection.reason, shape), FaultKind(rejection.file, rejection.reason)
+        ).add(rejection)
         message = rejection.message.encode(errors="replace").decode()
         self._writer.writerow((rejection.file, rejection.line, rejection.reason, message))
 
-    def kinds(self) -> list[Kind]:
+    def kinds(self) -> list[FaultKind]:
         """Return the kinds of faults, rarest first."""
         return sorted(self._kinds.values(), key=lambda kind: kind.count)
 
@@ -100,7 +100,7 @@ class RejectedRows:
         lines = [line for kind in kinds[:KINDS] for line in kind.as_lines()]
         if len(kinds) > KINDS:
             rows = sum(kind.count for kind in kinds[KINDS:])
-            lines.append(f"  and {rows} rows with {len(kinds) - KINDS} more kinds of faults")
+            lines.append(f"  and {rows} rows with {len(kinds) - KINDS} other kinds of faults")
         return lines
 
     def __enter__(self) -> Self:

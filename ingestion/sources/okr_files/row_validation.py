@@ -79,7 +79,7 @@ class History:
             )
             raise ContractViolation("conflicting_cycle", message)
         for other in self._rows_by_key_result.get(row.key_result_id, ()):
-            _check_against(row, other)
+            _check_compatible(row, other)
         for data in definitions_of(row):
             encode_fact(data, start)
 
@@ -93,11 +93,11 @@ class History:
         if rows is None:
             where = "its row was rejected" if key_result_id in self._unusable else f"it is not in {KEY_RESULTS.name}"
             raise ContractViolation("unknown_key_result", f"Unknown key result {key_result_id!r}: {where}.")
-        late = timedelta(days=DAYS_TO_CLOSE if row.is_final else 0)
+        grace = timedelta(days=DAYS_TO_CLOSE if row.is_final else 0)
         for each in rows:
-            if each.cycle_start <= at.date() <= each.cycle_end + late:
+            if each.cycle_start <= at.date() <= each.cycle_end + grace:
                 return each
-        expected = " or ".join(f"{each.cycle_start} to {each.cycle_end + late}" for each in rows)
+        expected = " or ".join(f"{each.cycle_start} to {each.cycle_end + grace}" for each in rows)
         message = f"Expected a day within its cycle in UTC ({expected}), found {cell!r}, which is {_utc(at)}."
         raise ContractViolation("outside_cycle", message)
 
@@ -120,7 +120,7 @@ def _utc(at: datetime) -> str:
     return at.isoformat().replace("+00:00", "Z")
 
 
-def _check_against(row: KeyResultRow, other: KeyResultRow) -> None:
+def _check_compatible(row: KeyResultRow, other: KeyResultRow) -> None:
     """Check that a row and an earlier row of the same key result are for different cycles of one organisation.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Count the revisions of each imported fact, so that a value that is changed and then changed back takes effect.
+"""Count the revisions of each imported fact, so that reverting a value has an effect.
 
-The id of an imported event is derived from its content, so importing the same fact twice yields one event. A value that
-is changed back would therefore get the id of the first event again and be ignored as a duplicate. To prevent this, the
-revision number of the fact becomes part of the id. Revisions are stored in a file in the state folder. If the file is
-lost, facts get the same ids as in a first import.
+The id of an imported event is derived from its content, so importing the same fact twice yields one event. If a value
+is changed and later changed back, the third event would therefore have the same id as the first one and would be
+ignored as a duplicate. To prevent this, the revision number of the fact is part of the id. Revisions are stored in a
+file in the state folder. If the file is lost, facts get the same ids as in a first import.
 """
 
 import hashlib
@@ -76,7 +76,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _unusable(path: Path, error: sqlite3.Error) -> PermanentError | RetryableError:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return RetryableError(f"Another import is using {path}. Wait until it has ended, then import again.")
+        return RetryableError(f"Another import is using {path}. Wait until it has finished, then import again.")
     return PermanentError(
         f"The record of earlier imports, {path}, cannot be used ({error}). Check that this user may write to it. If it "
         "is damaged, move it away; the next import creates a new one."

@@ -8,10 +8,10 @@ from typing import Self
 
 from lakehouse.errors import ContractViolation, PermanentError
 
-LONGEST = 16 * 2**20  # characters per line or record; limits the memory that a malformed file can use
+MAX_CHARACTERS = 16 * 2**20  # characters per line or record; limits the memory that a malformed file can use
 
 # Longer marks come first, because the UTF-32 mark starts with the bytes of the UTF-16 mark.
-_MARKS = (
+_BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -42,7 +42,7 @@ class Lines:
             with path.open("rb") as file:
                 head = file.read(512)
             # Bytes that are not UTF-8 become lone surrogates, so that their row can be reported.
-            encoding = next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
+            encoding = next((name for mark, name in _BYTE_ORDER_MARKS if head.startswith(mark)), "utf-8-sig")
             errors = "surrogateescape" if encoding == "utf-8-sig" else "replace"
             self._text = path.open(encoding=encoding, errors=errors, newline="")
         except OSError as error:
@@ -57,9 +57,9 @@ class Lines:
         """Return the next line with its line end, or None at the end of the file or after an overlong line."""
         if self.is_too_long:
             return None
-        line = self._text.readline(LONGEST + 1)
+        line = self._text.readline(MAX_CHARACTERS + 1)
         self.number += bool(line)
-        self.is_too_long = len(line) > LONGEST
+        self.is_too_long = len(line) > MAX_CHARACTERS
         return line or None
 
     def __iter__(self) -> Iterator[str]:

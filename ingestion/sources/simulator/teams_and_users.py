@@ -7,7 +7,13 @@ from uuid import NAMESPACE_URL, uuid5
 from ingestion.sources.simulator.latent_progress import SKILL_SD
 from ingestion.sources.simulator.randomness import random_stream
 from ingestion.sources.simulator.scale import Cycle, Scale
-from ingestion.sources.simulator.vocabulary import FIRST_NAMES, LAST_NAMES, STRANGE_PEOPLE, STRANGE_TEAMS, TEAMS
+from ingestion.sources.simulator.vocabulary import (
+    FIRST_NAMES,
+    LAST_NAMES,
+    TEAMS,
+    UNUSUAL_PERSON_NAMES,
+    UNUSUAL_TEAM_NAMES,
+)
 
 ON_LOAN = 0.03  # share of users who work in another team for one cycle
 
@@ -77,7 +83,7 @@ def organisation(seed: int, scale: Scale) -> Organisation:
 def _team(seed: int, scale: Scale, index: int) -> Team:
     rng = random_stream(seed, scale.name, "team", index)
     lap, position = divmod(index, len(TEAMS))
-    name = STRANGE_TEAMS.get(index) or TEAMS[position] + (f" {lap + 1}" if lap else "")
+    name = UNUSUAL_TEAM_NAMES.get(index) or TEAMS[position] + (f" {lap + 1}" if lap else "")
     return Team(
         index=index,
         id=_id(seed, scale, "team", index),
@@ -91,12 +97,12 @@ def _team(seed: int, scale: Scale, index: int) -> Team:
 def _user(seed: int, scale: Scale, index: int) -> User:
     rng = random_stream(seed, scale.name, "user", index)
     first, last = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
-    strange = STRANGE_PEOPLE[index] if index < len(STRANGE_PEOPLE) else None
+    unusual = UNUSUAL_PERSON_NAMES[index] if index < len(UNUSUAL_PERSON_NAMES) else None
     return User(
         index=index,
         id=_id(seed, scale, "user", index),
-        name=strange or f"{first} {last}",
-        email=f"person.{index}@example.org" if strange else f"{first}.{last}.{index}@example.org".lower(),
+        name=unusual or f"{first} {last}",
+        email=f"person.{index}@example.org" if unusual else f"{first}.{last}.{index}@example.org".lower(),
         home_team=index % scale.teams,
         optimism=rng.gauss(0.45, 0.35),
         views=scale.views_per_workday * rng.lognormvariate(-0.125, 0.5),

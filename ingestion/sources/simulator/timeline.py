@@ -20,7 +20,7 @@ def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
     cycles = cycles_until(as_of)
     waiting: list[Fact] = list(founding_facts(organisation, cycles[0]))
     heapq.heapify(waiting)
-    of_team: dict[int, list[KeyResult]] = {}
+    key_results_by_team: dict[int, list[KeyResult]] = {}
     planned: dict[str, list[KeyResult]] = {}
     day = cycles[0].start - timedelta(days=DAYS_BEFORE)
     while day <= as_of.date():
@@ -28,8 +28,8 @@ def timeline(organisation: Organisation, as_of: datetime) -> Iterator[Fact]:
             if day == cycle.start - timedelta(days=CYCLE_DAYS_BEFORE):
                 planned[cycle.name] = _plan(organisation, cycle, waiting)
             if day == cycle.start:
-                of_team = _by_team(planned.pop(cycle.name))
-        for fact in _daily(organisation, day, of_team):
+                key_results_by_team = _by_team(planned.pop(cycle.name))
+        for fact in _daily(organisation, day, key_results_by_team):
             heapq.heappush(waiting, fact)
         midnight = datetime.combine(day + ONE_DAY, time(), tzinfo=UTC)
         while waiting and waiting[0].sent_at < midnight:
@@ -57,7 +57,7 @@ def _by_team(key_results: list[KeyResult]) -> dict[int, list[KeyResult]]:
     return found
 
 
-def _daily(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
+def _daily(organisation: Organisation, day: date, key_results_by_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
     yield from host_metrics(organisation, day)
-    if of_team:
-        yield from page_views(organisation, day, of_team)
+    if key_results_by_team:
+        yield from page_views(organisation, day, key_results_by_team)

@@ -44,14 +44,14 @@ def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) ->
     Raises:
         PermanentError: a key result does not belong to this simulation.
     """
-    asked = list(moments)
-    drawn = _drawn(organisation, [at.date() for _, at in asked])
-    unknown = sorted({key_result_id for key_result_id, _ in asked} - set(drawn))
+    requested = list(moments)
+    drawn = _drawn(organisation, [at.date() for _, at in requested])
+    unknown = sorted({key_result_id for key_result_id, _ in requested} - set(drawn))
     if unknown:
         raise PermanentError(
-            f"Key result {unknown[0]!r} is not of this simulation. Name the --scale and --seed of the history."
+            f"Key result {unknown[0]!r} does not belong to this simulation. Give the --scale and --seed of the history."
         )
-    return [_probability(drawn[key_result_id], at) for key_result_id, at in asked]
+    return [_probability(drawn[key_result_id], at) for key_result_id, at in requested]
 
 
 def _drawn(organisation: Organisation, days: list[date]) -> dict[str, KeyResult]:

@@ -45,7 +45,7 @@ TEAMS = (
     "Experiments",
 )
 
-STRANGE_TEAMS = {2: "Платформа & <b>Ops</b> 🚀", 3: 'فريق المدفوعات, "الرئيسي"'}
+UNUSUAL_TEAM_NAMES = {2: "Платформа & <b>Ops</b> 🚀", 3: 'فريق المدفوعات, "الرئيسي"'}
 
 FIRST_NAMES = (
     "Ada",
@@ -104,7 +104,7 @@ LAST_NAMES = (
     "Zhang",
 )
 
-STRANGE_PEOPLE = (
+UNUSUAL_PERSON_NAMES = (
     "<script>alert('okr')</script>",
     "Zoë 🚀👩‍💻 O'Brien-Łukasz",
     "مريم الخطيب",

@@ -139,7 +139,7 @@ def test_watermarks_without_a_log_id_get_that_of_the_lake(pipeline: Settings, la
 def test_a_large_load_updates_statistics_for_the_next_models(
     pipeline: Settings, land_check_ins: Land, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ingestion.loading.copy.ANALYZED_FROM", 40)  # too few for autovacuum to analyze the table
+    monkeypatch.setattr("ingestion.loading.copy.ANALYZE_MIN_ROWS", 40)  # too few for autovacuum to analyze the table
     land_check_ins(0, 45)
     load(pipeline)
     with psycopg.connect(pipeline.require("dsn_loader")) as connection:

@@ -87,7 +87,7 @@ def test_a_late_event_does_not_move_last_activity_back(figures: RealtimeFigures,
             "event_type": "okr.page.viewed.v1", "event_id": f"e{minutes}", "data": '{"user_id":"looks","page":"p"}',
             "occurred_at": datetime.now(UTC) - timedelta(minutes=minutes),
         }  # fmt: skip
-        figures.note([row], progressed=False)
+        figures.note([row], may_change_progress=False)
         figures.write({(TOPIC, 0): 0})
         assert read_figures(redis)["active_users"] == 2, f"of {minutes} minutes ago"
 
@@ -135,7 +135,7 @@ def test_rebuilding_figures_keeps_concurrent_writes_of_another_consumer(redis: R
 
     def commit_and_write() -> None:
         database.check_ins, database.progress = {"e": now}, {"c": 0.5}
-        other._recent, other._has_progressed, other._progress_at = Recent({}, {"e": now}), True, 0.0
+        other._recent, other._may_change_progress, other._progress_at = Recent({}, {"e": now}), True, 0.0
         other.write({})
 
     database.during = commit_and_write

@@ -105,7 +105,7 @@ def test_events_that_do_not_count_are_no_activity(loader: Connection) -> None:
     position = apply(loader, [*organisation("g", 0), *organisation("h", 20)])
     store = StateStore(loader, "cluster", "group")
     by_another = placed(40, check_in(40, 90, of="kr-g", user="u-h"), 40)
-    assert store.apply(TOPIC, [by_another], {0: Span(position, position + 1)}).is_recounted
+    assert store.apply(TOPIC, [by_another], {0: Span(position, position + 1)}).may_change_activity
     recent = store.recent(0)
     assert by_another["event_id"] not in recent.check_ins
     assert recent.users == {f"u-{name}": (BEGUN + timedelta(minutes=5)).timestamp() for name in "gh"}

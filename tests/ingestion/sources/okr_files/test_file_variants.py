@@ -51,7 +51,7 @@ def test_the_cell_that_makes_decimal_commas_ambiguous_is_named(read: Read) -> No
     rows = "kr-1;2026-01-08;18,5;0,7;\nkr-1;2026-01-09;1.234,5;0,7;\n"
     reading = read(check_ins=HEADER.replace(",", ";") + rows)
 
-    note = "value in line 3 is '1.234,5', with a point, so the meaning of the file's commas is ambiguous"
+    note = "value in line 3 is '1.234,5', with a point, so the file's commas are ambiguous"
     assert note in reading.history.notes["check_ins.csv"]
 
 

@@ -83,7 +83,7 @@ def test_a_cell_that_looks_like_swallowed_rows_is_noted(read: Read) -> None:
 
 def test_an_endless_line_or_cell_ends_reading_in_bounded_memory(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("text_lines", "csv_records"):
-        monkeypatch.setattr(f"ingestion.sources.okr_files.{module}.LONGEST", 500_000)
+        monkeypatch.setattr(f"ingestion.sources.okr_files.{module}.MAX_CHARACTERS", 500_000)
     endless = read(more_check_ins=f"kr-2,2026-01-20T10:00:00Z,1,,{'n' * 600_000}\n{NEXT}")
     quoted = read(more_check_ins='kr-2,2026-01-20T10:00:00Z,1,,"' + "note\n" * 120_000 + NEXT)
 
