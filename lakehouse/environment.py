@@ -22,7 +22,7 @@ TERMINAL = ("COLUMNS", "FORCE_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "LINES", "NO
 CLOUD = ("AWS_", "AZURE_", "GOOGLE_")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-# For downloads only. No child process except the `okr` command gets them, and our own clients ignore them.
+# For downloads only. The only child processes that get them are `okr` commands, and our own clients ignore them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OURS = "OKR_"
 LIBPQ = "PG"
@@ -39,7 +39,7 @@ def isolate(state: Path) -> list[str]:
     remarks = [f"ignored {', '.join(missing)} from the environment: no such file or folder."] if missing else []
     for name in missing:
         del kept[name]
-    _use_terminals_encoding(os.environ.get("PYTHONIOENCODING", ""))
+    _use_terminal_encoding(os.environ.get("PYTHONIOENCODING", ""))
     os.environ.clear()
     os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})
     time.tzset()
@@ -110,9 +110,9 @@ def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _use_terminals_encoding(asked: str) -> None:
+def _use_terminal_encoding(requested: str) -> None:
     """Print `?` for characters that the terminal cannot show. PYTHONIOENCODING may name the terminal's encoding."""
-    encoding = asked.partition(":")[0] or None
+    encoding = requested.partition(":")[0] or None
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.reconfigure(encoding=encoding, errors="replace")  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 # Exit status of a worker that needs manual intervention. A supervisor does not restart it, because it would fail again.
 NEEDS_INTERVENTION = 3
-# Exit status of a command that does not have enough data yet. This is not a failure.
+# Exit status of a command for which there is not enough data yet. This is not a failure.
 TOO_LITTLE_DATA = 4
 
 

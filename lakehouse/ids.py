@@ -15,17 +15,20 @@ def uuid7(at: datetime | None = None) -> uuid.UUID:
 
 
 def uuid7_of(at: datetime, *parts: str) -> uuid.UUID:
-    """Return a UUIDv7 derived from a time and from content, so that a fact that is imported twice becomes one event."""
+    """Return a UUIDv7 derived from a time and the given parts, so that a fact imported twice becomes one event."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
     return _uuid7(_milliseconds(at), digest[:10])
 
 
-def natural_uuid(kind: str, key: str) -> uuid.UUID:
-    """Return `key` if it is a UUID, else a UUIDv5 of kind and key. The app.* tables require UUIDs, but files do not."""
+def natural_uuid(kind: str, natural_key: str) -> uuid.UUID:
+    """Return a natural key as a UUID if it is one, otherwise a UUIDv5 of the kind and the key.
+
+    The tables in schema `app` require UUIDs, but imported files may use any ids.
+    """
     try:
-        return uuid.UUID(key)
+        return uuid.UUID(natural_key)
     except ValueError:
-        return uuid.uuid5(NAMESPACE, f"{kind}:{key}")
+        return uuid.uuid5(NAMESPACE, f"{kind}:{natural_key}")
 
 
 def _milliseconds(at: datetime) -> int:

@@ -92,10 +92,10 @@ def require_lake(lake_uri: str, topics: Sequence[str]) -> None:
     from deltalake.exceptions import DeltaError
 
     try:
-        is_there = any(DeltaTable.is_deltatable(table_uri(lake_uri, topic)) for topic in topics)
+        exists = any(DeltaTable.is_deltatable(table_uri(lake_uri, topic)) for topic in topics)
     except (DeltaError, OSError) as error:
         raise RetryableError(f"The lake at {lake_uri} cannot be read: {cause(error)}.") from error
-    if not is_there:
+    if not exists:
         raise PermanentError(
             f"There is no lake at {lake_uri}: expected a folder with a landing table of {', '.join(topics)}. Has "
             "landing started (`make status`), and is OKR_LAKE_URI right?"
@@ -124,8 +124,8 @@ def open_table(uri: str) -> "DeltaTable":
 def application_id(log_id: str, group: str, topic: str, partition: int) -> str:
     """Return the Delta application id of a partition. The version stored under this id is the next offset to read.
 
-    `log_id` consists of the ids of the Kafka cluster and the topic. In a re-created broker or topic, offsets start
-    again at 0. Its new id ensures that they are not compared with the old offsets.
+    `log_id` consists of the ids of the Kafka cluster and the topic. In a re-created cluster or topic, offsets start
+    again at 0. Because the re-created one has a new id, these offsets are never compared with the old ones.
     """
     return f"{log_id}/{group}/{topic}/{partition}"
 

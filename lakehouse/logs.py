@@ -1,4 +1,4 @@
-"""Logging for all processes. Each event is one line, as key=value pairs for people or as JSON for services."""
+"""Logging for all processes. Each log entry is one line, as key=value pairs for people or as JSON for services."""
 
 import logging
 import sys

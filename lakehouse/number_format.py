@@ -1,9 +1,9 @@
-"""Format numbers for the page, summaries, messages and the reasons of forecasts.
+"""Format numbers for the web page, summaries, messages and the reasons of forecasts.
 
 All texts that this module returns follow three rules:
 
 - Order is preserved. A value below its target is shown as a smaller number than the target, however close they are. If
-  that would take too many digits, it is shown as "<100".
+  that would take too many digits, it is shown with a sign, for example as "<100".
 - A number that rounds to zero has no sign ("0%", never "-0%").
 - No number has an exponent; commas separate thousands.
 

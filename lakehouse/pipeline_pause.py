@@ -4,7 +4,7 @@ from lakehouse.warehouse import connect, read_sql
 
 
 def record(dsn_transform: str, pipeline: str, waiting: str | None) -> None:
-    """Record a description of the work that a paused pipeline has to do; None deletes the record.
+    """Record a description of the work that waits for a paused pipeline; None deletes the record.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

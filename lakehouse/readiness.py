@@ -1,6 +1,6 @@
 """Readiness of services without a network address. Each writes its process id to a file chosen by its supervisor.
 
-The age of a process does not show whether it is ready, because imports on a busy machine may exceed any fixed limit.
+The age of a process does not show whether it is ready, because on a busy machine imports may take any amount of time.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Retries: attempts within a time limit, and growing pauses with jitter for loops that retry indefinitely.
+"""Retries: attempts within a time limit, and increasing pauses with jitter for loops that retry indefinitely.
 
 Jitter prevents many processes from reconnecting at the same time.
 """
@@ -15,17 +15,17 @@ FIRST_PAUSE_S = 0.2
 def attempts(
     error: type[Exception], limit_s: float, *, pause_s: float | None = None, longest_pause_s: float = 2.0
 ) -> "Retrying":
-    """Return a `Retrying` that repeats a call after `error` for `limit_s` seconds and then raises the last error.
+    """Return a `Retrying` that repeats a call while it raises `error`. After `limit_s` seconds, the error propagates.
 
     Each pause lasts `pause_s`. By default, pauses start at 0.2 s and double, plus a random time of up to 1 s, and never
     exceed `longest_pause_s`.
     """
     from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter, wait_fixed
 
-    growing = wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=longest_pause_s)
+    increasing = wait_exponential_jitter(multiplier=FIRST_PAUSE_S, max=longest_pause_s)
     return Retrying(
         retry=retry_if_exception_type(error),
-        wait=growing if pause_s is None else wait_fixed(pause_s),
+        wait=increasing if pause_s is None else wait_fixed(pause_s),
         stop=stop_after_delay(limit_s),
         reraise=True,
     )

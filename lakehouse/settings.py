@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         default=7, ge=2, description="days of time travel, and the age at which files of killed workers are deleted"
     )
     spool_events: int = Field(
-        default=200_000, ge=1, description="events that a source spools at most while no broker answers"
+        default=200_000, ge=1, description="maximum number of events that a source spools while no broker responds"
     )
     spool_bytes: int = Field(default=268_435_456, ge=1, description="maximum size of these events in bytes")
     prediction_log_bytes: int = Field(
@@ -165,7 +165,7 @@ def drop_foreign_exports(state: Path) -> list[str]:
     if not foreign:
         return []
     return [
-        f"ignored {', '.join(foreign)} from the environment: {state / STACK_ENV} has other values, which take "
+        f"ignored {', '.join(foreign)} from the environment: {state / STACK_ENV} has different values, which take "
         "precedence. `unset` them, or set OKR_STATE to the folder of the stack that you mean."
     ]
 

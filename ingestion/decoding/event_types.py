@@ -48,11 +48,11 @@ class EventType:
             violating = {number for number, name in enumerate(names) if name != subjects[number]}
         if doubtful:
             # `decode` keeps an escaped request id as it was sent.
-            unfit.update(number for number in doubtful if events[number].requestid is not None)
+            violating.update(number for number in doubtful if events[number].requestid is not None)
             columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
             if not _is_plain(columns):
-                violating.update(*({doubtful[index] for index in _violating(column, _is_id)} for column in columns))
-        return violating.union(*(_violating(list(map(field, payloads)), rule) for field, rule in self.rules))
+                violating.update(*({doubtful[index] for index in _disallowed(column, _is_id)} for column in columns))
+        return violating.union(*(_disallowed(list(map(field, payloads)), rule) for field, rule in self.rules))
 
 
 def _is_id(text: str) -> bool:
@@ -65,7 +65,7 @@ def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
     return text.isascii() and text.isprintable() and " " not in text
 
 
-def _violating(column: Sequence[Any], is_allowed: Callable[[Any], object]) -> set[int]:
+def _disallowed(column: Sequence[Any], is_allowed: Callable[[Any], object]) -> set[int]:
     """Return the indexes of the values that are not allowed. Each distinct value is checked once. None is allowed."""
     invalid = {value for value in set(column) if value is not None and not is_allowed(value)}
     return {number for number, value in enumerate(column) if value in invalid} if invalid else set()

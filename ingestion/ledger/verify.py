@@ -95,33 +95,33 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
     landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
     lake_log_id = landed_log(lake_uri, topic)
     excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == lake_log_id}
-    log = BrokerTopic(broker, topic, lake_log_id, excused).query()
+    broker_topic = BrokerTopic(broker, topic, lake_log_id, excused).query()
     partitions = [
         _verify_partition(
             partition,
             landed.get(partition) or LandedPartition(),
             loaded.partitions.get(partition) or LoadedPartition(),
-            log,
+            broker_topic,
         )
-        for partition in sorted({*landed, *loaded.partitions, *(log.bounds or ())})
+        for partition in sorted({*landed, *loaded.partitions, *(broker_topic.bounds or ())})
     ]
     return TopicLedger(
         topic,
         loaded.distinct_events,
         partitions,
-        is_broker_known=log.bounds is not None,
-        is_same_log=None in (lake_log_id, log.log_id) or lake_log_id == log.log_id,
-        log_id=log.log_id,
+        is_broker_known=broker_topic.bounds is not None,
+        is_same_log=None in (lake_log_id, broker_topic.log_id) or lake_log_id == broker_topic.log_id,
+        log_id=broker_topic.log_id,
     )
 
 
 def _verify_partition(
-    partition: int, landed: LandedPartition, loaded: LoadedPartition, log: BrokerTopic
+    partition: int, landed: LandedPartition, loaded: LoadedPartition, broker_topic: BrokerTopic
 ) -> PartitionLedger:
     counts = PartitionLedger(
         partition, landed=landed.rows, rejected=landed.rejected, loaded=loaded.rows, waiting=landed.valid_waiting
     )
-    bound = log.bound(partition)
+    bound = broker_topic.bound(partition)
     first, end = _first(landed, bound), landed.next_offset or 0
     gaps = landed.offsets.gaps(first, end)
     deleted = _deleted(landed, bound)
@@ -130,8 +130,8 @@ def _verify_partition(
         counts.produced = max(bound.high, end) - first
         counts.unlanded = max(bound.high - max(deleted.end, first), 0)
     counts.problems += _landing_problems(landed, bound)
-    reasons = [(gap, log.loss_reason(partition, gap)) for gap in gaps]
-    counts.excused = [gap for gap, reason in reasons if not reason and log.is_final(partition, gap)]
+    reasons = [(gap, broker_topic.loss_reason(partition, gap)) for gap in gaps]
+    counts.excused = [gap for gap, reason in reasons if not reason and broker_topic.is_final(partition, gap)]
     counts.problems += [f"offsets {gap} are missing: {reason}" for gap, reason in reasons if reason]
     counts.problems += _loading_problems(landed, loaded)
     if counts.landed != counts.rejected + counts.loaded + counts.waiting:

@@ -1,6 +1,6 @@
-INSERT INTO ops.excused_gap AS kept (log_id, topic, kafka_partition, first_offset, next_offset, excused_at, is_lost)
+INSERT INTO ops.excused_gap AS existing (log_id, topic, kafka_partition, first_offset, next_offset, excused_at, is_lost)
 VALUES (%(log_id)s, %(topic)s, %(partition)s, %(start)s, %(end)s, now(), true)
 ON CONFLICT (log_id, topic, kafka_partition, first_offset) DO UPDATE SET
-    next_offset = greatest(kept.next_offset, excluded.next_offset),
+    next_offset = greatest(existing.next_offset, excluded.next_offset),
     excused_at = excluded.excused_at,
     is_lost = true

@@ -9,10 +9,10 @@ WITH addresses AS (
     FROM app.users
     WHERE source_user_id = any(%(users)s::text [])
     UNION
-    SELECT kept.data ->> 'email'
+    SELECT existing.data ->> 'email'
     FROM app.event AS defined
-    INNER JOIN app.newest_event AS kept
-        ON defined.entity_id = kept.subject AND kept.event_type = 'okr.user.defined.v1'
+    INNER JOIN app.newest_event AS existing
+        ON defined.entity_id = existing.subject AND existing.event_type = 'okr.user.defined.v1'
     WHERE defined.event_type = 'okr.user.defined.v1' AND defined.data ->> 'team_id' = any(%(teams)s)
 )
 

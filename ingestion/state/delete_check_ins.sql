@@ -1,9 +1,9 @@
 -- Delete the given check-ins that have no counted event left. Return their key results.
-DELETE FROM app.check_ins AS kept
+DELETE FROM app.check_ins AS existing
 WHERE
-    kept.check_in_id = any(%(ids)s)
+    existing.check_in_id = any(%(ids)s)
     AND NOT EXISTS (
         SELECT FROM app.counted_event AS event
-        WHERE event.event_type = 'okr.check_in.recorded.v1' AND event.entity_id = kept.check_in_id
+        WHERE event.event_type = 'okr.check_in.recorded.v1' AND event.entity_id = existing.check_in_id
     )
-RETURNING kept.key_result_id
+RETURNING existing.key_result_id

@@ -1,7 +1,7 @@
-DELETE FROM app.okrs AS kept
+DELETE FROM app.okrs AS existing
 WHERE
-    kept.key_result_id = any(%(subjects)s)
+    existing.key_result_id = any(%(subjects)s)
     AND NOT EXISTS (
         SELECT FROM app.newest_event AS defined
-        WHERE defined.event_type = 'okr.key_result.defined.v1' AND defined.subject = kept.key_result_id
+        WHERE defined.event_type = 'okr.key_result.defined.v1' AND defined.subject = existing.key_result_id
     )

@@ -5,8 +5,8 @@ WITH gone AS (
     WHERE
         source_user_id = any(%(users)s::text [])
         AND NOT EXISTS (
-            SELECT FROM app.newest_event AS kept
-            WHERE kept.event_type = 'okr.user.defined.v1' AND kept.subject = users.source_user_id
+            SELECT FROM app.newest_event AS existing
+            WHERE existing.event_type = 'okr.user.defined.v1' AND existing.subject = users.source_user_id
         )
 ),
 

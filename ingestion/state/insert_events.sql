@@ -2,7 +2,7 @@
 -- staging. Copies are ordered by log time first, because a later copy may be in a partition with a lower number. A
 -- later copy changes nothing. The condition is <= rather than <, so that an event that is read again after offsets were
 -- reset is returned and therefore projected again.
-INSERT INTO app.event AS kept (
+INSERT INTO app.event AS existing (
     event_type, entity_id, event_id, occurred_at, logged_at, kafka_partition, kafka_offset, data
 )
 SELECT DISTINCT ON (incoming.event_type, entity_id, incoming.event_id)
@@ -37,5 +37,5 @@ SET
     data = excluded.data
 WHERE
     (excluded.logged_at, excluded.kafka_partition, excluded.kafka_offset)
-    <= (kept.logged_at, kept.kafka_partition, kept.kafka_offset)
+    <= (existing.logged_at, existing.kafka_partition, existing.kafka_offset)
 RETURNING event_type, entity_id

@@ -6,8 +6,8 @@ WITH before AS (
     WHERE check_in_id = any(%(ids)s)
 ),
 
-kept AS (
-    INSERT INTO app.check_ins AS kept (
+existing AS (
+    INSERT INTO app.check_ins AS existing (
         check_in_id, key_result_id, user_id, checked_in_at, value, confidence, note, is_final, logged_at,
         kafka_partition, kafka_offset
     )
@@ -46,4 +46,4 @@ SELECT key_result_id
 FROM before
 UNION
 SELECT key_result_id
-FROM kept
+FROM existing

@@ -1,5 +1,5 @@
 -- Upsert the definition with the newest occurred_at. If several have the same time, the last one in the log wins.
-INSERT INTO app.newest_event AS kept (
+INSERT INTO app.newest_event AS existing (
     event_type, subject, occurred_at, logged_at, kafka_partition, kafka_offset, data, first_occurred_at
 )
 SELECT DISTINCT ON (event.event_type, event.entity_id)

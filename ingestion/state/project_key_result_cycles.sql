@@ -217,7 +217,7 @@ closed AS (
 -- * otherwise, now.
 -- A closing check-in may be made after the key result has left the cycle. It closes the key result as it was in its
 -- last span in the cycle in which it was not archived.
-held AS (
+state_in_cycle AS (
     SELECT DISTINCT ON (closed.key_result_id, closed.cycle_id)
         closed.*,
         counted_span.data,
@@ -270,4 +270,4 @@ SELECT
     checked_in_at,
     kafka_offset,
     (coalesce(value, CASE WHEN is_closed THEN baseline END) - baseline) / (target - baseline)
-FROM held
+FROM state_in_cycle

@@ -5,28 +5,28 @@ WITH named AS (
     SELECT
         named.subject,
         named.user_id,
-        kept.data,
-        kept.occurred_at,
-        kept.position,
-        kept.kafka_offset,
-        kept.first_occurred_at,
+        existing.data,
+        existing.occurred_at,
+        existing.position,
+        existing.kafka_offset,
+        existing.first_occurred_at,
         team.data ->> 'organisation_id' AS organisation_id,
         first_value(team.data ->> 'organisation_id') OVER (
-            PARTITION BY kept.data ->> 'email'
+            PARTITION BY existing.data ->> 'email'
             ORDER BY team.data ->> 'organisation_id' IS NULL, first_use.position
         ) AS first_organisation_id
     FROM unnest(%(subjects)s::text [], %(ids)s::uuid []) AS named (subject, user_id)
-    INNER JOIN app.newest_event AS kept
-        ON named.subject = kept.subject AND kept.event_type = 'okr.user.defined.v1'
+    INNER JOIN app.newest_event AS existing
+        ON named.subject = existing.subject AND existing.event_type = 'okr.user.defined.v1'
     LEFT JOIN app.newest_event AS team
-        ON kept.data ->> 'team_id' = team.subject AND team.event_type = 'okr.team.defined.v1'
+        ON existing.data ->> 'team_id' = team.subject AND team.event_type = 'okr.team.defined.v1'
     CROSS JOIN LATERAL (
         SELECT event.position
         FROM app.counted_event AS event
         WHERE
             event.event_type = 'okr.user.defined.v1'
             AND event.entity_id = named.subject
-            AND event.data ->> 'email' = kept.data ->> 'email'
+            AND event.data ->> 'email' = existing.data ->> 'email'
         ORDER BY event.position
         LIMIT 1
     ) AS first_use

@@ -137,8 +137,8 @@ class StateStore:
     def _move_offsets(self, topic: str, spans: Mapping[int, Span]) -> None:
         for partition, span in spans.items():
             name = "insert_offset" if span.start is None else "advance_offset"
-            place = {"topic": topic, "partition": partition, "start": span.start, "next_offset": span.next}
-            if self._projection.run(name, **place).rowcount != 1:
+            position = {"topic": topic, "partition": partition, "start": span.start, "next_offset": span.next}
+            if self._projection.run(name, **position).rowcount != 1:
                 raise OffsetsMovedError(
                     f"{topic}/{partition}: expected stored offset {span.start}, but another consumer committed first."
                 )
@@ -159,10 +159,10 @@ class StateStore:
         return Applied(*(any(either) for either in zip(*halves, strict=True)))
 
     def _reject(self, topic: str, row: Row, error: psycopg.Error) -> None:
-        place = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
+        position = {"partition": row["kafka_partition"], "offset": row["kafka_offset"], "event_id": row["event_id"]}
         reason = _reason(error)
-        log.error("PostgreSQL rejected an event", topic=topic, reason=reason, **place)
-        self._projection.run("insert_rejected_event", topic=topic, reason=reason, **place)
+        log.error("PostgreSQL rejected an event", topic=topic, reason=reason, **position)
+        self._projection.run("insert_rejected_event", topic=topic, reason=reason, **position)
 
     def _store_batch(self, rows: Sequence[Row]) -> Applied:
         # ACTIONS do not store activity here, because it is read from their counted events in app.event.

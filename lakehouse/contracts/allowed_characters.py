@@ -22,8 +22,8 @@ _IGNORED = (
 _JOINING = "\u180b-\u180d\u180f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff"
 _DAMAGED = "\ufffd"  # the replacement character, inserted by a program that could not decode the text
 
-_not_of_an_id = re.compile(f"[{_CONTROL}{_SPACES}{_IGNORED}{_JOINING}{_DAMAGED}]")
-_not_of_a_name = re.compile(f"[{_CONTROL}{_IGNORED}{_DAMAGED}]")
+_forbidden_in_ids = re.compile(f"[{_CONTROL}{_SPACES}{_IGNORED}{_JOINING}{_DAMAGED}]")
+_forbidden_in_names = re.compile(f"[{_CONTROL}{_IGNORED}{_DAMAGED}]")
 _other_space = re.compile(f"[{_SPACES}]")
 _edges = re.compile(rf"\A[\s{_CONTROL}{_IGNORED}\u200c\u200d]+|[\s{_CONTROL}{_IGNORED}\u200c\u200d]+\Z")
 
@@ -48,7 +48,7 @@ def fault_of_id(text: str) -> str | None:
     """Return why a text is not a valid id, as part of an error message, or None if it is. Its length is not checked."""
     if text.isascii() and text.isprintable():
         return "begins or ends with a space" if text != text.strip() else None
-    if found := _not_of_an_id.search(text):
+    if found := _forbidden_in_ids.search(text):
         return f"contains {_described(found[0])}"
     if text != text.strip():
         return "begins or ends with a space"
@@ -57,7 +57,7 @@ def fault_of_id(text: str) -> str | None:
 
 def fault_of_name(text: str) -> str | None:
     """Return why a text is not a valid name, as part of an error message, or None if it is."""
-    found = _not_of_a_name.search(text)
+    found = _forbidden_in_names.search(text)
     return f"contains {_described(found[0])}" if found else None
 
 

@@ -10,7 +10,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.key_result.defined.v1", topic="okr_user_events", key="key_result_id")
 class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of a key result; a later event with another target re-targets it.
+    """The full state of a key result; a later event with a different target changes the target.
 
     progress = (value - baseline) / (target - baseline). A metric that should fall has a target below its baseline.
     """

@@ -8,7 +8,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.objective.defined.v1", topic="okr_user_events", key="objective_id")
 class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
-    """The full state of an objective, aligned to its parent if it has one; the newest event applies."""
+    """The full state of an objective, aligned with its parent if it has one; the newest event applies."""
 
     objective_id: Id
     team_id: Id

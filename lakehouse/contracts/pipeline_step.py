@@ -10,7 +10,7 @@ from lakehouse.contracts.registry import event
 
 @event("okr.pipeline_step.finished.v1", topic="okr_data_pipeline", key="run_id")
 class PipelineStepFinished(msgspec.Struct, kw_only=True, frozen=True):
-    """A step of a pipeline run ended; `rows` is the number of rows it wrote or checked."""
+    """A step of a pipeline run finished; `rows` is the number of rows that it wrote or checked."""
 
     pipeline: Id
     step: Id

@@ -18,6 +18,6 @@ class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
 
 @event("okr.user.deactivated.v1", topic="okr_user_events", key="user_id")
 class UserDeactivated(msgspec.Struct, kw_only=True, frozen=True):
-    """A user left or may no longer log in. Their texts stay; erasing them is a separate process."""
+    """A user left or is no longer allowed to log in. Their texts stay; erasing them is a separate process."""
 
     user_id: Id

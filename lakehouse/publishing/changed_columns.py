@@ -57,7 +57,7 @@ def _copy(connection: "Connection[Any]", rows: sql.Composed, table: sql.Identifi
 
 
 def replace(
-    connection: "Connection[Any]", changed: Mapping[Mart, Columns], gone: Collection[Mart], publication_id: int
+    connection: "Connection[Any]", changed: Mapping[Mart, Columns], removed: Collection[Mart], publication_id: int
 ) -> None:
     """Drop the views of removed marts and replace those whose columns changed, with their grants.
 
@@ -66,11 +66,11 @@ def replace(
         PermanentError: another view depends on one of them.
     """
     deadline = time.monotonic() + locks.READERS_S
-    while changed or gone:
+    while changed or removed:
         try:
             with connection.transaction():
                 connection.execute(statement("SET LOCAL lock_timeout = {}", sql.Literal(LOCK_ATTEMPT_MS)))
-                for mart in gone:
+                for mart in removed:
                     connection.execute(statement("DROP VIEW {}", mart.view))
                 for mart, columns in changed.items():
                     _replace(connection, mart, columns, publication_id)
@@ -82,7 +82,7 @@ def replace(
             ) from error
         except psycopg.errors.LockNotAvailable as error:
             if time.monotonic() > deadline:
-                views = "|".join(f"{mart.schema}.{mart.name}" for mart in (*changed, *gone))
+                views = "|".join(f"{mart.schema}.{mart.name}" for mart in (*changed, *removed))
                 who = locks.holders(connection, f"^({views})$")
                 raise RetryableError(
                     f"The columns of a mart changed, and its view was in use for {locks.READERS_S:.0f} s without a "

@@ -10,7 +10,7 @@ found AS (
     SELECT event_id, rule FROM ops.event_review
 )
 
-INSERT INTO ops.event_review AS kept (event_id, rule, decision, note, decided_by)
+INSERT INTO ops.event_review AS existing (event_id, rule, decision, note, decided_by)
 SELECT named.event_id, coalesce(found.rule, %(manual)s), %(decision)s, %(note)s, %(decided_by)s
 FROM named
 LEFT JOIN found USING (event_id)

@@ -34,9 +34,9 @@ def incompatible_changes(schemas: Mapping[str, Schema], history: History) -> lis
         for change in found:
             reported.setdefault((version.name, change), version.where)
     return [
-        f"{name}: {change} (compared with {where}). Events of the old form stay in the log and must remain readable: "
-        f"revert the change, or leave {name} as it was and define the new form as {_next_major(name)}, in its own "
-        "file."
+        f"{name}: {change} (compared with {where}). Events in the old form stay in Kafka and the lake and must remain "
+        f"readable: revert the change, or leave {name} as it was and define the new form as {_next_major(name)}, "
+        "in its own file."
         for (name, change), where in reported.items()
     ]
 

@@ -1,11 +1,11 @@
 """Check that a new schema accepts every event that the old one accepted (the BACKWARD rule of schema registries).
 
 The check is stricter than a comparison of the sets of valid documents. Removing a field or changing a default counts as
-a break, because it would change the meaning of old events. The check is more lenient in one case. A new optional field
-is not a break, although an old event could have an unknown field of that name with another type. Otherwise, contracts
-could never be extended.
+a break, because it would change the meaning of old events. In one case, the check is more lenient: a new optional field
+is not a break, although an old event could have an unknown field of that name with a different type. Otherwise,
+contracts could never be extended.
 
-A change that cannot be proven compatible (another pattern, an unknown keyword) is a break.
+A change that cannot be proved compatible (a different pattern, an unknown keyword) is a break.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ class Break:
 def breaks(old: Schema, new: Schema) -> list[Break]:
     """Return every incompatible change between two schemas of the same event type, each once."""
     comparison = _Comparison(old, new)
-    return list(dict.fromkeys([*comparison.places(), *comparison.compare(old, new, "")]))
+    return list(dict.fromkeys([*comparison.topic_and_key(), *comparison.compare(old, new, "")]))
 
 
 class _Comparison:
@@ -44,7 +44,7 @@ class _Comparison:
         self._old, self._new = old, new
         self._comparing: set[tuple[str, str]] = set()  # references being compared, for recursive models
 
-    def places(self) -> Iterator[Break]:
+    def topic_and_key(self) -> Iterator[Break]:
         for name, what in (("x-topic", "topic"), ("x-key", "Kafka key")):
             if self._old.get(name) != self._new.get(name):
                 yield Break("", f"its {what} was {self._old.get(name)!r} and is now {self._new.get(name)!r}")
@@ -85,16 +85,16 @@ class _Comparison:
         before, after = old.get("properties", {}), new.get("properties", {})
         must_before, must_after = set(old.get("required", ())), set(new.get("required", ()))
         for name, each in before.items():
-            place = f"{field}.{name}" if field else name
+            path = f"{field}.{name}" if field else name
             if name not in after:
-                yield Break(place, "the field was removed")
+                yield Break(path, "the field was removed")
                 continue
             if name in must_after - must_before:
-                yield Break(place, "the field was optional and is now required")
-            yield from self.compare(each, after[name], place)
+                yield Break(path, "the field was optional and is now required")
+            yield from self.compare(each, after[name], path)
         for name in must_after - before.keys():
-            place = f"{field}.{name}" if field else name
-            yield Break(place, "a new field is required, which old events do not have")
+            path = f"{field}.{name}" if field else name
+            yield Break(path, "a new field is required, which old events do not have")
 
     def _parts(self, old: Schema, new: Schema, field: str) -> Iterator[Break]:
         for keyword, part in (("items", "[]"), ("additionalProperties", ".*"), ("propertyNames", " (names)")):

@@ -85,11 +85,11 @@ def _on_disk(folder: Path) -> Iterator[Version]:
         yield Version(path.stem, _parsed(path.read_text(encoding="utf-8"), str(path)), "the file as it is now")
 
 
-def _committed(folder: Path, log: str) -> Iterator[Version]:
+def _committed(folder: Path, git_log: str) -> Iterator[Version]:
     """Yield each version of a schema, from lines such as `:100644 100644 <old> <new> M<tab><path>`."""
     seen: set[tuple[str, str]] = set()
     commit = ""
-    for line in log.splitlines():
+    for line in git_log.splitlines():
         if line.startswith("\0"):
             commit = line[1:]
         if not line.startswith(":") or not line.endswith(".json"):
@@ -115,8 +115,8 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    answer = subprocess.run(
+    completed = subprocess.run(
         ["git", "-C", str(folder), *arguments],
         capture_output=True, text=True, encoding="utf-8", timeout=GIT_SECONDS, check=True,
     )  # fmt: skip
-    return answer.stdout
+    return completed.stdout

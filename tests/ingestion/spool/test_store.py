@@ -226,7 +226,7 @@ def test_platform_records_leave_disk_space_to_events_of_users(tmp_path, check_in
     free = type("usage", (), {"free": 1_000_100})
     monkeypatch.setattr("ingestion.spool.store.shutil.disk_usage", lambda path: free)
     for source in PLATFORM_SOURCES:
-        with pytest.raises(SpoolFullError, match="reserved for events of users"):
+        with pytest.raises(SpoolFullError, match="reserved for user events"):
             Spool.of(settings, source).append([check_in(1)])
     assert Spool.of(settings, "okr-api").append([check_in(1)]) == [1]
     assert Spool.of(settings, "okr-files").append([check_in(1)]) == [1]

@@ -200,7 +200,7 @@ def test_a_consumer_gives_up_when_another_one_holds_the_lock(
     monkeypatch.setattr(state_store, "LOCK_SECONDS", 1)
     with connect(fresh_database.require("dsn_loader")) as frozen:
         StateStore(frozen, "cluster", "group")._projection.run("lock_group")
-        with pytest.raises(RetryableError, match="Another okr-state"):
+        with pytest.raises(RetryableError, match="Another state consumer"):
             apply(loader, HISTORY[:1])
     assert apply(loader, HISTORY[:1]) == 1
 
