@@ -46,6 +46,8 @@ SELECT
     CASE
         WHEN event_type = 'okr.prediction.served.v1'
             THEN try_cast(data ->> '$.high' AS double) - try_cast(data ->> '$.low' AS double)
+        WHEN event_type = 'okr.prediction.served.v2'
+            THEN try_cast(data ->> '$.output.high' AS double) - try_cast(data ->> '$.output.low' AS double)
     END AS interval_width,
     NULL::varchar AS rejection_reason
 FROM valid

@@ -5,10 +5,11 @@ owner's confidence. It is stored as two files, `trees.ubj` (in XGBoost's format)
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lakehouse.errors import PermanentError
 from ml import forecast_reasons
@@ -96,15 +97,19 @@ class ForecastModel:
             return []
         rows = rows_of_mappings(records, REQUIRED_FEATURES)
         probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
-        reasons = forecast_reasons.reasons(rows, self.contributions(rows))
-        return [
-            Forecast(float(p), float(a), float(b), self._reasons(record, float(p), texts))
-            for record, p, a, b, texts in zip(records, probabilities, low, high, reasons, strict=True)
-        ]
-
-    @staticmethod
-    def _reasons(record: Mapping[str, Any], probability: float, texts: tuple[str, ...]) -> tuple[str, ...]:
-        return texts if record["check_ins"] else forecast_reasons.no_check_in_reason(record, probability)
+        margins, contributions = self.margins(rows), self.contributions(rows)
+        reasons = forecast_reasons.reasons(rows, contributions)
+        forecasts = []
+        for position, (record, texts) in enumerate(zip(records, reasons, strict=True)):
+            p, bounds = float(probabilities[position]), (float(low[position]), float(high[position]))
+            if record["check_ins"]:
+                margin = float(margins[position])
+                effects = {name: float(effect[position]) for name, effect in contributions.items()}
+                forecasts.append(Forecast(p, *bounds, texts, _add_up(effects, margin), margin))
+            else:
+                texts = forecast_reasons.no_check_in_reason(record, p)  # type: ignore[arg-type]  # noqa: PLW2901
+                forecasts.append(Forecast(p, *bounds, texts, *_of_share(p)))
+        return forecasts
 
     def save(self, folder: Path) -> None:
         """Write both files to a folder, creating it if necessary. The same model always produces the same bytes."""
@@ -131,6 +136,19 @@ class ForecastModel:
 def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
     """Return the log-odds based on the paces alone, averaged over the trees and the logistic regression."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
+
+
+def _add_up(effects: dict[str, float], margin: float) -> dict[str, float]:
+    """Add to `base` what the 32-bit sums of XGBoost have rounded off, about 1e-7."""
+    return {**effects, "base": effects["base"] + margin - math.fsum(effects.values())}
+
+
+def _of_share(probability: float) -> tuple[dict[str, float], float | None]:
+    """Return the contributions and the margin of a key result without check-ins, which only has a base rate."""
+    if not 0.0 < probability < 1.0:
+        return {}, None
+    margin = math.log(probability / (1.0 - probability))
+    return {"base": margin}, margin
 
 
 def load_model(folder: Path) -> ForecastModel:

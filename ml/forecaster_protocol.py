@@ -1,18 +1,24 @@
 """The interface of forecasters, implemented by the trained model and the pacing rule."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first."""
+    """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first.
+
+    `contributions` are the effects of the features on `margin`, the log-odds of the probability, and add up to it. A
+    rule has neither.
+    """
 
     probability: float
     low: float
     high: float
     reasons: tuple[str, ...]
+    contributions: Mapping[str, float] = field(default_factory=dict)
+    margin: float | None = None
 
 
 class Forecaster(Protocol):

@@ -18,6 +18,7 @@ from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from ml.forecast_model import ForecastModel, load_model
+from ml.golden_rows import write_golden_rows
 from ml.mlflow_client import (
     active_experiment,
     artifacts,
@@ -32,7 +33,8 @@ from ml.mlflow_run import log_figures, start_run, version_of_run
 
 MODEL_NAME = "okr_key_result_forecast"
 CHALLENGER = "challenger"
-SERVED, EVALUATED = "model", "evaluated"
+SERVED: Literal["model"] = "model"
+EVALUATED: Literal["evaluated"] = "evaluated"
 DIGEST = "sha256"
 DESCRIPTION = f"P(final score of a key result >= {ACHIEVED_SCORE}), an interval of the score, and reasons."
 REQUIREMENTS = ("numpy", "xgboost-cpu")
@@ -60,29 +62,59 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 ) -> str:
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
+    The golden rows of `model` are stored beside its files, and every worker checks them before it serves the version.
+
     `training` identifies a training job across retries. If a retry produces the same models as a killed attempt, it
     completes the run and the version of that attempt. Otherwise, the run of the killed attempt is set to KILLED.
     """
-    version_tags = {**tags, DIGEST: digest(models[SERVED])}
-    result_digest = _result_digest(models, parameters, tags)
-    with client(settings) as mlflow, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         for name, model in models.items():
             model.save(Path(folder) / name)
+        write_golden_rows(models[SERVED], Path(folder) / SERVED)
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
-        experiment = active_experiment(mlflow, MODEL_NAME, settings.require("mlflow_artifacts"))
-        run = start_run(mlflow, experiment, f"forecast until {tags['trained_until']}", training, result_digest)
+        return register_files(
+            settings,
+            MODEL_NAME,
+            Path(folder),
+            description=DESCRIPTION,
+            run_name=f"forecast until {tags['trained_until']}",
+            parameters=parameters,
+            metrics=metrics,
+            tags={**tags, DIGEST: digest(models[SERVED])},
+            training=training,
+            result_digest=_result_digest(models, parameters, tags),
+        )
+
+
+def register_files(  # noqa: PLR0913 -- keyword arguments that describe the version
+    settings: Settings,
+    model_name: str,
+    folder: Path,
+    *,
+    description: str,
+    run_name: str,
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    training: str | None = None,
+    result_digest: str = "",
+) -> str:
+    """Register a folder with the subfolder `model` as a new version of any model, the challenger; return its number."""
+    with client(settings) as mlflow:
+        experiment = active_experiment(mlflow, model_name, settings.require("mlflow_artifacts"))
+        run = start_run(mlflow, experiment, run_name, training, result_digest)
         log_figures(mlflow, run, parameters, metrics)
-        mlflow.log_artifacts(run.info.run_id, folder)
+        mlflow.log_artifacts(run.info.run_id, str(folder))
         mlflow.set_terminated(run.info.run_id)
-        create_registered_model_once(mlflow, MODEL_NAME, DESCRIPTION)
-        version = version_of_run(mlflow, MODEL_NAME, run.info.run_id)
+        create_registered_model_once(mlflow, model_name, description)
+        version = version_of_run(mlflow, model_name, run.info.run_id)
         if version is None:
             source = f"{run.info.artifact_uri}/{SERVED}"
             version = mlflow.create_model_version(
-                MODEL_NAME, source=source, run_id=run.info.run_id, tags=version_tags
+                model_name, source=source, run_id=run.info.run_id, tags=dict(tags)
             ).version
-        set_alias(mlflow, MODEL_NAME, CHALLENGER, version)
+        set_alias(mlflow, model_name, CHALLENGER, version)
     return str(version)
 
 
@@ -116,20 +148,41 @@ def load(settings: Settings, reference: str, part: Literal["model", "evaluated"]
     return model
 
 
-def resolve(settings: Settings, reference: str) -> str | None:
+@dataclass(frozen=True)
+class VersionFiles:
+    """A local folder with the files of a registered version, and the tags that it was registered with."""
+
+    folder: Path
+    tags: Mapping[str, str]
+
+
+def fetch(settings: Settings, model_name: str, reference: str, part: Literal["model", "evaluated"]) -> VersionFiles:
+    """Return the files of the version of any model with this alias or number.
+
+    Raises:
+        PermanentError: there is no such alias or version, or its files are missing.
+    """
+    with client(settings) as mlflow:
+        found = find_version(mlflow, model_name, reference)
+        if found is None:
+            raise PermanentError(f"The registry has no version {reference!r} of {model_name}.")
+        return VersionFiles(artifacts(mlflow, found, part), dict(found.tags))
+
+
+def resolve(settings: Settings, reference: str, model_name: str = MODEL_NAME) -> str | None:
     """Return the number of the version with this alias or number, or None if there is none."""
     with client(settings) as mlflow:
-        found = find_version(mlflow, MODEL_NAME, reference)
+        found = find_version(mlflow, model_name, reference)
     return None if found is None else str(found.version)
 
 
-def versions(settings: Settings) -> list[Version]:
-    """Return all versions, newest first."""
+def versions(settings: Settings, model_name: str = MODEL_NAME) -> list[Version]:
+    """Return all versions of a model, newest first."""
     with client(settings) as mlflow:
-        registered = registered_model(mlflow, MODEL_NAME)
+        registered = registered_model(mlflow, model_name)
         if registered is None:
             return []
-        found = mlflow.search_model_versions(f"name='{MODEL_NAME}'")
+        found = mlflow.search_model_versions(f"name='{model_name}'")
         listed = [_version(mlflow, each, registered.aliases) for each in found]
     return sorted(listed, key=lambda version: -int(version.version))
 

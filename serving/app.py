@@ -17,6 +17,7 @@ from serving.auth.login_routes import router as auth
 from serving.check_ins.routes import router as check_ins
 from serving.data.routes import router as data
 from serving.limits.load_shedding import LoadShedding
+from serving.models.routes import router as models
 from serving.predictor.routes import router as predictor
 from serving.request_guard import RequestGuard
 from serving.services import Services
@@ -60,7 +61,7 @@ def create_app(services: Services) -> FastAPI:
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
-    for router in (health_routes.router, auth, predictor, check_ins, data, admin, openapi.router, web, sites):
+    for router in (health_routes.router, auth, predictor, models, check_ins, data, admin, openapi.router, web, sites):
         app.include_router(router)
     app.add_middleware(LoadShedding)
     app.add_middleware(

@@ -1,10 +1,13 @@
-"""`okr serve`: the API and the scorecard page."""
+"""`okr serve`: the API and the scorecard page. `okr experiment`: A/B tests and shadows of model versions."""
 
 from typing import Annotated
 
 import typer
 
+from serving.experiments.commands import app as experiment_app
+
 app = typer.Typer()
+app.add_typer(experiment_app, name="experiment")
 
 
 @app.command()

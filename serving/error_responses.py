@@ -19,11 +19,15 @@ from serving.allowed_methods import allowed_methods
 from serving.errors import (
     Conflict,
     CrossSite,
+    InvalidFeatures,
+    InvalidField,
     NotAllowed,
+    NotApplicable,
     NotFound,
     NotLoadable,
     NotPersisted,
     NotPublished,
+    NotServing,
     NotSignedIn,
     PublishedByOlderRelease,
     TooManyAttempts,
@@ -40,6 +44,8 @@ RETRY_AFTER_S = 5
 STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND, "not-found"),
     (UnknownName, HTTPStatus.UNPROCESSABLE_ENTITY, "unknown-name"),
+    (InvalidFeatures, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-features"),
+    (NotApplicable, HTTPStatus.UNPROCESSABLE_ENTITY, "not-applicable"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
     (NotLoadable, HTTPStatus.CONFLICT, "not-loadable"),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
@@ -49,6 +55,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
     (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
     (PublishedByOlderRelease, HTTPStatus.SERVICE_UNAVAILABLE, "published-by-older-release"),
+    (NotServing, HTTPStatus.SERVICE_UNAVAILABLE, "not-serving"),
     (NotPersisted, HTTPStatus.SERVICE_UNAVAILABLE, "not-persisted"),
     (RetryableError, HTTPStatus.SERVICE_UNAVAILABLE, "unavailable"),
     (PermanentError, HTTPStatus.INTERNAL_SERVER_ERROR, "permanent-error"),
@@ -152,11 +159,17 @@ def _members_of(error: OkrError) -> dict[str, Any]:
             return {"similar": error.similar}
         case UnknownName():
             return {"pointer": error.pointer, "similar": error.similar}
+        case InvalidFeatures():
+            return {"errors": [{"pointer": _pointer_of(each), "detail": each.detail} for each in error.errors]}
         case Conflict():
             differs = ({"field": each.field, "first": each.first, "now": each.now} for each in error.differs)
             return {"differs": [{name: _short(value) for name, value in each.items()} for each in differs]}
         case _:
             return {}
+
+
+def _pointer_of(field: InvalidField) -> str:
+    return f"#/features/{field.row}/{field.name.replace('~', '~0').replace('/', '~1')}"
 
 
 def _short(value: Any) -> Any:

@@ -79,3 +79,29 @@ class TooManyAttempts(RetryableError):
     def __init__(self, message: str, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class InvalidField:
+    """A feature that breaks the model's input schema: the number of its row, its name and the reason."""
+
+    row: int
+    name: str
+    detail: str
+
+
+class InvalidFeatures(PermanentError):
+    """Features in a request break the model's input schema."""
+
+    def __init__(self, errors: Sequence[InvalidField]) -> None:
+        shown = "; ".join(f"row {each.row}, {each.name}: {each.detail}" for each in errors[:3])
+        super().__init__(f"The features are invalid. {shown}")
+        self.errors = list(errors)
+
+
+class NotApplicable(PermanentError):
+    """The request asks a model for something that this model does not do."""
+
+
+class NotServing(RetryableError):
+    """No version of the model is loaded, and it has no rule that could predict instead."""

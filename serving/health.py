@@ -12,9 +12,10 @@ from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from serving.data.live_figures import LiveFigures
 from serving.errors import NotPublished
+from serving.models.catalog import DEFAULT_MODEL
+from serving.models.runtime import ModelRuntime
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
-from serving.predictor.active_model import ActiveModel
 from serving.publication_holds import PublicationHolds, hold_summary
 from serving.publication_reader import Warehouse
 
@@ -30,7 +31,7 @@ class Health:
         self,
         warehouse: Warehouse,
         cache: "redis.Redis",
-        active_model: ActiveModel,
+        runtime: ModelRuntime,
         *,
         outbox: Outbox,
         telemetry: Outbox,
@@ -41,7 +42,7 @@ class Health:
         self._holds = PublicationHolds(warehouse)
         self._live = LiveFigures(cache)
         self._cache = cache
-        self._active_model = active_model
+        self._runtime = runtime
         self._outbox = outbox
         self._telemetry = telemetry
         self._prediction_log = prediction_log
@@ -100,13 +101,14 @@ class Health:
         return {"status": "degraded", "as_of": as_of, "detail": detail}
 
     def _check_model(self) -> Check:
-        active = self._active_model.in_use
+        state = self._runtime.current(DEFAULT_MODEL)
+        problems = [each for model in self._runtime.catalog if (each := self._runtime.current(model.name).problem)]
         return {
-            "status": "ok" if self._active_model.problem is None else "degraded",
-            "name": active.name,
-            "version": active.version,
-            "role": active.role,
-            "detail": self._active_model.problem,
+            "status": "degraded" if problems else "ok",
+            "name": None if state.active is None else state.active.name,
+            "version": None if state.active is None else state.active.version,
+            "role": None if state.active is None else state.active.role,
+            "detail": " ".join(problems) or None,
         }
 
     def _check_threads(self) -> Check:

@@ -58,6 +58,10 @@ class Reader:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(read_sql(package, f"queries/{name}").encode(), values).fetchall()
 
+    def execute(self, package: str, name: str, values: Mapping[str, Any] | Sequence[Any] = ()) -> int:
+        """Run `<package>/queries/<name>.sql`, which returns nothing, and return the number of affected rows."""
+        return self.connection.execute(read_sql(package, f"queries/{name}").encode(), values).rowcount
+
 
 @dataclass(frozen=True)
 class PublishedReader(Reader):

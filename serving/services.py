@@ -19,23 +19,34 @@ from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
 from serving.data.live_figures import LiveFigures
 from serving.data.service import Data
+from serving.experiments.guardrails import GuardrailWatch
+from serving.experiments.observations import Observations
+from serving.experiments.service import Experiments
+from serving.experiments.shadow import ShadowScorer
 from serving.health import Check, Health, State
 from serving.latency import LatencyReporter
 from serving.limits.rate_limits import RateLimits, Recognise
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
 from serving.metrics_page import MetricsPage
+from serving.models.catalog import discover
+from serving.models.listing import ModelListing
+from serving.models.loading import ModelLoading
+from serving.models.runtime import ModelRuntime
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog, Shipper
-from serving.predictor.active_model import ActiveModel
+from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_cache import ForecastCache
+from serving.predictor.forecast_tables import ForecastTables
 from serving.predictor.service import Predictor
+from serving.predictor.shadow_predictions import ShadowPredictions
 from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.readiness import Readiness
 from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
 from serving.web.service import Scorecard
+from serving.workers.worker_registry import WorkerRegistry
 
 REDIS_LIMIT_S = 0.5  # requests must not wait longer, because Redis only saves computation
 
@@ -51,7 +62,14 @@ class Services:
     prediction_log: PredictionLog
     shipper: Shipper | None
     latency_reporter: LatencyReporter
-    active_model: ActiveModel
+    workers: WorkerRegistry
+    runtime: ModelRuntime
+    model_listing: ModelListing
+    model_loading: ModelLoading
+    experiments: Experiments
+    forecast_tables: ForecastTables
+    shadows: ShadowScorer
+    guardrails: GuardrailWatch
     accounts: Accounts
     tokens: Tokens
     predictor: Predictor
@@ -78,7 +96,8 @@ class Services:
         if self.shipper is not None:
             self.shipper.start()
         self.latency_reporter.start()
-        self.active_model.start()
+        for part in (self.workers, self.runtime, self.forecast_tables, self.shadows, self.guardrails):
+            part.start()
         self.rate_limits.start()
         self.readiness.start()
 
@@ -86,7 +105,8 @@ class Services:
         """Send the waiting events and close everything."""
         self.readiness.stop()
         self.rate_limits.stop()
-        self.active_model.stop()
+        for part in (self.guardrails, self.shadows, self.forecast_tables, self.runtime, self.workers):
+            part.stop()
         self.latency_reporter.stop()
         self.prediction_log.stop()
         if self.shipper is not None:
@@ -113,8 +133,16 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     telemetry = Outbox.from_settings(settings, TELEMETRY)
     prediction_log = PredictionLog.from_settings(settings)
     shipper = Shipper.from_settings(settings) if ships_predictions else None
-    active_model = ActiveModel(settings)
-    predictor = Predictor(warehouse, active_model, ForecastCache(client), prediction_log)
+    workers = WorkerRegistry(warehouse, settings.state)
+    runtime = ModelRuntime(settings, warehouse, discover(), workers)
+    observations = Observations()
+    guardrails = GuardrailWatch(warehouse, runtime, observations)
+    tables = ForecastTables(warehouse, ForecastCache(client), runtime, guardrails.observe_batch)
+    runtime.prepare = tables.prepare
+    shadows, scorer = ShadowScorer(prediction_log, settings.state), FeatureScorer(observations)
+    predictor = Predictor(
+        warehouse, runtime, tables, prediction_log, scorer=scorer, shadows=ShadowPredictions(shadows, scorer)
+    )
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry)
     tokens = Tokens(settings.require("jwt_secret"))
@@ -124,12 +152,10 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))), recognise,
         state=settings.state,
     )  # fmt: skip
-    threads = (
-        outbox.thread, telemetry.thread, prediction_log.thread, latency_reporter.thread, active_model.thread,
-        rate_limits.thread,
-    )  # fmt: skip
+    reporting = (outbox, telemetry, prediction_log, latency_reporter, rate_limits)
+    threads = [part.thread for part in (*reporting, workers, runtime, tables, shadows, guardrails)]
     health = Health(
-        warehouse, client, active_model, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
+        warehouse, client, runtime, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
         threads=threads,
     )  # fmt: skip
     return Services(
@@ -140,7 +166,14 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         prediction_log=prediction_log,
         shipper=shipper,
         latency_reporter=latency_reporter,
-        active_model=active_model,
+        workers=workers,
+        runtime=runtime,
+        model_listing=ModelListing(warehouse, runtime),
+        model_loading=ModelLoading(warehouse, runtime),
+        experiments=Experiments(settings, warehouse, runtime.catalog),
+        forecast_tables=tables,
+        shadows=shadows,
+        guardrails=guardrails,
         accounts=accounts,
         tokens=tokens,
         predictor=predictor,
@@ -154,9 +187,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         recognise=recognise,
         rate_limits=rate_limits,
         request_metrics=request_metrics,
-        readiness=Readiness(
-            lambda: accounts.seed(settings), {"model": lambda: active_model.has_looked}, settings.state
-        ),
+        readiness=Readiness(lambda: accounts.seed(settings), {"model": lambda: runtime.has_looked}, settings.state),
         health_check=SingleFlight(health.state),
         metrics_page=SingleFlight(MetricsPage(request_metrics, (outbox, telemetry), prediction_log).text),
     )

@@ -4,7 +4,16 @@ SELECT in_raw, in_mart
 FROM (
     SELECT count(DISTINCT data ->> 'prediction_id') AS in_raw
     FROM raw.okr_ai_predictions
-    WHERE event_type = 'okr.prediction.served.v1' AND event_id NOT IN (SELECT event_id FROM int_withheld_event)
+    WHERE
+        (
+            event_type = 'okr.prediction.served.v1'
+            OR (
+                event_type = 'okr.prediction.served.v2'
+                AND data ->> 'outcome_type' = 'key_result_achieved'
+                AND data ->> 'subject_type' = 'key_result'
+            )
+        )
+        AND event_id NOT IN (SELECT event_id FROM int_withheld_event)
 ) AS r
 CROSS JOIN (SELECT count(*) AS in_mart FROM {batch}) AS m
 WHERE in_raw <> in_mart

@@ -1,9 +1,14 @@
-"""Cache forecasts in Redis by publication, model version and key result, which together determine a forecast.
+"""Share the forecasts of a publication and version among all workers in Redis: one computes them, the others read them.
 
-The `v2` in the keys means that only forecasts of key results open in a running cycle are cached.
+The key consists of model, version and publication, which together determine the forecasts. It includes the time of the
+publication, because a database that was created anew begins with the same numbers. While Redis is unavailable, every
+worker computes the forecasts itself.
 """
 
-from collections.abc import Sequence
+import time
+import uuid
+import zlib
+from collections.abc import Callable
 from typing import cast
 
 import msgspec
@@ -11,51 +16,84 @@ import redis
 
 from lakehouse.logs import get_logger
 from serving import metrics
-from serving.predictor.cached_forecast import CachedForecast
+from serving.predictor.key_result_answers import CurrentForecasts
+from serving.publication_reader import Publication
 
-TTL_S = 24 * 3600
+TTL_S = 900  # long enough for all workers and for a rollback; a later worker computes the forecasts again
+COMPUTING_S = 30.0  # others compute themselves if the worker that holds the lock takes longer
+POLL_S = 0.05
+UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
 
 
 class ForecastCache:
-    """Reads and writes forecasts in bulk. While Redis is unavailable, warnings are logged and nothing is cached."""
+    """Reads and writes all forecasts of a publication and version as one value."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._redis = client
         self._encoder = msgspec.msgpack.Encoder()
-        self._decoder = msgspec.msgpack.Decoder(CachedForecast)
+        self._decoder = msgspec.msgpack.Decoder(CurrentForecasts)
         self._log = get_logger(__name__)
 
-    def get(self, publication_id: int, model_key: str, ids: Sequence[str]) -> dict[str, CachedForecast]:
-        """Return the cached forecasts by key result id."""
-        if not ids:
-            return {}
+    def get_or_compute(
+        self, publication: Publication, version_key: str, compute: Callable[[], CurrentForecasts]
+    ) -> CurrentForecasts:
+        """Return the cached forecasts, or compute and cache them, unless another worker is computing them."""
+        at = f"{publication.published_at:%Y%m%dT%H%M%S.%f}"
+        key = f"okr:forecasts:v3:{publication.publication_id}@{at}:{version_key}"
+        token = uuid.uuid4().hex
         try:
-            values = self._redis.mget([_key(publication_id, model_key, one) for one in ids])
+            found = self._get_or_lock(key, token)
         except redis.RedisError as error:
             self._log.warning("forecasts are computed without the cache", error=str(error))
-            metrics.FORECAST_CACHE.labels("unavailable").inc(len(ids))
-            return {}
-        found = {
-            one: self._decoder.decode(cast("bytes", value))
-            for one, value in zip(ids, values, strict=True)
-            if value is not None
-        }
-        metrics.FORECAST_CACHE.labels("hit").inc(len(found))
-        metrics.FORECAST_CACHE.labels("miss").inc(len(ids) - len(found))
-        return found
-
-    def put(self, publication_id: int, model_key: str, forecasts: dict[str, CachedForecast]) -> None:
-        """Cache forecasts by key result id."""
-        if not forecasts:
-            return
+            metrics.FORECAST_CACHE.labels("unavailable").inc()
+            return compute()
+        metrics.FORECAST_CACHE.labels("miss" if found is None else "hit").inc()
+        if found is not None:
+            return found
         try:
-            pipeline = self._redis.pipeline(transaction=False)
-            for one, forecast in forecasts.items():
-                pipeline.set(_key(publication_id, model_key, one), self._encoder.encode(forecast), ex=TTL_S)
-            pipeline.execute()
+            forecasts = compute()
+            self._put(key, forecasts)
+        finally:
+            self._unlock(key, token)
+        return forecasts
+
+    def _get_or_lock(self, key: str, token: str) -> CurrentForecasts | None:
+        """Return the cached forecasts, or None if this worker should compute them."""
+        deadline = time.monotonic() + COMPUTING_S
+        while True:
+            found = cast("bytes | None", self._redis.get(key))
+            if found is not None:
+                return self._decoded(found)
+            if self._redis.set(f"{key}:lock", token, nx=True, px=int(COMPUTING_S * 1000)):
+                return self._cached_meanwhile(key, token)
+            if time.monotonic() > deadline:
+                self._log.warning("another worker takes too long to compute the forecasts", key=key)
+                return None
+            time.sleep(POLL_S)
+
+    def _cached_meanwhile(self, key: str, token: str) -> CurrentForecasts | None:
+        """Return what another worker cached between the last look and the lock, and then release the lock."""
+        found = cast("bytes | None", self._redis.get(key))
+        forecasts = None if found is None else self._decoded(found)
+        if forecasts is not None:
+            self._unlock(key, token)
+        return forecasts
+
+    def _decoded(self, found: bytes) -> CurrentForecasts | None:
+        try:
+            return self._decoder.decode(zlib.decompress(found))
+        except (zlib.error, msgspec.DecodeError, msgspec.ValidationError) as error:
+            self._log.warning("cached forecasts are unreadable and computed again", error=str(error))
+            return None
+
+    def _put(self, key: str, forecasts: CurrentForecasts) -> None:
+        try:
+            self._redis.set(key, zlib.compress(self._encoder.encode(forecasts), 1), ex=TTL_S)
         except redis.RedisError as error:
             self._log.warning("forecasts are not cached", error=str(error))
 
-
-def _key(publication_id: int, model_key: str, key_result_id: str) -> str:
-    return f"okr:forecast:v2:{publication_id}:{model_key}:{key_result_id}"
+    def _unlock(self, key: str, token: str) -> None:
+        try:
+            self._redis.eval(UNLOCK, 1, f"{key}:lock", token)
+        except redis.RedisError as error:
+            self._log.info("the lock expires by itself", key=key, error=str(error))

@@ -1,225 +1,213 @@
-"""Serve forecasts from the published feature mart: read them from the cache or compute them, then record them.
+"""Serve predictions: by key result id from the tables of the current publication, or from named features.
 
-This module does not depend on HTTP.
+Every prediction that is returned is also sent as an event (okr.prediction.served.v2). This module knows no HTTP.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from lakehouse.errors import ContractViolation
-from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
-from ml import model_registry
-from ml.feature_mart import read_current
-from ml.score_interval import INTERVAL_LEVEL
 from serving import metrics
-from serving.errors import NotFound, NotPersisted
+from serving.errors import NotApplicable, NotPersisted, NotServing
+from serving.experiments.arms import Assigned, UnitIds, assigned_arm
+from serving.models.catalog import DEFAULT_MODEL
+from serving.models.features import validated_rows
+from serving.models.loaded_version import LoadedVersion, rule_of
+from serving.models.runtime import ModelRuntime
+from serving.models.serving_state import ServingState
 from serving.prediction_log import PredictionLog
-from serving.predictor.active_model import ActiveModel, ModelInUse
-from serving.predictor.cached_forecast import CachedForecast
-from serving.predictor.forecast_cache import ForecastCache
-from serving.predictor.prediction import Prediction, served_event
-from serving.publication_reader import Publication, Published, PublishedReader, Row, Warehouse
-from serving.status_explanations import NoForecastStatus, why_no_forecast
-
-PACKAGE = "serving.predictor"
-RUNNING = frozenset({"on_track", "at_risk", "off_track", "no_check_in"})
-
-
-@dataclass(frozen=True)
-class NoForecast:
-    """The reason why a key result has no forecast, with the outcome if it is closed."""
-
-    key_result_id: str
-    status: NoForecastStatus
-    detail: str
-    final_score: float | None = None
-    is_achieved: bool | None = None
+from serving.predictor.feature_scoring import FeatureScorer
+from serving.predictor.forecast_tables import ForecastTables, Snapshot, score_rows
+from serving.predictor.key_result_answers import Answer, CachedForecast, KeyResultCycle, NoForecast, no_forecast
+from serving.predictor.prediction import Prediction, of_features, of_key_result, served_event
+from serving.predictor.shadow_predictions import ShadowPredictions
+from serving.publication_reader import Published, Warehouse
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """Predictions in the order of the requested ids, all from the same model."""
+    """Predictions in the order of the request. `model` is the version that predicts outside of experiments."""
 
-    model: ModelInUse
+    model: LoadedVersion
     answers: list[Prediction | NoForecast]
-
-
-KeyResultCycle = tuple[str, str | None]  # the ids of a key result and a cycle
 
 
 @dataclass(frozen=True)
 class AllForecasts:
     """The latest forecasts of a publication, by key result and cycle. In an ended cycle, this is the last forecast."""
 
-    model: ModelInUse
-    by_key_result_cycle: dict[KeyResultCycle, CachedForecast]
-
-
-@dataclass(frozen=True)
-class ModelList:
-    """The registered versions and the active model."""
-
-    active: ModelInUse
-    problem: str | None
-    model_name: str
-    versions: list[model_registry.Version]
+    model: LoadedVersion
+    by_key_result_cycle: Mapping[KeyResultCycle, CachedForecast]
 
 
 class Predictor:
-    """Serves forecasts. Every forecast that `predict` returns is also sent as an event (okr.prediction.served.v1)."""
+    """Serves the predictions of all models."""
 
-    def __init__(
-        self, warehouse: Warehouse, active_model: ActiveModel, cache: ForecastCache, log: PredictionLog
+    def __init__(  # noqa: PLR0913 -- what it needs
+        self,
+        warehouse: Warehouse,
+        runtime: ModelRuntime,
+        tables: ForecastTables,
+        log: PredictionLog,
+        *,
+        scorer: FeatureScorer,
+        shadows: ShadowPredictions,
     ) -> None:
         self._warehouse = warehouse
-        self._active_model = active_model
-        self._cache = cache
+        self._runtime = runtime
+        self._tables = tables
         self._log = log
-        self._all: dict[str, Published[AllForecasts]] = {}
-        self._computing_all = threading.Lock()
+        self._scorer = scorer
+        self._shadows = shadows
+        self._hindsight: dict[str, Published[AllForecasts]] = {}
+        self._computing_hindsight = threading.Lock()
 
-    def predict(self, key_result_ids: Sequence[str]) -> Published[Predicted]:
+    def predict(
+        self, key_result_ids: Sequence[str], *, model_name: str = DEFAULT_MODEL, account: str | None = None
+    ) -> Published[Predicted]:
         """Forecast open key results in their current cycles, in the order of the ids.
 
         An unknown, archived, closed or ended key result gets a reason instead of a forecast.
 
         Raises:
+            NotFound: there is no such model.
+            NotApplicable: the model takes only named features.
             NotPublished: nothing has been published yet.
             NotPersisted: the forecasts could not be recorded.
         """
-        model = self._active_model.active()
-        distinct = list(dict.fromkeys(key_result_ids))
-        found = self._warehouse.read(lambda reader: self._look_up(reader, model, distinct))
-        cached, computed, missing = found.value
-        # The publication that the rows belong to is known only after the read.
-        self._cache.put(found.publication.publication_id, model.key, computed)
-        forecasts = cached | computed
-        answers = [missing[one] if one in missing else _prediction(one, forecasts[one]) for one in key_result_ids]
-        served = [answer for answer in answers if isinstance(answer, Prediction)]
-        self._record(served, model, found.publication)
-        distribution = metrics.SERVED_PROBABILITY.labels(model.name, model.role)
-        for prediction in served:
-            distribution.observe(prediction.probability)
-        return Published(found.publication, Predicted(model, answers))
+        state = self._runtime.state(model_name)
+        active, snapshot = self._forecasting(model_name, state)
+        publication = snapshot.publication
+        answers: list[Prediction | NoForecast] = []
+        for key_result_id in key_result_ids:
+            answer = snapshot.tables[active.key].answers.get(key_result_id)
+            if not isinstance(answer, CachedForecast):
+                answers.append(answer or no_forecast(key_result_id, None))
+                continue
+            units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": account}
+            by, forecast = _by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
+            prediction = of_key_result(key_result_id, forecast, by, publication.publication_id)
+            answers.append(prediction)
+            self._shadows.of_key_result(prediction, state, units, snapshot)
+        self._record([answer for answer in answers if isinstance(answer, Prediction)])
+        return Published(publication, Predicted(active, answers))
+
+    def predict_features(
+        self, rows: Sequence[Mapping[str, Any]], *, model_name: str = DEFAULT_MODEL, account: str | None = None
+    ) -> Predicted:
+        """Predict from named features, one row or many, in the order of the rows.
+
+        Raises:
+            NotFound: there is no such model.
+            InvalidFeatures: a feature is unknown, missing or out of bounds.
+            NotServing: no version of the model can predict.
+            NotPersisted: the predictions could not be recorded.
+        """
+        model = self._runtime.catalog.get(model_name)
+        valid = validated_rows(rows, model.input)
+        state = self._runtime.state(model_name)
+        units: UnitIds = {"account": account}
+        scored, by = self._scorer.score(valid, model, state, assigned_arm(state, units))
+        predictions = [of_features(one, by) for one in scored]
+        self._record(predictions)
+        self._shadows.of_features(predictions, valid, state, units)
+        return Predicted(by.version, list[Prediction | NoForecast](predictions))
+
+    def current_forecasts(self, version: LoadedVersion | None = None) -> Published[Mapping[str, Answer]]:
+        """Return the answers for all key results of the publication by id: a forecast, or why there is none.
+
+        `version` is the active version of the key-result forecast by default. The mapping is computed once per
+        publication and version, in the background after a publication and before a new version serves, and then
+        replaced: it never changes. Only the first call may compute it.
+
+        Raises:
+            NotPublished: nothing has been published yet.
+        """
+        wanted = version or self._runtime.active(DEFAULT_MODEL)
+        snapshot = self._tables.of([wanted])
+        if wanted.key not in snapshot.tables:
+            raise NotServing(f"{wanted.key} fails to forecast the current key results; the log says why.")
+        return Published(snapshot.publication, snapshot.tables[wanted.key].answers)
 
     def all_current(self) -> Published[AllForecasts]:
-        """Return the latest forecasts of all key results, computed once per publication and model.
+        """Return the forecasts of all running key results of the current publication.
 
         These forecasts are shown only on pages and not served to apps, so they are not sent as events.
         """
-        return self._all_by(self._active_model.active())
+        active, snapshot = self._forecasting(DEFAULT_MODEL, self._runtime.state(DEFAULT_MODEL), is_current=True)
+        return Published(snapshot.publication, AllForecasts(active, snapshot.tables[active.key].by_key_result_cycle))
 
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
         """Return the last forecasts of ended key results by a model that was trained without their outcomes.
 
         If every available model was trained on cycles that ended on `cycle_end`, use the active model.
         """
-        model = self._active_model.active()
-        if model.learned_from(cycle_end):
-            holdout = self._active_model.holdout_model()
-            model = holdout if holdout is not None and not holdout.learned_from(cycle_end) else model
-        return self._all_by(model)
-
-    def _all_by(self, model: ModelInUse) -> Published[AllForecasts]:
+        version = self._runtime.active(DEFAULT_MODEL)
+        if version.learned_from(cycle_end):
+            holdout = self._runtime.holdout(DEFAULT_MODEL)
+            version = holdout if holdout is not None and not holdout.learned_from(cycle_end) else version
         now = self._warehouse.publication()
-        with self._computing_all:
-            self._all = {key: each for key, each in self._all.items() if each.publication == now}
-            if model.key not in self._all:
-                rows = self._warehouse.read(lambda reader: read_current(reader.connection))
-                self._all[model.key] = Published(rows.publication, AllForecasts(model, _forecast(model, rows.value)))
-            return self._all[model.key]
+        with self._computing_hindsight:
+            self._hindsight = {key: each for key, each in self._hindsight.items() if each.publication == now}
+            if version.key not in self._hindsight:
+                read = version.model.key_result_rows
+                rows = self._warehouse.read(lambda reader: [] if read is None else read(reader, None))
+                forecasts = AllForecasts(version, score_rows(version, rows.value))
+                self._hindsight[version.key] = Published(rows.publication, forecasts)
+            return self._hindsight[version.key]
 
     def problem(self) -> str | None:
         """Return the reason why the champion is not serving, or None if it is."""
-        return self._active_model.problem
+        return self._runtime.current(DEFAULT_MODEL).problem
 
-    def models(self) -> ModelList:
-        """Return the registered versions and the active model.
+    def _forecasting(
+        self, model_name: str, state: ServingState, *, is_current: bool = False
+    ) -> tuple[LoadedVersion, Snapshot]:
+        """Return the version that forecasts key results outside of experiments, and the tables of all versions.
 
-        Raises:
-            RetryableError: the registry is unavailable.
+        If the active version fails on the publication's key results, the model's rule forecasts them.
         """
-        active = self._active_model.active()
-        return ModelList(
-            active,
-            self._active_model.problem,
-            model_registry.MODEL_NAME,
-            model_registry.versions(self._active_model.settings),
-        )
+        model = self._runtime.catalog.get(model_name)
+        if model.key_result_rows is None:
+            raise NotApplicable(f'{model_name} takes named features ("features") instead of key result ids.')
+        active = self._runtime.active(model_name)
+        tables = self._tables.of_current_publication if is_current else self._tables.of
+        snapshot = tables([active, *state.arms.values()])
+        if active.key not in snapshot.tables:
+            rule = rule_of(model)
+            snapshot = tables([rule]) if rule is not None else snapshot
+            if rule is None or rule.key not in snapshot.tables:
+                raise NotServing(f"{model_name} fails to forecast the current key results; the log says why.")
+            active = rule
+        return active, snapshot
 
-    def load(self, name: str, alias: str | None, version: str | None) -> None:
-        """Load a version of the model now, by alias or by number.
-
-        Raises:
-            NotFound: there is no such model, alias or version.
-            RetryableError: the registry is unavailable.
-        """
-        if name != model_registry.MODEL_NAME:
-            raise NotFound(f"This service has only the model {model_registry.MODEL_NAME!r}, not {name!r}.")
-        self._active_model.load(alias or version or "")
-
-    def _look_up(
-        self, reader: PublishedReader, model: ModelInUse, ids: list[str]
-    ) -> tuple[dict[str, CachedForecast], dict[str, CachedForecast], dict[str, NoForecast]]:
-        cached = self._cache.get(reader.publication.publication_id, model.key, ids)
-        absent = [one for one in ids if one not in cached]
-        if not absent:
-            return cached, {}, {}
-        known = {row["key_result_id"]: row for row in reader.rows(PACKAGE, "key_results", {"key_result_ids": absent})}
-        running = [one for one in absent if one in known and known[one]["status"] in RUNNING]
-        rows = read_current(reader.connection, running) if running else []
-        current_cycles = {(one, known[one]["cycle_id"]) for one in running}
-        forecasts = _forecast(model, [row for row in rows if (row["key_result_id"], row["cycle_id"]) in current_cycles])
-        computed = {key_result_id: forecast for (key_result_id, _), forecast in forecasts.items()}
-        return cached, computed, {one: _no_forecast(one, known.get(one)) for one in absent if one not in computed}
-
-    def _record(self, served: list[Prediction], model: ModelInUse, publication: Publication) -> None:
+    def _record(self, served: Sequence[Prediction]) -> None:
         """Record the predictions as events. If this fails, they are not served, because they could not be scored later.
 
         Raises:
             NotPersisted: a prediction could not be recorded.
         """
         try:
-            self._log.append([served_event(prediction, model, publication) for prediction in served])
+            self._log.append([served_event(prediction) for prediction in served])
         except ContractViolation as error:
-            # The caller still gets the response, but an out-of-bounds forecast is a bug.
+            # The caller still gets the response, but an out-of-bounds prediction is a bug.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
         except NotPersisted as error:
             raise NotPersisted(f"The forecasts could not be recorded, so they are not served. {error}") from error
+        for prediction in served:
+            if isinstance(probability := prediction.output.get("probability"), float):
+                version = prediction.by.version
+                metrics.SERVED_PROBABILITY.labels(version.name, version.role).observe(probability)
 
 
-def _forecast(model: ModelInUse, rows: list[Row]) -> dict[KeyResultCycle, CachedForecast]:
-    if not rows:
-        return {}
-    with metrics.MODEL_SECONDS.labels(model.name).time():
-        forecasts = model.forecaster.forecast(rows)
-    metrics.MODEL_ROWS.labels(model.name).inc(len(rows))
-    return {
-        (row["key_result_id"], row["cycle_id"]): CachedForecast(
-            row["as_of"], forecast.probability, forecast.low, forecast.high, tuple(forecast.reasons), row["cycle_id"]
-        )
-        for row, forecast in zip(rows, forecasts, strict=True)
-    }
-
-
-def _prediction(key_result_id: str, forecast: CachedForecast) -> Prediction:
-    return Prediction(
-        key_result_id=key_result_id,
-        prediction_id=str(uuid7()),
-        as_of=forecast.as_of,
-        probability=forecast.probability,
-        low=forecast.low,
-        high=forecast.high,
-        level=INTERVAL_LEVEL,
-        reasons=forecast.reasons,
-        cycle_id=forecast.cycle_id,
-    )
-
-
-def _no_forecast(key_result_id: str, known: Row | None) -> NoForecast:
-    status, detail = why_no_forecast(known)
-    final_score, is_achieved = (known["final_score"], known["is_achieved"]) if known else (None, None)
-    return NoForecast(key_result_id, status, detail, final_score, is_achieved)
+def _by_arm(
+    key_result_id: str, answer: CachedForecast, active: Assigned, arm: Assigned | None, snapshot: Snapshot
+) -> tuple[Assigned, CachedForecast]:
+    """Return the forecast of the arm, or that of the active version if the arm has none."""
+    table = None if arm is None else snapshot.tables.get(arm.version.key)
+    found = None if table is None else table.answers.get(key_result_id)
+    return (arm, found) if arm is not None and isinstance(found, CachedForecast) else (active, answer)

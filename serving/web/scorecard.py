@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from lakehouse.achieved_score import TOLERANCE
-from serving.predictor.active_model import ModelInUse
-from serving.predictor.cached_forecast import CachedForecast
-from serving.predictor.service import RUNNING, KeyResultCycle
+from serving.models.loaded_version import LoadedVersion
+from serving.predictor.key_result_answers import RUNNING, CachedForecast, KeyResultCycle
 from serving.publication_reader import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
@@ -81,7 +80,7 @@ class ScorecardPage:
     """The content of the scorecard. `totals` is from scorecard_totals.sql; `team_count` includes teams not shown."""
 
     publication: Publication
-    model: ModelInUse
+    model: LoadedVersion
     model_problem: str | None
     totals: Row
     teams: list[TeamLine]
@@ -112,7 +111,7 @@ class KeyResultPage:
     """The content of the page of a key result."""
 
     publication: Publication
-    model: ModelInUse
+    model: LoadedVersion
     model_problem: str | None
     row: Row
     cycles: list[Row]

@@ -10,8 +10,8 @@ from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from serving.data.filters import KeyResultFilter, check_names
 from serving.errors import NotFound, NotPublished
-from serving.predictor.cached_forecast import CachedForecast
-from serving.predictor.service import RUNNING, AllForecasts, KeyResultCycle, Predictor
+from serving.predictor.key_result_answers import RUNNING, CachedForecast, KeyResultCycle
+from serving.predictor.service import AllForecasts, Predictor
 from serving.publication_reader import Published, PublishedReader, Row, Warehouse
 from serving.status_explanations import missing_to_close
 from serving.suggestions import similar_names

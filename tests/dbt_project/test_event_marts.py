@@ -9,7 +9,7 @@ import pytest
 from lakehouse.contracts.host_metric import HostMetricSampled
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
-from lakehouse.contracts.prediction import PredictionServed
+from lakehouse.contracts.prediction import ModelPredictionServed, ModelPredictionShadowed, PredictionServed
 from lakehouse.contracts.user import UserDefined
 
 
@@ -49,6 +49,22 @@ def _prediction(key_result_id: str, as_of: datetime, **fields: Any) -> Predictio
     )
 
 
+def _by_any_model(subject_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "prediction_id": f"v2 of {subject_id}",
+        "subject_type": "key_result",
+        "subject_id": subject_id,
+        "model_name": "key_result_outcome",
+        "model_version": "2",
+        "role": "challenger",
+        "output": {"probability": 0.25, "low": 0.1, "high": 0.8, "level": 0.9},
+        "outcome_type": "key_result_achieved",
+        "experiment": "second",
+        "arm": "new",
+        "as_of": datetime(2025, 12, 1, tzinfo=UTC),
+    } | fields
+
+
 def _log_of_events(log: Any) -> None:
     log.organisation()
     _check_ins(log)
@@ -84,6 +100,14 @@ def _log_of_events(log: Any) -> None:
         _prediction("done", december, prediction_id="learned before"), december, trained_until="2025-11-02T00:00:00Z"
     )
     log.add(_prediction("done", december, prediction_id="of another cycle"), december, cycle_id="running")
+    log.add(ModelPredictionServed(**_by_any_model("done")), december)
+    log.add(
+        ModelPredictionShadowed(**_by_any_model("done", prediction_id="shadow"), served_prediction_id="p"), december
+    )
+    other = {"outcome_type": None, "output": {"similar": ["a", "b"]}, "prediction_id": "another shape"}
+    log.add(ModelPredictionServed(**_by_any_model("done", **other)), december)
+    request = {"subject_type": "request", "prediction_id": "of features"}
+    log.add(ModelPredictionServed(**_by_any_model("of features", **request)), december)
     log.add(_prediction("open", _at(1, 12)), _at(1, 12))
     log.repeat(log.add(_prediction("unknown", _at(1, 12)), _at(1, 12)))
     # The same id again: the first forecast counts.
@@ -199,6 +223,15 @@ def test_a_forecast_of_a_model_trained_on_the_outcome_is_not_scored(marts: Any) 
 def test_a_forecast_has_the_outcome_of_its_own_cycle(marts: Any) -> None:
     row = marts.row("select * from fct_prediction where prediction_id = 'of another cycle'")
     assert (row["cycle_id"], row["is_closed"], row["is_scored"]) == ("running", False, False)
+
+
+def test_forecasts_of_any_model_are_scored_with_their_arm_and_shadows_are_not_served(marts: Any) -> None:
+    row = marts.row("select * from fct_prediction where prediction_id = 'v2 of done'")
+    assert (row["key_result_id"], row["probability"], row["low"], row["high"]) == ("done", 0.25, 0.1, 0.8)
+    assert (row["experiment"], row["arm"], row["role"], row["model_version"]) == ("second", "new", "challenger", "2")
+    assert (row["is_scored"], row["brier_score"]) == (True, 0.5625)
+    names = {row["prediction_id"] for row in marts.rows("select prediction_id from fct_prediction")}
+    assert not names & {"shadow", "another shape", "of features"}
 
 
 def test_forecasts_of_open_and_unknown_key_results_appear_once(marts: Any) -> None:

@@ -135,7 +135,9 @@ def test_forecasts_with_low_above_high_are_flagged(validate_batch: Validate) -> 
     assert [rule.name for _, rule in validate_batch(*[served] * 3, topic="okr_ai_predictions").flagged()] == [
         "intervals_are_ordered"
     ]
-    assert broken(validate_batch(*[served] * 50, topic="okr_ai_predictions")) == {"intervals_are_ordered"}
+    by_any_model = {"event_type": "okr.prediction.served.v2", "data": {"output": served["data"]}}
+    for each in (served, by_any_model):
+        assert broken(validate_batch(*[each] * 50, topic="okr_ai_predictions")) == {"intervals_are_ordered"}
 
 
 def test_an_operator_may_accept_implausible_rows_but_not_wrong_ones(validate_batch: Validate, kr: Any, ci: Any) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import redis
 from pydantic import SecretStr
 
 import lakehouse
@@ -23,9 +24,19 @@ from ingestion.spool import Spool
 from lakehouse.background import BackgroundThread, thread_problems
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
+from serving.experiments.guardrails import GuardrailWatch
+from serving.experiments.observations import Observations
+from serving.experiments.shadow import ShadowScorer
 from serving.latency import LatencyReporter
+from serving.models.catalog import Catalog
+from serving.models.runtime import ModelRuntime
 from serving.outbox import Outbox
-from serving.predictor.active_model import ActiveModel
+from serving.prediction_log import PredictionLog
+from serving.prediction_log.log import LogLimits
+from serving.predictor.forecast_cache import ForecastCache
+from serving.predictor.forecast_tables import ForecastTables
+from serving.publication_reader import Warehouse
+from serving.workers.worker_registry import WorkerRegistry
 from tests.polling import until
 
 ROOT = Path(lakehouse.__file__).parents[1]
@@ -167,17 +178,47 @@ def test_latencies_are_reported_after_any_exception(
     reporter.stop()
 
 
+@pytest.fixture
+def model_threads(tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """The parts of the model runtime that have a thread, by the method that the thread calls in a loop."""
+    warehouse = Warehouse("postgresql://nobody@127.0.0.1:9/none")
+    workers = WorkerRegistry(warehouse, tmp_path, heartbeat_s=0.02)
+    runtime = ModelRuntime(Settings(state=tmp_path), warehouse, Catalog([]), workers, poll_s=0.02)
+    cache = ForecastCache(redis.Redis(port=9))
+    parts = {
+        "heartbeat": workers,
+        "look": runtime,
+        "_look": ForecastTables(warehouse, cache, runtime, look_every_s=0.02),
+        "check": GuardrailWatch(warehouse, runtime, Observations(), check_every_s=0.02),
+    }
+    yield parts
+    for part in parts.values():
+        part._stopping.set()
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_the_registry_is_polled_after_any_exception(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+@pytest.mark.parametrize("method", ["heartbeat", "look", "_look", "check"])
+def test_the_model_runtime_continues_after_any_exception(
+    model_threads: dict[str, Any], monkeypatch: pytest.MonkeyPatch, method: str, error: BaseException
 ) -> None:
-    active_model = ActiveModel(Settings(state=tmp_path), look_every_s=0.02)
-    looked = threading.Event()
-    monkeypatch.setattr("serving.predictor.active_model.champion_version", Thrower(lambda *_: looked.set(), error))
-    active_model.start()
-    assert looked.wait(10)
-    assert active_model.thread.is_alive
-    active_model.stop()
+    called = threading.Event()
+    part = model_threads[method]
+    monkeypatch.setattr(part, method.strip("_"), Thrower(called.set, error))
+    part.start()
+    assert called.wait(10)
+    assert part.thread.is_alive
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_shadow_arms_predict_after_any_exception(tmp_path: Path, error: BaseException) -> None:
+    log = PredictionLog(tmp_path / "predictions", LogLimits(1_000_000))
+    shadows, called = ShadowScorer(log, tmp_path), threading.Event()
+    task = Thrower(lambda: called.set() or [], error)
+    shadows.submit(task)
+    shadows.submit(task)
+    shadows.start()
+    assert called.wait(10)
+    shadows.stop()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
@@ -242,7 +283,11 @@ THROWN_INTO = {
     "ingestion/sources/metrics/collector.py": test_measuring_continues_after_any_exception,
     "serving/latency.py": test_latencies_are_reported_after_any_exception,
     "serving/outbox.py": test_sending_continues_after_any_exception,
-    "serving/predictor/active_model.py": test_the_registry_is_polled_after_any_exception,
+    "serving/experiments/guardrails.py": test_the_model_runtime_continues_after_any_exception,
+    "serving/experiments/shadow.py": test_shadow_arms_predict_after_any_exception,
+    "serving/models/runtime.py": test_the_model_runtime_continues_after_any_exception,
+    "serving/predictor/forecast_tables.py": test_the_model_runtime_continues_after_any_exception,
+    "serving/workers/worker_registry.py": test_the_model_runtime_continues_after_any_exception,
     "infra/demo/peak_memory.py": test_the_memory_of_a_demo_is_sampled_after_any_exception,
     "infra/demo/okr_command.py": test_a_command_of_a_demo_is_read_to_its_end_after_any_exception,
 }

@@ -14,6 +14,7 @@ from ml.champion import champion_version, rollback, set_champion, was_rolled_bac
 from ml.feature_rows import Rows
 from ml.fit_model import fit
 from ml.forecast_model import ForecastModel, IncompatibleModel, load_model
+from ml.golden_rows import ROWS, read_golden_rows
 from ml.hyperparameters import Hyperparameters
 from ml.mlflow_client import client, set_alias
 from ml.train_test_split import everything_closed
@@ -50,8 +51,21 @@ def test_a_registered_model_is_loaded_unchanged(settings: Settings, model: Forec
 def test_the_registry_has_no_pickles(settings: Settings, model: ForecastModel) -> None:
     register(settings, model)
     files = [path for path in Path(settings.mlflow_artifacts).rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"trees.ubj", "model.json", "requirements.txt"}
+    assert {path.name for path in files} == {"trees.ubj", "model.json", "requirements.txt", "golden_rows.json"}
     assert not any(path.read_bytes().startswith(b"\x80") for path in files)
+
+
+def test_golden_rows_are_stored_with_the_served_model_and_give_the_same_forecasts(
+    settings: Settings, model: ForecastModel
+) -> None:
+    files = model_registry.fetch(settings, model_registry.MODEL_NAME, register(settings, model), "model")
+    _, golden = read_golden_rows(files.folder)
+    assert len(golden) == len(ROWS)
+    forecasts = load_model(files.folder).forecast([row for row, _ in golden])
+    assert [expected for _, expected in golden] == [
+        {"probability": one.probability, "low": one.low, "high": one.high} for one in forecasts
+    ]
+    assert len({one.probability for one in forecasts}) > len(ROWS) / 2, "the rows differ enough to notice a change"
 
 
 def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastModel) -> None:

@@ -193,16 +193,15 @@ def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api
 
 def test_a_failing_thread_degrades_health_and_keeps_running(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(api.settings) as failing:
-        active_model = failing.services.active_model
-        monkeypatch.setattr(active_model, "look", lambda: 1 / 0)
-        monkeypatch.setattr(active_model, "_look_every_s", 0.01)
+        runtime = failing.services.runtime
+        monkeypatch.setattr(runtime, "look", lambda: 1 / 0)
 
         def threads() -> dict[str, Any]:
             return dict(health_of(failing)["checks"]["threads"])
 
         until(lambda: threads()["status"] == "degraded", "health tells of the thread")
-        assert "The thread champion failed" in threads()["detail"]
-        assert active_model.thread.is_alive
+        assert "The thread models failed" in threads()["detail"]
+        assert runtime.thread.is_alive
         monkeypatch.undo()
         until(lambda: threads()["status"] == "ok", "the thread goes on")
 

@@ -12,11 +12,19 @@ from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from ml.model_registry import MODEL_NAME
+from serving.experiments.observations import Observations
+from serving.experiments.shadow import ShadowScorer
+from serving.models.loaded_version import LoadedVersion
+from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_cache import ForecastCache
+from serving.predictor.forecast_tables import ForecastTables
 from serving.predictor.service import AllForecasts, Predictor
+from serving.predictor.shadow_predictions import ShadowPredictions
 from serving.publication_reader import Published, Warehouse
 from serving.web.service import ATTEMPTS, Scorecard
 from tests.databases import NewDatabase
+from tests.polling import until
 from tests.serving.live_server import Api
 from tests.serving.published_organisation import RUN, publish, republish
 
@@ -65,12 +73,16 @@ def database(
 
 
 @pytest.fixture
-def overtaken(api: Api, database: Settings) -> Iterator[tuple[Scorecard, Overtaken]]:
+def overtaken(api: Api, database: Settings, tmp_path: Path) -> Iterator[tuple[Scorecard, Overtaken]]:
     """The pages, and the predictor behind them."""
     warehouse = Warehouse(database.require("dsn_serving"))
     warehouse.open()
     with redis.Redis.from_url(api.settings.require("redis_url")) as client:
-        predictor = Overtaken(warehouse, api.services.active_model, ForecastCache(client), api.services.outbox)
+        runtime, log = api.services.runtime, api.services.prediction_log
+        scorer = FeatureScorer(Observations())
+        shadows = ShadowPredictions(ShadowScorer(log, tmp_path), scorer)
+        tables = ForecastTables(warehouse, ForecastCache(client), runtime)
+        predictor = Overtaken(warehouse, runtime, tables, log, scorer=scorer, shadows=shadows)
         yield Scorecard(warehouse, predictor), predictor
     warehouse.close()
 
@@ -112,3 +124,28 @@ def test_a_key_result_page_never_shows_the_forecast_of_another_publication(
     predictor.overtake(database, ATTEMPTS, before=True)
     with pytest.raises(RetryableError, match="Try again"):
         pages.key_result_page(at_risk)
+
+
+def test_the_forecasts_of_a_new_publication_are_computed_once_in_the_background(api: Api, database: Settings) -> None:
+    warehouse, batches, swapped = Warehouse(database.require("dsn_serving")), [], []
+    warehouse.open()
+    with redis.Redis.from_url(api.settings.require("redis_url")) as client:
+
+        def observe(version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
+            batches.append((version.key, is_failed, duration_s < 60))
+
+        tables = ForecastTables(warehouse, ForecastCache(client), api.services.runtime, observe, look_every_s=0.05)
+        tables.subscribe(swapped.append)
+        version = api.services.runtime.active(MODEL_NAME)
+        first = tables.of([version])
+        tables.start()
+        publish_the_same_again(database)
+        until(lambda: tables.of([version]).publication != first.publication, "the tables are swapped", pause=0.02)
+        second = tables.of([version])
+        tables.stop()
+        assert tables.of([version]) is second
+    warehouse.close()
+    assert second.publication == swapped[-1].publication
+    assert second.tables[version.key].answers == first.tables[version.key].answers
+    assert set(batches) == {(version.key, False, True)}
+    assert len(batches) in {len(swapped), len(swapped) - 1}, "the first may come from the cache"

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.contract_validation import decode
 from lakehouse.contracts.check_in import CheckInRecorded
-from lakehouse.contracts.prediction import PredictionServed
+from lakehouse.contracts.prediction import ModelPredictionServed
 from lakehouse.warehouse import connect
 from ml import model_registry
 from serving.prediction_log.segment_file import SUFFIX
@@ -113,12 +113,10 @@ def test_every_served_prediction_becomes_an_event(api: Api, app_headers: dict[st
     served = body["predictions"][0]
     message = read_until(api.settings, "okr_ai_predictions", lambda value: served["prediction_id"].encode() in value)
     event = decode("okr_ai_predictions", message.value, message.key).payload
-    assert isinstance(event, PredictionServed)
-    assert (event.probability, event.low, event.high) == (
-        served["probability"],
-        served["low"],
-        served["high"],
-    )
+    assert isinstance(event, ModelPredictionServed)
+    assert event.output == {name: served[name] for name in ("probability", "low", "high", "level")}
+    assert (event.subject_type, event.subject_id) == ("key_result", next(iter(STRANGE)))
+    assert (event.outcome_type, event.abstained, event.experiment) == ("key_result_achieved", False, None)
     assert (event.model_name, event.model_version, event.role) == (MODEL, "1", "champion")
     assert event.publication_id == body["publication_id"]
     assert event.reasons == served["reasons"]
@@ -226,7 +224,7 @@ def test_without_a_broker_predictions_and_check_ins_are_spooled(api: Api, tmp_pa
     assert [each.envelope.type for each in waiting] == ["okr.check_in.recorded.v1"], "it is spooled for the next start"
     (segment,) = away.prediction_log_dir.glob(f"*{SUFFIX}")
     (message,), _ = SegmentReader(segment).read()
-    assert decode("okr_ai_predictions", message.value, message.key).envelope.type == "okr.prediction.served.v1"
+    assert decode("okr_ai_predictions", message.value, message.key).envelope.type == "okr.prediction.served.v2"
 
 
 def test_a_full_spool_is_an_error_of_the_request(api: Api, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
--- Grain: one row per requested key result, in its current cycle.
+-- Grain: one row per key result and cycle: each key result in its current cycle, and running ones in other cycles.
 SELECT key_result_id, cycle_id, cycle_start, cycle_end, status, unit, baseline, target, latest_value,
-       latest_check_in_at, final_at, final_score, is_achieved
+       latest_check_in_at, final_at, final_score, is_achieved, is_current_cycle
 FROM marts.mart_okr_scorecard
-WHERE key_result_id = ANY(%(key_result_ids)s) AND is_current_cycle
+WHERE is_current_cycle OR status = ANY(%(running)s)

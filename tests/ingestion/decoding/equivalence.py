@@ -15,7 +15,7 @@ from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
-from lakehouse.contracts.prediction import PredictionServed
+from lakehouse.contracts.prediction import ModelPredictionServed, PredictionServed
 
 TOPIC = "okr_user_events"
 
@@ -35,6 +35,14 @@ def prediction() -> dict[str, Any]:
     data = PredictionServed(
         prediction_id="p", key_result_id="k1", as_of=AT, probability=0.5, low=0.1, high=0.9, model_name="m",
         model_version="1", role="champion", publication_id=1,
+    )  # fmt: skip
+    return json.loads(encode(data, at=AT, source="test").value)
+
+
+def prediction_of_any_model() -> dict[str, Any]:
+    data = ModelPredictionServed(
+        prediction_id="p", subject_type="request", subject_id="p", model_name="m", model_version="1", role="champion",
+        output={"similar": [{"title": "a", "score": 0.5}]},
     )  # fmt: skip
     return json.loads(encode(data, at=AT, source="test").value)
 
@@ -119,6 +127,6 @@ USUAL = [
 TOPIC_EVENTS = {
     "okr_user_events": USUAL,
     "okr_system_metrics": [app_metric()],
-    "okr_ai_predictions": [prediction(), of_request(prediction())],
+    "okr_ai_predictions": [prediction(), of_request(prediction()), prediction_of_any_model()],
     "okr_data_pipeline": [pipeline_step()],
 }

@@ -51,6 +51,8 @@ select
     model_version,
     role,
     trained_until,
+    experiment,
+    arm,
     publication_id,
     reasons,
     is_key_result_known,

@@ -1,5 +1,26 @@
+-- Version 2 carries the output of any model. The forecasts of key results among them get the fields of version 1.
 with source as (
-    select * from {{ source('raw', 'okr_ai_predictions') }} where event_type = 'okr.prediction.served.v1'
+    select
+        event_id,
+        occurred_at,
+        recorded_at,
+        recorded_at_assumed,
+        logged_at,
+        kafka_partition,
+        kafka_offset,
+        case
+            when event_type = 'okr.prediction.served.v2'
+                then (data -> 'output') || data || jsonb_build_object('key_result_id', data ->> 'subject_id')
+            else data
+        end as data
+    from {{ source('raw', 'okr_ai_predictions') }}
+    where
+        event_type = 'okr.prediction.served.v1'
+        or (
+            event_type = 'okr.prediction.served.v2'
+            and data ->> 'outcome_type' = 'key_result_achieved'
+            and data ->> 'subject_type' = 'key_result'
+        )
 ),
 
 renamed as (
@@ -16,6 +37,8 @@ renamed as (
         {{ json_integer('publication_id') }} as publication_id,
         data ->> 'cycle_id' as cycle_id,
         {{ json_timestamp('trained_until') }} as trained_until,
+        data ->> 'experiment' as experiment,
+        data ->> 'arm' as arm,
         coalesce(data -> 'reasons', '[]'::jsonb) as reasons,
         event_id,
         occurred_at,

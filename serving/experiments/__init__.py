@@ -1,0 +1,1 @@
+"""Experiments with versions of a model: A/B tests and shadows. No HTTP."""

@@ -1,0 +1,106 @@
+"""`okr experiment ...`: A/B tests and shadows of model versions."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from serving.experiments.experiment import Experiment
+    from serving.experiments.service import Experiments
+
+app = typer.Typer(no_args_is_help=True, help="Compare model versions: A/B tests and shadows.")
+Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
+
+
+@app.command("list")
+def list_experiments() -> None:
+    """List the experiments, newest first, with the recent calls of their arms."""
+    with _experiments() as experiments:
+        found = experiments.all()
+        for experiment in found:
+            _print(experiments, experiment)
+        if not found:
+            typer.echo("There is no experiment. `okr experiment create --help` shows how to define one.")
+
+
+@app.command()
+def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
+    name: Name,
+    arm: Annotated[
+        list[str], typer.Option(help="name=reference:share[:shadow], such as new=challenger:0.5; once for each arm.")
+    ],
+    unit: Annotated[str, typer.Option(help="What is assigned to an arm: key_result, team or account.")] = "key_result",
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "okr_key_result_forecast",
+    max_error_share: Annotated[float, typer.Option(min=0, max=1, help="Failed calls that stop an arm.")] = 0.05,
+    max_latency_ms: Annotated[float, typer.Option(min=0, help="Stop an arm if over 5 % of calls take longer.")] = 0,
+    min_calls: Annotated[int, typer.Option(min=1, help="Calls before a guardrail may stop an arm.")] = 20,
+    salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
+) -> None:
+    """Define an experiment, without starting it."""
+    from typing import get_args
+
+    from lakehouse.errors import PermanentError
+    from serving.experiments.experiment import Guardrails, Unit
+    from serving.experiments.service import parsed_arm
+
+    if unit not in get_args(Unit):
+        raise PermanentError(f"Expected the unit {', '.join(get_args(Unit))}, got {unit!r}.")
+    guardrails = Guardrails(max_error_share=max_error_share, max_latency_ms=max_latency_ms or None, min_calls=min_calls)
+    with _experiments() as experiments:
+        created = experiments.create(
+            name,
+            [parsed_arm(text) for text in arm],
+            unit=unit,  # type: ignore[arg-type]
+            model_name=model,
+            guardrails=guardrails,
+            salt=salt or None,
+            created_by="okr experiment",
+        )
+        _print(experiments, created)
+    typer.echo(f"Run `okr experiment start {name}` to start it.")
+
+
+@app.command()
+def start(name: Name) -> None:
+    """Start an experiment. Every worker follows within about a second."""
+    with _experiments() as experiments:
+        _print(experiments, experiments.start(name))
+
+
+@app.command()
+def stop(name: Name, because: Annotated[str, typer.Option(help="Why it is stopped.")] = "stopped by command") -> None:
+    """Stop an experiment for good. The active version predicts for all units again."""
+    with _experiments() as experiments:
+        _print(experiments, experiments.stop(name, because))
+
+
+@contextmanager
+def _experiments() -> "Iterator[Experiments]":
+    from lakehouse.settings import load_settings
+    from serving.experiments.service import Experiments
+    from serving.models.catalog import discover
+    from serving.publication_reader import Warehouse
+
+    settings = load_settings()
+    warehouse = Warehouse(settings.require("dsn_serving"))
+    warehouse.open()
+    try:
+        yield Experiments(settings, warehouse, discover())
+    finally:
+        warehouse.close()
+
+
+def _print(experiments: "Experiments", experiment: "Experiment") -> None:
+    typer.echo(
+        f"{experiment.name}: {experiment.state}, {experiment.model_name}, by {experiment.unit}, salt {experiment.salt}"
+    )
+    recent = {each.arm: each for each in experiments.recent_calls(experiment)}
+    for arm in experiment.arms:
+        counted = recent.get(arm.name)
+        calls = f"{counted.calls} recent calls, {counted.failed_calls} failed" if counted else "no recent calls"
+        kind = "shadow of" if arm.is_shadow else "share"
+        line = f"  {arm.name:20} {arm.reference:12} {kind} {arm.share:g}  {calls}"
+        stopped = experiment.stopped_arms.get(arm.name)
+        typer.echo(f"{line}  stopped: {stopped}" if stopped else line)

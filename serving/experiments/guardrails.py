@@ -1,0 +1,116 @@
+"""Stop an arm, on all workers, if its model fails or is slow more often than the experiment's guardrails allow.
+
+Each worker adds its calls to those of the others every second and checks the sums, so the guardrails hold for the whole
+service, whichever worker an arm's calls arrive at.
+"""
+
+import threading
+
+from lakehouse.background import BackgroundThread
+from lakehouse.errors import OkrError
+from lakehouse.logs import get_logger
+from serving.experiments.experiment import Experiment, Guardrails
+from serving.experiments.observations import Observations
+from serving.models.loaded_version import LoadedVersion
+from serving.models.runtime import ModelRuntime
+from serving.publication_reader import Reader, Row, Warehouse
+
+PACKAGE = "serving.experiments"
+CHECK_EVERY_S = 1.0
+LARGEST_SLOW_SHARE = 0.05
+
+
+def fault_of_arm(guardrails: Guardrails, calls: int, failed_calls: int, slow_calls: int) -> str | None:
+    """Return why these calls break the guardrails, or None if they do not or are too few."""
+    if calls < guardrails.min_calls:
+        return None
+    errors, slow = failed_calls / calls, slow_calls / calls
+    window = f"of its {calls} calls in the last {guardrails.window_minutes} min"
+    if guardrails.max_error_share is not None and errors > guardrails.max_error_share:
+        return f"{errors:.1%} {window} failed; at most {guardrails.max_error_share:.1%} may."
+    if guardrails.max_latency_ms is not None and slow > LARGEST_SLOW_SHARE:
+        limit = f"{guardrails.max_latency_ms:g} ms"
+        return f"{slow:.1%} {window} took longer than {limit}; at most {LARGEST_SLOW_SHARE:.0%} may."
+    return None
+
+
+class GuardrailWatch:
+    """Counts the calls of the arms of running experiments, and stops arms."""
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        runtime: ModelRuntime,
+        observations: Observations,
+        check_every_s: float = CHECK_EVERY_S,
+    ) -> None:
+        self._warehouse = warehouse
+        self._runtime = runtime
+        self._observations = observations
+        self._check_every_s = check_every_s
+        self._stopping = threading.Event()
+        self.thread = BackgroundThread("guardrails", self._run, self._stopping, state=runtime.settings.state)
+        self._log = get_logger(__name__)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Stop the thread."""
+        self._stopping.set()
+
+    def observe_batch(self, version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
+        """Count a batch of all current key results for each arm with this version. Its duration delays no request."""
+        del duration_s
+        state = self._runtime.current(version.model.name)
+        for arm, loaded in state.arms.items():
+            if state.experiment is not None and loaded.key == version.key:
+                self._observations.add(state.experiment.name, arm, is_failed=is_failed)
+
+    def check(self) -> None:
+        """Add this worker's calls, then stop each arm whose calls on all workers break a guardrail.
+
+        Raises:
+            RetryableError: PostgreSQL is unavailable.
+        """
+        running = self._runtime.running_experiments()
+        by_name = {experiment.name: experiment for experiment in running}
+        taken = self._observations.take()
+        if not running:
+            return
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            for (experiment, arm), counted in taken.items():
+                limit = by_name[experiment].guardrails.max_latency_ms if experiment in by_name else None
+                slow = 0 if limit is None else sum(duration > limit for duration in counted.durations_ms)
+                calls = {"calls": counted.calls, "failed_calls": counted.failed_calls, "slow_calls": slow}
+                reader.execute(PACKAGE, "add_observations", {"experiment": experiment, "arm": arm, **calls})
+            stopped = [experiment for experiment in running if self._check_one(reader, experiment)]
+        if stopped:
+            self._runtime.wake()
+
+    def _check_one(self, reader: Reader, experiment: Experiment) -> bool:
+        window = {"experiment_id": experiment.experiment_id, "window_minutes": experiment.guardrails.window_minutes}
+        recent: dict[str, Row] = {row["arm"]: row for row in reader.rows(PACKAGE, "recent_calls", window)}
+        is_stopped = False
+        for arm in experiment.running_arms:
+            row = recent.get(arm.name)
+            if row is None:
+                continue
+            counts = (row["calls"], row["failed_calls"], row["slow_calls"])
+            if because := fault_of_arm(experiment.guardrails, *counts):
+                values = {"experiment_id": experiment.experiment_id, "arm": arm.name, "because": because}
+                if reader.execute(PACKAGE, "stop_arm", values):
+                    self._log.error("a guardrail stopped an arm", experiment=experiment.name, arm=arm.name, why=because)
+                is_stopped = True
+        return is_stopped
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._check_every_s):
+            try:
+                self.check()
+            except OkrError as error:
+                self._log.warning("the guardrails of experiments cannot be checked", error=str(error))
+            else:
+                self.thread.report_success()

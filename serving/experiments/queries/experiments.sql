@@ -1,0 +1,5 @@
+SELECT experiment_id, name, model_name, unit, salt, arms, guardrails, state, stopped_arms, created_at, created_by,
+       started_at, stopped_at, stopped_because
+FROM serving.experiment
+WHERE %(name)s::text IS NULL OR name = %(name)s
+ORDER BY experiment_id DESC

@@ -1,0 +1,1 @@
+UPDATE serving.experiment SET state = 'running', started_at = now() WHERE name = %(name)s AND state = 'draft'

@@ -1,0 +1,45 @@
+"""List the served models with their registered versions, directives, experiments and the workers that loaded them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ml import model_registry
+from serving.models.runtime import ModelRuntime
+from serving.models.served_model import ServedModel
+from serving.models.serving_state import ServingState
+from serving.models.worker_models import workers_of_model
+from serving.publication_reader import Row, Warehouse
+
+
+@dataclass(frozen=True)
+class ListedModel:
+    """A served model: what this worker serves of it, its registered versions, and all live workers."""
+
+    model: ServedModel
+    state: ServingState
+    versions: Sequence[model_registry.Version]
+    workers: Sequence[Row]
+
+
+class ModelListing:
+    """Reads the registry and the reports of all workers."""
+
+    def __init__(self, warehouse: Warehouse, runtime: ModelRuntime) -> None:
+        self._warehouse = warehouse
+        self._runtime = runtime
+
+    def models(self) -> list[ListedModel]:
+        """Return all served models.
+
+        Raises:
+            RetryableError: the registry or PostgreSQL is unavailable.
+        """
+        return [
+            ListedModel(
+                model,
+                self._runtime.state(model.name),
+                model_registry.versions(self._runtime.settings, model.name),
+                workers_of_model(self._warehouse, model.name),
+            )
+            for model in self._runtime.catalog
+        ]

@@ -1,0 +1,103 @@
+"""GET /models, POST /models/{model_name}/load."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from serving.auth.authorization import RequireToken
+from serving.auth.roles import Identity, Right
+from serving.experiments.experiment import Experiment
+from serving.models.catalog import DEFAULT_MODEL
+from serving.models.features import json_schema
+from serving.models.listing import ListedModel
+from serving.models.schemas import (
+    Directive,
+    LoadBody,
+    LoadResponse,
+    Model,
+    ModelsResponse,
+    ModelVersion,
+    RunningArm,
+    RunningExperiment,
+    Worker,
+)
+from serving.predictor.schemas import ModelName
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
+
+router = APIRouter(tags=["predictor"], route_class=StrictRoute)
+
+Admin = Annotated[Identity, Depends(RequireToken(Right.ADMINISTER))]
+ACCEPTED = 202
+
+
+@router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
+def models(services: ServicesDep) -> ModelsResponse:
+    """List the served models: versions with aliases and metrics, the running experiment, and who has loaded what."""
+    return ModelsResponse(**_listed(services.model_listing.models()))
+
+
+@router.post("/models/{model_name}/load", responses={ACCEPTED: {"description": "Not all workers have loaded it yet."}})
+def load(
+    model_name: Annotated[str, Path(max_length=128)],
+    body: LoadBody,
+    admin: Admin,
+    services: ServicesDep,
+    http: Response,
+) -> LoadResponse:
+    """Let a version serve on all workers of all hosts, or follow an alias.
+
+    Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the new
+    one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
+    """
+    outcome = services.model_loading.load(model_name, body.alias or body.version or "", admin.username)
+    http.status_code = 200 if outcome.is_loaded else ACCEPTED
+    return LoadResponse(
+        **_listed(services.model_listing.models()),
+        is_loaded=outcome.is_loaded,
+        directive=Directive.model_validate(outcome.directive, from_attributes=True),
+        loading=[Worker.model_validate(worker) for worker in outcome.workers],
+    )
+
+
+def _listed(found: list[ListedModel]) -> dict[str, Any]:
+    described = [_model(listed) for listed in found]
+    default = next(model for model in described if model.name == DEFAULT_MODEL)
+    return {
+        "active": default.active,
+        "detail": default.detail,
+        "model_name": default.name,
+        "versions": default.versions,
+        "models": described,
+    }
+
+
+def _model(listed: ListedModel) -> Model:
+    model, state = listed.model, listed.state
+    return Model(
+        name=model.name,
+        description=model.description,
+        takes_key_result_ids=model.key_result_rows is not None,
+        input=json_schema(model.input),
+        output=json_schema(model.output),
+        active=None if state.active is None else ModelName.model_validate(state.active, from_attributes=True),
+        detail=state.problem,
+        directive=Directive.model_validate(state.directive, from_attributes=True),
+        experiment=None if state.experiment is None else _experiment(state.experiment),
+        versions=[ModelVersion.model_validate(version, from_attributes=True) for version in listed.versions],
+        workers=[Worker.model_validate(worker) for worker in listed.workers],
+    )
+
+
+def _experiment(experiment: Experiment) -> RunningExperiment:
+    arms = [
+        RunningArm(
+            name=arm.name,
+            reference=arm.reference,
+            share=arm.share,
+            is_shadow=arm.is_shadow,
+            stopped_because=experiment.stopped_arms.get(arm.name),
+        )
+        for arm in experiment.arms
+    ]
+    return RunningExperiment(name=experiment.name, unit=experiment.unit, started_at=experiment.started_at, arms=arms)

@@ -1,0 +1,121 @@
+"""Request and response bodies of /models."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from serving.predictor.schemas import ModelName
+from serving.schemas import Body
+
+
+class ModelVersion(BaseModel):
+    """A registered version."""
+
+    version: str
+    aliases: list[str]
+    created_at: datetime | None
+    metrics: dict[str, float]
+
+
+class LoadedModel(BaseModel):
+    """A version that a worker has loaded."""
+
+    name: str = Field(description="Name of the model, or of its rule.")
+    version: str
+    role: str
+    is_active: bool = Field(description="Whether it predicts outside of experiments.")
+    arm: str | None = Field(description="The arm of the running experiment that it predicts for; null if none.")
+    loaded_at: datetime
+
+
+class Worker(BaseModel):
+    """A live worker, with the versions that it has loaded since `loaded_at`."""
+
+    worker_id: str
+    host: str
+    process_id: int
+    started_at: datetime
+    directive_id: int | None = Field(description="The newest directive that it has carried out; null before the first.")
+    problem: str | None = Field(description="Why it does not serve the version that it should; null if it does.")
+    versions: list[LoadedModel]
+
+
+class Directive(BaseModel):
+    """Which version should serve: a number, or an alias that is followed. Id 0: the champion, by default."""
+
+    directive_id: int
+    reference: str
+    created_at: datetime | None
+    created_by: str | None
+
+
+class RunningArm(BaseModel):
+    """An arm of the running experiment."""
+
+    name: str
+    reference: str
+    share: float
+    is_shadow: bool
+    stopped_because: str | None = Field(description="Why a guardrail stopped the arm; null while it runs.")
+
+
+class RunningExperiment(BaseModel):
+    """The experiment that is running with versions of a model."""
+
+    name: str
+    unit: str
+    started_at: datetime | None
+    arms: list[RunningArm]
+
+
+class Model(BaseModel):
+    """A served model. `input` and `output` are the JSON Schemas of its features and of its output."""
+
+    name: str
+    description: str
+    takes_key_result_ids: bool
+    input: dict[str, Any]
+    output: dict[str, Any]
+    active: ModelName | None
+    detail: str | None = Field(description="Why the champion is not serving here; null if it is.")
+    directive: Directive
+    experiment: RunningExperiment | None
+    versions: list[ModelVersion]
+    workers: list[Worker]
+
+
+class ModelsResponse(BaseModel):
+    """All served models; and of the key-result forecast, the active version and every registered one, newest first."""
+
+    active: ModelName
+    detail: str | None = Field(description="The reason why the champion is not serving; null if it is.")
+    model_name: str
+    versions: list[ModelVersion]
+    models: list[Model]
+
+
+class LoadBody(Body):
+    """The version that should serve on all workers, by number, or the alias to follow from now on.
+
+    The instruction survives restarts. `{"alias": "champion"}` follows the champion again.
+    """
+
+    alias: Literal["champion", "challenger"] | None = None
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,9}$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "LoadBody":
+        if (self.alias is None) == (self.version is None):
+            raise ValueError('expected either "alias" or "version"')
+        return self
+
+
+class LoadResponse(ModelsResponse):
+    """The served models after the load. `loading` says which workers have carried it out."""
+
+    is_loaded: bool = Field(
+        description="Whether all live workers serve the version. If not, see each worker's problem."
+    )
+    directive: Directive
+    loading: list[Worker]

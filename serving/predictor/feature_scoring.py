@@ -1,0 +1,72 @@
+"""Score named features with the version of an arm or the active version, and measure the calls for the guardrails."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lakehouse.errors import PermanentError
+from lakehouse.logs import get_logger
+from serving.errors import NotServing
+from serving.experiments.arms import Assigned
+from serving.experiments.observations import Observations
+from serving.models.features import check_output
+from serving.models.loaded_version import LoadedVersion, rule_of
+from serving.models.served_model import Scored, ServedModel
+from serving.models.serving_state import ServingState
+
+
+class FeatureScorer:
+    """Scores rows. If a version fails, the next one predicts: the arm's, then the active one, then the model's rule."""
+
+    def __init__(self, observations: Observations) -> None:
+        self._observations = observations
+        self._log = get_logger(__name__)
+
+    def score(
+        self, rows: Sequence[Mapping[str, Any]], model: ServedModel, state: ServingState, arm: Assigned | None
+    ) -> tuple[list[Scored], Assigned]:
+        """Return a result per row, and the version that has predicted.
+
+        Raises:
+            NotServing: no version can predict.
+        """
+        rule = rule_of(model)
+        versions = [arm, *(Assigned(each) for each in (state.active, rule) if each is not None)]
+        for by in versions:
+            if by is not None:
+                try:
+                    return self.score_by(by, rows), by
+                except PermanentError as error:
+                    self._log.error("a version cannot score a request", version=by.version.key, error=str(error))
+        raise NotServing(f"No version of {model.name} can predict. {state.problem or 'The log says why.'}")
+
+    def score_by(self, by: Assigned, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
+        """Score rows with one version, and observe the call if it belongs to an arm.
+
+        Raises:
+            PermanentError: the version fails, or an output breaks the model's output schema.
+        """
+        started, is_failed = time.perf_counter(), True
+        try:
+            scored = _scored(by.version, rows)
+            is_failed = False
+        finally:
+            if by.experiment is not None and by.arm is not None:
+                duration_ms = (time.perf_counter() - started) * 1000
+                self._observations.add(by.experiment, by.arm, is_failed=is_failed, duration_ms=duration_ms)
+        return scored
+
+
+def _scored(version: LoadedVersion, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
+    try:
+        scored = version.score(rows)
+    except PermanentError:
+        raise
+    except Exception as error:  # a model may raise anything
+        raise PermanentError(f"{version.key} raised {type(error).__name__}: {error}") from error
+    if len(scored) != len(rows):
+        raise PermanentError(f"{version.key} returned {len(scored)} results for {len(rows)} rows.")
+    for one in scored:
+        if fault := check_output(one.output, version.model.output):
+            raise PermanentError(f"{version.key} gives an invalid output: {fault}.")
+    return scored

@@ -1,0 +1,1 @@
+DELETE FROM serving.worker WHERE heartbeat_at < now() - make_interval(secs => %(forgotten_after_s)s)

@@ -1,0 +1,1 @@
+DELETE FROM serving.worker WHERE worker_id = %(worker_id)s

@@ -1,0 +1,68 @@
+"""Named features are validated, each fault is named, and outputs are checked against the model's schema."""
+
+from typing import Any
+
+import pytest
+
+from ml.golden_rows import ROWS
+from serving.errors import InvalidFeatures
+from serving.models.features import check_output, validated_rows
+from serving.models.key_result_forecast import MODEL
+from serving.models.key_result_forecast.schemas import KeyResultFeatures, KeyResultOutput
+
+GOOD: dict[str, Any] = dict(ROWS[0])
+
+
+def faults(row: dict[str, Any]) -> dict[str, str]:
+    with pytest.raises(InvalidFeatures) as raised:
+        validated_rows([GOOD, row], KeyResultFeatures)
+    assert {each.row for each in raised.value.errors} == {1}
+    return {each.name: each.detail for each in raised.value.errors}
+
+
+def test_every_unknown_and_missing_feature_is_named() -> None:
+    row = {name: value for name, value in GOOD.items() if name not in {"check_ins", "days_remaining"}}
+    found = faults({**row, "progres_ratio": 0.5})
+    assert set(found) == {"check_ins", "days_remaining", "progres_ratio"}
+    assert found["check_ins"] == "This feature is missing."
+    assert "Did you mean progress_ratio?" in found["progres_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("progress_ratio", True),
+        ("progress_ratio", "0.5"),
+        ("progress_ratio", None),
+        ("progress_ratio", float("nan")),
+        ("progress_ratio", float("inf")),
+        ("progress_ratio", 1e300),
+        ("check_ins", 1.5),
+        ("check_ins", -1),
+        ("confidence", 70),
+        ("remaining_ratio", 0.0),
+        ("days_remaining", [1.0]),
+    ],
+)
+def test_a_value_of_another_type_or_out_of_bounds_is_named(name: str, value: Any) -> None:
+    assert set(faults({**GOOD, name: value})) == {name}
+
+
+def test_an_omitted_optional_feature_is_null_and_a_whole_number_is_a_number() -> None:
+    row = {name: value for name, value in GOOD.items() if name != "confidence"}
+    (valid,) = validated_rows([{**row, "days_remaining": 3}], KeyResultFeatures)
+    assert (valid["confidence"], valid["days_remaining"]) == (None, 3.0)
+
+
+def test_the_input_schema_has_exactly_the_features_that_the_model_reads() -> None:
+    from ml.feature_mart import NEEDED
+
+    assert set(MODEL.input.__struct_fields__) == set(NEEDED)
+
+
+def test_an_invalid_output_is_described() -> None:
+    good = {"probability": 0.5, "low": 0.1, "high": 0.9, "level": 0.9}
+    assert check_output(good, KeyResultOutput) is None
+    assert "probability" in str(check_output({**good, "probability": 1.2}, KeyResultOutput))
+    assert "finite" in str(check_output({**good, "low": float("nan")}, KeyResultOutput))
+    assert "extra" in str(check_output({**good, "extra": 1}, KeyResultOutput))
