@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class WorkerRegistry:
         self.worker_id = uuid.uuid4()
         self._warehouse = warehouse
         self._heartbeat_s = heartbeat_s
+        self._cleaned_at = float("-inf")
         self._stopping = threading.Event()
         self.thread = BackgroundThread("worker-heartbeat", self._run, self._stopping, state=state)
         self._log = get_logger(__name__)
@@ -63,9 +65,18 @@ class WorkerRegistry:
             return Reader(connection).rows(PACKAGE, "live_workers", {"live_s": LIVE_S})
 
     def _run(self) -> None:
-        self.heartbeat()
-        with self._warehouse.connection() as connection:
-            Reader(connection).execute(PACKAGE, "delete_dead_workers", {"forgotten_after_s": FORGOTTEN_AFTER_S})
-        while not self._stopping.wait(self._heartbeat_s):
-            self.heartbeat()
-            self.thread.report_success()
+        while not self._stopping.is_set():
+            try:
+                self.heartbeat()
+                self._delete_dead_workers()
+            except OkrError as error:
+                self._log.warning("no heartbeat: others may count this worker as dead", error=str(error))
+            else:
+                self.thread.report_success()
+            self._stopping.wait(self._heartbeat_s)
+
+    def _delete_dead_workers(self) -> None:
+        if time.monotonic() - self._cleaned_at > FORGOTTEN_AFTER_S:
+            with self._warehouse.connection() as connection:
+                Reader(connection).execute(PACKAGE, "delete_dead_workers", {"forgotten_after_s": FORGOTTEN_AFTER_S})
+            self._cleaned_at = time.monotonic()
