@@ -33,7 +33,7 @@ def report_model(warehouse: Warehouse, workers: WorkerRegistry, model_name: str,
             "worker_id": workers.worker_id,
             "model_name": model_name,
             "directive_id": state.directive.directive_id,
-            "problem": " ".join(filter(None, (state.problem, state.why))) or None,
+            "problem": state.why and " ".join(filter(None, (state.problem, state.why))),
             "versions": Jsonb(versions),
         }
         Reader(connection).execute(PACKAGE, "report", values)

@@ -35,7 +35,7 @@ WRONG_BODIES: list[tuple[bytes, int, str]] = [
     (b'{"key_result_ids": [""]}', 422, "at least 1"),
     (b'{"key_result_ids": ["a\\u0000b"]}', 422, "NUL"),
     (b'{"key_result_ids": ["\\ud800"]}', 422, "key_result_ids"),
-    (b'{"key_result_ids": ["k"], "model": "x"}', 422, "model"),
+    (b'{"key_result_ids": ["k"], "modell": "x"}', 422, "modell"),
     (b'{"key_result_ids": ["' + b"k" * 129 + b'"]}', 422, "128"),
     (b'{"key_result_ids": [" k"]}', 422, "pattern"),
 ]

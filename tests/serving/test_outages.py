@@ -200,7 +200,7 @@ def test_a_failing_thread_degrades_health_and_keeps_running(api: Api, monkeypatc
             return dict(health_of(failing)["checks"]["threads"])
 
         until(lambda: threads()["status"] == "degraded", "health tells of the thread")
-        assert "The thread models failed" in threads()["detail"]
+        assert "The thread models has failed" in threads()["detail"]
         assert runtime.thread.is_alive
         monkeypatch.undo()
         until(lambda: threads()["status"] == "ok", "the thread goes on")
