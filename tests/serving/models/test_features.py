@@ -55,9 +55,9 @@ def test_an_omitted_optional_feature_is_null_and_a_whole_number_is_a_number() ->
 
 
 def test_the_input_schema_has_exactly_the_features_that_the_model_reads() -> None:
-    from ml.feature_mart import NEEDED
+    from ml.feature_mart import REQUIRED_FEATURES
 
-    assert set(MODEL.input.__struct_fields__) == set(NEEDED)
+    assert set(MODEL.input.__struct_fields__) == set(REQUIRED_FEATURES)
 
 
 def test_an_invalid_output_is_described() -> None:

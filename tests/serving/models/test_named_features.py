@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lakehouse.warehouse import connect
-from ml.feature_mart import NEEDED, read_current
+from ml.feature_mart import REQUIRED_FEATURES, read_current
 from ml.golden_rows import ROWS
 from ml.model_registry import MODEL_NAME
 from tests.serving.live_server import Api
@@ -41,7 +41,7 @@ def test_forecasts_by_id_have_contributions_that_add_up_and_are_equal_to_those_o
     with connect(api.settings.require("dsn_serving")) as connection:
         rows = [row for row in read_current(connection) if row["as_of_kind"] == "current"][:30]
     by_id = predict(api, app_headers, {"key_result_ids": [row["key_result_id"] for row in rows]}).json()["predictions"]
-    features = [{name: row[name] for name in NEEDED} for row in rows]
+    features = [{name: row[name] for name in REQUIRED_FEATURES} for row in rows]
     by_features = predict(api, app_headers, {"features": features}).json()["predictions"]
     for row, one, other in zip(rows, by_id, by_features, strict=True):
         assert one["status"] == "forecast"
