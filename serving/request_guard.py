@@ -21,6 +21,7 @@ Observe = Callable[[str, str, int, float], None]  # method, route template, stat
 Decide = Callable[[bytes | None, bytes | None, str], Decision]  # Authorization, Cookie, client address
 
 LARGEST_BODY_BYTES = 1_048_576
+BODIES_BYTES = 67_108_864  # of all requests in this worker
 BODY_LIMIT_S = 10.0
 PROBES = frozenset({"/livez", "/readyz"})  # they name a host by its address, and must not be refused
 UNLIMITED = PROBES | {"/metrics"}
@@ -42,7 +43,7 @@ class RequestGuard:
 
     def __init__(  # noqa: PLR0913 -- what it guards with
         self, app: ASGIApp, *, api_url: str, decide: Decide, observe: Observe, log: Write,
-        body_limit_s: float = BODY_LIMIT_S,
+        body_limit_s: float = BODY_LIMIT_S, bodies_bytes: int = BODIES_BYTES,
     ) -> None:  # fmt: skip
         self._app = app
         self._decide = decide
@@ -52,6 +53,7 @@ class RequestGuard:
             name.encode() for name in ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname) if name
         }
         self._ids = IdSource()
+        self._free_bytes = bodies_bytes
         self._slow_bodies: Deadlines[asyncio.Task[None]] = Deadlines(body_limit_s, lambda task: task.cancel())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,20 +80,27 @@ class RequestGuard:
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
         problem = self._problem(scope, headers, answer)
-        if problem is None and (b"content-length" in headers or b"transfer-encoding" in headers):
-            body = await self._body(receive)
-            if body is None:
-                answer.status = _CLOSED_BY_CLIENT
-                return
-            if isinstance(body, bytes):
-                receive = _Received(body, receive)
-            else:
-                problem = body
         if problem is not None:
-            metrics.REFUSALS.labels(problem.slug).inc()
-            answer.refused_by = problem.slug
-            await problem.response()(scope, receive, answer)
-            return
+            await _refuse(problem, scope, receive, answer)
+        elif b"content-length" in headers or b"transfer-encoding" in headers:
+            await self._answer_with_body(scope, receive, answer)
+        else:
+            await self._run(scope, receive, answer)
+
+    async def _answer_with_body(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        body = _Body(receive)
+        try:
+            problem = await self._read(body)
+            if body.is_abandoned:
+                answer.status = _CLOSED_BY_CLIENT
+            elif problem is not None:
+                await _refuse(problem, scope, receive, answer)
+            else:
+                await self._run(scope, body, answer)
+        finally:
+            self._free_bytes += body.size
+
+    async def _run(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         # HEAD is handled as GET, and the server omits the body.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self._app(inner, receive, answer)
@@ -120,26 +129,19 @@ class RequestGuard:
             return Problem(415, detail, "unknown-encoding")
         return None
 
-    async def _body(self, receive: Receive) -> bytes | Problem | None:
-        """Return the whole body, a problem if it is too large or too slow, or None if the client has left."""
+    async def _read(self, body: "_Body") -> Problem | None:
+        """Read the body. Return a problem if it is too large or too slow, or if there are too many bodies."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("An ASGI application runs in a task.")
         self._slow_bodies.add(task)
-        parts: list[bytes] = []
-        size = 0
         try:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                part = message.get("body", b"")
-                size += len(part)
-                if size > LARGEST_BODY_BYTES:
+            while await body.read_part():
+                self._free_bytes -= body.newest_size
+                if body.size > LARGEST_BODY_BYTES:
                     return _too_large()
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return b"".join(parts)
+                if self._free_bytes < 0:
+                    return _too_many_bodies()
         except asyncio.CancelledError:
             if self._slow_bodies.remove(task):  # cancelled for another reason, such as the end of the server
                 raise
@@ -147,22 +149,41 @@ class RequestGuard:
             return _too_slow(self._slow_bodies.limit_s)
         finally:
             self._slow_bodies.remove(task)
+        return None
 
 
-class _Received:
-    """The `receive` of a request whose body has been read."""
+class _Body:
+    """The body of a request. After it has been read, this object is the `receive` of the application."""
 
-    __slots__ = ("_body", "_receive")
+    __slots__ = ("_parts", "_receive", "is_abandoned", "is_complete", "newest_size", "size")
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._body: bytes | None = body
+    def __init__(self, receive: Receive) -> None:
         self._receive = receive
+        self._parts: list[bytes] | None = []
+        self.size = self.newest_size = 0
+        self.is_complete = self.is_abandoned = False
+
+    async def read_part(self) -> bool:
+        """Read the next part. Return false if there was none, because the body is complete or the client has left."""
+        if self.is_complete:
+            return False
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.is_abandoned = True
+            return False
+        part = message.get("body", b"")
+        self.newest_size = len(part)
+        self.size += self.newest_size
+        if self._parts is not None:
+            self._parts.append(part)
+        self.is_complete = not message.get("more_body", False)
+        return True
 
     async def __call__(self) -> Message:
-        body, self._body = self._body, None
-        if body is None:
+        parts, self._parts = self._parts, None
+        if parts is None:
             return await self._receive()
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": parts[0] if len(parts) == 1 else b"".join(parts), "more_body": False}
 
 
 class _Answer:
@@ -187,6 +208,12 @@ class _Answer:
         await self._send(message)
 
 
+async def _refuse(problem: Problem, scope: Scope, receive: Receive, answer: _Answer) -> None:
+    metrics.REFUSALS.labels(problem.slug).inc()
+    answer.refused_by = problem.slug
+    await problem.response()(scope, receive, answer)
+
+
 def _unknown_host() -> Problem:
     detail = "The Host header does not name this service. OKR_API_URL sets the accepted host."
     return Problem(400, detail, "unknown-host")
@@ -204,6 +231,11 @@ def _too_many_requests(decision: Decision) -> Problem:
 def _too_large() -> Problem:
     detail = f"A body may have at most {LARGEST_BODY_BYTES} bytes; split the content into several requests."
     return Problem(413, detail, "body-too-large", {"Connection": "close"})
+
+
+def _too_many_bodies() -> Problem:
+    detail = "The bodies of all requests in progress are too large together. Try again after the time in Retry-After."
+    return Problem(503, detail, "overloaded", {"Retry-After": "2", "Connection": "close"})
 
 
 def _too_slow(limit_s: float) -> Problem:

@@ -98,7 +98,8 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
 
     def is_of_the_route(value: bytes) -> bool:
         data: dict[str, Any] = msgspec.json.decode(value)["data"]
-        return data.get("metric") == "request_latency_p95" and "activity" in data["labels"]["route"]
+        is_ours = data.get("instance") == instance and data.get("metric") == "request_latency_p95"
+        return is_ours and "activity" in data["labels"]["route"]
 
     event = read_until(api.settings, TOPIC, is_of_the_route)
     payload = decode(TOPIC, event.value, event.key).payload

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -37,7 +38,8 @@ def process(running_api: Api, tmp_path_factory: pytest.TempPathFactory) -> Itera
     )
     log = folder / "log"
     with log.open("wb") as output:
-        started = subprocess.Popen([*OKR, "serve"], env=environment_of(settings, folder), stdout=output, stderr=output)
+        command = [*OKR, "serve", "--workers", "2"]
+        started = subprocess.Popen(command, env=environment_of(settings, folder), stdout=output, stderr=output)
     with httpx.Client(base_url=settings.api_url, timeout=30) as client:
 
         def is_ready() -> bool:
@@ -53,6 +55,14 @@ def process(running_api: Api, tmp_path_factory: pytest.TempPathFactory) -> Itera
         finally:
             started.terminate()
             started.wait(30)
+
+
+def lines_of(process: Process) -> list[dict[str, Any]]:
+    """Return the lines of the log. Each is a JSON object."""
+    lines = process.log.read_text(encoding="utf-8").splitlines()
+    text = [line for line in lines if not line.startswith("{")]
+    assert not text, text
+    return [msgspec.json.decode(line) for line in lines]
 
 
 def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -> None:
@@ -86,7 +96,7 @@ def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -
     ]
     statuses = {answer.status_code for answer in answers}
     assert {200, 400, 401, 404, 415, 422} <= statuses
-    lines = [msgspec.json.decode(line) for line in process.log.read_bytes().splitlines()]
+    lines = lines_of(process)
     requests = [line for line in lines if line["event"] == "request"]
     assert len(requests) >= len(answers)
     assert {line["request_id"] for line in requests} >= {answer.headers["x-request-id"] for answer in answers}
@@ -98,25 +108,34 @@ def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -
 def test_every_line_of_a_request_has_its_id_also_if_it_is_an_error(process: Process) -> None:
     request_id = "failing-0123456789"
     process.client.get("/v1/key-results?limit=x", headers={"X-Request-ID": request_id})
-    lines = [msgspec.json.decode(line) for line in process.log.read_bytes().splitlines()]
+    lines = lines_of(process)
     (line,) = [line for line in lines if line.get("request_id") == request_id]
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/key-results", 401)
     assert line["took_ms"] > 0
 
 
-def test_the_process_keeps_its_metrics_in_the_folder_of_its_port(process: Process) -> None:
-    before = metric(process.client.get("/metrics").text, 'count{method="GET",route="/livez",status="200"}')
-    for _ in range(5):
-        process.client.get("/livez")
-    after = metric(process.client.get("/metrics").text, 'count{method="GET",route="/livez",status="200"}')
-    assert after - before == 5
-    assert list(process.log.parent.glob("run/metrics/api-*/histogram_*.db"))
+def test_the_metrics_of_both_workers_are_added_up_whichever_answers(process: Process) -> None:
+    address = process.client.base_url
+    name = 'count{method="GET",route="/livez",status="200"}'
+
+    def counts() -> set[float]:
+        """Ask on new connections, which either worker may accept."""
+        return {metric(httpx.get(f"{address}/metrics").text, name) for _ in range(4)}
+
+    until(lambda: len(counts()) == 1, "both workers have exported what they counted")
+    before = counts().pop()
+    for _ in range(30):
+        assert httpx.get(f"{address}/livez").status_code == 200
+    until(lambda: counts() == {before + 30}, "both workers show the requests of both")
+    files = list(process.log.parent.glob("run/metrics/api-*/histogram_*.db"))
+    assert len(files) >= 2
 
 
 def test_the_metrics_of_several_processes_are_added_up_and_survive_their_end(tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from serving.metrics_folder import prepare_folder, FOLDER_VARIABLE
 if sys.argv[1] == "first":
     prepare_folder(Path(sys.argv[2]), 1)

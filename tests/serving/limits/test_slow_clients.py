@@ -22,7 +22,7 @@ from tests.background_logs import LOGGING_CONFIG
 
 LIMITS = ConnectionLimits(headers_s=0.5, headers_bytes=4_000, write_s=0.5, connections=20)
 BODY_LIMIT_S = 0.5
-LATE_S = 2.0  # by which every slow client must have been cut off
+LATE_S = 4.0  # by which every slow client must have been cut off
 
 
 class Server:
@@ -41,7 +41,7 @@ class Server:
         with socket.socket() as client:
             if receive_buffer is not None:
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-            client.settimeout(5)
+            client.settimeout(10)
             client.connect(("127.0.0.1", self.port))
             yield client
 
@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
     guard = RequestGuard(
         app, api_url="http://127.0.0.1", decide=lambda *_: allowed, observe=lambda *_: None, log=running.lines.append,
-        body_limit_s=BODY_LIMIT_S,
+        body_limit_s=BODY_LIMIT_S, bodies_bytes=150_000,
     )  # fmt: skip
     config = uvicorn.Config(
         guard, host="127.0.0.1", port=running.port, http=limited(LIMITS), access_log=False, lifespan="off",
@@ -178,6 +178,20 @@ def test_a_body_of_many_parts_arrives_whole(server: Server) -> None:
             time.sleep(0.02)
         client.sendall(b"0\r\n\r\n")
         assert read_all(client).endswith(b"15\r\n0\r\n\r\n")
+
+
+def test_bodies_that_are_too_large_together_are_refused_until_the_others_have_gone(server: Server) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n"
+    with server.connection() as first, server.connection() as second:
+        first.sendall(head + b"x" * 99_999)
+        time.sleep(0.2)
+        second.sendall(head + b"x" * 99_999)
+        assert read_all(second).startswith(b"HTTP/1.1 503 ")
+        first.sendall(b"x")
+        assert read_all(first).endswith(b"100000\r\n0\r\n\r\n")
+    with server.connection() as third:
+        third.sendall(head + b"x" * 100_000)
+        assert read_all(third).endswith(b"100000\r\n0\r\n\r\n")
 
 
 def test_a_refused_body_that_goes_on_trickling_does_not_keep_the_connection(server: Server) -> None:
