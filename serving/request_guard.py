@@ -14,6 +14,7 @@ from serving.error_responses import Problem
 from serving.limits.deadlines import Deadlines
 from serving.limits.rate_limiter import Decision
 from serving.limits.response_headers import Field, rate_limit_fields, retry_after_s
+from serving.request_body import RequestBody
 from serving.request_context import IdSource, RequestIds, bind
 from serving.security_headers import add_security_headers
 
@@ -88,7 +89,7 @@ class RequestGuard:
             await self._run(scope, receive, answer)
 
     async def _answer_with_body(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        body = _Body(receive)
+        body = RequestBody(receive)
         try:
             problem = await self._read(body)
             if body.is_abandoned:
@@ -129,7 +130,7 @@ class RequestGuard:
             return Problem(415, detail, "unknown-encoding")
         return None
 
-    async def _read(self, body: "_Body") -> Problem | None:
+    async def _read(self, body: RequestBody) -> Problem | None:
         """Read the body. Return a problem if it is too large or too slow, or if there are too many bodies."""
         task = asyncio.current_task()
         if task is None:
@@ -150,40 +151,6 @@ class RequestGuard:
         finally:
             self._slow_bodies.remove(task)
         return None
-
-
-class _Body:
-    """The body of a request. After it has been read, this object is the `receive` of the application."""
-
-    __slots__ = ("_parts", "_receive", "is_abandoned", "is_complete", "newest_size", "size")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._parts: list[bytes] | None = []
-        self.size = self.newest_size = 0
-        self.is_complete = self.is_abandoned = False
-
-    async def read_part(self) -> bool:
-        """Read the next part. Return false if there was none, because the body is complete or the client has left."""
-        if self.is_complete:
-            return False
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            self.is_abandoned = True
-            return False
-        part = message.get("body", b"")
-        self.newest_size = len(part)
-        self.size += self.newest_size
-        if self._parts is not None:
-            self._parts.append(part)
-        self.is_complete = not message.get("more_body", False)
-        return True
-
-    async def __call__(self) -> Message:
-        parts, self._parts = self._parts, None
-        if parts is None:
-            return await self._receive()
-        return {"type": "http.request", "body": parts[0] if len(parts) == 1 else b"".join(parts), "more_body": False}
 
 
 class _Answer:

@@ -6,9 +6,11 @@ not compete with requests for Python's lock, and a clean exit status tells wheth
 """
 
 import uvicorn
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
 
 from lakehouse.errors import RetryableError
+from lakehouse.logs import library_logging
 from lakehouse.settings import Settings
 from serving.limits.slow_clients import LimitedProtocol
 from serving.prediction_log.shipper import Shipper
@@ -39,6 +41,7 @@ def run(settings: Settings, workers: int) -> None:
         timeout_graceful_shutdown=DRAIN_S,
         timeout_worker_healthcheck=WORKER_ANSWERS_S,
         log_level="warning",
+        log_config=library_logging() if settings.log_json else LOGGING_CONFIG,
     )
     shipper = Shipper.from_settings(settings)
     supervisor = Supervisor(config, [config.bind_socket()])
