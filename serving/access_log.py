@@ -18,7 +18,7 @@ MODULE = __name__
 Write = Callable[["RequestLine"], None]
 
 
-class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
+class RequestLine(msgspec.Struct, gc=False):
     """A line of the access log. `refused_by` is the type of the problem if the request was refused by a limit."""
 
     timestamp: datetime
@@ -27,8 +27,8 @@ class RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
     status: int
     took_ms: float
     request_id: str
-    traceparent: str | None = None
-    refused_by: str | None = None
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    refused_by: str | msgspec.UnsetType = msgspec.UNSET
     event: str = "request"
     level: str = "info"
     module: str = MODULE
@@ -53,7 +53,7 @@ def text_writer() -> Write:
     log = get_logger(MODULE)
 
     def write(line: RequestLine) -> None:
-        refused = {} if line.refused_by is None else {"refused_by": line.refused_by}
+        refused = {"refused_by": line.refused_by} if line.refused_by else {}
         log.info("request", method=line.method, route=line.route, status=line.status, took_ms=line.took_ms, **refused)
 
     return write

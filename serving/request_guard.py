@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
+from msgspec import UNSET
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
@@ -77,7 +78,12 @@ class RequestGuard:
             route = getattr(scope.get("route"), "path", "(no route)")
             self._observe(method, route, answer.status, took_s)
             took_ms = round(took_s * 1000, 3)
-            self._log(RequestLine(datetime.now(UTC), method, route, answer.status, took_ms, *ids, answer.refused_by))
+            self._log(
+                RequestLine(
+                    datetime.now(UTC), method, route, answer.status, took_ms, ids.request_id,
+                    ids.traceparent or UNSET, answer.refused_by or UNSET,
+                )
+            )  # fmt: skip
 
     async def _answer(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive, answer: "_Answer") -> None:
         problem = self._problem(scope, headers, answer)
