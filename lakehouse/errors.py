@@ -20,6 +20,10 @@ class PermanentError(OkrError):
     """A failure that retrying cannot fix, because the input, the settings or the code is wrong."""
 
 
+class NotPossible(PermanentError):
+    """The operation does not fit the present state, so nothing was changed; the message says what is in the way."""
+
+
 class ContractViolation(PermanentError):
     """An event or a file breaks its contract. `reason` is a stable, machine-readable code."""
 

@@ -8,14 +8,14 @@ versions are retained, so a rollback is also a single transaction. After a rollb
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 from psycopg.rows import class_row
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import NotPossible, PermanentError
 from lakehouse.marts_build import Build, build_of, publisher, read_metadata, require_build_of, run_file
 from lakehouse.publishing import views
 from lakehouse.publishing.old_versions import drop_old_versions
@@ -32,7 +32,8 @@ KEPT = 2  # number of previous publications to which a rollback can return
 class Publication:
     """One row of ops.publication: a version of the marts that readers see now or saw earlier.
 
-    `offsets` maps topic -> partition -> next offset.
+    `offsets` maps topic -> partition -> next offset, `rows` maps mart -> rows. `rolled_back_at` is null unless it was
+    rolled back; publications are then on hold until `resumed_at`.
     """
 
     publication_id: int
@@ -43,9 +44,14 @@ class Publication:
     model_version: str | None
     is_current: bool
     rolled_back_at: datetime | None = None
+    resumed_at: datetime | None = None
+    rows: dict[str, int] = field(default_factory=dict)
 
 
-COLUMNS = "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current, rolled_back_at"
+COLUMNS = (
+    "publication_id, published_at, data_as_of, offsets, dbt_run_id, model_version, is_current, rolled_back_at, "
+    "resumed_at, rows"
+)
 
 
 def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str | None) -> Publication:
@@ -84,30 +90,56 @@ def record_model_version(dsn_transform: str, publication_id: int, version: str |
 def current(dsn: str) -> Publication | None:
     """Return the current publication, or None before the first one."""
     with connect(dsn, application="okr-publication") as connection:
-        return _current(connection)
+        return current_now(connection)
+
+
+def current_now(connection: "Connection[Any]") -> Publication | None:
+    """Return the current publication, using an open connection."""
+    with connection.cursor(row_factory=class_row(Publication)) as cursor:
+        query = sql.SQL("SELECT {} FROM ops.publication WHERE is_current").format(sql.SQL(COLUMNS))
+        return cursor.execute(query).fetchone()
 
 
 def history(dsn: str, limit: int = 20) -> list[Publication]:
     """Return the newest publications, newest first."""
-    with connect(dsn) as connection, connection.cursor(row_factory=class_row(Publication)) as cursor:
-        query = sql.SQL("SELECT {} FROM ops.publication ORDER BY publication_id DESC LIMIT %s")
-        return cursor.execute(query.format(sql.SQL(COLUMNS)), (limit,)).fetchall()
+    with connect(dsn, application="okr-publication") as connection:
+        return history_now(connection, limit)
 
 
-def rollback(dsn_transform: str) -> Publication:
+def history_now(connection: "Connection[Any]", limit: int, before: int | None = None) -> list[Publication]:
+    """Return the newest publications, or the newest before one of them, using an open connection."""
+    query = "SELECT {} FROM ops.publication WHERE %s::bigint IS NULL OR publication_id < %s ORDER BY 1 DESC LIMIT %s"
+    with connection.cursor(row_factory=class_row(Publication)) as cursor:
+        return cursor.execute(sql.SQL(query).format(sql.SQL(COLUMNS)), (before, before, limit)).fetchall()
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """The result of a rollback: the publication that is current now, and whether this call changed it."""
+
+    restored: Publication
+    is_changed: bool
+
+
+def rollback(dsn_transform: str, *, leaving: int | None = None) -> Rollback:
     """Make the previous publication current again and put publications on hold until `resume`.
 
+    `leaving` is the publication that the caller sees as current. With it, the call can be repeated: if that publication
+    has already been rolled back, nothing changes.
+
     Raises:
-        PermanentError: there is no older version to return to.
+        NotPossible: there is no older version to return to, or another publication than `leaving` is current.
     """
     with publisher(dsn_transform) as connection:
+        if leaving is not None and (now := _require_leavable(connection, leaving)) is not None:
+            return Rollback(now, is_changed=False)
         older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
         if older is None:
-            raise PermanentError("There is no older publication to roll back to.")
+            raise NotPossible("There is no older publication to roll back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
         restored = _switch(connection, int(str(older[0])))
         drop_old_versions(connection, KEPT)
-    return restored
+    return Rollback(restored, is_changed=True)
 
 
 def resume(dsn_transform: str) -> list[int]:
@@ -119,6 +151,20 @@ def resume(dsn_transform: str) -> list[int]:
         ).fetchall()
         drop_old_versions(connection, KEPT)
     return sorted(int(str(publication_id)) for (publication_id,) in rejected)
+
+
+def _require_leavable(connection: "Connection[Any]", leaving: int) -> Publication | None:
+    """Return None if `leaving` is current, or the current publication if `leaving` has been rolled back."""
+    now = current_now(connection)
+    if now is None or now.publication_id == leaving:
+        return None
+    rolled_back = connection.execute(
+        "SELECT 1 FROM ops.publication WHERE publication_id = %s AND rolled_back_at IS NOT NULL AND resumed_at IS NULL",
+        (leaving,),
+    ).fetchone()
+    if rolled_back is None:
+        raise NotPossible(f"Publication {now.publication_id} is current, not {leaving}. Nothing was changed.")
+    return now
 
 
 def _require_passed(gate: Mapping[str, Any]) -> str:
@@ -179,16 +225,10 @@ def _switch(connection: "Connection[Any]", publication_id: int) -> Publication:
     switch_to(connection, publication_id)
     connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
     connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
-    shown = _current(connection)
+    shown = current_now(connection)
     assert shown is not None  # noqa: S101 -- written above, in the same transaction
     views.commit(connection)
     return shown
-
-
-def _current(connection: "Connection[Any]") -> Publication | None:
-    with connection.cursor(row_factory=class_row(Publication)) as cursor:
-        query = sql.SQL("SELECT {} FROM ops.publication WHERE is_current").format(sql.SQL(COLUMNS))
-        return cursor.execute(query).fetchone()
 
 
 def _rows_built(connection: "Connection[Any]", counted: Mapping[str, int]) -> dict[str, int]:

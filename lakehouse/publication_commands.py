@@ -50,7 +50,7 @@ def rollback() -> None:
     """Roll back to the previous publication. New publications are then on hold until `okr publication resume`."""
     from lakehouse import publication
 
-    typer.echo(_line(publication.rollback(load_settings().require("dsn_transform"))))
+    typer.echo(_line(publication.rollback(load_settings().require("dsn_transform")).restored))
 
 
 @group.command()

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from serving import error_responses, health_routes, openapi
 from serving.access_log import json_writer, text_writer
-from serving.admin.routes import router as admin
+from serving.admin.routes import routers as admin
 from serving.auth.login_routes import router as auth
 from serving.check_ins.routes import router as check_ins
 from serving.data.routes import router as data
@@ -61,7 +61,7 @@ def create_app(services: Services) -> FastAPI:
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
-    for router in (health_routes.router, auth, predictor, models, check_ins, data, admin, openapi.router, web, sites):
+    for router in (health_routes.router, auth, predictor, models, check_ins, data, *admin, openapi.router, web, sites):
         app.include_router(router)
     app.add_middleware(LoadShedding)
     app.add_middleware(

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lakehouse.errors import ContractViolation, OkrError, PermanentError, RetryableError
+from lakehouse.errors import ContractViolation, NotPossible, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
 from serving.allowed_methods import allowed_methods
 from serving.errors import (
@@ -23,6 +23,7 @@ from serving.errors import (
     InvalidField,
     NotAllowed,
     NotApplicable,
+    NotConfigured,
     NotFound,
     NotLoadable,
     NotPersisted,
@@ -48,6 +49,8 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotApplicable, HTTPStatus.UNPROCESSABLE_ENTITY, "not-applicable"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
     (NotLoadable, HTTPStatus.CONFLICT, "not-loadable"),
+    (NotPossible, HTTPStatus.CONFLICT, "not-possible"),
+    (NotConfigured, HTTPStatus.NOT_IMPLEMENTED, "not-configured"),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
     (NotAllowed, HTTPStatus.FORBIDDEN, "not-allowed"),
     (CrossSite, HTTPStatus.FORBIDDEN, "cross-site"),

@@ -61,6 +61,10 @@ class NotLoadable(PermanentError):
     """A registered model's files are incompatible with this code, or differ from the registered ones."""
 
 
+class NotConfigured(PermanentError):
+    """The host lacks a setting that the request needs. Other hosts of the installation may have it."""
+
+
 class NotSignedIn(PermanentError):
     """The request has no valid credentials."""
 

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from ingestion.spool.disk_priority import TELEMETRY
 from lakehouse.settings import Settings
+from serving.admin.admin_services import Admin, build_admin
 from serving.admin.service import Administration
 from serving.auth.accounts import Accounts
 from serving.auth.failed_login_limit import FailedLoginLimit
@@ -77,6 +78,7 @@ class Services:
     check_ins: CheckIns
     live: LiveFigures
     administration: Administration
+    admin: Admin
     scorecard: Scorecard
     health: Health
     publication_holds: PublicationHolds
@@ -181,6 +183,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse)),
         live=LiveFigures(client),
         administration=Administration(warehouse, outbox, telemetry, prediction_log),
+        admin=build_admin(settings, warehouse),
         scorecard=Scorecard(warehouse, predictor),
         health=health,
         publication_holds=PublicationHolds(warehouse),

@@ -1,9 +1,11 @@
 """Quarantine of single events: list, release and withhold them. The next build applies the decisions."""
 
 from lakehouse.quarantine.review import (
+    APPLIES,
     MANUAL,
     Decision,
     PendingDecision,
+    Position,
     ReviewedEvent,
     decide,
     pending_decisions,
@@ -12,9 +14,11 @@ from lakehouse.quarantine.review import (
 )
 
 __all__ = [
+    "APPLIES",
     "MANUAL",
     "Decision",
     "PendingDecision",
+    "Position",
     "ReviewedEvent",
     "decide",
     "pending_decisions",

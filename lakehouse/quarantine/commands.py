@@ -64,10 +64,7 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
     settings = load_settings()
     quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
     count = len(set(ids))
-    typer.echo(
-        f"{decision}: {count} {'event' if count == 1 else 'events'}. A run of okr_etl_dag starts within a minute and "
-        "publishes the decision. The state tables are updated when the next event arrives."
-    )
+    typer.echo(f"{decision}: {count} {'event' if count == 1 else 'events'}. {quarantine.APPLIES}")
 
 
 def _who() -> str:

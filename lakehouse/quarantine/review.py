@@ -9,12 +9,16 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import class_row
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import NotPossible
 from lakehouse.warehouse import connect, read_sql
 
 PACKAGE = "lakehouse.quarantine"
 MANUAL = "manual"
 Decision = Literal["release", "withhold"]
+APPLIES = (
+    "A run of okr_etl_dag starts within a minute and publishes the decision. The state tables are updated when the "
+    "next event arrives."
+)
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,32 @@ class ReviewedEvent:
     event_type: str
     subject: str
     occurred_at: datetime
+    logged_at: datetime
     reason: str
     decision: str | None
     note: str | None
     is_withheld: bool
 
 
-def reviewed_events(dsn: str, *, withheld_only: bool = False, limit: int = 100) -> list[ReviewedEvent]:
+@dataclass(frozen=True)
+class Position:
+    """The position of an event in the list of reviewed events."""
+
+    is_withheld: bool
+    logged_at: datetime
+    event_id: str
+    rule: str
+
+
+def reviewed_events(
+    dsn: str, *, withheld_only: bool = False, limit: int = 100, after: Position | None = None
+) -> list[ReviewedEvent]:
     """Return the flagged and withheld events of the current publication, withheld events first, then newest first.
 
     Raises:
-        PermanentError: nothing has been published yet.
+        NotPossible: nothing has been published yet.
     """
-    parameters = {"withheld_only": withheld_only, "limit": limit}
+    parameters = {"withheld_only": withheld_only, "limit": limit, **_after(after)}
     try:
         with connect(dsn, application="okr-quarantine") as connection:
             cursor = connection.cursor(row_factory=class_row(ReviewedEvent))
@@ -80,7 +97,7 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
     """Record a decision on events. It replaces all earlier decisions on them and applies from the next build onwards.
 
     Raises:
-        PermanentError: an event is not in the warehouse, an event to be released is neither withheld nor flagged, or
+        NotPossible: an event is not in the warehouse, an event to be released is neither withheld nor flagged, or
             nothing has been published yet. No decision is recorded in these cases.
     """
     named = {str(each) for each in event_ids}
@@ -88,7 +105,7 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
         found = connection.execute(read_sql(PACKAGE, "loaded_events"), {"event_ids": sorted(named)}).fetchall()
         unknown = sorted(named - {str(event_id) for (event_id,) in found})
         if unknown:
-            raise PermanentError(
+            raise NotPossible(
                 f"Not in the warehouse: {', '.join(unknown)}. Expected ids of loaded events (`okr quarantine list`)."
             )
         values = {"event_ids": sorted(named), "decision": decision, "note": note, "decided_by": by, "manual": MANUAL}
@@ -98,12 +115,17 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
             raise _nothing_published() from None
         unmatched = sorted(named - {str(event_id) for (event_id,) in decided})
         if unmatched:
-            raise PermanentError(
+            raise NotPossible(
                 f"Nothing to release: {', '.join(unmatched)}. They are not in the list of flagged and withheld events "
                 "(`okr quarantine list`), and there is no earlier decision on them. Either they are not withheld, or "
                 "they were loaded after the current publication."
             )
 
 
-def _nothing_published() -> PermanentError:
-    return PermanentError("Nothing has been published yet: start okr_etl_dag (`make demo` does this).")
+def _after(position: Position | None) -> dict[str, object]:
+    names = ("is_withheld", "logged_at", "event_id", "rule")
+    return {f"after_{name}": None if position is None else getattr(position, name) for name in names}
+
+
+def _nothing_published() -> NotPossible:
+    return NotPossible("Nothing has been published yet: start okr_etl_dag (`make demo` does this).")

@@ -1,19 +1,21 @@
-"""The admin API under /admin."""
+"""The admin API under /admin: the routers of its parts, and the state of the installation on one page."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
+from serving.admin.gate_results.routes import router as gate_results
+from serving.admin.publications.routes import router as publications
+from serving.admin.quarantine.routes import router as quarantine
+from serving.admin.routing import IsOperator, admin_router
 from serving.admin.schemas import AdminState
-from serving.auth.authorization import RequireToken
-from serving.auth.roles import Right
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
-router = APIRouter(prefix="/admin", tags=["admin"], route_class=StrictRoute)
+router = admin_router("state")
+routers = (router, publications, gate_results, quarantine)
 
 
-@router.get("/state", dependencies=[Depends(RequireToken(Right.ADMINISTER))])
+@router.get("/state", dependencies=[Depends(IsOperator)], summary="Get the state of the installation")
 def state(services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> AdminState:
     """Return the newest publications and gate results, and the state of the two spools."""
-    return AdminState.model_validate(services.administration.state(limit))
+    return AdminState.model_validate(services.administration.state(limit), from_attributes=True)

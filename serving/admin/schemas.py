@@ -1,33 +1,9 @@
 """Responses of /admin."""
 
-from datetime import datetime
-
 from pydantic import BaseModel, Field
 
-
-class PublicationRecord(BaseModel):
-    """A publication, current or past."""
-
-    publication_id: int
-    published_at: datetime
-    data_as_of: datetime
-    dbt_run_id: str
-    model_version: str | None
-    is_current: bool
-    rows: dict[str, int] = Field(description="Rows by mart.")
-
-
-class GateResult(BaseModel):
-    """A result of a quality gate, with the numbers of checked rows and expectations."""
-
-    gate_result_id: int
-    gate: str
-    run_id: str
-    validated_at: datetime
-    passed: bool
-    checked_rows: int
-    expectations: int
-    failed: int
+from serving.admin.gate_results.schemas import GateResult
+from serving.admin.publications.schemas import PublicationRecord
 
 
 class OutboxCounts(BaseModel):

@@ -1,10 +1,12 @@
 """Read publications, gate results and event counts for operators. This module does not depend on HTTP."""
 
+from typing import Any
+
+from lakehouse.publication import history_now
+from serving.admin.gate_results.service import GateResults
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
-from serving.publication_reader import Reader, Row, Warehouse
-
-PACKAGE = "serving.admin"
+from serving.publication_reader import Warehouse
 
 
 class Administration:
@@ -16,17 +18,17 @@ class Administration:
         self._telemetry = telemetry
         self._prediction_log = prediction_log
 
-    def state(self, limit: int) -> dict[str, list[Row] | dict[str, int] | dict[str, float]]:
+    def state(self, limit: int) -> dict[str, Any]:
         """Return the newest publications and gate results, and the state of the spools and the prediction log."""
         with self._warehouse.connection() as connection:
-            reader = Reader(connection)
-            return {
-                "publications": reader.rows(PACKAGE, "publications", {"limit": limit}),
-                "gate_results": reader.rows(PACKAGE, "gate_results", {"limit": limit}),
-                "outbox": _state(self._outbox),
-                "telemetry": _state(self._telemetry),
-                "forecast_log": _log_state(self._prediction_log),
-            }
+            publications = history_now(connection, limit)
+        return {
+            "publications": publications,
+            "gate_results": GateResults(self._warehouse).page(limit).items,
+            "outbox": _state(self._outbox),
+            "telemetry": _state(self._telemetry),
+            "forecast_log": _log_state(self._prediction_log),
+        }
 
 
 def _state(outbox: Outbox) -> dict[str, int]:

@@ -6,7 +6,7 @@ import psycopg
 import pytest
 
 from lakehouse import marts_build, publication
-from lakehouse.errors import PermanentError
+from lakehouse.errors import NotPossible, PermanentError
 from lakehouse.publishing.up_to_date import is_up_to_date
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import build, publish, swap
@@ -130,7 +130,7 @@ def test_an_analyst_reads_marts_and_nothing_else(warehouse):
 def test_a_rollback_is_one_call_and_holds_publications_until_resume(warehouse):
     first, second = publish(warehouse, 1), publish(warehouse, 2)
     back = publication.rollback(warehouse.require("dsn_transform"))
-    assert back.publication_id == first.publication_id
+    assert (back.restored.publication_id, back.is_changed) == (first.publication_id, True)
     assert seen(warehouse) == (1, 1)
     with pytest.raises(PermanentError, match="rolled back"):
         publish(warehouse, 3)
@@ -139,6 +139,16 @@ def test_a_rollback_is_one_call_and_holds_publications_until_resume(warehouse):
     assert publish(warehouse, 3).publication_id > second.publication_id
     assert seen(warehouse) == (3, 3)
     assert sum(row.is_current for row in publication.history(warehouse.require("dsn_serving"))) == 1
+
+
+def test_a_repeated_rollback_of_one_publication_changes_nothing(warehouse):
+    dsn = warehouse.require("dsn_transform")
+    publish(warehouse, 1), publish(warehouse, 2), publish(warehouse, 3)
+    first, again = (publication.rollback(dsn, leaving=3) for _ in range(2))
+    assert [(each.restored.publication_id, each.is_changed) for each in (first, again)] == [(2, True), (2, False)]
+    with pytest.raises(NotPossible, match="Publication 2 is current, not 1"):
+        publication.rollback(dsn, leaving=1)
+    assert seen(warehouse) == (2, 2)
 
 
 def test_a_rolled_back_publication_never_returns(warehouse):

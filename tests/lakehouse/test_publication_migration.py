@@ -46,7 +46,7 @@ def test_readers_see_the_same_marts_after_the_migration_and_publishing_continues
     load_one_event(old_layout)
     assert publish(old_layout, 4).publication_id == 4
     assert seen(old_layout) == (4, 4)
-    assert publication.rollback(dsn).publication_id == 2
+    assert publication.rollback(dsn).restored.publication_id == 2
     assert seen(old_layout) == (2, 2)
     publication.rollback(dsn)
     assert seen(old_layout) == (1, 1)

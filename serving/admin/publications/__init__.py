@@ -1,0 +1,1 @@
+"""Publications: list them, roll back and resume."""

@@ -1,0 +1,1 @@
+"""Quarantine of single events: list, release and withhold them."""

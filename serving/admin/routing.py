@@ -1,0 +1,51 @@
+"""What all routes of /admin have in common: who may call them, paging, and their description."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import StringConstraints
+
+from serving.admin.changes import Operator
+from serving.auth.authorization import RequireToken
+from serving.auth.roles import Identity, Right
+from serving.strict_requests import StrictRoute
+
+LARGEST_PAGE = 1_000
+PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+ERRORS = {
+    401: "There is no valid login.",
+    403: "The account may not administer the installation.",
+    404: "There is nothing with this id.",
+    409: "The present state does not permit it, so nothing was changed.",
+    422: "A parameter or field is unknown or invalid.",
+    501: "This host lacks a login that the operation needs.",
+    503: "A service that the operation needs is unavailable. The request can be repeated.",
+}
+ALWAYS = (401, 403, 422, 503)
+
+IsOperator = RequireToken(Right.ADMINISTER)
+Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Maximum number of rows in the response.")]
+PageCursor = Annotated[
+    Annotated[str, StringConstraints(max_length=5_000)] | None, Query(description="`next_cursor` of the previous page.")
+]
+
+
+def admin_router(tag: str) -> APIRouter:
+    """Return a router for routes that only operators may call."""
+    return APIRouter(prefix="/admin", tags=[f"admin: {tag}"], route_class=StrictRoute)
+
+
+async def operator(request: Request, identity: Annotated[Identity, Depends(IsOperator)]) -> Operator:
+    """Return who calls, for the record of what was changed."""
+    return Operator(identity.username, request.client.host if request.client else None)
+
+
+OperatorDep = Annotated[Operator, Depends(operator)]
+
+
+def described(summary: str, example: Any, *errors: int, status: int = 200) -> dict[str, Any]:
+    """Return the arguments of a route that describe it: an example of its response, and further errors of ERRORS."""
+    responses: dict[int | str, dict[str, Any]] = {status: {"content": {"application/json": {"example": example}}}}
+    for error in sorted({*ALWAYS, *errors}):
+        responses[error] = {"description": ERRORS[error], "content": PROBLEM}
+    return {"summary": summary, "status_code": status, "responses": responses}

@@ -1,0 +1,42 @@
+"""Requests of an operator to the admin API."""
+
+from typing import Any
+
+from tests.serving.live_server import Api
+
+
+class OperatorClient:
+    """The admin API as the account admin sees it."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.headers = api.headers("admin")
+
+    def get(self, path: str, status: int = 200, **parameters: Any) -> dict[str, Any]:
+        """Send GET /admin<path>, and return the body if the response has the expected status."""
+        return self._send("GET", path, status, params=parameters)
+
+    def post(self, path: str, body: Any = None, status: int = 200, **parts: Any) -> dict[str, Any]:
+        """Send POST /admin<path>, and return the body if the response has the expected status."""
+        return self._send("POST", path, status, json=body, **parts)
+
+    def delete(self, path: str, status: int = 200) -> dict[str, Any]:
+        """Send DELETE /admin<path>, and return the body if the response has the expected status."""
+        return self._send("DELETE", path, status)
+
+    def pages(self, path: str, rows: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return the rows of all pages of a list."""
+        found: list[dict[str, Any]] = []
+        cursor: str | None = None
+        while True:
+            page = self.get(path, **parameters, **({} if cursor is None else {"cursor": cursor}))
+            found += page[rows]
+            if (cursor := page["next_cursor"]) is None:
+                return found
+
+    def _send(self, method: str, path: str, status: int, headers: Any = None, **parts: Any) -> dict[str, Any]:
+        sent = {**self.headers, **(headers or {})}
+        answer = self.api.client.request(method, f"/admin{path}", headers=sent, **parts)
+        assert answer.status_code == status, answer.text
+        body: dict[str, Any] = answer.json()
+        return body
