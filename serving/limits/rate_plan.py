@@ -33,7 +33,7 @@ class RatePlan(msgspec.Struct, frozen=True, dict=True):
 # The plans that revision 0041 creates. They apply until the table has been read once.
 SEEDED = (
     RatePlan(STANDARD, 200.0, 400),
-    RatePlan(ANONYMOUS, 50.0, 200),
+    RatePlan(ANONYMOUS, 100.0, 400),
     RatePlan("service", 2_000.0, 4_000),
     RatePlan("internal", 50_000.0, 50_000),
 )

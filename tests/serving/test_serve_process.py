@@ -98,8 +98,10 @@ def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -
     assert {200, 400, 401, 404, 415, 422} <= statuses
     lines = lines_of(process)
     requests = [line for line in lines if line["event"] == "request"]
-    assert len(requests) >= len(answers)
-    assert {line["request_id"] for line in requests} >= {answer.headers["x-request-id"] for answer in answers}
+    # The HTTP parser refuses an unknown method before there is a request.
+    ids = {answer.headers["x-request-id"] for answer in answers if "x-request-id" in answer.headers}
+    assert len(ids) == len(answers) - 1
+    assert {line["request_id"] for line in requests} >= ids
     text = process.log.read_text(encoding="utf-8")
     for value in (*PLANTED, token, password, key_result["key_result_id"]):
         assert value.lower() not in text.lower(), value

@@ -19,7 +19,7 @@ COMMENT ON COLUMN serving.rate_plan.updated_at IS 'When the plan was last change
 -- The same values as in serving/limits/rate_plan.py, which apply until the table has been read.
 INSERT INTO serving.rate_plan (plan, requests_per_second, burst, description) VALUES
 ('standard', 200, 400, 'People and small apps: the plan of accounts that have no other plan.'),
-('anonymous', 50, 200, 'One client address, for requests without a verified credential, such as logins.'),
+('anonymous', 100, 400, 'One client address, for requests without a verified credential, such as logins.'),
 ('service', 2000, 4000, 'Apps that serve many users.'),
 ('internal', 50000, 50000, 'Systems of the same installation that call the API in bulk.');
 
