@@ -6,9 +6,12 @@ of that folder, and any worker can answer for all of them. Without a folder, as 
 Labels have few values: route templates, never paths; no accounts, addresses or ids of key results.
 """
 
+import os
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+from serving.metrics_folder import FOLDER_VARIABLE
 
 REGISTRY = CollectorRegistry()
 
@@ -66,3 +69,12 @@ EVENTS_POSTED = Counter("okr_events_posted", "Events written to a spool.", ("spo
 EVENTS_NOT_PERSISTED = Counter(
     "okr_events_not_persisted", "Events that could not be written to a spool.", ("spool",), registry=REGISTRY
 )
+
+
+def exposition() -> bytes:
+    """Return all metrics of all workers in Prometheus' text format."""
+    if FOLDER_VARIABLE not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -1,13 +1,9 @@
 """The page that Prometheus reads: the metrics of all workers of this host."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, generate_latest, multiprocess
-
 from serving import metrics
-from serving.metrics_folder import FOLDER_VARIABLE
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
 from serving.request_metrics import RequestMetrics
@@ -35,8 +31,4 @@ class MetricsPage:
         log = self.prediction_log.state()
         metrics.PREDICTION_LOG_FILL.set(log.fill_ratio)
         metrics.PREDICTION_LOG_BEHIND_SECONDS.set(log.seconds_behind)
-        if FOLDER_VARIABLE not in os.environ:
-            return generate_latest(metrics.REGISTRY)
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return metrics.exposition()

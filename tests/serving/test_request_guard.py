@@ -130,7 +130,8 @@ def test_probes_tell_liveness_and_readiness(api: Api) -> None:
     assert api.client.get("/readyz").json() == {"status": "ready"}
 
 
-def test_a_worker_starts_and_lives_without_a_warehouse(api: Api) -> None:
+def test_a_worker_starts_and_lives_without_a_warehouse(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.publication_reader.WAIT_S", 0.2)
     dsn = type(api.settings.dsn_serving)("postgresql://okr_serving:x@127.0.0.1:9/okr?connect_timeout=1")
     with serving(api.settings.model_copy(update={"dsn_serving": dsn})) as waiting:
         assert waiting.client.get("/livez").status_code == 200

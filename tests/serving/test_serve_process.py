@@ -143,14 +143,13 @@ if sys.argv[1] == "first":
     prepare_folder(Path(sys.argv[2]), 1)
 else:
     os.environ[FOLDER_VARIABLE] = str(Path(sys.argv[2], "run", "metrics", "api-1"))
-from serving.metrics_page import MetricsPage
-from serving.prediction_log.log import LogLimits, PredictionLog
+from serving.metrics import exposition
 from serving.request_metrics import RequestMetrics
 counted = RequestMetrics()
 for _ in range(10):
     counted.observe("GET", "/x", 200, 0.003)
 counted.export()
-sys.stdout.write(MetricsPage(counted, (), PredictionLog(Path(sys.argv[2]), LogLimits(1_000_000))).text().decode())
+sys.stdout.write(exposition().decode())
 """
 
     def page(which: str) -> str:
@@ -158,7 +157,7 @@ sys.stdout.write(MetricsPage(counted, (), PredictionLog(Path(sys.argv[2]), LogLi
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
     name = 'count{method="GET",route="/x",status="200"}'
-    assert [metric(page(which), name) for which in ("first", "second", "third")] == [10, 20, 30]
+    assert [metric(page(which), name) for which in ("first", "second")] == [10, 20]
     assert metric(page("first"), name) == 10, "a new `okr serve` begins at 0"
 
 
