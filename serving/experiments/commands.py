@@ -35,6 +35,10 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     model: Annotated[str, typer.Option(help="Name of the model.")] = "okr_key_result_forecast",
     max_error_share: Annotated[float, typer.Option(min=0, max=1, help="Failed calls that stop an arm.")] = 0.05,
     max_latency_ms: Annotated[float, typer.Option(min=0, help="Stop an arm if over 5 % of calls take longer.")] = 0,
+    max_calibration_gap: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ more."),
+    ] = 0,
     min_calls: Annotated[int, typer.Option(min=1, help="Calls before a guardrail may stop an arm.")] = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
 ) -> None:
@@ -47,7 +51,12 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
 
     if unit not in get_args(Unit):
         raise PermanentError(f"Expected the unit {', '.join(get_args(Unit))}, got {unit!r}.")
-    guardrails = Guardrails(max_error_share=max_error_share, max_latency_ms=max_latency_ms or None, min_calls=min_calls)
+    guardrails = Guardrails(
+        max_error_share=max_error_share,
+        max_latency_ms=max_latency_ms or None,
+        min_calls=min_calls,
+        max_calibration_gap=max_calibration_gap or None,
+    )
     with _experiments() as experiments:
         created = experiments.create(
             name,

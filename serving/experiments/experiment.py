@@ -32,12 +32,17 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     `max_error_share` is the largest share of failed calls of the arm's model. `max_latency_ms` limits the time of a
     call for a request: the arm is stopped if more than 5 % of its calls take longer.
+
+    `max_calibration_gap` is the largest difference between the mean probability and the achieved share, once at least
+    `min_key_results` key results that the arm has forecast are closed. None switches a guardrail off.
     """
 
     max_error_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = 0.05
     max_latency_ms: Annotated[float, Meta(gt=0.0)] | None = None
     min_calls: Annotated[int, Meta(ge=1)] = 20
     window_minutes: Annotated[int, Meta(ge=1, le=1440)] = 5
+    max_calibration_gap: Annotated[float, Meta(gt=0.0, le=1.0)] | None = None
+    min_key_results: Annotated[int, Meta(ge=1)] = 50
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,9 @@ service, whichever worker an arm's calls arrive at.
 """
 
 import threading
+import time
+from collections.abc import Mapping
+from functools import partial
 
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
@@ -13,10 +16,11 @@ from serving.experiments.experiment import Experiment, Guardrails
 from serving.experiments.observations import Observations
 from serving.models.loaded_version import LoadedVersion
 from serving.models.runtime import ModelRuntime
-from serving.publication_reader import Reader, Row, Warehouse
+from serving.publication_reader import PublishedReader, Reader, Row, Warehouse
 
 PACKAGE = "serving.experiments"
 CHECK_EVERY_S = 1.0
+CALIBRATION_EVERY_S = 60.0  # outcomes change only with publications
 LARGEST_SLOW_SHARE = 0.05
 
 
@@ -34,6 +38,19 @@ def fault_of_arm(guardrails: Guardrails, calls: int, failed_calls: int, slow_cal
     return None
 
 
+def calibration_fault(
+    guardrails: Guardrails, key_results: int, mean_probability: float, achieved_share: float
+) -> str | None:
+    """Return why an arm's forecasts break the guardrail on calibration, or None if they do not or are too few."""
+    limit, gap = guardrails.max_calibration_gap, abs(mean_probability - achieved_share)
+    if limit is None or key_results < guardrails.min_key_results or gap <= limit:
+        return None
+    return (
+        f"Its mean probability was {mean_probability:.1%}, but {achieved_share:.1%} of {key_results} key results were "
+        f"achieved; the gap may be at most {limit:.1%}."
+    )
+
+
 class GuardrailWatch:
     """Counts the calls of the arms of running experiments, and stops arms."""
 
@@ -48,6 +65,7 @@ class GuardrailWatch:
         self._runtime = runtime
         self._observations = observations
         self._check_every_s = check_every_s
+        self._calibration_at = float("-inf")
         self._stopping = threading.Event()
         self.thread = BackgroundThread("guardrails", self._run, self._stopping, state=runtime.settings.state)
         self._log = get_logger(__name__)
@@ -93,24 +111,54 @@ class GuardrailWatch:
     def _check_one(self, reader: Reader, experiment: Experiment) -> bool:
         window = {"experiment_id": experiment.experiment_id, "window_minutes": experiment.guardrails.window_minutes}
         recent: dict[str, Row] = {row["arm"]: row for row in reader.rows(PACKAGE, "recent_calls", window)}
-        is_stopped = False
-        for arm in experiment.running_arms:
-            row = recent.get(arm.name)
-            if row is None:
+        faults = {
+            arm: fault_of_arm(experiment.guardrails, row["calls"], row["failed_calls"], row["slow_calls"])
+            for arm, row in recent.items()
+        }
+        return self._stop(reader, experiment, faults)
+
+    def check_calibration(self) -> None:
+        """Stop each arm whose forecasts differ too much from the published outcomes.
+
+        Raises:
+            RetryableError: PostgreSQL is unavailable, or nothing with experiments has been published yet.
+        """
+        for experiment in self._runtime.running_experiments():
+            if experiment.guardrails.max_calibration_gap is None:
                 continue
-            counts = (row["calls"], row["failed_calls"], row["slow_calls"])
-            if because := fault_of_arm(experiment.guardrails, *counts):
-                values = {"experiment_id": experiment.experiment_id, "arm": arm.name, "because": because}
-                if reader.execute(PACKAGE, "stop_arm", values):
-                    self._log.error("a guardrail stopped an arm", experiment=experiment.name, arm=arm.name, why=because)
-                is_stopped = True
-        return is_stopped
+            found = self._warehouse.read(partial(_calibration, experiment.name))
+            faults = {
+                row["arm"]: calibration_fault(
+                    experiment.guardrails, row["key_results"], row["mean_probability"], row["achieved_share"]
+                )
+                for row in found.value
+            }
+            with self._warehouse.connection() as connection:
+                if self._stop(Reader(connection), experiment, faults):
+                    self._runtime.wake()
+
+    def _stop(self, reader: Reader, experiment: Experiment, faults: Mapping[str, str | None]) -> bool:
+        """Stop the running arms that have a fault, and return whether there are any."""
+        running = {arm.name for arm in experiment.running_arms}
+        found = {arm: because for arm, because in faults.items() if because is not None and arm in running}
+        for arm, because in found.items():
+            values = {"experiment_id": experiment.experiment_id, "arm": arm, "because": because}
+            if reader.execute(PACKAGE, "stop_arm", values):
+                self._log.error("a guardrail stopped an arm", experiment=experiment.name, arm=arm, why=because)
+        return bool(found)
 
     def _run(self) -> None:
         while not self._stopping.wait(self._check_every_s):
             try:
                 self.check()
+                if time.monotonic() - self._calibration_at > CALIBRATION_EVERY_S:
+                    self._calibration_at = time.monotonic()
+                    self.check_calibration()
             except OkrError as error:
                 self._log.warning("the guardrails of experiments cannot be checked", error=str(error))
             else:
                 self.thread.report_success()
+
+
+def _calibration(experiment: str, reader: PublishedReader) -> list[Row]:
+    return reader.rows(PACKAGE, "calibration", {"experiment": experiment})

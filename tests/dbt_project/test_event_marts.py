@@ -11,6 +11,7 @@ from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import ModelPredictionServed, ModelPredictionShadowed, PredictionServed
 from lakehouse.contracts.user import UserDefined
+from lakehouse.warehouse import read_sql
 
 
 def _at(month: int, day: int, hour: int = 10, minute: int = 0) -> datetime:
@@ -232,6 +233,13 @@ def test_forecasts_of_any_model_are_scored_with_their_arm_and_shadows_are_not_se
     assert (row["is_scored"], row["brier_score"]) == (True, 0.5625)
     names = {row["prediction_id"] for row in marts.rows("select prediction_id from fct_prediction")}
     assert not names & {"shadow", "another shape", "of features"}
+
+
+def test_the_calibration_of_an_arm_counts_each_key_result_once(marts: Any) -> None:
+    query = read_sql("serving.experiments", "queries/calibration").replace("marts.", "")
+    assert marts.rows(query.replace("%(experiment)s", "%s"), "second") == [
+        {"arm": "new", "key_results": 1, "mean_probability": 0.25, "achieved_share": 1.0}
+    ]
 
 
 def test_forecasts_of_open_and_unknown_key_results_appear_once(marts: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from serving.experiments.assignment import position
 from serving.experiments.experiment import Arm, Experiment, Guardrails, fault_of
-from serving.experiments.guardrails import fault_of_arm
+from serving.experiments.guardrails import calibration_fault, fault_of_arm
 
 UNITS = [f"kr-{number}" for number in range(4000)]
 
@@ -88,3 +88,15 @@ def test_arms_that_cannot_form_an_experiment_are_refused() -> None:
 )
 def test_guardrails_stop_an_arm_only_after_enough_calls(calls: int, failed: int, slow: int, fault: str | None) -> None:
     assert fault_of_arm(Guardrails(max_latency_ms=50.0), calls, failed, slow) == fault
+
+
+@pytest.mark.parametrize(
+    ("key_results", "probability", "achieved", "is_stopped"),
+    [(50, 0.8, 0.5, True), (49, 0.8, 0.5, False), (50, 0.3, 0.5, False), (50, 0.2, 0.5, True)],
+)
+def test_an_arm_whose_probabilities_are_off_is_stopped(
+    key_results: int, probability: float, achieved: float, is_stopped: bool
+) -> None:
+    fault = calibration_fault(Guardrails(max_calibration_gap=0.25), key_results, probability, achieved)
+    assert (fault is not None) == is_stopped
+    assert calibration_fault(Guardrails(), key_results, probability, achieved) is None

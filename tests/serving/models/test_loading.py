@@ -32,28 +32,30 @@ def champion_again(api: Api) -> Iterator[None]:
 
 
 @contextmanager
-def host(settings: Settings, folder: Path) -> Iterator[httpx.Client]:
+def host(settings: Settings, folder: Path, headers: dict[str, str]) -> Iterator[httpx.Client]:
     """Run `okr serve` with a state folder of its own, as on another host, until the block ends."""
     folder.mkdir()
     with (
         okr_serve(settings, folder) as served,
-        httpx.Client(base_url=f"http://127.0.0.1:{served.port}", timeout=30) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{served.port}", timeout=30, headers=headers) as client,
     ):
         until(lambda: served_by(client) is not None, "its worker has loaded a model")
         yield client
 
 
 def served_by(client: httpx.Client) -> str | None:
-    try:
-        model = client.get("/health").json()["checks"]["model"]
-    except httpx.HTTPError:
-        return None
-    return str(model["version"]) if model["role"] in {"champion", "challenger"} else None
+    """Return the version that the worker serves, or None as long as it is the pacing rule."""
+    active = client.get("/models").json()["active"]
+    return str(active["version"]) if active["role"] in {"champion", "challenger"} else None
 
 
 @pytest.mark.usefixtures("champion_again")
 def test_two_processes_take_a_directive_and_a_later_one_follows_it(api: Api, tmp_path: Path) -> None:
-    with host(api.settings, tmp_path / "one") as one, host(api.settings, tmp_path / "other") as other:
+    headers = api.headers()
+    with (
+        host(api.settings, tmp_path / "one", headers) as one,
+        host(api.settings, tmp_path / "other", headers) as other,
+    ):
         assert (served_by(one), served_by(other)) == ("1", "1")
         answer = load(api, {"version": "2"})
         assert (answer.status_code, answer.json()["is_loaded"]) == (200, True)
@@ -65,8 +67,9 @@ def test_two_processes_take_a_directive_and_a_later_one_follows_it(api: Api, tmp
             assert active[0]["loaded_at"] > worker["started_at"]
         assert (served_by(one), served_by(other)) == ("2", "2")
     with serving(api.settings) as later:
+        later.client.headers.update(headers)
         until(lambda: served_by(later.client) == "2", "a restarted worker follows the directive")
-        listed = later.client.get("/models", headers=later.headers()).json()
+        listed = later.client.get("/models").json()
     assert listed["models"][0]["directive"]["created_by"] == "admin"
     assert listed["detail"] == "Version 2 was loaded manually and is not the champion."
 
@@ -81,7 +84,7 @@ def test_a_worker_that_cannot_load_a_version_says_so_and_keeps_the_old_one(api: 
         problems = {worker["problem"] for worker in answer.json()["loading"] if worker["problem"] is not None}
         assert any("The registry has no '2'" in problem for problem in problems)
         assert answer.json()["active"]["version"] == "2", "the worker that can has loaded it"
-        health = other.client.get("/health").json()["checks"]["model"]
+        health = other.services.health.state()[1]["model"]
         assert (health["status"], health["role"]) == ("degraded", "pacing_rule")
 
 
