@@ -102,7 +102,8 @@ class Health:
 
     def _check_model(self) -> Check:
         state = self._runtime.current(DEFAULT_MODEL)
-        problems = [each for model in self._runtime.catalog if (each := self._runtime.current(model.name).problem)]
+        states = [self._runtime.current(model.name) for model in self._runtime.catalog]
+        problems = [problem for each in states if (problem := each.problem or each.why)]
         return {
             "status": "degraded" if problems else "ok",
             "name": None if state.active is None else state.active.name,

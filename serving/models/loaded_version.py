@@ -13,9 +13,9 @@ from serving.models.golden_rows import check_golden_rows
 from serving.models.served_model import Scored, ServedModel, Trained
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedVersion:
-    """A version with the name, number and role that are recorded with its predictions.
+    """A version with the name, number and role that are recorded with its predictions. It is equal only to itself.
 
     `role` is `champion`, `challenger` or the name of the rule that predicts while no version is better.
     """

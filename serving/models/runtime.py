@@ -206,7 +206,7 @@ class ModelRuntime:
         try:
             version = self._version_of(model, reference)
             if version is None and reference == CHAMPION:
-                rule = rule_of(model)
+                rule = state.active if state.active is not None and state.active.is_rule else rule_of(model)
                 serves = "no version" if rule is None else f"the {rule.name.replace('_', ' ')}"
                 problem = f"No model has been promoted yet, so {serves} serves."
                 return replace(state, active=rule, problem=problem, why=None)
@@ -237,8 +237,10 @@ class ModelRuntime:
         is_champion = reference == CHAMPION or self._version_of(model, CHAMPION) == version
         role = CHAMPION if is_champion else model_registry.CHALLENGER
         if trained is not None:
-            known = [each for each in self._states[model.name].versions if (each.version, each.role) == (version, role)]
-            return known[0] if known else self._prepared(LoadedVersion(model, version, role, trained))
+            for known in self._states[model.name].versions:
+                if known.trained is trained:
+                    return known if known.role == role else replace(known, role=role)
+            return self._prepared(LoadedVersion(model, version, role, trained))
         loaded = self._prepared(LoadedVersion(model, version, role, load_trained(self.settings, model, version)))
         self._trained[key] = loaded.trained
         self._log.info("model loaded", model=model.name, version=version, role=role)

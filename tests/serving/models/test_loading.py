@@ -113,3 +113,11 @@ def test_no_request_fails_while_versions_are_swapped(api: Api, app_headers: dict
     assert set(statuses) == {200}
     assert len(statuses) > 10
     assert versions == {"1", "2"}
+
+
+def test_a_version_stays_loaded_while_nothing_changes(api: Api) -> None:
+    runtime = api.services.runtime
+    before = runtime.current(MODEL)
+    runtime.wake()
+    runtime.look()
+    assert runtime.current(MODEL).active is before.active, "its loaded_at says since when it serves"
