@@ -49,7 +49,11 @@ SERVED_PROBABILITY = Histogram(
     ("model", "role"), buckets=_SHARES, registry=REGISTRY,
 )  # fmt: skip
 FORECAST_CACHE = Counter(
-    "okr_forecast_cache_lookups", "Look-ups in the forecast cache, by result: hit, miss or unavailable.",
+    "okr_forecast_cache_lookups", "Look-ups of the forecasts of a publication and version, by result: hit, miss or unavailable.",
+    ("result",), registry=REGISTRY,
+)  # fmt: skip
+SHADOW_REQUESTS = Counter(
+    "okr_shadow_requests", "Requests for which a shadow arm predicted, by result: scored, failed or dropped.",
     ("result",), registry=REGISTRY,
 )  # fmt: skip
 # The spools are files that all workers of a host share, so the newest value of any worker is right.

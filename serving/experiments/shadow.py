@@ -2,7 +2,6 @@
 
 import queue
 import threading
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ingestion.contract_validation import EncodedEvent
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
+from serving import metrics
 from serving.prediction_log import PredictionLog
 
 MOST_WAITING = 1_000  # requests; more are dropped and counted
@@ -22,8 +22,6 @@ class ShadowScorer:
     """Runs tasks that return the events of shadow predictions, and records the events in the prediction log."""
 
     def __init__(self, log: PredictionLog, state: Path) -> None:
-        self.counts: Counter[str] = Counter()
-        """Shadow requests since the process started: scored, failed and dropped."""
         self._prediction_log = log
         self._tasks: queue.Queue[ShadowTask] = queue.Queue(MOST_WAITING)
         self._stopping = threading.Event()
@@ -44,7 +42,7 @@ class ShadowScorer:
         try:
             self._tasks.put_nowait(task)
         except queue.Full:
-            self.counts["dropped"] += 1
+            metrics.SHADOW_REQUESTS.labels("dropped").inc()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -56,8 +54,8 @@ class ShadowScorer:
             try:
                 self._prediction_log.append(task())
             except OkrError as error:
-                self.counts["failed"] += 1
+                metrics.SHADOW_REQUESTS.labels("failed").inc()
                 self._log.warning("a shadow prediction failed", error=str(error))
             else:
-                self.counts["scored"] += 1
+                metrics.SHADOW_REQUESTS.labels("scored").inc()
             self.thread.report_success()

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from ml.golden_rows import ROWS
 from serving.limits.rate_plan import RatePlan, RatePlans
 from tests.background_logs import BackgroundLog
 from tests.polling import until
@@ -164,8 +165,8 @@ def test_the_metrics_are_for_this_host_or_for_the_token(api: Api) -> None:
 def test_the_metrics_cover_requests_models_cache_and_spools(api: Api, app_headers: dict[str, str]) -> None:
     listed = api.client.get("/v1/key-results?status=on_track", headers=app_headers).json()
     body = {"key_result_ids": [each["key_result_id"] for each in listed["key_results"][:5]]}
-    for _ in range(2):
-        assert api.client.post("/predict", json=body, headers=app_headers).status_code == 200
+    for each in (body, {"features": dict(ROWS[0])}):
+        assert api.client.post("/predict", json=each, headers=app_headers).status_code == 200
     text = api.client.get("/metrics").text
     for expected in (
         r'okr_http_request_duration_seconds_count{method="POST",route="/predict",status="200"} [1-9]',
