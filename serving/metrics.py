@@ -49,7 +49,7 @@ SERVED_PROBABILITY = Histogram(
     ("model", "role"), buckets=_SHARES, registry=REGISTRY,
 )  # fmt: skip
 FORECAST_CACHE = Counter(
-    "okr_forecast_cache_lookups", "Look-ups of the forecasts of a publication and version, by result: hit, miss or unavailable.",
+    "okr_forecast_cache_lookups", "Look-ups of all forecasts of a publication and version, by result.",
     ("result",), registry=REGISTRY,
 )  # fmt: skip
 SHADOW_REQUESTS = Counter(
