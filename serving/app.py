@@ -15,16 +15,20 @@ from serving.access_log import json_writer, text_writer
 from serving.admin.routes import routers as admin
 from serving.auth.login_routes import router as auth
 from serving.check_ins.routes import router as check_ins
+from serving.data.lists.routes import router as lists
+from serving.data.live_routes import router as live
 from serving.data.routes import router as data
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
 from serving.predictor.routes import router as predictor
 from serving.request_guard import RequestGuard
 from serving.services import Services
+from serving.shutdown_signals import on_shutdown_signal
 from serving.web.error_pages import presenter
 from serving.web.routes import router as web
 from serving.web.routes import sites
 from serving.web.template_renderer import Pages
+from serving.writes.routes import router as writes
 
 
 class Assets(StaticFiles):
@@ -47,6 +51,7 @@ def create_app(services: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        on_shutdown_signal(services.live_stream.stop)
         await to_thread.run_sync(services.start)
         try:
             yield
@@ -61,7 +66,8 @@ def create_app(services: Services) -> FastAPI:
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
-    for router in (health_routes.router, auth, predictor, models, check_ins, data, *admin, openapi.router, web, sites):
+    v1 = (check_ins, writes, lists, live, data)
+    for router in (health_routes.router, auth, predictor, models, *v1, *admin, openapi.router, web, sites):
         app.include_router(router)
     app.add_middleware(LoadShedding)
     app.add_middleware(

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -17,10 +17,13 @@ from lakehouse.errors import ContractViolation, NotPossible, OkrError, Permanent
 from lakehouse.logs import get_logger
 from serving.allowed_methods import allowed_methods
 from serving.errors import (
+    AlreadyDefined,
     Conflict,
     CrossSite,
+    CursorExpired,
     InvalidFeatures,
     InvalidField,
+    NotAcceptable,
     NotAllowed,
     NotApplicable,
     NotConfigured,
@@ -33,6 +36,8 @@ from serving.errors import (
     PublishedByOlderRelease,
     TooManyAttempts,
     UnknownName,
+    VersionMismatch,
+    VersionRequired,
 )
 from serving.request_context import current_request_id
 
@@ -48,6 +53,11 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (InvalidFeatures, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-features"),
     (NotApplicable, HTTPStatus.UNPROCESSABLE_ENTITY, "not-applicable"),
     (Conflict, HTTPStatus.CONFLICT, "conflict"),
+    (AlreadyDefined, HTTPStatus.CONFLICT, "already-defined"),
+    (VersionMismatch, HTTPStatus.PRECONDITION_FAILED, "version-mismatch"),
+    (VersionRequired, HTTPStatus.PRECONDITION_REQUIRED, "version-required"),
+    (CursorExpired, HTTPStatus.GONE, "cursor-expired"),
+    (NotAcceptable, HTTPStatus.NOT_ACCEPTABLE, "not-acceptable"),
     (NotLoadable, HTTPStatus.CONFLICT, "not-loadable"),
     (NotPossible, HTTPStatus.CONFLICT, "not-possible"),
     (NotConfigured, HTTPStatus.NOT_IMPLEMENTED, "not-configured"),
@@ -164,11 +174,17 @@ def _members_of(error: OkrError) -> dict[str, Any]:
             return {"pointer": error.pointer, "similar": error.similar}
         case InvalidFeatures():
             return {"errors": [{"pointer": _pointer_of(each), "detail": each.detail} for each in error.errors]}
-        case Conflict():
-            differs = ({"field": each.field, "first": each.first, "now": each.now} for each in error.differs)
-            return {"differs": [{name: _short(value) for name, value in each.items()} for each in differs]}
+        case Conflict() | AlreadyDefined() | VersionMismatch():
+            return _conflict_members(error)
         case _:
             return {}
+
+
+def _conflict_members(error: Conflict | AlreadyDefined | VersionMismatch) -> dict[str, Any]:
+    if not isinstance(error, Conflict):
+        return {"current": asdict(error.current)}
+    differs = ({"field": each.field, "first": each.first, "now": each.now} for each in error.differs)
+    return {"differs": [{name: _short(value) for name, value in each.items()} for each in differs]}
 
 
 def _pointer_of(field: InvalidField) -> str:

@@ -45,6 +45,43 @@ class Conflict(PermanentError):
         self.differs = list(differs)
 
 
+@dataclass(frozen=True)
+class CurrentVersion:
+    """The current version of an entity: its entity tag, its time and its content."""
+
+    etag: str
+    defined_at: str
+    data: Any
+
+
+class AlreadyDefined(PermanentError):
+    """A definition is new, but its entity already exists. `current` is its current version."""
+
+    def __init__(self, message: str, current: CurrentVersion) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class VersionMismatch(PermanentError):
+    """A definition replaces a version that is not the current one. `current` is the current version."""
+
+    def __init__(self, message: str, current: CurrentVersion) -> None:
+        super().__init__(message)
+        self.current = current
+
+
+class VersionRequired(PermanentError):
+    """A definition is replaced without stating which version it replaces."""
+
+
+class CursorExpired(PermanentError):
+    """A cursor belongs to a publication that a newer one has replaced."""
+
+
+class NotAcceptable(PermanentError):
+    """The response cannot be represented in any format that the request accepts."""
+
+
 class NotPublished(RetryableError):
     """Nothing has been published yet, so there is nothing to read."""
 

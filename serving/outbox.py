@@ -128,19 +128,29 @@ class Outbox:
             NotPersisted: the event was not written.
             ContractViolation: the broker rejected it permanently.
         """
-        (position,) = self.post([event])
+        return self.deliver_all([event])
+
+    def deliver_all(self, events: Sequence[EncodedEvent]) -> bool:
+        """Write all events to the spool, or none, wait briefly, and return whether the broker has acknowledged all.
+
+        Raises:
+            NotPersisted: the events were not written.
+            ContractViolation: the broker rejected one permanently.
+        """
+        positions = self.post(events)
         deadline = time.monotonic() + DELIVER_S
         with self._settled:
-            while (found := self._status_of(position)) == "waiting" and self.is_sending and self.problem is None:
+            # Events are sent in order, so the last one is sent last.
+            while self._status_of(positions[-1]) == "waiting" and self.is_sending and self.problem is None:
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._settled.wait(left):
                     break
-            found = self._status_of(position)
-        if found == "rejected":
+            found = {self._status_of(position) for position in positions}
+        if "rejected" in found:
             raise ContractViolation(
                 "rejected_by_broker", "The broker rejected the event permanently; `okr produce spool status` says why."
             )
-        return found == "sent"
+        return found == {"sent"}
 
     def _status_of(self, position: int) -> EventStatus:
         """Return the status of a posted event. If the spool cannot be read, assume that the event is waiting."""

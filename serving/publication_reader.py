@@ -139,18 +139,28 @@ class Warehouse:
     def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
         """Run `work` in one snapshot and return its result with the publication that it was read from.
 
+        Raises:
+            NotPublished, PublishedByOlderRelease, RetryableError: as in `snapshot`.
+        """
+        with self.snapshot() as reader:
+            return Published(reader.publication, work(reader))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[PublishedReader]:
+        """Yield a reader whose statements all see one snapshot.
+
         The views look up their version in a table, so a snapshot always sees exactly one publication.
 
         Raises:
             NotPublished: there is no publication yet.
-            PublishedByOlderRelease: the marts lack a table or column that `work` reads.
+            PublishedByOlderRelease: the marts lack a table or column that a statement reads.
             RetryableError: the warehouse is unavailable.
         """
         with self.connection() as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             publication = _publication(connection)
             try:
-                return Published(publication, work(PublishedReader(connection, publication)))
+                yield PublishedReader(connection, publication)
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
                 raise PublishedByOlderRelease(
                     f"Publication {publication.publication_id} was published by an older release and lacks data that "

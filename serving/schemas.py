@@ -11,7 +11,8 @@ from serving.publication_reader import Published
 LONGEST_ID = 128
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Validate that PostgreSQL can store a text."""
     if "\x00" in text:
         raise ValueError("text must not contain the character NUL")
     if any("\ud800" <= character <= "\udfff" for character in text):
@@ -19,7 +20,7 @@ def _storable(text: str) -> str:
     return text
 
 
-def _natural_key(text: str) -> str:
+def natural_key(text: str) -> str:
     """Validate an id by the rule of the event contracts, so that the API accepts the same ids as the sources."""
     if fault := fault_of_id(text):
         raise ValueError(f"an id must not contain invisible characters; this one {fault}")
@@ -30,11 +31,11 @@ def _natural_key(text: str) -> str:
 Id = Annotated[
     str,
     StringConstraints(min_length=1, max_length=LONGEST_ID, pattern=r"^\S(.*\S)?$"),
-    AfterValidator(_storable),
-    AfterValidator(_natural_key),
+    AfterValidator(storable),
+    AfterValidator(natural_key),
 ]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(_storable)]
-Text = Annotated[str, AfterValidator(_storable)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
+Text = Annotated[str, AfterValidator(storable)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 

@@ -18,7 +18,10 @@ from serving.auth.tokens import Tokens
 from serving.check_ins.idempotency import RequestStore
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
+from serving.data.lists.exports import Exports
+from serving.data.lists.service import Lists
 from serving.data.live_figures import LiveFigures
+from serving.data.live_stream import LiveStream
 from serving.data.service import Data
 from serving.experiments.guardrails import GuardrailWatch
 from serving.experiments.observations import Observations
@@ -48,6 +51,10 @@ from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
 from serving.web.service import Scorecard
 from serving.workers.worker_registry import WorkerRegistry
+from serving.writes.event_progress import EventProgress, LandedOffsets
+from serving.writes.references import References
+from serving.writes.service import Writes
+from serving.writes.store import WriteStore
 
 REDIS_LIMIT_S = 0.5  # requests must not wait longer, because Redis only saves computation
 
@@ -75,8 +82,13 @@ class Services:
     tokens: Tokens
     predictor: Predictor
     data: Data
+    lists: Lists
+    exports: Exports
+    writes: Writes
+    event_progress: EventProgress
     check_ins: CheckIns
     live: LiveFigures
+    live_stream: LiveStream
     administration: Administration
     admin: Admin
     scorecard: Scorecard
@@ -115,6 +127,7 @@ class Services:
             self.shipper.stop()
         self.telemetry.stop()
         self.outbox.stop()
+        self.event_progress.close()
         self.warehouse.close()
 
 
@@ -180,8 +193,13 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         tokens=tokens,
         predictor=predictor,
         data=Data(warehouse),
-        check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse)),
+        lists=Lists(warehouse),
+        exports=Exports(Lists(warehouse)),
+        writes=Writes.over(warehouse, outbox),
+        event_progress=EventProgress(WriteStore(warehouse), LandedOffsets(settings)),
+        check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse), References.over(warehouse)),
         live=LiveFigures(client),
+        live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, outbox, telemetry, prediction_log),
         admin=build_admin(settings, warehouse),
         scorecard=Scorecard(warehouse, predictor),

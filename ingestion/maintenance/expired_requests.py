@@ -15,6 +15,7 @@ def delete_expired_requests(settings: Settings) -> int:
         RetryableError: the database cannot be reached.
     """
     with connect(settings.require("dsn_loader"), application="okr-maintenance") as connection:
-        return connection.execute(
-            read_sql("ingestion.maintenance", "delete_expired_requests"), {"days": RETENTION_DAYS}
-        ).rowcount
+        return sum(
+            connection.execute(read_sql("ingestion.maintenance", name), {"days": RETENTION_DAYS}).rowcount
+            for name in ("delete_expired_requests", "delete_expired_writes")
+        )

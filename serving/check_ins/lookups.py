@@ -3,6 +3,7 @@
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
+from serving.auth.visibility import UNRESTRICTED
 from serving.check_ins.outcome_effect import Sent
 from serving.errors import NotPublished, PublishedByOlderRelease
 from serving.publication_reader import Reader, Row, Warehouse
@@ -47,7 +48,9 @@ class Lookups:
         """Return ids of published key results that are similar to an unknown id."""
         try:
             found = self._warehouse.read(
-                lambda reader: reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+                lambda reader: reader.rows(
+                    "serving.data", "similar_key_results", {"wanted": key_result_id, **UNRESTRICTED}
+                )
             )
         except (NotPublished, RetryableError):
             return []

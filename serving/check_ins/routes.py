@@ -2,12 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
 from serving.check_ins.schemas import CheckIn, CheckInAccepted, CheckInContent, Correction
 from serving.check_ins.service import Accepted, Content
+from serving.data.lists.documentation import described
+from serving.idempotency import KEY_REUSED, IdempotencyKey
 from serving.schemas import Id
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
@@ -15,23 +17,14 @@ from serving.strict_requests import StrictRoute
 router = APIRouter(prefix="/v1/check-ins", tags=["check-ins"], route_class=StrictRoute)
 
 Recorder = Annotated[Identity, Depends(RequireToken(Right.RECORD))]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[!-~]([ -~]*[!-~])?$",
-        description="Your key for this request, e.g. a UUID. Repeats within 90 days return the first response.",
-    ),
-]
-KEY_REUSED = {
-    "content": {"application/problem+json": {}},
-    "description": "The key or check-in id was used before with different content; `differs` lists the differences.",
-}
+EXAMPLE = {
+    "event_id": "0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa", "check_in_id": "ci-204", "key_result_id": "kr-nps",
+    "occurred_at": "2026-11-20T12:00:00Z", "is_acknowledged": True, "warnings": [],
+}  # fmt: skip
+RESPONSES = {**described(EXAMPLE, 401, 403, 404, 422, 503, status=202), 409: KEY_REUSED}
 
 
-@router.post("", status_code=202, responses={409: KEY_REUSED})
+@router.post("", status_code=202, summary="Record a check-in", responses=RESPONSES)
 def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     check_in: CheckIn,
     identity: Recorder,
@@ -56,7 +49,7 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     return _answer(accepted, response)
 
 
-@router.put("/{check_in_id:path}", status_code=202, responses={409: KEY_REUSED})
+@router.put("/{check_in_id:path}", status_code=202, summary="Correct a check-in", responses=RESPONSES)
 def correct_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     check_in_id: Annotated[Id, Path(description="The check-in to correct.")],
     correction: Correction,
@@ -77,6 +70,7 @@ def _content(body: CheckInContent) -> Content:
 
 
 def _answer(accepted: Accepted, response: Response) -> CheckInAccepted:
+    response.headers["Location"] = f"/v1/events/{accepted.event_id}"
     if accepted.is_repeat:
         response.headers["Idempotent-Replayed"] = "true"
     return CheckInAccepted.model_validate(

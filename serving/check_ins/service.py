@@ -21,11 +21,11 @@ from serving.check_ins.idempotency import RequestStore, StoredRequest
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.outcome_effect import Sent
 from serving.errors import Conflict, Difference, NotFound, NotPersisted, UnknownName
+from serving.idempotency import ATTEMPTS, differences
 from serving.outbox import Outbox
 from serving.publication_reader import Row
 from serving.request_context import event_attributes
-
-ATTEMPTS = 3
+from serving.writes.references import References
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Accepted:
 class CheckIns:
     """Turns check-ins and corrections into events."""
 
-    def __init__(self, outbox: Outbox, requests: RequestStore, lookups: Lookups) -> None:
+    def __init__(self, outbox: Outbox, requests: RequestStore, lookups: Lookups, references: References) -> None:
+        self._references = references
         self._outbox = outbox
         self._requests = requests
         self._lookups = lookups
@@ -78,10 +79,12 @@ class CheckIns:
         Raises:
             Conflict: the idempotency key or the check-in id was already used with different content.
             UnknownName: the key result is unknown, and `allow_unknown` is false.
+            NotAllowed: the caller may not check in on the key result.
             ContractViolation: the event would violate its contract.
             NotPersisted: the check-in was not recorded; the same request can be sent again.
             RetryableError: PostgreSQL is unavailable; the same request can be sent again.
         """
+        self._references.check_recording(key_result_id, identity)
         who: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
         for _ in range(ATTEMPTS):
             before = self._requests.find_recorded(identity.username, idempotency_key, check_in_id)
@@ -107,12 +110,13 @@ class CheckIns:
             ContractViolation, NotPersisted, RetryableError: as in `record`.
         """
         original = self._lookups.original_check_in(check_in_id)
-        if original is None:
+        if original is None or not self._references.is_key_result_visible(original["key_result_id"], identity):
             raise NotFound(
                 f"Unknown check-in {check_in_id!r}. POST /v1/check-ins records a new one. A check-in that another "
                 "source has just sent becomes known within seconds."
             )
         owner = original["key_result_id"]
+        self._references.check_recording(owner, identity)
         if key_result_id is not None and key_result_id != owner:
             raise Conflict(
                 f"The check-in {check_in_id!r} belongs to the key result {owner!r}; a correction cannot move it.",
@@ -221,12 +225,12 @@ def _check_same(before: StoredRequest, check_in_id: str, key_result_id: str, con
     """Raise Conflict if a repeated request differs from the first request."""
     first = {"check_in_id": before.check_in_id, "key_result_id": before.key_result_id, **before.content}
     now = {"check_in_id": check_in_id, "key_result_id": key_result_id, **asdict(content)}
-    differences = [Difference(name, first[name], now[name]) for name in first if first[name] != now[name]]
-    if differences:
-        names = ", ".join(each.field for each in differences)
+    differs = differences(first, now)
+    if differs:
+        names = ", ".join(each.field for each in differs)
         raise Conflict(
             f"This request was recorded before as check-in {before.check_in_id!r} and differs in {names}. Nothing was "
             f"changed. To correct it, use PUT /v1/check-ins/{before.check_in_id}; for another check-in, send another "
             "id and key.",
-            differences,
+            differs,
         )

@@ -1,12 +1,16 @@
-"""Filters by team, cycle and status. Teams and cycles are matched by id or name. An unknown name is an error."""
+"""Filters by team, cycle and the like. They are matched by id or name. An unknown name is an error."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from serving.auth.visibility import UNRESTRICTED
 from serving.errors import UnknownName
 from serving.publication_reader import Reader, Row
 from serving.suggestions import similar_names
 
 PACKAGE = "serving.data"
+ID_ONLY = frozenset({"objective", "key_result", "user"})
 
 
 @dataclass(frozen=True)
@@ -24,22 +28,37 @@ class KeyResultFilter:
         return {**names, "archived": self.archived}
 
 
-def check_names(reader: Reader, wanted: KeyResultFilter, pointer: str = "query") -> None:
+def check_names(
+    reader: Reader, wanted: KeyResultFilter, visible: Mapping[str, Any] = UNRESTRICTED, pointer: str = "query"
+) -> None:
     """Check that the publication contains every team and cycle of a filter.
 
     Raises:
         UnknownName: a name is unknown; the error suggests similar ones.
     """
-    for noun, names in (("team", wanted.teams), ("cycle", wanted.cycles)):
+    check_known(reader, {"team": wanted.teams, "cycle": wanted.cycles}, visible, pointer)
+
+
+def check_known(
+    reader: Reader, wanted: Mapping[str, Sequence[str]], visible: Mapping[str, Any], pointer: str = "query"
+) -> None:
+    """Check that the publication contains every name, by noun (team, cycle, organisation, objective, key_result, user).
+
+    A name that the caller may not see is unknown.
+
+    Raises:
+        UnknownName: a name is unknown; the error suggests similar ones.
+    """
+    for noun, names in wanted.items():
         if not names:
             continue
-        known = reader.rows(PACKAGE, f"{noun}_names")
-        names_and_ids = {text for row in known for text in (row["id"], row["name"]) if text is not None}
+        rows = reader.rows(PACKAGE, "known_names", {"noun": noun, **visible})
+        known = {row["name"] for row in rows if row["name"] is not None}
         for name in names:
-            if name not in names_and_ids:
-                similar = similar_names(name, names_and_ids)
+            if name not in known:
                 raise UnknownName(
-                    f"The current publication has no {noun} with the id or name {name!r}.",
+                    f"The current publication has no {noun.replace('_', ' ')} with the "
+                    f"{'id' if noun in ID_ONLY else 'id or name'} {name!r}.",
                     pointer=f"{pointer} {noun}",
-                    similar=similar,
+                    similar=similar_names(name, known),
                 )

@@ -1,12 +1,12 @@
 """Queries and responses of /v1. Fields have the meaning of the mart columns with the same names (see the dbt docs)."""
 
 from datetime import date, datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field
 
 from lakehouse.achieved_score import ACHIEVED_SCORE
-from serving.schemas import Name, PublishedResponse, Query
+from serving.schemas import PublishedResponse
 
 Status = Literal[
     "on_track",
@@ -20,31 +20,6 @@ Status = Literal[
     "missed",
     "archived",
 ]
-
-
-LARGEST_PAGE = 1_000
-Names = Annotated[list[Name], Field(max_length=100)]
-PageCursor = Annotated[
-    Annotated[str, StringConstraints(max_length=5_000)] | None, Field(description="`next_cursor` of the previous page.")
-]
-NextCursor = Annotated[str | None, Field(description="Value of `cursor` for the next page; null on the last page.")]
-
-
-class ProgressQuery(Query):
-    """Filters by team and cycle. An omitted filter matches everything; a repeated one matches any of its values."""
-
-    team: Names = Field(default_factory=list, description="Ids or names of teams.")
-    cycle: Names = Field(default_factory=list, description="Ids or names of cycles.")
-    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Rows per page.")] = LARGEST_PAGE
-    cursor: PageCursor = None
-
-
-class KeyResultsQuery(ProgressQuery):
-    """Filters of key results. An omitted filter matches everything; a repeated one matches any of its values."""
-
-    status: Annotated[list[Status], Field(max_length=20)] = Field(default_factory=list)
-    archived: bool = Field(False, description="Include archived key results. status=archived lists only archived ones.")
-    limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Key results per page.")] = 100
 
 
 class KeyResult(BaseModel):
@@ -101,11 +76,12 @@ class KeyResultResponse(PublishedResponse):
     cycles: list[KeyResult]
 
 
-class KeyResultsResponse(PublishedResponse):
-    """A page of key results ordered by id, each in its current cycle or in the requested cycles."""
+class ListedKeyResult(KeyResult):
+    """A key result in one of its cycles, with the time of its last change."""
 
-    key_results: list[KeyResult]
-    next_cursor: NextCursor
+    changed_at: datetime = Field(
+        description="Time of the last change by an event or of the status, UTC (docs/serving.md); see `updated_since`."
+    )
 
 
 class TeamProgress(BaseModel):
@@ -136,11 +112,41 @@ class TeamProgress(BaseModel):
     score_to_date_ratio: float | None = Field(description="Weighted mean of the current scores of all key results.")
 
 
-class ProgressResponse(PublishedResponse):
-    """A page of progress by team and cycle, newest cycle first."""
+class TeamScorecard(TeamProgress):
+    """A team in a cycle, with the calibration of its stated confidence."""
 
-    teams: list[TeamProgress]
-    next_cursor: NextCursor
+    calibration_key_result_count: int | None = Field(
+        description="Closed key results for which a confidence was stated; null if they are fewer than five."
+    )
+    overconfidence_ratio: float | None = Field(
+        description="Mean stated confidence minus the share achieved, -1 to 1. Above 0, the team is overconfident."
+    )
+
+
+class OrganisationScorecard(BaseModel):
+    """An organisation in a cycle, over the key results of all its teams. Ratios are shares."""
+
+    organisation: str | None
+    cycle_id: str | None
+    cycle_name: str | None
+    cycle_start: date | None
+    cycle_end: date | None
+    team_count: int
+    key_result_count: int
+    closed_count: int
+    achieved_count: int
+    missed_count: int
+    on_track_count: int
+    at_risk_count: int
+    off_track_count: int
+    no_check_in_count: int
+    awaiting_close_count: int
+    not_started_count: int
+    no_cycle_count: int
+    attainment_ratio: float | None
+    achieved_ratio: float | None
+    on_track_ratio: float | None
+    score_to_date_ratio: float | None
 
 
 class ActivityDay(BaseModel):
@@ -191,6 +197,12 @@ class PipelineRun(BaseModel):
 T = TypeVar("T")
 
 
+class ListedPipelineRun(PipelineRun):
+    """A pipeline run with the time of its last change."""
+
+    changed_at: datetime = Field(description="Time at which its last step finished, UTC.")
+
+
 class Figure(BaseModel, Generic[T]):
     """A live figure and its time."""
 
@@ -217,7 +229,7 @@ class SystemHealthResponse(PublishedResponse):
     """The state of hosts and pipelines, according to their events. Host metrics are paged, newest hour first."""
 
     host_metrics: list[HostMetric]
-    next_cursor: NextCursor
+    next_cursor: str | None = Field(description="Value of `cursor` for the next page; null on the last page.")
     pipeline_runs: list[PipelineRun] = Field(description="The 20 newest runs.")
     live: Live | None = Field(description="Only seconds old, so newer than `data_as_of`; null if Redis is unavailable.")
 

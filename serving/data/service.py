@@ -1,10 +1,14 @@
 """Queries of the published marts for the endpoints under /v1. This module does not depend on HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
-from serving.data.cursors import Cursor, Page
-from serving.data.filters import KeyResultFilter, check_names
+from serving.auth.visibility import UNRESTRICTED
+from serving.data.lists.definitions import SYSTEM_HEALTH
+from serving.data.lists.queries import HostMetricsQuery
+from serving.data.lists.service import ListRequest, Page, read_page
 from serving.errors import NotFound
 from serving.publication_reader import Publication, Published, Reader, Row, Warehouse
 from serving.status_explanations import missing_to_close
@@ -12,12 +16,6 @@ from serving.suggestions import similar_names
 
 PACKAGE = "serving.data"
 PIPELINE_RUNS = 20
-KEY_RESULTS = Cursor("/v1/key-results", {"key_result_id": str, "cycle_key": str})
-OKR_PROGRESS = Cursor(
-    "/v1/okr-progress",
-    {"cycle_order": int, "organisation_key": str, "team_label_key": str, "team_key": str, "cycle_key": str},
-)
-HOST_METRICS = Cursor("/v1/system-health", {"hour_order": int, "host": str, "metric": str, "unit": str})
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Data:
         """Return the current publication."""
         return self._warehouse.publication()
 
-    def key_result(self, key_result_id: str) -> Published[list[Row]]:
+    def key_result(self, key_result_id: str, visible: Mapping[str, Any]) -> Published[list[Row]]:
         """Return a key result in each of its cycles, its current cycle first.
 
         Raises:
@@ -46,8 +44,11 @@ class Data:
         """
 
         def read(reader: Reader) -> tuple[list[Row], list[Row]]:
-            rows = reader.rows(PACKAGE, "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
-            return rows, [] if rows else reader.rows(PACKAGE, "similar_key_results", {"wanted": key_result_id})
+            wanted = {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE, **visible}
+            rows = reader.rows(PACKAGE, "key_result", wanted)
+            return rows, [] if rows else reader.rows(
+                PACKAGE, "similar_key_results", {"wanted": key_result_id, **visible}
+            )
 
         found = self._warehouse.read(read)
         rows, similar = found.value
@@ -59,39 +60,7 @@ class Data:
             )
         return Published(found.publication, add_missing_to_close(rows))
 
-    def key_results(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
-        """Return at most `limit` key results after the cursor.
-
-        Raises:
-            ContractViolation: this list did not return the cursor.
-            UnknownName: the publication has no such team or cycle.
-        """
-        values = {**wanted.values(), **KEY_RESULTS.values(cursor), "limit": limit, "days_to_close": DAYS_TO_CLOSE}
-
-        def read(reader: Reader) -> list[Row]:
-            check_names(reader, wanted)
-            return reader.rows(PACKAGE, "key_results", values)
-
-        found = self._warehouse.read(read)
-        return Published(found.publication, KEY_RESULTS.page(add_missing_to_close(found.value), limit))
-
-    def okr_progress(self, wanted: KeyResultFilter, limit: int, cursor: str | None) -> Published[Page]:
-        """Return the progress of at most `limit` teams and cycles after the cursor.
-
-        Raises:
-            ContractViolation: this list did not return the cursor.
-            UnknownName: the publication has no such team or cycle.
-        """
-        values = {**wanted.values(), **OKR_PROGRESS.values(cursor), "limit": limit}
-
-        def read(reader: Reader) -> list[Row]:
-            check_names(reader, wanted)
-            return reader.rows(PACKAGE, "okr_progress", values)
-
-        found = self._warehouse.read(read)
-        return Published(found.publication, OKR_PROGRESS.page(found.value, limit))
-
-    def user_activity(self, user_id: str, days: int) -> Published[list[Row]]:
+    def user_activity(self, user_id: str, days: int, visible: Mapping[str, Any]) -> Published[list[Row]]:
         """Return a user's days with activity, from the `days` days up to `data_as_of`.
 
         Raises:
@@ -99,7 +68,7 @@ class Data:
         """
 
         def read(reader: Reader) -> list[Row] | None:
-            if not reader.rows(PACKAGE, "user", {"user_id": user_id}):
+            if not reader.rows(PACKAGE, "user", {"user_id": user_id, **visible}):
                 return None
             return reader.rows(PACKAGE, "user_activity", {"user_id": user_id, "days": days})
 
@@ -108,17 +77,16 @@ class Data:
             raise NotFound(f"Publication {found.publication.publication_id} has no user {user_id!r}.")
         return Published(found.publication, found.value)
 
-    def system_health(self, hours: int, limit: int, cursor: str | None) -> Published[SystemHealth]:
-        """Return at most `limit` host metrics from the `hours` hours up to the newest sample, and the newest runs.
+    def system_health(self, query: HostMetricsQuery) -> Published[SystemHealth]:
+        """Return a page of host metrics, newest hour first, and the newest pipeline runs, from one snapshot.
 
         Raises:
             ContractViolation: this list did not return the cursor.
         """
-        values = {**HOST_METRICS.values(cursor), "hours": hours, "limit": limit}
+        request = ListRequest(SYSTEM_HEALTH, query, UNRESTRICTED)
         return self._warehouse.read(
             lambda reader: SystemHealth(
-                HOST_METRICS.page(reader.rows(PACKAGE, "host_metrics", values), limit),
-                reader.rows(PACKAGE, "pipeline_runs", {"runs": PIPELINE_RUNS}),
+                read_page(reader, request), reader.rows(PACKAGE, "pipeline_runs", {"runs": PIPELINE_RUNS})
             )
         )
 

@@ -20,5 +20,14 @@ LEFT JOIN LATERAL (
     ORDER BY later.opened_at
     LIMIT 1
 ) AS late ON true
-WHERE key_result_id = %(key_result_id)s
+WHERE
+    key_result_id = %(key_result_id)s
+    AND (
+        %(visible_organisation_id)s::text IS NULL
+        OR team_id IN (
+            SELECT team.team_id
+            FROM marts.dim_team AS team
+            WHERE team.is_current AND team.organisation_id = %(visible_organisation_id)s
+        )
+    )
 ORDER BY is_current_cycle DESC, cycle_start DESC NULLS LAST, cycle_id DESC

@@ -2,9 +2,18 @@
 -- returned, which serving/suggestions.py compares with the unknown id letter by letter.
 SELECT DISTINCT key_result_id
 FROM marts.mart_okr_scorecard
-WHERE
+WHERE (
     lower(left(key_result_id, 3)) = lower(left(%(wanted)s, 3))
     OR lower(right(key_result_id, 4)) = lower(right(%(wanted)s, 4))
     OR position(lower(%(wanted)s) IN lower(key_result_id)) > 0
+)
+AND (
+    %(visible_organisation_id)s::text IS NULL
+    OR team_id IN (
+        SELECT team.team_id
+        FROM marts.dim_team AS team
+        WHERE team.is_current AND team.organisation_id = %(visible_organisation_id)s
+    )
+)
 ORDER BY key_result_id
 LIMIT 2000

@@ -1,0 +1,106 @@
+"""Exports: all rows of a list as CSV, Parquet or an Arrow stream, from one snapshot of one publication."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+
+from lakehouse.errors import ContractViolation, RetryableError
+from serving.data.lists.arrow_files import arrow_chunks, parquet_chunks, schema_of
+from serving.data.lists.csv_cells import csv_chunks
+from serving.data.lists.formats import Format
+from serving.data.lists.service import ListRequest, Lists
+from serving.publication_reader import Publication, Published, Row
+
+MOST_CONCURRENT = 3  # each holds one of the eight connections for as long as the client reads
+
+
+@dataclass(frozen=True)
+class Export:
+    """An export that has been started: `chunks` yields the file."""
+
+    publication: Publication
+    chunks: "Stream"
+
+
+class Exports:
+    """Starts exports, a bounded number at a time."""
+
+    def __init__(self, lists: Lists) -> None:
+        self._lists = lists
+        self._running = 0
+        self._lock = threading.Lock()
+
+    @property
+    def running(self) -> int:
+        """Return how many exports are running."""
+        return self._running
+
+    def start(self, request: ListRequest, wanted: Format) -> Export:
+        """Start an export. Its first rows have been read when this returns, so errors are raised here.
+
+        Raises:
+            ContractViolation: the request has a parameter of pages.
+            UnknownName: the publication has no such team, cycle, or the like.
+            RetryableError: too many exports are running, or the warehouse is unavailable.
+        """
+        if request.query.limit is not None or request.query.cursor is not None:
+            raise ContractViolation(
+                "no_pages", f"format={wanted} returns all rows: it cannot be combined with limit or cursor."
+            )
+        with ExitStack() as stack:
+            stack.enter_context(self._slot())
+            found = stack.enter_context(self._lists.all_rows(request))
+            chunks = _chunks(request, wanted, found)
+            first = next(chunks)
+            return Export(found.publication, Stream(stack.pop_all(), first, chunks))
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        with self._lock:
+            if self._running >= MOST_CONCURRENT:
+                raise RetryableError(f"{MOST_CONCURRENT} exports are running; try again when one has ended.")
+            self._running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running -= 1
+
+
+class Stream:
+    """The chunks of an export. The snapshot ends with the last one, or when the response is dropped before."""
+
+    def __init__(self, resources: ExitStack, first: bytes, others: Iterator[bytes]) -> None:
+        self._resources = resources
+        self._chunks = chain([first], others)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except BaseException:
+            self._resources.close()
+            raise
+
+    def close(self) -> None:
+        """End the snapshot."""
+        self._resources.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _chunks(request: ListRequest, wanted: Format, found: Published[Iterator[list[Row]]]) -> Iterator[bytes]:
+    if wanted is Format.CSV:
+        return csv_chunks(request.fields, found.value)
+    metadata = {
+        "publication_id": str(found.publication.publication_id),
+        "data_as_of": found.publication.data_as_of.isoformat(),
+    }
+    schema = schema_of(request.listing, request.fields, metadata)
+    write = parquet_chunks if wanted is Format.PARQUET else arrow_chunks
+    return write(schema, found.value)

@@ -1,0 +1,171 @@
+"""Read pages of the lists of the data API. This module does not depend on HTTP."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+from psycopg.rows import dict_row
+
+from serving.data.filters import check_known
+from serving.data.lists.cursors import Cursors, Position
+from serving.data.lists.list_query import DEFAULT_PAGE, ListQuery, updated_since
+from serving.data.lists.listing import Listing, Term
+from serving.data.lists.page_statement import page_statement, position_parameters
+from serving.publication_reader import Publication, Published, PublishedReader, Row, Warehouse
+
+NAMED_FILTERS = ("team", "cycle", "organisation", "objective", "key_result", "user")
+BATCH_ROWS = 2_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of rows with the requested fields, and the cursor for the next page (None on the last page)."""
+
+    rows: list[Row]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """What a request asks of a list, and the parameters that restrict it to what the caller may see."""
+
+    listing: Listing
+    query: ListQuery
+    visible: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check the fields, the order and the cursor.
+
+        Raises:
+            UnknownName: the list has no such field.
+            ContractViolation: this list did not return the cursor.
+        """
+        _ = self.order, self.fields, self.position
+
+    @cached_property
+    def order(self) -> tuple[Term, ...]:
+        """Return the terms of the order."""
+        return self.listing.order(self.query.sort)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """Return the fields of each row."""
+        return self.listing.selected(self.query.fields)
+
+    @cached_property
+    def cursors(self) -> Cursors:
+        """Return the encoder of cursors for these filters and this order."""
+        filters = json.dumps(
+            [self.query.filters(), self.query.sort, updated_since(self.query)], default=str, sort_keys=True
+        )
+        text = f"{self.listing.path} {filters}"
+        return Cursors(self.listing, self.order, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    @cached_property
+    def position(self) -> Position | None:
+        """Return the position after which the page starts."""
+        return None if self.query.cursor is None else self.cursors.decode(self.query.cursor)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that the statement reads: of the fields, of the order and of computed fields."""
+        computed = self.listing.computed
+        needed = [name for name in self.fields if name not in computed]
+        needed += [term.column for term in self.order]
+        needed += [name for field in self.fields if field in computed for name in computed[field].inputs]
+        return tuple(dict.fromkeys(needed))
+
+    def shown(self, row: Row) -> Row:
+        """Return the requested fields of a row."""
+        computed = self.listing.computed
+        return {name: computed[name].value(row) if name in computed else row[name] for name in self.fields}
+
+    def etag(self, publication: Publication, *scope: str) -> str:
+        """Return the entity tag of the response: equal tags mean equal rows.
+
+        It covers the day, because what is missing to close a key result depends on it.
+        """
+        day = datetime.now(UTC).date().isoformat() if self.listing.computed else ""
+        parts = [self.query.model_dump_json(), self.listing.path, day, *scope]
+        parts.append(json.dumps(dict(self.visible), sort_keys=True))
+        digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
+        return f'W/"{publication.publication_id}-{digest}"'
+
+
+class Lists:
+    """Reads the lists. Every method raises NotPublished before the first publication."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def publication(self) -> Publication:
+        """Return the current publication."""
+        return self._warehouse.publication()
+
+    def page(self, request: ListRequest) -> Published[Page]:
+        """Return a page.
+
+        Raises:
+            UnknownName: the publication has no such team, cycle, or the like.
+            CursorExpired: a newer publication has replaced the one that the cursor belongs to.
+        """
+        return self._warehouse.read(lambda reader: read_page(reader, request))
+
+    @contextmanager
+    def all_rows(self, request: ListRequest) -> Iterator[Published[Iterator[list[Row]]]]:
+        """Yield all rows in batches, from one snapshot of one publication, in bounded memory.
+
+        Raises:
+            UnknownName: the publication has no such team, cycle, or the like.
+        """
+        with ExitStack() as stack:
+            reader = stack.enter_context(self._warehouse.snapshot())
+            _start(reader, request)
+            statement = page_statement(request.listing, request.columns, request.order, None)
+            cursor = stack.enter_context(reader.connection.cursor(name="rows", row_factory=dict_row))
+            cursor.execute(statement, _parameters(request, None, None))
+
+            def batches() -> Iterator[list[Row]]:
+                while rows := cursor.fetchmany(BATCH_ROWS):
+                    yield [request.shown(row) for row in rows]
+
+            yield Published(reader.publication, batches())
+
+
+def read_page(reader: PublishedReader, request: ListRequest) -> Page:
+    """Return a page from a snapshot.
+
+    Raises:
+        UnknownName: the publication has no such team, cycle, or the like.
+        CursorExpired: a newer publication has replaced the one that the cursor belongs to.
+    """
+    limit = request.query.limit or DEFAULT_PAGE
+    after = _start(reader, request)
+    statement = page_statement(request.listing, request.columns, request.order, after)
+    with reader.connection.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute(statement, _parameters(request, after, limit + 1)).fetchall()
+    shown = rows[:limit]
+    has_next = len(rows) > limit
+    next_cursor = request.cursors.encode(shown[-1], reader.publication.publication_id) if has_next else None
+    return Page([request.shown(row) for row in shown], next_cursor)
+
+
+def _start(reader: PublishedReader, request: ListRequest) -> Sequence[Any] | None:
+    """Check the names of the filters and the cursor, and return the values after which the page starts."""
+    filters = request.query.filters()
+    check_known(reader, {name: filters[name] for name in NAMED_FILTERS if filters.get(name)}, request.visible)
+    if request.position is None:
+        return None
+    request.position.check(reader.publication.publication_id)
+    return request.position.values
+
+
+def _parameters(request: ListRequest, after: Sequence[Any] | None, limit: int | None) -> Mapping[str, Any]:
+    common = {"updated_since": updated_since(request.query), "limit": limit}
+    constants = {**request.listing.parameters, **request.visible}
+    return {**request.query.filters(), **constants, **common, **position_parameters(after)}

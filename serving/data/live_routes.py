@@ -1,0 +1,58 @@
+"""GET /v1/system-health/stream: the live figures as server-sent events."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import StreamingResponse
+
+from serving.auth.authorization import RequireTokenOrSession
+from serving.auth.roles import Identity, Right
+from serving.data.lists.documentation import PROBLEM
+from serving.data.lists.examples import LIVE
+from serving.errors import NotAllowed, NotSignedIn
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
+
+router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
+
+EXAMPLE = f"retry: 3000\n\nevent: figures\ndata: {json.dumps(LIVE)}\n\n"
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}},
+    401: {"description": "There is no valid login.", "content": PROBLEM},
+    403: {"description": "The account's role lacks the right.", "content": PROBLEM},
+    503: {"description": "Too many clients follow the figures.", "content": PROBLEM},
+}
+_login = RequireTokenOrSession(Right.READ_SYSTEM)
+
+
+class FollowingLogin:
+    """The login of a client that follows the figures, which can be checked again while the client is connected."""
+
+    def __init__(self, request: Request, services: ServicesDep, identity: Annotated[Identity, Depends(_login)]) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        self._request = request
+        self._services = services
+        self._token = token.strip() if scheme.lower() == "bearer" else None
+        self.identity = identity
+
+    def is_valid(self) -> bool:
+        """Return whether the login has neither expired nor been revoked."""
+        try:
+            _login(self._request, self._token, self._services)
+        except (NotSignedIn, NotAllowed):
+            return False
+        return True
+
+
+@router.get("/system-health/stream", summary="Follow the live figures", responses=RESPONSES)
+async def follow(services: ServicesDep, login: Annotated[FollowingLogin, Depends()]) -> StreamingResponse:
+    """Send the live figures whenever they change, once a second at most, as server-sent events.
+
+    The event `figures` has the object `live` of `GET /v1/system-health`, `unavailable` means that Redis does not
+    respond, and `end` that the login has expired or was revoked. Comments are sent as heartbeats.
+    """
+    services.live_stream.check_room()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer the stream
+    events = services.live_stream.events(login.is_valid)
+    return StreamingResponse(events, headers=headers, media_type="text/event-stream")

@@ -1,0 +1,2 @@
+-- Condition: the list's own query restricts its rows.
+true

@@ -1,0 +1,215 @@
+"""Check that the entities that events name exist, and that the caller may see and change them.
+
+A name is looked up among the events of the request itself, the accepted requests and the state tables, which are newer
+than the marts. An entity of another organisation does not exist for the caller (serving/auth/visibility.py).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lakehouse.errors import ContractViolation, RetryableError
+from serving.auth.roles import Identity
+from serving.auth.visibility import OF_THE_ORGANISATION, parameters
+from serving.errors import NotAllowed, NotFound, NotPublished, UnknownName
+from serving.publication_reader import Warehouse
+from serving.suggestions import similar_names
+from serving.writes.items import Item
+from serving.writes.operations import (
+    CHECK_INS,
+    CYCLE,
+    KEY_RESULT,
+    OBJECTIVE,
+    ORGANISATION,
+    REFERENCES,
+    TEAM,
+    USER,
+    Kind,
+)
+from serving.writes.store import Entity, WriteStore
+
+NOUNS = {TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
+         USER: "user"}  # fmt: skip
+# From an entity to the one that determines its team and organisation.
+PARENTS = {KEY_RESULT: ("objective_id", OBJECTIVE), OBJECTIVE: ("team_id", TEAM), USER: ("team_id", TEAM)}
+
+
+@dataclass
+class Known:
+    """The newest definitions of entities, by event type and id."""
+
+    store: WriteStore
+    definitions: dict[Entity, Mapping[str, Any]] = field(default_factory=dict)
+
+    def fetch(self, entities: Sequence[Entity]) -> None:
+        """Look up entities, and those that determine their teams and organisations."""
+        wanted = [entity for entity in entities if entity not in self.definitions]
+        while wanted:
+            found = self.store.versions(wanted)
+            self.definitions |= {entity: version.data for entity, version in found.items()}
+            parents = (self._parent(entity) for entity in found)
+            wanted = [parent for parent in parents if parent is not None and parent not in self.definitions]
+
+    def owner(self, entity: Entity) -> "Owner":
+        """Return the team and the organisation of an entity; each is None if it is not known."""
+        event_type, entity_id = entity
+        data = self.definitions.get(entity, {})
+        if event_type == ORGANISATION:
+            return Owner(None, entity_id)
+        if event_type in (TEAM, CYCLE):
+            return Owner(entity_id if event_type == TEAM else None, data.get("organisation_id"))
+        parent = self._parent(entity)
+        return Owner(None, None) if parent is None else self.owner(parent)
+
+    def _parent(self, entity: Entity) -> Entity | None:
+        if entity[0] not in PARENTS:
+            return None
+        name, event_type = PARENTS[entity[0]]
+        parent_id = self.definitions.get(entity, {}).get(name)
+        return None if parent_id is None else (event_type, parent_id)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The team and organisation of an entity."""
+
+    team_id: str | None
+    organisation_id: str | None
+
+
+class References:
+    """Checks the entities that events name."""
+
+    def __init__(self, store: WriteStore, warehouse: Warehouse) -> None:
+        self._store = store
+        self._warehouse = warehouse
+
+    @classmethod
+    def over(cls, warehouse: Warehouse) -> "References":
+        """Return the checks over a warehouse."""
+        return cls(WriteStore(warehouse), warehouse)
+
+    def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> None:
+        """Check every event of a request.
+
+        Raises:
+            UnknownName: an event names an unknown entity, and `allow_unknown` is false.
+            NotFound: the entity of an ending is unknown.
+            NotAllowed: the caller may not change the entity.
+            ContractViolation: a user would belong to no team, and so to no organisation.
+        """
+        if allow_unknown and identity.organisation_id is not None:
+            raise NotAllowed("Only accounts of the whole installation may name entities that are not defined yet.")
+        known = Known(self._store)
+        teams = _teams_of(identity, known)
+        known.fetch([reference for item in items for _, reference in _references(item)])
+        known.fetch([item.entity for item in items if item.is_definition])
+        earlier = {item.entity: known.owner(item.entity) for item in items if item.entity in known.definitions}
+        known.definitions |= {item.entity: item.data for item in items if item.is_definition}
+        known.fetch([parent for item in items for _, parent in _references(item)])
+        for item in items:
+            if not allow_unknown:
+                self._check_known(item, known, identity)
+            if item.entity in earlier:
+                _check_earlier(item, earlier[item.entity], identity, teams)
+            _check_change(item, known.owner(_owning(item)), identity, teams)
+
+    def check_recording(self, key_result_id: str, identity: Identity) -> None:
+        """Check that the caller may check in on a key result.
+
+        Raises:
+            UnknownName: the caller may not see the key result, or it is unknown.
+            NotAllowed: it belongs to a team of which the caller may change nothing.
+        """
+        if identity.organisation_id is None and identity.role in OF_THE_ORGANISATION:
+            return  # nothing is restricted, so the key result may also be unknown
+        self.check([Item(CHECK_INS, "", {"key_result_id": key_result_id}, "#")], identity, allow_unknown=False)
+
+    def is_key_result_visible(self, key_result_id: str, identity: Identity) -> bool:
+        """Return whether the caller may see a key result."""
+        return identity.organisation_id is None or self.is_visible((KEY_RESULT, key_result_id), identity)
+
+    def is_visible(self, entity: Entity, identity: Identity) -> bool:
+        """Return whether the caller may see an entity."""
+        known = Known(self._store)
+        known.fetch([entity])
+        return identity.organisation_id in (None, known.owner(entity).organisation_id)
+
+    def _check_known(self, item: Item, known: Known, identity: Identity) -> None:
+        for name, reference in _references(item):
+            owner = known.owner(reference)
+            is_visible = identity.organisation_id in (None, owner.organisation_id)
+            # An organisation need not be defined: its id alone is enough for teams and cycles.
+            is_known = reference[0] == ORGANISATION or reference in known.definitions
+            if is_known and is_visible:
+                continue
+            noun = NOUNS[reference[0]].replace("_", " ")
+            message = f"Unknown {noun} {reference[1]!r}: neither the state tables nor an accepted request has it."
+            similar = self._similar(reference, identity)
+            if item.written.kind is Kind.ENDING and name == item.written.id_field:
+                raise NotFound(message, similar)
+            raise UnknownName(message, pointer=f"{item.pointer}/{name}", similar=similar)
+
+    def _similar(self, reference: Entity, identity: Identity) -> list[str]:
+        values = {"noun": NOUNS[reference[0]], **parameters(identity)}
+        try:
+            found = self._warehouse.read(lambda reader: reader.rows("serving.data", "known_names", values))
+        except (NotPublished, RetryableError):
+            return []
+        return similar_names(reference[1], [row["name"] for row in found.value if row["name"] is not None])
+
+
+def _teams_of(identity: Identity, known: Known) -> frozenset[str]:
+    """Return the teams whose objects the caller may change: those that it leads, and its user's own."""
+    own = None
+    if identity.user_id is not None:
+        known.fetch([(USER, identity.user_id)])
+        own = known.owner((USER, identity.user_id)).team_id
+    return frozenset(each for each in (*identity.team_ids, own) if each is not None)
+
+
+def _check_earlier(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
+    """Check that the caller may change what the entity has been so far."""
+    if identity.organisation_id not in (None, owner.organisation_id):
+        # The id is in use, but its owner is not disclosed.
+        raise NotAllowed(f"The id {item.entity_id!r} cannot be used. Choose another one.")
+    _check_team(item, owner, identity, teams)
+
+
+def _check_change(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
+    """Check that the caller may make this change, by the team and organisation to which its entity will belong."""
+    if identity.organisation_id is not None and owner.organisation_id != identity.organisation_id:
+        raise ContractViolation(
+            "other_organisation",
+            f"{item.pointer}: the {item.written.title} must belong to a team of your organisation.",
+        )
+    _check_team(item, owner, identity, teams)
+    author = item.data.get("user_id") if item.written.id_field != "user_id" else None
+    if author is None or identity.role in OF_THE_ORGANISATION or author == identity.user_id:
+        return
+    raise NotAllowed(f"Your account may act only for the user {identity.user_id!r}, not for {author!r}.")
+
+
+def _check_team(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
+    if identity.role in OF_THE_ORGANISATION or owner.team_id in teams:
+        return
+    raise NotAllowed(
+        f"Your account may change only what belongs to its teams ({', '.join(sorted(teams)) or 'none'}); this "
+        f"{item.written.title} belongs to {owner.team_id!r}."
+    )
+
+
+def _owning(item: Item) -> Entity:
+    """Return the entity whose team and organisation an event belongs to."""
+    if item.is_definition:
+        return item.entity
+    name = item.written.id_field if item.written.kind is Kind.ENDING else "key_result_id"
+    return REFERENCES[name], str(item.data[name])
+
+
+def _references(item: Item) -> Iterator[tuple[str, Entity]]:
+    """Yield the fields of an event that name other entities (for an ending: its own), with the entities."""
+    for name, event_type in REFERENCES.items():
+        value = item.data.get(name)
+        if value is not None and not (item.is_definition and name == item.written.id_field):
+            yield name, (event_type, value)

@@ -1,0 +1,216 @@
+"""The routes that write. Those of single events are made from `operations`, with bodies from the contracts."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+from pydantic import BaseModel
+
+from serving.auth.authorization import RequireToken
+from serving.auth.roles import Identity, Right
+from serving.data.lists.documentation import PROBLEM
+from serving.errors import NotAllowed, NotFound
+from serving.idempotency import IdempotencyKey
+from serving.schemas import Id
+from serving.services import ServicesDep
+from serving.strict_requests import StrictRoute
+from serving.writes import examples
+from serving.writes.operations import COMMENTS, DEFINITIONS, ENDINGS, Ending, Kind, Written
+from serving.writes.requests import bulk_items, item_of, model_of, replacement_of
+from serving.writes.responses import answer, bulk_answer, definition_answer
+from serving.writes.schemas import BulkAccepted, BulkRequest, Definition, EventStatus, WriteAccepted
+from serving.writes.service import Asked
+
+router = APIRouter(prefix="/v1", tags=["writes"], route_class=StrictRoute)
+
+Writer = Annotated[Identity, Depends(RequireToken(Right.RECORD))]
+Definer = Annotated[Identity, Depends(RequireToken(Right.DEFINE))]
+AllowUnknown = Annotated[bool, Query(description="Accept names of entities that are not defined yet.")]
+IfMatch = Annotated[
+    str | None, Header(max_length=100, description="Entity tag of the version that is replaced, or `*` for any.")
+]
+ERRORS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "There is no valid login.", "content": PROBLEM},
+    403: {"description": "The account may not make this change.", "content": PROBLEM},
+    404: {"description": "There is no such entity.", "content": PROBLEM},
+    409: {"description": "The entity exists, or the key was used for another request.", "content": PROBLEM},
+    422: {"description": "The event violates its contract, or names an unknown entity.", "content": PROBLEM},
+    503: {"description": "Nothing was accepted: send the same request again later.", "content": PROBLEM},
+}
+REPLACED: dict[int | str, dict[str, Any]] = {
+    412: {"description": "The version is not the current one, which is in `current`.", "content": PROBLEM},
+    428: {"description": "The header If-Match is missing.", "content": PROBLEM},
+}
+
+ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"content": {"application/json": {"example": examples.ACCEPTED}}},
+    **ERRORS,
+}
+READ_ERRORS: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 404, 503)}
+
+
+def _annotated(endpoint: Callable[..., Any], written: Written) -> Callable[..., Any]:
+    """Set the type of the body, which is known only at run time, and name the endpoint after its event."""
+    model: Any = model_of(written)
+    endpoint.__annotations__["body"] = Annotated[model, Body(examples=[examples.EXAMPLES[written.event_type]])]
+    endpoint.__annotations__["identity"] = Annotated[Identity, Depends(RequireToken(written.right))]
+    return endpoint
+
+
+def _add_creation(written: Written) -> None:
+    def create(  # noqa: PLR0913, PLR0917 -- the parts of the request
+        request: Request,
+        body: BaseModel,
+        identity: Identity,
+        services: ServicesDep,
+        response: Response,
+        idempotency_key: IdempotencyKey = None,
+        allow_unknown: AllowUnknown = False,
+    ) -> WriteAccepted:
+        asked = _asked(request, body, idempotency_key, allow_unknown=allow_unknown)
+        return answer(services.writes.submit(asked, [item_of(written, body)], identity), response)
+
+    action = "Define a new" if written.kind is Kind.DEFINITION else f"Post {written.article}"
+    router.post(
+        f"/{written.noun}", status_code=202, summary=f"{action} {written.title}", responses=ACCEPTED,
+        description=_about(written), name=f"create_{written.name}",
+    )(_annotated(create, written))  # fmt: skip
+
+
+def _add_replacement(written: Written) -> None:
+    def replace(  # noqa: PLR0913, PLR0917 -- the parts of the request
+        request: Request,
+        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        body: BaseModel,
+        identity: Identity,
+        services: ServicesDep,
+        response: Response,
+        if_match: IfMatch = None,
+        idempotency_key: IdempotencyKey = None,
+        allow_unknown: AllowUnknown = False,
+    ) -> WriteAccepted:
+        asked = _asked(request, body, idempotency_key, if_match, allow_unknown=allow_unknown)
+        item = replacement_of(written, body, entity_id, if_match)
+        return answer(services.writes.submit(asked, [item], identity), response)
+
+    router.put(
+        f"/{written.noun}/{{{written.id_field}:path}}", status_code=202, responses={**ACCEPTED, **REPLACED},
+        summary=f"Replace the definition of {written.article} {written.title}", name=f"replace_{written.name}",
+        description=f"{_about(written)}\n\nAll fields are replaced: an omitted field gets its default.",
+    )(_annotated(replace, written))  # fmt: skip
+
+
+def _add_definition(written: Written) -> None:
+    def definition(
+        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        identity: Definer,
+        services: ServicesDep,
+        response: Response,
+    ) -> Definition:
+        entity = written.event_type, entity_id
+        found = services.writes.current(entity, identity)
+        if found is None:
+            raise NotFound(f"There is no {written.title} {entity_id!r}; GET /v1/{written.noun} lists them.")
+        return definition_answer(entity, found, response)
+
+    example = examples.definition(written.event_type)
+    router.get(
+        f"/{written.noun}/{{{written.id_field}:path}}/definition",
+        responses={200: {"content": {"application/json": {"example": example}}}, **READ_ERRORS},
+        summary=f"Get the newest definition of {written.article} {written.title}", name=f"definition_of_{written.name}",
+        description="Return the newest definition, also one that is not published yet, with its entity tag.",
+    )(definition)  # fmt: skip
+
+
+def _add_ending(written: Ending) -> None:
+    def end(  # noqa: PLR0913, PLR0917 -- the parts of the request
+        request: Request,
+        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        body: BaseModel,
+        identity: Identity,
+        services: ServicesDep,
+        response: Response,
+        idempotency_key: IdempotencyKey = None,
+    ) -> WriteAccepted:
+        asked = _asked(request, body, idempotency_key)
+        item = item_of(written, body, entity_id=entity_id)
+        return answer(services.writes.submit(asked, [item], identity), response)
+
+    router.post(
+        f"/{written.noun}/{{{written.id_field}:path}}/{written.verb}", status_code=202, responses=ACCEPTED,
+        summary=f"Record the {written.verb} of {written.article} {written.title}", description=_about(written),
+        name=f"{written.verb}_of_{written.name}",
+    )(_annotated(end, written))  # fmt: skip
+
+
+def _about(written: Written) -> str:
+    documentation = " ".join((written.contract.model.__doc__ or "").split())
+    return f"{documentation}\n\nThe event `{written.event_type}` is accepted; `status_url` tells how far it has come."
+
+
+def _asked(
+    request: Request, body: BaseModel, key: str | None, if_match: str | None = None, *, allow_unknown: bool = False
+) -> Asked:
+    content = {"data": body.model_dump(exclude_unset=True, mode="json"), "if_match": if_match}
+    return Asked(f"{request.method} {request.url.path}", content, key, allow_unknown)
+
+
+for _written in DEFINITIONS:
+    _add_creation(_written)
+    _add_definition(_written)
+for _ending in ENDINGS:
+    _add_ending(_ending)
+for _written in DEFINITIONS:  # after the endings: their paths are longer
+    _add_replacement(_written)
+_add_creation(COMMENTS)
+
+
+@router.post(
+    "/events",
+    status_code=202,
+    summary="Write many events",
+    responses={202: {"content": {"application/json": {"example": examples.BULK_ACCEPTED}}}, **ERRORS},
+)
+def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
+    request: Request,
+    body: Annotated[BulkRequest, Body(examples=[examples.BULK])],
+    identity: Writer,
+    services: ServicesDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+    allow_unknown: AllowUnknown = False,
+) -> BulkAccepted:
+    """Accept up to 500 events of any type that the other endpoints write, all of them or none.
+
+    Later events may name entities that earlier ones define. If any event is invalid, none is accepted, and the response
+    says which ones are invalid and why.
+    """
+    items = bulk_items(body)
+    for item in items:
+        if not identity.may(item.written.right):
+            raise NotAllowed(f"{item.pointer}: your account may not {item.written.right.value}.")
+    asked = _asked(request, body, idempotency_key, allow_unknown=allow_unknown)
+    return bulk_answer(services.writes.submit(asked, items, identity), response)
+
+
+@router.get(
+    "/events/{event_id}",
+    summary="Get the status of an event",
+    responses={
+        200: {"content": {"application/json": {"example": examples.STATUS}}},
+        **READ_ERRORS,
+    },
+)
+def event_status(event_id: UUID, identity: Writer, services: ServicesDep) -> EventStatus:
+    """Tell how far an event that your account wrote has come: accepted, landed, loaded, published.
+
+    A quarantined event is withheld from the marts until an operator releases it; a rejected one never counts.
+    """
+    found = services.event_progress.of(event_id, identity)
+    row = found.row
+    return EventStatus(
+        event_id=str(row["event_id"]), event_type=row["event_type"], entity_id=row["entity_id"],
+        status=found.status, reason=found.reason, operation=row["operation"], occurred_at=row["occurred_at"],
+        accepted_at=row["received_at"], is_acknowledged=row["is_acknowledged"], publication_id=row["publication_id"],
+    )  # fmt: skip

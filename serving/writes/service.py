@@ -1,0 +1,221 @@
+"""Accept writes of apps as events, each exactly once. This module does not depend on HTTP.
+
+`submit` shows the order of the steps. A request is stored in PostgreSQL with its events before they are written to
+disk. In the same transaction, the versions that it replaces are compared with `If-Match` under a lock of the entity, so
+of two requests that replace the same version one fails. A request with many events is accepted as a whole or not at
+all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from ingestion.contract_validation import EncodedEvent, encode
+from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.ids import uuid7
+from lakehouse.logs import get_logger
+from serving.auth.roles import Identity
+from serving.errors import AlreadyDefined, Conflict, CurrentVersion, NotFound, NotPersisted, VersionMismatch
+from serving.idempotency import ATTEMPTS, differences
+from serving.outbox import Outbox
+from serving.publication_reader import Connection, Warehouse
+from serving.request_context import event_attributes
+from serving.writes import store as stored
+from serving.writes.items import ANY_VERSION, Item
+from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN, COMMENT
+from serving.writes.references import References
+from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request: its operation (method and path), its content as sent, and the idempotency key."""
+
+    operation: str
+    body: Any
+    idempotency_key: str | None
+    allow_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """The first response to a request. `is_repeat` is true if the request was a repeat and wrote nothing new."""
+
+    events: list[StoredEvent]
+    is_acknowledged: bool
+    is_repeat: bool
+
+
+class Writes:
+    """Turns requests into events."""
+
+    def __init__(self, outbox: Outbox, store: WriteStore, references: References) -> None:
+        self._outbox = outbox
+        self._store = store
+        self._references = references
+        self._log = get_logger(__name__)
+
+    @classmethod
+    def over(cls, warehouse: Warehouse, outbox: Outbox) -> "Writes":
+        """Return the service over a warehouse and an outbox."""
+        return cls(outbox, WriteStore(warehouse), References.over(warehouse))
+
+    def submit(self, asked: Asked, items: Sequence[Item], identity: Identity) -> Accepted:
+        """Persist the events of a request and send them. If the broker is unavailable, they are sent later.
+
+        Raises:
+            Conflict: the idempotency key was already used for another request.
+            AlreadyDefined, VersionMismatch: the current version is not the expected one.
+            UnknownName, NotFound, NotAllowed: see `References.check`.
+            ContractViolation: an event would violate its contract.
+            NotPersisted, RetryableError: nothing was accepted; the same request can be sent again.
+        """
+        who = {"username": identity.username, "idempotency_key": asked.idempotency_key}
+        self._finish_others(items)
+        for _ in range(ATTEMPTS):
+            if asked.idempotency_key is not None:
+                before = self._store.find(identity.username, asked.idempotency_key)
+                if before is not None:
+                    return self._repeat(asked, before, identity)
+            self._references.check(items, identity, allow_unknown=asked.allow_unknown)
+            self._check_new_check_ins(items)
+            with self._store.transaction() as connection:
+                events = _events(connection, items)
+                _encoded(events, identity.username)  # raises an error before anything is stored
+                written = stored.insert(connection, who, asked.operation, asked.body, events)
+            if written is not None:
+                return self._deliver(written, identity.username, is_repeat=False)
+        raise RetryableError("The same request was sent several times concurrently. Send it again.")
+
+    def current(self, entity: Entity, identity: Identity) -> Version | None:
+        """Return the newest version of an entity that the caller may see."""
+        version = self._store.versions([entity]).get(entity)
+        return version if version is not None and self._references.is_visible(entity, identity) else None
+
+    def _finish_others(self, items: Sequence[Item]) -> None:
+        """Send the events of requests whose process ended before they were written to disk.
+
+        Their versions count, so they must not get lost. If they were written after all, they count once.
+        """
+        for username, request in self._store.unfinished(item.entity for item in items if item.is_definition):
+            self._log.warning("sending the events of an unfinished request", id=request.request_id)
+            self._deliver(request, username, is_repeat=True)
+
+    def _check_new_check_ins(self, items: Sequence[Item]) -> None:
+        sent = {item.entity_id: item for item in items if item.written.event_type == CHECK_IN}
+        known = self._store.known_check_ins(list(sent)) if sent else set()
+        for check_in_id in sorted(known):
+            raise Conflict(
+                f"{sent[check_in_id].pointer}: the check-in {check_in_id!r} is already recorded. "
+                f"PUT /v1/check-ins/{check_in_id} corrects it.",
+                [],
+            )
+
+    def _repeat(self, asked: Asked, before: StoredRequest, identity: Identity) -> Accepted:
+        first = {"operation": before.operation, "body": before.body}
+        now = {"operation": asked.operation, "body": asked.body}
+        if found := differences(first, now):
+            raise Conflict(
+                f"The idempotency key was used before for {before.operation}, and this request differs from it. "
+                "Nothing was changed. Send another key for another request.",
+                found,
+            )
+        if before.is_persisted:
+            return Accepted(before.events, before.is_acknowledged, is_repeat=True)
+        return self._deliver(before, identity.username, is_repeat=True)
+
+    def _deliver(self, request: StoredRequest, username: str, *, is_repeat: bool) -> Accepted:
+        try:
+            is_acknowledged = self._outbox.deliver_all(_encoded(request.events, username))
+        except NotPersisted as error:
+            self._mark("rejected", request, reason="not persisted")
+            raise NotPersisted(f"Nothing was written. {error} Send the same request again later.") from error
+        except ContractViolation as error:
+            self._mark("rejected", request, reason=str(error))
+            raise
+        self._mark("persisted", request, is_acknowledged=is_acknowledged)
+        return Accepted(request.events, is_acknowledged, is_repeat=is_repeat)
+
+    def _mark(self, state: str, request: StoredRequest, **values: Any) -> None:
+        mark = self._store.mark_persisted if state == "persisted" else self._store.mark_rejected
+        try:
+            mark(request.request_id, **values)
+        except RetryableError as error:  # a repeat sends the same events, which count once
+            self._log.warning(
+                "a request could not be marked", state=state, request=request.request_id, error=str(error)
+            )
+
+
+def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
+    """Return the events of a request, with times after the versions that they replace.
+
+    Raises:
+        AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.
+    """
+    versioned = [item for item in items if item.is_definition or item.written.event_type in (CHECK_IN, COMMENT)]
+    stored.lock(connection, [item.entity for item in versioned])
+    current = stored.newest_versions(connection, [item.entity for item in versioned])
+    at = datetime.now(UTC)
+    events: list[StoredEvent] = []
+    for item in items:
+        version = current.get(item.entity)
+        if item in versioned:
+            _check_version(item, version)
+        at = max(at + MICROSECOND, version.occurred_at + MICROSECOND if version else at)
+        event = StoredEvent(uuid7(at), item.written.event_type, item.entity_id, at, item.data)
+        if item.is_definition:
+            current[item.entity] = Version(event.event_id, at, event.data)  # for later events of the same request
+        events.append(event)
+    return events
+
+
+def _check_version(item: Item, version: Version | None) -> None:
+    what = f"{item.written.title} {item.entity_id!r}"
+    if item.if_match is None:
+        if version is not None:
+            raise AlreadyDefined(
+                f"The {what} already exists. To replace it, send its entity tag as If-Match.", _shown(version)
+            )
+        return
+    if version is None:
+        raise NotFound(f"There is no {what} to replace; POST /v1/{item.written.noun} creates it.")
+    if item.if_match not in (ANY_VERSION, str(version.event_id)):
+        raise VersionMismatch(
+            f"The {what} has another version by now. Nothing was changed. Merge your change into `current` and send "
+            "its entity tag as If-Match.",
+            _shown(version),
+        )
+
+
+def _shown(version: Version) -> CurrentVersion:
+    return CurrentVersion(f'"{version.event_id}"', version.occurred_at.isoformat(), version.data)
+
+
+def _encoded(events: Sequence[StoredEvent], username: str) -> list[EncodedEvent]:
+    source = f"okr-api/{username}"
+    encoded = []
+    for event in events:
+        model = BY_EVENT_TYPE[event.event_type].contract.model
+        try:
+            data = msgspec.convert(event.data, model)
+        except msgspec.ValidationError as error:
+            raise ContractViolation("bad_data", f"{event.event_type} {event.entity_id!r}: {error}.") from error
+        encoded.append(
+            encode(data, at=event.occurred_at, source=source, event_id=event.event_id, attributes=event_attributes())
+        )
+    return encoded
+
+
+def event_id_of(tag: str) -> str:
+    """Return the event id in an entity tag; an unreadable tag is returned as it is and matches no version."""
+    text = tag.strip().removeprefix("W/").strip('"')
+    try:
+        return text if text == ANY_VERSION else str(UUID(text))
+    except ValueError:
+        return text

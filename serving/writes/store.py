@@ -1,0 +1,154 @@
+"""Store write requests and the versions of entities in PostgreSQL (serving.write_request, serving.written_event)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from serving.publication_reader import Connection, Reader, Row, Warehouse
+
+PACKAGE = "serving.writes"
+Entity = tuple[str, str]  # event type and entity id
+
+
+@dataclass(frozen=True)
+class Version:
+    """The newest version of an entity; `event_id` is its entity tag."""
+
+    event_id: UUID
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredEvent:
+    """An event of a stored request."""
+
+    event_id: UUID
+    event_type: str
+    entity_id: str
+    occurred_at: datetime
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class StoredRequest:
+    """A stored request with its events."""
+
+    request_id: int
+    operation: str
+    body: Any
+    is_persisted: bool
+    is_acknowledged: bool
+    rejected_because: str | None
+    events: list[StoredEvent]
+
+
+class WriteStore:
+    """Reads and writes requests."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def find(self, username: str, idempotency_key: str) -> StoredRequest | None:
+        """Return the request that first had an idempotency key of an account."""
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "request_by_key", {"username": username, "idempotency_key": idempotency_key})
+            if not rows:
+                return None
+            return _stored(rows[0], _events_of(reader, rows[0]["request_id"]))
+
+    def unfinished(self, entities: Iterable[Entity]) -> list[tuple[str, StoredRequest]]:
+        """Return the requests that write the entities and may never have been persisted, with their accounts."""
+        with self._warehouse.connection() as connection:
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "unfinished_requests", _entity_values(entities))
+            return [(row["username"], _stored(row, _events_of(reader, row["request_id"]))) for row in rows]
+
+    def versions(self, entities: Iterable[Entity]) -> dict[Entity, Version]:
+        """Return the newest versions of those entities that have one."""
+        with self._warehouse.connection() as connection:
+            return newest_versions(connection, entities)
+
+    def known_check_ins(self, check_in_ids: Sequence[str]) -> set[str]:
+        """Return which of the check-ins have been recorded, by this API or another source."""
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "known_check_ins", {"check_in_ids": list(check_in_ids)})
+        return {row["check_in_id"] for row in rows}
+
+    def mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
+        """Record that a request's events are on disk, and whether the broker has acknowledged them."""
+        self._run("mark_persisted", {"request_id": request_id, "is_acknowledged": is_acknowledged})
+
+    def mark_rejected(self, request_id: int, reason: str) -> None:
+        """Record why a request's events were permanently rejected."""
+        self._run("mark_rejected", {"request_id": request_id, "reason": reason})
+
+    def event_status(self, event_id: UUID) -> Row | None:
+        """Return an event of this API and how far it has come, or None if this API did not write it."""
+        rows = self._run("event_status", {"event_id": event_id})
+        return rows[0] if rows else None
+
+    def transaction(self) -> Any:
+        """Return a context that yields a connection for one transaction."""
+        return self._warehouse.connection()
+
+    def _run(self, query: str, values: Row) -> list[Row]:
+        with self._warehouse.connection() as connection:
+            return Reader(connection).rows(PACKAGE, query, values)
+
+
+def newest_versions(connection: Connection, entities: Iterable[Entity]) -> dict[Entity, Version]:
+    """Return the newest versions of those entities that have one."""
+    wanted = sorted(set(entities))
+    if not wanted:
+        return {}
+    rows = Reader(connection).rows(PACKAGE, "newest_versions", _entity_values(wanted))
+    return {
+        (row["event_type"], row["entity_id"]): Version(row["event_id"], row["occurred_at"], row["data"]) for row in rows
+    }
+
+
+def lock(connection: Connection, entities: Iterable[Entity]) -> None:
+    """Wait for other requests that write the same entities, until the end of the transaction."""
+    names = [f"{event_type} {entity_id}" for event_type, entity_id in entities]
+    Reader(connection).rows(PACKAGE, "lock_entities", {"entities": names})
+
+
+def insert(
+    connection: Connection, who: Row, operation: str, body: Any, events: Sequence[StoredEvent]
+) -> StoredRequest | None:
+    """Store a request and its events; return None if its idempotency key is already stored."""
+    reader = Reader(connection)
+    rows = reader.rows(PACKAGE, "insert_request", {**who, "operation": operation, "body": Jsonb(body)})
+    if not rows:
+        return None
+    request_id = rows[0]["request_id"]
+    for item, event in enumerate(events):
+        values = {
+            "event_id": event.event_id, "request_id": request_id, "item": item, "event_type": event.event_type,
+            "entity_id": event.entity_id, "occurred_at": event.occurred_at, "data": Jsonb(event.data),
+        }  # fmt: skip
+        reader.rows(PACKAGE, "insert_event", values)
+    return StoredRequest(request_id, operation, body, False, False, None, list(events))
+
+
+def _entity_values(entities: Iterable[Entity]) -> Row:
+    wanted = list(entities)
+    return {"event_types": [event_type for event_type, _ in wanted], "entity_ids": [each for _, each in wanted]}
+
+
+def _events_of(reader: Reader, request_id: int) -> list[StoredEvent]:
+    rows = reader.rows(PACKAGE, "events_of_request", {"request_id": request_id})
+    return [StoredEvent(**row) for row in rows]
+
+
+def _stored(row: Row, events: list[StoredEvent]) -> StoredRequest:
+    return StoredRequest(
+        row["request_id"], row["operation"], row["body"], row["persisted_at"] is not None, row["is_acknowledged"],
+        row["rejected_because"], events,
+    )  # fmt: skip
