@@ -18,6 +18,7 @@ from serving.check_ins.routes import router as check_ins
 from serving.data.lists.routes import router as lists
 from serving.data.live_routes import router as live
 from serving.data.routes import router as data
+from serving.fast_predict import FastPredict
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
 from serving.predictor.routes import router as predictor
@@ -70,6 +71,12 @@ def create_app(services: Services) -> FastAPI:
     for router in (health_routes.router, auth, predictor, models, *v1, *admin, openapi.router, web, sites):
         app.include_router(router)
     app.add_middleware(LoadShedding)
+    app.add_middleware(
+        FastPredict,
+        recognise=services.recognise,
+        answers=services.current_answers.newest,
+        log=services.prediction_log,
+    )
     app.add_middleware(
         RequestGuard,
         api_url=services.settings.api_url,

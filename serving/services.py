@@ -18,6 +18,7 @@ from serving.auth.tokens import Tokens
 from serving.check_ins.idempotency import RequestStore
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
+from serving.current_answers import CurrentAnswers
 from serving.data.lists.exports import Exports
 from serving.data.lists.service import Lists
 from serving.data.live_figures import LiveFigures
@@ -81,6 +82,7 @@ class Services:
     accounts: Accounts
     tokens: Tokens
     predictor: Predictor
+    current_answers: CurrentAnswers
     data: Data
     lists: Lists
     exports: Exports
@@ -192,6 +194,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         accounts=accounts,
         tokens=tokens,
         predictor=predictor,
+        current_answers=CurrentAnswers(runtime, tables),
         data=Data(warehouse),
         lists=Lists(warehouse),
         exports=Exports(Lists(warehouse)),

@@ -108,6 +108,11 @@ class ForecastTables:
         """Call `listener` with each new snapshot, in the thread that has computed it."""
         self._listeners.append(listener)
 
+    @property
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot; None until the first one is computed. This property does not wait."""
+        return self._snapshot
+
     def of(self, versions: Sequence[LoadedVersion]) -> Snapshot:
         """Return the newest snapshot with the tables of these versions, and compute those that are missing.
 

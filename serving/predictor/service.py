@@ -89,7 +89,7 @@ class Predictor:
                 answers.append(answer or no_forecast(key_result_id, None))
                 continue
             units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": account}
-            by, forecast = _by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
+            by, forecast = by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
             prediction = of_key_result(key_result_id, forecast, by, publication.publication_id)
             answers.append(prediction)
             self._shadows.of_key_result(prediction, state, units, snapshot)
@@ -204,7 +204,7 @@ class Predictor:
                 metrics.SERVED_PROBABILITY.labels(version.name, version.role).observe(probability)
 
 
-def _by_arm(
+def by_arm(
     key_result_id: str, answer: CachedForecast, active: Assigned, arm: Assigned | None, snapshot: Snapshot
 ) -> tuple[Assigned, CachedForecast]:
     """Return the forecast of the arm, or that of the active version if the arm has none."""

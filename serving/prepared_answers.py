@@ -1,0 +1,65 @@
+"""The answers of POST /predict, prepared in memory: per key result, the JSON around its prediction's id, and its event.
+
+The documented route makes both, once per key result, publication and model, so an answer from here has the same form.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ingestion.contract_validation import EncodedEvent
+from serving.prediction_log import EventTemplate, template_of
+
+LIST = b'"predictions":['
+END = b"]}"
+
+
+class Answered(NamedTuple):
+    """What the documented route answers to a request for one key result, and the event that it records."""
+
+    body: bytes
+    prediction_id: str
+    event: EncodedEvent
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAnswer:
+    """The JSON of one prediction before and after its id, and the template of its event."""
+
+    before: bytes
+    after: bytes
+    event: EventTemplate
+
+
+class PreparedAnswers:
+    """The answers of one publication and model. An answer is prepared when it is first needed."""
+
+    def __init__(self, answer: Callable[[str], Answered | None]) -> None:
+        """Use `answer`, which returns None for a key result without a forecast and must not block."""
+        self.head = b""
+        """The JSON of the whole response before its predictions."""
+        self._answer = answer
+        self._prepared: dict[str, PreparedAnswer] = {}
+
+    def of(self, key_result_ids: list[str]) -> list[PreparedAnswer] | None:
+        """Return the answers for key results, or None if one of them has no forecast."""
+        known = self._prepared
+        try:
+            return [known[each] for each in key_result_ids]
+        except KeyError:
+            return self._prepare(key_result_ids)
+
+    def _prepare(self, key_result_ids: list[str]) -> list[PreparedAnswer] | None:
+        for each in key_result_ids:
+            if each not in self._prepared:
+                answered = self._answer(each)
+                if answered is None:
+                    return None
+                self._prepared[each] = self._split(answered)
+        return [self._prepared[each] for each in key_result_ids]
+
+    def _split(self, answered: Answered) -> PreparedAnswer:
+        head, found, rest = answered.body.partition(LIST)
+        before, _, after = rest.removesuffix(END).partition(answered.prediction_id.encode())
+        self.head = head + found
+        return PreparedAnswer(before, after, template_of(answered.event, answered.prediction_id))

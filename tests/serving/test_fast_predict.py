@@ -1,0 +1,187 @@
+"""The fast path of POST /predict and the documented route: the same answers, and who answers what."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingestion.contract_validation import decode
+from serving.prediction_log.segment_file import SUFFIX
+from serving.prediction_log.segment_reader import SegmentReader
+from tests.polling import until
+from tests.serving.live_server import Api, serving
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def fast(running_api: Api) -> Api:
+    """The application with prepared answers."""
+    until(lambda: running_api.services.current_answers.newest(), "the answers are prepared")
+    return running_api
+
+
+@pytest.fixture(scope="module")
+def headers(fast: Api) -> dict[str, str]:
+    """An app's token, which is verified once."""
+    headers = fast.headers("app") | JSON
+    assert fast.client.get("/v1/key-results", headers=headers).status_code == 200
+    return headers
+
+
+@pytest.fixture(scope="module")
+def ids(fast: Api, headers: dict[str, str]) -> list[str]:
+    """The ids of all key results, some of them closed."""
+    listed = fast.client.get("/v1/key-results", params={"limit": 1000}, headers=headers).json()["key_results"]
+    return [each["key_result_id"] for each in listed]
+
+
+class Routes:
+    """Counts which requests reach the documented route."""
+
+    def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.documented = 0
+        predict = api.services.predictor.predict
+
+        def counted(*arguments: Any, **options: Any) -> Any:
+            self.documented += 1
+            return predict(*arguments, **options)
+
+        monkeypatch.setattr(api.services.predictor, "predict", counted)
+
+
+@pytest.fixture
+def routes(fast: Api, monkeypatch: pytest.MonkeyPatch) -> Routes:
+    """The counter."""
+    return Routes(fast, monkeypatch)
+
+
+def forecastable(fast: Api, ids: list[str]) -> list[str]:
+    answers = fast.services.current_answers.newest()
+    return [each for each in ids if answers.of([each])]
+
+
+def post(api: Api, body: bytes, headers: dict[str, str], *, is_fast: bool) -> httpx.Response:
+    """Send a body, to the fast path or only to the documented route: a second, equal header makes a request unusual."""
+    sent = list(headers.items()) if is_fast else [*headers.items(), ("Content-Type", headers["Content-Type"])]
+    return api.client.post("/predict", content=body, headers=sent)
+
+
+def comparable(answer: httpx.Response) -> Any:
+    """Return the status and the body without ids and times that differ between any two requests."""
+    body = answer.json()
+    for one in body.get("predictions", ()):
+        if one["prediction_id"] is not None:
+            assert len(one["prediction_id"]) == 36
+            one["prediction_id"] = "..."
+    return answer.status_code, body, answer.headers["content-type"]
+
+
+def test_usual_requests_are_answered_from_memory(
+    fast: Api, headers: dict[str, str], ids: list[str], routes: Routes
+) -> None:
+    wanted = forecastable(fast, ids)
+    assert len(wanted) > 20
+    quick, documented = (
+        post(fast, json.dumps({"key_result_ids": wanted}).encode(), headers, is_fast=is_fast)
+        for is_fast in (True, False)
+    )
+    assert routes.documented == 1
+    assert comparable(quick) == comparable(documented)
+    assert set(quick.headers) == set(documented.headers)
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"key_result_ids": []}',
+        b'{"key_result_ids": ["unknown"]}',
+        b'{"key_result_ids": [1]}',
+        b'{"key_result_ids": null}',
+        b'{"key_result_ids": ["%b"], "key_result_ids": ["%b"]}',
+        b'{"key_result_ids": ["%b"], "extra": 1}',
+        b'{"key_result\\u005fids": ["%b"]}',
+        b'{"key_result_ids": ["%b"]} ',
+        b'{"key_result_ids": ["%b"]}}',
+        b'\xef\xbb\xbf{"key_result_ids": ["%b"]}',
+        b'{"key_result_ids": ["%b", "\xff"]}',
+        b'{"key_result_ids": ["\\ud800"]}',
+        b'{"key_result_ids": ["%b ", "%b\\u0000"]}',
+        b'{"key_result_ids": [' + b",".join([b'"%b"'] * 1_001) + b"]}",
+        b'{"key_result_ids": ["%b"], "x": NaN}',
+    ],
+)
+def test_unusual_bodies_get_the_answer_of_the_documented_route(
+    fast: Api, headers: dict[str, str], ids: list[str], unusual: bytes
+) -> None:
+    body = unusual.replace(b"%b", forecastable(fast, ids)[0].encode())
+    assert comparable(post(fast, body, headers, is_fast=True)) == comparable(post(fast, body, headers, is_fast=False))
+
+
+@pytest.mark.parametrize(
+    "changed", [{"Authorization": ""}, {"Authorization": "Bearer x"}, {"Content-Type": "text/plain"}]
+)
+def test_unusual_headers_get_the_answer_of_the_documented_route(
+    fast: Api, headers: dict[str, str], ids: list[str], changed: dict[str, str]
+) -> None:
+    body = json.dumps({"key_result_ids": forecastable(fast, ids)[:1]}).encode()
+    answers = [post(fast, body, headers | changed, is_fast=is_fast) for is_fast in (True, False)]
+    assert comparable(answers[0]) == comparable(answers[1])
+
+
+def test_generated_requests_get_the_same_answer_from_both(fast: Api, headers: dict[str, str], ids: list[str]) -> None:
+    known = st.sampled_from(ids)
+    wanted = st.lists(st.one_of(known, known, known, st.text(max_size=5)), max_size=5)
+    value = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=4), st.lists, max_leaves=3)
+    bodies = st.one_of(
+        wanted.map(lambda each: {"key_result_ids": each}),
+        st.fixed_dictionaries({"key_result_ids": wanted}, optional={"model": value, "features": value}),
+        st.fixed_dictionaries({"key_result_ids": value}),
+    )
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @given(bodies, st.booleans(), st.sampled_from([None, 1]))
+    def check(body: Any, is_ascii: bool, indent: int | None) -> None:
+        text = json.dumps(body, ensure_ascii=is_ascii, indent=indent).encode("utf-8", "surrogatepass")
+        answers = [post(fast, text, headers, is_fast=is_fast) for is_fast in (True, False)]
+        assert comparable(answers[0]) == comparable(answers[1])
+
+    check()
+
+
+def test_the_events_of_both_are_equal(fast: Api, headers: dict[str, str], ids: list[str], tmp_path: Any) -> None:
+    """They are read from the log of an application that has no shipper yet."""
+    away = fast.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path})
+    with serving(away) as api:
+        until(lambda: api.services.current_answers.newest(), "the answers are prepared")
+        own = api.headers("app") | JSON
+        assert api.client.get("/v1/key-results", headers=own).status_code == 200
+        body = json.dumps({"key_result_ids": forecastable(api, ids)[:3]}).encode()
+        answers = [post(api, body, own, is_fast=is_fast) for is_fast in (True, False)]
+    (segment,) = away.prediction_log_dir.glob(f"*{SUFFIX}")
+    messages, _ = SegmentReader(segment).read()
+    events = [decode("okr_ai_predictions", each.value, each.key) for each in messages]
+    served = [one["prediction_id"] for answer in answers for one in answer.json()["predictions"]]
+    assert [each.payload.prediction_id for each in events] == served
+    assert len(set(served)) == 6
+    for quick, documented in zip(events[:3], events[3:], strict=True):
+        assert quick.data.replace(quick.payload.prediction_id, documented.payload.prediction_id) == documented.data
+        assert abs((quick.envelope.time - documented.envelope.time).total_seconds()) < 30
+        same = ("type", "source", "subject", "specversion")
+        assert [getattr(quick.envelope, name) for name in same] == [getattr(documented.envelope, name) for name in same]
+
+
+def test_a_full_log_is_an_error_of_both(fast: Api, headers: dict[str, str], ids: list[str], tmp_path: Any) -> None:
+    update = {"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "prediction_log_bytes": 8_192}
+    with serving(fast.settings.model_copy(update=update)) as api:
+        until(lambda: api.services.current_answers.newest(), "the answers are prepared")
+        own = api.headers("app") | JSON
+        body = json.dumps({"key_result_ids": forecastable(api, ids)[:1]}).encode()
+        answer = api.client.post("/predict", content=body, headers=own)
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:okr:problem:not-persisted")
