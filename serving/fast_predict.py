@@ -14,11 +14,14 @@ import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.logs import get_logger
-from serving.auth.roles import Identity, Right
+from serving.auth.roles import Right
 from serving.errors import NotPersisted
-from serving.prediction_log import PredictionLog
+from serving.limits.rate_limits import Recognise
+from serving.prediction_log import PredictionLog, attributes_text
 from serving.prediction_log.event_template import id_text
 from serving.prepared_answers import END, PreparedAnswers
+from serving.request_context import RequestIds, attributes_of
+from serving.request_guard import IDS
 
 PATH = "/predict"
 JSON = b"application/json"
@@ -39,13 +42,13 @@ class FastPredict:
         self,
         app: ASGIApp,
         *,
-        identity_of: Callable[[str], Identity | None],
+        recognise: Recognise,
         answers: Callable[[], PreparedAnswers | None],
         log: PredictionLog,
     ) -> None:
-        """`identity_of` looks up a verified Authorization header, and `answers` the current ones. Neither blocks."""
+        """`recognise` knows verified credentials, and `answers` returns the current ones. Neither blocks."""
         self._app = app
-        self._identity_of = identity_of
+        self._recognise = recognise
         self._answers = answers
         self._log = log
         self._decode = msgspec.json.Decoder(Request).decode
@@ -57,7 +60,7 @@ class FastPredict:
             await self._app(scope, receive, send)
             return
         message = await receive()
-        body = None if message.get("more_body", False) else self._answer(message.get("body", b""))
+        body = None if message.get("more_body", False) else self._answer(message.get("body", b""), scope[IDS])
         if body is None:
             await self._app(scope, _Replayed(message, receive), send)
             return
@@ -82,12 +85,10 @@ class FastPredict:
                 content_type = value
         if authorization is None or content_type != JSON:
             return False
-        identity = self._identity_of(authorization.decode("latin-1"))
-        if identity is None or identity.organisation_id is not None:  # an organisation's account sees only its own
-            return False
-        return identity.may(Right.PREDICT)
+        identity = self._recognise(authorization, None)
+        return identity is not None and identity.may(Right.PREDICT)
 
-    def _answer(self, body: bytes) -> bytes | None:
+    def _answer(self, body: bytes, request: RequestIds) -> bytes | None:
         """Record the predictions and return the response's body, or None if the documented route should answer."""
         answers = self._answers()
         if answers is None or body.count(FIELD) != 1:  # a repeated field is an error that msgspec does not see
@@ -96,8 +97,8 @@ class FastPredict:
             prepared = answers.of(self._decode(body).key_result_ids)
             if prepared is None:
                 return None
-            ids = [self._new_id() for _ in prepared]
-            self._log.append_uses([(each.event, id_) for each, id_ in zip(prepared, ids, strict=True)])
+            served = [(each, self._new_id()) for each in prepared]
+            self._log.append_uses([(each.event, id_) for each, id_ in served], attributes_text(attributes_of(request)))
         except (msgspec.DecodeError, UnicodeDecodeError, NotPersisted):
             return None
         except Exception as error:  # the documented route can do without this layer
@@ -105,7 +106,7 @@ class FastPredict:
                 "a request is answered by the documented route", error=str(error), exc_info=error
             )
             return None
-        items = [each.before + id_text(id_) + each.after for each, id_ in zip(prepared, ids, strict=True)]
+        items = [each.before + id_text(id_) + each.after for each, id_ in served]
         return answers.head + b",".join(items) + END
 
 

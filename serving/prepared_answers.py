@@ -4,6 +4,7 @@ The documented route makes both, once per key result, publication and model, so 
 """
 
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class PreparedAnswers:
     def _prepare(self, key_result_ids: list[str]) -> list[PreparedAnswer] | None:
         for each in key_result_ids:
             if each not in self._prepared:
-                answered = self._answer(each)
+                answered = Context().run(self._answer, each)  # the event must not have the id of the current request
                 if answered is None:
                     return None
                 self._prepared[each] = self._split(answered)

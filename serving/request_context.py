@@ -50,6 +50,13 @@ def bind(ids: RequestIds) -> None:
         bind_contextvars(request_id=ids.request_id, traceparent=ids.traceparent)
 
 
+def attributes_of(ids: RequestIds) -> Mapping[str, str]:
+    """Return the CloudEvents extension attributes of events that a request causes."""
+    if ids.traceparent is None:
+        return {"requestid": ids.request_id}
+    return {"requestid": ids.request_id, "traceparent": ids.traceparent}
+
+
 def current_request_id() -> str | None:
     """Return the id of the current request, or None outside of a request."""
     return get_contextvars().get("request_id")

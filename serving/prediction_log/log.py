@@ -98,20 +98,25 @@ class PredictionLog:
         used, behind_s = _used_bytes(self.folder), seconds_behind(self.folder)
         return LogState(used, used / self._limits.bytes, behind_s)
 
-    def append_uses(self, uses: Sequence[tuple[EventTemplate, bytes]]) -> None:
+    def append_uses(self, uses: Sequence[tuple[EventTemplate, bytes]], attributes: bytes = b"") -> None:
         """Append the predictions of one request, as pairs of a template and an event's id, all or none.
+
+        `attributes` are the extension attributes of all these events (`attributes_text`).
 
         Raises:
             NotPersisted: nothing was written; the log says why.
         """
-        with self._appending, self._reported(len(uses)):
-            writer = self._writer or self._open()
-            data = _uses(writer, uses)
-            if not writer.has_space(len(data)):
-                writer = self._open()
-                data = _uses(writer, uses)
-            self._append(writer, data)
-        self.counts["posted"] += len(uses)
+        with self._appending:
+            try:
+                writer = self._writer or self._open()
+                data = _uses(writer, uses, attributes)
+                if not writer.has_space(len(data)):
+                    writer = self._open()
+                    data = _uses(writer, uses, attributes)
+                self._append(writer, data)
+            except OSError as error:
+                raise self._not_persisted(len(uses), error) from error
+            self.counts["posted"] += len(uses)
 
     def append(self, events: Sequence[EncodedEvent]) -> None:
         """Append complete events, all or none.
@@ -125,12 +130,15 @@ class PredictionLog:
         for event in events:
             _check_size(event)
         data = b"".join([event_frame(event.key, event.value) for event in events])
-        with self._appending, self._reported(len(events)):
-            writer = self._writer or self._open()
-            if not writer.has_space(len(data)):
-                writer = self._open()
-            self._append(writer, data)
-        self.counts["posted"] += len(events)
+        with self._appending:
+            try:
+                writer = self._writer or self._open()
+                if not writer.has_space(len(data)):
+                    writer = self._open()
+                self._append(writer, data)
+            except OSError as error:
+                raise self._not_persisted(len(events), error) from error
+            self.counts["posted"] += len(events)
 
     def _append(self, writer: SegmentWriter, data: bytes) -> None:
         if not writer.has_space(len(data)):
@@ -164,18 +172,14 @@ class PredictionLog:
             self._retired.append(self._writer)
             self._writer = None
 
-    @contextmanager
-    def _reported(self, predictions: int) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.counts["not_persisted"] += predictions
-            if (now := time.monotonic()) - self._logged_at >= LOG_EVERY_S:
-                self._logged_at = now
-                get_logger(__name__).error("predictions could not be recorded", number=predictions, error=str(error))
-            raise NotPersisted(
-                "Too many predictions wait for the broker, or the disk is full or not writable; /health says which."
-            ) from error
+    def _not_persisted(self, predictions: int, error: OSError) -> NotPersisted:
+        self.counts["not_persisted"] += predictions
+        if (now := time.monotonic()) - self._logged_at >= LOG_EVERY_S:
+            self._logged_at = now
+            get_logger(__name__).error("predictions could not be recorded", number=predictions, error=str(error))
+        return NotPersisted(
+            "Too many predictions wait for the broker, or the disk is full or not writable; /health says which."
+        )
 
     def _flush_until_stopped(self) -> None:
         while not self._stopping.wait(FLUSH_S):
@@ -191,13 +195,11 @@ class PredictionLog:
             writer.sync()
 
 
-def _uses(writer: SegmentWriter, uses: Sequence[tuple[EventTemplate, bytes]]) -> bytes:
-    numbered, definitions = [], b""
-    for template, event_id in uses:
-        number, definition = writer.number(template)
-        numbered.append((number, event_id))
-        definitions += definition
-    return definitions + uses_frame(numbered)
+def _uses(writer: SegmentWriter, uses: Sequence[tuple[EventTemplate, bytes]], attributes: bytes) -> bytes:
+    """Return the frame of a request, after the definitions of the templates that it uses first."""
+    known = writer.numbers
+    definitions = b"".join([writer.define(template) for template, _ in uses if template not in known])
+    return definitions + uses_frame([(known[template], event_id) for template, event_id in uses], attributes)
 
 
 def _check_size(event: EncodedEvent) -> None:

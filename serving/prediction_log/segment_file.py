@@ -20,7 +20,7 @@ HEADER = struct.Struct("<8sQ")  # the magic number, and the position up to which
 SHIPPED, SHIPPED_AT = struct.Struct("<Q"), 8
 _FRAME = struct.Struct("<II")  # length and CRC-32 of the payload
 _TEMPLATE = struct.Struct("<IH")  # the template's number in this segment, and the length of the key
-_KEY = struct.Struct("<H")
+_LENGTH = struct.Struct("<H")  # of a key, or of the extension attributes of a request's events
 _USE = struct.Struct("<I16s")  # the template's number, and the event's id
 
 DEFINES, USES, EVENT = b"T", b"P", b"E"
@@ -31,14 +31,15 @@ def template_frame(number: int, template: EventTemplate) -> bytes:
     return _frame(DEFINES + _TEMPLATE.pack(number, len(template.key)) + template.key + template.value)
 
 
-def uses_frame(uses: list[tuple[int, bytes]]) -> bytes:
+def uses_frame(uses: list[tuple[int, bytes]], attributes: bytes) -> bytes:
     """Return the frame of one request's predictions, as pairs of a template's number and an event's id."""
-    return _frame(USES + b"".join([_USE.pack(number, event_id) for number, event_id in uses]))
+    pairs = b"".join([_USE.pack(number, event_id) for number, event_id in uses])
+    return _frame(USES + _LENGTH.pack(len(attributes)) + attributes + pairs)
 
 
 def event_frame(key: bytes, value: bytes) -> bytes:
     """Return the frame of a complete event."""
-    return _frame(EVENT + _KEY.pack(len(key)) + key + value)
+    return _frame(EVENT + _LENGTH.pack(len(key)) + key + value)
 
 
 def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
@@ -68,19 +69,21 @@ class Events:
         """
         kind, rest = payload[:1], payload[1:]
         if kind == USES:
+            pairs_start = _LENGTH.size + _LENGTH.unpack_from(rest)[0]
+            attributes, pairs = rest[_LENGTH.size : pairs_start], rest[pairs_start:]
             try:
-                found = [(self.templates[number], event_id) for number, event_id in _USE.iter_unpack(rest)]
+                found = [(self.templates[number], event_id) for number, event_id in _USE.iter_unpack(pairs)]
             except KeyError as error:
                 raise PermanentError(f"A segment of the prediction log uses the undefined template {error}.") from error
-            return [KeyedMessage(template.key, template.event(event_id)) for template, event_id in found]
+            return [KeyedMessage(template.key, template.event(event_id, attributes)) for template, event_id in found]
         if kind == DEFINES:
             number, length = _TEMPLATE.unpack_from(rest)
             key_end = _TEMPLATE.size + length
             self.templates[number] = EventTemplate(rest[_TEMPLATE.size : key_end], rest[key_end:])
             return []
         if kind == EVENT:
-            key_end = _KEY.size + _KEY.unpack_from(rest)[0]
-            return [KeyedMessage(rest[_KEY.size : key_end], rest[key_end:])]
+            key_end = _LENGTH.size + _LENGTH.unpack_from(rest)[0]
+            return [KeyedMessage(rest[_LENGTH.size : key_end], rest[key_end:])]
         raise PermanentError(f"A segment of the prediction log has a frame of the unknown kind {kind!r}.")
 
 

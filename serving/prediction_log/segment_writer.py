@@ -39,16 +39,15 @@ class SegmentWriter:
         self._end = self._synced = HEADER.size
         self._folder = folder
         self._is_listed = False
-        self._numbers: dict[EventTemplate, int] = {}
+        self.numbers: dict[EventTemplate, int] = {}
+        """The numbers of the templates that are defined in this segment."""
 
-    def number(self, template: EventTemplate) -> tuple[int, bytes]:
-        """Return a template's number in this segment, and the frame that must be appended first, if any."""
-        known = self._numbers.get(template)
-        if known is not None:
-            return known, b""
-        number = len(self._numbers)
-        self._numbers[template] = number
-        return number, template_frame(number, template)
+    def define(self, template: EventTemplate) -> bytes:
+        """Give a template a number, and return the frame that must be appended before its first use, b"" if it is."""
+        if template in self.numbers:
+            return b""
+        number = self.numbers[template] = len(self.numbers)
+        return template_frame(number, template)
 
     def has_space(self, length: int) -> bool:
         """Return whether `length` more bytes fit."""

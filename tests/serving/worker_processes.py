@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,13 +44,13 @@ def _is_worker(process: psutil.Process) -> bool:
 
 
 @contextmanager
-def okr_serve(settings: Settings, folder: Path, *arguments: str) -> Iterator[Served]:
-    """Run `okr serve` until the block ends."""
+def okr_serve(settings: Settings, folder: Path, *arguments: str, prefix: Sequence[str] = ()) -> Iterator[Served]:
+    """Run `okr serve` until the block ends. `prefix` is a command that runs it."""
     port = choose(set())
     environment = environment_of(settings.model_copy(update={"api_port": port}), folder)
     with (folder / "serve.log").open("wb") as output:
         started = time.monotonic()
-        process = subprocess.Popen([*OKR, "serve", *arguments], env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen([*prefix, *OKR, "serve", *arguments], env=environment, stdout=output, stderr=output)
     try:
         while not answers(port):
             assert process.poll() is None, (folder / "serve.log").read_text()[-3000:]

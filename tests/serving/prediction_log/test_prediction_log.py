@@ -1,5 +1,6 @@
 """The prediction log: appended by workers that may die at any moment, sent to a real broker."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,27 +8,23 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer
 
-from ingestion.contract_validation import EncodedEvent, decode
+from ingestion.contract_validation import EncodedEvent, decode, extensions_of
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.ids import uuid7
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
-from serving.experiments.arms import Assigned
-from serving.models.key_result_forecast import MODEL
-from serving.models.loaded_version import LoadedVersion
-from serving.models.served_model import Trained
-from serving.prediction_log import PredictionLog, Shipper, template_of
+from serving.prediction_log import PredictionLog, Shipper, attributes_text, template_of
 from serving.prediction_log.log import TOPIC, LogLimits
 from serving.prediction_log.segment_file import SUFFIX
-from serving.predictor.key_result_answers import CachedForecast
-from serving.predictor.prediction import of_key_result, served_event
+from serving.predictor.active_model import ModelInUse
+from serving.predictor.prediction import Prediction, served_event
+from serving.publication_reader import Publication
 
 LIMITS = LogLimits(16 * 65_536)
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -56,11 +53,9 @@ def event_of(
     key_result_id: str, reasons: tuple[str, ...] = ('it says "id":"x" \\ ü\u2028',)
 ) -> tuple[EncodedEvent, str]:
     """Return the event of a served prediction, and the prediction's id."""
-    output = {"probability": 0.25, "low": 0.0, "high": 1.0, "level": 0.9}
-    forecast = CachedForecast(AT, AT, "2026-Q4", "team", output, reasons)
-    by = Assigned(LoadedVersion(MODEL, "3", "champion", Trained(MODEL, None, AT)))  # type: ignore[arg-type]
-    prediction = replace(of_key_result(key_result_id, forecast, by, 7), prediction_id=str(new_id()))
-    return served_event(prediction), prediction.prediction_id
+    prediction = Prediction(key_result_id, str(new_id()), AT, 0.25, 0.0, 1.0, 0.9, reasons, "2026-Q4")
+    model = ModelInUse("okr_key_result_forecast", "3", "champion", None, None, AT)  # type: ignore[arg-type]
+    return served_event(prediction, model, Publication(7, AT, AT, "3")), prediction.prediction_id
 
 
 def sent(settings: Settings, key: str, number: int, limit_s: float = 30) -> list[bytes]:
@@ -109,7 +104,8 @@ def test_a_shipped_event_equals_the_event_of_the_documented_route(
     key = f"kr-{new_id()}"
     event, prediction_id = event_of(key)
     served = new_id()
-    log.append_uses([(template_of(event, prediction_id), served.bytes)])
+    attributes = attributes_text({"requestid": "r-1", "traceparent": "00-1-2-01"})
+    log.append_uses([(template_of(event, prediction_id), served.bytes)], attributes)
     log.append([event])
     ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
     by_template, complete = (decode(TOPIC, value, key.encode()) for value in sent(kafka, key, 2))
@@ -119,6 +115,8 @@ def test_a_shipped_event_equals_the_event_of_the_documented_route(
     with_ids = by_template.data.replace(str(served), prediction_id)
     assert with_ids == complete.data, "everything else is equal, byte by byte"
     assert by_template.envelope.source == complete.envelope.source
+    (value,) = [each for each in sent(kafka, key, 2) if str(served).encode() in each]
+    assert json.loads(extensions_of(value) or "") == {"requestid": "r-1", "traceparent": "00-1-2-01"}
 
 
 def test_a_killed_worker_loses_no_recorded_prediction(kafka: Settings, tmp_path: Path) -> None:
