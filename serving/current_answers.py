@@ -3,7 +3,8 @@
 from serving.experiments.arms import Assigned, UnitIds, assigned_arm, shadow_arms
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.loaded_version import LoadedVersion
-from serving.models.runtime import ModelRuntime, ServingState
+from serving.models.runtime import ModelRuntime
+from serving.models.serving_state import ServingState
 from serving.predictor.forecast_tables import ForecastTables, Snapshot
 from serving.predictor.key_result_answers import CachedForecast
 from serving.predictor.prediction import of_key_result, served_event

@@ -86,7 +86,9 @@ class FastPredict:
         if authorization is None or content_type != JSON:
             return False
         identity = self._recognise(authorization, None)
-        return identity is not None and identity.may(Right.PREDICT)
+        if identity is None or identity.organisation_id is not None:  # an organisation's account sees only its own
+            return False
+        return identity.may(Right.PREDICT)
 
     def _answer(self, body: bytes, request: RequestIds) -> bytes | None:
         """Record the predictions and return the response's body, or None if the documented route should answer."""

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,12 +20,15 @@ from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.ids import uuid7
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
+from serving.experiments.arms import Assigned
+from serving.models.key_result_forecast import MODEL
+from serving.models.loaded_version import LoadedVersion
+from serving.models.served_model import Trained
 from serving.prediction_log import PredictionLog, Shipper, attributes_text, template_of
 from serving.prediction_log.log import TOPIC, LogLimits
 from serving.prediction_log.segment_file import SUFFIX
-from serving.predictor.active_model import ModelInUse
-from serving.predictor.prediction import Prediction, served_event
-from serving.publication_reader import Publication
+from serving.predictor.key_result_answers import CachedForecast
+from serving.predictor.prediction import of_key_result, served_event
 
 LIMITS = LogLimits(16 * 65_536)
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -53,9 +57,11 @@ def event_of(
     key_result_id: str, reasons: tuple[str, ...] = ('it says "id":"x" \\ ü\u2028',)
 ) -> tuple[EncodedEvent, str]:
     """Return the event of a served prediction, and the prediction's id."""
-    prediction = Prediction(key_result_id, str(new_id()), AT, 0.25, 0.0, 1.0, 0.9, reasons, "2026-Q4")
-    model = ModelInUse("okr_key_result_forecast", "3", "champion", None, None, AT)  # type: ignore[arg-type]
-    return served_event(prediction, model, Publication(7, AT, AT, "3")), prediction.prediction_id
+    output = {"probability": 0.25, "low": 0.0, "high": 1.0, "level": 0.9}
+    forecast = CachedForecast(AT, AT, "2026-Q4", "team", output, reasons)
+    by = Assigned(LoadedVersion(MODEL, "3", "champion", Trained(MODEL, None, AT)))  # type: ignore[arg-type]
+    prediction = replace(of_key_result(key_result_id, forecast, by, 7), prediction_id=str(new_id()))
+    return served_event(prediction), prediction.prediction_id
 
 
 def sent(settings: Settings, key: str, number: int, limit_s: float = 30) -> list[bytes]:
