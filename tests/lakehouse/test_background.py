@@ -22,20 +22,25 @@ from ingestion.landing.announce import Announcer
 from ingestion.sources.metrics import collector
 from ingestion.spool import Spool
 from lakehouse.background import BackgroundThread, thread_problems
-from lakehouse.errors import PermanentError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 from serving.experiments.guardrails import GuardrailWatch
 from serving.experiments.observations import Observations
 from serving.experiments.shadow import ShadowScorer
 from serving.latency import LatencyReporter
+from serving.limits.rate_limits import RateLimits
+from serving.limits.rate_plan import RatePlans
+from serving.limits.token_bucket import SharedBuckets
 from serving.models.catalog import Catalog
 from serving.models.runtime import ModelRuntime
 from serving.outbox import Outbox
-from serving.prediction_log import PredictionLog
+from serving.prediction_log import PredictionLog, Shipper
 from serving.prediction_log.log import LogLimits
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.forecast_tables import ForecastTables
 from serving.publication_reader import Warehouse
+from serving.readiness import Readiness
+from serving.request_metrics import RequestMetrics
 from serving.workers.worker_registry import WorkerRegistry
 from tests.polling import until
 
@@ -166,16 +171,44 @@ def test_sending_continues_after_any_exception(
     assert outbox.is_sending
 
 
+@pytest.fixture
+def request_threads(tmp_path: Path, outbox: Outbox) -> Iterator[dict[str, tuple[Any, Any]]]:
+    """The parts of the API that have a thread, with the object whose method the thread calls in a loop."""
+    metrics, folder = RequestMetrics(), tmp_path / "predictions"
+    plans = RatePlans(Warehouse("postgresql://nobody@127.0.0.1:9/none"))
+    limits = RateLimits(plans, SharedBuckets(redis.Redis(port=9)), lambda _header, _cookie: None)
+    log, shipper = PredictionLog(folder, LogLimits(1_000_000)), Shipper(folder, "127.0.0.1:1")
+    parts: dict[str, tuple[Any, Any]] = {
+        "export": (LatencyReporter(metrics, outbox, window_s=0.02), metrics),
+        "refresh": (limits, plans),
+        "_flush": (log, log),
+        "ship": (shipper, shipper),
+    }
+    folder.mkdir()
+    yield parts
+    for part, _ in parts.values():
+        part._stopping.set()
+
+
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_latencies_are_reported_after_any_exception(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException
+@pytest.mark.parametrize("method", ["export", "refresh", "_flush", "ship"])
+def test_the_threads_of_requests_continue_after_any_exception(
+    request_threads: dict[str, tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch, method: str, error: BaseException
 ) -> None:
-    reporter = LatencyReporter(outbox, window_s=0.02)
-    reported = threading.Event()
-    monkeypatch.setattr(reporter, "_events", Thrower(lambda: reported.set() or [], error))
-    reporter.start()
-    assert reported.wait(10)
-    reporter.stop()
+    called = threading.Event()
+    part, owner = request_threads[method]
+    monkeypatch.setattr(owner, method, Thrower(called.set, error))
+    part.start()
+    assert called.wait(10)
+    assert part.thread.is_alive
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_a_worker_becomes_ready_after_any_exception(tmp_path: Path, error: BaseException) -> None:
+    readiness = Readiness(Thrower(lambda: None, RetryableError("the warehouse is unavailable"), error), {}, tmp_path)
+    readiness.start()
+    until(lambda: not readiness.missing(), "the worker is ready")
+    readiness.stop()
 
 
 @pytest.fixture
@@ -281,7 +314,11 @@ def test_starting_the_stack_ends_after_any_exception_in_one_of_its_threads(
 THROWN_INTO = {
     "ingestion/landing/announce.py": test_announcing_continues_after_any_exception,
     "ingestion/sources/metrics/collector.py": test_measuring_continues_after_any_exception,
-    "serving/latency.py": test_latencies_are_reported_after_any_exception,
+    "serving/latency.py": test_the_threads_of_requests_continue_after_any_exception,
+    "serving/limits/rate_limits.py": test_the_threads_of_requests_continue_after_any_exception,
+    "serving/prediction_log/log.py": test_the_threads_of_requests_continue_after_any_exception,
+    "serving/prediction_log/shipper.py": test_the_threads_of_requests_continue_after_any_exception,
+    "serving/readiness.py": test_a_worker_becomes_ready_after_any_exception,
     "serving/outbox.py": test_sending_continues_after_any_exception,
     "serving/experiments/guardrails.py": test_the_model_runtime_continues_after_any_exception,
     "serving/experiments/shadow.py": test_shadow_arms_predict_after_any_exception,
