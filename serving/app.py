@@ -76,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
         recognise=services.recognise,
         answers=services.current_answers.newest,
         log=services.prediction_log,
+        probabilities=services.request_metrics.probabilities,
     )
     app.add_middleware(
         RequestGuard,

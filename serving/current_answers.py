@@ -13,6 +13,7 @@ from serving.predictor.service import Predicted, by_arm
 from serving.prepared_answers import Answered, PreparedAnswers
 from serving.publication_reader import Published
 from serving.schemas import publication_fields
+from serving.served_probabilities import ServedProbability
 
 
 class CurrentAnswers:
@@ -57,4 +58,5 @@ def _answer(key_result_id: str, active: LoadedVersion, state: ServingState, snap
     prediction = of_key_result(key_result_id, forecast, by, snapshot.publication.publication_id)
     found = Published(snapshot.publication, Predicted(active, [prediction]))
     body = response_of(found.value, publication_fields(found)).model_dump_json().encode()
-    return Answered(body, prediction.prediction_id, served_event(prediction))
+    served = ServedProbability(by.version.name, by.version.role, forecast.output["probability"])
+    return Answered(body, prediction.prediction_id, served_event(prediction), served)

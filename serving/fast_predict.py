@@ -22,6 +22,7 @@ from serving.prediction_log.event_template import id_text
 from serving.prepared_answers import END, PreparedAnswers
 from serving.request_context import RequestIds, attributes_of
 from serving.request_guard import IDS
+from serving.served_probabilities import ServedProbabilities
 
 PATH = "/predict"
 JSON = b"application/json"
@@ -45,12 +46,14 @@ class FastPredict:
         recognise: Recognise,
         answers: Callable[[], PreparedAnswers | None],
         log: PredictionLog,
+        probabilities: ServedProbabilities,
     ) -> None:
         """`recognise` knows verified credentials, and `answers` returns the current ones. Neither blocks."""
         self._app = app
         self._recognise = recognise
         self._answers = answers
         self._log = log
+        self._probabilities = probabilities
         self._decode = msgspec.json.Decoder(Request).decode
         self._new_id = EventIds().next
 
@@ -108,6 +111,7 @@ class FastPredict:
                 "a request is answered by the documented route", error=str(error), exc_info=error
             )
             return None
+        self._probabilities.add([each.served for each in prepared])
         items = [each.before + id_text(id_) + each.after for each, id_ in served]
         return answers.head + b",".join(items) + END
 

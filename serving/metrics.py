@@ -17,7 +17,7 @@ REGISTRY = CollectorRegistry()
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _MODEL_SECONDS = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
-_SHARES = tuple(number / 10 for number in range(1, 11))
+PROBABILITY_BOUNDS = tuple(number / 10 for number in range(1, 11))
 
 
 class CountedHistogram(Histogram):
@@ -44,9 +44,9 @@ MODEL_SECONDS = Histogram(
 )  # fmt: skip
 MODEL_ROWS = Counter("okr_model_rows", "Rows that a model has scored.", ("model",), registry=REGISTRY)
 # For drift: the distribution of served probabilities. A distribution that moves is the first sign of changed features.
-SERVED_PROBABILITY = Histogram(
+SERVED_PROBABILITY = CountedHistogram(
     "okr_served_probability", "Probabilities of served forecasts.",
-    ("model", "role"), buckets=_SHARES, registry=REGISTRY,
+    ("model", "role"), buckets=PROBABILITY_BOUNDS, registry=REGISTRY,
 )  # fmt: skip
 FORECAST_CACHE = Counter(
     "okr_forecast_cache_lookups", "Look-ups of all forecasts of a publication and version, by result.",

@@ -10,17 +10,19 @@ from typing import NamedTuple
 
 from ingestion.contract_validation import EncodedEvent
 from serving.prediction_log import EventTemplate, template_of
+from serving.served_probabilities import ServedProbability
 
 LIST = b'"predictions":['
 END = b"]}"
 
 
 class Answered(NamedTuple):
-    """What the documented route answers to a request for one key result, and the event that it records."""
+    """What the documented route answers to a request for one key result, the event that it records, and its metric."""
 
     body: bytes
     prediction_id: str
     event: EncodedEvent
+    served: ServedProbability
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class PreparedAnswer:
     before: bytes
     after: bytes
     event: EventTemplate
+    served: ServedProbability
 
 
 class PreparedAnswers:
@@ -63,4 +66,4 @@ class PreparedAnswers:
         head, found, rest = answered.body.partition(LIST)
         before, _, after = rest.removesuffix(END).partition(answered.prediction_id.encode())
         self.head = head + found
-        return PreparedAnswer(before, after, template_of(answered.event, answered.prediction_id))
+        return PreparedAnswer(before, after, template_of(answered.event, answered.prediction_id), answered.served)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serving import metrics
+from serving.served_probabilities import ServedProbabilities
 
 # Each bound is at most 5 % above the previous one, so a percentile is at most 5 % too high. They cover 0.1 ms to four
 # minutes and include Prometheus' bounds.
@@ -69,6 +70,7 @@ class RequestMetrics:
     """Counts requests since the start of this worker. It is thread-safe."""
 
     def __init__(self) -> None:
+        self.probabilities = ServedProbabilities()
         self._by_key: dict[Key, Durations] = {}
         self._exported: Mapping[Key, Durations] = {}
         self._counting = threading.Lock()
@@ -89,7 +91,8 @@ class RequestMetrics:
             return {key: Durations(list(each.counts), each.total_s) for key, each in self._by_key.items()}
 
     def export(self) -> None:
-        """Add what was counted since the previous call to Prometheus' histogram."""
+        """Add what was counted since the previous call to Prometheus' histograms."""
+        self.probabilities.export()
         with self._exporting:
             now = self.copy()
             for key, durations in since(self._exported, now).items():

@@ -186,3 +186,14 @@ def test_a_full_log_is_an_error_of_both(fast: Api, headers: dict[str, str], ids:
         body = json.dumps({"key_result_ids": forecastable(api, ids)[:1]}).encode()
         answer = api.client.post("/predict", content=body, headers=own)
     assert (answer.status_code, answer.json()["type"]) == (503, "urn:okr:problem:not-persisted")
+
+
+def test_predictions_by_id_are_answered_while_postgresql_is_unavailable(fast: Api, ids: list[str]) -> None:
+    with serving(fast.settings) as api:
+        until(api.services.current_answers.newest, "the answers are prepared")
+        own = api.headers("app") | JSON
+        body = json.dumps({"key_result_ids": forecastable(api, ids)}).encode()
+        assert api.client.get("/v1/publication", headers=own).status_code == 200
+        api.services.warehouse.close()
+        assert api.client.get("/v1/publication", headers=own).status_code == 503
+        assert api.client.post("/predict", content=body, headers=own).status_code == 200

@@ -14,7 +14,7 @@ from lakehouse.settings import Settings
 from tests.polling import until
 from tests.serving.worker_processes import Served, load, okr_serve
 
-PATH = "/static/okr.css"
+PATH = "/livez"
 NOT_AT_START = ("mlflow", "polars", "xgboost", "pandas", "sklearn", "pyarrow")
 
 

@@ -68,7 +68,7 @@ def okr_serve(settings: Settings, folder: Path, *arguments: str, prefix: Sequenc
 def answers(port: int) -> bool:
     """Return whether the service answers any request."""
     try:
-        httpx.get(f"http://127.0.0.1:{port}/static/okr.css", timeout=5)
+        httpx.get(f"http://127.0.0.1:{port}/livez", timeout=5)
     except httpx.HTTPError:
         return False
     return True
