@@ -78,7 +78,7 @@ class LimitedProtocol(DrainingProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        if not self.pipeline:
+        if self.cycle.response_complete:  # otherwise a pipelined request has just started
             self._waits_since = self.loop.time()
 
     def _refuse(self, status: bytes, reason: str) -> None:

@@ -1,5 +1,6 @@
 """Slow and broken clients on real sockets: each is cut off in time, and others are served meanwhile."""
 
+import asyncio
 import socket
 import threading
 import time
@@ -22,6 +23,7 @@ from tests.background_logs import LOGGING_CONFIG
 
 LIMITS = ConnectionLimits(headers_s=0.5, headers_bytes=4_000, write_s=0.5, connections=20)
 BODY_LIMIT_S = 0.5
+SLOW_S = 0.8  # longer than a client may take for its headers
 LATE_S = 4.0  # by which every slow client must have been cut off
 
 
@@ -70,6 +72,7 @@ def server() -> Iterator[Server]:
             await stream(send)
             running.stream_ended.set()
         else:
+            await asyncio.sleep(SLOW_S if scope["path"] == "/slow" else 0)
             await answer_length(receive, send)
 
     guard = RequestGuard(
@@ -145,6 +148,15 @@ def test_a_connection_that_stays_idle_after_a_response_is_closed_and_a_busy_one_
         started = time.monotonic()
         assert read_all(idle).startswith(b"HTTP/1.1 200 ")
         assert time.monotonic() - started < LATE_S
+
+
+@pytest.mark.parametrize("first", [b"/", b"/slow"])
+def test_slow_responses_are_no_slow_clients_even_if_requests_are_pipelined(server: Server, first: bytes) -> None:
+    with server.connection() as client:
+        client.sendall(b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n" % first)
+        client.sendall(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answers = read_all(client)
+    assert (answers.count(b"HTTP/1.1 200 "), answers.count(b"HTTP/1.1 408 ")) == (2, 0)
 
 
 def test_headers_without_end_are_refused(server: Server) -> None:
