@@ -5,6 +5,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from lakehouse.achieved_score import ACHIEVED_SCORE
+
 Number = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 LogPaceRatio = Annotated[Number, Meta(description="asinh(10 x pace) of a window, minus that of the required pace")]
@@ -23,7 +25,9 @@ class KeyResultFeatures(msgspec.Struct, kw_only=True, frozen=True):
     log_pace_ratio_28d: LogPaceRatio
     log_pace_ratio_cycle: LogPaceRatio
     log_pace_ratio_trend: LogPaceRatio
-    log_required_pace: Annotated[Number, Meta(description="asinh(10 x pace needed for a final score of 0.7)")]
+    log_required_pace: Annotated[
+        Number, Meta(description=f"asinh(10 x pace needed for a final score of {ACHIEVED_SCORE})")
+    ]
     remaining_ratio: Annotated[float, Meta(gt=0.0, le=1.0, description="share of the cycle left at the last check-in")]
     weeks_between_check_ins: Annotated[float, Meta(ge=0.0, le=1e5)]
     confidence: Annotated[Share, Meta(description="the owner's confidence; null if unknown")] | None = None
@@ -37,7 +41,7 @@ class KeyResultFeatures(msgspec.Struct, kw_only=True, frozen=True):
 class KeyResultOutput(msgspec.Struct, kw_only=True, frozen=True):
     """The forecast of one key result. An interval from `low` to `high` should contain `level` of the final scores."""
 
-    probability: Annotated[Share, Meta(description="P(final score >= 0.7), calibrated")]
+    probability: Annotated[Share, Meta(description=f"P(final score >= {ACHIEVED_SCORE}), calibrated")]
     low: Share
     high: Share
     level: Share
