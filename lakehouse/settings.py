@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     admin_password: SecretStr = SecretStr("")
     lead_password: SecretStr = SecretStr("")
     app_password: SecretStr = SecretStr("")
+    trusted_proxies: str = Field(
+        default="", description="addresses or networks, separated by commas, whose X-Forwarded-* headers are believed"
+    )
 
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")

@@ -13,7 +13,11 @@ from starlette.types import ASGIApp
 from serving import error_responses, health_routes, openapi
 from serving.access_log import json_writer, text_writer
 from serving.admin.routes import routers as admin
+from serving.auth.client_address import ProxyHeaders
+from serving.auth.login_queue import LoginQueue
+from serving.auth.login_routes import keys
 from serving.auth.login_routes import router as auth
+from serving.auth.session_routes import router as sessions
 from serving.check_ins.routes import router as check_ins
 from serving.data.lists.routes import router as lists
 from serving.data.live_routes import router as live
@@ -68,9 +72,12 @@ def create_app(services: Services) -> FastAPI:
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
     v1 = (check_ins, writes, lists, live, data)
-    for router in (health_routes.router, auth, predictor, models, *v1, *admin, openapi.router, web, sites):
+    for router in (
+        health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, sites,
+    ):  # fmt: skip
         app.include_router(router)
     app.add_middleware(LoadShedding)
+    app.add_middleware(LoginQueue)
     app.add_middleware(
         FastPredict,
         recognise=services.recognise,
@@ -85,4 +92,5 @@ def create_app(services: Services) -> FastAPI:
         observe=services.request_metrics.observe,
         log=json_writer() if services.settings.log_json else text_writer(),
     )
+    app.add_middleware(ProxyHeaders, trusted=services.auth.trusted_proxies)
     return app

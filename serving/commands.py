@@ -1,12 +1,17 @@
-"""`okr serve`: the API and the scorecard page. `okr experiment`: A/B tests and shadows of model versions."""
+"""`okr serve`: the API and the scorecard page, and the commands of its accounts, credentials and experiments."""
 
 from typing import Annotated
 
 import typer
 
+from serving.auth import account_commands, credential_commands
 from serving.experiments.commands import app as experiment_app
 
 app = typer.Typer()
+app.add_typer(account_commands.app, name="account")
+app.add_typer(credential_commands.api_keys, name="api-key")
+app.add_typer(credential_commands.auth, name="auth")
+app.add_typer(credential_commands.audit, name="audit")
 app.add_typer(experiment_app, name="experiment")
 
 

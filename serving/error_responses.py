@@ -21,6 +21,7 @@ from serving.errors import (
     Conflict,
     CrossSite,
     CursorExpired,
+    InvalidAccount,
     InvalidFeatures,
     InvalidField,
     NotAcceptable,
@@ -63,6 +64,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (NotConfigured, HTTPStatus.NOT_IMPLEMENTED, "not-configured"),
     (NotSignedIn, HTTPStatus.UNAUTHORIZED, "not-signed-in"),
     (NotAllowed, HTTPStatus.FORBIDDEN, "not-allowed"),
+    (InvalidAccount, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-account"),
     (CrossSite, HTTPStatus.FORBIDDEN, "cross-site"),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "too-many-attempts"),
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
@@ -163,13 +165,15 @@ def _of_okr_error(request: Request, error: OkrError) -> Problem:
     return Problem(status, str(error), slug, headers, _members_of(error))
 
 
-def _members_of(error: OkrError) -> dict[str, Any]:
+def _members_of(error: OkrError) -> dict[str, Any]:  # noqa: PLR0911 -- one for each kind of error
     """Return the extension members of an error's problem document."""
     match error:
         case ContractViolation():
             return {"reason": error.reason}
         case NotFound() if error.similar:
             return {"similar": error.similar}
+        case InvalidAccount():
+            return {"pointer": f"#/{error.field}"}
         case UnknownName():
             return {"pointer": error.pointer, "similar": error.similar}
         case InvalidFeatures():

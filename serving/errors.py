@@ -110,6 +110,14 @@ class NotAllowed(PermanentError):
     """The account's role does not permit the request."""
 
 
+class InvalidAccount(PermanentError):
+    """An account or an API key cannot be created or changed as requested. `field` is the invalid field."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
 class CrossSite(PermanentError):
     """A form was posted from another site."""
 

@@ -3,13 +3,16 @@
 import secrets
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from lakehouse.errors import RetryableError
+from serving.auth.authorization import session_cookie
 from serving.errors import NotSignedIn
-from serving.services import ServicesDep
+from serving.services import Services, ServicesDep
 from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
@@ -40,8 +43,7 @@ async def health(request: Request, services: ServicesDep) -> JSONResponse:
     The status code is 503 only if the warehouse is unavailable.
     """
     state, checks = await services.health_check()
-    authorization, cookie = (_header(request, name) for name in ("authorization", "cookie"))
-    is_known = services.recognise(authorization, cookie) is not None
+    is_known = await to_thread.run_sync(_is_logged_in, request, services)
     body: dict[str, Any] = {"status": state, "checks": checks} if is_known else {"status": state}
     return JSONResponse(body, status_code=503 if state == "unavailable" else 200)
 
@@ -65,6 +67,11 @@ async def prometheus_metrics(services: ServicesDep) -> Response:
     return Response(await services.metrics_page(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _header(request: Request, name: str) -> bytes | None:
-    value = request.headers.get(name)
-    return None if value is None else value.encode("latin-1")
+def _is_logged_in(request: Request, services: Services) -> bool:
+    try:
+        services.auth.authenticator.authenticate(
+            request.headers.get("authorization"), session_cookie(request, services)
+        )
+    except (NotSignedIn, RetryableError):
+        return False
+    return True

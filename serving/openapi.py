@@ -22,8 +22,8 @@ DOCS_POLICY = (
 ABOUT = """
 Forecasts whether key results will be achieved by their deadlines, with a probability and the reasons.
 
-1. Get a token with your user name and password: `POST /auth/token`, or the *Authorize* button. It is valid for 15
-   minutes.
+1. Get an access token with your user name and password: `POST /auth/token`, or the *Authorize* button. It is valid for
+   15 minutes; `POST /auth/refresh` returns the next one. API keys are sent in the same way and need no login.
 2. Request forecasts with `POST /predict`, and read published data with `GET /v1/...`.
 3. Record a value with `POST /v1/check-ins`. Repeating a request with the same `check_in_id` or `Idempotency-Key`
    returns the first response and changes nothing. `PUT /v1/check-ins/{check_in_id}` corrects a check-in. Keys are

@@ -10,11 +10,8 @@ from ingestion.spool.disk_priority import TELEMETRY
 from lakehouse.settings import Settings
 from serving.admin.admin_services import Admin, build_admin
 from serving.admin.service import Administration
-from serving.auth.accounts import Accounts
-from serving.auth.failed_login_limit import FailedLoginLimit
-from serving.auth.passwords import Passwords
+from serving.auth.auth_services import Auth, build_auth
 from serving.auth.recognition import recogniser
-from serving.auth.tokens import Tokens
 from serving.check_ins.idempotency import RequestStore
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
@@ -79,8 +76,7 @@ class Services:
     forecast_tables: ForecastTables
     shadows: ShadowScorer
     guardrails: GuardrailWatch
-    accounts: Accounts
-    tokens: Tokens
+    auth: Auth
     predictor: Predictor
     current_answers: CurrentAnswers
     data: Data
@@ -114,6 +110,7 @@ class Services:
         self.latency_reporter.start()
         for part in (self.workers, self.runtime, self.forecast_tables, self.shadows, self.guardrails):
             part.start()
+        self.auth.watch.start()
         self.rate_limits.start()
         self.readiness.start()
 
@@ -121,6 +118,7 @@ class Services:
         """Send the waiting events and close everything."""
         self.readiness.stop()
         self.rate_limits.stop()
+        self.auth.watch.stop()
         for part in (self.guardrails, self.shadows, self.forecast_tables, self.runtime, self.workers):
             part.stop()
         self.latency_reporter.stop()
@@ -162,14 +160,13 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     )
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry)
-    tokens = Tokens(settings.require("jwt_secret"))
-    accounts = Accounts(warehouse, Passwords(), FailedLoginLimit(client))
-    recognise = recogniser(tokens)
+    auth = build_auth(settings, warehouse, client)
+    recognise = recogniser(auth.authenticator, auth.cookies.session)
     rate_limits = RateLimits(
         RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))), recognise,
         state=settings.state,
     )  # fmt: skip
-    reporting = (outbox, telemetry, prediction_log, latency_reporter, rate_limits)
+    reporting = (outbox, telemetry, prediction_log, latency_reporter, rate_limits, auth.watch)
     threads = [part.thread for part in (*reporting, workers, runtime, tables, shadows, guardrails)]
     health = Health(
         warehouse, client, runtime, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
@@ -191,8 +188,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         forecast_tables=tables,
         shadows=shadows,
         guardrails=guardrails,
-        accounts=accounts,
-        tokens=tokens,
+        auth=auth,
         predictor=predictor,
         current_answers=CurrentAnswers(runtime, tables),
         data=Data(warehouse),
@@ -211,7 +207,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         recognise=recognise,
         rate_limits=rate_limits,
         request_metrics=request_metrics,
-        readiness=Readiness(lambda: accounts.seed(settings), {"model": lambda: runtime.has_looked}, settings.state),
+        readiness=Readiness(lambda: auth.prepare(settings), {"model": lambda: runtime.has_looked}, settings.state),
         health_check=SingleFlight(health.state),
         metrics_page=SingleFlight(MetricsPage(request_metrics, (outbox, telemetry), prediction_log).text),
     )

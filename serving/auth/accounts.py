@@ -1,13 +1,15 @@
-"""Verify user names and passwords. The first accounts are created from the settings at startup."""
+"""Read accounts, and create the first ones from the settings at startup. `account_changes` changes them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
-from lakehouse.warehouse import read_sql
-from serving.auth.failed_login_limit import FailedLoginLimit
+from serving.auth.audit_log import AuditLog, Event
 from serving.auth.passwords import Passwords
 from serving.auth.roles import Identity, Role, rights_of
-from serving.errors import NotSignedIn
-from serving.publication_reader import Reader, Row, Warehouse
+from serving.publication_reader import Connection, Reader, Row, Warehouse
 
 PACKAGE = "serving.auth"
 # User name, role and the setting that contains the password.
@@ -18,16 +20,53 @@ FIRST_ACCOUNTS = (
 )
 
 
-class Accounts:
-    """The accounts that may log in."""
+@dataclass(frozen=True)
+class Account:
+    """An account. Sessions and tokens of an earlier `credential_version` are invalid."""
 
-    def __init__(self, warehouse: Warehouse, passwords: Passwords, failed_logins: FailedLoginLimit) -> None:
+    username: str
+    role: Role
+    organisation_id: str | None
+    user_id: str | None
+    team_ids: tuple[str, ...]
+    plan: str
+    created_at: datetime
+    disabled_at: datetime | None
+    password_changed_at: datetime
+    credential_version: int
+
+    def identity(self, credential: str, scopes: list[str] | None = None) -> Identity:
+        """Return the identity of a caller with a credential, which has the given scopes if it is an API key."""
+        return Identity(
+            username=self.username,
+            role=self.role,
+            organisation_id=self.organisation_id,
+            user_id=self.user_id,
+            team_ids=self.team_ids,
+            rights=rights_of(self.role, self.organisation_id, scopes),
+            plan=self.plan,
+            credential=credential,
+        )
+
+
+@dataclass(frozen=True)
+class StoredAccount:
+    """An account with its password hash, for logins only."""
+
+    account: Account
+    password_hash: str
+
+
+class Accounts:
+    """The accounts in PostgreSQL (auth.account)."""
+
+    def __init__(self, warehouse: Warehouse, passwords: Passwords, audit: AuditLog) -> None:
         self._warehouse = warehouse
         self._passwords = passwords
-        self._failed_logins = failed_logins
+        self._audit = audit
 
     def seed(self, settings: Settings) -> None:
-        """Create the first accounts. Update existing ones whose password or role has changed.
+        """Create the first accounts. Set a password again only if it has changed in the settings since it was last set.
 
         Raises:
             RetryableError: the warehouse is unavailable.
@@ -35,34 +74,47 @@ class Accounts:
         """
         for username, role, setting in FIRST_ACCOUNTS:
             password = settings.require(setting)
-            stored = self._stored(username)
-            if stored and stored["role"] == role and self._passwords.matches(password, stored["password_hash"]):
-                continue
-            values = {"username": username, "role": role.value, "password_hash": self._passwords.hash(password)}
             with self._warehouse.connection() as connection:
-                connection.execute(read_sql(PACKAGE, "queries/upsert_account").encode(), values)
+                known = Reader(connection).rows(PACKAGE, "account", {"username": username})
+            if known and self._is_seeded(known[0], password):
+                continue
+            values = {
+                "username": username, "role": role.value, "plan": "service" if role is Role.SERVICE else "standard",
+                "password_hash": self._passwords.hash(password),
+            }  # fmt: skip
+            with self._warehouse.connection() as connection:
+                Reader(connection).rows(PACKAGE, "seed_account", values)
+                self._audit.record_in(connection, Event("account.seeded", "os:okr serve", username))
             get_logger(__name__).info("account seeded", username=username)
 
-    def authenticate(self, username: str, password: str, address: str) -> Identity:
-        """Verify a user name and password and return the identity. `address` is the client's IP address.
+    def _is_seeded(self, row: Row, password: str) -> bool:
+        # Accounts from before revision 0040 have no seed_hash. Their password came from the settings.
+        return self._passwords.matches(password, row["seed_hash"] or row["password_hash"])
 
-        Raises:
-            NotSignedIn: the user name or the password is wrong; the message does not say which.
-            TooManyAttempts: too many logins failed recently.
-        """
-        self._failed_logins.check(username, address)
-        stored = self._stored(username)
-        if not self._passwords.matches(password, stored["password_hash"] if stored else None) or stored is None:
-            self._failed_logins.record(username, address)
-            raise NotSignedIn("Wrong user name or password.")
-        role, organisation_id = Role(stored["role"]), stored["organisation_id"]
-        return Identity(
-            username=stored["username"], role=role, organisation_id=organisation_id, user_id=stored["user_id"],
-            team_ids=tuple(stored["team_ids"]), rights=rights_of(role, organisation_id), plan=stored["plan"],
-            credential="",
-        )  # fmt: skip
-
-    def _stored(self, username: str) -> Row | None:
+    def find(self, username: str) -> StoredAccount | None:
+        """Return the account with a user name, or None. It may be disabled."""
         with self._warehouse.connection() as connection:
-            rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
-        return rows[0] if rows else None
+            return find_in(connection, username)
+
+    def account(self, username: str) -> Account | None:
+        """Return the account with a user name without its password hash, or None. It may be disabled."""
+        stored = self.find(username)
+        return stored.account if stored else None
+
+    def listed(self, organisation_id: str | None = None) -> list[Account]:
+        """Return the accounts of an organisation, or all accounts, ordered by user name."""
+        with self._warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "accounts", {"organisation_id": organisation_id})
+        return [account_of(row) for row in rows]
+
+
+def find_in(connection: Connection, username: str) -> StoredAccount | None:
+    """Return the account with a user name in the connection's transaction, or None."""
+    rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
+    return StoredAccount(account_of(rows[0]), rows[0]["password_hash"]) if rows else None
+
+
+def account_of(row: Row) -> Account:
+    """Return the account in a row of a query that selects its columns."""
+    values: dict[str, Any] = {name: row[name] for name in Account.__dataclass_fields__}
+    return Account(**{**values, "role": Role(row["role"]), "team_ids": tuple(row["team_ids"])})

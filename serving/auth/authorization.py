@@ -1,4 +1,4 @@
-"""FastAPI dependencies that verify a bearer token or a session cookie and check the rights of its role."""
+"""FastAPI dependencies that authenticate a request and check the rights of its identity."""
 
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -6,62 +6,113 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
-from serving.auth.recognition import COOKIE
-from serving.auth.roles import Identity, Right, roles_with
-from serving.auth.tokens import Audience
+from serving.auth.known_clients import Client
+from serving.auth.roles import OF_THE_INSTALLATION, Identity, Right, roles_with
 from serving.errors import CrossSite, NotAllowed, NotSignedIn
-from serving.services import ServicesDep
+from serving.services import Services, ServicesDep
 
-_bearer = OAuth2PasswordBearer(tokenUrl="auth/token", auto_error=False)
-_Bearer = Annotated[str | None, Depends(_bearer)]
+UNKNOWN_ADDRESS = "unknown"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+# Only for the API's description: the header is read by the dependencies below.
+_bearer = OAuth2PasswordBearer(tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False)
+_Described = Annotated[str | None, Depends(_bearer)]
 
 
 class RequireToken:
-    """Dependency for API routes. It returns the token's identity if the role has the required right."""
+    """Dependency for API routes. It returns the identity of a token or an API key that has the required right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
-    def __call__(self, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if there is no valid token, or NotAllowed if the role lacks the right."""
-        if token is None:
-            raise NotSignedIn("A bearer token is required; get one from POST /auth/token.")
-        return _require_right(services.tokens.verify(token, Audience.API), self._right)
+    def __call__(self, request: Request, described: _Described, services: ServicesDep) -> Identity:
+        """Raise NotSignedIn if there is no valid token or key, or NotAllowed if it lacks the right."""
+        identity = services.auth.authenticator.authenticate(request.headers.get("authorization"))
+        return _require_right(request, identity, self._right)
 
 
 class RequireSession:
-    """Dependency for pages. It returns the session's identity if the role has the required right."""
+    """Dependency for pages. It returns the session's identity if it has the required right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
     def __call__(self, request: Request, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if there is no valid session, or NotAllowed if the role lacks the right."""
-        cookie = request.cookies.get(COOKIE)
+        """Raise NotSignedIn if there is no valid session, or NotAllowed if it lacks the right."""
+        cookie = session_cookie(request, services)
         if cookie is None:
             raise NotSignedIn("A session is required; log in at /login.")
-        return _require_right(services.tokens.verify(cookie, Audience.PAGE), self._right)
+        return _require_right(request, services.auth.authenticator.authenticate(None, cookie), self._right)
 
 
 class RequireTokenOrSession:
-    """Dependency for routes that both programs and browsers use. It accepts a bearer token or a session."""
+    """Dependency for routes that both programs and browsers use. It accepts a token, an API key or a session.
 
-    def __init__(self, right: Right) -> None:
-        self._by_token = RequireToken(right)
-        self._by_session = RequireSession(right)
+    Without a right, it accepts every account.
+    """
 
-    def __call__(self, request: Request, token: _Bearer, services: ServicesDep) -> Identity:
-        """Raise NotSignedIn if there is no valid token or session, or NotAllowed if the role lacks the right."""
-        return self._by_token(token, services) if token else self._by_session(request, services)
+    def __init__(self, right: Right | None = None) -> None:
+        self._right = right
+
+    def __call__(self, request: Request, described: _Described, services: ServicesDep) -> Identity:
+        """Raise NotSignedIn if there is no valid credential, or NotAllowed if it lacks the right.
+
+        Raises:
+            CrossSite: a browser sent the session's cookie with a change that another site asked for.
+        """
+        cookie = session_cookie(request, services)
+        identity = services.auth.authenticator.authenticate(request.headers.get("authorization"), cookie)
+        if identity.credential.startswith("session:") and request.method not in SAFE_METHODS:
+            same_origin(request)
+        return _require_right(request, identity, self._right)
 
 
-def _require_right(identity: Identity, right: Right) -> Identity:
-    if not identity.may(right):
-        raise NotAllowed(
-            f"The account {identity.username!r} has the role {identity.role.value}, which may not {right.value}. "
-            f"This requires the role {roles_with(right)}."
-        )
-    return identity
+Caller = Annotated[Identity, Depends(RequireTokenOrSession())]
+
+
+def logged_in(caller: Caller) -> Identity:
+    """Dependency for what requires a login with the password: an API key must not end the logins of people.
+
+    Raises:
+        NotAllowed: the credential is an API key.
+    """
+    if caller.credential.startswith("key:"):
+        raise NotAllowed("API keys may not manage logins. Log in with a user name and a password.")
+    return caller
+
+
+LoggedIn = Annotated[Identity, Depends(logged_in)]
+
+
+def session_cookie(request: Request, services: Services) -> str | None:
+    """Return the value of this installation's session cookie, or None."""
+    return request.cookies.get(services.auth.cookies.session)
+
+
+def client_of(request: Request, services: ServicesDep) -> Client:
+    """Return who sent a request: the address (behind trusted proxies, the client's), the device and the program."""
+    address = request.client.host if request.client else UNKNOWN_ADDRESS
+    return Client(address, request.cookies.get(services.auth.cookies.device), request.headers.get("user-agent", ""))
+
+
+ClientDep = Annotated[Client, Depends(client_of)]
+
+
+def _require_right(request: Request, identity: Identity, right: Right | None) -> Identity:
+    request.state.identity = identity
+    if right is None or identity.may(right):
+        return identity
+    if identity.credential.startswith("key:"):
+        raise NotAllowed(f"The API key may not {right.value}. This requires the scope {right.scope!r}, and an account "
+                         f"with the role {roles_with(right)}.")  # fmt: skip
+    raise NotAllowed(
+        f"The account {identity.username!r} has the role {identity.role.value}, which may not {right.value}. "
+        f"This requires the role {roles_with(right)}{_of_installation(identity, right)}."
+    )
+
+
+def _of_installation(identity: Identity, right: Right) -> str:
+    return " without an organisation" if identity.organisation_id and right in OF_THE_INSTALLATION else ""
 
 
 def same_origin(request: Request) -> None:

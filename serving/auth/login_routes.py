@@ -1,51 +1,67 @@
-"""POST /auth/token: exchange a user name and a password for a short-lived token."""
+"""POST /auth/token, /auth/refresh, /auth/logout, and the public keys of access tokens."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
-from starlette.exceptions import HTTPException
+from fastapi.responses import JSONResponse
+from starlette.responses import Response
 
-from serving.auth.schemas import Credentials, TokenResponse
-from serving.auth.tokens import Audience
+from serving.auth.authorization import ClientDep, logged_in, session_cookie
+from serving.auth.grants import Grant
+from serving.auth.request_bodies import described, form_or_json
+from serving.auth.schemas import Credentials, RefreshBody, TokenResponse
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
+keys = APIRouter(tags=["auth"], route_class=StrictRoute)
 
-FORM, JSON = "application/x-www-form-urlencoded", "application/json"
-_SCHEMA = {"schema": Credentials.model_json_schema()}
-_BODY = {"requestBody": {"required": True, "content": {FORM: _SCHEMA, JSON: _SCHEMA}}}
-
-
-async def _credentials(request: Request) -> Credentials:
-    """Read the user name and the password from a form (OAuth 2's password grant) or from JSON."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == FORM:
-        form = await request.form()
-        fields: Any = {name: form.get(name) for name in ("username", "password") if name in form}
-    elif media_type == JSON:
-        try:
-            fields = await request.json()
-        except (ValueError, RecursionError) as error:
-            raise HTTPException(400, 'The body must be JSON: {"username": ..., "password": ...}') from error
-    else:
-        raise HTTPException(415, f"Expected {FORM} or {JSON}, got {media_type or 'no content type'!r}.")
-    try:
-        return Credentials.model_validate(fields)
-    except ValidationError as error:
-        # The response omits the values, because one of them is a password.
-        errors = [{**item, "loc": ("body", *item["loc"]), "input": "(not shown)"} for item in error.errors()]
-        raise RequestValidationError(errors) from error
+JWKS_AGE_S = 30  # a new key signs a minute after it was created
 
 
-@router.post("/token", openapi_extra=_BODY)
+@router.post("/token", openapi_extra=described(Credentials))
 def token(
-    request: Request, credentials: Annotated[Credentials, Depends(_credentials)], services: ServicesDep
+    credentials: Annotated[Credentials, Depends(form_or_json(Credentials))], client: ClientDep, services: ServicesDep
 ) -> TokenResponse:
-    """Exchange a user name and a password for a bearer token that is valid for 15 minutes."""
-    address = request.client.host if request.client else "unknown"
-    identity = services.accounts.authenticate(credentials.username, credentials.password, address)
-    issued = services.tokens.issue(identity, Audience.API)
-    return TokenResponse(access_token=issued.text, expires_in=issued.expires_in_s)
+    """Exchange a user name and a password for an access token that is valid for 15 minutes, and a refresh token."""
+    account = services.auth.login.verify(credentials.username, credentials.password, client)
+    return _response(services.auth.grants.first(account))
+
+
+@router.post("/refresh", openapi_extra=described(RefreshBody))
+def refresh(
+    body: Annotated[RefreshBody, Depends(form_or_json(RefreshBody))], client: ClientDep, services: ServicesDep
+) -> TokenResponse:
+    """Exchange a refresh token for the next access token and refresh token.
+
+    Each refresh token can be used once. If it is used again, all tokens of its login are revoked, because one of the
+    two users has stolen it.
+    """
+    return _response(services.auth.grants.refreshed(body.refresh_token, client.address))
+
+
+@router.post("/logout", status_code=204, dependencies=[Depends(logged_in)])
+def logout(request: Request, client: ClientDep, services: ServicesDep) -> Response:
+    """End the login that the access token or the session belongs to, at once."""
+    cookie = session_cookie(request, services)
+    services.auth.logout.end(request.headers.get("authorization"), cookie, client.address)
+    response = Response(status_code=204)
+    if cookie is not None:
+        services.auth.cookies.delete_session(response, request.url.scheme)
+    return response
+
+
+@keys.get("/.well-known/jwks.json")
+def jwks(services: ServicesDep) -> JSONResponse:
+    """Return the public keys that verify access tokens (RFC 7517). No login is required."""
+    headers = {"Cache-Control": f"public, max-age={JWKS_AGE_S}"}
+    return JSONResponse(services.auth.signing_keys.jwks(), headers=headers)
+
+
+def _response(grant: Grant) -> TokenResponse:
+    return TokenResponse(
+        access_token=grant.access.text,
+        expires_in=grant.access.expires_in_s,
+        refresh_token=grant.refresh.text,
+        refresh_expires_in=grant.refresh.expires_in_s,
+    )

@@ -1,27 +1,26 @@
-"""Recognise a caller by the headers of a request, without blocking and without refusing anybody."""
+"""Recognise a caller by the headers of a request, without blocking and without refusing anybody.
+
+Only credentials that this worker has verified within the last minute are recognised. For decisions on access, see
+`authenticator`.
+"""
 
 from collections.abc import Callable
 
 from starlette.requests import cookie_parser
 
+from serving.auth.authenticator import Authenticator
 from serving.auth.roles import Identity
-from serving.auth.tokens import Audience, Tokens
-from serving.errors import NotSignedIn
-
-COOKIE = "okr_session"
 
 
-def recogniser(tokens: Tokens) -> Callable[[bytes | None, bytes | None], Identity | None]:
-    """Return a function from the headers Authorization and Cookie to an identity; None if no credential is valid."""
+def recogniser(
+    authenticator: Authenticator, session_cookie: str
+) -> Callable[[bytes | None, bytes | None], Identity | None]:
+    """Return a function from the headers Authorization and Cookie to an identity; None if none is recognised."""
 
     def recognise(authorization: bytes | None, cookie: bytes | None) -> Identity | None:
-        try:
-            if authorization is not None:
-                scheme, _, token = authorization.decode("latin-1").partition(" ")
-                return tokens.verify(token.strip(), Audience.API) if scheme.lower() == "bearer" else None
-            session = cookie_parser(cookie.decode("latin-1")).get(COOKIE) if cookie else None
-            return tokens.verify(session, Audience.PAGE) if session else None
-        except NotSignedIn:
-            return None
+        if authorization is not None:
+            return authenticator.cached(authorization.decode("latin-1"))
+        session = cookie_parser(cookie.decode("latin-1")).get(session_cookie) if cookie else None
+        return authenticator.recent_session(session) if session else None
 
     return recognise

@@ -1,5 +1,6 @@
 """Request bodies and responses of /auth."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -20,9 +21,46 @@ class LoginForm(Credentials):
     next: Annotated[Text, StringConstraints(max_length=2000)] = "/"
 
 
+class RefreshBody(Body):
+    """A refresh token."""
+
+    refresh_token: Annotated[Text, StringConstraints(min_length=1, max_length=200)]
+
+
 class TokenResponse(BaseModel):
     """An OAuth 2 token response (RFC 6749, section 5.1). Send the token as `Authorization: Bearer <access_token>`."""
 
     access_token: str
     token_type: Literal["bearer"] = "bearer"  # noqa: S105 -- a token type, not a secret
-    expires_in: int = Field(description="Seconds until the token expires.")
+    expires_in: int = Field(description="Seconds until the access token expires.")
+    refresh_token: str = Field(description="Valid for one call of POST /auth/refresh, which returns the next one.")
+    refresh_expires_in: int = Field(description="Seconds until the refresh token expires.")
+
+
+class Me(BaseModel):
+    """The identity of the caller."""
+
+    username: str
+    role: str
+    organisation_id: str | None = Field(description="Null if the account sees every organisation.")
+    user_id: str | None = Field(description="The user of the organisation to whom the account belongs.")
+    team_ids: list[str] = Field(description="The teams that the account leads.")
+    rights: list[str] = Field(description="What the credential may do, as names of API key scopes.")
+    plan: str = Field(description="The plan whose request limits apply.")
+
+
+class SessionItem(BaseModel):
+    """A login that is not over: of a browser (a session) or of an app (its refresh token)."""
+
+    session_id: str
+    kind: Literal["browser", "app"]
+    started_at: datetime
+    expires_at: datetime
+    client: str | None = Field(description="The browser, as it described itself at the login; null for apps.")
+    is_current: bool = Field(description="Whether this request belongs to it. Always false for apps.")
+
+
+class SessionsResponse(BaseModel):
+    """The logins of the caller's account, newest first."""
+
+    sessions: list[SessionItem]

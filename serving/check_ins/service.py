@@ -20,7 +20,7 @@ from serving.check_ins.check_in_warnings import warnings
 from serving.check_ins.idempotency import RequestStore, StoredRequest
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.outcome_effect import Sent
-from serving.errors import Conflict, Difference, NotFound, NotPersisted, UnknownName
+from serving.errors import Conflict, Difference, NotAllowed, NotFound, NotPersisted, UnknownName
 from serving.idempotency import ATTEMPTS, differences
 from serving.outbox import Outbox
 from serving.publication_reader import Row
@@ -79,7 +79,7 @@ class CheckIns:
         Raises:
             Conflict: the idempotency key or the check-in id was already used with different content.
             UnknownName: the key result is unknown, and `allow_unknown` is false.
-            NotAllowed: the caller may not check in on the key result.
+            NotAllowed: the caller may not check in on the key result, or use the check-in id.
             ContractViolation: the event would violate its contract.
             NotPersisted: the check-in was not recorded; the same request can be sent again.
             RetryableError: PostgreSQL is unavailable; the same request can be sent again.
@@ -89,6 +89,8 @@ class CheckIns:
         for _ in range(ATTEMPTS):
             before = self._requests.find_recorded(identity.username, idempotency_key, check_in_id)
             if before is not None:
+                if not self._references.is_key_result_visible(before.key_result_id, identity):
+                    raise NotAllowed(f"The check-in id {before.check_in_id!r} cannot be used. Choose another one.")
                 _check_same(before, check_in_id or before.check_in_id, key_result_id, content)
                 if idempotency_key is None or before.is_bound or self._requests.bind_key(who, before):
                     return self._repeat(before, identity)

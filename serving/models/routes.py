@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from serving.auth.authorization import RequireToken
+from serving.auth.audit_log import Event
+from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.experiments.experiment import Experiment
 from serving.models.catalog import DEFAULT_MODEL
@@ -38,10 +39,11 @@ def models(services: ServicesDep) -> ModelsResponse:
 
 
 @router.post("/models/{model_name}/load", responses={ACCEPTED: {"description": "Not all workers have loaded it yet."}})
-def load(
+def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     model_name: Annotated[str, Path(max_length=128)],
     body: LoadBody,
     admin: Admin,
+    client: ClientDep,
     services: ServicesDep,
     http: Response,
 ) -> LoadResponse:
@@ -51,6 +53,10 @@ def load(
     one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
     """
     outcome = services.model_loading.load(model_name, body.alias or body.version or "", admin.username)
+    details = {"alias": body.alias, "version": body.version, "is_loaded": outcome.is_loaded}
+    services.auth.audit.record(
+        Event("model.loaded", admin.username, model_name, address=client.address, details=details)
+    )
     http.status_code = 200 if outcome.is_loaded else ACCEPTED
     return LoadResponse(
         **_listed(services.model_listing.models()),

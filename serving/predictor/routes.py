@@ -30,5 +30,6 @@ def predict(body: PredictBody, app: App, services: ServicesDep) -> PredictRespon
     if body.key_result_ids is None:
         predicted = services.predictor.predict_features(body.rows, model_name=body.model, account=app.username)
         return response_of(predicted, NO_PUBLICATION)
-    found = services.predictor.predict(body.key_result_ids, model_name=body.model, account=app.username)
+    hidden = services.auth.visible_key_results.hidden(app, body.key_result_ids)
+    found = services.predictor.predict(body.key_result_ids, model_name=body.model, account=app.username, hidden=hidden)
     return response_of(found.value, publication_fields(found))

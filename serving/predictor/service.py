@@ -4,7 +4,7 @@ Every prediction that is returned is also sent as an event (okr.prediction.serve
 """
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -67,11 +67,17 @@ class Predictor:
         self._computing_hindsight = threading.Lock()
 
     def predict(
-        self, key_result_ids: Sequence[str], *, model_name: str = DEFAULT_MODEL, account: str | None = None
+        self,
+        key_result_ids: Sequence[str],
+        *,
+        model_name: str = DEFAULT_MODEL,
+        account: str | None = None,
+        hidden: Set[str] = frozenset(),
     ) -> Published[Predicted]:
         """Forecast open key results in their current cycles, in the order of the ids.
 
-        An unknown, archived, closed or ended key result gets a reason instead of a forecast.
+        An unknown, archived, closed or ended key result gets a reason instead of a forecast. To the caller, those in
+        `hidden` are unknown.
 
         Raises:
             NotFound: there is no such model.
@@ -84,7 +90,8 @@ class Predictor:
         publication = snapshot.publication
         answers: list[Prediction | NoForecast] = []
         for key_result_id in key_result_ids:
-            answer = snapshot.tables[active.key].answers.get(key_result_id)
+            answers_by_id = snapshot.tables[active.key].answers
+            answer = None if key_result_id in hidden else answers_by_id.get(key_result_id)
             if not isinstance(answer, CachedForecast):
                 answers.append(answer or no_forecast(key_result_id, None))
                 continue

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import FileResponse, RedirectResponse
 from starlette.responses import Response
 
-from serving.auth.authorization import RequireSession, same_origin
-from serving.auth.recognition import COOKIE
+from serving.auth.authorization import ClientDep, RequireSession, same_origin, session_cookie
 from serving.auth.roles import Identity, Right
 from serving.auth.schemas import LoginForm
-from serving.auth.tokens import LIFE, Audience
+from serving.auth.visibility import parameters
 from serving.data.filters import KeyResultFilter
 from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
 from serving.publication_holds import hold_summary
@@ -55,7 +54,7 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the query parameters of the page
     wanted = KeyResultFilter(teams=team or [], cycles=cycle or [], archived=archived)
     hold = hold_summary(services.publication_holds.current())
     try:
-        page = services.scorecard.page(wanted, show)
+        page = services.scorecard.page(parameters(visitor), wanted, show)
     except NotPublished:
         return pages.render("empty.html", visitor=visitor, path=HOME, hold=hold)
     return pages.render(
@@ -73,7 +72,7 @@ def key_result(
     cycle: OneName = None,
 ) -> Response:
     """Show a key result's progress, forecast and check-ins in its current cycle or the requested cycle."""
-    page = services.scorecard.key_result_page(key_result_id.replace("\x00", ""), cycle)
+    page = services.scorecard.key_result_page(parameters(visitor), key_result_id.replace("\x00", ""), cycle)
     return pages.render("key_result.html", page=page, visitor=visitor)
 
 
@@ -90,32 +89,32 @@ def login_form(pages: Renderer, next: str = HOME) -> Response:  # noqa: A002 -- 
 
 
 @router.post("/login", dependencies=[Depends(same_origin)])
-def login(request: Request, form: Annotated[LoginForm, Form()], services: ServicesDep, pages: Renderer) -> Response:
-    """Set the session cookie, which scripts cannot read and other sites cannot send."""
-    address = request.client.host if request.client else "unknown"
-    here = _local_path(form.next)
+def login(
+    request: Request, form: Annotated[LoginForm, Form()], client: ClientDep, services: ServicesDep, pages: Renderer
+) -> Response:
+    """Start a session and set its cookie. A session that the browser had before ends."""
+    auth, here, before = services.auth, _local_path(form.next), session_cookie(request, services)
     try:
-        identity = services.accounts.authenticate(form.username, form.password, address)
+        account = auth.login.verify(form.username, form.password, client)
     except (NotSignedIn, TooManyAttempts) as error:
         status = 401 if isinstance(error, NotSignedIn) else 429
         return pages.render("login.html", status, message=str(error), username=form.username, next_path=here)
-    response = RedirectResponse(here if identity.may(Right.SEE_PAGES) or here != HOME else DOCS, 303)
-    response.set_cookie(
-        COOKIE,
-        services.tokens.issue(identity, Audience.PAGE).text,
-        max_age=int(LIFE[Audience.PAGE].total_seconds()),
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
+    if before is not None:
+        auth.sessions.end_by_cookie(before)
+    cookie = auth.sessions.start(account, client.program)
+    sees_pages = account.identity("").may(Right.SEE_PAGES)
+    response = RedirectResponse(here if sees_pages or here != HOME else DOCS, 303)
+    auth.cookies.set_session(response, cookie, request.url.scheme)
+    auth.cookies.set_device(response, auth.known_clients.device_cookie(account.username), request.url.scheme)
     return response
 
 
 @router.post("/logout", dependencies=[Depends(same_origin)])
-def logout() -> Response:
-    """Delete the session cookie."""
+def logout(request: Request, client: ClientDep, services: ServicesDep) -> Response:
+    """End the session and delete its cookie."""
+    services.auth.logout.end(None, session_cookie(request, services), client.address)
     response = RedirectResponse("/login", 303)
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    services.auth.cookies.delete_session(response, request.url.scheme)
     return response
 
 

@@ -1,10 +1,10 @@
 """Build the content of the pages from one publication. This module does not depend on HTTP or HTML."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
@@ -45,8 +45,12 @@ class Scorecard:
         self._teams_shown = teams_shown
         self._predictor = predictor
 
-    def page(self, wanted: KeyResultFilter = EVERYTHING, shown: int = scorecard.SHOWN) -> ScorecardPage:
+    def page(
+        self, visible: Mapping[str, Any], wanted: KeyResultFilter = EVERYTHING, shown: int = scorecard.SHOWN
+    ) -> ScorecardPage:
         """Return the scorecard of the current publication, with at most `shown` key results at risk.
+
+        `visible` are the query parameters of what the visitor may see (serving/auth/visibility.py).
 
         Raises:
             NotPublished: nothing has been published yet, or no published cycle has started.
@@ -54,10 +58,10 @@ class Scorecard:
             UnknownName: the publication has no such team or cycle.
             RetryableError: a new publication arrived during each attempt to build the page.
         """
-        return _retry_until_consistent(lambda: self._page(wanted, shown))
+        return _retry_until_consistent(lambda: self._page(visible, wanted, shown))
 
-    def _page(self, wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
-        found = self._warehouse.read(lambda reader: _read_scorecard(reader, wanted, shown, self._teams_shown))
+    def _page(self, visible: Mapping[str, Any], wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
+        found = self._warehouse.read(lambda reader: _read_scorecard(reader, visible, wanted, shown, self._teams_shown))
         rows, totals = found.value, found.value.totals
         forecasts = self._forecasts(None if totals["running_count"] else totals["cycle_end"])
         if forecasts.publication != found.publication:
@@ -93,18 +97,24 @@ class Scorecard:
             is_filtered=bool(wanted.teams or wanted.cycles),
         )
 
-    def key_result_page(self, key_result_id: str, cycle: str | None = None) -> KeyResultPage:
+    def key_result_page(
+        self, visible: Mapping[str, Any], key_result_id: str, cycle: str | None = None
+    ) -> KeyResultPage:
         """Return the page of a key result in its current cycle or the requested cycle (an id or a name).
+
+        `visible` are the query parameters of what the visitor may see (serving/auth/visibility.py).
 
         Raises:
             NotFound: the publication does not contain the key result, or not in that cycle.
             NotPublished: nothing has been published yet.
             RetryableError: a new publication arrived during each attempt to build the page.
         """
-        return _retry_until_consistent(lambda: self._key_result_page(key_result_id, cycle))
+        return _retry_until_consistent(lambda: self._key_result_page(visible, key_result_id, cycle))
 
-    def _key_result_page(self, key_result_id: str, cycle: str | None) -> KeyResultPage | None:
-        found = self._warehouse.read(lambda reader: _read_key_result(reader, key_result_id, cycle))
+    def _key_result_page(
+        self, visible: Mapping[str, Any], key_result_id: str, cycle: str | None
+    ) -> KeyResultPage | None:
+        found = self._warehouse.read(lambda reader: _read_key_result(reader, visible, key_result_id, cycle))
         row, cycles, check_ins = found.value
         all_forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
         if all_forecasts.publication != found.publication:
@@ -160,9 +170,11 @@ def _retry_until_consistent(build: Callable[[], T | None]) -> T:
     )
 
 
-def _read_scorecard(reader: PublishedReader, wanted: KeyResultFilter, shown: int, teams_shown: int) -> _ScorecardRows:
-    check_names(reader, wanted)
-    names = wanted.values()
+def _read_scorecard(
+    reader: PublishedReader, visible: Mapping[str, Any], wanted: KeyResultFilter, shown: int, teams_shown: int
+) -> _ScorecardRows:
+    check_names(reader, wanted, visible)
+    names = {**wanted.values(), **visible}
     totals = reader.rows(PACKAGE, "scorecard_totals", names)[0]
     if not totals["cycle_ids"]:
         if wanted.teams or wanted.cycles:
@@ -180,12 +192,13 @@ def _read_scorecard(reader: PublishedReader, wanted: KeyResultFilter, shown: int
 
 
 def _read_key_result(
-    reader: PublishedReader, key_result_id: str, cycle: str | None
+    reader: PublishedReader, visible: Mapping[str, Any], key_result_id: str, cycle: str | None
 ) -> tuple[Row, list[Row], list[Row]]:
     """Return the row of the requested cycle, the rows of all cycles, and the check-ins of the requested cycle."""
-    cycles = reader.rows("serving.data", "key_result", {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE})
+    wanted = {**visible, "key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE}
+    cycles = reader.rows("serving.data", "key_result", wanted)
     if not cycles:
-        candidates = reader.rows("serving.data", "similar_key_results", {"wanted": key_result_id})
+        candidates = reader.rows("serving.data", "similar_key_results", {**visible, "wanted": key_result_id})
         similar = similar_names(key_result_id, [row["key_result_id"] for row in candidates])
         raise NotFound("The current publication has no such key result.", similar)
     row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)

@@ -63,6 +63,7 @@ def serving(settings: Settings, limits: ConnectionLimits = ConnectionLimits()) -
             http=limited(limits),
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             log_config=LOGGING_CONFIG,
         )
     )

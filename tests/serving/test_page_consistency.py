@@ -13,6 +13,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.model_registry import MODEL_NAME
+from serving.auth.visibility import UNRESTRICTED
 from serving.experiments.observations import Observations
 from serving.experiments.shadow import ShadowScorer
 from serving.models.loaded_version import LoadedVersion
@@ -93,7 +94,7 @@ def test_a_scorecard_is_read_again_if_a_publication_arrives_meanwhile(
 ) -> None:
     pages, predictor = overtaken
     predictor.overtake(database, 1, before=before)
-    page = pages.page()
+    page = pages.page(UNRESTRICTED)
     now = publication.current(database.require("dsn_serving"))
     assert now is not None
     assert page.publication.publication_id == now.publication_id
@@ -107,7 +108,7 @@ def test_a_scorecard_fails_if_a_publication_arrives_during_every_attempt(
     pages, predictor = overtaken
     predictor.overtake(database, ATTEMPTS, before=before)
     with pytest.raises(RetryableError, match="Try again"):
-        pages.page()
+        pages.page(UNRESTRICTED)
 
 
 def test_a_key_result_page_never_shows_the_forecast_of_another_publication(
@@ -115,15 +116,15 @@ def test_a_key_result_page_never_shows_the_forecast_of_another_publication(
 ) -> None:
     pages, predictor = overtaken
     predictor.overtake(database, 0, before=True)
-    at_risk = pages.page().at_risk[0].row["key_result_id"]
+    at_risk = pages.page(UNRESTRICTED).at_risk[0].row["key_result_id"]
     predictor.overtake(database, 1, before=True)
-    page = pages.key_result_page(at_risk)
+    page = pages.key_result_page(UNRESTRICTED, at_risk)
     now = publication.current(database.require("dsn_serving"))
     assert now is not None
     assert page.publication.publication_id == now.publication_id
     predictor.overtake(database, ATTEMPTS, before=True)
     with pytest.raises(RetryableError, match="Try again"):
-        pages.key_result_page(at_risk)
+        pages.key_result_page(UNRESTRICTED, at_risk)
 
 
 def test_the_forecasts_of_a_new_publication_are_computed_once_in_the_background(api: Api, database: Settings) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.settings import Settings
+from serving.auth.visibility import UNRESTRICTED
 from serving.web.service import Scorecard
 from serving.web.template_renderer import Pages
 from tests.databases import NewDatabase
@@ -200,9 +201,9 @@ def test_the_description_needs_a_login_and_loads_nothing_from_elsewhere(api: Api
 
 
 def test_a_truncated_list_of_teams_says_how_many_there_are(api: Api) -> None:
-    everything = api.services.scorecard.page()
+    everything = api.services.scorecard.page(UNRESTRICTED)
     assert everything.team_count == len(everything.teams) > 2
-    page = Scorecard(api.services.warehouse, api.services.predictor, teams_shown=2).page()
+    page = Scorecard(api.services.warehouse, api.services.predictor, teams_shown=2).page(UNRESTRICTED)
     assert (len(page.teams), page.team_count) == (2, everything.team_count)
     shown = {"path": "/", "max_shown": 1, "hold": None, "filters": ""}
     html = bytes(Pages().render("scorecard.html", page=page, **shown).body).decode()

@@ -1,4 +1,5 @@
--- Returns at most one row: the account with the given user name, unless it is disabled.
-SELECT username, role, password_hash, organisation_id, user_id, team_ids, plan
+-- Returns at most one row: the account with the given user name. It may be disabled.
+SELECT username, role, organisation_id, user_id, team_ids, plan, created_at, disabled_at, password_changed_at,
+       credential_version, password_hash, seed_hash
 FROM auth.account
-WHERE username = %(username)s AND disabled_at IS NULL
+WHERE username = %(username)s

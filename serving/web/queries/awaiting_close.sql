@@ -6,6 +6,12 @@ SELECT key_result_id, title, unit, baseline, target, team_id, team_name, team_la
 FROM marts.mart_okr_scorecard
 WHERE status = 'awaiting_close'
   AND (%(cycles)s::text[] IS NULL OR cycle_id = ANY(%(cycles)s) OR cycle_name = ANY(%(cycles)s))
+  AND (
+      %(visible_organisation_id)s::text IS NULL
+      OR team_id IN (
+          SELECT team_id FROM marts.dim_team WHERE is_current AND organisation_id = %(visible_organisation_id)s
+      )
+  )
   AND (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
 ORDER BY cycle_end, team_label, key_result_id
 LIMIT %(limit)s

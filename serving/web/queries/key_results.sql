@@ -16,6 +16,12 @@ LEFT JOIN LATERAL (
 ) AS before ON true
 WHERE scorecard.cycle_id = ANY(%(cycle_ids)s)
   AND (
+      %(visible_organisation_id)s::text IS NULL
+      OR scorecard.team_id IN (
+          SELECT team_id FROM marts.dim_team WHERE is_current AND organisation_id = %(visible_organisation_id)s
+      )
+  )
+  AND (
       %(teams)s::text[] IS NULL OR scorecard.team_id = ANY(%(teams)s) OR scorecard.team_name = ANY(%(teams)s)
   )
 ORDER BY scorecard.key_result_id, scorecard.cycle_id

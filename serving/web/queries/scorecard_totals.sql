@@ -7,7 +7,14 @@ WITH today AS (
 scoped AS (
     SELECT *
     FROM marts.mart_okr_scorecard
-    WHERE %(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s)
+    WHERE
+        (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
+        AND (
+            %(visible_organisation_id)s::text IS NULL
+            OR team_id IN (
+                SELECT team_id FROM marts.dim_team WHERE is_current AND organisation_id = %(visible_organisation_id)s
+            )
+        )
 ),
 shown AS (
     SELECT DISTINCT scoped.cycle_id, scoped.cycle_name, scoped.cycle_start, scoped.cycle_end,

@@ -5,6 +5,12 @@ SELECT team_id, team_name, team_label, organisation, cycle_id, cycle_name, key_r
        count(*) OVER () AS team_count
 FROM marts.mart_team_scorecard
 WHERE cycle_id = ANY(%(cycle_ids)s)
+  AND (
+      %(visible_organisation_id)s::text IS NULL
+      OR team_id IN (
+          SELECT team_id FROM marts.dim_team WHERE is_current AND organisation_id = %(visible_organisation_id)s
+      )
+  )
   AND (%(teams)s::text[] IS NULL OR team_id = ANY(%(teams)s) OR team_name = ANY(%(teams)s))
 ORDER BY score_to_date_ratio NULLS FIRST, team_label, team_id, cycle_start
 LIMIT %(limit)s

@@ -1,0 +1,71 @@
+"""Verify the audit log: find rows that were changed, removed or inserted."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from serving.auth.audit_chain import FIRST_HASH, Chain, Entry
+from serving.publication_reader import Reader, Row, Warehouse
+
+PACKAGE = "serving.auth"
+PAGE_ROWS = 5_000
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """The result. `newest_id` and `newest_hash` identify the end of the log, for a later comparison.
+
+    The chain shows everything but the removal of the newest rows. To find this too, compare `newest_id` and
+    `newest_hash` with a copy outside the database, such as the service's log.
+    """
+
+    events: int
+    newest_id: int
+    newest_hash: str
+    sealed_with_other_key: int
+    problems: list[str]
+
+
+def verify(warehouse: Warehouse, chain: Chain, *, expected_id: int = 0, expected_hash: str = "") -> AuditReport:
+    """Read the whole log and check its chain and seals. If expected, it must contain this event with this hash.
+
+    Raises:
+        RetryableError: PostgreSQL is unavailable.
+    """
+    problems: list[str] = []
+    events = newest_id = other_key = 0
+    previous, is_expected_found = FIRST_HASH, not expected_id
+    for row in _rows(warehouse):
+        event_id, events = row["event_id"], events + 1
+        if event_id != newest_id + 1:
+            problems.append(f"Events {newest_id + 1} to {event_id - 1} are missing.")
+        problems += _problems_of(row, chain, previous, is_next=event_id == newest_id + 1)
+        if row["seal_key"] != chain.key_id:
+            other_key += 1
+            if other_key < events:  # the keys of earlier secrets come first
+                problems.append(f"Event {event_id} was not written by this service: it is sealed with another key.")
+        newest_id, previous = event_id, bytes(row["hash"])
+        is_expected_found = is_expected_found or (event_id == expected_id and previous.hex() == expected_hash)
+    if not is_expected_found:
+        problems.append(f"The log does not contain the event {expected_id} with the expected hash.")
+    return AuditReport(events, newest_id, previous.hex(), other_key, problems)
+
+
+def _rows(warehouse: Warehouse) -> Iterator[Row]:
+    after = 0
+    while True:
+        with warehouse.connection() as connection:
+            rows = Reader(connection).rows(PACKAGE, "audit_events", {"after": after, "limit": PAGE_ROWS})
+        yield from rows
+        if len(rows) < PAGE_ROWS:
+            return
+        after = rows[-1]["event_id"]
+
+
+def _problems_of(row: Row, chain: Chain, previous: bytes, *, is_next: bool) -> Iterator[str]:
+    entry = Entry(**{name: row[name] for name in Entry.__dataclass_fields__})
+    if is_next and bytes(row["previous_hash"]) != previous:
+        yield f"Event {entry.event_id} does not follow the event before it: one of them was inserted or changed."
+    if chain.hash(entry, bytes(row["previous_hash"])) != bytes(row["hash"]):
+        yield f"The content of event {entry.event_id} was changed."
+    elif row["seal_key"] == chain.key_id and not chain.is_sealed(bytes(row["hash"]), bytes(row["seal"])):
+        yield f"Event {entry.event_id} was not written by this service: its seal is wrong."

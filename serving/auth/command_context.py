@@ -1,0 +1,43 @@
+"""What the commands of accounts and credentials share: the services, and who runs the command."""
+
+import getpass
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.auth.account_changes import Actor
+    from serving.auth.auth_services import Auth
+    from serving.publication_reader import Warehouse
+
+
+def actor() -> "Actor":
+    """Return the user of the operating system, for the audit log."""
+    from serving.auth.account_changes import Actor
+
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a uid without an entry in /etc/passwd
+        user = str(os.getuid())
+    return Actor(f"os:{user}")
+
+
+@contextmanager
+def auth_services() -> Iterator[tuple["Auth", "Warehouse"]]:
+    """Yield the services of authentication and the warehouse. They work whether or not the API runs."""
+    import redis
+
+    from lakehouse.settings import load_settings
+    from serving.auth.auth_services import build_auth
+    from serving.publication_reader import Warehouse
+
+    settings = load_settings()
+    warehouse = Warehouse(settings.require("dsn_serving"))
+    client = redis.Redis.from_url(settings.require("redis_url"), socket_timeout=1, socket_connect_timeout=1)
+    warehouse.open()
+    try:
+        yield build_auth(settings, warehouse, client), warehouse
+    finally:
+        warehouse.close()
+        client.close()

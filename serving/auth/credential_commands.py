@@ -1,0 +1,87 @@
+"""`okr api-key`, `okr auth` and `okr audit`: API keys, the keys that sign access tokens, and the audit log."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from lakehouse.errors import PermanentError
+from serving.auth.command_context import actor, auth_services
+
+api_keys = typer.Typer(no_args_is_help=True, help="Manage API keys.")
+auth = typer.Typer(no_args_is_help=True, help="Manage the keys that sign access tokens.")
+audit = typer.Typer(no_args_is_help=True, help="Check the audit log.")
+
+Username = Annotated[str, typer.Argument(help="The user name.")]
+Prefix = Annotated[str, typer.Argument(help="The key's prefix, as shown by `okr api-key list`.")]
+
+
+@api_keys.command("add")
+def add_key(
+    username: Username,
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    scope: Annotated[list[str], typer.Option(help="A right that the key may use, e.g. predict. Can be repeated.")],
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; without it, it does not.")] = None,
+) -> None:
+    """Create an API key of an account and print it once."""
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
+    with auth_services() as (services, _):
+        new = services.api_keys.add(username, name, scope, actor(), expires_at)
+    typer.echo(new.text)
+
+
+@api_keys.command("list")
+def list_keys(username: Annotated[str | None, typer.Option(help="Only the keys of this account.")] = None) -> None:
+    """List API keys, newest first."""
+    with auth_services() as (services, _):
+        for key in services.api_keys.listed(username):
+            state = "revoked" if key.revoked_at else f"until {key.expires_at or 'revoked'}"
+            used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+            typer.echo(f"{key.prefix}\t{key.username}\t{key.name}\t{','.join(key.scopes)}\t{state}\t{used}")
+
+
+@api_keys.command("revoke")
+def revoke_key(prefix: Prefix) -> None:
+    """Revoke an API key. Every worker refuses it within 2 seconds."""
+    with auth_services() as (services, _):
+        services.api_keys.revoke(prefix, actor())
+    typer.echo(f"Revoked the API key {prefix}.")
+
+
+@api_keys.command("rotate")
+def rotate_key(
+    prefix: Prefix,
+    overlap_hours: Annotated[int, typer.Option(min=0, help="Hours for which the old key stays valid.")] = 24,
+) -> None:
+    """Replace an API key by a new one with the same scopes, and print the new one once."""
+    with auth_services() as (services, _):
+        new = services.api_keys.rotate(prefix, actor(), timedelta(hours=overlap_hours))
+    typer.echo(new.text)
+
+
+@auth.command("rotate-keys")
+def rotate_keys() -> None:
+    """Create a new key that signs access tokens. Nobody is logged out."""
+    from serving.auth.audit_log import Event
+
+    with auth_services() as (services, _):
+        key = services.signing_keys.rotate()
+        services.audit.record(Event("signing_key.rotated", actor().name, key.kid))
+    typer.echo(f"The key {key.kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+@audit.command("verify")
+def verify_audit(
+    expect_id: Annotated[int, typer.Option(min=0, help="An event that the log must contain ...")] = 0,
+    expect_hash: Annotated[str, typer.Option(help="... with this hash, as an earlier call printed it.")] = "",
+) -> None:
+    """Check that no row of the audit log was changed, removed or inserted."""
+    from serving.auth.audit_verification import verify
+
+    with auth_services() as (services, warehouse):
+        report = verify(warehouse, services.chain, expected_id=expect_id, expected_hash=expect_hash)
+    typer.echo(f"{report.events} events; the newest is {report.newest_id} with the hash {report.newest_hash}")
+    if report.sealed_with_other_key:
+        typer.echo(f"{report.sealed_with_other_key} events are sealed with the key of another OKR_JWT_SECRET.")
+    if report.problems:
+        raise PermanentError("The audit log was changed: " + " ".join(report.problems[:20]))

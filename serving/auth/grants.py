@@ -1,0 +1,42 @@
+"""What a login by an app gets: an access token and the refresh token for the next one."""
+
+from dataclasses import dataclass
+
+from serving.auth.access_tokens import AccessToken, AccessTokens
+from serving.auth.accounts import Account
+from serving.auth.refresh_tokens import RefreshToken, RefreshTokens
+
+
+@dataclass(frozen=True)
+class Grant:
+    """An access token and a refresh token of the same login."""
+
+    access: AccessToken
+    refresh: RefreshToken
+
+
+class Grants:
+    """Issues grants."""
+
+    def __init__(self, access_tokens: AccessTokens, refresh_tokens: RefreshTokens) -> None:
+        self._access_tokens = access_tokens
+        self._refresh_tokens = refresh_tokens
+
+    def first(self, account: Account) -> Grant:
+        """Return the first grant of a login.
+
+        Raises:
+            RetryableError: PostgreSQL is unavailable.
+        """
+        refresh = self._refresh_tokens.first(account)
+        return Grant(self._access_tokens.issue(account, refresh.family), refresh)
+
+    def refreshed(self, refresh_token: str, address: str) -> Grant:
+        """Return the next grant for a refresh token, which can then not be used again.
+
+        Raises:
+            NotSignedIn: the token is unknown, expired, revoked or used.
+            RetryableError: PostgreSQL is unavailable; the token was not used.
+        """
+        account, refresh = self._refresh_tokens.exchange(refresh_token, address)
+        return Grant(self._access_tokens.issue(account, refresh.family), refresh)

@@ -1,0 +1,63 @@
+"""Verify a user name and a password. This module does not depend on HTTP."""
+
+from serving.auth.accounts import Account, Accounts
+from serving.auth.audit_chain import Details
+from serving.auth.audit_log import AuditLog, Event
+from serving.auth.known_clients import Client, KnownClients
+from serving.auth.login_limit import LoginLimit
+from serving.auth.passwords import Passwords
+from serving.errors import NotSignedIn
+from serving.publication_reader import Warehouse
+
+UNKNOWN_ACCOUNT = "(unknown account)"  # not the name that was sent, because people enter passwords there by mistake
+
+
+class Login:
+    """Verifies logins, limits failures and records both."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 -- the parts of a login
+        self,
+        warehouse: Warehouse,
+        accounts: Accounts,
+        passwords: Passwords,
+        limit: LoginLimit,
+        known_clients: KnownClients,
+        audit: AuditLog,
+    ) -> None:
+        self._warehouse = warehouse
+        self._accounts = accounts
+        self._passwords = passwords
+        self._limit = limit
+        self._known_clients = known_clients
+        self._audit = audit
+
+    def verify(self, username: str, password: str, client: Client) -> Account:
+        """Return the account of a user name and a password.
+
+        Raises:
+            NotSignedIn: the user name or the password is wrong (the message does not say which), or the account is
+                disabled.
+            TooManyAttempts: too many logins failed recently.
+            RetryableError: PostgreSQL is unavailable, or too many logins are waiting.
+        """
+        self._limit.check(username, client)
+        stored = self._accounts.find(username)
+        is_right = self._passwords.matches(password, stored.password_hash if stored else None)
+        if stored is None or not is_right:
+            is_limit_reached = self._limit.record(username, client)
+            subject = stored.account.username if stored else UNKNOWN_ACCOUNT
+            self._record_failure("wrong password", subject, client, is_limit_reached=is_limit_reached)
+            raise NotSignedIn("Wrong user name or password.")
+        account = stored.account
+        if account.disabled_at is not None:
+            self._record_failure("account disabled", account.username, client)
+            raise NotSignedIn("This account is disabled. An administrator can enable it.")
+        with self._warehouse.connection() as connection:
+            self._known_clients.remember_in(connection, account.username, client.address)
+            event = Event("login", account.username, account.username, "success", client.address)
+            self._audit.record_in(connection, event)
+        return account
+
+    def _record_failure(self, reason: str, subject: str, client: Client, *, is_limit_reached: bool = False) -> None:
+        details: Details = {"reason": reason, "limit_reached": is_limit_reached}
+        self._audit.record(Event("login", subject, subject, "failure", client.address, details))

@@ -1,0 +1,36 @@
+"""End the login that a request belongs to. This module does not depend on HTTP."""
+
+from serving.auth.access_tokens import AccessTokens
+from serving.auth.audit_log import AuditLog, Event
+from serving.auth.authenticator import SCHEME, is_bearer
+from serving.auth.refresh_tokens import RefreshTokens
+from serving.auth.sessions import Sessions
+
+
+class Logout:
+    """Ends browser sessions and logins of apps."""
+
+    def __init__(
+        self, tokens: AccessTokens, refresh_tokens: RefreshTokens, sessions: Sessions, audit: AuditLog
+    ) -> None:
+        self._tokens = tokens
+        self._refresh_tokens = refresh_tokens
+        self._sessions = sessions
+        self._audit = audit
+
+    def end(self, authorization: str | None, session: str | None, address: str) -> None:
+        """End the login of an access token (with its refresh tokens) or a session, at once on every worker.
+
+        An API key has no login; it is revoked instead.
+
+        Raises:
+            NotSignedIn: the access token is invalid.
+            RetryableError: Redis or PostgreSQL is unavailable.
+        """
+        if authorization is not None and is_bearer(authorization):
+            token = self._tokens.verify(authorization[len(SCHEME) :].strip())
+            self._refresh_tokens.revoke(token.family, token.identity.username, address)
+        elif session:
+            username = self._sessions.end_by_cookie(session)
+            if username is not None:
+                self._audit.record(Event("logout", username, username, address=address))

@@ -1,0 +1,14 @@
+-- Creates one of the first accounts, or sets its password to that of the settings. Sessions and tokens then end.
+WITH seeded AS (
+    INSERT INTO auth.account AS known (username, role, plan, password_hash, seed_hash)
+    VALUES (%(username)s, %(role)s, %(plan)s, %(password_hash)s, %(password_hash)s)
+    ON CONFLICT (username) DO UPDATE SET
+        password_hash = excluded.password_hash,
+        seed_hash = excluded.seed_hash,
+        password_changed_at = now(),
+        credential_version = known.credential_version + 1
+    RETURNING username, credential_version
+)
+INSERT INTO auth.revocation (kind, subject, credential_version)
+SELECT 'account', username, credential_version FROM seeded
+RETURNING revocation_id

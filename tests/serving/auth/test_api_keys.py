@@ -1,0 +1,143 @@
+"""API keys: scopes, expiry, rotation with overlap, last use, and a cache that knows of revocations."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from lakehouse.errors import RetryableError
+from serving.auth.account_changes import Assignment
+from serving.auth.auth_services import Auth
+from serving.auth.roles import Right, Role
+from serving.errors import InvalidAccount, NotFound, NotSignedIn
+from tests.serving.auth.conftest import OPERATOR, new_account, status
+from tests.serving.live_server import Api
+
+
+def test_a_key_has_the_rights_of_its_account_narrowed_by_its_scopes(api: Api, auth: Auth) -> None:
+    new_account(auth, "scoped", Role.VIEWER, Assignment(organisation_id="acme"))
+    key = auth.api_keys.add("scoped", "export", ["read-data", "administer"], OPERATOR).text
+    identity = auth.authenticator.authenticate(f"Bearer {key}")
+    assert (identity.rights, identity.organisation_id) == (frozenset({Right.READ_DATA}), "acme")
+    assert identity.credential == f"key:{key[4:16]}"
+    assert [status(api, key, path) for path in ("/v1/publication", "/admin/state")] == [503, 403]
+    answer = api.client.post("/predict", json={"key_result_ids": ["k"]}, headers={"Authorization": f"bearer {key}"})
+    assert (answer.status_code, "scope 'predict'" in answer.json()["detail"]) == (403, True)
+
+
+def test_only_a_hash_of_the_secret_is_stored(api: Api, auth: Auth) -> None:
+    new_account(auth, "hidden")
+    key = auth.api_keys.add("hidden", "export", ["predict"], OPERATOR).text
+    with psycopg.connect(api.settings.require("dsn_owner")) as connection:
+        rows = connection.execute("SELECT to_jsonb(api_key)::text FROM auth.api_key").fetchall()
+    assert key.rpartition("_")[2] not in str(rows)
+
+
+@pytest.mark.parametrize("change", ["prefix", "secret", "no secret", "other separator"])
+def test_a_key_that_is_not_exactly_ours_is_rejected(api: Api, auth: Auth, change: str) -> None:
+    name = f"guess-{change.replace(' ', '-')}"
+    new_account(auth, name)
+    key = auth.api_keys.add(name, "export", ["predict"], OPERATOR).text
+    start, prefix, secret = key.split("_", 2)
+    guesses = {
+        "prefix": f"{start}_{'0' * 12}_{secret}", "secret": f"{start}_{prefix}_{secret[:-1]}{'AB'[secret[-1] == 'A']}",
+        "no secret": f"{start}_{prefix}_", "other separator": f"{start}-{prefix}-{secret}",
+    }  # fmt: skip
+    assert status(api, guesses[change]) == 401
+
+
+def test_an_expired_key_is_rejected_also_if_it_was_cached(auth: Auth) -> None:
+    new_account(auth, "expiring")
+    soon = datetime.now(UTC) + timedelta(seconds=0.4)
+    header = f"Bearer {auth.api_keys.add('expiring', 'export', ['predict'], OPERATOR, soon).text}"
+    assert auth.authenticator.authenticate(header)
+    assert auth.authenticator.cached(header)
+    time.sleep(0.5)
+    assert auth.authenticator.cached(header) is None
+    with pytest.raises(NotSignedIn):
+        auth.authenticator.authenticate(header)
+
+
+def test_a_rotated_key_stays_valid_for_the_overlap(auth: Auth) -> None:
+    new_account(auth, "rotating")
+    old = auth.api_keys.add("rotating", "export", ["predict"], OPERATOR)
+    new = auth.api_keys.rotate(old.key.prefix, OPERATOR, timedelta(hours=1))
+    for key in (old, new):
+        assert auth.authenticator.authenticate(f"Bearer {key.text}").username == "rotating"
+    listed = {key.prefix: key for key in auth.api_keys.listed("rotating")}
+    assert listed[old.key.prefix].replaced_by == new.key.prefix
+    with pytest.raises(NotFound):
+        auth.api_keys.rotate(old.key.prefix, OPERATOR)
+    auth.api_keys.rotate(new.key.prefix, OPERATOR, timedelta(0))
+    with pytest.raises(NotSignedIn):
+        auth.authenticator.authenticate(f"Bearer {new.text}")
+
+
+def test_a_revoked_key_is_rejected_by_every_worker_within_two_seconds(auth: Auth, other_worker: Auth) -> None:
+    new_account(auth, "revoking")
+    key = auth.api_keys.add("revoking", "export", ["predict"], OPERATOR)
+    header = f"Bearer {key.text}"
+    assert auth.authenticator.authenticate(header) == other_worker.authenticator.authenticate(header)
+    auth.api_keys.revoke(key.key.prefix, OPERATOR)
+    assert auth.authenticator.cached(header) is None
+    deadline = time.monotonic() + 2
+    while other_worker.authenticator.cached(header) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    with pytest.raises(NotSignedIn):
+        other_worker.authenticator.authenticate(header)
+
+
+def test_a_known_key_is_accepted_while_postgresql_is_away(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    new_account(auth, "offline")
+    known = f"Bearer {auth.api_keys.add('offline', 'export', ['predict'], OPERATOR).text}"
+    unknown = f"Bearer {auth.api_keys.add('offline', 'export', ['predict'], OPERATOR).text}"
+    assert auth.authenticator.authenticate(known)
+
+    def away(text: str) -> None:
+        raise RetryableError("PostgreSQL is away")
+
+    monkeypatch.setattr(auth.api_keys, "verify", away)
+    monkeypatch.setattr(time, "monotonic", lambda real=time.monotonic: real() + 120)
+    assert auth.authenticator.cached(known) is None
+    assert auth.authenticator.authenticate(known).username == "offline"
+    with pytest.raises(RetryableError):
+        auth.authenticator.authenticate(unknown)
+
+
+def test_the_last_use_is_recorded_in_batches(auth: Auth, other_worker: Auth) -> None:
+    new_account(auth, "used")
+    key = auth.api_keys.add("used", "export", ["predict"], OPERATOR)
+    assert key.key.last_used_at is None
+    assert other_worker.authenticator.authenticate(f"Bearer {key.text}")
+    other_worker.watch.stop()
+    assert auth.api_keys.listed("used")[0].last_used_at is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "field"), [("", ["predict"], "name"), ("x", ["everything"], "scopes"), ("x", [], "scopes")]
+)
+def test_an_invalid_key_is_not_created(auth: Auth, name: str, scopes: list[str], field: str) -> None:
+    with pytest.raises(InvalidAccount) as invalid:
+        auth.api_keys.add("app", name, scopes, OPERATOR)
+    assert invalid.value.field == field
+
+
+def test_an_api_key_ends_no_logins(api: Api, auth: Auth) -> None:
+    key = auth.api_keys.add("admin", "export", ["administer"], OPERATOR).text
+    headers = {"Authorization": f"Bearer {key}"}
+    assert api.client.delete("/auth/sessions", headers=headers).status_code == 403
+    assert api.client.post("/auth/logout", headers=headers).status_code == 403
+
+
+def test_a_cached_credential_costs_less_than_two_microseconds(auth: Auth) -> None:
+    header = f"Bearer {auth.grants.first(auth.accounts.account('app')).access.text}"
+    authenticate = auth.authenticator.authenticate
+    authenticate(header)
+    best_s = float("inf")
+    for _ in range(20):
+        started = time.perf_counter()
+        for _ in range(500):
+            authenticate(header)
+        best_s = min(best_s, (time.perf_counter() - started) / 500)
+    assert best_s < 2e-6

@@ -1,0 +1,147 @@
+"""An account of an organisation sees that organisation and nothing else; to it, other ids do not exist."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from serving.auth.account_changes import Actor, Assignment
+from serving.auth.roles import Role
+from tests.serving.live_server import Api
+
+OPERATOR = Actor("os:operator")
+PASSWORD = "correct horse battery staple"
+CHECK_IN = {"value": 0.5, "note": "guessed"}
+
+
+@pytest.fixture(scope="module")
+def objects(running_api: Api) -> dict[str, str]:
+    """Ids of objects of the published organisation: a running key result, its team, a user, a check-in."""
+    query = """
+        SELECT scorecard.key_result_id, scorecard.team_id, team.organisation_id, scorecard.team_name,
+            (SELECT check_in_id FROM marts.fct_check_in WHERE key_result_id = scorecard.key_result_id LIMIT 1),
+            (SELECT user_id FROM marts.fct_user_activity_daily ORDER BY user_id LIMIT 1)
+        FROM marts.mart_okr_scorecard AS scorecard
+        INNER JOIN marts.dim_team AS team ON scorecard.team_id = team.team_id AND team.is_current
+        WHERE scorecard.status = 'on_track' AND scorecard.is_current_cycle
+        ORDER BY scorecard.key_result_id LIMIT 1
+    """
+    with psycopg.connect(running_api.settings.require("dsn_serving")) as connection:
+        row = connection.execute(query.encode()).fetchone()
+    assert row is not None
+    names = ("key_result_id", "team_id", "organisation_id", "team_name", "check_in_id", "user_id")
+    return dict(zip(names, row, strict=True))
+
+
+@pytest.fixture(scope="module")
+def headers(running_api: Api, objects: dict[str, str]) -> Iterator[dict[str, dict[str, str]]]:
+    """Headers of administrators and a member of the published organisation and of another one."""
+    auth = running_api.services.auth
+    made = {}
+    for name, role, organisation in (
+        ("own", Role.ADMIN, objects["organisation_id"]), ("other", Role.ADMIN, "another-organisation"),
+        ("member", Role.MEMBER, objects["organisation_id"]),
+    ):  # fmt: skip
+        assignment = Assignment(organisation_id=organisation, user_id="nobody")
+        account = auth.account_changes.create(f"organisation-{name}", role, PASSWORD, assignment, OPERATOR)
+        made[name] = {"Authorization": f"Bearer {auth.grants.first(account).access.text}"}
+    yield made
+    for name in made:
+        auth.account_changes.disable(f"organisation-{name}", OPERATOR)
+
+
+Headers = dict[str, dict[str, str]]
+
+
+def get(api: Api, headers: dict[str, str], path: str) -> tuple[int, dict[str, Any]]:
+    answer = api.client.get(path, headers=headers)
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.parametrize("path", ["/v1/key-results/{key_result_id}", "/v1/users/{user_id}/activity"])
+def test_an_id_of_another_organisation_is_unknown(
+    api: Api, objects: dict[str, str], headers: Headers, path: str
+) -> None:
+    path = path.format(**objects)
+    assert get(api, headers["own"], path)[0] == 200
+    status, body = get(api, headers["other"], path)
+    assert (status, "similar" in body) == (404, False), "it does not name ids of other organisations either"
+
+
+@pytest.mark.parametrize(("path", "rows"), [("/v1/key-results", "key_results"), ("/v1/okr-progress", "teams")])
+def test_lists_have_no_rows_of_another_organisation(api: Api, headers: Headers, path: str, rows: str) -> None:
+    assert get(api, headers["own"], path)[1][rows]
+    assert get(api, headers["other"], path)[1][rows] == []
+
+
+@pytest.mark.parametrize("path", ["/v1/key-results", "/v1/okr-progress"])
+def test_a_team_of_another_organisation_is_an_unknown_name(
+    api: Api, objects: dict[str, str], headers: Headers, path: str
+) -> None:
+    for name in (objects["team_id"], objects["team_name"], objects["team_name"][:-1]):
+        status, body = get(api, headers["other"], f"{path}?team={name}")
+        assert (status, body["similar"]) == (422, [])
+    assert get(api, headers["own"], f"{path}?team={objects['team_id']}")[0] == 200
+
+
+def test_a_key_result_of_another_organisation_has_no_forecast_also_if_it_is_cached(
+    api: Api, objects: dict[str, str], headers: Headers
+) -> None:
+    body = {"key_result_ids": [objects["key_result_id"], "never-defined"]}
+    answers = {name: api.client.post("/predict", json=body, headers=headers[name]) for name in ("own", "other", "own")}
+    statuses = {name: [each["status"] for each in answer.json()["predictions"]] for name, answer in answers.items()}
+    assert statuses == {"own": ["forecast", "unknown"], "other": ["unknown", "unknown"]}
+    hidden, unknown = answers["other"].json()["predictions"]
+    assert {**hidden, "key_result_id": ""} == {**unknown, "key_result_id": ""}
+
+
+def test_a_member_sees_the_activity_of_no_other_user(api: Api, objects: dict[str, str], headers: Headers) -> None:
+    assert get(api, headers["member"], f"/v1/users/{objects['user_id']}/activity")[0] == 404
+    assert get(api, headers["member"], f"/v1/key-results/{objects['key_result_id']}")[0] == 200
+
+
+def test_a_check_in_of_another_organisation_can_be_neither_recorded_corrected_nor_probed(
+    api: Api, objects: dict[str, str], headers: Headers
+) -> None:
+    new = {**CHECK_IN, "key_result_id": objects["key_result_id"]}
+    answer = api.client.post("/v1/check-ins", json=new, headers=headers["other"])
+    assert (answer.status_code, answer.json().get("similar", [])) == (422, [])
+    answer = api.client.post("/v1/check-ins?allow_unknown=true", json=new, headers=headers["other"])
+    assert answer.status_code == 422
+    answer = api.client.put(f"/v1/check-ins/{objects['check_in_id']}", json=CHECK_IN, headers=headers["other"])
+    assert answer.status_code == 404
+    probe = {**new, "check_in_id": objects["check_in_id"]}
+    answer = api.client.post("/v1/check-ins", json=probe, headers=headers["other"])
+    assert (answer.status_code, "differs" in answer.json()) == (422, False)
+
+
+def test_a_member_records_check_ins_of_its_own_team_only(api: Api, objects: dict[str, str], headers: Headers) -> None:
+    new = {**CHECK_IN, "key_result_id": objects["key_result_id"]}
+    answer = api.client.post("/v1/check-ins", json=new, headers=headers["member"])
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:okr:problem:not-allowed")
+    own = Assignment(organisation_id=objects["organisation_id"], team_ids=(objects["team_id"],))
+    auth = api.services.auth
+    auth.account_changes.assign("organisation-member", own, OPERATOR)
+    account = auth.accounts.account("organisation-member")
+    led = {"Authorization": f"Bearer {auth.grants.first(account).access.text}"}
+    assert api.client.post("/v1/check-ins", json=new, headers=led).status_code == 202
+
+
+def test_pages_show_nothing_of_another_organisation(api: Api, objects: dict[str, str], headers: Headers) -> None:
+    seen = {}
+    for name in ("own", "other"):
+        api.client.cookies.clear()
+        form = {"username": f"organisation-{name}", "password": PASSWORD}
+        assert api.client.post("/login", data=form).status_code == 303
+        page = api.client.get("/", headers={"Accept": "text/html"})
+        one = api.client.get(f"/key-results/{objects['key_result_id']}", headers={"Accept": "text/html"})
+        seen[name] = (page.status_code, objects["team_name"] in page.text, one.status_code)
+    assert seen == {"own": (200, True, 200), "other": (200, False, 404)}
+
+
+def test_an_administrator_of_an_organisation_does_not_administer_the_installation(api: Api, headers: Headers) -> None:
+    for path in ("/admin/state", "/v1/system-health"):
+        assert get(api, headers["own"], path)[0] == 403
+    load = api.client.post("/models/key_result_forecast/load", json={"version": "1"}, headers=headers["own"])
+    assert load.status_code == 403
