@@ -116,18 +116,6 @@ def test_a_check_in_of_another_organisation_can_be_neither_recorded_corrected_no
     assert (answer.status_code, "differs" in answer.json()) == (422, False)
 
 
-def test_a_member_records_check_ins_of_its_own_team_only(api: Api, objects: dict[str, str], headers: Headers) -> None:
-    new = {**CHECK_IN, "key_result_id": objects["key_result_id"]}
-    answer = api.client.post("/v1/check-ins", json=new, headers=headers["member"])
-    assert (answer.status_code, answer.json()["type"]) == (403, "urn:okr:problem:not-allowed")
-    own = Assignment(organisation_id=objects["organisation_id"], team_ids=(objects["team_id"],))
-    auth = api.services.auth
-    auth.account_changes.assign("organisation-member", own, OPERATOR)
-    account = auth.accounts.account("organisation-member")
-    led = {"Authorization": f"Bearer {auth.grants.first(account).access.text}"}
-    assert api.client.post("/v1/check-ins", json=new, headers=led).status_code == 202
-
-
 def test_pages_show_nothing_of_another_organisation(api: Api, objects: dict[str, str], headers: Headers) -> None:
     seen = {}
     for name in ("own", "other"):
