@@ -183,7 +183,9 @@ class ModelRuntime:
         is_due = time.monotonic() - self._looked_at.get(model.name, -self._look_every_s) >= self._look_every_s
         if is_new or is_due or is_woken:
             self._looked_at[model.name] = time.monotonic()
-            self._states[model.name] = self._followed(model, now, directive, experiment)
+            followed = self._followed(model, now, directive, experiment)
+            if followed != now:  # others keep what they have prepared from a state as long as it stays the same object
+                self._states[model.name] = followed
             self._forget_unused(model)
         if is_due or self._reported.get(model.name) != self._states[model.name]:
             self._report(model)

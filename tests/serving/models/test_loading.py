@@ -120,4 +120,4 @@ def test_a_version_stays_loaded_while_nothing_changes(api: Api) -> None:
     before = runtime.current(MODEL)
     runtime.wake()
     runtime.look()
-    assert runtime.current(MODEL).active is before.active, "its loaded_at says since when it serves"
+    assert runtime.current(MODEL) is before, "loaded_at says since when it serves, and prepared answers stay valid"
