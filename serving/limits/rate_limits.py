@@ -4,7 +4,7 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lakehouse.background import BackgroundThread
@@ -19,6 +19,7 @@ from serving.limits.token_bucket import LocalBuckets, SharedBuckets
 Recognise = Callable[[bytes | None, bytes | None], Identity | None]
 
 CALLER_S = 60.0  # a caller is recognised again after this time
+RECOGNISE_EVERY_S = 1.0  # while its credential has not been verified again
 MOST_CALLERS = 10_000
 PLANS_EVERY_S = 10.0
 RECONNECT_EVERY_S = 1.0
@@ -78,21 +79,23 @@ class RateLimits:
             if not decision.is_allowed or (caller := self._remember(credential, authorization, cookie)) is None:
                 return decision
         elif caller.until < time.monotonic():
-            caller = self._remember(credential, authorization, cookie)
-            if caller is None:
-                return self.of_address(address)
+            # Others at the same address must not lock out a caller whose credential has to be verified again.
+            caller = self._remember(credential, authorization, cookie) or self._keep(credential, caller)
         return self.limiter.take(caller.key, self.plans.of(caller.plan))
 
     def _remember(self, credential: bytes, authorization: bytes | None, cookie: bytes | None) -> _Caller | None:
         identity = self._recognise(authorization, cookie)
         if identity is None:
-            self._callers.pop(credential, None)
             return None
         if len(self._callers) >= MOST_CALLERS:
             self._callers.clear()
         key, plan = _key_and_plan(identity)
         caller = self._callers[credential] = _Caller(key, plan, time.monotonic() + CALLER_S)
         return caller
+
+    def _keep(self, credential: bytes, caller: _Caller) -> _Caller:
+        kept = self._callers[credential] = replace(caller, until=time.monotonic() + RECOGNISE_EVERY_S)
+        return kept
 
     def _run(self) -> None:
         plans_due = 0.0

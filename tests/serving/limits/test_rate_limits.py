@@ -92,6 +92,20 @@ def test_a_known_caller_is_not_held_up_by_others_at_the_same_address(counted: Ra
     assert counted.decide(None, None, address()).is_allowed, "another address"
 
 
+def test_a_caller_whose_credential_must_be_verified_again_is_not_locked_out(
+    counted: RateLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("serving.limits.rate_limits.CALLER_S", -1.0)
+    here = address()
+    assert counted.decide(b"Bearer app", None, here).plan.name == "service"
+    monkeypatch.setattr(counted, "_recognise", lambda _authorization, _cookie: None)
+    while counted.decide(None, None, here).is_allowed:
+        pass
+    for _ in range(3):
+        decision = counted.decide(b"Bearer app", None, here)
+        assert (decision.is_allowed, decision.plan.name) == (True, "service")
+
+
 def test_a_flood_of_invalid_credentials_is_not_verified(counted: RateLimits) -> None:
     verified: list[bytes | None] = []
 
