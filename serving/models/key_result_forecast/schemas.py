@@ -25,9 +25,7 @@ class KeyResultFeatures(msgspec.Struct, kw_only=True, frozen=True):
     log_pace_ratio_28d: LogPaceRatio
     log_pace_ratio_cycle: LogPaceRatio
     log_pace_ratio_trend: LogPaceRatio
-    log_required_pace: Annotated[
-        Number, Meta(description=f"asinh(10 x pace needed to reach {ACHIEVED_SCORE})")
-    ]
+    log_required_pace: Annotated[Number, Meta(description=f"asinh(10 x pace needed to reach {ACHIEVED_SCORE})")]
     remaining_ratio: Annotated[float, Meta(gt=0.0, le=1.0, description="share of the cycle left at the last check-in")]
     weeks_between_check_ins: Annotated[float, Meta(ge=0.0, le=1e5)]
     confidence: Annotated[Share, Meta(description="the owner's confidence; null if unknown")] | None = None
