@@ -10,12 +10,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
 
 from ingestion.contract_validation import decode
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.lake import open_table, require_lake, table_uri
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SHOWN_BYTES = 120
 NOW_ACCEPTED = "The current contract accepts it."
@@ -72,8 +77,27 @@ class Rejected:
     by_reason: dict[str, int]
 
 
-def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, reason: str | None = None) -> Rejected:
+@dataclass(frozen=True)
+class Position:
+    """The position of a message in the list of rejected messages."""
+
+    logged_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    offset: int
+    partition: int
+    topic: str
+
+
+def read_rejected(
+    lake_uri: str,
+    limit: int,
+    *,
+    topics: Sequence[str] = TOPICS,
+    reason: str | None = None,
+    after: Position | None = None,
+) -> Rejected:
     """Return the newest `limit` rejected messages of the topics, optionally only those with the given reason.
+
+    With `after`, return those that follow this position in the list.
 
     Raises:
         PermanentError: there is no lake at this URI.
@@ -91,14 +115,54 @@ def read_rejected(lake_uri: str, limit: int, *, topics: Sequence[str] = TOPICS, 
             rows = pl.scan_delta(open_table(uri)).filter(pl.col("rejection_reason").is_not_null())
             by_reason.update(dict(rows.group_by("rejection_reason").len().collect().rows()))
             wanted = rows if reason is None else rows.filter(pl.col("rejection_reason") == reason)
+            wanted = wanted if after is None else wanted.filter(_follows(topic, after))
             found = wanted.select(COLUMNS).sort(*SORT_COLUMNS, descending=True).head(limit).collect()
         except TableNotFoundError:
             continue
         except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
         newest += [{"topic": topic, **row} for row in found.to_dicts()]
-    newest.sort(key=lambda row: [row[name] for name in SORT_COLUMNS], reverse=True)
+    newest.sort(key=lambda row: [row[name] for name in (*SORT_COLUMNS, "topic")], reverse=True)
     return Rejected([_message(**row) for row in newest[:limit]], dict(sorted(by_reason.items())))
+
+
+def read_rejected_message(lake_uri: str, topic: str, partition: int, offset: int) -> RejectedMessage | None:
+    """Return the rejected message at a position of the log, or None if there is none.
+
+    Raises:
+        PermanentError: there is no lake at this URI.
+        RetryableError: the landing table cannot be read.
+    """
+    import polars as pl
+    from deltalake.exceptions import DeltaError, TableNotFoundError
+
+    require_lake(lake_uri, TOPICS)
+    uri = table_uri(lake_uri, topic)
+    at_position = (pl.col("kafka_partition") == partition) & (pl.col("kafka_offset") == offset)
+    try:
+        rows = pl.scan_delta(open_table(uri)).filter(pl.col("rejection_reason").is_not_null() & at_position)
+        found = rows.select(COLUMNS).head(1).collect().to_dicts()
+    except TableNotFoundError:
+        return None
+    except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
+        raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
+    return _message(topic, **found[0]) if found else None
+
+
+def _follows(topic: str, after: Position) -> "pl.Expr":
+    """Return the condition that a message of a topic follows a position, by `SORT_COLUMNS` and then by topic."""
+    import polars as pl
+
+    values: dict[str, Any] = {
+        "logged_at": after.logged_at,
+        "kafka_offset": after.offset,
+        "kafka_partition": after.partition,
+    }
+    is_equal, follows = pl.lit(True), pl.lit(False)
+    for name in SORT_COLUMNS:
+        follows |= is_equal & (pl.col(name) < values[name])
+        is_equal &= pl.col(name) == values[name]
+    return follows | is_equal if topic < after.topic else follows
 
 
 def _message(topic: str, **row: Any) -> RejectedMessage:

@@ -3,9 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
+import msgspec
 import psycopg
 from psycopg.rows import class_row
 
@@ -42,8 +43,8 @@ class Position:
     """The position of an event in the list of reviewed events."""
 
     is_withheld: bool
-    logged_at: datetime
-    event_id: str
+    logged_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    event_id: UUID
     rule: str
 
 

@@ -45,7 +45,7 @@ class Cursors(Generic[Key]):
             path, key = msgspec.json.decode(text, type=tuple[str, self.key])  # type: ignore[name-defined]
         except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
             raise self._unknown() from error
-        if path != self.path:
+        if path != self.path or not all(map(_is_storable, vars(key).values())):
             raise self._unknown()
         checked: Key = key
         return checked
@@ -60,3 +60,10 @@ class Cursors(Generic[Key]):
 
     def _unknown(self) -> ContractViolation:
         return ContractViolation("unknown_cursor", f"GET {self.path} did not return this cursor.")
+
+
+def _is_storable(value: object) -> bool:
+    """Return whether PostgreSQL can store the value: a caller may have changed the cursor."""
+    if isinstance(value, str):
+        return "\x00" not in value
+    return not isinstance(value, int) or abs(value) < 2**63

@@ -4,15 +4,22 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from serving.admin.experiments.routes import router as experiments
+from serving.admin.forecast_cache.routes import router as forecast_cache
 from serving.admin.gate_results.routes import router as gate_results
 from serving.admin.publications.routes import router as publications
 from serving.admin.quarantine.routes import router as quarantine
+from serving.admin.rate_plans.routes import router as rate_plans
+from serving.admin.rejected_messages.routes import router as rejected_messages
 from serving.admin.routing import IsOperator, admin_router
 from serving.admin.schemas import AdminState
+from serving.admin.spools.routes import router as spools
 from serving.services import ServicesDep
 
 router = admin_router("state")
-routers = (router, publications, gate_results, quarantine)
+routers = (
+    router, publications, gate_results, quarantine, rejected_messages, spools, forecast_cache, experiments, rate_plans,
+)  # fmt: skip
 
 
 @router.get("/state", dependencies=[Depends(IsOperator)], summary="Get the state of the installation")

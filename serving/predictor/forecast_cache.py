@@ -8,21 +8,35 @@ worker computes the forecasts itself.
 import time
 import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
 import redis
 
+from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
 from serving import metrics
 from serving.predictor.key_result_answers import CurrentForecasts
 from serving.publication_reader import Publication
 
+PREFIX = "okr:forecasts:"
+LOCK = ":lock"
 TTL_S = 900  # long enough for all workers and for a rollback; a later worker computes the forecasts again
 COMPUTING_S = 30.0  # others compute themselves if the worker that holds the lock takes longer
 POLL_S = 0.05
 UNLOCK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) else return 0 end"
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """The forecasts of a publication and version: key in Redis, compressed size in bytes, and seconds until expiry."""
+
+    key: str
+    bytes: int
+    expires_in_s: int
 
 
 class ForecastCache:
@@ -39,7 +53,7 @@ class ForecastCache:
     ) -> CurrentForecasts:
         """Return the cached forecasts, or compute and cache them, unless another worker is computing them."""
         at = f"{publication.published_at:%Y%m%dT%H%M%S.%f}"
-        key = f"okr:forecasts:v3:{publication.publication_id}@{at}:{version_key}"
+        key = f"{PREFIX}v3:{publication.publication_id}@{at}:{version_key}"
         token = uuid.uuid4().hex
         try:
             found = self._get_or_lock(key, token)
@@ -57,6 +71,36 @@ class ForecastCache:
             self._unlock(key, token)
         return forecasts
 
+    def entries(self) -> list["CacheEntry"]:
+        """Return what is cached.
+
+        Raises:
+            RetryableError: Redis is unavailable.
+        """
+        with _available():
+            keys = self._keys()
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in keys:
+                pipeline.strlen(key)
+                pipeline.ttl(key)
+            figures = pipeline.execute()
+        found = zip(keys, figures[::2], figures[1::2], strict=True)
+        return [CacheEntry(key.decode(), size, max(ttl, 0)) for key, size, ttl in found if size]
+
+    def clear(self) -> int:
+        """Delete what is cached, and return the number of entries. Workers keep the forecasts in their memory.
+
+        Raises:
+            RetryableError: Redis is unavailable.
+        """
+        with _available():
+            keys = self._keys()
+            return self._redis.unlink(*keys) if keys else 0
+
+    def _keys(self) -> list[bytes]:
+        keys = self._redis.scan_iter(match=f"{PREFIX}*", count=1_000)
+        return sorted(key for key in set(keys) if not key.endswith(LOCK.encode()))
+
     def _get_or_lock(self, key: str, token: str) -> CurrentForecasts | None:
         """Return the cached forecasts, or None if this worker should compute them."""
         deadline = time.monotonic() + COMPUTING_S
@@ -64,7 +108,7 @@ class ForecastCache:
             found = cast("bytes | None", self._redis.get(key))
             if found is not None:
                 return self._decoded(found)
-            if self._redis.set(f"{key}:lock", token, nx=True, px=int(COMPUTING_S * 1000)):
+            if self._redis.set(f"{key}{LOCK}", token, nx=True, px=int(COMPUTING_S * 1000)):
                 return self._cached_meanwhile(key, token)
             if time.monotonic() > deadline:
                 self._log.warning("another worker takes too long to compute the forecasts", key=key)
@@ -94,6 +138,14 @@ class ForecastCache:
 
     def _unlock(self, key: str, token: str) -> None:
         try:
-            self._redis.eval(UNLOCK, 1, f"{key}:lock", token)
+            self._redis.eval(UNLOCK, 1, f"{key}{LOCK}", token)
         except redis.RedisError as error:
             self._log.info("the lock expires by itself", key=key, error=str(error))
+
+
+@contextmanager
+def _available() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise RetryableError(f"Redis is unavailable ({type(error).__name__}). Try again.") from error

@@ -58,4 +58,4 @@ class Quarantine:
 
 
 def _position(event: ReviewedEvent) -> Position:
-    return Position(event.is_withheld, event.logged_at, event.event_id, event.rule)
+    return Position(event.is_withheld, event.logged_at, UUID(event.event_id), event.rule)

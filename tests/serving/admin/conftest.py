@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from ml import model_registry
 from tests.databases import NewDatabase
 from tests.lakehouse.marts import load_one_event, publish_with
 from tests.serving.admin.operators import OperatorClient
@@ -55,6 +56,7 @@ def operated(
         with connect(settings.require("dsn_transform")) as connection:
             for gate, run_id, passed in (("raw", "a", True), ("marts", "a", False), ("marts", "b", True)):
                 connection.execute(GATE_RESULT, (gate, run_id, passed, 0 if passed else 1))
+        model_registry.resolve(settings, "champion")  # creates the tables of the registry
         yield settings
 
 

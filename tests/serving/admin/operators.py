@@ -20,6 +20,10 @@ class OperatorClient:
         """Send POST /admin<path>, and return the body if the response has the expected status."""
         return self._send("POST", path, status, json=body, **parts)
 
+    def put(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
+        """Send PUT /admin<path>, and return the body if the response has the expected status."""
+        return self._send("PUT", path, status, json=body)
+
     def delete(self, path: str, status: int = 200) -> dict[str, Any]:
         """Send DELETE /admin<path>, and return the body if the response has the expected status."""
         return self._send("DELETE", path, status)

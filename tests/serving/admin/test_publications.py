@@ -1,5 +1,7 @@
 """/admin/publications: the functions of `okr publication`."""
 
+import base64
+
 from tests.lakehouse.marts import publish_with
 from tests.serving.admin.conftest import REVIEWED
 from tests.serving.admin.operators import OperatorClient
@@ -18,7 +20,14 @@ def test_a_cursor_of_another_list_is_rejected(operator: OperatorClient) -> None:
     cursor = operator.get("/gate-results", limit=1)["next_cursor"]
     problem = operator.get("/publications", status=422, cursor=cursor)
     assert problem["reason"] == "unknown_cursor"
-    assert operator.get("/publications", status=422, cursor="AAAA")["reason"] == "unknown_cursor"
+    forged = [f"[\"/admin/publications\",{key}]" for key in ('{"publication_id":1e30}', '{"publication_id":"1"}', "{")]
+        '["/admin/publications",{"publication_id":1e30}]',
+        '["/admin/publications",{"publication_id":"1"}]',
+        "{",
+        "",
+    ]
+    for cursor in ("AAAA", "é", *(base64.urlsafe_b64encode(text.encode()).decode() for text in forged)):
+        assert operator.get("/publications", status=422, cursor=cursor)["reason"] == "unknown_cursor"
 
 
 def test_a_rollback_and_its_repeat_answer_what_changed_and_hold_publications(operator: OperatorClient) -> None:

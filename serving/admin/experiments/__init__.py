@@ -1,0 +1,1 @@
+"""Experiments with model versions: define, start, stop and list them."""

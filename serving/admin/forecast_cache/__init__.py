@@ -1,0 +1,1 @@
+"""The cache of forecasts in Redis: state and clear."""

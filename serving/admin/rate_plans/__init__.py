@@ -1,0 +1,1 @@
+"""Rate plans: list and change them."""

@@ -1,0 +1,1 @@
+"""Rejected messages: list them and fetch their bytes."""

@@ -1,0 +1,55 @@
+"""Rejected messages for operators: the functions of `okr lake rejected`. This module does not depend on HTTP."""
+
+from ingestion.rejected_messages_report import (
+    Position,
+    RejectedMessage,
+    read_rejected,
+    read_rejected_message,
+)
+from lakehouse.contracts import TOPICS
+from lakehouse.settings import Settings
+from serving.admin.cursors import Cursors, Page
+from serving.admin.operator_settings import operator_setting
+from serving.errors import NotFound
+
+CURSORS = Cursors("/admin/rejected-messages", Position)
+
+
+class RejectedMessages:
+    """Reads rejected messages from the lake."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def page(
+        self, limit: int, cursor: str | None, *, topic: str | None, reason: str | None
+    ) -> tuple[Page[RejectedMessage], dict[str, int]]:
+        """Return rejected messages, newest first, and the numbers of all rejected messages of the topics by reason.
+
+        Raises:
+            ContractViolation: this list did not return the cursor.
+            RetryableError: the lake cannot be read.
+        """
+        topics = TOPICS if topic is None else (topic,)
+        after = CURSORS.decode(cursor)
+        found = read_rejected(self._lake(), limit + 1, topics=topics, reason=reason, after=after)
+        return CURSORS.page(found.newest, limit, _position), found.by_reason
+
+    def get(self, topic: str, partition: int, offset: int) -> RejectedMessage:
+        """Return the rejected message at a position of the log.
+
+        Raises:
+            NotFound: no message was rejected there.
+            RetryableError: the lake cannot be read.
+        """
+        found = read_rejected_message(self._lake(), topic, partition, offset)
+        if found is None:
+            raise NotFound(f"No message was rejected at {topic}/{partition}/{offset}.")
+        return found
+
+    def _lake(self) -> str:
+        return operator_setting(self._settings, "lake_uri", "read the lake")
+
+
+def _position(message: RejectedMessage) -> Position:
+    return Position(message.logged_at, message.offset, message.partition, message.topic)

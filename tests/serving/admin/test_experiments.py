@@ -1,0 +1,42 @@
+"""/admin/experiments: the functions of `okr experiment`."""
+
+from typing import Any
+
+from tests.serving.admin.operators import OperatorClient
+
+
+def body(name: str, **others: Any) -> dict[str, Any]:
+    return {"name": name, "arms": [{"name": "new", "reference": "challenger", "share": 0.5}], **others}
+
+
+def test_an_experiment_is_created_listed_and_stopped(operator: OperatorClient) -> None:
+    for name in ("first", "second"):
+        created = operator.post("/experiments", body(name), status=201)
+        assert (created["state"], created["created_by"]) == ("draft", "admin")
+        assert created["arms"] == [{"name": "new", "reference": "challenger", "share": 0.5, "is_shadow": False}]
+    listed = operator.pages("/experiments", "experiments", limit=1)
+    assert [each["name"] for each in listed] == ["second", "first"]
+    assert operator.get("/experiments/second") == {**listed[0], "recent_calls": []}
+    assert operator.post("/experiments", body("second"), status=409)["type"] == "urn:okr:problem:conflict"
+    for reason in ("no longer needed", "again"):
+        stopped = operator.post("/experiments/second/stop", {"because": reason})
+        assert (stopped["state"], stopped["stopped_because"]) == ("stopped", "no longer needed")
+
+
+def test_an_experiment_whose_version_does_not_exist_does_not_start(operator: OperatorClient) -> None:
+    operator.post("/experiments", body("early"), status=201)
+    assert "challenger" in operator.post("/experiments/early/start", status=404)["detail"]
+    operator.post("/experiments/unknown/start", status=404)
+    assert operator.get("/experiments/early")["state"] == "draft"
+
+
+def test_invalid_experiments_are_rejected(operator: OperatorClient) -> None:
+    for invalid in (
+        body("x", arms=[]),
+        body("x", arms=[{"name": "a", "reference": "1", "share": 0}]),
+        body("x", arms=[{"name": "a", "reference": "1", "share": 0.9}, {"name": "b", "reference": "2", "share": 0.9}]),
+        body("x", unit="person"),
+        body("x", state="running"),
+        body("x", guardrails={"min_calls": "20"}),
+    ):
+        operator.post("/experiments", invalid, status=422)
