@@ -203,7 +203,12 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, outbox, telemetry, prediction_log),
         admin=build_admin(
-            settings, warehouse, prediction_log=prediction_log, forecast_cache=forecast_cache, experiments=experiments
+            settings,
+            warehouse,
+            prediction_log=prediction_log,
+            forecast_cache=forecast_cache,
+            experiments=experiments,
+            audit=auth.audit,
         ),
         scorecard=Scorecard(warehouse, predictor),
         health=health,

@@ -10,6 +10,7 @@ from serving.admin.publications.service import Publications
 from serving.admin.quarantine.service import Quarantine
 from serving.admin.rejected_messages.service import RejectedMessages
 from serving.admin.spools.service import Spools
+from serving.auth.audit_log import AuditLog
 from serving.experiments.service import Experiments
 from serving.limits.rate_plan_changes import RatePlanChanges
 from serving.prediction_log import PredictionLog
@@ -39,9 +40,10 @@ def build_admin(
     prediction_log: PredictionLog,
     forecast_cache: ForecastCache,
     experiments: Experiments,
+    audit: AuditLog,
 ) -> Admin:
     """Build the services, without connecting to anything yet."""
-    changes = Changes()
+    changes = Changes(audit)
     return Admin(
         changes=changes,
         publications=Publications(settings, warehouse, changes),

@@ -1,38 +1,40 @@
-"""Record what operators change: who, what, and whether it succeeded."""
+"""Record what operators change in the audit log: who, what, and whether it succeeded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from lakehouse.errors import OkrError
-from lakehouse.logs import get_logger
+from serving.auth.account_changes import Actor as Operator
+from serving.auth.audit_log import AuditLog, Event, Outcome
 
-
-@dataclass(frozen=True)
-class Operator:
-    """Who changes something: the user name of the account, and the client's address."""
-
-    name: str
-    address: str | None = None
+SHOWN_ERROR = 1_000  # characters
 
 
 class Changes:
-    """Records changes in the log."""
+    """Records changes in the audit log."""
 
-    def __init__(self) -> None:
-        self._log = get_logger(__name__)
+    def __init__(self, audit: AuditLog) -> None:
+        self._audit = audit
 
     @contextmanager
     def recorded(self, operator: Operator, action: str, subject: str) -> Iterator[dict[str, Any]]:
-        """Record an action with its outcome. The block may add details to the dictionary, but no secrets."""
+        """Record an action with its outcome. The block may add details to the dictionary, but no secrets.
+
+        Raises:
+            RetryableError: the audit log is unavailable. The action may have been carried out; a repeat of the request
+                records it.
+        """
         details: dict[str, Any] = {}
         try:
             yield details
         except OkrError as error:
-            self._record(operator, action, subject, "failure", details | {"error": str(error)})
+            self._record(operator, action, subject, "failure", details | {"error": str(error)[:SHOWN_ERROR]})
             raise
         self._record(operator, action, subject, "success", details)
 
-    def _record(self, operator: Operator, action: str, subject: str, outcome: str, details: dict[str, Any]) -> None:
-        self._log.info("admin", action=action, subject=subject, by=operator.name, outcome=outcome, **details)
+    def _record(self, operator: Operator, action: str, subject: str, outcome: Outcome, details: dict[str, Any]) -> None:
+        self._audit.record(Event(action, operator.name, subject, outcome, operator.address, details))
+
+
+__all__ = ["Changes", "Operator"]

@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from pydantic import StringConstraints
 
 from serving.admin.changes import Operator
-from serving.auth.authorization import RequireToken
+from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.strict_requests import StrictRoute
 
@@ -35,9 +35,9 @@ def admin_router(tag: str) -> APIRouter:
     return APIRouter(prefix="/admin", tags=[f"admin: {tag}"], route_class=StrictRoute)
 
 
-async def operator(request: Request, identity: Annotated[Identity, Depends(IsOperator)]) -> Operator:
-    """Return who calls, for the record of what was changed."""
-    return Operator(identity.username, request.client.host if request.client else None)
+async def operator(identity: Annotated[Identity, Depends(IsOperator)], client: ClientDep) -> Operator:
+    """Return who calls, for the audit log."""
+    return Operator(identity.username, client.address)
 
 
 OperatorDep = Annotated[Operator, Depends(operator)]

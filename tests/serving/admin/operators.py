@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from psycopg.rows import dict_row
+
+from lakehouse.warehouse import connect
 from tests.serving.live_server import Api
 
 
@@ -37,6 +40,15 @@ class OperatorClient:
             found += page[rows]
             if (cursor := page["next_cursor"]) is None:
                 return found
+
+    def audited(self, action: str) -> list[dict[str, Any]]:
+        """Return what the audit log has on an action, oldest first."""
+        query = (
+            "SELECT actor, subject, outcome, address, details FROM auth.audit_event WHERE action = %s ORDER BY event_id"
+        )
+        dsn = self.api.settings.require("dsn_serving")
+        with connect(dsn) as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, (action,)).fetchall()
 
     def _send(self, method: str, path: str, status: int, headers: Any = None, **parts: Any) -> dict[str, Any]:
         sent = {**self.headers, **(headers or {})}

@@ -20,12 +20,8 @@ def test_a_cursor_of_another_list_is_rejected(operator: OperatorClient) -> None:
     cursor = operator.get("/gate-results", limit=1)["next_cursor"]
     problem = operator.get("/publications", status=422, cursor=cursor)
     assert problem["reason"] == "unknown_cursor"
-    forged = [f"[\"/admin/publications\",{key}]" for key in ('{"publication_id":1e30}', '{"publication_id":"1"}', "{")]
-        '["/admin/publications",{"publication_id":1e30}]',
-        '["/admin/publications",{"publication_id":"1"}]',
-        "{",
-        "",
-    ]
+    keys = ('{"publication_id":1e30}', '{"publication_id":9223372036854775808}', '{"publication_id":"1"}', "{", "")
+    forged = [f'["/admin/publications",{key}]' for key in keys]
     for cursor in ("AAAA", "é", *(base64.urlsafe_b64encode(text.encode()).decode() for text in forged)):
         assert operator.get("/publications", status=422, cursor=cursor)["reason"] == "unknown_cursor"
 
@@ -44,6 +40,13 @@ def test_a_rollback_and_its_repeat_answer_what_changed_and_hold_publications(ope
     problem = operator.post("/publications/rollback", {"leaving": older - 1}, status=409)
     assert problem["type"] == "urn:okr:problem:not-possible"
     assert f"Publication {older} is current, not {older - 1}." in problem["detail"]
+
+    recorded = operator.audited("publication.rolled_back")
+    assert [(each["subject"], each["outcome"]) for each in recorded] == [
+        (str(newest), "success"), (str(newest), "success"), (str(older - 1), "failure"),
+    ]  # fmt: skip
+    assert [each["details"].get("is_changed") for each in recorded] == [True, False, None]
+    assert {(each["actor"], each["address"]) for each in recorded} == {("admin", "127.0.0.1")}
 
     assert operator.post("/publications/resume") == {"is_changed": True, "dropped": [newest]}
     assert operator.post("/publications/resume") == {"is_changed": False, "dropped": []}
