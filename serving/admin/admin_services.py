@@ -33,7 +33,7 @@ class Admin:
     rate_plans: RatePlanChanges
 
 
-def build_admin(
+def build_admin(  # noqa: PLR0913 -- the services that operators use
     settings: Settings,
     warehouse: Warehouse,
     *,

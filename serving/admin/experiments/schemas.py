@@ -18,7 +18,10 @@ EXAMPLE_BODY = {
 EXAMPLE = {
     **EXAMPLE_BODY, "model_name": DEFAULT_MODEL, "salt": "9f2c4a7be1d03355", "state": "running", "stopped_arms": {},
     "arms": [{"name": "new", "reference": "challenger", "share": 0.5, "is_shadow": False}],
-    "guardrails": {"max_error_share": 0.05, "max_latency_ms": None, "min_calls": 20, "window_minutes": 5},
+    "guardrails": {
+        "max_error_share": 0.05, "max_latency_ms": None, "min_calls": 20, "window_minutes": 5,
+        "max_calibration_gap": None, "min_key_results": 50,
+    },
     "created_at": "2026-11-20T12:00:00Z", "created_by": "admin", "started_at": "2026-11-20T12:01:00Z",
     "stopped_at": None, "stopped_because": None,
 }  # fmt: skip
@@ -40,6 +43,8 @@ class GuardrailsRecord(Body):
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     min_calls: Annotated[int, Field(ge=1, le=1_000_000_000)] = 20
     window_minutes: Annotated[int, Field(ge=1, le=1_440)] = 5
+    max_calibration_gap: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_key_results: Annotated[int, Field(ge=1, le=1_000_000)] = 50
 
 
 class ExperimentBody(Body):

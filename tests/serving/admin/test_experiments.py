@@ -2,11 +2,19 @@
 
 from typing import Any
 
+from serving.admin.experiments.schemas import ArmRecord, GuardrailsRecord
+from serving.experiments.experiment import Arm, Guardrails
 from tests.serving.admin.operators import OperatorClient
 
 
 def body(name: str, **others: Any) -> dict[str, Any]:
     return {"name": name, "arms": [{"name": "new", "reference": "challenger", "share": 0.5}], **others}
+
+
+def test_the_api_has_all_fields_of_arms_and_guardrails() -> None:
+    """Without one of them, an experiment could not be shown."""
+    assert set(ArmRecord.model_fields) == set(Arm.__struct_fields__)
+    assert set(GuardrailsRecord.model_fields) == set(Guardrails.__struct_fields__)
 
 
 def test_an_experiment_is_created_listed_and_stopped(operator: OperatorClient) -> None:
