@@ -39,7 +39,7 @@ def test_a_worker_that_needs_manual_intervention_is_left_stopped(state: Path) ->
     lake = state / "lake" / "okr_user_events"
     schema = pa.schema([pa.field("kafka_partition", pa.int32())])
     DeltaTable.create(str(lake), schema, description="another cluster/another topic")
-    with pytest.raises(PermanentError, match=r"land stopped and requires manual intervention.*another cluster"):
+    with pytest.raises(PermanentError, match=r"land has stopped and requires manual intervention.*another cluster"):
         up(state, select("land"), print)
     stack = open_stack(state)
     assert stack is not None
