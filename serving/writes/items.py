@@ -32,3 +32,8 @@ class Item:
     def is_definition(self) -> bool:
         """Return whether the event is the full state of its entity."""
         return self.written.kind is Kind.DEFINITION
+
+    @property
+    def has_version(self) -> bool:
+        """Return whether the event may come only once, or only in place of a known version. Endings may come again."""
+        return self.written.kind is not Kind.ENDING

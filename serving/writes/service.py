@@ -26,7 +26,7 @@ from serving.publication_reader import Connection, Warehouse
 from serving.request_context import event_attributes
 from serving.writes import store as stored
 from serving.writes.items import ANY_VERSION, Item
-from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN, COMMENT
+from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN
 from serving.writes.references import References
 from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore
 
@@ -158,18 +158,18 @@ def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
     Raises:
         AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.
     """
-    versioned = [item for item in items if item.is_definition or item.written.event_type in (CHECK_IN, COMMENT)]
-    stored.lock(connection, [item.entity for item in versioned])
-    current = stored.newest_versions(connection, [item.entity for item in versioned])
+    versioned = [item.entity for item in items if item.has_version]
+    stored.lock(connection, versioned)
+    current = stored.newest_versions(connection, versioned)
     at = datetime.now(UTC)
     events: list[StoredEvent] = []
     for item in items:
-        version = current.get(item.entity)
-        if item in versioned:
+        version = current.get(item.entity) if item.has_version else None
+        if item.has_version:
             _check_version(item, version)
         at = max(at + MICROSECOND, version.occurred_at + MICROSECOND if version else at)
         event = StoredEvent(uuid7(at), item.written.event_type, item.entity_id, at, item.data)
-        if item.is_definition:
+        if item.has_version:
             current[item.entity] = Version(event.event_id, at, event.data)  # for later events of the same request
         events.append(event)
     return events

@@ -142,8 +142,10 @@ def test_many_events_are_accepted_together_or_not_at_all(api: Api, app_headers: 
     too_many = write(api, app_headers, [{"type": "t", "data": {}}] * 501)
     assert too_many.status_code == 422
     accepted(write(api, app_headers, events))
-    twice = write(api, app_headers, [events[5]])
-    assert (twice.status_code, "already recorded" in twice.json()["detail"]) == (409, True)
+    check_in = {"type": events[5]["type"], "data": {**events[5]["data"], "check_in_id": word()}}
+    for again in ([events[5]], [events[6]], [check_in, check_in]):
+        twice = write(api, app_headers, again)
+        assert (twice.status_code, "already recorded" in twice.json()["detail"]) == (409, True)
 
 
 def test_rules_of_several_fields_are_those_of_the_contract(api: Api, app_headers: dict[str, str], suffix: str) -> None:
