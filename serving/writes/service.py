@@ -157,6 +157,7 @@ def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
 
     Raises:
         AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.
+        Conflict: a check-in or a comment is already recorded.
     """
     versioned = [item.entity for item in items if item.has_version]
     stored.lock(connection, versioned)
@@ -177,6 +178,8 @@ def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
 
 def _check_version(item: Item, version: Version | None) -> None:
     what = f"{item.written.title} {item.entity_id!r}"
+    if version is not None and not item.is_definition:
+        raise Conflict(f"{item.pointer}: the {what} is already recorded.", [])
     if item.if_match is None:
         if version is not None:
             raise AlreadyDefined(
