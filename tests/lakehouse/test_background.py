@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,8 @@ from ingestion.spool import Spool
 from lakehouse.background import BackgroundThread, thread_problems
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
+from serving.auth import credential_watch
+from serving.auth.credential_watch import CredentialWatch
 from serving.experiments.guardrails import GuardrailWatch
 from serving.experiments.observations import Observations
 from serving.experiments.shadow import ShadowScorer
@@ -204,6 +207,20 @@ def test_the_threads_of_requests_continue_after_any_exception(
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_revocations_are_polled_after_any_exception(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    polled, connection = threading.Event(), SimpleNamespace(close=lambda: None)
+    monkeypatch.setattr(credential_watch, "connect", lambda *_, **__: connection)
+    revocations = SimpleNamespace(poll=Thrower(lambda _connection: polled.set(), error))
+    others = SimpleNamespace(load_from=lambda _connection: None, flush=lambda _connection: None)
+    watch = CredentialWatch("", cast("Any", revocations), cast("Any", others), cast("Any", others), state=tmp_path)
+    watch.start()
+    assert polled.wait(10)
+    watch.stop()
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_a_worker_becomes_ready_after_any_exception(tmp_path: Path, error: BaseException) -> None:
     readiness = Readiness(Thrower(lambda: None, RetryableError("the warehouse is unavailable"), error), {}, tmp_path)
     readiness.start()
@@ -314,6 +331,7 @@ def test_starting_the_stack_ends_after_any_exception_in_one_of_its_threads(
 THROWN_INTO = {
     "ingestion/landing/announce.py": test_announcing_continues_after_any_exception,
     "ingestion/sources/metrics/collector.py": test_measuring_continues_after_any_exception,
+    "serving/auth/credential_watch.py": test_revocations_are_polled_after_any_exception,
     "serving/latency.py": test_the_threads_of_requests_continue_after_any_exception,
     "serving/limits/rate_limits.py": test_the_threads_of_requests_continue_after_any_exception,
     "serving/prediction_log/log.py": test_the_threads_of_requests_continue_after_any_exception,
