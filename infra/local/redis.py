@@ -24,7 +24,9 @@ class Redis(Service):
             "port": self.stack.port("redis"),
             "requirepass": self.stack.env["OKR_REDIS_PASSWORD"],
             "maxmemory": "128mb",
-            "maxmemory-policy": "allkeys-lru",
+            # The real-time figures do not expire and stay; old forecasts are evicted before sessions in use.
+            "maxmemory-policy": "volatile-lru",
+            "maxmemory-samples": 10,
             "appendonly": "no",
             "save": '""',
             "databases": 4,
