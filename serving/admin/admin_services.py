@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lakehouse.settings import Settings
+from serving.admin.audit_log.service import AuditEvents
 from serving.admin.changes import Changes
 from serving.admin.experiments.service import OperatedExperiments
 from serving.admin.gate_results.service import GateResults
@@ -31,6 +32,7 @@ class Admin:
     forecast_cache: ForecastCache
     experiments: OperatedExperiments
     rate_plans: RatePlanChanges
+    audit_events: AuditEvents
 
 
 def build_admin(  # noqa: PLR0913 -- the services that operators use
@@ -54,4 +56,5 @@ def build_admin(  # noqa: PLR0913 -- the services that operators use
         forecast_cache=forecast_cache,
         experiments=OperatedExperiments(experiments, changes),
         rate_plans=RatePlanChanges(warehouse),
+        audit_events=AuditEvents(warehouse),
     )

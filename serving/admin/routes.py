@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Query
 
+from serving.admin.accounts.routes import router as accounts
+from serving.admin.audit_log.routes import router as audit_log
 from serving.admin.experiments.routes import router as experiments
 from serving.admin.forecast_cache.routes import router as forecast_cache
 from serving.admin.gate_results.routes import router as gate_results
@@ -19,6 +21,7 @@ from serving.services import ServicesDep
 router = admin_router("state")
 routers = (
     router, publications, gate_results, quarantine, rejected_messages, spools, forecast_cache, experiments, rate_plans,
+    accounts, audit_log,
 )  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Accounts: list, disable, enable and log out everywhere."""
