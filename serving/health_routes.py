@@ -43,7 +43,7 @@ async def health(request: Request, services: ServicesDep) -> JSONResponse:
     The status code is 503 only if the warehouse is unavailable.
     """
     state, checks = await services.health_check()
-    is_known = await to_thread.run_sync(_is_logged_in, request, services)
+    is_known = await _is_known(request, services)
     body: dict[str, Any] = {"status": state, "checks": checks} if is_known else {"status": state}
     return JSONResponse(body, status_code=503 if state == "unavailable" else 200)
 
@@ -65,6 +65,20 @@ async def _may_read_metrics(request: Request, services: ServicesDep) -> None:
 async def prometheus_metrics(services: ServicesDep) -> Response:
     """Return the metrics of all workers of this host for Prometheus."""
     return Response(await services.metrics_page(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _is_known(request: Request, services: Services) -> bool:
+    """Return whether the caller is logged in. Under overload, this must not wait for a thread of the requests."""
+    authorization, cookie = (request.headers.get(name) for name in ("authorization", "cookie"))
+    if authorization is None and cookie is None:
+        return False
+    if services.recognise(_encoded(authorization), _encoded(cookie)) is not None:
+        return True
+    return await to_thread.run_sync(_is_logged_in, request, services, limiter=request.app.state.threads_of_health)
+
+
+def _encoded(value: str | None) -> bytes | None:
+    return None if value is None else value.encode("latin-1")
 
 
 def _is_logged_in(request: Request, services: Services) -> bool:

@@ -1,7 +1,9 @@
 """What the guard does to every request: ids, rate limits, methods, probes and metrics."""
 
 import re
+import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -9,7 +11,9 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from lakehouse.errors import RetryableError
 from ml.golden_rows import ROWS
+from serving.limits.load_shedding import SLOTS
 from serving.limits.rate_plan import RatePlan, RatePlans
 from tests.background_logs import BackgroundLog
 from tests.polling import until
@@ -149,6 +153,31 @@ def test_health_shows_details_only_to_those_who_are_logged_in(api: Api, app_head
     assert api.client.get("/health", headers={"Authorization": "Bearer nonsense"}).json() == anonymous
     api.log_in()
     assert "warehouse" in api.client.get("/health").json()["checks"]
+
+
+def test_probes_health_and_metrics_answer_while_every_thread_is_busy(
+    api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(api.settings) as busy, ThreadPoolExecutor(SLOTS) as callers:
+        release, started = threading.Event(), threading.Semaphore(0)
+
+        def blocked(_self: object) -> None:
+            started.release()
+            release.wait(60)
+            raise RetryableError("released")
+
+        assert busy.client.get("/v1/publication", headers=app_headers).status_code == 200
+        monkeypatch.setattr(type(busy.services.data), "publication", blocked)
+        address = f"{busy.client.base_url}/v1/publication"
+        waiting = [callers.submit(httpx.get, address, headers=app_headers, timeout=60) for _ in range(SLOTS)]
+        try:
+            assert all(started.acquire(timeout=30) for _ in waiting)
+            for path in ("/livez", "/readyz", "/metrics", "/health"):
+                assert busy.client.get(path, timeout=10).status_code == 200, path
+            assert "checks" in busy.client.get("/health", headers=app_headers, timeout=10).json()
+        finally:
+            release.set()
+        assert {each.result().status_code for each in waiting} == {503}
 
 
 def test_the_metrics_are_for_this_host_or_for_the_token(api: Api) -> None:
