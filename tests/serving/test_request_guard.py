@@ -78,8 +78,8 @@ def test_a_malformed_traceparent_is_dropped(api: Api, background_log: Background
 def test_every_answer_says_what_is_left_of_the_plan(api: Api, app_headers: dict[str, str]) -> None:
     api.client.get("/v1/publication", headers=app_headers)  # a credential counts for its account once it is verified
     known = api.client.get("/v1/publication", headers=app_headers).headers
-    assert known["ratelimit-policy"] == '"standard";q=400;w=2'
-    assert re.fullmatch(r'"standard";r=\d+;t=\d', known["ratelimit"])
+    assert known["ratelimit-policy"] == '"service";q=4000;w=2'
+    assert re.fullmatch(r'"service";r=\d+;t=\d', known["ratelimit"])
     assert api.client.get("/login").headers["ratelimit-policy"] == '"anonymous";q=400;w=4'
 
 
