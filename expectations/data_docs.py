@@ -54,8 +54,8 @@ def _row(folder: Path, suite: SuiteResult) -> str:
     broken = [rule for rule in suite.rules if not rule.passed]
     advice_only = all(rule.advice for rule in broken)
     state = "passed" if not broken else "advice" if advice_only else "failed"
-    page = next(iter(sorted(folder.glob(f"validations/**/*-{suite.noun}.html"))), None)
-    name = escape(suite.noun)
+    page = next(iter(sorted(folder.glob(f"validations/**/*-{suite.name}.html"))), None)
+    name = escape(suite.name)
     link = f'<a href="{escape(str(page.relative_to(folder)))}">{name}</a>' if page else name
     messages = "<br>".join(escape(str(rule)) for rule in broken)
     cells = (state, link, escape(suite.table), f"{suite.rows:,}", str(len(suite.rules)), messages)

@@ -61,6 +61,8 @@ def validate(  # noqa: PLR0913 -- three are keyword-only options
 ) -> GateReport:
     """Run suites and return the report; if `site` is given, also write Data Docs into that folder.
 
+    `accepted` means that an operator has accepted the batch or build: violated plausibility rules do not fail the gate.
+
     A rule that cannot be checked (because its table is missing or its SQL fails) counts as broken, so gates fail
     closed.
 
@@ -74,7 +76,7 @@ def validate(  # noqa: PLR0913 -- three are keyword-only options
     passed = _validate_counts(context, _counts(all_suites, location)) if can_use_counts else {}
     with _sources(context, location if len(passed) < len(all_suites) else None) as sources:
         results = tuple(
-            passed.get(suite.noun) or _validate_suite(context, sources, gate, suite) for suite in all_suites
+            passed.get(suite.name) or _validate_suite(context, sources, gate, suite) for suite in all_suites
         )
         if site is not None:
             context.build_data_docs(site_names=[SITE_NAME])
@@ -172,29 +174,32 @@ def _validate_counts(context: Any, counts: Sequence[Counts]) -> dict[str, SuiteR
             "the counts could not be validated, so suites are run rule by rule", error=_first_line(error)
         )
         return {}
-    return {each.suite.noun: _passed_result(each) for number, each in enumerate(counts) if number not in failing}
+    return {each.suite.name: _passed_result(each) for number, each in enumerate(counts) if number not in failing}
 
 
 def _passed_result(counts: Counts) -> SuiteResult:
     """Return the result of a suite without failing rows."""
-    rows, *others = counts.suite.all_rules()
+    row_count_rule, *others = counts.suite.all_rules()
     results = [RuleResult(rule.name, rule.says, True, 0, (), None, rule.acceptable, rule.advice) for rule in others]
     return SuiteResult(
-        counts.suite.noun, counts.suite.table, counts.rows, (RuleResult(rows.name, rows.says, passed=True), *results)
+        counts.suite.name,
+        counts.suite.table,
+        counts.rows,
+        (RuleResult(row_count_rule.name, row_count_rule.says, passed=True), *results),
     )
 
 
 def _validate_suite(context: Any, sources: Mapping[str, Any], gate: str, suite: Suite) -> SuiteResult:
     rules = suite.all_rules()
     try:
-        results = list(_run_validation(context, sources, f"{gate}.{suite.noun}", suite, rules))
+        results = list(_run_validation(context, sources, f"{gate}.{suite.name}", suite, rules))
     except Exception as error:  # the rules were not checked, so the gate must fail
         cause = _first_line(error)
         broken = tuple(RuleResult(rule.name, rule.says, passed=False, error=cause) for rule in rules)
-        return SuiteResult(suite.noun, suite.table, 0, broken)
+        return SuiteResult(suite.name, suite.table, 0, broken)
     by_name = {result.expectation_config.meta["rule"]: result for result in results}
     rows = by_name["has_rows"].result.get("observed_value") or 0
-    return SuiteResult(suite.noun, suite.table, rows, tuple(_rule_result(rule, by_name[rule.name]) for rule in rules))
+    return SuiteResult(suite.name, suite.table, rows, tuple(_rule_result(rule, by_name[rule.name]) for rule in rules))
 
 
 def _run_validation(context: Any, sources: Mapping[str, Any], name: str, suite: Suite, rules: tuple[Rule, ...]) -> Any:

@@ -49,6 +49,8 @@ def suites() -> tuple[Suite, ...]:
 def validate_build(settings: Settings, run_id: str, *, accepted: bool = False) -> GateReport:
     """Validate the built, unpublished marts and store the result.
 
+    `accepted` means that an operator has accepted the build: violated plausibility rules do not fail the gate.
+
     Raises:
         RetryableError: the warehouse cannot be reached.
         PermanentError: there is no build (the newest is published, or none has ever been made), or it is incomplete.
@@ -80,7 +82,11 @@ def require_build(dsn: str) -> None:
             f"missing, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
         )
     published = current(dsn)
-    reason = f"the newest one is publication {published.publication_id}" if published else "nothing has been built yet"
+    reason = (
+        f"the newest build was already published (publication {published.publication_id})"
+        if published
+        else "nothing has been built yet"
+    )
     raise PermanentError(
         f"There is no build to check: {reason}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
         "checks what is published."

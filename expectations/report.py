@@ -38,7 +38,7 @@ class RuleResult:
 class SuiteResult:
     """The result of one suite; `rows` is the number of rows that it checked."""
 
-    noun: str
+    name: str
     table: str
     rows: int
     rules: tuple[RuleResult, ...]
@@ -103,9 +103,9 @@ class GateReport:
         )
         if not self.checked_rows:
             head += " It checked no rows, and a gate that checks no rows does not pass."
-        lines = [f"  {suite.noun}: {rule}" for suite, rule in self.broken()]
-        lines += [f"  flagged for review, {suite.noun}: {rule}" for suite, rule in self.flagged()]
-        lines += [f"  advice, {suite.noun}: {rule}" for suite, rule in self.advice()]
+        lines = [f"  {suite.name}: {rule}" for suite, rule in self.broken()]
+        lines += [f"  flagged for review, {suite.name}: {rule}" for suite, rule in self.flagged()]
+        lines += [f"  advice, {suite.name}: {rule}" for suite, rule in self.advice()]
         return "\n".join([head, *lines])
 
     def as_dict(self) -> dict[str, Any]:
@@ -120,5 +120,11 @@ class GateReport:
             "checked_rows": self.checked_rows,
             "expectations": self.expectations,
             "failed": self.failed,
-            "suites": [asdict(suite) for suite in self.suites],
+            "suites": [_stored(suite) for suite in self.suites],
         }
+
+
+def _stored(suite: SuiteResult) -> dict[str, Any]:
+    """Return a suite's result with its name under `noun`, the name that the view ops.publication_hold reads."""
+    fields = asdict(suite)
+    return {"noun": fields.pop("name"), **fields}

@@ -39,7 +39,7 @@ class Rule:
 class Suite:
     """The rules for one table or, if `frame` is set, for rows in memory."""
 
-    noun: str
+    name: str
     table: str
     rules: tuple[Rule, ...]
     rows_at_least: int = 1

@@ -93,7 +93,7 @@ class EventProducer:
         self.send_raw(event.topic, event.key, event.value)
 
     def send_raw(self, topic: str, key: bytes | None, value: bytes | None, on_result: OnResult | None = None) -> None:
-        """Queue arbitrary bytes like `send`. This is for replays and for the simulator's malformed messages.
+        """Queue arbitrary bytes, in the same way as `send`: for replays and for the simulator's malformed messages.
 
         A later `send` or `flush` calls `on_result` with the broker's error, or with None on success.
         """
@@ -132,8 +132,8 @@ class EventProducer:
             rejected = sum(self.failed.values())
             raise RetryableError(
                 f"The broker at {self._bootstrap} accepted {sum(self.delivered.values())} messages, rejected "
-                f"{rejected} and did not answer for {waiting}. {self._first_error} Send the messages that were not "
-                "accepted again: each event id counts once."
+                f"{rejected} and did not acknowledge {waiting}. {self._first_error} Send again the messages that were "
+                "not accepted; each event id counts once."
             )
 
     def abandon(self) -> None:

@@ -78,7 +78,7 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
             MODEL_NAME,
             Path(folder),
             description=DESCRIPTION,
-            run_name=f"forecast until {tags['trained_until']}",
+            run_name=f"trained until {tags['trained_until']}",
             parameters=parameters,
             metrics=metrics,
             tags={**tags, DIGEST: digest(models[SERVED])},
@@ -100,7 +100,11 @@ def register_files(  # noqa: PLR0913 -- keyword arguments that describe the vers
     training: str | None = None,
     result_digest: str = "",
 ) -> str:
-    """Register a folder with the subfolder `model` as a new version of any model, the challenger; return its number."""
+    """Register a folder with the subfolder `model` as a new version of `model_name`, and make it the challenger.
+
+    Returns:
+        The number of the version.
+    """
     with client(settings) as mlflow:
         experiment = active_experiment(mlflow, model_name, settings.require("mlflow_artifacts"))
         run = start_run(mlflow, experiment, run_name, training, result_digest)
@@ -137,7 +141,8 @@ def load(settings: Settings, reference: str, part: Literal["model", "evaluated"]
         found = find_version(mlflow, MODEL_NAME, reference)
         if found is None:
             raise PermanentError(
-                f"The registry has no {MODEL_NAME} {reference!r}. `okr forecast models` lists all versions."
+                f"The registry has no version or alias {reference!r} of {MODEL_NAME}. `okr forecast models` lists all "
+                "versions."
             )
         model = load_model(artifacts(mlflow, found, part)).registered_as(str(found.version))
     if part == SERVED and digest(model) != found.tags.get(DIGEST):
@@ -157,7 +162,7 @@ class VersionFiles:
 
 
 def fetch(settings: Settings, model_name: str, reference: str, part: Literal["model", "evaluated"]) -> VersionFiles:
-    """Return the files of the version of any model with this alias or number.
+    """Return the files of the version of `model_name` that has this alias or number.
 
     Raises:
         PermanentError: there is no such alias or version, or its files are missing.

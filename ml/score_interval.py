@@ -2,7 +2,8 @@
 
 A residual is the difference between the signed logarithms of the paces after and before a check-in. Key results in the
 same cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next cycle instead of
-90 %. Each training cycle therefore has its own band of residuals, and the widest band is used.
+90 %. Each training cycle therefore has its own band of residuals, and their envelope is used:
+the lowest lower bound and the highest upper bound.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,29 +59,30 @@ def reconcile(
 
     If the probability is below (1 - level) / 2, the interval is limited to scores of at most 0.7. If it is above
     1 - (1 - level) / 2, the interval is limited to scores of at least 0.7. Otherwise, the interval must contain 0.7. If
-    it does not, the bound closer to 0.7 is moved until a uniform distribution over the interval has that probability.
+    it does not, the bound closer to 0.7 is moved until the following distribution has that probability: `level` is
+    spread uniformly over the interval, and (1 - level) / 2 lies on each side of it.
     """
     import numpy as np
 
     tail = (1.0 - level) / 2.0
-    is_missed, is_achieved = probability < tail, probability > 1.0 - tail
-    ceiling = np.where(is_missed, ACHIEVED_SCORE, 1.0)
-    floor = np.where(is_achieved, ACHIEVED_SCORE, 0.0)
-    is_open = ~is_missed & ~is_achieved
+    is_probably_missed, is_probably_achieved = probability < tail, probability > 1.0 - tail
+    ceiling = np.where(is_probably_missed, ACHIEVED_SCORE, 1.0)
+    floor = np.where(is_probably_achieved, ACHIEVED_SCORE, 0.0)
+    is_uncertain = ~is_probably_missed & ~is_probably_achieved
     smallest = np.finfo(np.float64).tiny
     share_above = np.clip((probability - tail) / level, smallest, 1.0)
     share_below = np.clip(1.0 - share_above, smallest, 1.0)
     wide_low = high - np.maximum(high - ACHIEVED_SCORE, 0.0) / share_above
     wide_high = low + np.maximum(ACHIEVED_SCORE - low, 0.0) / share_below
     low, high = (
-        np.where(is_open & (low > ACHIEVED_SCORE), wide_low, low),
-        np.where(is_open & (high < ACHIEVED_SCORE), wide_high, high),
+        np.where(is_uncertain & (low > ACHIEVED_SCORE), wide_low, low),
+        np.where(is_uncertain & (high < ACHIEVED_SCORE), wide_high, high),
     )
     return np.clip(low, floor, ceiling), np.clip(high, floor, ceiling)
 
 
 def fit_bands(rows: Rows, level: float) -> Bands:
-    """Return the widest band across the training cycles, by weeks left. `rows` are labelled check-ins.
+    """Return the envelope of the training cycles' bands, by weeks left. `rows` are labelled check-ins.
 
     Weeks with fewer than 20 rows in a cycle are ignored. If all weeks are ignored, one band is fitted to all rows.
     """
@@ -93,8 +95,8 @@ def fit_bands(rows: Rows, level: float) -> Bands:
     for week, selected in _by_cycle_and_week(rows):
         if len(selected) >= MIN_ROWS:
             low, high = np.quantile(residuals[selected], tails)
-            widest = by_week.get(week, (np.inf, -np.inf))
-            by_week[week] = (min(float(low), widest[0]), max(float(high), widest[1]))
+            envelope = by_week.get(week, (np.inf, -np.inf))
+            by_week[week] = (min(float(low), envelope[0]), max(float(high), envelope[1]))
     if not by_week:
         low, high = np.quantile(residuals, tails)
         by_week[0] = (float(low), float(high))

@@ -1,8 +1,8 @@
 """Run the workers of `okr serve` on one socket, and what runs once per host.
 
 uvicorn's supervisor starts the workers, restarts those that die or hang, passes SIGTERM on, waits until they have
-drained, and replaces them one by one after SIGHUP. Added here: predictions are shipped by this process, where they do
-not compete with requests for Python's lock, and a clean exit status tells whether stopping was asked for.
+drained, and replaces them one by one after SIGHUP. Added here: this process sends the predictions to Kafka, where this
+does not compete with requests for the GIL, and its exit status is 0 only if it was asked to stop.
 """
 
 import uvicorn

@@ -15,14 +15,14 @@ MIN_ROWS_FOR_SHARE = 50
 # Validation before landing already rejects events dated more than this many seconds after the broker received them.
 MAX_SECONDS_AHEAD = 600
 EARLIEST_YEAR = 1990
-# Real values can exceed this if the targeted gain is small, as 7 of 3,137 browser and 35 of 7,631 flu check-ins do.
+# Real values can exceed this if the targeted gain is small: 7 of 3,137 and 35 of 7,631 check-ins in two real histories.
 MAX_PROGRESS = 100.0
 
 
 def suite(topic: str, frame: "pd.DataFrame") -> Suite:
     """Return the rules for the waiting rows of one topic; `frame` is the result of `waiting_batch.sql`."""
     rules = (*_strict_rules(), *_plausibility_rules(frame))
-    return Suite(noun=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
+    return Suite(name=topic, table=f"the lake's waiting rows of {topic}", rules=rules, frame=frame)
 
 
 def _strict_rules() -> tuple[Rule, ...]:

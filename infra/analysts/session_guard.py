@@ -34,8 +34,8 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class EndedSession:
-    """A session that the guard ended."""
+class SessionBeyondLimit:
+    """A session that exceeds a limit, and so is ended by the guard."""
 
     pid: int
     role: str
@@ -57,7 +57,7 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
             stop.wait(RETRY_SECONDS)
 
 
-def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[EndedSession]:
+def enforce(connection: Connection, limits: Limits, reported: set[str] | None = None) -> list[SessionBeyondLimit]:
     """Reset changed logins, end the sessions that exceed a limit, and return the ended sessions.
 
     `reported` contains the unknown roles that have already been reported. Newly reported ones are added to it.
@@ -82,20 +82,20 @@ def _report_unknown_members(connection: Connection, reported: set[str]) -> None:
     reported |= unknown
 
 
-def _end_sessions(connection: Connection, limits: Limits) -> Iterator[EndedSession]:
+def _end_sessions(connection: Connection, limits: Limits) -> Iterator[SessionBeyondLimit]:
     seconds = {name: value for name, value in asdict(limits).items() if name.endswith("_s")}
-    sessions = connection.execute(read_sql("infra.analysts", "sessions_beyond_limits"), seconds).fetchall()
+    sessions = connection.execute(read_sql("infra.analysts", "analyst_sessions"), seconds).fetchall()
     for session in _sessions_beyond_limits(sessions, limits):
         connection.execute("SELECT pg_terminate_backend(%s)", (session.pid,))
         yield session
 
 
-def _sessions_beyond_limits(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[EndedSession]:
+def _sessions_beyond_limits(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[SessionBeyondLimit]:
     for pid, role, reason in sessions:
         is_too_large = own_memory_bytes(int(str(pid))) > limits.memory_bytes
         memory = f"more than {limits.memory_bytes / 1e6:,.0f} MB of memory" if is_too_large else None
         if exceeded := reason or memory:
-            yield EndedSession(int(str(pid)), str(role), str(exceeded))
+            yield SessionBeyondLimit(int(str(pid)), str(role), str(exceeded))
 
 
 def own_memory_bytes(pid: int) -> int:

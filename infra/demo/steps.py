@@ -154,7 +154,8 @@ def _describe_sent(produced: dict[str, Any]) -> str:
 
 def _publish(result: DemoResult, settings: Settings, airflow: Airflow, progress: Progress) -> None:
     with progress.step("land the events in the lake, exactly once") as step:
-        wanted = lake.wait_landed(USER_EVENT_TOPICS, result.log, 180 * result.source.time_limit_factor, step.say)
+        limit_s = 180 * result.source.time_limit_factor
+        wanted = lake.wait_landed(USER_EVENT_TOPICS, "user events", result.log, limit_s, step.say)
     with progress.step("okr_etl_dag, started by the landed events: gate, load, dbt, gate, publish") as step:
         limit_s = 420 * result.source.time_limit_factor
         result.publication = warehouse.wait_published(settings, wanted, limit_s, Watch(airflow, step.say))
@@ -185,7 +186,7 @@ def _use_api(result: DemoResult, settings: Settings, airflow: Airflow, app: App,
         step.say(f"{len(result.predictions)} forecasts by {_active_model_name(result.models)}")
     if result.source.data:
         with progress.step("okr_etl_dag again: publish the served predictions in marts.fct_prediction") as step:
-            lake.wait_landed(("okr_ai_predictions",), result.log, 60, step.say)
+            lake.wait_landed(("okr_ai_predictions",), "predictions", result.log, 60, step.say)
             airflow.wait(airflow.start("okr_etl_dag"), 300, step.say)
             _check_arrived(result, settings, step, limit_s=30)
         return

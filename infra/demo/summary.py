@@ -13,6 +13,7 @@ from lakehouse.number_format import chance, score
 
 LEAST_LIKELY_SHOWN = 3
 LEDGER_COLUMNS = ("produced", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates")
+GATE_NAMES = {"published": "published (daily check)"}
 LATENCY_LIMITS_S = {"median": 60, "maximum": 90}  # seconds from posting a check-in to the published mart
 
 
@@ -71,11 +72,14 @@ def _marts(console: Console, result: DemoResult) -> None:
 
 
 def _quality(console: Console, result: DemoResult) -> None:
-    table = _table(console, "Quality gates (Great Expectations)", "gate", "rows", "expectations", "failed", "")
+    table = _table(
+        console, "Quality gates and daily check (Great Expectations)", "gate", "rows", "expectations", "failed", ""
+    )
     for gate in result.gates:
+        name = GATE_NAMES.get(gate["gate"], gate["gate"])
         outcome = "passed" if gate["passed"] else "FAILED"
         counts = (gate["checked_rows"], gate["expectations"], gate["failed"])
-        table.add_row(gate["gate"], *(f"{count:,}" for count in counts), outcome)
+        table.add_row(name, *(f"{count:,}" for count in counts), outcome)
     console.print(table)
     console.print(f"dbt: {', '.join(f'{count} {what}' for what, count in result.dbt.items())}.\n")
 

@@ -74,7 +74,7 @@ def publication_lines(settings: Settings) -> list[str]:
     dsn = settings.require("dsn_serving")
     try:
         published, held = publication.current(dsn), publication_hold_reasons.holds(dsn)
-        withheld, flagged = quarantine.withheld_count(dsn)
+        withheld, flagged = quarantine.review_counts(dsn)
     except (OkrError, psycopg.Error):
         return ["The warehouse does not respond, so the current publication is unknown."]
     now = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -28,7 +28,7 @@ DICTIONARY_COLUMNS = ["event_type", "source", "subject", "recorded_at_assumed", 
 ENCODINGS = dict.fromkeys(["kafka_offset", "logged_at", "occurred_at", "recorded_at"], "DELTA_BINARY_PACKED") | {
     "event_id": "DELTA_BYTE_ARRAY"
 }
-WRITE_BATCH_VALUES = 8_192  # the default of 1,024 is a tenth slower; larger values would make pages of long texts huge
+WRITE_BATCH_VALUES = 8_192  # the default, 1,024, is a tenth slower; a larger one would make pages of long texts huge
 
 
 def write_files(rows: "pa.Table", uri: str) -> "list[AddAction]":

@@ -27,7 +27,7 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
     from lakehouse.settings import load_settings
 
     dsn = load_settings().require("dsn_serving")
-    events = quarantine.reviewed_events(dsn, withheld_only=withheld, limit=limit)
+    events = quarantine.events_for_review(dsn, withheld_only=withheld, limit=limit)
     for event in events:
         if as_json:
             typer.echo(json.dumps(asdict(event), default=str))

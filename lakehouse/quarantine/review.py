@@ -23,8 +23,8 @@ APPLIES = (
 
 
 @dataclass(frozen=True)
-class ReviewedEvent:
-    """One row of marts.fct_reviewed_event."""
+class EventForReview:
+    """One row of marts.fct_reviewed_event: a flagged or withheld event, with the decision on it if there is one."""
 
     event_id: str
     rule: str
@@ -40,7 +40,7 @@ class ReviewedEvent:
 
 @dataclass(frozen=True)
 class Position:
-    """The position of an event in the list of reviewed events."""
+    """The position of an event in the list of events for review."""
 
     is_withheld: bool
     logged_at: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -48,9 +48,9 @@ class Position:
     rule: str
 
 
-def reviewed_events(
+def events_for_review(
     dsn: str, *, withheld_only: bool = False, limit: int = 100, after: Position | None = None
-) -> list[ReviewedEvent]:
+) -> list[EventForReview]:
     """Return the flagged and withheld events of the current publication, withheld events first, then newest first.
 
     Raises:
@@ -59,8 +59,8 @@ def reviewed_events(
     parameters = {"withheld_only": withheld_only, "limit": limit, **_after(after)}
     try:
         with connect(dsn, application="okr-quarantine") as connection:
-            cursor = connection.cursor(row_factory=class_row(ReviewedEvent))
-            return cursor.execute(read_sql(PACKAGE, "reviewed_events"), parameters).fetchall()
+            cursor = connection.cursor(row_factory=class_row(EventForReview))
+            return cursor.execute(read_sql(PACKAGE, "events_for_review"), parameters).fetchall()
     except psycopg.errors.UndefinedTable:
         raise _nothing_published() from None
 
@@ -84,11 +84,11 @@ def pending_decisions(dsn: str) -> list[PendingDecision]:
         return []
 
 
-def withheld_count(dsn: str) -> tuple[int, int]:
-    """Return the numbers of withheld events and of other flagged events in the current publication, or (0, 0)."""
+def review_counts(dsn: str) -> tuple[int, int]:
+    """Return the numbers of withheld events and of other listed events; (0, 0) before the first publication."""
     try:
         with connect(dsn, application="okr-quarantine") as connection:
-            row = connection.execute(read_sql(PACKAGE, "withheld_count")).fetchone()
+            row = connection.execute(read_sql(PACKAGE, "review_counts")).fetchone()
     except psycopg.errors.UndefinedTable:
         return 0, 0
     return (int(str(row[0])), int(str(row[1]))) if row else (0, 0)

@@ -29,15 +29,23 @@ def list_experiments() -> None:
 def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     name: Name,
     arm: Annotated[
-        list[str], typer.Option(help="name=reference:share[:shadow], such as new=challenger:0.5; once for each arm.")
+        list[str],
+        typer.Option(help="name=version-or-alias:share[:shadow], such as new=challenger:0.5; once per arm."),
     ],
     unit: Annotated[str, typer.Option(help="What is assigned to an arm: key_result, team or account.")] = "key_result",
     model: Annotated[str, typer.Option(help="Name of the model.")] = "okr_key_result_forecast",
-    max_error_share: Annotated[float, typer.Option(min=0, max=1, help="Failed calls that stop an arm.")] = 0.05,
-    max_latency_ms: Annotated[float, typer.Option(min=0, help="Stop an arm if over 5 % of calls take longer.")] = 0,
+    max_error_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop an arm if a larger share of its calls fails.")
+    ] = 0.05,
+    max_latency_ms: Annotated[
+        float,
+        typer.Option(min=0, help="Stop an arm if over 5 % of its calls for requests take longer (ms). 0: no limit."),
+    ] = 0,
     max_calibration_gap: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ more."),
+        typer.Option(
+            min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ more. 0: no limit."
+        ),
     ] = 0,
     min_calls: Annotated[int, typer.Option(min=1, help="Calls before a guardrail may stop an arm.")] = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",

@@ -30,8 +30,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Guardrails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits that stop an arm, checked over the last `window_minutes` if the arm had at least `min_calls` in them.
 
-    `max_error_share` is the largest share of failed calls of the arm's model. `max_latency_ms` limits the time of a
-    call for a request: the arm is stopped if more than 5 % of its calls take longer.
+    `max_error_share` is the largest share of failed calls of the arm's model. `max_latency_ms` limits the duration
+    of a call of the model for an individual request (batches of all forecasts are not timed): the arm is stopped if
+    more than 5 % of its calls take longer.
 
     `max_calibration_gap` is the largest difference between the mean probability and the achieved share, once at least
     `min_key_results` key results that the arm has forecast are closed. None switches a guardrail off.
@@ -46,7 +47,10 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Experiment(msgspec.Struct, frozen=True, kw_only=True):
-    """An experiment as stored in serving.experiment. `stopped_arms` maps arms that a guardrail stopped to reasons."""
+    """An experiment as stored in serving.experiment.
+
+    `stopped_arms` maps the name of each arm that a guardrail stopped to the reason.
+    """
 
     experiment_id: int
     name: Id

@@ -21,7 +21,7 @@ PACKAGE = "serving.experiments"
 
 @dataclass(frozen=True)
 class ArmCounts:
-    """Calls of an arm's model on all workers in the last minutes of the guardrails' window."""
+    """Calls of an arm's model on all workers within the guardrails' window (the last `window_minutes`)."""
 
     arm: str
     calls: int
@@ -99,13 +99,18 @@ class Experiments:
         experiment = self.get(name)
         for arm in experiment.arms:
             if model_registry.resolve(self._settings, arm.reference, experiment.model_name) is None:
-                raise NotFound(f"The registry has no {arm.reference!r} of {experiment.model_name} (arm {arm.name!r}).")
+                raise NotFound(
+                    f"The registry has no version or alias {arm.reference!r} of {experiment.model_name} "
+                    f"(arm {arm.name!r})."
+                )
         try:
             started = self._execute("start_experiment", {"name": name})
         except psycopg.errors.UniqueViolation as error:
             raise Conflict(f"Another experiment with {experiment.model_name} is running; stop it first.", []) from error
         if not started:
-            raise Conflict(f"The experiment {name!r} is {experiment.state}; create another one to run it again.", [])
+            state = self.get(name).state
+            advice = "was stopped; to run it again, create another one" if state == "stopped" else "is already running"
+            raise Conflict(f"The experiment {name!r} {advice}.", [])
         return self.get(name)
 
     def stop(self, name: str, because: str) -> Experiment:

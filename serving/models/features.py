@@ -23,7 +23,7 @@ def validated_rows(rows: Sequence[Mapping[str, Any]], schema: type[msgspec.Struc
     """Return the rows with the fields of the schema, in which omitted optional features have their defaults.
 
     Raises:
-        InvalidFeatures: a feature is unknown, missing, of another type or out of bounds. Each one is named.
+        InvalidFeatures: a feature is unknown, missing, of another type or out of bounds. The first 20 errors are named.
     """
     known = _schema_of(schema)
     errors: list[InvalidField] = []

@@ -49,7 +49,9 @@ class ModelLoading:
         if version is not None:
             self._runtime.try_load(model, version)
         elif reference != CHAMPION or model.rule is None:  # the rule serves while there is no champion
-            raise NotFound(f"The registry has no {reference!r} of {model.name}; GET /models lists its versions.")
+            raise NotFound(
+                f"The registry has no version or alias {reference!r} of {model.name}; GET /models lists its versions."
+            )
         directive = add_directive(self._warehouse, model.name, reference, by)
         self._runtime.wake()
         workers, deadline = self._workers(model.name), time.monotonic() + self._longest_wait_s

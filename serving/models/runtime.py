@@ -258,7 +258,7 @@ class ModelRuntime:
     def _existing(self, model: ServedModel, reference: str) -> str:
         version = self._version_of(model, reference)
         if version is None:
-            raise PermanentError(f"The registry has no {reference!r} of {model.name}.")
+            raise PermanentError(f"The registry has no version or alias {reference!r} of {model.name}.")
         return version
 
     def _forget_unused(self, model: ServedModel) -> None:

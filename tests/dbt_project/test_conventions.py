@@ -211,7 +211,7 @@ def test_dbt_has_no_data_tests(manifest: dict[str, Any]) -> None:
 def test_no_suite_repeats_what_a_constraint_can_say(models: list[Node]) -> None:
     tables = {node["name"] for node in models}
     repeated = [
-        f"{suite.noun}.{rule.name}"
+        f"{suite.name}.{rule.name}"
         for suite in marts_gate.suites()
         if suite.table in tables
         for rule in suite.rules

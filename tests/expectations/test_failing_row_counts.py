@@ -27,8 +27,8 @@ ROWS: dict[str, tuple[list[Any], list[Any]]] = {
 }
 
 
-def suite(share: list[Any], missing: list[Any], *rules: Rule, noun: str = "row") -> Suite:
-    return Suite(noun, "rows", rules or (NULL, SHARE), frame=pd.DataFrame({"share": share, "missing": missing}))
+def suite(share: list[Any], missing: list[Any], *rules: Rule, name: str = "row") -> Suite:
+    return Suite(name, "rows", rules or (NULL, SHARE), frame=pd.DataFrame({"share": share, "missing": missing}))
 
 
 def validated_whole(asked: Suite, monkeypatch: pytest.MonkeyPatch) -> GateReport:
@@ -56,14 +56,14 @@ def test_only_suites_with_a_failing_row_run_rule_by_rule(monkeypatch: pytest.Mon
     whole, validate_suite = [], gx_runner._validate_suite
 
     def noted(*given: Any) -> SuiteResult:
-        whole.append(given[-1].noun)
+        whole.append(given[-1].name)
         return validate_suite(*given)
 
     monkeypatch.setattr(gx_runner, "_validate_suite", noted)
-    good, bad = (suite(*ROWS[rows], noun=rows) for rows in ("none at fault", "all at fault"))
+    good, bad = (suite(*ROWS[rows], name=rows) for rows in ("none at fault", "all at fault"))
     report = gx_runner.validate("raw", "run", [good, bad])
     assert whole == ["all at fault"]
-    assert [(each.noun, each.rows) for each in report.suites] == [("none at fault", 3), ("all at fault", 2)]
+    assert [(each.name, each.rows) for each in report.suites] == [("none at fault", 3), ("all at fault", 2)]
     assert not report.passed
 
 

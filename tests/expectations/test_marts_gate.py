@@ -33,7 +33,7 @@ PUBLISHED = (
 DIMENSIONS = {"user": "dim_user", "team": "dim_team", "cycle": "dim_cycle", "objective": "dim_objective",
               "key_result": "dim_key_result"}  # fmt: skip
 
-# What breaks each rule: noun and rule -> SQL in the build's schemas, without constraints.
+# What breaks each rule: suite and rule -> SQL in the build's schemas, without constraints.
 FAULTS = {
     ("whole_build", "covers_what_is_loaded"): "UPDATE int_data_as_of SET data_as_of = data_as_of - interval '1 second'",
     ("whole_build", "not_older_than_published"): PUBLISHED.format(as_of="now() + interval '9 years'", rows="{}"),
@@ -63,10 +63,10 @@ FAULTS = {
     ("key_result_outcome", "only_closed_have_an_outcome"): "DELETE FROM key_result_outcome",
     ("prediction", "key_result_exists"): "UPDATE fct_prediction SET is_key_result_known = NOT is_key_result_known",
 }  # fmt: skip
-for _noun, _table in DIMENSIONS.items():
-    FAULTS[_noun, f"every_{_noun}_arrived"] = f"DELETE FROM {_table} WHERE is_current"
-    FAULTS[_noun, "one_version_is_current"] = f"UPDATE {_table} SET is_current = false"
-    FAULTS[_noun, "versions_are_contiguous"] = f"UPDATE {_table} SET valid_to = valid_from"
+for _name, _table in DIMENSIONS.items():
+    FAULTS[_name, f"every_{_name}_arrived"] = f"DELETE FROM {_table} WHERE is_current"
+    FAULTS[_name, "one_version_is_current"] = f"UPDATE {_table} SET is_current = false"
+    FAULTS[_name, "versions_are_contiguous"] = f"UPDATE {_table} SET valid_to = valid_from"
 
 # What one row or key can break is a constraint of its model's contract: constraint -> SQL that breaks it.
 CONTRACT_FAULTS = {
@@ -99,8 +99,8 @@ def build(copy_of_the_build: Copy) -> Iterator[Settings]:
         yield settings
 
 
-def validate_noun(settings: Settings, noun: str) -> GateReport:
-    suites: list[Suite] = [suite for suite in marts_gate.suites() if suite.noun == noun]
+def validate_suite(settings: Settings, name: str) -> GateReport:
+    suites: list[Suite] = [suite for suite in marts_gate.suites() if suite.name == name]
     return validate(
         "marts", "test", suites, location=TableLocation(settings.require("dsn_transform"), marts_gate.BUILT)
     )
@@ -112,10 +112,10 @@ def plant(settings: Settings, statement: str) -> None:
         assert connection.execute(statement.encode()).rowcount > 0, "the fault was not planted"
 
 
-@pytest.mark.parametrize(("noun", "rule"), FAULTS)
-def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, noun: str, rule: str) -> None:
-    plant(build, FAULTS[noun, rule])
-    report = validate_noun(build, noun)
+@pytest.mark.parametrize(("suite", "rule"), FAULTS)
+def test_a_rule_breaks_when_its_fault_is_planted(build: Settings, suite: str, rule: str) -> None:
+    plant(build, FAULTS[suite, rule])
+    report = validate_suite(build, suite)
     found = {broken.name: broken for _, broken in report.broken()}
     assert rule in found, report.summary()
     assert found[rule].error is None
@@ -145,11 +145,11 @@ FROM raw.okr_user_events WHERE event_type LIKE 'okr.%.defined.v1' OR event_type 
 def test_withheld_events_do_not_count_as_missing_in_a_mart(build: Settings) -> None:
     with connect(build.require("dsn_loader")) as connection:
         connection.execute(WITHHELD.encode())
-    nouns = {*DIMENSIONS, "check_in"}
-    suites = [suite for suite in marts_gate.suites() if suite.noun in nouns]
+    suites_of_entities = {*DIMENSIONS, "check_in"}
+    suites = [suite for suite in marts_gate.suites() if suite.name in suites_of_entities]
     place = TableLocation(build.require("dsn_transform"), marts_gate.BUILT)
     missed = {rule.name for _, rule in validate("marts", "test", suites, location=place).broken()}
-    assert missed == {f"every_{noun}_arrived" for noun in nouns}, "so far they are not withheld"
+    assert missed == {f"every_{name}_arrived" for name in suites_of_entities}, "so far they are not withheld"
     plant(
         build,
         "INSERT INTO int_withheld_event SELECT event_id FROM raw.okr_user_events "
@@ -160,7 +160,7 @@ def test_withheld_events_do_not_count_as_missing_in_a_mart(build: Settings) -> N
 
 
 def test_every_rule_has_a_fault_planted_for_it() -> None:
-    assert {(suite.noun, rule.name) for suite in marts_gate.suites() for rule in suite.rules} == set(FAULTS)
+    assert {(suite.name, rule.name) for suite in marts_gate.suites() for rule in suite.rules} == set(FAULTS)
 
 
 def test_a_good_build_passes_and_the_result_is_stored(build: Settings) -> None:
@@ -231,14 +231,14 @@ def test_the_first_seconds_of_a_backfill_pass(fresh_database: Settings, tmp_path
 
 
 def test_any_mart_may_be_empty_but_not_the_whole_build() -> None:
-    assert {suite.noun for suite in marts_gate.suites() if suite.rows_at_least} == {"whole_build"}
+    assert {suite.name for suite in marts_gate.suites() if suite.rows_at_least} == {"whole_build"}
 
 
 def test_without_a_build_the_gate_says_so_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match=r"no build to check: nothing has been built yet\. Start okr_etl_dag"):
         marts_gate.validate_build(fresh_database, "manual-1")
     publication_id = publish_build(build).publication_id
-    with pytest.raises(PermanentError, match=f"no build to check: the newest one is publication {publication_id}"):
+    with pytest.raises(PermanentError, match=rf"newest build was already published \(publication {publication_id}\)"):
         marts_gate.validate_build(build, "manual-2")
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]

@@ -93,7 +93,7 @@ def test_a_fault_in_published_marts_is_found(published: Settings, rule: str) -> 
 
 
 def test_every_rule_of_the_daily_check_has_a_fault_planted_for_it() -> None:
-    added = [rule.name for noun, _, _ in TABLES for rule in sql_rules(noun) if not rule.advice]
+    added = [rule.name for name, _, _ in TABLES for rule in sql_rules(name) if not rule.advice]
     assert sorted(added) == sorted(FAULTS)
 
 

@@ -13,21 +13,21 @@ from lakehouse.errors import PermanentError
 
 PACKAGE = Path(marts_gate.__file__).parent
 DAILY = tuple(
-    Suite(noun, table, sql_rules(noun), rows_at_least=fewest) for noun, table, fewest in published_check.TABLES
+    Suite(name, table, sql_rules(name), rows_at_least=fewest) for name, table, fewest in published_check.TABLES
 )
 
 
-@pytest.mark.parametrize("suite", [*marts_gate.suites(), *DAILY], ids=lambda suite: suite.noun)
+@pytest.mark.parametrize("suite", [*marts_gate.suites(), *DAILY], ids=lambda suite: suite.name)
 def test_a_broken_rule_is_reported_in_one_sentence(suite: Suite) -> None:
     # Planted faults test that the rules detect them: test_marts_gate, test_published_check.
-    assert suite.rules, suite.noun
+    assert suite.rules, suite.name
     for rule in suite.all_rules():
         line = str(RuleResult(rule.name, rule.says, passed=False, unexpected=3))
         assert re.fullmatch(r"\w+: expected that [^\n{}]*\w[^\s.;:,]?; 3 rows fail", line), line
 
 
 def test_every_sql_file_is_a_suite() -> None:
-    read = {suite.noun for suite in (*marts_gate.suites(), *DAILY)}
+    read = {suite.name for suite in (*marts_gate.suites(), *DAILY)}
     assert {file.stem for file in (PACKAGE / "suites").glob("*.sql")} == read
 
 

@@ -76,7 +76,7 @@ def test_a_flush_to_an_unavailable_broker_ends_and_reports_unacknowledged_messag
     with running(broker):
         producer = EventProducer(broker.stack.env["OKR_KAFKA_BOOTSTRAP"])
     producer.send(check_in(1))
-    with pytest.raises(RetryableError, match="did not answer for 1"):
+    with pytest.raises(RetryableError, match="did not acknowledge 1"):
         producer.flush(1.0)
 
 

@@ -103,8 +103,8 @@ def test_neither_an_analyst_nor_the_api_may_record_decisions(warehouse: Settings
 
 def test_listing_before_the_first_publication_fails_with_a_message(fresh_database: Settings) -> None:
     with pytest.raises(PermanentError, match="Nothing has been published yet"):
-        quarantine.reviewed_events(fresh_database.require("dsn_serving"))
-    assert quarantine.withheld_count(fresh_database.require("dsn_serving")) == (0, 0)
+        quarantine.events_for_review(fresh_database.require("dsn_serving"))
+    assert quarantine.review_counts(fresh_database.require("dsn_serving")) == (0, 0)
 
 
 def test_the_command_lists_events_and_records_decisions(warehouse: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,7 +72,7 @@ def test_a_challenger_alone_is_no_champion(settings: Settings, model: ForecastMo
     assert champion_version(settings) is None
     register(settings, model)
     assert champion_version(settings) is None
-    with pytest.raises(PermanentError, match="has no okr_key_result_forecast 'champion'"):
+    with pytest.raises(PermanentError, match="has no version or alias 'champion' of okr_key_result_forecast"):
         model_registry.load(settings, "champion")
 
 

@@ -54,13 +54,13 @@ class Organisation:
     teams: tuple[Team, ...]
     users: tuple[User, ...]
 
-    def id_of(self, *name: object) -> str:
-        """Return the UUID of the entity with this name."""
-        return _id(self.seed, self.scale, *name)
+    def id_of(self, *key: object) -> str:
+        """Return the UUID of the entity with this key, such as ("team", 3)."""
+        return _id(self.seed, self.scale, *key)
 
-    def rng(self, *name: object) -> Random:
-        """Return the random stream of the entity with this name."""
-        return random_stream(self.seed, self.scale.name, *name)
+    def rng(self, *key: object) -> Random:
+        """Return the random stream of the entity with this key, such as ("team", 3)."""
+        return random_stream(self.seed, self.scale.name, *key)
 
     def team_of(self, user: User, cycle: Cycle) -> Team:
         """Return the team of a user in a cycle: the home team, or any team if the user is on loan."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from lakehouse import quarantine
-from lakehouse.quarantine import Decision, PendingDecision, Position, ReviewedEvent
+from lakehouse.quarantine import Decision, EventForReview, PendingDecision, Position
 from lakehouse.settings import Settings
 from serving.admin.changes import Changes, Operator
 from serving.admin.cursors import Cursors, Page
@@ -21,14 +21,14 @@ class Quarantine:
         self._settings = settings
         self._changes = changes
 
-    def page(self, limit: int, cursor: str | None, *, withheld_only: bool) -> Page[ReviewedEvent]:
+    def page(self, limit: int, cursor: str | None, *, withheld_only: bool) -> Page[EventForReview]:
         """Return the flagged and withheld events of the current publication, withheld ones first, then newest first.
 
         Raises:
             ContractViolation: this list did not return the cursor.
             NotPossible: nothing has been published yet.
         """
-        found = quarantine.reviewed_events(
+        found = quarantine.events_for_review(
             self._settings.require("dsn_serving"),
             withheld_only=withheld_only,
             limit=limit + 1,
@@ -57,5 +57,5 @@ class Quarantine:
         return ids
 
 
-def _position(event: ReviewedEvent) -> Position:
+def _position(event: EventForReview) -> Position:
     return Position(event.is_withheld, event.logged_at, UUID(event.event_id), event.rule)

@@ -11,7 +11,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
-from infra.analysts.session_guard import EndedSession, Limits, enforce, own_memory_bytes
+from infra.analysts.session_guard import Limits, SessionBeyondLimit, enforce, own_memory_bytes
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -226,7 +226,7 @@ def test_a_session_that_exceeds_a_limit_is_ended(
     with session(eve) as connection, connect(superuser_dsn, autocommit=True) as superuser:
         busy = threading.Thread(target=run)
         busy.start()
-        found: list[EndedSession] = []
+        found: list[SessionBeyondLimit] = []
         while not found:
             found = [each for each in enforce(superuser, limits) if each.role == "eve"]
         busy.join(10)

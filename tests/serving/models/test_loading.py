@@ -82,7 +82,7 @@ def test_a_worker_that_cannot_load_a_version_says_so_and_keeps_the_old_one(api: 
         answer = load(api, {"version": "2"})
         assert (answer.status_code, answer.json()["is_loaded"]) == (202, False)
         problems = {worker["problem"] for worker in answer.json()["loading"] if worker["problem"] is not None}
-        assert any("The registry has no '2'" in problem for problem in problems)
+        assert any("The registry has no version or alias '2'" in problem for problem in problems)
         assert answer.json()["active"]["version"] == "2", "the worker that can has loaded it"
         health = other.services.health.state()[1]["model"]
         assert (health["status"], health["role"]) == ("degraded", "pacing_rule")
