@@ -42,7 +42,7 @@ def prediction() -> dict[str, Any]:
 def prediction_of_any_model() -> dict[str, Any]:
     data = ModelPredictionServed(
         prediction_id="p", subject_type="request", subject_id="p", model_name="m", model_version="1", role="champion",
-        output={"similar": [{"title": "a", "score": 0.5}]},
+        output={"similar": ["a"], "score": 0.5},
     )  # fmt: skip
     return json.loads(encode(data, at=AT, source="test").value)
 

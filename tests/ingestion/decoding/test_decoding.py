@@ -24,6 +24,7 @@ from tests.ingestion.decoding.equivalence import (
     check_in_bytes,
     of_request,
     prediction,
+    prediction_of_any_model,
 )
 
 
@@ -198,6 +199,16 @@ def test_a_message_must_name_its_type_even_if_the_topic_has_only_one(topic: str)
         for value in (nameless, nameless | {"type": "none"}, nameless | {"type": "none", "number": 1}):
             assert assert_equivalent(topic, [Message(json.dumps(value).encode())]) == []
         assert assert_equivalent(topic, [Message(json.dumps(event, ensure_ascii=False).encode())]) == [0]
+
+
+def test_a_prediction_with_an_output_more_than_three_levels_deep_is_validated_on_its_own() -> None:
+    event = prediction_of_any_model()
+    event["data"]["output"] = {"similar": [{"title": "a", "score": 0.5}]}
+    value = json.dumps(event).encode()
+    assert assert_equivalent("okr_ai_predictions", [Message(value)]) == []
+    (row,) = decode_batch("okr_ai_predictions", [parse_messages("okr_ai_predictions", [Message(value)])]).to_pylist()  # type: ignore[list-item]
+    assert row["rejection_reason"] is None
+    assert json.loads(row["data"]) == event["data"]
 
 
 def test_the_last_value_of_a_repeated_member_is_kept() -> None:
