@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 import pytest
 
-from ingestion.loading.copy_encoding import AHEAD, read_ahead, uuid_bytes
+from ingestion.loading.copy_encoding import BATCHES_AHEAD, read_ahead, uuid_bytes
 
 
 def test_ids_in_any_form_become_their_sixteen_bytes() -> None:
@@ -32,14 +32,14 @@ def test_a_limited_number_of_items_is_read_ahead() -> None:
     def items() -> Iterator[int]:
         for number in range(20):
             begun.append(number)
-            if number > AHEAD:
+            if number > BATCHES_AHEAD:
                 beyond.set()
             yield number
 
     ahead = read_ahead(items())
     assert next(ahead) == 0
     assert not beyond.wait(0.3), "only item 0 was consumed"
-    assert begun == list(range(1 + AHEAD)), "the following ones are ready"
+    assert begun == list(range(1 + BATCHES_AHEAD)), "the following ones are ready"
     assert next(ahead) == 1
     assert beyond.wait(10), "one more is read for each consumed item"
     ahead.close()

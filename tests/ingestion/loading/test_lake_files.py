@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ingestion.batch import Span
 from ingestion.landing.commit import LandingTable
-from ingestion.loading.lake_files import BATCH_MEGABYTES, NEVER, Extent, Wanted, files_of
+from ingestion.loading.lake_files import BATCH_MEGABYTES, MAX_OFFSET, Extent, Wanted, files_of
 from ingestion.loading.pending import Watermarks, find_pending
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import EVENT_COLUMNS, landing_schema, table_uri
@@ -117,7 +117,7 @@ def test_only_files_that_may_have_new_rows_are_opened(lake: str) -> None:
 
 
 def test_a_file_without_statistics_may_include_any_offset() -> None:
-    assert Extent().may_include(Wanted({0: NEVER}, {}))
+    assert Extent().may_include(Wanted({0: MAX_OFFSET}, {}))
     assert not Extent(range(2), 5, 9).may_include(Wanted({0: 10, 1: 10}))
     assert Extent(range(2), 5, 9).may_include(Wanted({0: 10}))
 
