@@ -30,7 +30,10 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     name: Name,
     arm: Annotated[
         list[str],
-        typer.Option(help="name=version-or-alias:share[:shadow], such as new=challenger:0.5; once per arm."),
+        typer.Option(
+            help="name=version:share, such as new=challenger:0.5; the version is a number or an alias. Append :shadow "
+            "for a shadow arm. Give the option once per arm."
+        ),
     ],
     unit: Annotated[str, typer.Option(help="What is assigned to an arm: key_result, team or account.")] = "key_result",
     model: Annotated[str, typer.Option(help="Name of the model.")] = "okr_key_result_forecast",
@@ -44,7 +47,7 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     max_calibration_gap: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ more. 0: no limit."
+            min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ by more. 0: no limit."
         ),
     ] = 0,
     min_calls: Annotated[int, typer.Option(min=1, help="Calls before a guardrail may stop an arm.")] = 20,
