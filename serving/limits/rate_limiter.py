@@ -4,8 +4,8 @@ A worker leases tokens in batches and spends them itself. A lease starts at one 
 used up before it ends. A busy client therefore costs at most one call to Redis per LARGEST_LEASE_S, and an occasional
 client wastes no tokens.
 
-Tokens may be spent up to LEASE_S after they were taken, so within any period a client can send at most one largest
-lease per worker more than its plan allows.
+Tokens may be spent up to LEASE_S after they were taken, so within any period a client can exceed its plan by at
+most one lease of the maximum size per worker.
 """
 
 import time
