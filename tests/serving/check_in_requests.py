@@ -12,6 +12,7 @@ from ingestion.contract_validation import decode
 from ingestion.state.consumer import consume_state
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 from tests.serving.live_server import Api
 
 TOPIC = "okr_user_events"
@@ -63,5 +64,7 @@ def events_of(settings: Settings, check_in_id: str) -> list[tuple[str, datetime,
 
 
 def read_state(settings: Settings) -> None:
-    """Let the state consumer read the whole log."""
+    """Let the state consumer read the whole log, from its start, because other tests empty the topic."""
+    with connect(settings.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute("DELETE FROM app.consumer_offset")
     consume_state(settings, threading.Event(), drain=True)

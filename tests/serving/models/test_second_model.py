@@ -8,6 +8,7 @@ import pytest
 
 from ingestion.contract_validation import decode
 from lakehouse.contracts.prediction import ModelPredictionServed
+from lakehouse.warehouse import connect
 from ml import model_registry
 from tests.serving.live_server import Api
 from tests.serving.models.second_model import NAME, register, serving_second_model
@@ -16,6 +17,8 @@ from tests.serving.topic_reader import read_until
 
 @pytest.fixture(scope="module")
 def two_models(running_api: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with connect(running_api.settings.require("dsn_owner"), autocommit=True) as owner:
+        owner.execute("DELETE FROM serving.model_directive WHERE model_name = %s", [NAME])  # of other tests
     with serving_second_model(running_api.settings, tmp_path_factory.mktemp("second")) as api:
         yield api
 
