@@ -25,7 +25,7 @@ def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
     changed = {m: built[m] for m in built.keys() & stored.keys() - present if built[m] != stored[m]}
     changed_columns.prepare(connection, changed, publication_id)
     for mart in sorted(built.keys() - present):
-        published_views.add_key(connection, mart, publication_id)
+        published_views.prepare_partition(connection, mart, publication_id)
         if mart not in stored:
             published_views.create_store(connection, mart, built[mart])
         store = mart.store(changed_columns.suffix(publication_id) if mart in changed else "")

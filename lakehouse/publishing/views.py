@@ -87,9 +87,13 @@ def create_view(connection: "Connection[Any]", mart: Mart, columns: Columns) -> 
     connection.execute(view.format(view=mart.view, store=mart.store(), columns=names))
 
 
-def add_key(connection: "Connection[Any]", mart: Mart, publication_id: int) -> None:
-    """Add the partition key to a version's table. This does not rewrite rows."""
-    add = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} bigint NOT NULL DEFAULT {}"
+def prepare_partition(connection: "Connection[Any]", mart: Mart, publication_id: int) -> None:
+    """Add the partition key to a version's table, without rewriting rows, and exclude the table from autovacuum.
+
+    Its rows never change, and the build has analyzed it. A later analysis would replace the statistics that
+    `record_switch` sets, and the planner would expect the rows of this version beside those of the current one.
+    """
+    add = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} bigint NOT NULL DEFAULT {}, SET (autovacuum_enabled = false)"
     key = sql.Identifier(KEY)
     connection.execute(statement(add, mart.partition(publication_id), key, sql.Literal(publication_id)))
 

@@ -222,4 +222,9 @@ def test_the_planner_expects_the_rows_of_one_version_although_three_are_attached
         )
     plan = owner.execute("EXPLAIN (FORMAT json) SELECT * FROM marts.one").fetchone()
     assert plan is not None
+    enabled = owner.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace::regnamespace::text LIKE 'marts_v%' AND relkind = 'r' "
+        "AND NOT coalesce('autovacuum_enabled=false' = ANY (reloptions), false)"
+    )
+    assert enabled.fetchall() == [], "an analysis by autovacuum would replace the statistics of old versions"
     assert 4_500 < plan[0][0]["Plan"]["Plan Rows"] < 5_500
