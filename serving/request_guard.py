@@ -25,6 +25,8 @@ Decide = Callable[[bytes | None, bytes | None, str], Decision]  # Authorization,
 LARGEST_BODY_BYTES = 1_048_576
 BODIES_BYTES = 67_108_864  # of all requests in this worker
 BODY_LIMIT_S = 10.0
+MAX_AUTHORIZATION_BYTES = 4_096  # headers are keys of caches
+MAX_COOKIE_BYTES = 16_384
 PROBES = frozenset({"/livez", "/readyz"})  # they name a host by its address, and must not be refused
 UNLIMITED = PROBES | {"/metrics"}
 IDS = "okr.request_ids"  # the key of the RequestIds in the scope
@@ -120,6 +122,11 @@ class RequestGuard:
         is_probe = scope["path"] in PROBES
         if host not in self._hosts and host.rpartition(b":")[0] not in self._hosts and not is_probe:
             return _unknown_host()
+        if (
+            len(headers.get(b"authorization", b"")) > MAX_AUTHORIZATION_BYTES
+            or len(headers.get(b"cookie", b"")) > MAX_COOKIE_BYTES
+        ):
+            return _credential_too_large()
         if scope["path"] not in UNLIMITED:
             client = scope["client"]
             decision = self._decide(
@@ -185,6 +192,13 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, answer: _Ans
     metrics.REFUSALS.labels(problem.slug).inc()
     answer.refused_by = problem.slug
     await problem.response()(scope, receive, answer)
+
+
+def _credential_too_large() -> Problem:
+    detail = (
+        f"The header Authorization may have at most {MAX_AUTHORIZATION_BYTES} bytes, and Cookie {MAX_COOKIE_BYTES}."
+    )
+    return Problem(431, detail, "credential-too-large")
 
 
 def _unknown_host() -> Problem:

@@ -46,6 +46,7 @@ class LimitedProtocol(DrainingProtocol):
         super().__init__(*args, **kwargs)
         self._waits_since: float | None = None
         self._header_bytes = 0
+        self._is_in_headers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, or refuse it if there are too many."""
@@ -69,8 +70,19 @@ class LimitedProtocol(DrainingProtocol):
             if self._header_bytes > self.limits.headers_bytes:
                 self._refuse(b"431 Request Header Fields Too Large", "headers_too_large")
 
+    def on_message_begin(self) -> None:
+        """Start to read the headers of a request."""
+        self._is_in_headers = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header. Trailers after a chunked body are dropped: no check of the headers would see them."""
+        if self._is_in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start the request."""
+        self._is_in_headers = False
         self._waits_since = None
         self._header_bytes = 0
         super().on_headers_complete()

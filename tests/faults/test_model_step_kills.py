@@ -38,7 +38,7 @@ OF_TRAIN = {
     "train: with the challenger named": MLFLOW + "after(MlflowClient, 'set_registered_model_alias', die)",
 }
 SHORT = ("train: in the middle of its files", "train: with a version that nothing points to")
-DECIDED = "import ml.promotion_gate as gate; gate._verdict = lambda *_: ('{}', 'planted')\n"
+DECIDED = "import ml.promotion_gate as gate; gate._outcome = lambda *_: ('{}', 'planted')\n"
 OF_FIRST_PROMOTION = {
     "promote: with the champion named": MLFLOW + "after(MlflowClient, 'set_registered_model_alias', die)",
 }

@@ -44,7 +44,7 @@ KILLS = {
     "dbt: before the schemas are emptied": "from dags.steps import dbt_tasks; before(dbt_tasks, 'prepare_build', die)",
     "dbt: with empty schemas": "from dags.steps import dbt_tasks; after(dbt_tasks, 'prepare_build', die)",
     "dbt: in the middle of the models": QUERY + "before(Dbt, 'add_query', die, times=40)",
-    "dbt: with all models built": "from dags.steps import dbt_tasks; before(dbt_tasks, '_report', die)",
+    "dbt: with all models built": "from dags.steps import dbt_tasks; before(dbt_tasks, '_report_results', die)",
     "gate_marts: before it stores its report": "import expectations.marts_gate as marts; before(marts, 'save', die)",
     "gate_marts: with its report stored": "import expectations.marts_gate as marts; after(marts, 'save', die)",
     "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",

@@ -231,3 +231,17 @@ def test_a_response_that_the_client_does_not_wait_for_is_no_error(api: Api, back
         hasty.get("/v1/key-results", headers=api.headers("app"))
     assert api.client.get("/livez").status_code == 200
     assert "Traceback" not in background_log.text
+
+
+@pytest.mark.parametrize("name", ["Authorization", "Cookie"])
+def test_a_credential_that_is_too_large_is_refused_before_it_is_parsed(api: Api, name: str) -> None:
+    answer = api.client.get("/v1/publication", headers={name: "Bearer" + " " * 20_000 + "x"})
+    assert (answer.status_code, answer.json()["type"]) == (431, "urn:okr:problem:credential-too-large")
+
+
+def test_a_long_query_is_answered_with_the_first_unknown_names(api: Api) -> None:
+    query = "&".join(f"n{number}" for number in range(3_000))
+    errors = api.client.get(f"/livez?{query}").json()["errors"]
+    assert len(errors) <= 100
+    assert "n19" in str(errors)
+    assert "n20" not in str(errors)

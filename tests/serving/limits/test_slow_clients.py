@@ -71,6 +71,10 @@ def server() -> Iterator[Server]:
         if scope["path"] == "/stream":
             await stream(send)
             running.stream_ended.set()
+        elif scope["path"] == "/names":
+            names = b",".join(name for name, _ in scope["headers"])
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": names})
         else:
             await asyncio.sleep(SLOW_S if scope["path"] == "/slow" else 0)
             await answer_length(receive, send)
@@ -190,6 +194,17 @@ def test_a_body_of_many_parts_arrives_whole(server: Server) -> None:
             time.sleep(0.02)
         client.sendall(b"0\r\n\r\n")
         assert read_all(client).endswith(b"15\r\n0\r\n\r\n")
+
+
+def test_trailers_do_not_become_headers(server: Server) -> None:
+    with server.connection() as client:
+        client.sendall(
+            b"POST /names HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+            b"3\r\nabc\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+        )
+        answer = read_all(client)
+    assert b"transfer-encoding" in answer
+    assert b"authorization" not in answer
 
 
 def test_bodies_that_are_too_large_together_are_refused_until_the_others_have_gone(server: Server) -> None:
