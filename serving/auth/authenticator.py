@@ -71,7 +71,7 @@ class Authenticator:
         return identity
 
     def _verify(self, authorization: str) -> Identity:
-        text, generation = authorization[len(SCHEME) :].strip(), self._cache.generation
+        text, generation = authorization[len(SCHEME) :], self._cache.generation
         if text.startswith(REFRESH_TOKEN):
             raise NotSignedIn("This is a refresh token. Exchange it for an access token with POST /auth/refresh.")
         if text.startswith(START):
