@@ -96,7 +96,7 @@ class BackgroundThread:
                 if self._stopping.is_set():
                     return
                 pause_s = backoff.pause()
-                self._record("it returned although nobody had asked it to stop", None, pause_s)
+                self._record("it returned although it was not told to stop", None, pause_s)
             except BaseException as error:  # a panic in a Rust library is not an Exception
                 if time.monotonic() - started > LONGEST_PAUSE_S:
                     backoff.reset()

@@ -54,7 +54,7 @@ def create_asgi_app(services: Services) -> ASGIApp:
     fast = FastPredict(
         create_app(services),
         recognise=services.recognise,
-        answers=services.current_answers.newest,
+        answers=services.prediction.current_answers.newest,
         log=services.prediction_log,
         probabilities=services.request_metrics.probabilities,
     )

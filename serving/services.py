@@ -15,40 +15,26 @@ from serving.auth.recognition import recogniser
 from serving.check_ins.idempotency import RequestStore
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
-from serving.current_answers import CurrentAnswers
 from serving.data.lists.exports import Exports
 from serving.data.lists.service import Lists
 from serving.data.live_figures import LiveFigures
 from serving.data.live_stream import LiveStream
 from serving.data.service import Data
-from serving.experiments.guardrails import GuardrailWatch
-from serving.experiments.observations import Observations
-from serving.experiments.service import Experiments
-from serving.experiments.shadow import ShadowScorer
 from serving.health import Check, Health, State
 from serving.latency import LatencyReporter
 from serving.limits.rate_limits import RateLimits, Recognise
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
 from serving.metrics_page import MetricsPage
-from serving.models.catalog import discover
-from serving.models.listing import ModelListing
-from serving.models.loading import ModelLoading
-from serving.models.runtime import ModelRuntime
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog, Shipper
-from serving.predictor.feature_scoring import FeatureScorer
-from serving.predictor.forecast_cache import ForecastCache
-from serving.predictor.forecast_tables import ForecastTables
-from serving.predictor.service import Predictor
-from serving.predictor.shadow_predictions import ShadowPredictions
+from serving.predictor.prediction_services import PredictionServices, build_prediction
 from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.readiness import Readiness
 from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
 from serving.web.service import Scorecard
-from serving.workers.worker_registry import WorkerRegistry
 from serving.writes.event_progress import EventProgress, LandedOffsets
 from serving.writes.references import References
 from serving.writes.service import Writes
@@ -68,17 +54,8 @@ class Services:
     prediction_log: PredictionLog
     shipper: Shipper | None
     latency_reporter: LatencyReporter
-    workers: WorkerRegistry
-    runtime: ModelRuntime
-    model_listing: ModelListing
-    model_loading: ModelLoading
-    experiments: Experiments
-    forecast_tables: ForecastTables
-    shadows: ShadowScorer
-    guardrails: GuardrailWatch
+    prediction: PredictionServices
     auth: Auth
-    predictor: Predictor
-    current_answers: CurrentAnswers
     data: Data
     lists: Lists
     exports: Exports
@@ -108,8 +85,7 @@ class Services:
         if self.shipper is not None:
             self.shipper.start()
         self.latency_reporter.start()
-        for part in (self.workers, self.runtime, self.forecast_tables, self.shadows, self.guardrails):
-            part.start()
+        self.prediction.start()
         self.auth.watch.start()
         self.rate_limits.start()
         self.readiness.start()
@@ -119,8 +95,7 @@ class Services:
         self.readiness.stop()
         self.rate_limits.stop()
         self.auth.watch.stop()
-        for part in (self.guardrails, self.shadows, self.forecast_tables, self.runtime, self.workers):
-            part.stop()
+        self.prediction.stop()
         self.latency_reporter.stop()
         self.prediction_log.stop()
         if self.shipper is not None:
@@ -148,18 +123,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     telemetry = Outbox.from_settings(settings, TELEMETRY)
     prediction_log = PredictionLog.from_settings(settings)
     shipper = Shipper.from_settings(settings) if ships_predictions else None
-    workers = WorkerRegistry(warehouse, settings.state)
-    runtime = ModelRuntime(settings, warehouse, discover(), workers)
-    experiments = Experiments(settings, warehouse, runtime.catalog)
-    observations = Observations()
-    guardrails = GuardrailWatch(warehouse, runtime, observations)
-    forecast_cache = ForecastCache(client)
-    tables = ForecastTables(warehouse, forecast_cache, runtime, guardrails.observe_batch)
-    runtime.prepare = tables.prepare
-    shadows, scorer = ShadowScorer(prediction_log, settings.state), FeatureScorer(observations)
-    predictor = Predictor(
-        warehouse, runtime, tables, prediction_log, scorer=scorer, shadows=ShadowPredictions(shadows, scorer)
-    )
+    prediction = build_prediction(settings, warehouse, client, prediction_log)
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry)
     auth = build_auth(settings, warehouse, client)
@@ -169,9 +133,9 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         state=settings.state,
     )  # fmt: skip
     reporting = (outbox, telemetry, prediction_log, latency_reporter, rate_limits, auth.watch)
-    threads = [part.thread for part in (*reporting, workers, runtime, tables, shadows, guardrails)]
+    threads = [part.thread for part in (*reporting, *prediction.parts)]
     health = Health(
-        warehouse, client, runtime, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
+        warehouse, client, prediction.runtime, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
         threads=threads,
     )  # fmt: skip
     return Services(
@@ -182,17 +146,8 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         prediction_log=prediction_log,
         shipper=shipper,
         latency_reporter=latency_reporter,
-        workers=workers,
-        runtime=runtime,
-        model_listing=ModelListing(warehouse, runtime),
-        model_loading=ModelLoading(warehouse, runtime),
-        experiments=experiments,
-        forecast_tables=tables,
-        shadows=shadows,
-        guardrails=guardrails,
+        prediction=prediction,
         auth=auth,
-        predictor=predictor,
-        current_answers=CurrentAnswers(runtime, tables),
         data=Data(warehouse),
         lists=Lists(warehouse),
         exports=Exports(Lists(warehouse)),
@@ -206,17 +161,19 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
             settings,
             warehouse,
             prediction_log=prediction_log,
-            forecast_cache=forecast_cache,
-            experiments=experiments,
+            forecast_cache=prediction.cache,
+            experiments=prediction.experiments,
             audit=auth.audit,
         ),
-        scorecard=Scorecard(warehouse, predictor),
+        scorecard=Scorecard(warehouse, prediction.predictor),
         health=health,
         publication_holds=PublicationHolds(warehouse),
         recognise=recognise,
         rate_limits=rate_limits,
         request_metrics=request_metrics,
-        readiness=Readiness(lambda: auth.prepare(settings), {"model": lambda: runtime.has_looked}, settings.state),
+        readiness=Readiness(
+            lambda: auth.prepare(settings), {"model": lambda: prediction.runtime.has_looked}, settings.state
+        ),
         health_check=SingleFlight(health.state),
         metrics_page=SingleFlight(MetricsPage(request_metrics, (outbox, telemetry), prediction_log).text),
     )

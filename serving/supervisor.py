@@ -66,7 +66,7 @@ class Supervisor(Multiprocess):
         super().keep_subprocess_alive()
 
     def terminate_all(self) -> None:
-        """Stop the workers. This process first closes its own copy of the socket, so that nobody connects in vain."""
+        """Stop the workers. This process closes its copy of the socket first, so that no client connects in vain."""
         for each in self.sockets:
             each.close()
         super().terminate_all()

@@ -106,7 +106,7 @@ class ApiKeys:
         return new
 
     def revoke(self, prefix: str, actor: Actor) -> ApiKey:
-        """Revoke a key at once.
+        """Revoke a key immediately.
 
         Raises:
             NotFound: there is no such key.

@@ -1,7 +1,7 @@
 """The hash chain of the audit log: what is hashed, in which form, and how a row is sealed.
 
 Each row contains the SHA-256 of the row before it and of its own content, so a changed, removed or inserted row breaks
-the chain. Whoever can write to the database could compute the whole chain anew. The seal prevents this, because it is
+the chain. Anyone who can write to the database could recompute the whole chain. The seal prevents this, because it is
 an HMAC with a key that is not in the database.
 """
 

@@ -1,4 +1,4 @@
-"""Let few logins verify passwords at once. The others wait without a thread and delay no other request."""
+"""Limit how many logins verify passwords concurrently. The others wait without a thread and delay no other request."""
 
 import asyncio
 

@@ -42,7 +42,7 @@ def refresh(
 
 @router.post("/logout", status_code=204, dependencies=[Depends(logged_in)])
 def logout(request: Request, client: ClientDep, services: ServicesDep) -> Response:
-    """End the login that the access token or the session belongs to, at once."""
+    """End the login that the access token or the session belongs to, immediately."""
     cookie = session_cookie(request, services)
     services.auth.logout.end(request.headers.get("authorization"), cookie, client.address)
     response = Response(status_code=204)

@@ -19,7 +19,7 @@ class Logout:
         self._audit = audit
 
     def end(self, authorization: str | None, session: str | None, address: str) -> None:
-        """End the login of an access token (with its refresh tokens) or a session, at once on every worker.
+        """End the login of an access token (with its refresh tokens) or a session, immediately on every worker.
 
         An API key has no login; it is revoked instead.
 

@@ -1,6 +1,6 @@
 """Refresh tokens: each is exchanged once for the next one. A second use revokes all that descend from the same login.
 
-The thief and the owner of a stolen token both try to use it, so the second use shows the theft, whoever comes second.
+The thief and the owner of a stolen token both try to use it, so the second use reveals the theft.
 """
 
 import hashlib

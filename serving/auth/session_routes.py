@@ -53,7 +53,7 @@ def sessions(caller: LoggedIn, services: ServicesDep) -> SessionsResponse:
 
 @router.delete("/sessions/{session_id}", status_code=204)
 def end_session(session_id: SessionId, caller: LoggedIn, client: ClientDep, services: ServicesDep) -> Response:
-    """End one of the logins of the caller's account, at once."""
+    """End one of the logins of the caller's account, immediately."""
     auth = services.auth
     is_app = "-" in session_id
     if is_app and auth.refresh_tokens.revoke(session_id, caller.username, client.address):

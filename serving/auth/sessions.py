@@ -1,6 +1,6 @@
 """Browser sessions in Redis. The cookie holds a random id; Redis has only its hash.
 
-Every request with a session reads Redis, so a session that was ended is over at once on every worker. While Redis is
+Every request with a session reads Redis, so a session that was ended ends immediately on every worker. While Redis is
 away, sessions cannot be verified, and pages answer 503.
 """
 

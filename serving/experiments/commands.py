@@ -91,7 +91,7 @@ def start(name: Name) -> None:
 
 @app.command()
 def stop(name: Name, because: Annotated[str, typer.Option(help="Why it is stopped.")] = "stopped by command") -> None:
-    """Stop an experiment for good. The active version predicts for all units again."""
+    """Stop an experiment permanently. The active version predicts for all units again."""
     with _experiments() as experiments:
         _print(experiments, experiments.stop(name, because))
 

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with limits for slow clients, which uvicorn 0.54 does not have.
 
 uvicorn limits only the pause between two requests. Without further limits, a client that never completes its headers
-keeps its connection open for ever, and headers may have any size (slowloris). Bodies have a limit in `RequestGuard`.
+keeps its connection open, and headers may have any size (slowloris). Bodies have a limit in `RequestGuard`.
 """
 
 import asyncio

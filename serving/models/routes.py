@@ -35,7 +35,7 @@ ACCEPTED = 202
 @router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def models(services: ServicesDep) -> ModelsResponse:
     """List the served models: versions with aliases and metrics, the running experiment, and who has loaded what."""
-    return ModelsResponse(**_listed(services.model_listing.models()))
+    return ModelsResponse(**_listed(services.prediction.listing.models()))
 
 
 @router.post("/models/{model_name}/load", responses={ACCEPTED: {"description": "Not all workers have loaded it yet."}})
@@ -52,14 +52,14 @@ def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the new
     one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
     """
-    outcome = services.model_loading.load(model_name, body.alias or body.version or "", admin.username)
+    outcome = services.prediction.loading.load(model_name, body.alias or body.version or "", admin.username)
     details = {"alias": body.alias, "version": body.version, "is_loaded": outcome.is_loaded}
     services.auth.audit.record(
         Event("model.loaded", admin.username, model_name, address=client.address, details=details)
     )
     http.status_code = 200 if outcome.is_loaded else ACCEPTED
     return LoadResponse(
-        **_listed(services.model_listing.models()),
+        **_listed(services.prediction.listing.models()),
         is_loaded=outcome.is_loaded,
         directive=Directive.model_validate(outcome.directive, from_attributes=True),
         loading=[Worker.model_validate(worker) for worker in outcome.workers],

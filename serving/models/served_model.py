@@ -29,7 +29,7 @@ class Scored(msgspec.Struct, frozen=True):
 
 
 class Scorer(Protocol):
-    """The batch function of a model version. It is called by several threads at once."""
+    """The batch function of a model version. It is called by several threads concurrently."""
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
         """Return one result per row, in the same order. A row has at least the fields of the input schema."""

@@ -219,7 +219,7 @@ class ForecastTables:
             try:
                 self.look()
             except NotPublished:
-                pass
+                pass  # the normal state before the first publication; /health reports it
             except RetryableError as error:
                 self._log.warning("the forecasts of a new publication are not computed yet", error=str(error))
             self.thread.report_success()

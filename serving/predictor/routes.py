@@ -28,8 +28,12 @@ def predict(body: PredictBody, app: App, services: ServicesDep) -> PredictRespon
     Or send named `features`, one row or a list of rows. An unknown or missing feature is an error.
     """
     if body.key_result_ids is None:
-        predicted = services.predictor.predict_features(body.rows, model_name=body.model, account=app.username)
+        predicted = services.prediction.predictor.predict_features(
+            body.rows, model_name=body.model, account=app.username
+        )
         return response_of(predicted, NO_PUBLICATION)
     hidden = services.auth.visible_key_results.hidden(app, body.key_result_ids)
-    found = services.predictor.predict(body.key_result_ids, model_name=body.model, account=app.username, hidden=hidden)
+    found = services.prediction.predictor.predict(
+        body.key_result_ids, model_name=body.model, account=app.username, hidden=hidden
+    )
     return response_of(found.value, publication_fields(found))

@@ -20,7 +20,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture(scope="module")
 def fast(running_api: Api) -> Api:
     """The application with prepared answers."""
-    until(running_api.services.current_answers.newest, "the answers are prepared")
+    until(running_api.services.prediction.current_answers.newest, "the answers are prepared")
     return running_api
 
 
@@ -44,13 +44,13 @@ class Routes:
 
     def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         self.documented = 0
-        predict = api.services.predictor.predict
+        predict = api.services.prediction.predictor.predict
 
         def counted(*arguments: Any, **options: Any) -> Any:
             self.documented += 1
             return predict(*arguments, **options)
 
-        monkeypatch.setattr(api.services.predictor, "predict", counted)
+        monkeypatch.setattr(api.services.prediction.predictor, "predict", counted)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def routes(fast: Api, monkeypatch: pytest.MonkeyPatch) -> Routes:
 
 
 def forecastable(fast: Api, ids: list[str]) -> list[str]:
-    answers = fast.services.current_answers.newest()
+    answers = fast.services.prediction.current_answers.newest()
     return [each for each in ids if answers.of([each])]
 
 
@@ -160,7 +160,7 @@ def test_the_events_of_both_are_equal(fast: Api, headers: dict[str, str], ids: l
     """They are read from the log of an application that has no shipper yet."""
     away = fast.settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path})
     with serving(away) as api:
-        until(api.services.current_answers.newest, "the answers are prepared")
+        until(api.services.prediction.current_answers.newest, "the answers are prepared")
         own = api.headers("app") | JSON
         assert api.client.get("/v1/key-results", headers=own).status_code == 200
         body = json.dumps({"key_result_ids": forecastable(api, ids)[:3]}).encode()
@@ -181,7 +181,7 @@ def test_the_events_of_both_are_equal(fast: Api, headers: dict[str, str], ids: l
 def test_a_full_log_is_an_error_of_both(fast: Api, headers: dict[str, str], ids: list[str], tmp_path: Any) -> None:
     update = {"kafka_bootstrap": "127.0.0.1:9", "state": tmp_path, "prediction_log_bytes": 8_192}
     with serving(fast.settings.model_copy(update=update)) as api:
-        until(api.services.current_answers.newest, "the answers are prepared")
+        until(api.services.prediction.current_answers.newest, "the answers are prepared")
         own = api.headers("app") | JSON
         body = json.dumps({"key_result_ids": forecastable(api, ids)[:1]}).encode()
         answer = api.client.post("/predict", content=body, headers=own)
@@ -190,7 +190,7 @@ def test_a_full_log_is_an_error_of_both(fast: Api, headers: dict[str, str], ids:
 
 def test_predictions_by_id_are_answered_while_postgresql_is_unavailable(fast: Api, ids: list[str]) -> None:
     with serving(fast.settings) as api:
-        until(api.services.current_answers.newest, "the answers are prepared")
+        until(api.services.prediction.current_answers.newest, "the answers are prepared")
         own = api.headers("app") | JSON
         body = json.dumps({"key_result_ids": forecastable(api, ids)}).encode()
         assert api.client.get("/v1/publication", headers=own).status_code == 200

@@ -193,7 +193,7 @@ def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api
 
 def test_a_failing_thread_degrades_health_and_keeps_running(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(api.settings) as failing:
-        runtime = failing.services.runtime
+        runtime = failing.services.prediction.runtime
         monkeypatch.setattr(runtime, "look", lambda: 1 / 0)
 
         def threads() -> dict[str, Any]:

@@ -79,7 +79,7 @@ def overtaken(api: Api, database: Settings, tmp_path: Path) -> Iterator[tuple[Sc
     warehouse = Warehouse(database.require("dsn_serving"))
     warehouse.open()
     with redis.Redis.from_url(api.settings.require("redis_url")) as client:
-        runtime, log = api.services.runtime, api.services.prediction_log
+        runtime, log = api.services.prediction.runtime, api.services.prediction_log
         scorer = FeatureScorer(Observations())
         shadows = ShadowPredictions(ShadowScorer(log, tmp_path), scorer)
         tables = ForecastTables(warehouse, ForecastCache(client), runtime)
@@ -135,9 +135,11 @@ def test_the_forecasts_of_a_new_publication_are_computed_once_in_the_background(
         def observe(version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
             batches.append((version.key, is_failed, duration_s < 60))
 
-        tables = ForecastTables(warehouse, ForecastCache(client), api.services.runtime, observe, look_every_s=0.05)
+        tables = ForecastTables(
+            warehouse, ForecastCache(client), api.services.prediction.runtime, observe, look_every_s=0.05
+        )
         tables.subscribe(swapped.append)
-        version = api.services.runtime.active(MODEL_NAME)
+        version = api.services.prediction.runtime.active(MODEL_NAME)
         first = tables.of([version])
         tables.start()
         publish_the_same_again(database)

@@ -14,7 +14,7 @@ COMMENT ON VIEW api.logged_check_in IS 'Events of check-ins that the state table
 REVOKE SELECT ON app.event FROM okr_serving;
 GRANT SELECT ON api.logged_check_in TO okr_serving;
 
--- Requests are forgotten after a time (ingestion/upkeep/forget_requests.sql), by the role that keeps the state tables.
+-- Requests are deleted after a time (ingestion/maintenance), by the role that keeps the state tables.
 CREATE INDEX check_in_request_received_at ON api.check_in_request (received_at);
 GRANT USAGE ON SCHEMA api TO okr_loader;
 GRANT SELECT, DELETE ON api.check_in_request TO okr_loader;

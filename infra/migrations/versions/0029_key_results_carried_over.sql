@@ -1,4 +1,4 @@
--- A move into a cycle that has not begun takes effect when it begins, and a closing check-in soon after the end closes the
+-- A move into a cycle that has not started takes effect when it starts, and a closing check-in soon after the end closes the
 -- cycle that was left (ADR 19): the state consumer projects all key results again when it starts.
 DELETE FROM app.key_result_cycles;
 ALTER TABLE app.key_result_cycles ADD COLUMN opened_at timestamptz NOT NULL;

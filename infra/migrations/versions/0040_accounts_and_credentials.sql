@@ -154,7 +154,7 @@ COMMENT ON COLUMN auth.audit_event.address IS 'The address of the client; null f
 COMMENT ON COLUMN auth.audit_event.details IS 'Further facts. No secrets.';
 COMMENT ON COLUMN auth.audit_event.previous_hash IS 'Hash of the event before; 32 zero bytes for the first event.';
 COMMENT ON COLUMN auth.audit_event.hash IS 'SHA-256 of previous_hash and the content (serving/auth/audit_chain.py).';
-COMMENT ON COLUMN auth.audit_event.seal IS 'HMAC-SHA-256 of the hash with a key derived from OKR_JWT_SECRET, so that a chain cannot be computed anew with access to the database alone.';
+COMMENT ON COLUMN auth.audit_event.seal IS 'HMAC-SHA-256 of the hash with a key derived from OKR_JWT_SECRET, so that a chain cannot be recomputed with access to the database alone.';
 COMMENT ON COLUMN auth.audit_event.seal_key IS 'Identifies the key of the seal; it changes with OKR_JWT_SECRET.';
 
 -- okr_serving gets every privilege on new tables of this schema by default (revision 0001).

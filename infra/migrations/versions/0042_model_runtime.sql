@@ -83,7 +83,7 @@ COMMENT ON COLUMN serving.experiment.created_at IS 'When the experiment was defi
 COMMENT ON COLUMN serving.experiment.created_by IS 'Account or command that defined it.';
 COMMENT ON COLUMN serving.experiment.started_at IS 'When it was started; null for a draft.';
 COMMENT ON COLUMN serving.experiment.stopped_at IS 'When it was stopped; null until then.';
-COMMENT ON COLUMN serving.experiment.stopped_because IS 'Why it was stopped, as given by whoever stopped it.';
+COMMENT ON COLUMN serving.experiment.stopped_because IS 'Why it was stopped, as given by the account or guardrail that stopped it.';
 CREATE UNIQUE INDEX experiment_one_running_by_model ON serving.experiment (model_name) WHERE state = 'running';
 GRANT SELECT, INSERT, UPDATE ON serving.experiment TO okr_serving;
 

@@ -69,7 +69,7 @@ def start(name: Name, services: ServicesDep, operator: OperatorDep) -> Experimen
 
 @router.post("/experiments/{name}/stop", **described("Stop an experiment", STOPPED, 404))
 def stop(name: Name, body: StopBody, services: ServicesDep, operator: OperatorDep) -> ExperimentRecord:
-    """Stop an experiment for good. Stopping a stopped one changes nothing."""
+    """Stop an experiment permanently. Stopping a stopped one changes nothing."""
     return _record(services.admin.experiments.stop(name, body.because, operator))
 
 

@@ -1,4 +1,4 @@
--- Records the last uses of API keys. Keys are locked in order, so that two workers cannot block each other for good.
+-- Records the last uses of API keys. Keys are locked in order, so that two workers cannot deadlock.
 WITH used AS (
     SELECT key.prefix, use.used_at
     FROM unnest(%(prefixes)s::text [], %(times)s::timestamptz []) AS use (prefix, used_at)

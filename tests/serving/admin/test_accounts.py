@@ -26,3 +26,4 @@ def test_the_audit_log_is_listed_newest_first_page_by_page(operator: OperatorCli
 def test_the_last_administrator_cannot_be_disabled(operator: OperatorClient) -> None:
     operator.post("/accounts/admin/disable", status=422)
     operator.post("/accounts/nobody/disable", status=404)
+    assert operator.get("/accounts/admin")["disabled_at"] is None

@@ -47,4 +47,5 @@ def test_invalid_experiments_are_rejected(operator: OperatorClient) -> None:
         body("x", state="running"),
         body("x", guardrails={"min_calls": "20"}),
     ):
-        operator.post("/experiments", invalid, status=422)
+        assert operator.post("/experiments", invalid, status=422)["detail"]
+    operator.get("/experiments/x", status=404)

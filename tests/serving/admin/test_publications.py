@@ -55,4 +55,4 @@ def test_a_rollback_and_its_repeat_answer_what_changed_and_hold_publications(ope
 
 def test_a_rollback_that_names_no_publication_is_rejected(operator: OperatorClient) -> None:
     for body in ({}, {"leaving": "3"}, {"leaving": True}, {"leaving": 3, "force": True}, {"leaving": 0}, None):
-        operator.post("/publications/rollback", body, status=422)
+        assert operator.post("/publications/rollback", body, status=422)["errors"]

@@ -46,4 +46,4 @@ def test_invalid_decisions_are_rejected(operator: OperatorClient) -> None:
         {"event_ids": [str(FLAGGED[0])] * 1_001},
         {"event_ids": [str(FLAGGED[0])], "note": "\x00"},
     ):
-        operator.post("/quarantine/release", body, status=422)
+        assert operator.post("/quarantine/release", body, status=422)["errors"]

@@ -24,3 +24,4 @@ def test_invalid_plans_are_rejected(operator: OperatorClient) -> None:
         ("/rate-plans/x", {**PLAN, "plan": "y"}),
     ):
         operator.put(path, body, status=422)
+    assert not {"x", "Of-A-Test"} & {each["name"] for each in operator.get("/rate-plans")["rate_plans"]}

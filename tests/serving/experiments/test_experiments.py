@@ -26,20 +26,20 @@ HALVES = [Arm(name="control", reference="champion", share=0.5), Arm(name="new", 
 @pytest.fixture
 def stopped_afterwards(api: Api) -> Iterator[None]:
     yield
-    for experiment in api.services.experiments.all():
-        api.services.experiments.stop(experiment.name, "end of the test")
+    for experiment in api.services.prediction.experiments.all():
+        api.services.prediction.experiments.stop(experiment.name, "end of the test")
     until(lambda: follows(api, None), "the worker follows no experiment", pause=0.05)
 
 
 def follows(api: Api, name: str | None, model: str = MODEL_NAME) -> bool:
-    state = api.services.runtime.current(model)
+    state = api.services.prediction.runtime.current(model)
     return (state.experiment.name if state.experiment else None) == name and (
         state.experiment is None or set(state.arms) == {arm.name for arm in state.experiment.running_arms}
     )
 
 
 def start(apis: list[Api], name: str, arms: list[Arm], **fields: Any) -> Experiment:
-    experiments = apis[0].services.experiments
+    experiments = apis[0].services.prediction.experiments
     experiments.create(name, arms, created_by="test", **fields)
     started = experiments.start(name)
     for api in apis:
@@ -124,7 +124,7 @@ def test_a_guardrail_stops_a_failing_arm_on_all_workers_and_no_request_fails(
         bad = register(one.settings, tmp_path / "bad", ["raise revenue", "raise morale"], "FAIL")
         body = {"version": good}
         one.client.post(f"/models/{NAME}/load", json=body, headers=one.headers("admin"))
-        assert one.services.runtime.active(NAME).version == good
+        assert one.services.prediction.runtime.active(NAME).version == good
         arms = [Arm(name="bad", reference=bad, share=1.0)]
         guardrails = Guardrails(min_calls=4)
         start([one], "failing", arms, model_name=NAME, unit="account", guardrails=guardrails)
@@ -134,16 +134,16 @@ def test_a_guardrail_stops_a_failing_arm_on_all_workers_and_no_request_fails(
         for _ in range(4):
             (item,) = predict(one, question)
             assert (item["arm"], item["model_version"]) == (None, good), "the active version answers instead"
-        until(lambda: one.services.experiments.get("failing").stopped_arms, "the arm is stopped", pause=0.05)
-        assert "80.0% of its 5 calls" in one.services.experiments.get("failing").stopped_arms["bad"]
-        until(lambda: not one.services.runtime.current(NAME).arms, "the worker stops the arm", pause=0.05)
+        until(lambda: one.services.prediction.experiments.get("failing").stopped_arms, "the arm is stopped", pause=0.05)
+        assert "80.0% of its 5 calls" in one.services.prediction.experiments.get("failing").stopped_arms["bad"]
+        until(lambda: not one.services.prediction.runtime.current(NAME).arms, "the worker stops the arm", pause=0.05)
         assert predict(one, {"model": NAME, "features": {"text": "raise"}})[0]["arm"] is None
         assert predict(other, {"key_result_ids": ["rtl"]})[0]["arm"] is None
-        one.services.experiments.stop("failing", "end of the test")
+        one.services.prediction.experiments.stop("failing", "end of the test")
 
 
 def test_an_experiment_that_cannot_run_is_refused(api: Api) -> None:
-    experiments = api.services.experiments
+    experiments = api.services.prediction.experiments
     with pytest.raises(NotApplicable, match="add up to 1"):
         experiments.create("too much", [*HALVES, Arm(name="c", reference="1", share=0.5)], created_by="test")
     with pytest.raises(NotFound):
@@ -170,14 +170,14 @@ def test_the_commands_create_start_list_and_stop(api: Api, monkeypatch: pytest.M
     assert "by command: draft" in created
     assert "salt s" in created
     assert "running" in run("start", "by command")
-    api.services.experiments.create("second", HALVES, created_by="test")
+    api.services.prediction.experiments.create("second", HALVES, created_by="test")
     with pytest.raises(Conflict, match="is running; stop it first"):
-        api.services.experiments.start("second")
+        api.services.prediction.experiments.start("second")
     assert "shadow of 1" in run("list")
     assert "stopped" in run("stop", "by command", "--because", "enough")
-    assert api.services.experiments.get("by command").stopped_because == "enough"
+    assert api.services.prediction.experiments.get("by command").stopped_because == "enough"
     with pytest.raises(Conflict, match="create another one"):
-        api.services.experiments.start("by command")
+        api.services.prediction.experiments.start("by command")
 
 
 @pytest.mark.parametrize("text", ["a", "a=1", "a=1:2", "a=1:x", "=1:0.5", "a=1:0.5:other", "a=1:0", "a=:0.5"])

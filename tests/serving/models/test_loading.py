@@ -78,7 +78,7 @@ def test_two_processes_take_a_directive_and_a_later_one_follows_it(api: Api, tmp
 def test_a_worker_that_cannot_load_a_version_says_so_and_keeps_the_old_one(api: Api, tmp_path: Path) -> None:
     empty = api.settings.model_copy(update={"mlflow_store_uri": SecretStr(f"sqlite:///{tmp_path}/empty.db")})
     with serving(empty) as other:
-        until(lambda: other.services.runtime.current(MODEL).active is not None, "it serves")
+        until(lambda: other.services.prediction.runtime.current(MODEL).active is not None, "it serves")
         answer = load(api, {"version": "2"})
         assert (answer.status_code, answer.json()["is_loaded"]) == (202, False)
         problems = {worker["problem"] for worker in answer.json()["loading"] if worker["problem"] is not None}
@@ -117,7 +117,7 @@ def test_no_request_fails_while_versions_are_swapped(api: Api, app_headers: dict
 
 
 def test_a_version_stays_loaded_while_nothing_changes(api: Api) -> None:
-    runtime = api.services.runtime
+    runtime = api.services.prediction.runtime
     before = runtime.current(MODEL)
     runtime.wake()
     runtime.look()
