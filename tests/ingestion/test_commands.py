@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from deltalake import DeltaTable
@@ -72,8 +73,8 @@ def test_the_pause_is_reset_after_a_long_run(monkeypatch: pytest.MonkeyPatch) ->
             pauses.append(timeout or 0.0)
             return False
 
-    # Start and failure times: three short runs, then one of a minute and a half.
-    clock = iter([0, 1, 1, 2, 2, 3, 10, 100])
+    # Start and failure times: three short runs, one of a minute and a half, and the start of the last one.
+    clock = iter([0, 1, 1, 2, 2, 3, 10, 100, 100])
     runs = iter(range(4))
 
     def work(_stop: threading.Event) -> int:
@@ -81,9 +82,9 @@ def test_the_pause_is_reset_after_a_long_run(monkeypatch: pytest.MonkeyPatch) ->
             return 0
         raise RetryableError("the broker is unavailable")
 
-    monkeypatch.setattr(commands.threading, "Event", Stop)
-    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
-    monkeypatch.setattr(commands.time, "monotonic", lambda: float(next(clock, 100)))
+    monkeypatch.setattr(commands, "threading", SimpleNamespace(Event=Stop))
+    monkeypatch.setattr(commands, "signal", SimpleNamespace(SIGTERM=0, SIGINT=0, signal=lambda *_: None))
+    monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     commands._keep_running(work, drain=False)
     for pause, longest in zip(pauses, [1.0, 2.0, 4.0, 1.0], strict=True):
         assert longest / 2 <= pause <= longest

@@ -2,11 +2,13 @@
 
 import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from lakehouse.errors import RetryableError
+from serving.auth import credential_cache
 from serving.auth.account_changes import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Right, Role
@@ -98,7 +100,7 @@ def test_a_known_key_is_accepted_while_postgresql_is_away(auth: Auth, monkeypatc
         raise RetryableError("PostgreSQL is away")
 
     monkeypatch.setattr(auth.api_keys, "verify", away)
-    monkeypatch.setattr(time, "monotonic", lambda real=time.monotonic: real() + 120)
+    monkeypatch.setattr(credential_cache, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 120))
     assert auth.authenticator.cached(known) is None
     assert auth.authenticator.authenticate(known).username == "offline"
     with pytest.raises(RetryableError):

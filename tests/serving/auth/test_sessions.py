@@ -1,12 +1,14 @@
 """Sessions of browsers: stolen cookies, logout, Redis away, two installations, cookies behind TLS."""
 
 import time
+from types import SimpleNamespace
 
 import httpx
 import pytest
 import redis
 from pydantic import SecretStr
 
+from serving.auth import sessions
 from serving.auth.auth_services import Auth, build_auth
 from serving.auth.roles import Role
 from serving.errors import NotSignedIn
@@ -110,7 +112,7 @@ def test_an_account_has_at_most_fifty_sessions(auth: Auth) -> None:
 def test_a_session_survives_no_jump_of_the_clock_beyond_its_life(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     cookie = auth.sessions.start(new_account(auth, "travelling"), "")
     assert auth.authenticator.authenticate(None, cookie)
-    monkeypatch.setattr(time, "time", lambda real=time.time: real() + 9 * 3600)
+    monkeypatch.setattr(sessions, "time", SimpleNamespace(time=lambda: time.time() + 9 * 3600))
     with pytest.raises(NotSignedIn):
         auth.authenticator.authenticate(None, cookie)
 
