@@ -65,6 +65,15 @@ def lines_of(process: Process) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in lines]
 
 
+def wait_for_lines(process: Process, request_ids: set[str]) -> None:
+    """Wait until each request has its line, which is written after its answer."""
+
+    def are_logged() -> bool:
+        return request_ids <= {line["request_id"] for line in lines_of(process) if line["event"] == "request"}
+
+    until(are_logged, "each request has a line", seconds=10)
+
+
 def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -> None:
     client = process.client
     password = running_api.settings.require("app_password")
@@ -99,11 +108,7 @@ def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -
     # The HTTP parser refuses an unknown method before there is a request.
     ids = {answer.headers["x-request-id"] for answer in answers if "x-request-id" in answer.headers}
     assert len(ids) == len(answers) - 1
-
-    def are_logged() -> bool:  # the line of a request follows its answer
-        return ids <= {line["request_id"] for line in lines_of(process) if line["event"] == "request"}
-
-    until(are_logged, "each request has a line", seconds=10)
+    wait_for_lines(process, ids)
     text = process.log.read_text(encoding="utf-8")
     for value in (*PLANTED, token, password, key_result["key_result_id"]):
         assert value.lower() not in text.lower(), value
@@ -112,6 +117,7 @@ def test_no_log_contains_what_callers_send(process: Process, running_api: Api) -
 def test_every_line_of_a_request_has_its_id_also_if_it_is_an_error(process: Process) -> None:
     request_id = "failing-0123456789"
     process.client.get("/v1/key-results?limit=x", headers={"X-Request-ID": request_id})
+    wait_for_lines(process, {request_id})
     lines = lines_of(process)
     (line,) = [line for line in lines if line.get("request_id") == request_id]
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/key-results", 401)
