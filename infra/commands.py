@@ -97,7 +97,7 @@ def status() -> None:
 
 @app.command()
 def env() -> None:
-    """Print the stack's addresses as shell exports: eval "$(okr env)"."""
+    """Print the stack's addresses and the analyst's login as shell exports: eval "$(okr env)"."""
     from infra.local.status import user_environment
 
     for name, value in sorted(user_environment(started_stack()).items()):

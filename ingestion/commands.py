@@ -69,7 +69,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event landed once and was loaded once. Exit with status 1 if this cannot be proved."""
+    """Prove that every event landed once and was loaded once. Exits with status 1 if this cannot be proved."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 

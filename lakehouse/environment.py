@@ -24,8 +24,8 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "FTP_PROXY")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # For downloads only. The only child processes that get them are `okr` commands, and our own clients ignore them.
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
-OURS = "OKR_"
-LIBPQ = "PG"
+OWN_PREFIX = "OKR_"
+LIBPQ_PREFIX = "PG"
 
 
 def isolate(state: Path) -> list[str]:
@@ -34,14 +34,14 @@ def isolate(state: Path) -> list[str]:
     The command line calls this once, before any library reads the environment. OKR_* variables are kept, because
     `lakehouse.settings` decides which of them apply.
     """
-    kept = {name: value for name, value in os.environ.items() if _may_stay(name)}
+    kept = {name: value for name, value in os.environ.items() if _is_allowed(name)}
     missing = [name for name in CERTIFICATES if name in kept and not Path(kept[name]).exists()]
     remarks = [f"ignored {', '.join(missing)} from the environment: no such file or folder."] if missing else []
     for name in missing:
         del kept[name]
     _use_terminal_encoding(os.environ.get("PYTHONIOENCODING", ""))
     os.environ.clear()
-    os.environ.update(kept | _person(state, kept) | {"TZ": "UTC"})
+    os.environ.update(kept | _user_variables(state, kept) | {"TZ": "UTC"})
     time.tzset()
     tempfile.tempdir = None  # tempfile then determines it again, from the remaining TMPDIR
     return remarks
@@ -50,7 +50,7 @@ def isolate(state: Path) -> list[str]:
 def for_children(state: Path) -> dict[str, str]:
     """Return the base environment of every child process. It does not depend on the caller's exported variables."""
     inherited = {name: os.environ[name] for name in SYSTEM if name in os.environ}
-    return inherited | _person(state, inherited) | {
+    return inherited | _user_variables(state, inherited) | {
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
@@ -61,16 +61,16 @@ def for_children(state: Path) -> dict[str, str]:
 
 def for_own_commands(state: Path) -> dict[str, str]:
     """Return the environment of a child process that runs `okr`, which isolates itself and may download files."""
-    passed_on = {name: value for name, value in os.environ.items() if name in DOWNLOADS or name.startswith(OURS)}
+    passed_on = {name: value for name, value in os.environ.items() if name in DOWNLOADS or name.startswith(OWN_PREFIX)}
     return for_children(state) | passed_on
 
 
-def forget_libpq_variables() -> None:
+def remove_libpq_variables() -> None:
     """Remove PGSERVICE, PGSSLMODE and all other PG* variables, because libpq uses them for values that a DSN omits.
 
     Overriding them is not enough: no connection parameter overrides a PGSERVICE that names an unknown service.
     """
-    for name in [name for name in os.environ if name.startswith(LIBPQ)]:
+    for name in [name for name in os.environ if name.startswith(LIBPQ_PREFIX)]:
         del os.environ[name]
 
 
@@ -89,11 +89,11 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _may_stay(name: str) -> bool:
-    return name in (*SYSTEM, *TERMINAL, *DOWNLOADS) or name.startswith((OURS, *CLOUD))
+def _is_allowed(name: str) -> bool:
+    return name in (*SYSTEM, *TERMINAL, *DOWNLOADS) or name.startswith((OWN_PREFIX, *CLOUD))
 
 
-def _person(state: Path, known: Mapping[str, str]) -> dict[str, str]:
+def _user_variables(state: Path, known: Mapping[str, str]) -> dict[str, str]:
     """Return HOME, USER, LOGNAME and PATH, even if they are not set or the user has no entry in /etc/passwd."""
     try:
         entry = pwd.getpwuid(os.geteuid())

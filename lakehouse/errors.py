@@ -21,7 +21,7 @@ class PermanentError(OkrError):
 
 
 class NotPossible(PermanentError):
-    """The operation does not fit the present state, so nothing was changed; the message says what is in the way."""
+    """The operation is not possible in the current state, so nothing was changed; the message says why."""
 
 
 class ContractViolation(PermanentError):

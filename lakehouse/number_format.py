@@ -19,25 +19,25 @@ from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 
 UNKNOWN = "-"
 GAIN_DIGITS = 4  # a value is shown in steps of at most 1/10,000 of the gain between baseline and target
-SPARE_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
-DEFINED_DIGITS = 4  # additional digits for a target or baseline, which people enter
+MAX_EXTRA_DIGITS = 8  # additional digits to distinguish a value from its target; closer values are shown as "<target"
+TARGET_EXTRA_DIGITS = 4  # additional digits of targets and baselines, which people have entered
 CONTEXT = Context(prec=400, rounding=ROUND_HALF_EVEN)
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A number with which readers compare a value: its exact value, and the value as shown."""
+class Reference:
+    """A number with which readers compare a value, such as the target: its exact value, and the value as shown."""
 
     exact: Decimal
     shown: Decimal
 
     @classmethod
-    def at(cls, value: float) -> "Mark":
-        """Return a mark that is shown exactly."""
+    def at(cls, value: float) -> "Reference":
+        """Return a reference that is shown with its exact value."""
         return cls(_exact(value), _exact(value))
 
     def keeps_order(self, value: Decimal, shown: Decimal) -> bool:
-        """Return whether the shown value is on the same side of the mark as the exact value."""
+        """Return whether the shown value is on the same side of the reference as the exact value."""
         return (value > self.exact) - (value < self.exact) == (shown > self.shown) - (shown < self.shown)
 
 
@@ -56,8 +56,10 @@ class Measure:
         """Format a value in the unit of the key result; it never looks equal to a target that it has not reached."""
         if value is None or not math.isfinite(value):
             return UNKNOWN
-        marks = [Mark(_exact(mark), self._shown(mark)) for mark in (self.baseline, self.target)]
-        return _ordered(_exact(value), marks, self._digits, self._digits + SPARE_DIGITS)
+        references = [
+            Reference(_exact(reference), self._shown(reference)) for reference in (self.baseline, self.target)
+        ]
+        return _ordered(_exact(value), references, self._digits, self._digits + MAX_EXTRA_DIGITS)
 
     @property
     def _digits(self) -> int:
@@ -65,7 +67,7 @@ class Measure:
         return max(0, GAIN_DIGITS - math.floor(math.log10(gain))) if 0 < gain < math.inf else GAIN_DIGITS
 
     def _shown(self, value: float) -> Decimal:
-        return _rounded(_exact(value), self._digits + DEFINED_DIGITS)
+        return _rounded(_exact(value), self._digits + TARGET_EXTRA_DIGITS)
 
 
 def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] = ()) -> str:
@@ -77,10 +79,10 @@ def percent(share: float | None, *, decimals: int = 0, beside: Sequence[float] =
     if share is None or not math.isfinite(share):
         return UNKNOWN
     hundredfold = CONTEXT.multiply(_snapped(share), Decimal(100))
-    marks = [Mark.at(mark) for mark in (0.0, 100 * ACHIEVED_SCORE, 100.0)]
+    references = [Reference.at(reference) for reference in (0.0, 100 * ACHIEVED_SCORE, 100.0)]
     others = [CONTEXT.multiply(_exact(other), Decimal(100)) for other in beside]
-    marks += [Mark(other, _rounded(other, decimals)) for other in others]
-    return f"{_ordered(hundredfold, marks, decimals, max(decimals, 2))}%"
+    references += [Reference(other, _rounded(other, decimals)) for other in others]
+    return f"{_ordered(hundredfold, references, decimals, max(decimals, 2))}%"
 
 
 def chance(probability: float | None) -> str:
@@ -98,34 +100,34 @@ def score(value: float | None) -> str:
     """Format a score with two decimals, or up to four if it would otherwise look like 0, 0.70 (achieved) or 1."""
     if value is None or not math.isfinite(value):
         return UNKNOWN
-    text = _ordered(_snapped(value), [Mark.at(mark) for mark in (0.0, ACHIEVED_SCORE, 1.0)], 2, 4)
+    text = _ordered(_snapped(value), [Reference.at(reference) for reference in (0.0, ACHIEVED_SCORE, 1.0)], 2, 4)
     whole, _, decimals = text.partition(".")
     return f"{whole}.{decimals.ljust(2, '0')}"
 
 
-def tenth(value: float) -> str:
+def expected_count(value: float) -> str:
     """Format an expected count to one decimal; it is shown as a whole number only if it is one."""
     whole = float(round(value))
     counted = whole if abs(value - whole) <= TOLERANCE else value  # the float sum of ten times 0.1 is less than 1
-    return _ordered(_exact(counted), [Mark.at(whole)], 1, 4)
+    return _ordered(_exact(counted), [Reference.at(whole)], 1, 4)
 
 
 def plain(value: float) -> str:
     """Format a number without a unit or a target, with at most 15 significant digits."""
     exact = _exact(value)
     digits = 14 - exact.adjusted() if exact else 0
-    return _ordered(exact, [Mark.at(0.0)], max(0, min(digits, 15)), 15)
+    return _ordered(exact, [Reference.at(0.0)], max(0, min(digits, 15)), 15)
 
 
-def _ordered(value: Decimal, marks: Sequence[Mark], first: int, last: int) -> str:
-    """Round to `first` digits, or to more (at most `last`) if needed to preserve the order relative to all marks."""
-    if same := [mark for mark in marks if mark.exact == value]:
+def _ordered(value: Decimal, references: Sequence[Reference], first: int, last: int) -> str:
+    """Round to `first` digits, or to more (at most `last`) if needed to preserve the order of all references."""
+    if same := [reference for reference in references if reference.exact == value]:
         return _text(same[0].shown)
     for digits in range(first, last + 1):
         shown = _rounded(value, digits)
-        if all(mark.keeps_order(value, shown) for mark in marks):
+        if all(reference.keeps_order(value, shown) for reference in references):
             return _text(shown)
-    nearest = min(marks, key=lambda mark: abs(CONTEXT.subtract(value, mark.exact)))
+    nearest = min(references, key=lambda reference: abs(CONTEXT.subtract(value, reference.exact)))
     return f"{'<' if value < nearest.exact else '>'}{_text(nearest.shown)}"
 
 
@@ -135,7 +137,7 @@ def _exact(value: float) -> Decimal:
 
 def _snapped(share: float) -> Decimal:
     """Return the share, or the threshold that it equals within the tolerance."""
-    near = [mark for mark in (0.0, ACHIEVED_SCORE, 1.0) if abs(share - mark) <= TOLERANCE]
+    near = [reference for reference in (0.0, ACHIEVED_SCORE, 1.0) if abs(share - reference) <= TOLERANCE]
     return _exact(near[0] if near else share)
 
 

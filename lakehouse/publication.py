@@ -1,9 +1,9 @@
 """Write-audit-publish: dbt builds into hidden schemas, a gate checks the build, and one transaction switches all marts.
 
 Readers use the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`. `publish` turns the build into
-an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The KEPT previous
-versions are retained, so a rollback is also a single transaction. After a rollback, publications are on hold until
-`resume`; otherwise the next run would publish the same data again.
+an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The two
+previous versions are retained (KEPT_VERSIONS), so a rollback is a single transaction, too. After a rollback,
+publications are on hold until `resume`; otherwise the next run would publish the same data again.
 """
 
 import json
@@ -25,15 +25,15 @@ from lakehouse.warehouse import connect, read_sql
 if TYPE_CHECKING:
     from psycopg import Connection
 
-KEPT = 2  # number of previous publications to which a rollback can return
+KEPT_VERSIONS = 2  # number of previous publications to which a rollback can return
 
 
 @dataclass(frozen=True)
 class Publication:
     """One row of ops.publication: a version of the marts that readers see now or saw earlier.
 
-    `offsets` maps topic -> partition -> next offset, `rows` maps mart -> rows. `rolled_back_at` is null unless it was
-    rolled back; publications are then on hold until `resumed_at`.
+    `offsets` maps topic -> partition -> next offset, `rows` maps mart -> row count. `rolled_back_at` is null unless the
+    publication was rolled back; publications are then on hold until `resumed_at`.
     """
 
     publication_id: int
@@ -73,7 +73,7 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
         if published is None:
             details = {"dbt_run_id": run_id, "gate": gate, "model_version": model_version}
             published = _publish(connection, require_build_of(build, run_id), details)
-        drop_old_versions(connection, KEPT)
+        drop_old_versions(connection, KEPT_VERSIONS)
     return published
 
 
@@ -90,10 +90,10 @@ def record_model_version(dsn_transform: str, publication_id: int, version: str |
 def current(dsn: str) -> Publication | None:
     """Return the current publication, or None before the first one."""
     with connect(dsn, application="okr-publication") as connection:
-        return current_now(connection)
+        return read_current(connection)
 
 
-def current_now(connection: "Connection[Any]") -> Publication | None:
+def read_current(connection: "Connection[Any]") -> Publication | None:
     """Return the current publication, using an open connection."""
     with connection.cursor(row_factory=class_row(Publication)) as cursor:
         query = sql.SQL("SELECT {} FROM ops.publication WHERE is_current").format(sql.SQL(COLUMNS))
@@ -103,10 +103,10 @@ def current_now(connection: "Connection[Any]") -> Publication | None:
 def history(dsn: str, limit: int = 20) -> list[Publication]:
     """Return the newest publications, newest first."""
     with connect(dsn, application="okr-publication") as connection:
-        return history_now(connection, limit)
+        return read_history(connection, limit)
 
 
-def history_now(connection: "Connection[Any]", limit: int, before: int | None = None) -> list[Publication]:
+def read_history(connection: "Connection[Any]", limit: int, before: int | None = None) -> list[Publication]:
     """Return the newest publications, or the newest before one of them, using an open connection."""
     query = "SELECT {} FROM ops.publication WHERE %s::bigint IS NULL OR publication_id < %s ORDER BY 1 DESC LIMIT %s"
     with connection.cursor(row_factory=class_row(Publication)) as cursor:
@@ -131,40 +131,42 @@ def rollback(dsn_transform: str, *, leaving: int | None = None) -> Rollback:
         NotPossible: there is no older version to return to, or another publication than `leaving` is current.
     """
     with publisher(dsn_transform) as connection:
-        if leaving is not None and (now := _require_leavable(connection, leaving)) is not None:
-            return Rollback(now, is_changed=False)
+        if leaving is not None and (restored := _current_if_left(connection, leaving)) is not None:
+            return Rollback(restored, is_changed=False)
         older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
         if older is None:
             raise NotPossible("There is no older publication to roll back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
         restored = _switch(connection, int(str(older[0])))
-        drop_old_versions(connection, KEPT)
+        drop_old_versions(connection, KEPT_VERSIONS)
     return Rollback(restored, is_changed=True)
 
 
 def resume(dsn_transform: str) -> list[int]:
     """End the hold after a rollback; return the publications that were rolled back and will be dropped."""
     with publisher(dsn_transform) as connection:
-        rejected = connection.execute(
+        rolled_back = connection.execute(
             "UPDATE ops.publication SET resumed_at = now() WHERE rolled_back_at IS NOT NULL AND resumed_at IS NULL "
             "RETURNING publication_id"
         ).fetchall()
-        drop_old_versions(connection, KEPT)
-    return sorted(int(str(publication_id)) for (publication_id,) in rejected)
+        drop_old_versions(connection, KEPT_VERSIONS)
+    return sorted(int(str(publication_id)) for (publication_id,) in rolled_back)
 
 
-def _require_leavable(connection: "Connection[Any]", leaving: int) -> Publication | None:
-    """Return None if `leaving` is current, or the current publication if `leaving` has been rolled back."""
-    now = current_now(connection)
-    if now is None or now.publication_id == leaving:
+def _current_if_left(connection: "Connection[Any]", leaving: int) -> Publication | None:
+    """Return None if `leaving` is current; if it has been rolled back, return the publication that is current now."""
+    current_publication = read_current(connection)
+    if current_publication is None or current_publication.publication_id == leaving:
         return None
     rolled_back = connection.execute(
         "SELECT 1 FROM ops.publication WHERE publication_id = %s AND rolled_back_at IS NOT NULL AND resumed_at IS NULL",
         (leaving,),
     ).fetchone()
     if rolled_back is None:
-        raise NotPossible(f"Publication {now.publication_id} is current, not {leaving}. Nothing was changed.")
-    return now
+        raise NotPossible(
+            f"Publication {current_publication.publication_id} is current, not {leaving}. Nothing was changed."
+        )
+    return current_publication
 
 
 def _require_passed(gate: Mapping[str, Any]) -> str:
@@ -225,7 +227,7 @@ def _switch(connection: "Connection[Any]", publication_id: int) -> Publication:
     switch_to(connection, publication_id)
     connection.execute("UPDATE ops.publication SET is_current = false WHERE is_current")
     connection.execute("UPDATE ops.publication SET is_current = true WHERE publication_id = %s", (publication_id,))
-    shown = current_now(connection)
+    shown = read_current(connection)
     assert shown is not None  # noqa: S101 -- written above, in the same transaction
     views.commit(connection)
     return shown

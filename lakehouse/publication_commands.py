@@ -25,7 +25,7 @@ def _show_holds(dsn: str) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """Show recent publications, newest first."""
+    """Show recent publications, newest first, and why publications are on hold, if they are."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")
@@ -36,7 +36,7 @@ def list_() -> None:
 
 @group.command()
 def current() -> None:
-    """Show the current publication."""
+    """Show the current publication, and why publications are on hold, if they are."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")
@@ -58,6 +58,7 @@ def resume() -> None:
     """End the hold after a rollback, so that runs publish again. Fix the cause of the rollback first."""
     from lakehouse import publication
 
-    rejected = publication.resume(load_settings().require("dsn_transform"))
-    rolled_back = f" These were rolled back and stay unpublished: {', '.join(map(str, rejected))}." if rejected else ""
-    typer.echo(f"Publications resumed.{rolled_back}")
+    rolled_back = publication.resume(load_settings().require("dsn_transform"))
+    ids = ", ".join(map(str, rolled_back))
+    remark = f" These were rolled back and stay unpublished: {ids}." if rolled_back else ""
+    typer.echo(f"Publications resumed.{remark}")

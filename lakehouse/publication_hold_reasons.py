@@ -43,10 +43,10 @@ def holds(dsn: str) -> list[Hold]:
         RetryableError: the warehouse cannot be reached.
     """
     with connect(dsn, application="okr-publication") as connection:
-        return holds_now(connection)
+        return read_holds(connection)
 
 
-def holds_now(connection: "Connection[Any]") -> list[Hold]:
+def read_holds(connection: "Connection[Any]") -> list[Hold]:
     """Return the reasons why publications are on hold, using an open connection."""
     with connection.cursor(row_factory=class_row(Hold)) as cursor:
         return cursor.execute(read_sql("lakehouse", "publication_hold_reasons").encode()).fetchall()

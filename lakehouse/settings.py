@@ -69,7 +69,7 @@ class Settings(BaseSettings):
     lead_password: SecretStr = SecretStr("")
     app_password: SecretStr = SecretStr("")
     trusted_proxies: str = Field(
-        default="", description="addresses or networks, separated by commas, whose X-Forwarded-* headers are believed"
+        default="", description="addresses or networks, separated by commas, whose X-Forwarded-* headers are trusted"
     )
 
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")

@@ -1,4 +1,4 @@
-"""Failed steps of pipeline runs. They are recorded immediately, because the events of a run appear only in a later one.
+"""Failed steps of pipeline runs. They are recorded immediately, because a run's step events reach the marts only later.
 
 Everything that shows the progress of a run (`okr demo`, `okr status`, the API, the web page) reads the failures through
 this module or from `ops.publication_hold`.
@@ -30,7 +30,7 @@ class StepFailure:
 
 
 def record(dsn_transform: str, failure: StepFailure) -> None:
-    """Record a failure. It replaces an earlier one of the same step and run. Delete failures older than 90 days.
+    """Record a failure, which replaces an earlier one of the same step and run. Delete failures older than 90 days.
 
     Raises:
         RetryableError: the warehouse cannot be reached.
@@ -56,7 +56,9 @@ def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: s
 
 
 def delete_for_pipeline(dsn_transform: str, *, pipeline: str) -> None:
-    """Delete a pipeline's failures after a run with nothing to publish. They then no longer put publications on hold.
+    """Delete the failures of a pipeline whose data is all published, so that they no longer put publications on hold.
+
+    Failures of `document` are kept, because that step runs after the publication.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

@@ -12,7 +12,7 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from lakehouse.connection_limits import BATCH, GRACE_S, NETWORK_TIMEOUTS, Limits
-from lakehouse.environment import forget_libpq_variables
+from lakehouse.environment import remove_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
 
@@ -75,12 +75,12 @@ def session(dsn: str, application: str, limits: Limits | None = BATCH, options: 
 
     PG* variables have no effect, because they are removed from the environment.
     """
-    forget_libpq_variables()
-    named = parts_of(dsn)
-    ours = {"application_name": application}
+    remove_libpq_variables()
+    from_dsn = parts_of(dsn)
+    added = {"application_name": application}
     if limits is not None:
-        ours["options"] = f"{named.get('options', '')} {limits.options} {options}".strip()
-    return {name: value for name, value in (NETWORK_TIMEOUTS | named | ours).items() if value}
+        added["options"] = f"{from_dsn.get('options', '')} {limits.options} {options}".strip()
+    return {name: value for name, value in (NETWORK_TIMEOUTS | from_dsn | added).items() if value}
 
 
 def parts_of(dsn: str) -> dict[str, str]:
@@ -149,10 +149,10 @@ def dbt_environment(settings: Settings) -> dict[str, str]:
     """
     parts = parts_of(settings.require("dsn_transform"))
     address = ("host", "port", "user", "password", "dbname")
-    if lost := parts.keys() - {*address, *DBT_PARAMETERS, *OPTIONAL_PARAMETERS}:
+    if unsupported := parts.keys() - {*address, *DBT_PARAMETERS, *OPTIONAL_PARAMETERS}:
         raise PermanentError(
-            f"OKR_DSN_TRANSFORM contains {', '.join(sorted(lost))}, which dbt cannot pass to PostgreSQL. Remove this "
-            f"from the DSN. The only TLS parameters that dbt supports are {', '.join(DBT_PARAMETERS)}."
+            f"OKR_DSN_TRANSFORM contains {', '.join(sorted(unsupported))}, which dbt cannot pass to PostgreSQL. "
+            f"Remove this from the DSN. The only TLS parameters that dbt supports are {', '.join(DBT_PARAMETERS)}."
         )
     return {f"OKR_DBT_{name.upper()}": parts.get(name, "") for name in (*address, *DBT_PARAMETERS)} | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -23,7 +23,7 @@ def serve(
 ) -> None:
     """Serve the API and the scorecard page on 127.0.0.1, port $OKR_API_PORT.
 
-    On SIGTERM, it responds to all accepted requests and stops. SIGHUP replaces the workers one by one.
+    On SIGTERM, it completes the accepted requests and stops. SIGHUP replaces the workers one by one.
     """
     from lakehouse.logs import configure_logging
     from lakehouse.settings import load_settings

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakehouse.publication_hold_reasons import Hold, holds_now
+from lakehouse.publication_hold_reasons import Hold, read_holds
 from serving.publication_reader import Warehouse
 
 
@@ -20,7 +20,7 @@ class PublicationHolds:
             RetryableError: PostgreSQL is unavailable.
         """
         with self.warehouse.connection() as connection:
-            return holds_now(connection)
+            return read_holds(connection)
 
 
 def hold_summary(holds: list[Hold]) -> tuple[datetime, str] | None:

@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 5
 PASSWORD_BYTES = 24
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 # A role can change some of these settings itself, so the guard also enforces limits. Only a superuser can change
-# temp_file_limit and the log_* settings except one.
+# temp_file_limit and most log_* settings.
 SETTINGS = {
     "default_transaction_read_only": "on",
     "statement_timeout": "120s",

@@ -51,12 +51,12 @@ class Airflow:
     def runs(self, dag: str, limit: int = 20) -> list[Run]:
         """Return the newest runs of a DAG, newest first."""
         found = self.api.json("GET", f"/api/v2/dags/{dag}/dagRuns", params={"order_by": "-run_after", "limit": limit})
-        return [_run(dag, each) for each in found["dag_runs"]]
+        return [_parse_run(dag, each) for each in found["dag_runs"]]
 
     def start(self, dag: str, conf: dict[str, Any] | None = None) -> Run:
         """Wait until Airflow has registered the DAG, then start a manual run."""
         self.wait_for_dag(dag)
-        return _run(
+        return _parse_run(
             dag, self.api.json("POST", f"/api/v2/dags/{dag}/dagRuns", json={"logical_date": None, "conf": conf or {}})
         )
 
@@ -87,7 +87,7 @@ class Airflow:
         """
         deadline = time.monotonic() + limit_s
         while True:
-            now = _run(run.dag, self.api.json("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}"))
+            now = _parse_run(run.dag, self.api.json("GET", f"/api/v2/dags/{run.dag}/dagRuns/{run.run_id}"))
             if now.state == "success":
                 return now
             say(f"{run.dag} {now.state}: {self.tasks(now)}")
@@ -129,6 +129,6 @@ class Airflow:
         return f"{sum(task['state'] == 'success' for task in tasks)} of {len(tasks)} tasks done"
 
 
-def _run(dag: str, found: dict[str, Any]) -> Run:
+def _parse_run(dag: str, found: dict[str, Any]) -> Run:
     started_at = datetime.fromisoformat(found["start_date"]) if found.get("start_date") else None
     return Run(dag, found["dag_run_id"], found["state"], found.get("duration"), started_at)

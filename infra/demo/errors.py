@@ -8,6 +8,6 @@ from lakehouse.errors import PermanentError
 class StepFailed(PermanentError):
     """A step of the demo did not succeed."""
 
-    def __init__(self, what: str, *, log: Path | str, fix: str, said: str = "", status: int | None = None) -> None:
+    def __init__(self, what: str, *, log: Path | str, fix: str, last_line: str = "", status: int | None = None) -> None:
         super().__init__(f"{what}\n  log:  {log}\n  fix:  {fix}")
-        self.said, self.status = said, status  # the last line and exit status of the command
+        self.last_line, self.status = last_line, status  # the last output line and the exit status of the command

@@ -9,7 +9,7 @@ ETL = "okr_etl_dag"
 
 
 class Watch:
-    """Checks the newest runs. If a run that started after all events had landed fails, another run would also fail."""
+    """Checks the newest runs. The demo ends if a run fails that started after all events had landed."""
 
     def __init__(self, airflow: Airflow, say: Callable[[str], None], landed_at: datetime | None = None) -> None:
         """Start watching. All events had landed by `landed_at`, by default now."""
@@ -34,5 +34,5 @@ class Watch:
 
     def _handle_failure(self, run: Run) -> None:
         if run.started_at is not None and run.started_at >= self._landed_at:
-            raise self._airflow.failure(run)
+            raise self._airflow.failure(run)  # the next run would fail in the same way
         self._airflow.start(ETL)  # the failed run saw only some of the events; one that sees all of them may succeed

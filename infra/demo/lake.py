@@ -23,11 +23,11 @@ def ledger(log: Path, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def wait_landed(
-    topics: tuple[str, ...], called: str, log: Path, limit_s: float, say: Callable[[str], None]
+    topics: tuple[str, ...], label: str, log: Path, limit_s: float, say: Callable[[str], None]
 ) -> dict[str, int]:
     """Wait until all messages that these topics contain now have landed; return their number by topic.
 
-    `called` is what the messages are called in the progress line, for example "user events".
+    `label` names the messages in the progress line, for example "user events".
 
     Raises:
         StepFailed: they have not landed within `limit_s` seconds, or the ledger does not add up.
@@ -44,7 +44,7 @@ def wait_landed(
             continue
         produced = produced or {topic: topics_now[topic]["produced"] for topic in topics}
         landed = {topic: topics_now[topic]["landed"] for topic in topics}
-        say(f"{sum(landed.values()):,} of {sum(produced.values()):,} {called} landed")
+        say(f"{sum(landed.values()):,} of {sum(produced.values()):,} {label} landed")
         if all(landed[topic] >= produced[topic] for topic in topics):
             return produced
         if time.monotonic() > deadline:

@@ -28,10 +28,10 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
         [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         encoding="utf-8", errors="replace", env=environment,
     ) as process:  # fmt: skip
-        last_line: list[str] = []
+        last_lines: list[str] = []
         output_ended = threading.Event()
         reader = BackgroundThread(
-            "demo-log", partial(_follow_output, process, log, last_line, say, output_ended), output_ended
+            "demo-log", partial(_follow_output, process, log, last_lines, say, output_ended), output_ended
         )
         reader.start()
         timer = threading.Timer(limit_s, process.kill)
@@ -48,16 +48,16 @@ def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str
         reader.join(5)
     if status != 0:
         why = f"exited with status {status}" if in_time else f"did not finish within {limit_s:.0f} s"
-        said = last_line[-1].removeprefix("okr: ") if last_line else ""
-        what = f"`okr {' '.join(arguments)}` {why}" + (f": {said}" if said else "")
-        raise StepFailed(what, log=log, fix=fix, said=said, status=status)
+        last_line = last_lines[-1].removeprefix("okr: ") if last_lines else ""
+        what = f"`okr {' '.join(arguments)}` {why}" + (f": {last_line}" if last_line else "")
+        raise StepFailed(what, log=log, fix=fix, last_line=last_line, status=status)
     return output
 
 
 def _follow_output(
     process: "subprocess.Popen[str]",
     log: Path,
-    last_line: list[str],
+    last_lines: list[str],
     say: Callable[[str], None] | None,
     output_ended: threading.Event,
 ) -> None:
@@ -65,7 +65,7 @@ def _follow_output(
         for line in process.stderr or ():
             file.write(line)
             if text := line.strip():
-                last_line[:] = [text]
+                last_lines[:] = [text]
                 if say:
                     say(text[:100])
     output_ended.set()

@@ -47,10 +47,9 @@ class DemoResult:
     predictions: list[dict[str, Any]] = field(default_factory=list)
     titles: dict[str, str] = field(default_factory=dict)
     has_open_key_result: bool = True
-    is_champion_due: bool = True
+    is_champion_expected: bool = True
     no_backtest_reason: str = ""
     latencies_s: list[float] = field(default_factory=list)
-    backtest: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
     gates: list[dict[str, Any]] = field(default_factory=list)
     dbt: dict[str, int] = field(default_factory=dict)
@@ -168,13 +167,13 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
         for each in (training, quality):
             airflow.wait(each, 400 * result.source.time_limit_factor, step.say)
         decision = airflow.result(training, "promote")
-        result.is_champion_due = decision in {"promoted", "kept"}
+        result.is_champion_expected = decision in {"promoted", "kept"}
         step.say(f"the new model was {decision}" if decision else "too few closed key results to train a model")
 
 
 def _use_api(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
     with progress.step("call the API as user app: log in, GET /models, POST /predict, GET /v1") as step:
-        result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_due else 0)
+        result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_expected else 0)
         candidates = warehouse.rows(
             settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": MAX_FORECASTS}
         )
@@ -262,5 +261,5 @@ def _backtest(result: DemoResult, step: Step) -> None:
     except StepFailed as failed:
         if failed.status != TOO_LITTLE_DATA:
             raise
-        result.no_backtest_reason = failed.said
+        result.no_backtest_reason = failed.last_line
         step.say("none: too few closed cycles")

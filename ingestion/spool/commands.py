@@ -49,7 +49,7 @@ def drain(
     seconds: Annotated[float, typer.Option(min=0.1, help="Time limit per source, in seconds.")] = 60.0,
     rejected: Annotated[bool, typer.Option("--rejected", help="Also retry events that the broker rejected.")] = False,
 ) -> None:
-    """Send the waiting events now, oldest first. Exit with status 1 if any are left."""
+    """Send the waiting events now, oldest first. Exits with status 1 if any are left."""
     from ingestion.spool.drain import Drainer
     from ingestion.spool.store import Spool, spooled_sources
 

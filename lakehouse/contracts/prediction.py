@@ -19,8 +19,8 @@ class PredictionServed(msgspec.Struct, kw_only=True, frozen=True):
 
     `as_of` is the time that its features describe, `publication_id` the publication from which they were read, and
     `cycle_id` the cycle whose end it predicts. `trained_until` is when the last outcome in the training data became
-    known. The forecast must not be evaluated with outcomes that were known by then. It is null for a rule, which is not
-    trained.
+    known; the forecast must not be evaluated with outcomes that were known by then. For a rule, which is not trained,
+    `trained_until` is null.
     """
 
     prediction_id: Id
@@ -48,10 +48,10 @@ class ModelPrediction(msgspec.Struct, kw_only=True, frozen=True):
     `probability` (of a final score >= 0.7), `low` and `high` (an interval of that score), all 0-1, and `cycle_id` is
     the cycle whose end is predicted.
 
-    `role` is the alias of the version, or the name of the rule that predicts while no version is better; `abstained`
-    marks the predictions of such a rule. `experiment` and `arm` are null outside of experiments. `as_of` and `known_at`
-    are the times that the features describe and at which they were known. `trained_until` is when the last outcome in
-    the training data became known: the prediction must not be evaluated with outcomes known by then.
+    `role` is the alias of the version, or the name of the rule that predicts while no version is better than it;
+    `abstained` marks the predictions of such a rule. `experiment` and `arm` are null outside of experiments. `as_of` is
+    the time that the features describe, and `known_at` the time at which they were known. `trained_until` is when the
+    last outcome in the training data became known: the prediction must not be evaluated with outcomes known by then.
     """
 
     prediction_id: Id
@@ -93,7 +93,7 @@ class ModelPredictionServed(ModelPrediction, kw_only=True, frozen=True):
 
 @event("okr.prediction.shadowed.v1", topic="okr_ai_predictions", key="subject_id")
 class ModelPredictionShadowed(ModelPrediction, kw_only=True, frozen=True):
-    """A prediction by a shadow arm for a request that another version answered. It was not returned to anybody.
+    """A prediction by a shadow arm for a request that another version answered. It was not returned to the caller.
 
     `served_prediction_id` is the prediction that was returned instead.
     """

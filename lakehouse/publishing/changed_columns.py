@@ -1,4 +1,6 @@
-"""Drop the views of removed marts, and replace the views of marts whose columns changed. Only this waits for readers.
+"""Drop the views of removed marts, and replace the views of marts whose columns changed.
+
+This is the only part of a publication that waits for readers before they see the new version.
 
 First, the versions that readers may still use are copied into tables with the new columns, so that a statement planned
 before the switch also finds its rows through the new view. Then the views are replaced. Each attempt blocks readers for
@@ -36,7 +38,7 @@ def prepare(connection: "Connection[Any]", changed: Mapping[Mart, Columns], publ
         create_store(connection, mart, columns, suffix(publication_id))
     for mart, version in attached(connection, changed):
         copy = mart.partition(version, suffix(publication_id))
-        select = sql.SQL(", ").join(_copied(connection, mart, version, column) for column in changed[mart])
+        select = sql.SQL(", ").join(_copied_column(connection, mart, version, column) for column in changed[mart])
         query = "SELECT {}, {}::bigint AS {} FROM {}"
         rows = statement(query, select, sql.Literal(version), sql.Identifier(KEY), mart.partition(version))
         connection.execute(statement("CREATE TABLE {} AS {} WITH NO DATA", copy, rows))
@@ -110,7 +112,7 @@ def _replace(connection: "Connection[Any]", mart: Mart, columns: Columns, public
     restore_grants(connection, mart, grants)
 
 
-def _copied(connection: "Connection[Any]", mart: Mart, version: int, column: tuple[str, str]) -> sql.Composed:
+def _copied_column(connection: "Connection[Any]", mart: Mart, version: int, column: tuple[str, str]) -> sql.Composed:
     name, type_name = column
     fits = connection.execute(
         "SELECT format_type(atttypid, atttypmod) = %(type)s OR EXISTS (SELECT FROM pg_cast WHERE castsource = atttypid "

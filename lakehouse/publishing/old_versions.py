@@ -1,4 +1,4 @@
-"""Detach and drop old versions that no transaction can read any more. Readers never wait for this.
+"""Detach and drop old versions that no transaction can read any more. This never makes readers wait.
 
 A transaction whose plan or snapshot was made just before a switch can read the previous version until the transaction
 ends. So each switch records the transactions that were still running after its commit. Once all of them have ended, the
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 MAX_UNUSED_VERSIONS = 20
-WAIT_MS = 300
+WAIT_MS = 300  # maximum wait for the lock to detach one partition, unless too many versions are unused
 CLEANUP_LIMIT_S = 30.0  # limit for steps that do not wait for readers
 LONG_USE_S = 0.05  # the cleanup does not wait for a transaction that has used a mart for longer than this
 

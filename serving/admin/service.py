@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lakehouse.publication import history_now
+from lakehouse.publication import read_history
 from serving.admin.gate_results.service import GateResults
 from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
@@ -21,7 +21,7 @@ class Administration:
     def state(self, limit: int) -> dict[str, Any]:
         """Return the newest publications and gate results, and the state of the spools and the prediction log."""
         with self._warehouse.connection() as connection:
-            publications = history_now(connection, limit)
+            publications = read_history(connection, limit)
         return {
             "publications": publications,
             "gate_results": GateResults(self._warehouse).page(limit).items,

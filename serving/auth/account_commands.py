@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Manage accounts of the API and the pages.")
 
 Username = Annotated[str, typer.Argument(help="The user name.")]
-RoleName = Annotated[str, typer.Option("--role", help="viewer, member, lead, admin or service.")]
+RoleName = Annotated[str, typer.Option("--role", help="Role: viewer, member, lead, admin or service.")]
 Organisation = Annotated[
-    str | None, typer.Option(help="Its organisation's id. Without it, the account sees every organisation.")
+    str | None, typer.Option(help="Id of its organisation. Without this option, the account sees every organisation.")
 ]
-User = Annotated[str | None, typer.Option(help="The id of the organisation's user to whom it belongs.")]
-Team = Annotated[list[str] | None, typer.Option(help="The id of a team that it leads. Can be repeated.")]
+User = Annotated[str | None, typer.Option(help="Id of the user to whom the account belongs.")]
+Team = Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads. Can be repeated.")]
 Plan = Annotated[str, typer.Option(help="The plan whose request limits apply.")]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it once.")]
@@ -36,7 +36,7 @@ def add_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     password_stdin: FromStdin = False,
     generate: Generate = False,
 ) -> None:
-    """Create an account. The password is asked for, read from standard input, or generated and printed once."""
+    """Create an account. Without --password-stdin or --generate, the command asks for the password."""
     from serving.auth.account_changes import Assignment
 
     password = _password(password_stdin=password_stdin, generate=generate)
@@ -59,7 +59,7 @@ def list_accounts() -> None:
 
 @app.command("disable")
 def disable_account(username: Username) -> None:
-    """Disable an account. Its sessions, tokens and API keys are not valid any more."""
+    """Disable an account. Its sessions, tokens and API keys can no longer be used."""
     with auth_services() as (services, _):
         services.account_changes.disable(username, actor())
         services.sessions.end_all(username)

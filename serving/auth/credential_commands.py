@@ -21,7 +21,9 @@ def add_key(
     username: Username,
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[list[str], typer.Option(help="A right that the key may use, e.g. predict. Can be repeated.")],
-    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; without it, it does not.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="Days until the key expires. Without this option, it never does.")
+    ] = None,
 ) -> None:
     """Create an API key of an account and print it once."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
@@ -53,7 +55,7 @@ def rotate_key(
     prefix: Prefix,
     overlap_hours: Annotated[int, typer.Option(min=0, help="Hours for which the old key stays valid.")] = 24,
 ) -> None:
-    """Replace an API key by a new one with the same scopes, and print the new one once."""
+    """Replace an API key with a new one that has the same scopes, and print the new one once."""
     with auth_services() as (services, _):
         new = services.api_keys.rotate(prefix, actor(), timedelta(hours=overlap_hours))
     typer.echo(new.text)
@@ -72,8 +74,12 @@ def rotate_keys() -> None:
 
 @audit.command("verify")
 def verify_audit(
-    expect_id: Annotated[int, typer.Option(min=0, help="An event that the log must contain ...")] = 0,
-    expect_hash: Annotated[str, typer.Option(help="... with this hash, as an earlier call printed it.")] = "",
+    expect_id: Annotated[
+        int, typer.Option(min=0, help="Id of an event that the log must contain (with --expect-hash).")
+    ] = 0,
+    expect_hash: Annotated[
+        str, typer.Option(help="Hash of that event, as printed by an earlier run of this command.")
+    ] = "",
 ) -> None:
     """Check that no row of the audit log was changed, removed or inserted."""
     from serving.auth.audit_verification import verify

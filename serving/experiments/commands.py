@@ -1,4 +1,4 @@
-"""`okr experiment ...`: A/B tests and shadows of model versions."""
+"""`okr experiment ...`: compare versions of a model with A/B tests and shadow arms."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from serving.experiments.experiment import Experiment
     from serving.experiments.service import Experiments
 
-app = typer.Typer(no_args_is_help=True, help="Compare model versions: A/B tests and shadows.")
+app = typer.Typer(no_args_is_help=True, help="Compare versions of a model with A/B tests and shadow arms.")
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 
 
@@ -38,7 +38,7 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     unit: Annotated[str, typer.Option(help="What is assigned to an arm: key_result, team or account.")] = "key_result",
     model: Annotated[str, typer.Option(help="Name of the model.")] = "okr_key_result_forecast",
     max_error_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Stop an arm if a larger share of its calls fails.")
+        float, typer.Option(min=0, max=1, help="Stop an arm if more than this share of its calls fails.")
     ] = 0.05,
     max_latency_ms: Annotated[
         float,
@@ -47,10 +47,12 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     max_calibration_gap: Annotated[
         float,
         typer.Option(
-            min=0, max=1, help="Stop an arm if its mean probability and the achieved share differ by more. 0: no limit."
+            min=0,
+            max=1,
+            help="Stop an arm if its mean probability and the achieved share differ by more than this. 0: no limit.",
         ),
     ] = 0,
-    min_calls: Annotated[int, typer.Option(min=1, help="Calls before a guardrail may stop an arm.")] = 20,
+    min_calls: Annotated[int, typer.Option(min=1, help="Number of calls before a guardrail may stop an arm.")] = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
 ) -> None:
     """Define an experiment, without starting it."""
@@ -84,13 +86,16 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
 
 @app.command()
 def start(name: Name) -> None:
-    """Start an experiment. Every worker follows within about a second."""
+    """Start an experiment. Every worker applies it within about a second."""
     with _experiments() as experiments:
         _print(experiments, experiments.start(name))
 
 
 @app.command()
-def stop(name: Name, because: Annotated[str, typer.Option(help="Why it is stopped.")] = "stopped by command") -> None:
+def stop(
+    name: Name,
+    because: Annotated[str, typer.Option(help="The reason, recorded with the experiment.")] = "stopped by command",
+) -> None:
     """Stop an experiment permanently. The active version predicts for all units again."""
     with _experiments() as experiments:
         _print(experiments, experiments.stop(name, because))

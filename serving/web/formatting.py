@@ -35,7 +35,7 @@ def defined_of(value: float, row: Mapping[str, Any]) -> str:
 
 def about(value: float) -> str:
     """Format an expected count to one decimal."""
-    return _typographic(number_format.tenth(value))
+    return _typographic(number_format.expected_count(value))
 
 
 def moment(value: datetime | None) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import lakehouse
 from infra.local.stack import prepare_stack
-from lakehouse.environment import exported, for_children, for_own_commands, forget_libpq_variables, isolate
+from lakehouse.environment import exported, for_children, for_own_commands, isolate, remove_libpq_variables
 from tests import hostile_environment
 
 ROOT = Path(lakehouse.__file__).parents[1]
@@ -127,7 +127,7 @@ def test_a_download_keeps_its_proxy_and_a_lake_in_a_bucket_its_credentials(tmp_p
 @pytest.mark.usefixtures("_own_environment")
 def test_libpq_variables_are_removed_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICE", "missing")
-    forget_libpq_variables()
+    remove_libpq_variables()
     assert not [name for name in os.environ if name.startswith("PG")]
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts.fields import SMALLEST_GAIN
-from lakehouse.number_format import Measure, chance, percent, plain, score, tenth
+from lakehouse.number_format import Measure, chance, expected_count, percent, plain, score
 
 VALUES = st.floats(-1e15, 1e15) | st.floats(-1e-6, 1e-6) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e15, 99.999])
 SHARES = st.floats(-20, 20) | st.floats(0, 1) | st.floats(-1e15, 1e15)
@@ -156,4 +156,4 @@ def test_a_score_just_below_the_threshold_is_not_shown_as_achieved() -> None:
 )  # fmt: skip
 def test_an_expected_count_is_shown_as_a_whole_number_only_if_it_is_one(count: float, text: str) -> None:
     """A team with one key result and a chance of 97% was shown as "expected achieved 1 / 1"."""
-    assert tenth(count) == text
+    assert expected_count(count) == text

@@ -216,7 +216,7 @@ def test_old_publications_do_not_accumulate(warehouse):
         publish(warehouse, value)
     with connect(warehouse.require("dsn_transform")) as connection:
         kept = connection.execute("SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'marts_v%'").fetchone()
-    assert kept == (1 + publication.KEPT,)
+    assert kept == (1 + publication.KEPT_VERSIONS,)
 
 
 def test_the_gate_report_is_stored_with_the_publication(warehouse):

@@ -1,4 +1,4 @@
-"""Schemas, their owners and who may read or write what is made in them."""
+"""Schemas, their owners, and the default privileges on objects in them."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

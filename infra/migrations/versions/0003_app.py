@@ -1,4 +1,4 @@
-"""The primary database: users, OKRs and the offsets of the consumer that keeps them."""
+"""The application tables: users, OKRs and the offsets of the state consumer."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

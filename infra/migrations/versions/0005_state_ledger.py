@@ -1,4 +1,4 @@
-"""The newest definition of everything the state consumer follows, and the results of `okr lake verify`."""
+"""The newest definition of each entity that the state consumer follows, and the results of `okr lake verify`."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Which Kafka cluster's log the load watermarks of `raw` stand for."""
+"""The Kafka cluster to which each load watermark of `raw` belongs."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

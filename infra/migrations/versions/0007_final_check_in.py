@@ -1,4 +1,4 @@
-"""The newest closing check-in of each key result, kept beside its newest check-in."""
+"""Each key result's newest closing check-in, in addition to its newest check-in."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

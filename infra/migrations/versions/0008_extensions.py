@@ -1,4 +1,4 @@
-"""Envelope attributes that the contract does not know are kept, beside the data."""
+"""A column for the envelope attributes that the contract does not define."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Every event that the state tables stand on, kept once; check-ins by their id; the domain's views; activity."""
+"""All events behind the state tables, each stored once; check-ins by id; views of the entities; user activity."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

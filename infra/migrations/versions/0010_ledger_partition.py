@@ -1,4 +1,4 @@
-"""The ledger by partition, and the raw gate's way to the key results that raw defines."""
+"""The ledger by partition, and an index for the raw gate's query of key result definitions."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""The gaps that the ledger has excused, for when the broker's retention has passed them."""
+"""The gaps that the ledger has excused, which stay excused after the broker has deleted that part of the log."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

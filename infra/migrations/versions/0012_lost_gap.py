@@ -1,4 +1,4 @@
-"""Gaps that are a loss which an operator has accepted, told from those that the broker made."""
+"""Gaps that are a loss accepted by an operator, as distinct from gaps without records."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A topic's ledger tells all of produced = landed + absent + unlanded, as a partition's does."""
+"""A topic's ledger contains all terms of produced = landed + absent + unlanded, as a partition's does."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

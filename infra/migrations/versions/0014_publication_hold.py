@@ -1,4 +1,4 @@
-"""What holds publications back: since when, and because of which gate, rule and run, or which rollback."""
+"""Why publications are on hold: since when, and because of which gate, rule and run, or which rollback."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

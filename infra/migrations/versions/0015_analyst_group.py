@@ -1,4 +1,4 @@
-"""What analysts may read is granted to their group role."""
+"""The rights of analysts are granted to their group role."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

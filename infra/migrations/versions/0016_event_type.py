@@ -1,4 +1,4 @@
-"""Events of one type are found by an index; the loader may renew the statistics of what it loads."""
+"""An index on the event type; the loader may update the statistics of the tables that it loads."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A step that failed is known at once, in ops and in what holds publications back; its event comes with a later run."""
+"""Failed steps are recorded immediately and put publications on hold; their events arrive with a later run."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""What the API was asked to record: a repeated request gets its first answer, in any process and after a restart."""
+"""The requests to record check-ins: a repeated request gets the first response, in any process and after a restart."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Readers' names become views; what is published so far is the first version behind them."""
+"""Replace the published tables by views; the data that is published so far becomes the first version behind them."""
 
 from infra.migrations.sql_revision import run_sql_beside
 
@@ -7,7 +7,7 @@ down_revision = "0018"
 
 
 def upgrade() -> None:
-    """Run the .sql file beside this one, then show the current version as any publication does."""
+    """Run the .sql file beside this one, then switch the views to the published versions, the current one last."""
     from alembic import op
 
     from lakehouse.publishing.switch_views import switch_to

@@ -1,4 +1,4 @@
-"""Key results by cycle in the primary database, what ended, and one order of the log."""
+"""Key results by cycle in the application tables, endings, and one order of the log."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Decisions on single events: released although a rule withholds them, or withheld."""
+"""Decisions on single events: release an event that a rule withholds, or withhold an event."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

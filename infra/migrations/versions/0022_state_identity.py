@@ -1,4 +1,4 @@
-"""State tables leave out what would move an entity to another organisation."""
+"""State tables exclude events that would move an entity to another organisation."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""What holds publications back names the run, whichever build it is; failures before a resume hold nothing."""
+"""A publication hold names the run, not the build; failures before `okr publication resume` no longer count."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""The API reads of the log what it needs of check-ins alone; what it remembers of requests may be deleted."""
+"""The API may read only those parts of the log that concern check-ins; its stored requests may be deleted."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""An idempotency key that comes with a repeated check-in stands for it from then on."""
+"""An idempotency key that is sent with a repeated check-in belongs to that check-in from then on."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

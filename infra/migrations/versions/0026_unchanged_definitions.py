@@ -1,4 +1,4 @@
-"""A definition that says the same as the one before it revives nothing."""
+"""A definition that is identical to the previous one revives nothing."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A check-in's id that another key result uses, too, is read again: the later one does not count."""
+"""If a check-in's id was used for several key results, Kafka's log is read again, and the later uses are withheld."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

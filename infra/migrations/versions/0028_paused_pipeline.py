@@ -1,4 +1,4 @@
-"""A paused pipeline holds publications back, and says so."""
+"""A paused pipeline with waiting data puts publications on hold."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

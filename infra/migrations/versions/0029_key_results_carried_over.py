@@ -1,4 +1,4 @@
-"""When a key result came into each of its cycles, and whether a check-in closed it there."""
+"""The time at which a key result entered each of its cycles, and whether a check-in closed it there."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

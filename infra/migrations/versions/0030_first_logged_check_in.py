@@ -1,4 +1,4 @@
-"""The API reads of the log what a check-in first said; an idempotency key stands for one check-in."""
+"""The API may read the first version of a check-in in the log; an idempotency key belongs to one check-in."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A publication says what it was built from beside events."""
+"""A publication records its inputs other than events."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A pause holds publications back while it is seen."""
+"""A pause puts publications on hold only while catch_up_dag sees it."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""What older rules projected is projected again from app.event, not from what the broker still has."""
+"""Rows that were projected by older rules are projected again, from app.event instead of the broker."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""A check-in after its cycle was closed closes the key result there, before it is carried on."""
+"""A check-in made after its cycle was closed closes the key result there, before it is carried on."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Columns that name a Kafka log (cluster id/topic id) are called log_id."""
+"""Columns that identify a Kafka log (cluster id/topic id) are named log_id."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

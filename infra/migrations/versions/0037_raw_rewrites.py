@@ -1,4 +1,4 @@
-"""Changes of `raw` other than by loading, and the schema's revision, are conditions of a full build."""
+"""Changes of `raw` other than loading, and the schema revision, lead to a full build."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""The time of a gate's result is called validated_at, as in the report and the API."""
+"""The column for the time of a gate result is named validated_at, as in the report and the API."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Rate plans: how many requests a second each kind of account may send."""
+"""Rate plans: the number of requests per second that each kind of account may send."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -1,4 +1,4 @@
-"""Workers, the versions that they have loaded, which version should serve, and experiments."""
+"""Workers, the versions that they have loaded, the version that should serve, and experiments."""
 
 from infra.migrations.sql_revision import run_sql_beside
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lakehouse import publication
 from lakehouse.publication import Publication, Rollback
-from lakehouse.publication_hold_reasons import Hold, holds_now
+from lakehouse.publication_hold_reasons import Hold, read_holds
 from lakehouse.settings import Settings
 from serving.admin.changes import Changes, Operator
 from serving.admin.cursors import Cursors, Page
@@ -41,8 +41,8 @@ class Publications:
         """
         before = CURSORS.decode(cursor)
         with self._warehouse.connection() as connection:
-            found = publication.history_now(connection, limit + 1, before.publication_id if before else None)
-            holds = holds_now(connection)
+            found = publication.read_history(connection, limit + 1, before.publication_id if before else None)
+            holds = read_holds(connection)
         return CURSORS.page(found, limit, lambda each: Before(each.publication_id)), holds
 
     def current(self) -> tuple[Publication, list[Hold]]:
@@ -52,7 +52,7 @@ class Publications:
             NotPublished: there is none yet.
         """
         with self._warehouse.connection() as connection:
-            found, holds = publication.current_now(connection), holds_now(connection)
+            found, holds = publication.read_current(connection), read_holds(connection)
         if found is None:
             raise NotPublished(NOTHING_YET)
         return found, holds
