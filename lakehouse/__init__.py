@@ -1,1 +1,1 @@
-"""The base package: settings, errors, logs, contracts, lake and warehouse access. It imports none of our packages."""
+"""The base package: settings, errors, logs, contracts, lake and warehouse access. It imports no other package."""

@@ -1,9 +1,9 @@
 """Find the processes that belong to a stack, even after their supervisor has died.
 
 Pid files are not reliable after a reboot, and a program that sets its title overwrites its environment. Therefore a
-process belongs to a stack if its environment contains the stack's id, if its working folder is in the stack's state
-folder, or if it is a descendant of such a process. The working folder of a process with a terminal is ignored, because
-the process may be a user's shell.
+process belongs to a stack if its environment contains the stack's id, if its working folder is in `run` or `postgres`
+of the stack's state folder, or if it is a descendant of such a process. The working folder of a process with a terminal
+is ignored, because the process may be a user's shell.
 """
 
 import contextlib

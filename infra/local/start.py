@@ -31,7 +31,8 @@ Say = Callable[[str], None]
 def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
     """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    A running service is restarted only if its code has changed since it started or its database schema changes.
+    A running service is restarted if its code has changed, if it never reported that it was ready, or if its database
+    is migrated. All are restarted if the running supervisor has other settings, or if a port was taken.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names their logs.

@@ -1,12 +1,12 @@
 """Quarantine of single events: list, release and withhold them. The next build applies the decisions."""
 
 from lakehouse.quarantine.review import (
-    APPLIES,
     MANUAL,
+    WHEN_APPLIED,
     Decision,
     EventForReview,
     PendingDecision,
-    Position,
+    ReviewCursor,
     decide,
     events_for_review,
     pending_decisions,
@@ -14,12 +14,12 @@ from lakehouse.quarantine.review import (
 )
 
 __all__ = [
-    "APPLIES",
     "MANUAL",
+    "WHEN_APPLIED",
     "Decision",
     "EventForReview",
     "PendingDecision",
-    "Position",
+    "ReviewCursor",
     "decide",
     "events_for_review",
     "pending_decisions",

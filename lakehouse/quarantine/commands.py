@@ -64,7 +64,7 @@ def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
     settings = load_settings()
     quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
     count = len(set(ids))
-    typer.echo(f"{decision}: {count} {'event' if count == 1 else 'events'}. {quarantine.APPLIES}")
+    typer.echo(f"{decision}: {count} {'event' if count == 1 else 'events'}. {quarantine.WHEN_APPLIED}")
 
 
 def _who() -> str:

@@ -16,7 +16,7 @@ from lakehouse.warehouse import connect, read_sql
 PACKAGE = "lakehouse.quarantine"
 MANUAL = "manual"
 Decision = Literal["release", "withhold"]
-APPLIES = (
+WHEN_APPLIED = (
     "A run of okr_etl_dag starts within a minute and publishes the decision. The state tables are updated when the "
     "next event arrives."
 )
@@ -39,8 +39,8 @@ class EventForReview:
 
 
 @dataclass(frozen=True)
-class Position:
-    """The position of an event in the list of events for review."""
+class ReviewCursor:
+    """A place in the list of events for review, after which the next page starts."""
 
     is_withheld: bool
     logged_at: Annotated[datetime, msgspec.Meta(tz=True)]
@@ -49,7 +49,7 @@ class Position:
 
 
 def events_for_review(
-    dsn: str, *, withheld_only: bool = False, limit: int = 100, after: Position | None = None
+    dsn: str, *, withheld_only: bool = False, limit: int = 100, after: ReviewCursor | None = None
 ) -> list[EventForReview]:
     """Return the flagged and withheld events of the current publication, withheld events first, then newest first.
 
@@ -123,7 +123,7 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
             )
 
 
-def _after(position: Position | None) -> dict[str, object]:
+def _after(position: ReviewCursor | None) -> dict[str, object]:
     names = ("is_withheld", "logged_at", "event_id", "rule")
     return {f"after_{name}": None if position is None else getattr(position, name) for name in names}
 

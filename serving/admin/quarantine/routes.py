@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query
 
-from lakehouse.quarantine import APPLIES, Decision
+from lakehouse.quarantine import WHEN_APPLIED, Decision
 from serving.admin.changes import Operator
 from serving.admin.quarantine.schemas import EVENT_ID, EXAMPLE, DecisionBody, DecisionResponse, QuarantineResponse
 from serving.admin.routing import IsOperator, Limit, OperatorDep, PageCursor, admin_router, described
@@ -30,7 +30,7 @@ def quarantine(
 
 
 def _decided(decision: Decision) -> dict[str, Any]:
-    return {"decision": decision, "event_ids": [EVENT_ID], "applies": APPLIES}
+    return {"decision": decision, "event_ids": [EVENT_ID], "applies": WHEN_APPLIED}
 
 
 @router.post("/quarantine/release", **described("Release events", _decided("release"), 409, 501))
@@ -50,4 +50,4 @@ def withhold(body: DecisionBody, services: ServicesDep, operator: OperatorDep) -
 
 def _decide(services: Services, body: DecisionBody, decision: Decision, operator: Operator) -> DecisionResponse:
     ids = services.admin.quarantine.decide(body.event_ids, decision, body.note, operator)
-    return DecisionResponse(decision=decision, event_ids=ids, applies=APPLIES)
+    return DecisionResponse(decision=decision, event_ids=ids, applies=WHEN_APPLIED)

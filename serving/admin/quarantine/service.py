@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from lakehouse import quarantine
-from lakehouse.quarantine import Decision, EventForReview, PendingDecision, Position
+from lakehouse.quarantine import Decision, EventForReview, PendingDecision, ReviewCursor
 from lakehouse.settings import Settings
 from serving.admin.changes import Changes, Operator
 from serving.admin.cursors import Cursors, Page
 from serving.admin.operator_settings import operator_setting
 
-CURSORS = Cursors("/admin/quarantine", Position)
+CURSORS = Cursors("/admin/quarantine", ReviewCursor)
 SHOWN_IDS = 100  # in the audit log
 
 
@@ -57,5 +57,5 @@ class Quarantine:
         return ids
 
 
-def _position(event: EventForReview) -> Position:
-    return Position(event.is_withheld, event.logged_at, UUID(event.event_id), event.rule)
+def _position(event: EventForReview) -> ReviewCursor:
+    return ReviewCursor(event.is_withheld, event.logged_at, UUID(event.event_id), event.rule)
