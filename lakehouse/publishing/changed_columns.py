@@ -88,8 +88,8 @@ def replace(
                 who = locks.holders(connection, f"^({views})$")
                 raise RetryableError(
                     f"The columns of a mart changed, and its view was in use for {locks.READERS_S:.0f} s without a "
-                    f"pause{who}. Publishing does not wait longer, although an analyst's transaction can take 1,800 s. The "
-                    "current publication is unchanged. Try again when that session has ended."
+                    f"pause{who}. Publishing does not wait longer, although an analyst's transaction can take 1,800 s. "
+                    "The current publication is unchanged. Try again when that session has ended."
                 ) from error
             time.sleep(random.uniform(0.01, 0.1))  # noqa: S311 -- jitter, not a secret
         else:

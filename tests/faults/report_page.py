@@ -10,13 +10,14 @@ from tests.faults.proof import Line
 HEAD = """# Injected faults and lost events
 
 Written by `make test-chaos`; do not edit. Each row is one test that injects the fault into real processes and a real
-broker, then runs `okr lake verify` and counts. *Sent* is the number of messages that the broker accepted, *found* the
-number of distinct events in the lake. Where an event was sent more than once, *found* is smaller than *sent*, although
-nothing is lost. *Thread* is the issue in which others reported the fault, and *effect there* is what happened to them.
+broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, and *found* the
+number of distinct events in the lake. If events were sent more than once, *found* is smaller than *sent*, although
+nothing is lost. *Reported in* names the issue in which users of another project reported the fault, and *effect there*
+says what it caused in that project.
 
 {total}
 
-| fault | thread | effect there | our test | sent | found | lost | duplicated |
+| fault | reported in | effect there | our test | sent | found | lost | duplicated |
 |---|---|---|---|--:|--:|--:|--:|
 """
 

@@ -138,6 +138,6 @@ def test_two_workers_write_the_same_batch_at_the_same_time(
         pipeline,
         fault="two workers write the same offsets at the same time",
         thread="S3 sink #253",
-        happened="two tasks wrote one object, and the second destroyed the first's",
+        happened="two tasks wrote the same object, and the second overwrote the first one's data",
         sent=150,
     )

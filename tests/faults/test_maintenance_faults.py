@@ -64,7 +64,7 @@ def test_a_vacuum_runs_between_writing_and_committing_files(
         pipeline,
         fault="a vacuum between an append's files and its commit",
         thread="delta-rs #3645",
-        happened="the vacuum deleted the files, the commit then referenced deleted files",
+        happened="the vacuum deleted the files, and the commit then referenced them",
         sent=300,
     )
 
@@ -89,7 +89,7 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_no_deleted_file(
     worker.wait_until(lambda: landed_rows(pipeline) == 600, "every row is landed")
     assert "so old that maintenance may have deleted them" in worker.text()
     assert worker.end() == 0
-    prove(pipeline, fault="a worker hangs longer than the retention, its files are vacuumed", sent=600)
+    prove(pipeline, fault="a worker hangs for longer than the retention period, and its files are vacuumed", sent=600)
 
 
 def test_checkpoints_and_maintenance_runs_race(
