@@ -44,14 +44,14 @@ def prepare_build(dsn_transform: str, run_id: str, *, project: str | None = None
     project.
     """
     with publisher(dsn_transform) as connection:
-        now = hash_of_inputs(connection, project)
-        build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": now}
-        before = read_metadata(connection)
-        found = find_basis(connection, before, now)
-        if found is not None:
-            build["withheld_before"] = before.get("withheld")
+        inputs = hash_of_inputs(connection, project)
+        build = {"run_id": run_id, "offsets": _loaded_offsets(connection), "inputs": inputs}
+        previous = read_metadata(connection)
+        basis = find_basis(connection, previous, inputs)
+        if basis is not None:
+            build["withheld_before"] = previous.get("withheld")
         run_file(connection, "prepare_build", build=sql.Literal(json.dumps(build)))
-    return found
+    return basis
 
 
 def copy_unchanged_marts(dsn_transform: str, publication_id: int, rebuilt: Collection[str]) -> None:

@@ -64,15 +64,15 @@ def open_stack(state: Path) -> Stack | None:
         PermanentError: stack.env belongs to another user or is damaged.
     """
     state = state.absolute()
-    known = read_env_file(state / STACK_ENV)
-    if not known:
+    values = read_env_file(state / STACK_ENV)
+    if not values:
         return None
-    if missing := missing_values(known):
+    if missing := missing_values(values):
         raise PermanentError(
             f"{state / STACK_ENV} is damaged: it lacks {', '.join(missing)}. Restore it, or remove the state folder "
             "with `okr clean` and start again."
         )
-    return Stack(state, known)
+    return Stack(state, values)
 
 
 def open_stack_to_stop(state: Path) -> Stack | None:
@@ -82,14 +82,14 @@ def open_stack_to_stop(state: Path) -> Stack | None:
         PermanentError: stack.env belongs to another user.
     """
     state = state.absolute()
-    known = read_env_file(state / STACK_ENV)
+    values = read_env_file(state / STACK_ENV)
     was_started = (state / STACK_ENV).exists() or (state / SUPERVISOR_SETTINGS).exists()
-    return Stack(state, known) if was_started else None
+    return Stack(state, values) if was_started else None
 
 
-def missing_values(known: Mapping[str, str]) -> list[str]:
+def missing_values(values: Mapping[str, str]) -> list[str]:
     """Return the names of the ports and secrets that a stack.env lacks."""
-    return [name for name in (*SECRETS, *PORTS.values()) if name not in known]
+    return [name for name in (*SECRETS, *PORTS.values()) if name not in values]
 
 
 def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
@@ -104,36 +104,36 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         _check_space(state)
-        known = dict(read_env_file(state / STACK_ENV))
-        known.setdefault(CREATED_BY_STACK, str(not any(_foreign_files(state))).lower())
+        values = dict(read_env_file(state / STACK_ENV))
+        values.setdefault(CREATED_BY_STACK, str(not any(_foreign_files(state))).lower())
         for name, size in SECRETS.items():
-            known.setdefault(name, new_secret(size))
+            values.setdefault(name, new_secret(size))
         for name in PORTS.values():
-            taken = {int(known[other]) for other in PORTS.values() if other in known and other != name}
-            if name not in known or not keep_port(int(known[name])):
-                known[name] = str(ports.choose(taken))
-        stack = Stack(state, known | addresses(state, known))
+            taken = {int(values[other]) for other in PORTS.values() if other in values and other != name}
+            if name not in values or not keep_port(int(values[name])):
+                values[name] = str(ports.choose(taken))
+        stack = Stack(state, values | addresses(state, values))
         write_env_file(state / STACK_ENV, stack.env)
     except OSError as error:
         raise PermanentError(explain_os_error(state, error)) from error
     return stack
 
 
-def addresses(state: Path, known: Mapping[str, str]) -> dict[str, str]:
+def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
     """Return the values of stack.env that are derived from the state folder, the ports and the secrets."""
 
     def dsn(role: str, password: str, database: str = "okr", scheme: str = "postgresql") -> str:
-        host = f"{ports.LOOPBACK}:{known['OKR_PORT_POSTGRES']}"
-        return f"{scheme}://{role}:{known[f'OKR_PG_{password}_PASSWORD']}@{host}/{database}"
+        host = f"{ports.LOOPBACK}:{values['OKR_PORT_POSTGRES']}"
+        return f"{scheme}://{role}:{values[f'OKR_PG_{password}_PASSWORD']}@{host}/{database}"
 
     def url(port: str) -> str:
-        return f"http://{ports.LOOPBACK}:{known[port]}"
+        return f"http://{ports.LOOPBACK}:{values[port]}"
 
     return {
         "OKR_STATE": str(state),
-        "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{known['OKR_PORT_KAFKA']}",
+        "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{values['OKR_PORT_KAFKA']}",
         "OKR_LAKE_URI": str(state / "lake"),
-        "OKR_REDIS_URL": f"redis://:{known['OKR_REDIS_PASSWORD']}@{ports.LOOPBACK}:{known['OKR_PORT_REDIS']}/0",
+        "OKR_REDIS_URL": f"redis://:{values['OKR_REDIS_PASSWORD']}@{ports.LOOPBACK}:{values['OKR_PORT_REDIS']}/0",
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
         "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Basis:
-    """The publication of the previous build, and the event types loaded since that build started."""
+    """The publication that a build can start from, and the event types loaded since the build of that publication."""
 
     publication_id: int
     changed: frozenset[str]
@@ -48,18 +48,18 @@ def hash_of_withheld_events(connection: "Connection[Any]") -> str:
     return str(row[0]) if row else ""
 
 
-def find_basis(connection: "Connection[Any]", before: Mapping[str, Any], now: str | None) -> Basis | None:
+def find_basis(connection: "Connection[Any]", previous: Mapping[str, Any], inputs: str | None) -> Basis | None:
     """Return the publication that a build can start from, or None.
 
-    `before` is the metadata of the previous build, and `now` is the hash of the current inputs.
+    `previous` is the metadata of the previous build, and `inputs` is the hash of the current inputs.
     """
-    publication_id = before.get("published_as")
-    if now is None or publication_id is None or before.get("inputs") != now:
+    publication_id = previous.get("published_as")
+    if inputs is None or publication_id is None or previous.get("inputs") != inputs:
         return None
-    if before.get("objects") != hash_of_objects(connection) or not _is_current(connection, publication_id):
+    if previous.get("objects") != hash_of_objects(connection) or not _is_current(connection, publication_id):
         return None
     query = read_sql("lakehouse.publishing", "changed_event_types").encode()
-    rows = connection.execute(query, {"offsets": json.dumps(before["offsets"])}).fetchall()
+    rows = connection.execute(query, {"offsets": json.dumps(previous["offsets"])}).fetchall()
     return Basis(publication_id, frozenset(str(event_type) for (event_type,) in rows))
 
 

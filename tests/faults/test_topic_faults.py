@@ -59,7 +59,7 @@ def test_idle_partitions_and_topics_delay_nothing(own: Settings, check_in: Event
         own,
         fault="eight of nine partitions are idle",
         thread="Iceberg #17811",
-        happened="a task without records never answered, so each commit waited for its timeout and the watermark stalled",
+        happened="a task without records never answered, so each commit timed out and the watermark stalled",
         sent=sent,
     )
 
