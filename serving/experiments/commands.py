@@ -42,7 +42,9 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     ] = 0.05,
     max_latency_ms: Annotated[
         float,
-        typer.Option(min=0, help="Stop an arm if over 5 % of its calls for requests take longer (ms). 0: no limit."),
+        typer.Option(
+            min=0, help="Stop an arm if over 5 % of its calls for individual requests take longer (ms). 0: no limit."
+        ),
     ] = 0,
     max_calibration_gap: Annotated[
         float,
