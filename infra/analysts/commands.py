@@ -17,7 +17,7 @@ LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case le
 
 @group.command()
 def add(name: LoginName) -> None:
-    """Create a login, or give an existing one a new password, and print its connection URL with the password, once."""
+    """Create a login, or give an existing one a new password. The connection URL with the password is printed once."""
     from infra.analysts.logins import DATABASE
     from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK

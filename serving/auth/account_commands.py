@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Manage accounts of the API and the
 Username = Annotated[str, typer.Argument(help="The user name.")]
 RoleName = Annotated[str, typer.Option("--role", help="Role: viewer, member, lead, admin or service.")]
 Organisation = Annotated[
-    str | None, typer.Option(help="Id of its organisation. Without this option, the account sees every organisation.")
+    str | None, typer.Option(help="Id of the account's organisation. Without this option, it sees every organisation.")
 ]
 User = Annotated[str | None, typer.Option(help="Id of the user to whom the account belongs.")]
 Team = Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads. Can be repeated.")]
@@ -76,7 +76,7 @@ def enable_account(username: Username) -> None:
 
 @app.command("role")
 def change_role(username: Username, role: Annotated[str, typer.Argument(help="The new role.")]) -> None:
-    """Give an account another role. Its sessions and tokens end."""
+    """Give an account another role. Its sessions and tokens are revoked."""
     with auth_services() as (services, _):
         services.account_changes.change_role(username, _role(role), actor())
     typer.echo(f"The account {username} has the role {role}.")
@@ -84,7 +84,7 @@ def change_role(username: Username, role: Annotated[str, typer.Argument(help="Th
 
 @app.command("password")
 def change_password(username: Username, password_stdin: FromStdin = False, generate: Generate = False) -> None:
-    """Change a password. All sessions and tokens of the account end; its API keys stay valid."""
+    """Change a password. All sessions and tokens of the account are revoked; its API keys stay valid."""
     password = _password(password_stdin=password_stdin, generate=generate)
     with auth_services() as (services, _):
         services.account_changes.change_password(username, password, actor())

@@ -44,7 +44,7 @@ def list_keys(username: Annotated[str | None, typer.Option(help="Only the keys o
 
 @api_keys.command("revoke")
 def revoke_key(prefix: Prefix) -> None:
-    """Revoke an API key. Every worker refuses it within 2 seconds."""
+    """Revoke an API key. Every worker rejects it within 2 seconds."""
     with auth_services() as (services, _):
         services.api_keys.revoke(prefix, actor())
     typer.echo(f"Revoked the API key {prefix}.")
