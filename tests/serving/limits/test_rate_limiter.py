@@ -88,6 +88,28 @@ def test_a_refused_client_costs_no_calls_until_a_token_is_due(client: "redis.Red
     assert client.info("commandstats")["cmdstat_evalsha"]["calls"] == before
 
 
+def test_a_client_that_waits_for_retry_after_is_allowed(client: "redis.Redis", key: str) -> None:
+    """Others said a time that was too early, zero or negative (github.com/alisaifee/flask-limiter/issues/62)."""
+    limiter, plan = RateLimiter(SharedBuckets(client), LocalBuckets()), RatePlan("patient", 1.5, 2)
+    for _ in range(2):
+        while (decision := limiter.take(key, plan)).is_allowed:
+            pass
+        seconds = retry_after_s(decision)
+        assert 1 <= seconds <= 2
+        time.sleep(seconds)
+        assert limiter.take(key, plan).is_allowed
+
+
+def test_workers_whose_clocks_differ_share_one_plan(client: "redis.Redis", key: str) -> None:
+    """Others filled the bucket again for each host with another time (github.com/zeromicro/go-zero/issues/4072,
+    github.com/spring-cloud/spring-cloud-gateway/issues/2412)."""
+    clocks = [Clock() for _ in range(4)]
+    for hours, clock in enumerate(clocks):
+        clock.now += 3600 * hours
+    workers = [RateLimiter(SharedBuckets(client), LocalBuckets(), clock) for clock in clocks]
+    assert sum(worker.take(key, SLOW).is_allowed for _ in range(20) for worker in workers) == SLOW.burst
+
+
 def test_an_occasional_client_leases_single_tokens(client: "redis.Redis", key: str) -> None:
     clock, plan = Clock(), RatePlan("rare", 0.01, 1_000)
     workers = [RateLimiter(SharedBuckets(client), LocalBuckets(), clock) for _ in range(8)]
