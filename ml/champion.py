@@ -6,7 +6,7 @@ The champion is an alias in MLflow's registry. DAGs, commands and the API all lo
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import NotPossible, PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -71,7 +71,7 @@ def champions(settings: Settings) -> Champions:
     """Return the current and the earlier champions.
 
     Raises:
-        PermanentError: there is no champion.
+        NotPossible: there is no champion.
     """
     with client(settings) as mlflow:
         return _champions(mlflow)
@@ -83,7 +83,7 @@ def rollback(settings: Settings, to: str) -> bool:
     The promotion gate does not promote a version whose files are identical to those of a version that was rolled back.
 
     Raises:
-        PermanentError: there is no champion, `to` is not an earlier champion, or that version has been deleted.
+        NotPossible: there is no champion, `to` is not an earlier champion, or that version has been deleted.
     """
     with client(settings) as mlflow:
         known = _champions(mlflow)
@@ -91,9 +91,9 @@ def rollback(settings: Settings, to: str) -> bool:
             return False
         if to not in known.earlier:
             earlier = f"Earlier champions: {', '.join(known.earlier) or 'none'}."
-            raise PermanentError(f"Version {to} was not champion before version {known.current}. {earlier}")
+            raise NotPossible(f"Version {to} was not champion before version {known.current}. {earlier}")
         if find_version(mlflow, MODEL_NAME, to) is None:
-            raise PermanentError(
+            raise NotPossible(
                 f"Version {to}, an earlier champion, has been deleted from the registry. `okr forecast models` lists "
                 "all versions; `okr forecast promote VERSION` promotes one that beats the champion."
             )
@@ -118,7 +118,7 @@ def was_rolled_back(settings: Settings, version: str) -> bool:
 def _champions(mlflow: Any) -> Champions:
     champion = find_version(mlflow, MODEL_NAME, CHAMPION)
     if champion is None:
-        raise PermanentError(
+        raise NotPossible(
             "There is no champion, so the pacing rule serves forecasts and nothing can be rolled back. "
             "`okr forecast models` lists all versions."
         )

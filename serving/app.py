@@ -30,6 +30,7 @@ from serving.request_guard import RequestGuard
 from serving.services import Services
 from serving.shutdown_signals import on_shutdown_signal
 from serving.web.error_pages import presenter
+from serving.web.password_page import router as password_page
 from serving.web.routes import router as web
 from serving.web.routes import sites
 from serving.web.template_renderer import Pages
@@ -91,7 +92,8 @@ def create_app(services: Services) -> FastAPI:
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
     v1 = (check_ins, writes, lists, live, data)
     for router in (
-        health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, sites,
+        health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, password_page,
+        sites,
     ):  # fmt: skip
         app.include_router(router)
     app.add_middleware(LoadShedding)

@@ -1,10 +1,14 @@
-"""`okr serve`: the API and the scorecard page, and the commands of its accounts, credentials and experiments."""
+"""`okr serve`: the API and the scorecard page, and the commands that operate the API."""
 
 from typing import Annotated
 
 import typer
 
+from serving.admin.forecast_cache.commands import app as forecast_cache_app
+from serving.admin.models.commands import app as model_app
+from serving.admin.rate_plans.commands import app as rate_plan_app
 from serving.auth import account_commands, credential_commands
+from serving.dag_runs.commands import app as dag_app
 from serving.experiments.commands import app as experiment_app
 
 app = typer.Typer()
@@ -13,6 +17,10 @@ app.add_typer(credential_commands.api_keys, name="api-key")
 app.add_typer(credential_commands.auth, name="auth")
 app.add_typer(credential_commands.audit, name="audit")
 app.add_typer(experiment_app, name="experiment")
+app.add_typer(model_app, name="model")
+app.add_typer(dag_app, name="dag")
+app.add_typer(rate_plan_app, name="rate-plan")
+app.add_typer(forecast_cache_app, name="forecast-cache")
 
 
 @app.command()

@@ -106,6 +106,10 @@ class NotSignedIn(PermanentError):
     """The request has no valid credentials."""
 
 
+class PasswordChangeRequired(PermanentError):
+    """The password is a one-time password, with which only another password can be chosen."""
+
+
 class NotAllowed(PermanentError):
     """The account's role does not permit the request."""
 

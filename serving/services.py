@@ -103,6 +103,7 @@ class Services:
         self.telemetry.stop()
         self.outbox.stop()
         self.event_progress.close()
+        self.admin.dag_runs.close()
         self.warehouse.close()
 
 
@@ -161,8 +162,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
             settings,
             warehouse,
             prediction_log=prediction_log,
-            forecast_cache=prediction.cache,
-            experiments=prediction.experiments,
+            prediction=prediction,
             audit=auth.audit,
         ),
         scorecard=Scorecard(warehouse, prediction.predictor),

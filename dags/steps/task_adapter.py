@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import NoReturn, ParamSpec, TypeVar
 
-ROWS_XCOM = "rows"
+ROWS_XCOM, REASON_XCOM = "rows", "reason"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -119,6 +119,13 @@ def report_rows(rows: int) -> None:
     from airflow.sdk import get_current_context
 
     get_current_context()["ti"].xcom_push(key=ROWS_XCOM, value=rows)
+
+
+def report_reason(reason: str) -> None:
+    """Store why the running step decided as its return value says, for operators who watch the run."""
+    from airflow.sdk import get_current_context
+
+    get_current_context()["ti"].xcom_push(key=REASON_XCOM, value=reason)
 
 
 def say(message: str) -> None:

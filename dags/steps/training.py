@@ -1,6 +1,6 @@
 """The steps of model_training_dag."""
 
-from dags.steps.task_adapter import report_rows, run_id, say, skip, skip_unless_published, step
+from dags.steps.task_adapter import report_reason, report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
 
 
@@ -37,6 +37,7 @@ def promote(version: str) -> str:
 
     decision = promote_if_better(load_settings(), version)
     report_rows(decision.rows)
+    report_reason(decision.reason)
     serving = "the champion" if decision.serving == "model" else "the pacing rule"
     say(f"Version {decision.version} {decision.outcome}; {serving} serves forecasts. {decision.reason}")
     return decision.outcome

@@ -17,6 +17,11 @@ from lakehouse.warehouse import sqlalchemy_url
 # Airflow imports airflow_local_settings.py from this folder before the scheduler forks its tasks.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
 PARALLEL_TASKS = 8
+# The variables of the user name and the password, and the role. `user` is the least role that may start runs.
+LOGINS = (
+    ("OKR_AIRFLOW_USER", "admin", "OKR_AIRFLOW_PASSWORD"),
+    ("OKR_AIRFLOW_SERVING_USER", "user", "OKR_AIRFLOW_SERVING_PASSWORD"),
+)
 SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
@@ -33,7 +38,7 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__FERNET_KEY": f"{stack.env['OKR_AIRFLOW_FERNET_SECRET']}=",  # 32 bytes in base64, with its padding
         "CORE__AUTH_MANAGER": SIMPLE_AUTH,
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": f"{stack.env['OKR_AIRFLOW_USER']}:admin",
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{stack.env[user]}:{role}" for user, role, _ in LOGINS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(
@@ -104,11 +109,11 @@ class AirflowApiServer(AirflowService):
     component: ClassVar[str] = "api-server"
 
     def prepare(self) -> None:
-        """Write the password of the login to the file that SimpleAuthManager reads."""
+        """Write the passwords of the logins to the file that SimpleAuthManager reads."""
         file = self.stack.folder("airflow") / "passwords.json"
         file.touch(mode=0o600)
-        login = {self.stack.env["OKR_AIRFLOW_USER"]: self.stack.env["OKR_AIRFLOW_PASSWORD"]}
-        file.write_text(json.dumps(login) + "\n", encoding="utf-8")
+        passwords = {self.stack.env[user]: self.stack.env[password] for user, _, password in LOGINS}
+        file.write_text(json.dumps(passwords) + "\n", encoding="utf-8")
 
     def check(self) -> None:
         """Check that the server responds.

@@ -11,6 +11,7 @@ SECRETS = {
     **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
     "OKR_REDIS_PASSWORD": 24,
     "OKR_AIRFLOW_PASSWORD": 15,
+    "OKR_AIRFLOW_SERVING_PASSWORD": 15,
     "OKR_AIRFLOW_JWT_SECRET": 64,
     "OKR_AIRFLOW_API_SECRET": 48,
     "OKR_AIRFLOW_FERNET_SECRET": 32,

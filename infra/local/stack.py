@@ -139,6 +139,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),
         "OKR_AIRFLOW_URL": url("OKR_PORT_AIRFLOW"),
         "OKR_AIRFLOW_USER": "admin",
+        "OKR_AIRFLOW_SERVING_USER": "okr-serving",
         "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", "postgresql+psycopg2"),
         "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW"),
         "OKR_MLFLOW_USER": "admin",

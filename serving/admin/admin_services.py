@@ -5,17 +5,22 @@ from dataclasses import dataclass
 from lakehouse.settings import Settings
 from serving.admin.audit_log.service import AuditEvents
 from serving.admin.changes import Changes
+from serving.admin.dag_runs.service import OperatedDagRuns
 from serving.admin.experiments.service import OperatedExperiments
+from serving.admin.forecast_cache.service import OperatedForecastCache
 from serving.admin.gate_results.service import GateResults
+from serving.admin.models.service import OperatedModels
 from serving.admin.publications.service import Publications
 from serving.admin.quarantine.service import Quarantine
+from serving.admin.rate_plans.service import OperatedRatePlans
 from serving.admin.rejected_messages.service import RejectedMessages
 from serving.admin.spools.service import Spools
 from serving.auth.audit_log import AuditLog
-from serving.experiments.service import Experiments
+from serving.dag_runs.airflow import Airflow
+from serving.dag_runs.service import DagRuns
 from serving.limits.rate_plan_changes import RatePlanChanges
 from serving.prediction_log import PredictionLog
-from serving.predictor.forecast_cache import ForecastCache
+from serving.predictor.prediction_services import PredictionServices
 from serving.publication_reader import Warehouse
 
 
@@ -29,23 +34,26 @@ class Admin:
     quarantine: Quarantine
     rejected_messages: RejectedMessages
     spools: Spools
-    forecast_cache: ForecastCache
+    forecast_cache: OperatedForecastCache
     experiments: OperatedExperiments
-    rate_plans: RatePlanChanges
+    models: OperatedModels
+    dag_runs: DagRuns
+    operated_dag_runs: OperatedDagRuns
+    rate_plans: OperatedRatePlans
     audit_events: AuditEvents
 
 
-def build_admin(  # noqa: PLR0913 -- the services that operators use
+def build_admin(
     settings: Settings,
     warehouse: Warehouse,
     *,
     prediction_log: PredictionLog,
-    forecast_cache: ForecastCache,
-    experiments: Experiments,
+    prediction: PredictionServices,
     audit: AuditLog,
 ) -> Admin:
     """Build the services, without connecting to anything yet."""
     changes = Changes(audit)
+    dag_runs = DagRuns(settings, Airflow(settings))
     return Admin(
         changes=changes,
         publications=Publications(settings, warehouse, changes),
@@ -53,8 +61,13 @@ def build_admin(  # noqa: PLR0913 -- the services that operators use
         quarantine=Quarantine(settings, changes),
         rejected_messages=RejectedMessages(settings),
         spools=Spools(settings, prediction_log, changes),
-        forecast_cache=forecast_cache,
-        experiments=OperatedExperiments(experiments, changes),
-        rate_plans=RatePlanChanges(warehouse),
+        forecast_cache=OperatedForecastCache(prediction.cache, changes),
+        experiments=OperatedExperiments(prediction.experiments, changes),
+        models=OperatedModels(
+            settings, warehouse, prediction.runtime.catalog, prediction.loading, dag_runs=dag_runs, changes=changes
+        ),
+        dag_runs=dag_runs,
+        operated_dag_runs=OperatedDagRuns(dag_runs, changes),
+        rate_plans=OperatedRatePlans(RatePlanChanges(warehouse), changes),
         audit_events=AuditEvents(warehouse),
     )

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lakehouse.errors import OkrError
-from serving.auth.account_changes import Actor as Operator
+from serving.auth.actor import Actor as Operator
 from serving.auth.audit_log import AuditLog, Event, Outcome
 
 SHOWN_ERROR = 1_000  # characters

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query
 from pydantic import StringConstraints
 
-from serving.admin.changes import Operator
+from serving.auth.actor import Actor as Operator
 from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.strict_requests import StrictRoute
@@ -37,7 +37,7 @@ def admin_router(tag: str) -> APIRouter:
 
 async def operator(identity: Annotated[Identity, Depends(IsOperator)], client: ClientDep) -> Operator:
     """Return who calls, for the audit log."""
-    return Operator(identity.username, client.address)
+    return Operator(identity.username, client.address, identity)
 
 
 OperatorDep = Annotated[Operator, Depends(operator)]

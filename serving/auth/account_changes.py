@@ -3,61 +3,34 @@
 API keys do not end with a password: they are revoked on their own, and are not valid while their account is disabled.
 """
 
-import json
 import re
-import secrets
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from serving.auth.account_rules import check_becomes, check_changes
 from serving.auth.accounts import Account, account_of
+from serving.auth.actor import Actor
+from serving.auth.assignment import Assignment
 from serving.auth.audit_log import AuditLog, Event
-from serving.auth.passwords import Passwords
+from serving.auth.passwords import Passwords, check_password
 from serving.auth.revocations import Revocation, Revocations
 from serving.auth.roles import Role
-from serving.errors import InvalidAccount, NotFound
+from serving.errors import Conflict, InvalidAccount
 from serving.publication_reader import Connection, Reader, Warehouse
 
 PACKAGE = "serving.auth"
-SHORTEST_PASSWORD = 12
-LONGEST_PASSWORD = 1024
-GENERATED_BYTES = 18
-LONGEST_ASSIGNMENT = 4_000  # characters as JSON, because access tokens contain it
+ONE_TIME_S = 72 * 3600  # for which a one-time password can be replaced
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 UNCHANGED: dict[str, Any] = {
-    "password_hash": None, "role": None, "sets_assignment": False, "organisation_id": None, "user_id": None,
-    "team_ids": None, "plan": None, "disables": None,
+    "password_hash": None, "one_time_s": None, "role": None, "sets_assignment": False, "organisation_id": None,
+    "user_id": None, "team_ids": None, "plan": None, "disables": None,
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """Where an account belongs: its organisation (None: the installation), its user, the teams it leads, its plan."""
-
-    organisation_id: str | None = None
-    user_id: str | None = None
-    team_ids: tuple[str, ...] = field(default=())
-    plan: str = "standard"
-
-    def columns(self) -> dict[str, Any]:
-        """Return the values of the columns."""
-        return {
-            "organisation_id": self.organisation_id,
-            "user_id": self.user_id,
-            "team_ids": list(self.team_ids),
-            "plan": self.plan,
-        }
-
-
-@dataclass(frozen=True)
-class Actor:
-    """Who changes something: an account, or `os:<user>` for a command of this host, and the client's address."""
-
-    name: str
-    address: str | None = None
+Columns = dict[str, Any]
 
 
 class AccountChanges:
-    """Changes accounts. `actor` is who does it, for the audit log."""
+    """Changes accounts. `actor` is who does it; the rules of `account_rules` apply to it."""
 
     def __init__(self, warehouse: Warehouse, passwords: Passwords, audit: AuditLog, revocations: Revocations) -> None:
         self._warehouse = warehouse
@@ -65,11 +38,22 @@ class AccountChanges:
         self._audit = audit
         self._revocations = revocations
 
-    def create(self, username: str, role: Role, password: str, assignment: Assignment, actor: Actor) -> Account:
-        """Create an account.
+    def create(  # noqa: PLR0913 -- the parts of an account
+        self,
+        username: str,
+        role: Role,
+        password: str,
+        assignment: Assignment,
+        actor: Actor,
+        *,
+        is_one_time: bool = False,
+    ) -> Account:
+        """Create an account. A one-time password cannot be used to log in, but only to choose another password.
 
         Raises:
-            InvalidAccount: the user name is invalid or taken, the password is too weak, or there are too many teams.
+            InvalidAccount: the user name or the plan is invalid, the password is too weak, or there are too many teams.
+            NotAllowed: the actor may not create such an account.
+            Conflict: the user name is taken.
         """
         if not _USERNAME.fullmatch(username):
             raise InvalidAccount(
@@ -78,130 +62,143 @@ class AccountChanges:
                 "username",
             )
         check_password(username, password)
-        _check_assignment(assignment)
-        values = {"username": username, "role": role.value, "password_hash": self._passwords.hash(password)}
+        assignment.check()
+        check_becomes(actor, role, assignment)
+        columns = {"role": role.value, **assignment.columns()}
+        values = columns | {"username": username, "password_hash": self._passwords.hash(password)}
+        values["one_time_s"] = ONE_TIME_S if is_one_time else None
         with self._warehouse.connection() as connection:
-            rows = Reader(connection).rows(PACKAGE, "insert_account", values | assignment.columns())
+            _check_plan(connection, assignment.plan)
+            rows = Reader(connection).rows(PACKAGE, "insert_account", values)
             if not rows:
-                raise InvalidAccount(f"The user name {username!r} is taken.", "username")
-            self._record(connection, "account.created", username, actor, _facts(role, assignment))
+                raise Conflict(f"The user name {username!r} is taken. Accounts cannot be deleted, only disabled.", [])
+            facts = columns | {"has_one_time_password": is_one_time}
+            self._record(connection, "account.created", username, actor, facts)
         return account_of(rows[0])
 
-    def change_password(self, username: str, password: str, actor: Actor) -> Account:
-        """Set a password. Every session and token of the account ends.
+    def change_password(self, username: str, password: str, actor: Actor, *, is_one_time: bool = False) -> Account:
+        """Set a password. Every session and token of the account ends. Its API keys stay valid.
 
         Raises:
             InvalidAccount: the password is too weak.
-            NotFound: there is no such account.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the account has rights that the actor lacks.
         """
         check_password(username, password)
-        return self._change(username, "account.password_changed", actor, password_hash=self._passwords.hash(password))
+        columns = {"password_hash": self._passwords.hash(password), "one_time_s": ONE_TIME_S if is_one_time else None}
+        return self._set(username, "account.password_changed", actor, columns, {"is_one_time": is_one_time})
+
+    def change(self, username: str, fields: Mapping[str, Any], actor: Actor) -> Account:
+        """Change the role of an account, or fields of its assignment. Its sessions and tokens end.
+
+        If the fields have these values already, nothing is changed, and no session ends.
+
+        Raises:
+            InvalidAccount: it is the last account that administers the installation, the plan is unknown, or there are
+                too many teams.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the actor may not change the account, or not in this way.
+        """
+
+        def columns_of(connection: Connection, before: Account) -> Columns:
+            role = fields.get("role", before.role)
+            others = {name: value for name, value in fields.items() if name != "role"}
+            assignment = replace(Assignment.of(before), **others)
+            assignment.check()
+            check_becomes(actor, role, assignment, before.plan)
+            if assignment.plan != before.plan:
+                _check_plan(connection, assignment.plan)
+            return {"role": role.value, **assignment.columns()}
+
+        return self._change(username, "account.changed", actor, columns_of)
 
     def change_role(self, username: str, role: Role, actor: Actor) -> Account:
-        """Give the account another role.
-
-        Raises:
-            NotFound: there is no such account.
-            InvalidAccount: it is the last one that administers the installation.
-        """
-        return self._change(username, "account.role_changed", actor, {"role": role.value}, role=role.value)
-
-    def assign(self, username: str, assignment: Assignment, actor: Actor) -> Account:
-        """Assign the account to another organisation, user, teams or plan.
-
-        Raises:
-            NotFound: there is no such account.
-            InvalidAccount: it is the last one that administers the installation, or there are too many teams.
-        """
-        _check_assignment(assignment)
-        facts = assignment.columns()
-        return self._change(username, "account.assigned", actor, facts, sets_assignment=True, **assignment.columns())
+        """Give the account another role; raises the errors of `change`."""
+        return self.change(username, {"role": role}, actor)
 
     def disable(self, username: str, actor: Actor) -> Account:
         """Disable the account, also for its API keys.
 
         Raises:
-            NotFound: there is no such account.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the account has rights that the actor lacks.
             InvalidAccount: it is the last one that administers the installation.
         """
-        return self._change(username, "account.disabled", actor, disables=True)
+        return self._set(username, "account.disabled", actor, {"disables": True})
 
     def enable(self, username: str, actor: Actor) -> Account:
         """Enable a disabled account. Its earlier sessions and tokens stay invalid.
 
         Raises:
-            NotFound: there is no such account.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the account has rights that the actor lacks.
         """
-        return self._change(username, "account.enabled", actor, disables=False)
+        return self._set(username, "account.enabled", actor, {"disables": False})
 
     def log_out_everywhere(self, username: str, actor: Actor) -> Account:
         """End every session and token of the account.
 
         Raises:
-            NotFound: there is no such account.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the account has rights that the actor lacks.
         """
-        return self._change(username, "account.logged_out_everywhere", actor)
+        return self._set(username, "account.logged_out_everywhere", actor, {})
+
+    def _set(
+        self, username: str, action: str, actor: Actor, columns: Columns, facts: Mapping[str, Any] | None = None
+    ) -> Account:
+        return self._change(username, action, actor, lambda _connection, _before: columns, facts or {})
 
     def _change(
-        self, username: str, action: str, actor: Actor, facts: dict[str, Any] | None = None, **changes: Any
+        self,
+        username: str,
+        action: str,
+        actor: Actor,
+        columns_of: Callable[[Connection, Account], Columns],
+        facts: Mapping[str, Any] | None = None,
     ) -> Account:
+        """Change the columns that `columns_of` returns. Without facts, record the differences, if there are any."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             others = reader.rows(PACKAGE, "other_administrators", {"username": username})[0]["others"]
-            before = reader.rows(PACKAGE, "account", {"username": username})
-            if not before:
-                raise NotFound(f"There is no account {username!r}.")
-            rows = reader.rows(PACKAGE, "update_account", UNCHANGED | changes | {"username": username})
+            rows = reader.rows(PACKAGE, "account_to_change", {"username": username})
+            before = check_changes(actor, username, account_of(rows[0]) if rows else None)
+            columns = columns_of(connection, before)
+            if facts is None:
+                facts = _differences(before, columns)
+                if not facts:
+                    return before
+                columns = columns | {"sets_assignment": True}
+            rows = reader.rows(PACKAGE, "update_account", UNCHANGED | columns | {"username": username})
             account = account_of(rows[0])
-            if not others and _administers(account_of(before[0])) and not _administers(account):
+            if not others and _administers(before) and not _administers(account):
                 raise InvalidAccount(
                     f"{username!r} is the last account that administers the installation. Create another first.",
                     "username",
                 )
-            self._record(connection, action, username, actor, facts or {})
+            self._record(connection, action, username, actor, facts)
         self._revocations.apply([Revocation("account", username, account.credential_version)])
         return account
 
-    def _record(self, connection: Connection, action: str, username: str, actor: Actor, facts: dict[str, Any]) -> None:
+    def _record(
+        self, connection: Connection, action: str, username: str, actor: Actor, facts: Mapping[str, Any]
+    ) -> None:
         event = Event(action, actor.name, username, address=actor.address, details=facts)
         self._audit.record_in(connection, event)
-
-
-def check_password(username: str, password: str) -> None:
-    """Check that a new password is acceptable.
-
-    Raises:
-        InvalidAccount: it is too short, too long or the user name.
-    """
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise InvalidAccount(
-            f"A password must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters; this one has {len(password)}.",
-            "password",
-        )
-    if username.casefold() in password.casefold() and len(password) < len(username) + SHORTEST_PASSWORD:
-        raise InvalidAccount("The password must not consist of the user name.", "password")
-
-
-def generated_password() -> str:
-    """Return a random password."""
-    return secrets.token_urlsafe(GENERATED_BYTES)
 
 
 def _administers(account: Account) -> bool:
     return account.role is Role.ADMIN and account.organisation_id is None and account.disabled_at is None
 
 
-def _check_assignment(assignment: Assignment) -> None:
-    names = (assignment.organisation_id, assignment.user_id, assignment.plan, *assignment.team_ids)
-    if len(json.dumps(names)) > LONGEST_ASSIGNMENT:
-        raise InvalidAccount(
-            f"The ids of the organisation, user and teams have more than {LONGEST_ASSIGNMENT} characters as JSON. An "
-            "administrator of the organisation needs no teams.",
-            "team_ids",
-        )
-    if "" in names:
-        raise InvalidAccount("An id of an organisation, user or team is empty.", "team_ids")
+def _check_plan(connection: Connection, plan: str) -> None:
+    known = [row["name"] for row in Reader(connection).rows(PACKAGE, "rate_plan_names")]
+    if plan not in known:
+        raise InvalidAccount(f"Unknown plan {plan!r}: expected {', '.join(known)}.", "plan")
 
 
-def _facts(role: Role, assignment: Assignment) -> dict[str, Any]:
-    return {"role": role.value, **assignment.columns()}
+def _differences(before: Account, columns: Columns) -> dict[str, Any]:
+    """Return the values that change, and as `<name>_before` those that they replace."""
+    known = {"role": before.role.value, **Assignment.of(before).columns()}
+    changed = [name for name in known if columns[name] != known[name]]
+    return {name: columns[name] for name in changed} | {f"{name}_before": known[name] for name in changed}

@@ -21,6 +21,9 @@ Organisation = Annotated[
 User = Annotated[str | None, typer.Option(help="Id of the user to whom the account belongs.")]
 Team = Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads. Can be repeated.")]
 Plan = Annotated[str, typer.Option(help="The plan whose request limits apply.")]
+OneTime = Annotated[
+    bool, typer.Option("--one-time", help="Generate a password that its owner must replace within three days.")
+]
 FromStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 Generate = Annotated[bool, typer.Option("--generate", help="Generate a password and print it once.")]
 
@@ -35,15 +38,26 @@ def add_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     plan: Plan = "standard",
     password_stdin: FromStdin = False,
     generate: Generate = False,
+    one_time: OneTime = False,
 ) -> None:
-    """Create an account. Without --password-stdin or --generate, the command asks for the password."""
-    from serving.auth.account_changes import Assignment
+    """Create an account. Without an option for it, the command asks for the password."""
+    from serving.auth.assignment import Assignment
 
-    password = _password(password_stdin=password_stdin, generate=generate)
+    password = _password(password_stdin=password_stdin, generate=generate or one_time)
     with auth_services() as (services, _):
         assignment = Assignment(organisation, user, tuple(team or ()), plan)
-        services.account_changes.create(username, _role(role), password, assignment, actor())
-    _show(f"Created the account {username}.", password if generate else None)
+        services.account_changes.create(username, _role(role), password, assignment, actor(), is_one_time=one_time)
+    _show(f"Created the account {username}.", password if generate or one_time else None)
+
+
+@app.command("roles")
+def list_roles() -> None:
+    """List the roles and their rights. Those marked with * require that the account has no organisation."""
+    from serving.auth.roles import OF_THE_INSTALLATION, RIGHTS
+
+    for role, rights in RIGHTS.items():
+        names = [f"{right.scope}*" if right in OF_THE_INSTALLATION else right.scope for right in rights]
+        typer.echo(f"{role.value}\t{', '.join(sorted(names))}")
 
 
 @app.command("list")
@@ -82,18 +96,72 @@ def change_role(username: Username, role: Annotated[str, typer.Argument(help="Th
     typer.echo(f"The account {username} has the role {role}.")
 
 
-@app.command("password")
-def change_password(username: Username, password_stdin: FromStdin = False, generate: Generate = False) -> None:
-    """Change a password. All sessions and tokens of the account are revoked; its API keys stay valid."""
-    password = _password(password_stdin=password_stdin, generate=generate)
+@app.command("change")
+def change_account(  # noqa: PLR0913, PLR0917 -- the options of the command
+    username: Username,
+    role: Annotated[str | None, typer.Option(help="The new role.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="The new organisation; '' for the installation.")] = None,
+    user: Annotated[str | None, typer.Option(help="The new user id; '' for none.")] = None,
+    team: Annotated[list[str] | None, typer.Option(help="A team that it leads, instead of the present ones.")] = None,
+    no_teams: Annotated[bool, typer.Option("--no-teams", help="It leads no team any more.")] = False,
+    plan: Annotated[str | None, typer.Option(help="The new plan.")] = None,
+) -> None:
+    """Change the role, organisation, user, teams or plan of an account. Its sessions and tokens end."""
+    fields: dict[str, object] = {}
+    if role is not None:
+        fields["role"] = _role(role)
+    for name, value in (("organisation_id", organisation), ("user_id", user)):
+        if value is not None:
+            fields[name] = value or None
+    if team or no_teams:
+        fields["team_ids"] = tuple(team or ())
+    if plan is not None:
+        fields["plan"] = plan
     with auth_services() as (services, _):
-        services.account_changes.change_password(username, password, actor())
+        account = services.account_changes.change(username, fields, actor())
+    teams = f", leads {', '.join(account.team_ids)}" if account.team_ids else ""
+    where = account.organisation_id or "every organisation"
+    typer.echo(f"{username}: {account.role.value} of {where}, user {account.user_id}, plan {account.plan}{teams}")
+
+
+@app.command("password")
+def change_password(
+    username: Username, password_stdin: FromStdin = False, generate: Generate = False, one_time: OneTime = False
+) -> None:
+    """Change a password. All sessions and tokens of the account are revoked; its API keys stay valid."""
+    password = _password(password_stdin=password_stdin, generate=generate or one_time)
+    with auth_services() as (services, _):
+        services.account_changes.change_password(username, password, actor(), is_one_time=one_time)
         services.sessions.end_all(username)
-    _show(f"Changed the password of {username}.", password if generate else None)
+    _show(f"Changed the password of {username}.", password if generate or one_time else None)
+
+
+@app.command("sessions")
+def list_sessions(username: Username) -> None:
+    """List the logins of an account that are not over, newest first."""
+    with auth_services() as (services, _):
+        for each in services.account_logins.listed(username):
+            started = f"since {each.started_at:%Y-%m-%d %H:%M}"
+            typer.echo(f"{each.session_id}\t{each.kind}\t{started}\t{_printable(each.client or '-')}")
+
+
+@app.command("logout")
+def log_out(
+    username: Username,
+    session: Annotated[str | None, typer.Option(help="Only this one, as shown by `okr account sessions`.")] = None,
+) -> None:
+    """End the logins of an account, or one of them. Its API keys stay valid."""
+    with auth_services() as (services, _):
+        if session is None:
+            services.account_changes.log_out_everywhere(username, actor())
+            services.sessions.end_all(username)
+        elif not services.account_logins.end(username, session, actor()):
+            raise PermanentError(f"The account {username} has no session {session}.")
+    typer.echo(f"Logged {username} out.")
 
 
 def _password(*, password_stdin: bool, generate: bool) -> str:
-    from serving.auth.account_changes import generated_password
+    from serving.auth.passwords import generated_password
 
     if generate:
         return generated_password()
@@ -106,6 +174,11 @@ def _password(*, password_stdin: bool, generate: bool) -> str:
 
 def _show(done: str, password: str | None) -> None:
     typer.echo(done if password is None else f"{done} Its password, which is not shown again: {password}")
+
+
+def _printable(text: str) -> str:
+    """Return a text of a client without characters that would control the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _role(name: str) -> "Role":

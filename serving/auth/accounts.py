@@ -22,7 +22,10 @@ FIRST_ACCOUNTS = (
 
 @dataclass(frozen=True)
 class Account:
-    """An account. Sessions and tokens of an earlier `credential_version` are invalid."""
+    """An account. Sessions and tokens of an earlier `credential_version` are invalid.
+
+    `password_expires_at` is not None if its password is a one-time password, which cannot be used to log in.
+    """
 
     username: str
     role: Role
@@ -33,6 +36,7 @@ class Account:
     created_at: datetime
     disabled_at: datetime | None
     password_changed_at: datetime
+    password_expires_at: datetime | None
     credential_version: int
 
     def identity(self, credential: str, scopes: list[str] | None = None) -> Identity:

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from serving.auth.account_changes import Actor
+from lakehouse.errors import NotPossible
+from serving.auth.account_rules import check_changes, sees
 from serving.auth.accounts import account_of
+from serving.auth.actor import Actor
 from serving.auth.api_key_usage import ApiKeyUsage
 from serving.auth.audit_log import AuditLog, Event
 from serving.auth.revocations import Revocation, Revocations, revoke
 from serving.auth.roles import SCOPES, Identity
-from serving.errors import InvalidAccount, NotFound, NotSignedIn
+from serving.errors import Conflict, InvalidAccount, NotFound, NotSignedIn
 from serving.publication_reader import Connection, Reader, Row, Warehouse
 
 PACKAGE = "serving.auth"
@@ -68,35 +70,50 @@ class ApiKeys:
         self._revocations = revocations
         self._usage = usage
 
-    def add(
-        self, username: str, name: str, scopes: Sequence[str], actor: Actor, expires_at: datetime | None = None
+    def add(  # noqa: PLR0913 -- the parts of a key
+        self,
+        username: str,
+        name: str,
+        scopes: Sequence[str],
+        actor: Actor,
+        expires_at: datetime | None = None,
+        *,
+        idempotency_key: str | None = None,
     ) -> NewApiKey:
         """Create a key of an account. Its rights are those of the account, narrowed by the scopes.
 
         Raises:
             InvalidAccount: a scope is unknown, the name is empty or too long, or the expiry has passed.
-            NotFound: there is no such account.
+            NotFound: there is no such account, or the actor may not see it.
+            NotAllowed: the account has rights that the actor lacks.
+            Conflict: a request of the actor with this idempotency key has already created a key.
         """
         _check(name, scopes, expires_at)
         values: Row = {"username": username, "name": name, "scopes": sorted(set(scopes)), "expires_at": expires_at}
+        values["idempotency_key"] = idempotency_key
         with self._warehouse.connection() as connection:
-            if not Reader(connection).rows(PACKAGE, "account", {"username": username}):
-                raise NotFound(f"There is no account {username!r}.")
+            rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
+            check_changes(actor, username, account_of(rows[0]) if rows else None)
             return self._insert(connection, values, actor, "api_key.created")
 
     def rotate(self, prefix: str, actor: Actor, overlap: timedelta = OVERLAP) -> NewApiKey:
         """Create a key with the name, scopes and life of another one, which stays valid for `overlap`.
 
         Raises:
-            NotFound: there is no such key, or it is revoked, expired or already replaced.
+            NotFound: there is no such key, or the actor may not see it.
+            NotAllowed: its account has rights that the actor lacks.
+            NotPossible: the key is revoked, expired or already replaced.
         """
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
+            known = _changeable(reader, prefix, actor)
             rows = reader.rows(PACKAGE, "api_key_to_rotate", {"prefix": prefix})
             if not rows:
-                raise NotFound(f"There is no API key {prefix!r} that could be rotated: it is unknown or not in use.")
+                state = f"replaced by {known['replaced_by']}" if known["replaced_by"] else "revoked or expired"
+                raise NotPossible(f"The API key {prefix} cannot be rotated: it is already {state}.")
             before = rows[0]
             values = {name: before[name] for name in ("username", "name", "scopes", "expires_at")}
+            values["idempotency_key"] = None
             new = self._insert(connection, values, actor, "api_key.rotated", {"replaces": prefix})
             ends_at = datetime.now(UTC) + overlap
             replaced = {"prefix": prefix, "replaced_by": new.key.prefix, "ends_at": ends_at}
@@ -109,12 +126,12 @@ class ApiKeys:
         """Revoke a key immediately.
 
         Raises:
-            NotFound: there is no such key.
+            NotFound: there is no such key, or the actor may not see it.
+            NotAllowed: its account has rights that the actor lacks.
         """
         with self._warehouse.connection() as connection:
+            _changeable(Reader(connection), prefix, actor)
             rows = Reader(connection).rows(PACKAGE, "revoke_api_key", {"prefix": prefix})
-            if not rows:
-                raise NotFound(f"There is no API key {prefix!r}.")
             revoke(connection, Revocation("api_key", prefix))
             details = {"username": rows[0]["username"]}
             event = Event("api_key.revoked", actor.name, prefix, address=actor.address, details=details)
@@ -153,10 +170,29 @@ class ApiKeys:
     ) -> NewApiKey:
         prefix, secret = secrets.token_hex(PREFIX_BYTES), secrets.token_urlsafe(SECRET_BYTES)
         values = {**values, "prefix": prefix, "secret_hash": _hash(secret), "created_by": actor.name}
-        [row] = Reader(connection).rows(PACKAGE, "insert_api_key", values)
+        rows = Reader(connection).rows(PACKAGE, "insert_api_key", values)
+        if not rows:
+            [created] = Reader(connection).rows(PACKAGE, "api_key_of_request", values)
+            raise Conflict(
+                f"A request with this Idempotency-Key has already created the API key {created['prefix']}. Only its "
+                "response contained the secret. If it was lost, revoke the key, and create another one with a new "
+                "Idempotency-Key.",
+                [],
+            )
+        row = rows[0]
         facts = {"username": row["username"], "scopes": row["scopes"], **(details or {})}
         self._audit.record_in(connection, Event(action, actor.name, prefix, address=actor.address, details=facts))
         return NewApiKey(f"{START}{prefix}_{secret}", _key_of(row))
+
+
+def _changeable(reader: Reader, prefix: str, actor: Actor) -> Row:
+    """Return a key with its account, if the actor may change it."""
+    rows = reader.rows(PACKAGE, "api_key_with_account", {"prefix": prefix})
+    account = account_of(rows[0]) if rows else None
+    if account is None or (actor.identity is not None and not sees(actor.identity, account)):
+        raise NotFound(f"There is no API key {prefix!r}.")
+    check_changes(actor, account.username, account)
+    return rows[0]
 
 
 def _check(name: str, scopes: Sequence[str], expires_at: datetime | None) -> None:

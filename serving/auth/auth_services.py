@@ -8,6 +8,7 @@ from lakehouse.settings import Settings
 from serving.auth.access_tokens import AccessTokens
 from serving.auth.account_cache import AccountCache
 from serving.auth.account_changes import AccountChanges
+from serving.auth.account_logins import AccountLogins
 from serving.auth.accounts import Accounts
 from serving.auth.api_key_usage import ApiKeyUsage
 from serving.auth.api_keys import ApiKeys
@@ -20,6 +21,7 @@ from serving.auth.credential_watch import CredentialWatch
 from serving.auth.derived_keys import derived_key
 from serving.auth.failure_counts import FailureCounts
 from serving.auth.grants import Grants
+from serving.auth.key_rotation import KeyRotation
 from serving.auth.known_clients import KnownClients
 from serving.auth.login import Login
 from serving.auth.login_limit import LoginLimit
@@ -39,6 +41,7 @@ class Auth:
 
     accounts: Accounts
     account_changes: AccountChanges
+    account_logins: AccountLogins
     login: Login
     logout: Logout
     grants: Grants
@@ -46,6 +49,7 @@ class Auth:
     sessions: Sessions
     api_keys: ApiKeys
     signing_keys: SigningKeys
+    key_rotation: KeyRotation
     authenticator: Authenticator
     known_clients: KnownClients
     visible_key_results: VisibleKeyResults
@@ -76,6 +80,7 @@ def build_auth(settings: Settings, warehouse: Warehouse, client: "redis.Redis") 
     passwords, revocations, usage = Passwords(), Revocations(), ApiKeyUsage()
     audit = AuditLog(warehouse, chain)
     accounts = Accounts(warehouse, passwords, audit)
+    account_changes = AccountChanges(warehouse, passwords, audit, revocations)
     keys = SigningKeys(warehouse, derived_key(secret, "signing keys"))
     known_clients = KnownClients(warehouse, derived_key(secret, "known clients"))
     refresh_tokens = RefreshTokens(warehouse, audit, revocations)
@@ -86,9 +91,16 @@ def build_auth(settings: Settings, warehouse: Warehouse, client: "redis.Redis") 
     sessions = Sessions(client, cache.find)
     return Auth(
         accounts=accounts,
-        account_changes=AccountChanges(warehouse, passwords, audit, revocations),
+        account_changes=account_changes,
+        account_logins=AccountLogins(accounts, sessions, refresh_tokens, audit),
         login=Login(
-            warehouse, accounts, passwords, LoginLimit(FailureCounts(client), known_clients), known_clients, audit
+            warehouse,
+            accounts,
+            passwords,
+            account_changes,
+            LoginLimit(FailureCounts(client), known_clients),
+            known_clients,
+            audit,
         ),
         logout=Logout(access_tokens, refresh_tokens, sessions, audit),
         grants=Grants(access_tokens, refresh_tokens),
@@ -96,6 +108,7 @@ def build_auth(settings: Settings, warehouse: Warehouse, client: "redis.Redis") 
         sessions=sessions,
         api_keys=api_keys,
         signing_keys=keys,
+        key_rotation=KeyRotation(keys, audit),
         authenticator=Authenticator(access_tokens, api_keys, sessions, revocations),
         known_clients=known_clients,
         visible_key_results=VisibleKeyResults(warehouse),

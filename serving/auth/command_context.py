@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from serving.auth.account_changes import Actor
+    from serving.auth.actor import Actor
     from serving.auth.auth_services import Auth
     from serving.publication_reader import Warehouse
 
 
 def actor() -> "Actor":
     """Return the user of the operating system, for the audit log."""
-    from serving.auth.account_changes import Actor
+    from serving.auth.actor import Actor
 
     try:
         user = getpass.getuser()

@@ -10,7 +10,7 @@ from serving.auth.command_context import actor, auth_services
 
 api_keys = typer.Typer(no_args_is_help=True, help="Manage API keys.")
 auth = typer.Typer(no_args_is_help=True, help="Manage the keys that sign access tokens.")
-audit = typer.Typer(no_args_is_help=True, help="Check the audit log.")
+audit = typer.Typer(no_args_is_help=True, help="List and check the audit log.")
 
 Username = Annotated[str, typer.Argument(help="The user name.")]
 Prefix = Annotated[str, typer.Argument(help="The key's prefix, as shown by `okr api-key list`.")]
@@ -61,15 +61,38 @@ def rotate_key(
     typer.echo(new.text)
 
 
+@auth.command("list-keys")
+def list_signing_keys() -> None:
+    """List the keys whose access tokens are accepted, newest first."""
+    with auth_services() as (services, _):
+        for key in services.signing_keys.listed():
+            until = f"until {key.verifies_until:%Y-%m-%d %H:%M:%S}" if key.verifies_until else "until it is replaced"
+            typer.echo(f"{key.kid}\tsigns from {key.signs_from:%Y-%m-%d %H:%M:%S}\taccepted {until}")
+
+
 @auth.command("rotate-keys")
 def rotate_keys() -> None:
-    """Create a new key that signs access tokens. Nobody is logged out."""
-    from serving.auth.audit_log import Event
-
+    """Create a new key that signs access tokens a minute later. Nobody is logged out."""
     with auth_services() as (services, _):
-        key = services.signing_keys.rotate()
-        services.audit.record(Event("signing_key.rotated", actor().name, key.kid))
+        key = services.key_rotation.rotate(actor()).key
     typer.echo(f"The key {key.kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+@audit.command("list")
+def list_audit_events(
+    subject: Annotated[str | None, typer.Option(help="Only events about this, e.g. a user name.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of events.")] = 100,
+) -> None:
+    """List the events of the audit log, newest first."""
+    import json
+
+    from serving.admin.audit_log.service import AuditEvents
+
+    with auth_services() as (_, warehouse):
+        for row in AuditEvents(warehouse).page(limit, None, subject=subject).items:
+            at = f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}"
+            columns = (row["event_id"], at, *(row[name] for name in ("actor", "action", "subject", "outcome")))
+            typer.echo("\t".join(map(str, (*columns, json.dumps(row["details"])))))
 
 
 @audit.command("verify")

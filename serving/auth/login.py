@@ -1,12 +1,16 @@
-"""Verify a user name and a password. This module does not depend on HTTP."""
+"""Verify a user name and a password, and let its owner choose another password. This module does not depend on HTTP."""
 
+from datetime import UTC, datetime
+
+from serving.auth.account_changes import AccountChanges
 from serving.auth.accounts import Account, Accounts
+from serving.auth.actor import Actor
 from serving.auth.audit_chain import Details
 from serving.auth.audit_log import AuditLog, Event
 from serving.auth.known_clients import Client, KnownClients
 from serving.auth.login_limit import LoginLimit
-from serving.auth.passwords import Passwords
-from serving.errors import NotSignedIn
+from serving.auth.passwords import Passwords, check_password
+from serving.errors import InvalidAccount, NotSignedIn, PasswordChangeRequired
 from serving.publication_reader import Warehouse
 
 UNKNOWN_ACCOUNT = "(unknown account)"  # not the name that was sent, because people enter passwords there by mistake
@@ -20,6 +24,7 @@ class Login:
         warehouse: Warehouse,
         accounts: Accounts,
         passwords: Passwords,
+        changes: AccountChanges,
         limit: LoginLimit,
         known_clients: KnownClients,
         audit: AuditLog,
@@ -27,6 +32,7 @@ class Login:
         self._warehouse = warehouse
         self._accounts = accounts
         self._passwords = passwords
+        self._changes = changes
         self._limit = limit
         self._known_clients = known_clients
         self._audit = audit
@@ -37,9 +43,37 @@ class Login:
         Raises:
             NotSignedIn: the user name or the password is wrong (the message does not say which), or the account is
                 disabled.
+            PasswordChangeRequired: the password is a one-time password.
             TooManyAttempts: too many logins failed recently.
             RetryableError: PostgreSQL is unavailable, or too many logins are waiting.
         """
+        account = self._verified(username, password, client)
+        if account.password_expires_at is not None:
+            self._record_failure("one-time password", account.username, client)
+            raise PasswordChangeRequired(
+                "This is a one-time password. Choose a password of your own with it: POST /auth/password, or the page "
+                "/password."
+            )
+        with self._warehouse.connection() as connection:
+            self._known_clients.remember_in(connection, account.username, client.address)
+            event = Event("login", account.username, account.username, "success", client.address)
+            self._audit.record_in(connection, event)
+        return account
+
+    def change_password(self, username: str, password: str, new_password: str, client: Client) -> Account:
+        """Replace the password of an account, which may be a one-time password. All of its sessions and tokens end.
+
+        Raises:
+            InvalidAccount: the new password is too weak, or is the present one.
+            NotSignedIn, TooManyAttempts, RetryableError: as in `verify`.
+        """
+        check_password(username, new_password, "new_password")
+        account = self._verified(username, password, client)
+        if new_password == password:
+            raise InvalidAccount("The new password is the present one.", "new_password")
+        return self._changes.change_password(account.username, new_password, Actor(account.username, client.address))
+
+    def _verified(self, username: str, password: str, client: Client) -> Account:
         self._limit.check(username, client)
         stored = self._accounts.find(username)
         is_right = self._passwords.matches(password, stored.password_hash if stored else None)
@@ -52,10 +86,9 @@ class Login:
         if account.disabled_at is not None:
             self._record_failure("account disabled", account.username, client)
             raise NotSignedIn("This account is disabled. An administrator can enable it.")
-        with self._warehouse.connection() as connection:
-            self._known_clients.remember_in(connection, account.username, client.address)
-            event = Event("login", account.username, account.username, "success", client.address)
-            self._audit.record_in(connection, event)
+        if account.password_expires_at is not None and account.password_expires_at < datetime.now(UTC):
+            self._record_failure("one-time password expired", account.username, client)
+            raise NotSignedIn("This one-time password has expired. An administrator can give you another one.")
         return account
 
     def _record_failure(self, reason: str, subject: str, client: Client, *, is_limit_reached: bool = False) -> None:

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from serving.auth.passwords import MAX_CONCURRENT
 from serving.error_responses import Problem
 
-PATHS = frozenset({"/auth/token", "/login"})
+PATHS = frozenset({"/auth/token", "/auth/password", "/login", "/password"})
 MOST_WAITING = 500
 WAIT_S = 20.0
 RETRY_AFTER_S = 5

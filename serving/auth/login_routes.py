@@ -1,4 +1,4 @@
-"""POST /auth/token, /auth/refresh, /auth/logout, and the public keys of access tokens."""
+"""POST /auth/token, /auth/refresh, /auth/password, /auth/logout, and the public keys of access tokens."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from serving.auth.authorization import ClientDep, logged_in, session_cookie
 from serving.auth.grants import Grant
 from serving.auth.request_bodies import described, form_or_json
-from serving.auth.schemas import Credentials, RefreshBody, TokenResponse
+from serving.auth.schemas import Credentials, PasswordBody, RefreshBody, TokenResponse
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
 
@@ -38,6 +38,19 @@ def refresh(
     two users has stolen it.
     """
     return _response(services.auth.grants.refreshed(body.refresh_token, client.address))
+
+
+@router.post("/password", status_code=204, openapi_extra=described(PasswordBody))
+def change_password(
+    body: Annotated[PasswordBody, Depends(form_or_json(PasswordBody))], client: ClientDep, services: ServicesDep
+) -> Response:
+    """Replace the password of an account by another one. All of its sessions and tokens end; log in again.
+
+    This is also how a one-time password is used. The same limits as to logins apply to wrong passwords.
+    """
+    services.auth.login.change_password(body.username, body.password, body.new_password, client)
+    services.auth.sessions.end_all(body.username)
+    return Response(status_code=204)
 
 
 @router.post("/logout", status_code=204, dependencies=[Depends(logged_in)])

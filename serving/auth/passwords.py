@@ -1,15 +1,20 @@
 """Hash and verify passwords with argon2id, with a limit on concurrent verifications."""
 
+import secrets
 from threading import BoundedSemaphore
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from lakehouse.errors import RetryableError
+from serving.errors import InvalidAccount
 
 MEMORY_KIB = 19 * 1024  # OWASP's minimum for argon2id with two passes and one lane; takes about 30 ms
 MAX_CONCURRENT = 4  # further logins wait, so a flood of logins cannot exhaust memory and CPU
 WAIT_S = 5.0
+SHORTEST = 12
+LONGEST = 1024
+GENERATED_BYTES = 18
 
 
 class Passwords:
@@ -40,3 +45,22 @@ class Passwords:
             return False
         finally:
             self._slots.release()
+
+
+def check_password(username: str, password: str, field: str = "password") -> None:
+    """Check that a new password, in a field of a request, is acceptable.
+
+    Raises:
+        InvalidAccount: it is too short, too long or the user name.
+    """
+    if not SHORTEST <= len(password) <= LONGEST:
+        raise InvalidAccount(
+            f"A password must have {SHORTEST} to {LONGEST} characters; this one has {len(password)}.", field
+        )
+    if username.casefold() in password.casefold() and len(password) < len(username) + SHORTEST:
+        raise InvalidAccount("The password must not consist of the user name.", field)
+
+
+def generated_password() -> str:
+    """Return a random password."""
+    return secrets.token_urlsafe(GENERATED_BYTES)

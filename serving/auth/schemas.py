@@ -3,9 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, Field, StringConstraints
 
 from serving.schemas import Body, Text
+
+# Of a browser the hash, of an app the UUID of its family of tokens.
+_SESSION_ID = r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
+SessionId = Annotated[str, Path(pattern=_SESSION_ID, description="As in the list of sessions.")]
 
 
 class Credentials(Body):
@@ -19,6 +24,18 @@ class LoginForm(Credentials):
     """The fields of the login form. `next` is the path to open after the login."""
 
     next: Annotated[Text, StringConstraints(max_length=2000)] = "/"
+
+
+class PasswordBody(Credentials):
+    """A user name, its present password, which may be a one-time password, and the password that replaces it."""
+
+    new_password: Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
+
+
+class PasswordForm(PasswordBody):
+    """The fields of the page /password."""
+
+    again: Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 
 
 class RefreshBody(Body):

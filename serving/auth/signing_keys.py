@@ -8,6 +8,7 @@ import base64
 import os
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,20 +67,39 @@ class SigningKeys:
                 self._insert(connection, datetime.now(UTC))
         self.load()
 
-    def rotate(self) -> SigningKey:
+    def rotate(self, record: Callable[[Connection, SigningKey], object] | None = None) -> SigningKey:
         """Create a key that signs from LEARNED_AFTER_S seconds from now, and end the others 30 minutes later.
+
+        `record` is called in the same transaction. If the newest key does not sign yet, return it and change nothing.
 
         Raises:
             RetryableError: PostgreSQL is unavailable.
         """
-        signs_from = datetime.now(UTC) + timedelta(seconds=LEARNED_AFTER_S)
+        now = datetime.now(UTC)
+        signs_from = now + timedelta(seconds=LEARNED_AFTER_S)
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             reader.rows(PACKAGE, "signing_key_lock")
+            known = self._decrypted(reader.rows(PACKAGE, "signing_keys"))
+            # Keys that are further in the future were created before the clock was set back.
+            waiting = [key for key in known if key.verifies_until is None and now < key.signs_from <= signs_from]
+            if waiting:
+                return waiting[0]
             reader.rows(PACKAGE, "retire_signing_keys", {"verifies_until": signs_from + VERIFIES_FOR})
             key = self._insert(connection, signs_from)
+            if record is not None:
+                record(connection, key)
         self.load()
         return key
+
+    def listed(self) -> list[SigningKey]:
+        """Return the keys whose tokens may still be valid, newest first.
+
+        Raises:
+            RetryableError: PostgreSQL is unavailable.
+        """
+        self.load()
+        return sorted(self._keys.values(), key=lambda key: key.signs_from, reverse=True)
 
     def load(self) -> None:
         """Read the keys."""

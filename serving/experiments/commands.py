@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serving.auth.command_context import actor, auth_services
+
 if TYPE_CHECKING:
+    from serving.admin.experiments.service import OperatedExperiments
     from serving.experiments.experiment import Experiment
     from serving.experiments.service import Experiments
 
@@ -17,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
 @app.command("list")
 def list_experiments() -> None:
     """List the experiments, newest first, with the recent calls of their arms."""
-    with _experiments() as experiments:
+    with _experiments() as (experiments, _):
         found = experiments.all()
         for experiment in found:
             _print(experiments, experiment)
@@ -72,15 +75,15 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
         min_calls=min_calls,
         max_calibration_gap=max_calibration_gap or None,
     )
-    with _experiments() as experiments:
-        created = experiments.create(
+    with _experiments() as (experiments, operated):
+        created = operated.create(
             name,
             [parsed_arm(text) for text in arm],
-            unit=unit,  # type: ignore[arg-type]
+            actor(),
+            unit=unit,
             model_name=model,
             guardrails=guardrails,
             salt=salt or None,
-            created_by="okr experiment",
         )
         _print(experiments, created)
     typer.echo(f"Run `okr experiment start {name}` to start it.")
@@ -89,8 +92,8 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
 @app.command()
 def start(name: Name) -> None:
     """Start an experiment. Every worker applies it within about a second."""
-    with _experiments() as experiments:
-        _print(experiments, experiments.start(name))
+    with _experiments() as (experiments, operated):
+        _print(experiments, operated.start(name, actor()))
 
 
 @app.command()
@@ -99,24 +102,21 @@ def stop(
     because: Annotated[str, typer.Option(help="The reason, recorded with the experiment.")] = "stopped by command",
 ) -> None:
     """Stop an experiment permanently. The active version predicts for all units again."""
-    with _experiments() as experiments:
-        _print(experiments, experiments.stop(name, because))
+    with _experiments() as (experiments, operated):
+        _print(experiments, operated.stop(name, because, actor()))
 
 
 @contextmanager
-def _experiments() -> "Iterator[Experiments]":
+def _experiments() -> "Iterator[tuple[Experiments, OperatedExperiments]]":
     from lakehouse.settings import load_settings
+    from serving.admin.changes import Changes
+    from serving.admin.experiments.service import OperatedExperiments
     from serving.experiments.service import Experiments
     from serving.models.catalog import discover
-    from serving.publication_reader import Warehouse
 
-    settings = load_settings()
-    warehouse = Warehouse(settings.require("dsn_serving"))
-    warehouse.open()
-    try:
-        yield Experiments(settings, warehouse, discover())
-    finally:
-        warehouse.close()
+    with auth_services() as (services, warehouse):
+        experiments = Experiments(load_settings(), warehouse, discover())
+        yield experiments, OperatedExperiments(experiments, Changes(services.audit))
 
 
 def _print(experiments: "Experiments", experiment: "Experiment") -> None:

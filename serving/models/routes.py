@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from serving.auth.audit_log import Event
+from serving.auth.actor import Actor
 from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.experiments.experiment import Experiment
@@ -52,11 +52,8 @@ def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the new
     one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
     """
-    outcome = services.prediction.loading.load(model_name, body.alias or body.version or "", admin.username)
-    details = {"alias": body.alias, "version": body.version, "is_loaded": outcome.is_loaded}
-    services.auth.audit.record(
-        Event("model.loaded", admin.username, model_name, address=client.address, details=details)
-    )
+    operator = Actor(admin.username, client.address, admin)
+    outcome = services.admin.models.load(model_name, body.alias or body.version or "", operator)
     http.status_code = 200 if outcome.is_loaded else ACCEPTED
     return LoadResponse(
         **_listed(services.prediction.listing.models()),

@@ -13,14 +13,14 @@ from serving.auth.roles import Identity, Right
 from serving.auth.schemas import LoginForm
 from serving.auth.visibility import parameters
 from serving.data.filters import KeyResultFilter
-from serving.errors import NotPublished, NotSignedIn, TooManyAttempts
+from serving.errors import NotPublished, NotSignedIn, PasswordChangeRequired, TooManyAttempts
 from serving.publication_holds import hold_summary
 from serving.schemas import Name
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
+from serving.web.password_page import ONE_TIME, Renderer, password_page
 from serving.web.scorecard import MAX_SHOWN, SHOWN
 from serving.web.static_sites import CATALOG_POLICY, QUALITY_POLICY, site_file
-from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 sites = APIRouter(include_in_schema=False)  # not strict, because the sites' scripts send query parameters
@@ -30,14 +30,6 @@ Shown = Annotated[int, Query(ge=1, le=MAX_SHOWN)]
 Names = Annotated[list[Name] | None, Query(max_length=100)]
 OneName = Annotated[Name | None, Query()]
 HOME, DOCS = "/", "/docs"
-
-
-def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
-    return pages
-
-
-Renderer = Annotated[Pages, Depends(_pages)]
 
 
 @router.get(HOME)
@@ -96,6 +88,8 @@ def login(
     auth, here, before = services.auth, _local_path(form.next), session_cookie(request, services)
     try:
         account = auth.login.verify(form.username, form.password, client)
+    except PasswordChangeRequired:
+        return password_page(pages, ONE_TIME, username=form.username)
     except (NotSignedIn, TooManyAttempts) as error:
         status = 401 if isinstance(error, NotSignedIn) else 429
         return pages.render("login.html", status, message=str(error), username=form.username, next_path=here)

@@ -135,6 +135,40 @@ def test_the_scorecard_page_shows_key_results_at_risk(running):
         assert "//cdn" not in page.text
 
 
+def test_an_operator_starts_and_watches_runs_through_the_api_whose_login_may_do_nothing_else(running):
+    settings = running.settings
+    model, user = "/admin/models/okr_key_result_forecast", settings.airflow_serving_user
+    with httpx.Client(base_url=settings.api_url, timeout=30) as api:
+        login = {"username": "admin", "password": settings.require("admin_password")}
+        api.headers["Authorization"] = f"Bearer {api.post('/auth/token', json=login).json()['access_token']}"
+        champion = api.get(f"{model}/champions").json()["current"]
+        key = {"Idempotency-Key": "promote the champion"}
+        first, again = (api.post(f"{model}/promote", json={"version": champion}, headers=key).json() for _ in range(2))
+        assert (first["is_new"], again["is_new"], first["run"]["run_id"]) == (True, False, again["run"]["run_id"])
+        wait_until(
+            "the gate has decided", lambda: api.get(first["status_url"]).json()["outcome"] is not None, limit_s=120
+        )
+        decided = api.get(first["status_url"]).json()
+        assert (decided["outcome"], "already the champion" in decided["reason"]) == ("kept", True), decided
+        unknown = api.post(f"{model}/promote", json={"version": "999"}).json()
+        wait_until(
+            "the run has failed", lambda: api.get(unknown["status_url"]).json()["run"]["state"] == "failed", limit_s=120
+        )
+        assert "no version" in api.get(unknown["status_url"]).json()["reason"]
+        assert api.post("/admin/dags/okr_etl_dag/runs", json={"conf": {"accept_raw_batch": "yes"}}).status_code == 422
+        dags = {each["dag_id"]: each for each in api.get("/admin/dags").json()["dags"]}
+        assert {"okr_etl_dag", "model_promotion_dag", "catch_up_dag"} <= set(dags)
+        assert dags["model_promotion_dag"]["runs"][0]["run_id"] == unknown["run"]["run_id"]
+    with httpx.Client(base_url=settings.airflow_url, timeout=20) as airflow_api:
+        login = {"username": user, "password": settings.require("airflow_serving_password")}
+        token = airflow_api.post("/auth/token", json=login).json()["access_token"]
+        airflow_api.headers["Authorization"] = f"Bearer {token}"
+        for path in ("connections", "variables"):
+            assert airflow_api.get(f"/api/v2/{path}").status_code == 403, path
+        assert airflow_api.post("/api/v2/pools", json={"name": "x", "slots": 1}).status_code == 403
+    assert first["run"]["run_id"] in running.okr("dag", "runs", "model_promotion_dag")
+
+
 def test_an_implausible_batch_is_never_published_and_the_old_publication_is_unchanged(running, airflow):
     before, rows = current(running), analyst(running, MARTS)
     # So many implausible rows suggest a wrong unit; fewer than 50 are only flagged and block nothing.

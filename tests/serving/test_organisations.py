@@ -6,7 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from serving.auth.account_changes import Actor, Assignment
+from serving.auth.actor import Actor
+from serving.auth.assignment import Assignment
 from serving.auth.roles import Role
 from tests.serving.live_server import Api
 

@@ -1,1 +1,1 @@
-"""Accounts: list, disable, enable and log out everywhere."""
+"""Accounts: list, create, change, give a password, disable, enable and log out everywhere."""

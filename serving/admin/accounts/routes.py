@@ -1,64 +1,31 @@
-"""/admin/accounts. The administrator of an organisation sees and changes only its accounts."""
+"""/admin/accounts: the functions of `okr account`. An organisation's administrator manages only its accounts."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated
 
-from fastapi import Depends, Path
-from pydantic import BaseModel, Field
+from fastapi import Body
 
-from serving.admin.cursors import Cursors
+from serving.admin.accounts.schemas import (
+    DISABLED,
+    EXAMPLE,
+    EXAMPLE_BODY,
+    EXAMPLE_CHANGE,
+    NEW,
+    AccountBody,
+    AccountChangeBody,
+    AccountRecord,
+    AccountsResponse,
+    OneTimePasswordResponse,
+    record_of,
+)
+from serving.admin.accounts.service import page_of_accounts
+from serving.admin.managers import Manager, ManagingActor, Username
 from serving.admin.routing import Limit, PageCursor, admin_router, described
-from serving.auth.account_changes import Actor
 from serving.auth.account_rules import check_manages
 from serving.auth.accounts import Account
-from serving.auth.authorization import ClientDep, RequireToken
-from serving.auth.known_clients import Client
-from serving.auth.roles import Identity, Right, Role
-from serving.schemas import Id
-from serving.services import Services, ServicesDep
+from serving.auth.passwords import generated_password
+from serving.services import ServicesDep
 
 router = admin_router("accounts")
-Manager = Annotated[Identity, Depends(RequireToken(Right.MANAGE_ACCOUNTS))]
-Username = Annotated[Id, Path(description="The user name.")]
-EXAMPLE = {
-    "username": "ada", "role": "lead", "organisation_id": "acme", "user_id": "user-7", "team_ids": ["team-3"],
-    "plan": "standard", "created_at": "2026-11-01T08:00:00Z", "disabled_at": None,
-    "password_changed_at": "2026-11-01T08:00:00Z",
-}  # fmt: skip
-DISABLED = {**EXAMPLE, "disabled_at": "2026-11-20T12:00:00Z"}
-
-
-@dataclass(frozen=True)
-class After:
-    """The sort key of the list: accounts after this one."""
-
-    username: str
-
-
-CURSORS = Cursors("/admin/accounts", After)
-
-
-class AccountRecord(BaseModel):
-    """An account."""
-
-    username: str
-    role: Role
-    organisation_id: str | None = Field(description="Null if it sees every organisation.")
-    user_id: str | None
-    team_ids: list[str] = Field(description="The teams that the account leads.")
-    plan: str
-    created_at: datetime
-    disabled_at: datetime | None
-    password_changed_at: datetime
-
-
-class AccountsResponse(BaseModel):
-    """A page of accounts by user name."""
-
-    accounts: list[AccountRecord]
-    next_cursor: str | None
 
 
 @router.get("/accounts", **described("List accounts", {"accounts": [EXAMPLE], "next_cursor": None}))
@@ -66,11 +33,27 @@ def accounts(
     services: ServicesDep, manager: Manager, limit: Limit = 100, cursor: PageCursor = None
 ) -> AccountsResponse:
     """List accounts by user name."""
-    after = CURSORS.decode(cursor)
-    listed = sorted(services.auth.accounts.listed(manager.organisation_id), key=lambda each: each.username)
-    found = [each for each in listed if after is None or each.username > after.username]
-    page = CURSORS.page(found[: limit + 1], limit, lambda each: After(each.username))
+    page = page_of_accounts(services.auth.accounts, manager, limit, cursor)
     return AccountsResponse(accounts=[_record(each) for each in page.items], next_cursor=page.next_cursor)
+
+
+@router.post("/accounts", **described("Create an account", NEW, 409, status=201))
+def create(
+    body: Annotated[AccountBody, Body(examples=[EXAMPLE_BODY])],
+    services: ServicesDep,
+    manager: Manager,
+    actor: ManagingActor,
+) -> OneTimePasswordResponse:
+    """Create an account with a one-time password, which only this response contains.
+
+    A repeated request is a conflict. If the response was lost, give the account another password.
+    """
+    password = generated_password()
+    assignment = body.assignment(manager.organisation_id)
+    created = services.auth.account_changes.create(
+        body.username, body.role, password, assignment, actor, is_one_time=True
+    )
+    return OneTimePasswordResponse.model_validate(record_of(created, one_time_password=password))
 
 
 @router.get("/accounts/{username}", **described("Get an account", EXAMPLE, 404))
@@ -79,30 +62,48 @@ def account(username: Username, services: ServicesDep, manager: Manager) -> Acco
     return _record(check_manages(manager, username, services.auth.accounts.account(username)))
 
 
+@router.patch("/accounts/{username}", **described("Change an account", EXAMPLE, 404))
+def change(
+    username: Username,
+    body: Annotated[AccountChangeBody, Body(examples=[EXAMPLE_CHANGE])],
+    services: ServicesDep,
+    actor: ManagingActor,
+) -> AccountRecord:
+    """Change the role, organisation, user, teams or plan of an account. Its sessions and tokens end.
+
+    If the account has these values already, nothing changes, and no session ends.
+    """
+    return _record(services.auth.account_changes.change(username, body.changes(), actor))
+
+
+@router.post("/accounts/{username}/password", **described("Give an account a one-time password", NEW, 404))
+def give_password(username: Username, services: ServicesDep, actor: ManagingActor) -> OneTimePasswordResponse:
+    """Replace the password of an account by a one-time password, which only this response contains.
+
+    Its sessions and tokens end. Its API keys stay valid; disable the account or revoke them if it was stolen.
+    """
+    password = generated_password()
+    changed = services.auth.account_changes.change_password(username, password, actor, is_one_time=True)
+    services.auth.sessions.end_all(username)
+    return OneTimePasswordResponse.model_validate(record_of(changed, one_time_password=password))
+
+
 @router.post("/accounts/{username}/disable", **described("Disable an account", DISABLED, 404))
-def disable(username: Username, services: ServicesDep, manager: Manager, client: ClientDep) -> AccountRecord:
-    """Disable an account. Its sessions and tokens end, and its API keys are not valid while it is disabled."""
-    return _change(services, services.auth.account_changes.disable, username, manager, client)
+def disable(username: Username, services: ServicesDep, actor: ManagingActor) -> AccountRecord:
+    """Disable an account. Its sessions and tokens end, and its API keys are not valid while it is disabled.
+
+    Accounts cannot be deleted, because the audit log names them.
+    """
+    disabled = services.auth.account_changes.disable(username, actor)
+    services.auth.sessions.end_all(username)
+    return _record(disabled)
 
 
 @router.post("/accounts/{username}/enable", **described("Enable an account", EXAMPLE, 404))
-def enable(username: Username, services: ServicesDep, manager: Manager, client: ClientDep) -> AccountRecord:
+def enable(username: Username, services: ServicesDep, actor: ManagingActor) -> AccountRecord:
     """Enable a disabled account. Its earlier sessions and tokens stay invalid."""
-    return _change(services, services.auth.account_changes.enable, username, manager, client)
-
-
-@router.post("/accounts/{username}/logout", **described("Log an account out everywhere", EXAMPLE, 404))
-def log_out(username: Username, services: ServicesDep, manager: Manager, client: ClientDep) -> AccountRecord:
-    """End every session and token of an account."""
-    return _change(services, services.auth.account_changes.log_out_everywhere, username, manager, client)
-
-
-def _change(
-    services: Services, change: Callable[[str, Actor], Account], username: str, manager: Identity, client: Client
-) -> AccountRecord:
-    check_manages(manager, username, services.auth.accounts.account(username))
-    return _record(change(username, Actor(manager.username, client.address)))
+    return _record(services.auth.account_changes.enable(username, actor))
 
 
 def _record(found: Account) -> AccountRecord:
-    return AccountRecord.model_validate(vars(found) | {"team_ids": list(found.team_ids)})
+    return AccountRecord.model_validate(record_of(found))

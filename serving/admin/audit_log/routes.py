@@ -1,12 +1,13 @@
-"""/admin/audit-log."""
+"""/admin/audit-log: the functions of `okr audit`."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StringConstraints
 
 from serving.admin.routing import IsOperator, Limit, PageCursor, admin_router, described
+from serving.auth.audit_verification import verify
 from serving.schemas import Name
 from serving.services import ServicesDep
 
@@ -15,6 +16,13 @@ EXAMPLE = {
     "event_id": 812, "occurred_at": "2026-11-20T13:00:00Z", "actor": "admin", "action": "publication.rolled_back",
     "subject": "42", "outcome": "success", "address": "192.0.2.7", "details": {"restored": 41, "is_changed": True},
 }  # fmt: skip
+
+
+EXAMPLE_REPORT = {
+    "is_intact": True, "events": 812, "newest_id": 812, "newest_hash": "9f2c" * 16, "sealed_with_other_key": 0,
+    "problems": [],
+}  # fmt: skip
+SHOWN_PROBLEMS = 20
 
 
 class AuditEventRecord(BaseModel):
@@ -28,6 +36,17 @@ class AuditEventRecord(BaseModel):
     outcome: str
     address: str | None
     details: dict[str, Any]
+
+
+class VerificationResponse(BaseModel):
+    """The result of a verification."""
+
+    is_intact: bool
+    events: int
+    newest_id: int
+    newest_hash: str
+    sealed_with_other_key: int = Field(description="Events that were sealed with the key of an earlier OKR_JWT_SECRET.")
+    problems: list[str] = Field(description="What is wrong, at most 20 items.")
 
 
 class AuditLogResponse(BaseModel):
@@ -48,6 +67,26 @@ def audit_log(
     limit: Limit = 100,
     cursor: PageCursor = None,
 ) -> AuditLogResponse:
-    """List the events of the audit log, newest first. `okr audit verify` checks that none was changed or removed."""
+    """List the events of the audit log, newest first. The verification checks that none was changed."""
     page = services.admin.audit_events.page(limit, cursor, subject=subject)
     return AuditLogResponse.model_validate({"audit_events": page.items, "next_cursor": page.next_cursor})
+
+
+@router.get(
+    "/audit-log/verification", dependencies=[Depends(IsOperator)], **described("Verify the audit log", EXAMPLE_REPORT)
+)
+def verification(
+    services: ServicesDep,
+    expect_id: Annotated[int, Query(ge=0, le=2**63 - 1, description="An event that the log must contain ...")] = 0,
+    expect_hash: Annotated[
+        str, StringConstraints(pattern=r"^([0-9a-f]{64})?$"), Query(description="... with this hash.")
+    ] = "",
+) -> VerificationResponse:
+    """Check that no event was changed, removed or inserted. This reads the whole log.
+
+    Only a comparison with an event that is stored elsewhere also shows that the newest events were removed: keep
+    `newest_id` and `newest_hash`, and send them with the next verification.
+    """
+    report = verify(services.warehouse, services.auth.chain, expected_id=expect_id, expected_hash=expect_hash)
+    fields = vars(report) | {"is_intact": not report.problems, "problems": report.problems[:SHOWN_PROBLEMS]}
+    return VerificationResponse.model_validate(fields)

@@ -47,7 +47,4 @@ def clear(services: ServicesDep, operator: OperatorDep) -> ClearedResponse:
 
     Workers keep the forecasts of the current publication in their memory, so requests do not become slower.
     """
-    with services.admin.changes.recorded(operator, "forecast_cache.cleared", "forecast cache") as details:
-        deleted = services.admin.forecast_cache.clear()
-        details["deleted"] = deleted
-    return ClearedResponse(deleted=deleted)
+    return ClearedResponse(deleted=services.admin.forecast_cache.clear(operator))

@@ -56,9 +56,7 @@ def rate_plans(services: ServicesDep) -> RatePlansResponse:
 @router.put("/rate-plans/{name}", **described("Create or change a rate plan", EXAMPLE))
 def change(name: PlanName, body: RatePlanBody, services: ServicesDep, operator: OperatorDep) -> RatePlanRecord:
     """Create or change a plan. Every worker applies it within ten seconds. Plans cannot be deleted."""
-    with services.admin.changes.recorded(operator, "rate_plan.changed", name) as details:
-        details.update(body.model_dump())
-        return _record(services.admin.rate_plans.change(name, **body.model_dump()))
+    return _record(services.admin.rate_plans.change(name, operator, **body.model_dump()))
 
 
 def _record(plan: StoredPlan) -> RatePlanRecord:

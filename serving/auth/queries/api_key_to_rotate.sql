@@ -1,8 +1,6 @@
 -- Returns at most one row: an API key that is in use, with the expiry of its successor, which lives as long as it did.
--- The row is locked, so that a key is replaced only once.
 SELECT username, name, scopes, now() + (expires_at - created_at) AS expires_at
 FROM auth.api_key
 WHERE
     prefix = %(prefix)s
     AND revoked_at IS NULL AND replaced_by IS NULL AND coalesce(expires_at > now(), true)
-FOR UPDATE

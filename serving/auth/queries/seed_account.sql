@@ -6,6 +6,7 @@ WITH seeded AS (
         password_hash = excluded.password_hash,
         seed_hash = excluded.seed_hash,
         password_changed_at = now(),
+        password_expires_at = NULL,
         credential_version = known.credential_version + 1
     RETURNING username, credential_version
 )

@@ -4,6 +4,10 @@ WITH changed AS (
     UPDATE auth.account SET
         password_hash = coalesce(%(password_hash)s::text, password_hash),
         password_changed_at = CASE WHEN %(password_hash)s::text IS NULL THEN password_changed_at ELSE now() END,
+        password_expires_at = CASE
+            WHEN %(password_hash)s::text IS NULL THEN password_expires_at
+            ELSE now() + %(one_time_s)s::integer * interval '1 second'
+        END,
         role = coalesce(%(role)s::text, role),
         organisation_id = CASE WHEN %(sets_assignment)s THEN %(organisation_id)s::text ELSE organisation_id END,
         user_id = CASE WHEN %(sets_assignment)s THEN %(user_id)s::text ELSE user_id END,
@@ -22,5 +26,5 @@ revoked AS (
     SELECT 'account', username, credential_version FROM changed
 )
 SELECT username, role, organisation_id, user_id, team_ids, plan, created_at, disabled_at, password_changed_at,
-       credential_version
+       password_expires_at, credential_version
 FROM changed

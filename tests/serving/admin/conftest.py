@@ -11,6 +11,7 @@ from lakehouse.warehouse import connect
 from ml import model_registry
 from tests.databases import NewDatabase
 from tests.lakehouse.marts import load_one_event, publish_with
+from tests.serving.admin.airflow_server import LOGIN, AirflowServer, airflow_server
 from tests.serving.admin.operators import OperatorClient
 from tests.serving.live_server import serving
 
@@ -30,8 +31,19 @@ VALUES (%s, %s, %s, 10, 3, %s, '{"suites": []}')
 
 
 @pytest.fixture(scope="session")
+def airflow_of_operator() -> Iterator[AirflowServer]:
+    """The Airflow of the application."""
+    with airflow_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def operated(
-    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory, redis_server: Settings, kafka: Settings
+    new_database: NewDatabase,
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_server: Settings,
+    kafka: Settings,
+    airflow_of_operator: AirflowServer,
 ) -> Iterator[Settings]:
     """Settings of a warehouse with three publications, five flagged events and three gate results."""
     folder = tmp_path_factory.mktemp("operated")
@@ -42,6 +54,9 @@ def operated(
                 "lake_uri": str(folder / "lake"),
                 "mlflow_store_uri": SecretStr(f"sqlite:///{folder}/mlflow.db"),
                 "mlflow_artifacts": str(folder / "artifacts"),
+                "airflow_url": airflow_of_operator.url,
+                "airflow_serving_user": LOGIN["username"],
+                "airflow_serving_password": SecretStr(LOGIN["password"]),
             }
         )
         load_one_event(settings)

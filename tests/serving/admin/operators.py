@@ -7,13 +7,15 @@ from psycopg.rows import dict_row
 from lakehouse.warehouse import connect
 from tests.serving.live_server import Api
 
+PASSWORD = "a long password of a test"
+
 
 class OperatorClient:
-    """The admin API as the account admin sees it."""
+    """The admin API as the account admin sees it, or the caller with other headers."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, headers: dict[str, str] | None = None) -> None:
         self.api = api
-        self.headers = api.headers("admin")
+        self.headers = headers or api.headers("admin")
 
     def get(self, path: str, status: int = 200, **parameters: Any) -> dict[str, Any]:
         """Send GET /admin<path>, and return the body if the response has the expected status."""
@@ -22,6 +24,28 @@ class OperatorClient:
     def post(self, path: str, body: Any = None, status: int = 200, **parts: Any) -> dict[str, Any]:
         """Send POST /admin<path>, and return the body if the response has the expected status."""
         return self._send("POST", path, status, json=body, **parts)
+
+    def patch(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
+        """Send PATCH /admin<path>, and return the body if the response has the expected status."""
+        return self._send("PATCH", path, status, json=body)
+
+    def new_account(self, username: str, role: str, password: str = PASSWORD, **fields: Any) -> "OperatorClient":
+        """Create an account, choose its password with the one-time password, and return its client."""
+        created = self.post("/accounts", {"username": username, "role": role, **fields}, status=201)
+        first = {"username": username, "password": created["one_time_password"]}
+        answer = self.api.client.post("/auth/password", json={**first, "new_password": password})
+        assert answer.status_code == 204, answer.text
+        return OperatorClient(self.api, self.logged_in(username, password))
+
+    def logged_in(self, username: str, password: str = PASSWORD) -> dict[str, str]:
+        """Return the header of a new token."""
+        answer = self.api.client.post("/auth/token", json={"username": username, "password": password})
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['access_token']}"}
+
+    def status(self, path: str = "/auth/me") -> int:
+        """Return the status of a request with these headers."""
+        return self.api.client.get(path, headers=self.headers).status_code
 
     def put(self, path: str, body: Any, status: int = 200) -> dict[str, Any]:
         """Send PUT /admin<path>, and return the body if the response has the expected status."""

@@ -9,8 +9,9 @@ from pydantic import SecretStr
 
 from lakehouse.settings import Settings
 from serving.auth import passwords
-from serving.auth.account_changes import Actor, Assignment
 from serving.auth.accounts import Account
+from serving.auth.actor import Actor
+from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth, build_auth
 from serving.auth.roles import Role
 from serving.publication_reader import Warehouse

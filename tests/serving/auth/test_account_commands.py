@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from typer.testing import CliRunner, Result
 
-from serving.auth.account_changes import Assignment
 from serving.auth.account_rules import check_assigns, check_manages
+from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Role
 from serving.commands import app
@@ -40,11 +40,49 @@ def test_an_account_is_added_with_a_password_from_stdin_listed_changed_and_disab
     )
     assert (me.json()["organisation_id"], me.json()["team_ids"]) == ("acme", ["t1", "t2"])
     changed = okr("account", "password", "anna", "--generate")
-    password = changed.output.split()[-1]
+    password = changed.stdout.split()[-1]
     assert log_in(api, "anna", password)
     assert okr("account", "disable", "anna").exit_code == 0
     [line] = [line for line in okr("account", "list").output.splitlines() if line.startswith("anna\t")]
     assert line.split("\t")[1:5] == ["lead", "acme", "standard", "disabled"]
+
+
+def test_an_account_is_changed_and_its_sessions_are_shown_and_ended(api: Api, okr: Run, auth: Auth) -> None:
+    new_account(auth, "carl")
+    changed = okr("account", "change", "carl", "--role", "lead", "--organisation", "acme", "--team", "t1")
+    assert changed.stdout.strip() == "carl: lead of acme, user None, plan standard, leads t1"
+    changed = okr("account", "change", "carl", "--organisation", "", "--no-teams", "--plan", "service")
+    assert changed.stdout.strip() == "carl: lead of every organisation, user None, plan service"
+    assert "Unknown plan" in str(okr("account", "change", "carl", "--plan", "gold").exception)
+    tokens = [log_in(api, "carl")["access_token"] for _ in range(2)]
+    newest, _ = (line.split("\t")[0] for line in okr("account", "sessions", "carl").stdout.splitlines())
+    assert okr("account", "logout", "carl", "--session", newest).exit_code == 0
+    assert len(okr("account", "sessions", "carl").stdout.splitlines()) == 1
+    assert "no session" in str(okr("account", "logout", "carl", "--session", newest).exception)
+    assert okr("account", "logout", "carl").exit_code == 0
+    assert [status(api, token) for token in tokens] == [401, 401]
+    assert "account.logged_out_everywhere" in okr("audit", "list", "--subject", "carl", "--limit", "1").output
+
+
+def test_roles_and_signing_keys_are_listed(okr: Run) -> None:
+    roles = dict(line.split("\t") for line in okr("account", "roles").output.splitlines())
+    assert (set(roles), "administer*" in roles["admin"]) == (set(Role), True)
+    assert "accepted until it is replaced" in okr("auth", "list-keys").output
+
+
+def test_a_one_time_password_is_replaced_on_the_page_before_the_first_login(api: Api, okr: Run) -> None:
+    added = okr("account", "add", "dora", "--role", "viewer", "--one-time")
+    form = {"username": "dora", "password": added.output.split()[-1]}
+    page = api.client.post("/login", data=form)
+    assert (page.status_code, "one-time password" in page.text, "set-cookie" in page.headers) == (200, True, False)
+    new = {"new_password": "a password of dora", "again": "a password of dora"}
+    for wrong, status_code in (({"again": "another"}, 422), ({"password": "wrong"}, 401), ({"new_password": "x"}, 422)):
+        assert api.client.post("/password", data=form | new | wrong).status_code == status_code
+    assert api.client.post("/password", data=form | new, headers={"Origin": "http://evil"}).status_code == 403
+    assert api.client.post("/password", data=form | new).status_code == 200
+    assert api.client.post("/login", data=form).status_code == 401
+    assert api.client.post("/login", data=form | {"password": "a password of dora"}).status_code == 303
+    assert api.client.get("/password").status_code == 200
 
 
 def test_without_a_terminal_a_password_must_come_from_stdin_or_be_generated(okr: Run) -> None:

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 
-from lakehouse.errors import RetryableError
+from lakehouse.errors import NotPossible, RetryableError
 from serving.auth import credential_cache
-from serving.auth.account_changes import Assignment
+from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Right, Role
-from serving.errors import InvalidAccount, NotFound, NotSignedIn
+from serving.errors import InvalidAccount, NotSignedIn
 from tests.serving.auth.conftest import OPERATOR, new_account, status
 from tests.serving.live_server import Api
 
@@ -69,7 +69,7 @@ def test_a_rotated_key_stays_valid_for_the_overlap(auth: Auth) -> None:
         assert auth.authenticator.authenticate(f"Bearer {key.text}").username == "rotating"
     listed = {key.prefix: key for key in auth.api_keys.listed("rotating")}
     assert listed[old.key.prefix].replaced_by == new.key.prefix
-    with pytest.raises(NotFound):
+    with pytest.raises(NotPossible, match=new.key.prefix):
         auth.api_keys.rotate(old.key.prefix, OPERATOR)
     auth.api_keys.rotate(new.key.prefix, OPERATOR, timedelta(0))
     with pytest.raises(NotSignedIn):

@@ -11,7 +11,7 @@ import redis
 from pydantic import SecretStr
 
 from serving.auth import login_limit
-from serving.auth.account_changes import Assignment
+from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.failure_counts import FailureCounts
 from serving.auth.known_clients import Client

@@ -1,0 +1,42 @@
+"""`okr forecast-cache`: the forecasts that the workers share in Redis."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from serving.auth.command_context import actor, auth_services
+
+if TYPE_CHECKING:
+    from serving.admin.forecast_cache.service import OperatedForecastCache
+
+app = typer.Typer(no_args_is_help=True, help="Show or clear the forecasts that the API's workers share in Redis.")
+
+
+@app.command()
+def show() -> None:
+    """List the entries, one per publication and model version."""
+    with _cache() as cache:
+        for entry in cache.entries():
+            typer.echo(f"{entry.key}\t{entry.bytes:,} bytes\texpires in {entry.expires_in_s} s")
+
+
+@app.command()
+def clear() -> None:
+    """Delete the entries. Workers compute them again when they need them."""
+    with _cache() as cache:
+        typer.echo(f"Deleted {cache.clear(actor())} entries.")
+
+
+@contextmanager
+def _cache() -> "Iterator[OperatedForecastCache]":
+    import redis
+
+    from lakehouse.settings import load_settings
+    from serving.admin.changes import Changes
+    from serving.admin.forecast_cache.service import OperatedForecastCache
+    from serving.predictor.forecast_cache import ForecastCache
+
+    with auth_services() as (services, _), redis.Redis.from_url(load_settings().require("redis_url")) as client:
+        yield OperatedForecastCache(ForecastCache(client), Changes(services.audit))

@@ -1,0 +1,1 @@
+"""Landing tables of the lake: list their state."""

@@ -1,0 +1,21 @@
+"""Who manages accounts: the caller with the right to do so, as the service functions need it."""
+
+from typing import Annotated
+
+from fastapi import Depends, Path
+
+from serving.auth.actor import Actor
+from serving.auth.authorization import ClientDep, RequireToken
+from serving.auth.roles import Identity, Right
+from serving.schemas import Id
+
+Manager = Annotated[Identity, Depends(RequireToken(Right.MANAGE_ACCOUNTS))]
+Username = Annotated[Id, Path(description="The user name.")]
+
+
+async def managing(manager: Manager, client: ClientDep) -> Actor:
+    """Return who calls, with the identity that limits what it may change."""
+    return Actor(manager.username, client.address, manager)
+
+
+ManagingActor = Annotated[Actor, Depends(managing)]

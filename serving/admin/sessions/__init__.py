@@ -1,0 +1,1 @@
+"""Logins of an account that are not over: list and end."""

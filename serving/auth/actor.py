@@ -1,0 +1,18 @@
+"""Who changes something, for the rules of what it may change and for the audit log."""
+
+from dataclasses import dataclass
+
+from serving.auth.roles import Identity
+
+
+@dataclass(frozen=True)
+class Actor:
+    """An account, or `os:<user>` for a command of this host, and the client's address.
+
+    `identity` is that of the account, which limits what it may change. Commands have none: whoever may run them on the
+    host may change everything.
+    """
+
+    name: str
+    address: str | None = None
+    identity: Identity | None = None

@@ -1,0 +1,6 @@
+-- Returns at most one row: the account with the given user name, locked until the end of the transaction.
+SELECT username, role, organisation_id, user_id, team_ids, plan, created_at, disabled_at, password_changed_at,
+       password_expires_at, credential_version
+FROM auth.account
+WHERE username = %(username)s
+FOR UPDATE

@@ -1,0 +1,4 @@
+-- Grain: one rate plan.
+SELECT plan AS name
+FROM serving.rate_plan
+ORDER BY plan

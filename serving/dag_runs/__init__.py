@@ -1,0 +1,1 @@
+"""Runs of Airflow's DAGs: list, start and watch them through Airflow's REST API."""
