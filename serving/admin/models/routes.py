@@ -35,7 +35,7 @@ class ChampionsResponse(BaseModel):
     earlier: list[str]
 
 
-class RollbackBody(Body):
+class ModelRollbackBody(Body):
     """The earlier champion that should become the champion again."""
 
     to: Version
@@ -85,7 +85,7 @@ def champions(model_name: ModelPath, services: ServicesDep) -> ChampionsResponse
 )  # fmt: skip
 def roll_back(
     model_name: ModelPath,
-    body: Annotated[RollbackBody, RequestBody(examples=[{"to": "5"}])],
+    body: Annotated[ModelRollbackBody, RequestBody(examples=[{"to": "5"}])],
     services: ServicesDep,
     operator: OperatorDep,
 ) -> ModelRollbackResponse:
