@@ -20,7 +20,7 @@ EXTERNAL_RESOURCES = re.compile(
 )
 
 
-def renew(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
+def regenerate(site: Path, build: Callable[[Path], GateReport]) -> GateReport:
     """Let `build` write Data Docs into a new folder, clean them, and replace `site` with that folder atomically."""
 
     def fill(draft: Path) -> GateReport:

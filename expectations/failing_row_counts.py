@@ -43,14 +43,14 @@ def count(
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    frames = [found for suite in suites if suite.frame is not None and (found := _count_in_frame(suite))]
-    tables = [suite for suite in suites if suite.frame is None]
-    if not tables or dsn is None:
-        return tuple(frames)
-    remaining = iter(tables)  # each connection takes the next suite from it when it is idle
+    frame_counts = [found for suite in suites if suite.frame is not None and (found := _count_in_frame(suite))]
+    table_suites = [suite for suite in suites if suite.frame is None]
+    if not table_suites or dsn is None:
+        return tuple(frame_counts)
+    remaining = iter(table_suites)  # each connection takes the next suite from it when it is idle
     with ThreadPoolExecutor(PARALLEL_CONNECTIONS, thread_name_prefix="gate") as pool:
         results = [pool.submit(_count_in_tables, dsn, schemas, limits, remaining) for _ in range(PARALLEL_CONNECTIONS)]
-        return (*frames, *(found for each in results for found in each.result()))
+        return (*frame_counts, *(found for each in results for found in each.result()))
 
 
 def _count_in_tables(dsn: str, schemas: Sequence[str], limits: Limits, remaining: Iterable[Suite]) -> list[Counts]:

@@ -55,7 +55,7 @@ def validate_published(settings: Settings, run_id: str) -> GateReport:
         def build(folder: Path) -> GateReport:
             return _validate(dsn, run_id, fixed_state, folder)
 
-        report = data_docs.renew(settings.sites_dir.absolute() / "quality", build)
+        report = data_docs.regenerate(settings.sites_dir.absolute() / "quality", build)
     save(dsn, report)
     return report
 

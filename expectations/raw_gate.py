@@ -42,7 +42,7 @@ class RawGateResult:
 
     report: GateReport
     waiting: Mapping[str, int]
-    upto: Mapping[str, Mapping[int, int]]
+    end_offsets: Mapping[str, Mapping[int, int]]
 
 
 def require_passed(report: GateReport) -> None:
@@ -63,19 +63,19 @@ def validate_waiting(settings: Settings, run_id: str, *, accepted: bool = False)
     """
     from ingestion.loading import read_pending
 
-    upto: dict[str, Mapping[int, int]] = {}
+    end_offsets: dict[str, Mapping[int, int]] = {}
     rows: dict[str, int] = {}
     suites: list[Suite] = []
     dsn = settings.require("dsn_transform")
     with connect(settings.require("dsn_loader"), application="okr-load-pending", autocommit=True) as loader:
         for topic in TOPICS:
             waiting, offsets = read_pending(settings, topic, loader)
-            rows[topic], upto[topic] = waiting.num_rows, offsets
+            rows[topic], end_offsets[topic] = waiting.num_rows, offsets
             if waiting.num_rows:
                 suites.append(event.suite(topic, checked_columns(waiting, topic, dsn)))
     report = validate(GATE, run_id, suites, accepted=accepted) if suites else _nothing(run_id)
     save(dsn, report)
-    return RawGateResult(report, rows, upto)
+    return RawGateResult(report, rows, end_offsets)
 
 
 def _nothing(run_id: str) -> GateReport:

@@ -25,7 +25,7 @@ class Snapshot:
     name: str
 
     def up_to_date_publication(self) -> int | None:
-        """Return the current publication if raw and intermediate still match it, else None."""
+        """Return the id of the current publication if raw and intermediate still match it, else None."""
         return _matching_publication(self.connection)
 
 
@@ -53,7 +53,7 @@ def use_snapshot(engine: "Engine", name: str) -> None:
 
 
 def up_to_date_publication(dsn: str) -> int | None:
-    """Return the current publication if raw and intermediate still match it, else None.
+    """Return the id of the current publication if raw and intermediate still match it, else None.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

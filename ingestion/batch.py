@@ -16,7 +16,7 @@ Positions = Mapping[tuple[str, int], int | None]  # (topic, partition) -> next o
 
 @dataclass(frozen=True)
 class Span:
-    """Offsets of one partition in a batch, from `start` (None for the beginning of its log) to `next`, exclusive."""
+    """Offsets of one partition in a batch: from `start` (None for the start of its log) to `next`, exclusive."""
 
     start: int | None
     next: int
@@ -53,11 +53,11 @@ class Batch:
                 balance. After a restart, reading continues at the sink's offset.
             PermanentError: a topic is not configured to store the broker's time.
         """
-        for topic, of_topic in _by_topic(messages):
-            parsed = parse_messages(topic, of_topic)
+        for topic, topic_messages in _by_topic(messages):
+            parsed = parse_messages(topic, topic_messages)
             self._advance(topic, parsed)
             self.parsed.setdefault(topic, []).append(parsed)
-            self.rows += len(of_topic)
+            self.rows += len(topic_messages)
             self.bytes += sum(parsed[name].nbytes for name in ("value", "key", "headers"))
 
     def _advance(self, topic: str, parsed: "pa.RecordBatch") -> None:
@@ -71,7 +71,7 @@ class Batch:
             if expected < 0 or read[0] < expected or (np.diff(read) <= 0).any():
                 raise RetryableError(
                     f"Expected increasing offsets of {topic_partition}, starting at {expected}, but read "
-                    f"{read[:20].tolist()}."
+                    f"{read[:20].tolist()}. The consumer restarts at the stored offsets."
                 )
             self._next[topic_partition] = int(read[-1]) + 1
 

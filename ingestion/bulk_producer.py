@@ -1,6 +1,6 @@
-"""Send many independent messages at little cost: in batches, with reports of failures only.
+"""Send many independent messages at little cost: in batches, with callbacks for failures only.
 
-`EventProducer` calls back for each message, which costs more than everything else on the way of a small event.
+`EventProducer` has a callback for each message, which costs more than all other processing of a small event.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ class KeyedMessage(NamedTuple):
 
 
 class BulkProducer:
-    """Sends batches to one topic. Their order is not kept. It connects on first use and again after a failure."""
+    """Sends batches to one topic. Their order is not preserved. It connects on first use and again after a failure."""
 
     def __init__(self, bootstrap: str, topic: str, client_id: str) -> None:
         self._bootstrap = bootstrap
@@ -51,18 +51,24 @@ class BulkProducer:
                 producer.produce_batch(self._topic, waiting, on_delivery=self._on_failure)
                 waiting = [each for each in waiting if each.pop("_error", None) is not None]
                 if waiting and producer.flush(limit_s):
-                    break  # the client's queue stayed full
+                    break  # the client's queue stayed full until the time limit
             unsent = len(waiting) + producer.flush(limit_s)
-        except (KafkaException, BufferError, SystemError) as error:  # SystemError: the client failed without saying why
+        except (
+            KafkaException,
+            BufferError,
+            SystemError,
+        ) as error:  # SystemError: the client failed without setting an exception
             self.close()
-            raise RetryableError(f"The Kafka client of {self._bootstrap} failed ({error}).") from error
+            raise RetryableError(
+                f"The Kafka client for {self._bootstrap} failed ({error}). The messages will be sent again."
+            ) from error
         transient = [error for _, error in self._failed if not is_permanent(error)]
         if unsent or transient:
             self.close()
             reason = f" ({transient[0].str()})" if transient else ""
             raise RetryableError(
                 f"The broker at {self._bootstrap} did not accept {unsent + len(transient)} of {len(messages)} messages "
-                f"within {limit_s:.0f} s{reason}. They are sent again."
+                f"within {limit_s:.0f} s{reason}. They will be sent again."
             )
         return [(message, error.str()) for message, error in self._failed]
 

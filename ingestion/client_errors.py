@@ -1,4 +1,4 @@
-"""The Kafka client's errors: which are permanent, and a log of connection errors at a limited rate."""
+"""The Kafka client's errors: which of them are permanent, and rate-limited logging of connection errors."""
 
 import time
 from typing import TYPE_CHECKING

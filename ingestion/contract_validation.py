@@ -23,7 +23,7 @@ from lakehouse.errors import ContractViolation, PermanentError
 from lakehouse.ids import uuid7
 
 MAX_VALUE_BYTES = 1_000_000  # the broker's default limit for a message is 1,048,588 bytes
-CLOCK_TOLERANCE = timedelta(minutes=10)  # how far a source's clock may be ahead of the broker's
+CLOCK_TOLERANCE = timedelta(minutes=10)  # a source's clock may be ahead of the broker's by this much
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
 _FINER_THAN_MICROSECONDS = re.compile(r"(?<=[.,]\d{6})\d+")
@@ -59,6 +59,7 @@ def encode(  # noqa: PLR0913 - the attributes of an envelope
 ) -> EncodedEvent:
     """Encode a payload as CloudEvents JSON for its topic. `at` is the time of the event (timezone-aware).
 
+    `recorded_at` is the time at which the source recorded the event, and `recorded_assumed` says that it is assumed.
     `attributes` are CloudEvents extension attributes, for example `requestid`.
 
     Raises:
@@ -199,7 +200,10 @@ def _check_ids(contract: Contract, payload: Any) -> None:
 
 def _check_times(contract: Contract, envelope: Envelope, payload: Any, logged_at: datetime | None) -> None:
     if logged_at is not None and envelope.time > logged_at + CLOCK_TOLERANCE:
-        message = f"{contract.name}: the event time {envelope.time} is later than the broker's time {logged_at}."
+        message = (
+            f"{contract.name}: the event time {envelope.time} is more than {CLOCK_TOLERANCE.seconds // 60} minutes "
+            f"later than the broker's time {logged_at}."
+        )
         raise ContractViolation("time_in_future", message)
     times = [envelope.time, envelope.recordedtime or envelope.time]
     times += [getattr(payload, field) for field in moment_fields(contract.model)]

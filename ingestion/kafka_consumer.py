@@ -95,15 +95,15 @@ class KafkaConsumer:
 
         Raises:
             PermanentError: the broker no longer has the next offset.
-            RetryableError: the messages may come from a different log from that of the previous ones.
+            RetryableError: a topic was re-created, so the messages may come from a different log than earlier ones.
         """
         batch = Batch(self._positions)
         deadline = time.monotonic() + limits.seconds
-        while not batch.is_full(limits) and (left := deadline - time.monotonic()) > 0:
+        while not batch.is_full(limits) and (remaining_s := deadline - time.monotonic()) > 0:
             # Take the messages that have already been fetched. If there are none, wait for a single one, because
             # messages may be large.
             size = min(CHUNK_MESSAGES, limits.rows - batch.rows)
-            wait_seconds = min(left, limits.idle_seconds)
+            wait_seconds = min(remaining_s, limits.idle_seconds)
             messages = self._consumer.consume(size, timeout=0) or self._consumer.consume(1, timeout=wait_seconds)
             if self._is_reassigned or (batch.rows and not messages):
                 break
@@ -166,7 +166,7 @@ class KafkaConsumer:
         if time.monotonic() > self._last_message + DRAIN_SECONDS:
             raise RetryableError(
                 f"No message arrived from Kafka for {DRAIN_SECONDS:.0f} s, but the end of the log was not reached. Lag "
-                f"by partition: {lags or 'no partition is assigned'}."
+                f"by partition: {lags or 'no partition is assigned'}. Is the broker overloaded? Try again."
             )
         return False
 
@@ -208,7 +208,8 @@ class KafkaConsumer:
         with_retries = attempts(RetryableError, LOG_IDENTITY_TIMEOUT_SECONDS, pause_s=PAUSE_SECONDS)
         if with_retries(log_ids, self._admin, self._topics) != self.log_ids:
             raise RetryableError(
-                "A topic was deleted and re-created while it was being read: its offsets start again at 0."
+                "A topic was deleted and re-created while it was being read, so its offsets start again at 0. After a "
+                "restart, the consumer compares the logs before it reads."
             )
 
     def _handle_error(self, message: "Message") -> None:

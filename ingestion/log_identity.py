@@ -30,5 +30,6 @@ def log_ids(admin: "AdminClient", topics: Collection[str]) -> dict[str, str]:
         return {topic: f"{cluster_id}/{answer.result().topic_id}" for topic, answer in described.items()}
     except KafkaException as error:
         raise RetryableError(
-            f"The Kafka broker did not return the ids of its topics {', '.join(topics)}: {error.args[0].str()}."
+            f"The Kafka broker did not return the ids of its topics {', '.join(topics)}: {error.args[0].str()}. "
+            "Is the stack up (`make status`)?"
         ) from error

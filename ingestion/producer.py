@@ -1,4 +1,4 @@
-"""The idempotent producer of all sources. All replicas acknowledge messages; undelivered messages raise an error."""
+"""The idempotent producer of all sources. All replicas acknowledge each message; a lost message raises an error."""
 
 import contextlib
 import time
@@ -165,7 +165,7 @@ class EventProducer:
             return call(seconds)
         except (KafkaException, SystemError) as error:  # SystemError: the client failed without setting an exception
             raise RetryableError(
-                f"The Kafka client of {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
+                f"The Kafka client for {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
                 "new producer: each event id counts once."
             ) from error
 

@@ -74,7 +74,7 @@ def unpublished_changes(settings: Settings) -> str | None:
     return f"{decisions} decisions on events" if decisions else "changes to models, schema, raw or decisions"
 
 
-def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> bool:
+def is_published(settings: Settings, end_offsets: Mapping[str, Mapping[int, int]]) -> bool:
     """Return whether the current publication covers the user events up to the offsets that a gate checked.
 
     It must also include all decisions on single events and must have been built from the current dbt project.
@@ -83,7 +83,7 @@ def is_published(settings: Settings, upto: Mapping[str, Mapping[int, int]]) -> b
         RetryableError: the warehouse cannot be reached.
     """
     published = _published_offsets(settings)
-    is_covered = all(end <= published.get(partition, 0) for partition, end in upto.get(TOPIC, {}).items())
+    is_covered = all(end <= published.get(partition, 0) for partition, end in end_offsets.get(TOPIC, {}).items())
     return is_covered and _is_up_to_date(settings)
 
 

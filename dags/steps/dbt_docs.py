@@ -28,7 +28,7 @@ def fingerprint(project: Path) -> str:
     return digest.hexdigest()
 
 
-def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
+def regenerate(project: Path, site: Path, environment: Mapping[str, str]) -> None:
     """Run `dbt docs generate` and replace the site atomically, so that readers see either the old site or the new one.
 
     Raises:
@@ -50,5 +50,5 @@ def renew(project: Path, site: Path, login: Mapping[str, str]) -> None:
         shutil.rmtree(target)
         (folder / FINGERPRINT_FILE).write_text(digest, encoding="ascii")
 
-    os.environ |= login
+    os.environ |= environment
     replace_folder(site, fill)

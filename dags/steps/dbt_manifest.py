@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 
-_parsed: "dict[tuple[str, str], Manifest]" = {}  # at most one
+_parsed: "dict[tuple[str, str], Manifest]" = {}  # at most one entry
 
 
 def parse() -> None:

@@ -135,11 +135,11 @@ def document() -> bool:
     `publish` skips this step if the site is up to date. The check is repeated here because the step can also be
     cleared on its own.
     """
-    from dags.steps.dbt_docs import is_current, renew
+    from dags.steps.dbt_docs import is_current, regenerate
 
     settings = load_settings()
     site = settings.sites_dir.absolute() / "catalog"
     if is_current(PROJECT, site):
         return False
-    renew(PROJECT, site, dbt_environment(settings))
+    regenerate(PROJECT, site, dbt_environment(settings))
     return True

@@ -18,7 +18,8 @@ from dags.steps.task_adapter import (
 )
 from lakehouse.settings import Settings, load_settings
 
-# More newly landed rows than both of these are a backfill; the share is of the rows up to the checked offsets.
+# If more rows than both limits have newly landed, they are a backfill. The share is relative to the rows up to the
+# checked offsets.
 MIN_BACKFILL_ROWS = 1_000
 MIN_BACKFILL_SHARE = 0.02
 Offsets = dict[str, dict[str, int]]  # topic -> partition -> next offset; partitions are text, because an XCom is JSON
@@ -45,12 +46,12 @@ def gate_raw() -> Offsets:
         say("The batch is not loaded. Previously loaded data is still unpublished and is being built now.")
         return loaded
     require_passed(result.report)
-    if not any(result.upto.values()):
+    if not any(result.end_offsets.values()):
         skip("Nothing has ever landed: produce events first (`okr produce --help`).")
-    if started_by_asset() and is_published(settings, result.upto):
+    if started_by_asset() and is_published(settings, result.end_offsets):
         step_failure.delete_for_pipeline(settings.require("dsn_transform"), pipeline=ETL_DAG)
         skip("The previous run has already published the announced events.")
-    return _partitions_as_text(result.upto)
+    return _partitions_as_text(result.end_offsets)
 
 
 def unpublished_load(settings: Settings) -> Offsets | None:
@@ -70,7 +71,7 @@ def _partitions_as_text(offsets: Mapping[str, Mapping[int, int]]) -> Offsets:
 
 
 @step
-def load(upto: Offsets) -> dict[str, int]:
+def load(end_offsets: Offsets) -> dict[str, int]:
     """Load exactly the checked part of the lake into raw; return the number of loaded rows by topic.
 
     Raises:
@@ -79,9 +80,9 @@ def load(upto: Offsets) -> dict[str, int]:
     from ingestion import loading
 
     settings = load_settings()
-    loaded = loading.load(settings, upto)
+    loaded = loading.load(settings, end_offsets)
     report_rows(sum(loaded.values()))
-    if started_by_asset() and not raw_gate_failed(settings) and (not_loaded := backfill_rows(settings, upto)):
+    if started_by_asset() and not raw_gate_failed(settings) and (not_loaded := backfill_rows(settings, end_offsets)):
         skip(f"Loaded. {not_loaded} more rows have landed as part of a backfill. The next run loads them and builds.")
     return loaded
 
@@ -97,18 +98,18 @@ def raw_gate_failed(settings: Settings) -> bool:
     return any(hold.gate == "raw" for hold in holds(settings.require("dsn_transform")))
 
 
-def backfill_rows(settings: Settings, upto: Offsets) -> int:
-    """Return the number of user events that have landed after `upto` if they are part of a backfill, else 0.
+def backfill_rows(settings: Settings, end_offsets: Offsets) -> int:
+    """Return the number of user events that have landed after `end_offsets` if they are part of a backfill, else 0.
 
     Building marts from part of a backfill would only delay the complete marts. New events count as a backfill if they
-    exceed a certain share of the events up to `upto`, so publishing waits only while Kafka's log grows that fast.
+    exceed a certain share of the events up to `end_offsets`, so publishing waits only while events arrive that fast.
 
     Raises:
         RetryableError: the lake cannot be read.
     """
     from ingestion.loading import backlog_rows
 
-    covered = {int(partition): offset for partition, offset in upto.get(TOPIC, {}).items()}
+    covered = {int(partition): offset for partition, offset in end_offsets.get(TOPIC, {}).items()}
     newer = backlog_rows(settings, TOPIC, covered)
     return newer if newer > max(MIN_BACKFILL_ROWS, MIN_BACKFILL_SHARE * sum(covered.values())) else 0
 

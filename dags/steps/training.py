@@ -39,5 +39,5 @@ def promote(version: str) -> str:
     report_rows(decision.rows)
     report_reason(decision.reason)
     serving = "the champion" if decision.serving == "model" else "the pacing rule"
-    say(f"Version {decision.version} {decision.outcome}; {serving} serves forecasts. {decision.reason}")
+    say(f"Version {decision.version}, outcome '{decision.outcome}': {serving} serves forecasts. {decision.reason}")
     return decision.outcome

@@ -1,5 +1,5 @@
 -- name: value_matches_raw
--- expect: the value of a check-in is the one in the last event in raw that is logged for it
+-- expect: the value of a check-in is that of the event in raw at its partition and offset
 SELECT c.check_in_id, c.value, r.value AS raw_value
 FROM {batch} AS c
 LEFT JOIN raw.okr_user_events AS e

@@ -28,7 +28,7 @@ def suite(topic: str, frame: "pd.DataFrame") -> Suite:
 def _strict_rules() -> tuple[Rule, ...]:
     return (
         _null("is_complete", "missing", "a valid event has an id, type, source, subject, times and data"),
-        _null("type_is_known", "unknown_type", "a valid event's type is one of the contracts of its topic"),
+        _null("type_is_known", "unknown_type", "a valid event's type is one of those that belong to its topic"),
         _between("not_from_the_future", "seconds_ahead", (None, MAX_SECONDS_AHEAD),
                  f"no event occurred more than {MAX_SECONDS_AHEAD} s after the broker received it"),
         _between("not_recorded_after_logged", "recorded_ahead_s", (None, 0),

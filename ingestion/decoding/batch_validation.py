@@ -79,19 +79,19 @@ def _is_valid(messages: "pa.Table") -> "np.ndarray":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    def true(found: Any, *, null: bool = False) -> "np.ndarray":
+    def as_mask(found: Any, *, null: bool = False) -> "np.ndarray":
         return np.asarray(found.fill_null(null))
 
     def match(name: str, pattern: str) -> Any:
         return pc.match_substring_regex(messages[name], pattern)
 
-    is_valid: np.ndarray = true(match("data", DATA)) & true(match("event_id", ID))
-    is_valid &= true(match("occurred_at", TIME))
+    is_valid: np.ndarray = as_mask(match("data", DATA)) & as_mask(match("event_id", ID))
+    is_valid &= as_mask(match("occurred_at", TIME))
     if messages["recorded_at"].null_count < len(messages):  # most batches have no separate recorded time
-        is_valid &= true(match("recorded_at", TIME), null=True)
+        is_valid &= as_mask(match("recorded_at", TIME), null=True)
     if messages["request_id"].null_count < len(messages):
-        is_valid &= true(match("request_id", REQUEST_ID), null=True)
-    is_valid &= true(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
+        is_valid &= as_mask(match("request_id", REQUEST_ID), null=True)
+    is_valid &= as_mask(pc.equal(messages["key"], messages["subject"].cast(pa.binary())), null=True)
     return is_valid
 
 

@@ -42,14 +42,14 @@ class EventType:
         in them by column. Other control characters can only occur as escapes.
         """
         payloads = [event.data for event in events]
-        names, subjects = list(map(self.key, payloads)), [event.subject for event in events]
+        keys, subjects = list(map(self.key, payloads)), [event.subject for event in events]
         violating = set()
-        if names != subjects:
-            violating = {number for number, name in enumerate(names) if name != subjects[number]}
+        if keys != subjects:
+            violating = {index for index, key in enumerate(keys) if key != subjects[index]}
         if doubtful:
             # `decode` keeps an escaped request id as it was sent.
-            violating.update(number for number in doubtful if events[number].requestid is not None)
-            columns = [[field(payloads[number]) for number in doubtful] for field in self.ids]
+            violating.update(index for index in doubtful if events[index].requestid is not None)
+            columns = [[field(payloads[index]) for index in doubtful] for field in self.ids]
             if not _is_plain(columns):
                 violating.update(*({doubtful[index] for index in _disallowed(column, _is_id)} for column in columns))
         return violating.union(*(_disallowed(list(map(field, payloads)), rule) for field, rule in self.rules))
@@ -68,7 +68,7 @@ def _is_plain(columns: Sequence[Sequence[str | None]]) -> bool:
 def _disallowed(column: Sequence[Any], is_allowed: Callable[[Any], object]) -> set[int]:
     """Return the indexes of the values that are not allowed. Each distinct value is checked once. None is allowed."""
     invalid = {value for value in set(column) if value is not None and not is_allowed(value)}
-    return {number for number, value in enumerate(column) if value in invalid} if invalid else set()
+    return {index for index, value in enumerate(column) if value in invalid} if invalid else set()
 
 
 class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
@@ -81,7 +81,7 @@ class _NoEvent(msgspec.Struct, tag_field="type", tag="none"):
 def decoder(topic: str) -> msgspec.json.Decoder[Any]:
     """Return a decoder that decodes any event of a topic into the model of its type."""
     models = (*event_types(topic), _NoEvent)
-    return msgspec.json.Decoder(Union[models])  # noqa: UP007 - their number varies
+    return msgspec.json.Decoder(Union[models])  # noqa: UP007 - the number of models varies
 
 
 @cache
@@ -118,11 +118,11 @@ def _event_type(contract: Contract) -> EventType:
         for name, pattern in patterns.items()
         if pattern != NO_SPACE_AT_EITHER_END
     ]
-    rules += [(attrgetter(name), _is_storable) for name in moment_fields(contract.model)]
+    rules += [(attrgetter(name), _is_in_range) for name in moment_fields(contract.model)]
     return EventType(contract.name, model, attrgetter(contract.key), ids, tuple(rules))
 
 
-def _is_storable(moment: datetime) -> bool:
+def _is_in_range(moment: datetime) -> bool:
     return EARLIEST <= moment < LATEST
 
 

@@ -41,8 +41,8 @@ class DeltaLog:
             raise PermanentError("Only delta-rs accesses the Delta log in an object store.")
         return self.folder / name
 
-    def _versions(self, ending: str) -> list[int]:
+    def _versions(self, suffix: str) -> list[int]:
         if self.folder is None or not self.folder.is_dir():
             return []
         names = (path.name for path in self.folder.iterdir())
-        return sorted(int(name[:20]) for name in names if name[20:] == ending and name[:20].isdigit())
+        return sorted(int(name[:20]) for name in names if name[20:] == suffix and name[:20].isdigit())

@@ -27,7 +27,9 @@ def torn_reason(commit: bytes) -> str:
         return "it ends after a line that was not the last one"
     expected = _expected_actions(info)
     counts = {kind: sum(kind in action for action in actions) for kind in expected}
-    missing = [f"{counts[kind]} of {least} {kind} actions" for kind, least in expected.items() if counts[kind] < least]
+    missing = [
+        f"{counts[kind]} of {minimum} {kind} actions" for kind, minimum in expected.items() if counts[kind] < minimum
+    ]
     return f"it has only {', '.join(missing)}" if missing else ""
 
 
@@ -37,8 +39,8 @@ def _expected_actions(info: dict[str, Any]) -> dict[str, int]:
     if info.get("operation") == "OPTIMIZE":
         return {"remove": int(metrics["numFilesRemoved"]), "add": int(metrics["numFilesAdded"])}
     if info.get("operation") == "WRITE":
-        # Landing and compaction store these counts in the commit. Commits that an earlier release wrote have no counts,
-        # but at least one file and one offset.
+        # Landing and compaction store these counts in the commit. Commits of earlier releases have no counts,
+        # but they add at least one file and one offset.
         names = {"add": "files", "remove": "removed", "txn": "partitions"}
         return {kind: int(info.get(name, kind != "remove")) for kind, name in names.items()}
     return {}

@@ -153,7 +153,7 @@ class Announcer:
                 log.warning("not announced; retrying", error=str(error))
             return False
         log.info(
-            "announced" if is_sent else "not announced, a queued run will read it",
+            "announced" if is_sent else "not announced: a queued run will read the events",
             seconds=round(time.monotonic() - started, 2),
         )
         return True

@@ -57,13 +57,13 @@ class LandingTable:
         self._uri = table_uri(lake_uri, topic)
         self._topic, self._log_id, self._group = topic, log_id, group
         self._table = self._open_or_create()
-        known = self._table.metadata().description
-        if known != log_id:
+        table_log_id = self._table.metadata().description
+        if table_log_id != log_id:
             raise PermanentError(
-                f"The lake table {self._uri} has events of the log {known} (cluster id/topic id), but this broker has "
-                f"the log {log_id}: the topic was re-created, so its offsets start again at 0 and must not be mixed "
-                "with the old ones. Set OKR_LAKE_URI to a new folder, or connect to the broker from which the lake was "
-                "filled. Nothing was written."
+                f"The lake table {self._uri} has events of the log {table_log_id} (cluster id/topic id), but this "
+                f"broker has the log {log_id}: the topic was re-created, so its offsets start again at 0 and must not "
+                "be mixed with the old ones. Set OKR_LAKE_URI to a new folder, or connect to the broker from which the "
+                "lake was filled. Nothing was written."
             )
 
     def next_offset(self, partition: int) -> int | None:
@@ -123,7 +123,7 @@ class LandingTable:
             sync(Path(self._uri, path) for path in paths)
 
     def _flush_commits(self, previous_version: int) -> None:
-        """Flush the commits after a version. Even after a power cut, the lake must not be behind Kafka's offset."""
+        """Flush the commits after a version. Otherwise, a power cut could put the lake behind the offsets in Kafka."""
         self.refresh()
         delta_log = DeltaLog(self._uri)
         try:

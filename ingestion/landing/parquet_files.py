@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake.transaction import AddAction
 
-# Statistics are written only for the columns that readers use to skip files. Others would only enlarge the log.
+# Statistics are written only for the columns that readers use to skip files. Others would only enlarge the Delta log.
 STATISTICS_COLUMNS = ("kafka_partition", "kafka_offset")
 # Encodings for repeated values, for increasing values, and for ids (ids created in sequence share a prefix). Files are
 # a third smaller than with plain encoding, and faster to write.

@@ -57,7 +57,7 @@ class Broker:
         from confluent_kafka import KafkaException, TopicPartition
 
         if self._is_unavailable:
-            raise RetryableError("The broker does not answer.")
+            raise RetryableError("The broker does not answer. Is the stack up (`make status`)?")
         try:
             metadata = self._consumer.list_topics(topic, timeout=ANSWER_SECONDS).topics[topic]
             if metadata.error is not None:
@@ -70,7 +70,9 @@ class Broker:
             }
         except KafkaException as error:
             self._is_unavailable = True
-            raise RetryableError(f"The broker does not answer: {error.args[0].str()}.") from error
+            raise RetryableError(
+                f"The broker does not answer: {error.args[0].str()}. Is the stack up (`make status`)?"
+            ) from error
 
     def log_id(self, topic: str) -> str:
         """Return the id of the topic's log.
@@ -101,7 +103,8 @@ class Broker:
         finally:
             self._consumer.unassign()
         raise RetryableError(
-            f"The broker did not answer queries about {topic}/{partition} {gap} within {ANSWER_SECONDS:.0f} s."
+            f"The broker did not answer queries about offsets {gap} of {topic}/{partition} within "
+            f"{ANSWER_SECONDS:.0f} s."
         )
 
     def __enter__(self) -> Self:

@@ -55,7 +55,7 @@ class TopicLedger:
 
     @property
     def partitions(self) -> int:
-        """Number of partitions that were checked."""
+        """Number of partitions with landed or loaded rows."""
         return len([each for each in self.by_partition if each.landed or each.loaded])
 
     @property

@@ -92,9 +92,9 @@ def _read(
     for batch in rows.collect_batches(chunk_size=BATCH_ROWS, maintain_order=False):
         partitions, offsets, is_rejected = (batch[name].to_numpy() for name in batch.columns)
         for partition in map(int, np.unique(partitions)):
-            own = partitions == partition
+            in_partition = partitions == partition
             counts = landed.setdefault(partition, LandedPartition())
-            counts.add(offsets[own], is_rejected[own], watermarks.get(partition, 0))
+            counts.add(offsets[in_partition], is_rejected[in_partition], watermarks.get(partition, 0))
     log_id = table.metadata().description
     for partition in {*landed, *watermarks, *known}:
         version = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))

@@ -44,7 +44,9 @@ def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             return {topic: _read(connection, topic) for topic in topics}
     except psycopg.Error as error:
-        raise RetryableError(f"PostgreSQL's schemas raw and ops cannot be read: {error}") from error
+        raise RetryableError(
+            f"PostgreSQL's schemas raw and ops cannot be read: {error} Is the stack up (`make status`)?"
+        ) from error
 
 
 def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> LoadedTopic:

@@ -47,13 +47,13 @@ def record(settings: Settings, ledger: Ledger) -> None:
 
 def _insert(
     connection: "psycopg.Connection[tuple[object, ...]]",
-    query: str,
+    query_name: str,
     ledger: Ledger,
     counts: TopicLedger | PartitionLedger,
     values: dict[str, Any],
 ) -> None:
     common = {"verified_at": ledger.verified_at, "problems": Jsonb(counts.problems)}
-    connection.execute(read_sql("ingestion.ledger", query), values | common)
+    connection.execute(read_sql("ingestion.ledger", query_name), values | common)
 
 
 def write_metrics(path: Path, ledger: Ledger) -> None:

@@ -66,9 +66,9 @@ def _verdict(ledger: Ledger) -> list[str]:
             f"Nothing is proved: {checked}, but {why}. Has landing started (`make status`), and is OKR_LAKE_URI right?"
         )
     elif ledger.passed and unanswered:
-        lines.append(f"Every landed event has landed once and was loaded at most once: {checked}.")
+        lines.append(f"Every event in the lake landed exactly once and was loaded at most once: {checked}.")
     elif ledger.passed:
-        lines.append(f"Every event has landed once and was loaded at most once: {checked}.")
+        lines.append(f"Every event landed exactly once and was loaded at most once: {checked}.")
     if not all(topic.passed for topic in ledger.topics):
         lines.append(f"The ledger does not balance ({checked}):")
     return lines

@@ -25,7 +25,7 @@ from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 
-SHOWN = 5  # maximum number of problems listed per kind and partition
+MAX_SHOWN_PROBLEMS = 5  # per kind and partition
 
 
 def verify(settings: Settings) -> Ledger:
@@ -122,9 +122,9 @@ def _verify_partition(
         partition, landed=landed.rows, rejected=landed.rejected, loaded=loaded.rows, waiting=landed.valid_waiting
     )
     bound = broker_topic.bound(partition)
-    first, end = _first(landed, bound), landed.next_offset or 0
+    first, end = _first_offset(landed, bound), landed.next_offset or 0
     gaps = landed.offsets.gaps(first, end)
-    deleted = _deleted(landed, bound)
+    deleted = _deleted_before_landing(landed, bound)
     counts.absent = sum(gap.end - gap.start for gap in (*gaps, deleted))
     if bound is not None:
         counts.produced = max(bound.high, end) - first
@@ -141,7 +141,7 @@ def _verify_partition(
     return counts
 
 
-def _first(landed: LandedPartition, bound: Bounds | None) -> int:
+def _first_offset(landed: LandedPartition, bound: Bounds | None) -> int:
     """Return the offset at which landing started.
 
     This was the broker's first offset at that time, which can only have increased since then.
@@ -151,7 +151,7 @@ def _first(landed: LandedPartition, bound: Bounds | None) -> int:
     return min(landed.offsets.first, bound.low) if bound is not None else landed.offsets.first
 
 
-def _deleted(landed: LandedPartition, bound: Bounds | None) -> Gap:
+def _deleted_before_landing(landed: LandedPartition, bound: Bounds | None) -> Gap:
     """Return the offsets that the broker deleted before they could land, or an empty gap."""
     start = landed.next_offset or 0
     return Gap(start, max(bound.low, start) if bound is not None and landed.next_offset is not None else start)
@@ -160,15 +160,19 @@ def _deleted(landed: LandedPartition, bound: Bounds | None) -> Gap:
 def _landing_problems(landed: LandedPartition, bound: Bounds | None) -> list[str]:
     if landed.next_offset is None:
         return [f"{landed.rows} rows, but no transaction"] if landed.rows else []
-    problems = [f"offset {each.offset} occurs {each.times} times" for each in landed.offsets.repeats()[:SHOWN]]
+    problems = [
+        f"offset {each.offset} occurs {each.times} times" for each in landed.offsets.repeats()[:MAX_SHOWN_PROBLEMS]
+    ]
     beyond = landed.offsets.distinct_from(landed.next_offset)
     if beyond:
         problems.append(f"{beyond} rows at or beyond the transaction version {landed.next_offset}")
-    deleted = _deleted(landed, bound)
+    deleted = _deleted_before_landing(landed, bound)
     if deleted.end > deleted.start:
         problems.append(f"offsets {deleted} never landed, and the broker no longer has them")
     if bound and landed.next_offset > bound.high:
-        problems.append(f"the lake is at {landed.next_offset}, the broker ends at {bound.high}: was its log truncated?")
+        problems.append(
+            f"the lake is at offset {landed.next_offset}, but the log ends at {bound.high}: was it truncated?"
+        )
     return problems
 
 

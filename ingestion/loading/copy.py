@@ -25,10 +25,10 @@ ANALYZE_MIN_ROWS = 10_000  # after a load of this many rows, PostgreSQL's statis
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None) -> dict[str, int]:
+def load(settings: Settings, end_offsets: Mapping[str, Mapping[Any, int]] | None = None) -> dict[str, int]:
     """Load the pending rows of each topic and return the number of rows copied, by topic.
 
-    `upto` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; topics and
+    `end_offsets` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; topics and
     partitions that it does not name are not loaded. Without it, all pending rows are loaded.
 
     Raises:
@@ -37,7 +37,7 @@ def load(settings: Settings, upto: Mapping[str, Mapping[Any, int]] | None = None
         InvariantBroken: an offset occurs twice in the lake or in `raw`.
         PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
-    bounds = None if upto is None else {topic: _offsets(offsets) for topic, offsets in upto.items()}
+    bounds = None if end_offsets is None else {topic: _offsets(offsets) for topic, offsets in end_offsets.items()}
     loaded = {}
     with connect(settings.require("dsn_loader"), application="okr-load") as connection:
         for topic in TOPICS:
@@ -68,10 +68,13 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
         ) from error
     except psycopg.OperationalError as error:
         raise RetryableError(
-            f"PostgreSQL failed while {topic} was loaded; the load was rolled back: {error}"
+            f"PostgreSQL failed while {topic} was being loaded, and the load was rolled back. Try again: {error}"
         ) from error
     except psycopg.Error as error:
-        raise PermanentError(f"PostgreSQL rejected the rows of {topic}; the load was rolled back: {error}") from error
+        raise PermanentError(
+            f"PostgreSQL rejected the rows of {topic}, and the load was rolled back. Fix the cause and load again: "
+            f"{error}"
+        ) from error
 
 
 def _lock(connection: Connection, topic: str) -> None:

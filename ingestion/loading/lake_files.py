@@ -26,17 +26,17 @@ POSITION = ("kafka_partition", "kafka_offset")
 
 @dataclass(frozen=True)
 class Wanted:
-    """Offsets at or beyond a partition's watermark (all offsets if it has none), and below `upto` if given.
+    """Offsets at or beyond a partition's watermark (all offsets if it has none), and below `end_offsets` if given.
 
-    If `upto` is given but does not name a partition, no offset of that partition is wanted.
+    If `end_offsets` is given but does not name a partition, no offset of that partition is wanted.
     """
 
     watermarks: Mapping[int, int]
-    upto: Mapping[int, int] | None = None
+    end_offsets: Mapping[int, int] | None = None
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """Return the first wanted offset of a partition and the end of the wanted range, exclusive."""
-        end = MAX_OFFSET if self.upto is None else self.upto.get(partition, 0)
+        end = MAX_OFFSET if self.end_offsets is None else self.end_offsets.get(partition, 0)
         return self.watermarks.get(partition, 0), end
 
     def mask(self, partitions: "np.ndarray", offsets: "np.ndarray") -> "np.ndarray":
@@ -74,7 +74,7 @@ class LakeFile:
 
 
 def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
-    """Return the files that may contain wanted rows, roughly in log order, so that indexes are extended at the end."""
+    """Return the files that may contain wanted rows, roughly in log order, so that indexes grow at their ends."""
     import pyarrow as pa
 
     columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()

@@ -83,7 +83,7 @@ def loaded_offsets(settings: Settings, topic: str) -> Offsets:
 def read_pending(
     settings: Settings, topic: str, connection: "psycopg.Connection[tuple[object, ...]] | None" = None
 ) -> "tuple[pa.Table, Offsets]":
-    """Return the rows of a topic that `okr load` would load now, and their end offsets (to pass to `load` as `upto`).
+    """Return the rows of a topic that `okr load` would load now, and their end offsets, to which `load` can be limited.
 
     The table has the landing schema and is in log order. It includes rejected rows, because a gate checks those, too.
     Callers that read several topics can pass an open connection with the loader's role.
@@ -95,8 +95,8 @@ def read_pending(
     import pyarrow as pa
 
     if connection is None:
-        with connect(settings.require("dsn_loader"), application="okr-load-pending", autocommit=True) as own:
-            return read_pending(settings, topic, own)
+        with connect(settings.require("dsn_loader"), application="okr-load-pending", autocommit=True) as own_connection:
+            return read_pending(settings, topic, own_connection)
     watermarks = read_watermarks(connection, topic)
     pending = find_pending(settings.require("lake_uri"), topic, watermarks)
     schema = landing_schema()
@@ -104,18 +104,21 @@ def read_pending(
     return rows.sort_by([("kafka_partition", "ascending"), ("kafka_offset", "ascending")]), pending.ends().offsets
 
 
-def find_pending(lake_uri: str, topic: str, watermarks: Watermarks, upto: Mapping[int, int] | None = None) -> Pending:
+def find_pending(
+    lake_uri: str, topic: str, watermarks: Watermarks, end_offsets: Mapping[int, int] | None = None
+) -> Pending:
     """Find a topic's rows at or beyond the watermarks in the newest snapshot of the lake.
 
-    A partition without a watermark is read from its first row. With `upto`, only the partitions that it names are read,
-    and only below its offsets.
+    A partition without a watermark is read from its first row. With `end_offsets`, only the partitions that it names
+    are read, and only below its offsets.
 
     Raises:
         RetryableError: the lake cannot be read, or is missing although `raw` has rows from it.
         PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
-    wanted = Wanted(watermarks.offsets, upto)
-    if upto is not None and all(end <= watermarks.offsets.get(partition, 0) for partition, end in upto.items()):
+    wanted = Wanted(watermarks.offsets, end_offsets)
+    loaded = watermarks.offsets
+    if end_offsets is not None and all(end <= loaded.get(partition, 0) for partition, end in end_offsets.items()):
         return Pending(wanted, (), watermarks.log_id)  # already loaded or never landed, so the lake need not be opened
     uri = table_uri(lake_uri, topic)
     table = _open(uri)

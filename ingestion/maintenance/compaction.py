@@ -57,7 +57,7 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
     """Compact small files; return the number of replaced files and of new files.
 
     Raises:
-        RetryableError: in every attempt, another compaction committed first.
+        RetryableError: in every attempt, another compaction was committed first, or the compaction took too long.
         deltalake.exceptions.DeltaError, OSError: the lake cannot be read or written; the table is unchanged.
     """
     for attempt in itertools.count(1):
@@ -65,9 +65,7 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
             large = _compact_range(table, uri, SMALL_BYTES, LARGE_BYTES, MIN_MEDIUM_FILES)
             small = _compact_range(table, uri, 0, SMALL_BYTES, 2)
         except CompactionConflict as error:
-            log.warning(
-                "another compaction was committed first; nothing was changed", attempt=attempt, error=str(error)
-            )
+            log.warning("the compaction was discarded; nothing was changed", attempt=attempt, error=str(error))
             if attempt == ATTEMPTS:
                 raise
         else:
@@ -76,7 +74,10 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
 
 
 class CompactionConflict(RetryableError):
-    """Another compaction was committed after this one had read the table, so this one's files are discarded."""
+    """Another compaction was committed after this one had read the table, or this one took too long.
+
+    Its files are discarded.
+    """
 
 
 def fence(table: "DeltaTable") -> None:
@@ -99,7 +100,7 @@ def _compact_range(table: "DeltaTable", uri: str, min_bytes: int, target_bytes: 
         if "://" not in uri:
             sync(Path(uri) / each.path for each in adds)
         if time.clock_gettime(time.CLOCK_BOOTTIME) - started > MAX_COMPACTION_SECONDS:
-            raise CompactionConflict("It took so long that a vacuum may have deleted its new files.")
+            raise CompactionConflict("The compaction took so long that a vacuum may have deleted its new files.")
         _commit(table, adds, removes)
         replaced, created = replaced + len(removes), created + len(adds)
     return replaced, created
@@ -184,8 +185,7 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
         )
     except CommitFailedError as error:
         table.update_incremental()
-        if (
-            table.transaction_version(APPLICATION) != number
-        ):  # otherwise the commit succeeded despite the error (delta-rs #2609)
+        # If the versions are equal, the commit succeeded despite the error (delta-rs #2609).
+        if table.transaction_version(APPLICATION) != number:
             raise CompactionConflict(cause(error)) from error
     table.update_incremental()

@@ -1,5 +1,5 @@
--- No data is lost. Either it is not known whether the request was persisted, or its event is in the state tables, which
--- can answer a repeated request.
+-- No data is lost. Either the request is not known to have been persisted, or its event is in the state tables, from
+-- which a repeated request can be answered.
 DELETE FROM api.check_in_request AS request
 WHERE
     request.received_at < now() - make_interval(days => %(days)s)

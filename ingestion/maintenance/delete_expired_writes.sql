@@ -1,5 +1,5 @@
 -- No data is lost. Either the request is not known to have been persisted, or the state tables have its definitions,
--- endings and check-ins (they have no comments), so that they also know the newest versions.
+-- endings and check-ins, and therefore also know the newest versions. The state tables do not store comments.
 DELETE FROM serving.write_request AS request
 WHERE
     request.received_at < now() - make_interval(days => %(days)s)

@@ -82,6 +82,6 @@ def _remove_old_versions(log: DeltaLog, version: int) -> None:
     for commit in log.commits():
         if commit < anchors[-1]:
             log.commit(commit).unlink(missing_ok=True)
-    for before, anchor in itertools.pairwise(anchors[:-1]):
-        if before // KEPT_COMMITS == anchor // KEPT_COMMITS:
+    for previous, anchor in itertools.pairwise(anchors[:-1]):
+        if previous // KEPT_COMMITS == anchor // KEPT_COMMITS:
             log.checkpoint(anchor).unlink(missing_ok=True)

@@ -78,7 +78,7 @@ def _repair(topic: str, delta_log: DeltaLog, broker: Broker) -> Repair | None:
     damaged, reason = _first_damaged(delta_log, torn)
     if damaged is None and torn:
         reason = f"checkpoints {torn} cannot be read"
-    elif damaged is None and not _is_pointer_valid(delta_log):
+    elif damaged is None and not _is_pointer_harmless(delta_log):
         reason = "readers are pointed to a checkpoint that does not exist"
     if not reason:
         return None
@@ -111,9 +111,9 @@ def _first_damaged(delta_log: DeltaLog, torn: list[int]) -> tuple[int | None, st
         if reason:
             return version, f"commit {version} is torn: {reason}"
     commits = [version for version in delta_log.commits() if version > last_good]
-    missing = next((wanted for wanted, version in enumerate(commits, last_good + 1) if version != wanted), None)
+    missing = next((expected for expected, version in enumerate(commits, last_good + 1) if version != expected), None)
     if missing is not None:
-        return missing, f"commit {missing} is missing before {commits[-1]}"
+        return missing, f"commit {missing} is missing, although commit {commits[-1]} exists"
     with TemporaryDirectory() as copy:
         table = _replay(delta_log, torn, delta_log.commits()[-1], Path(copy))
         damaged_files = {action["path"] for action in _actions(table) if not _is_file_intact(delta_log, action)}
@@ -219,10 +219,10 @@ def _replay(delta_log: DeltaLog, torn: list[int], end: int, copy: Path) -> "Delt
     chain = [version for version in delta_log.commits() if start < version <= end]
     if chain != list(range(start + 1, end + 1)):
         raise PermanentError(f"{delta_log.folder}: commits between {start} and {end} are missing. {RUNBOOK}")
-    to = copy / "_delta_log"
-    to.mkdir()
+    log_copy = copy / "_delta_log"
+    log_copy.mkdir()
     for path in [*([delta_log.checkpoint(start)] if start >= 0 else []), *map(delta_log.commit, chain)]:
-        shutil.copy(path, to)
+        shutil.copy(path, log_copy)
     return DeltaTable(str(copy))
 
 
@@ -253,7 +253,7 @@ def _is_readable(checkpoint: Path) -> bool:
     return True
 
 
-def _is_pointer_valid(delta_log: DeltaLog) -> bool:
+def _is_pointer_harmless(delta_log: DeltaLog) -> bool:
     """Return whether the pointer to the last checkpoint is harmless. Readers ignore it if it is not valid JSON."""
     try:
         return json.loads(delta_log.last_checkpoint().read_bytes())["version"] in delta_log.checkpoints()

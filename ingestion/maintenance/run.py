@@ -110,7 +110,7 @@ def _maintain_table(
     except (DeltaError, OSError) as error:
         raise _maintenance_error(uri, error) from error
     started_at_s, started = time.time(), time.monotonic()
-    version, (files, size) = table.version(), _size(table)
+    version, (files, size) = table.version(), _files_and_bytes(table)
     may_delete = is_clock_correct and not _is_newest_commit_in_future(table, started_at_s)
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
     try:
@@ -121,7 +121,7 @@ def _maintain_table(
         clean_up_log(table, uri, may_delete=may_delete)
     except (DeltaError, OSError) as error:
         raise _maintenance_error(uri, error) from error
-    files_after, size_after = _size(table)
+    files_after, size_after = _files_and_bytes(table)
     done = TableMaintenance(
         topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - started, 3), version_before=version,
         version_after=table.version(), files_before=files, files_after=files_after, bytes_before=size,
@@ -140,7 +140,7 @@ def _maintenance_error(uri: str, error: Exception) -> RetryableError:
     )
 
 
-def _size(table: "DeltaTable") -> tuple[int, int]:
+def _files_and_bytes(table: "DeltaTable") -> tuple[int, int]:
     sizes = table.get_add_actions(flatten=True)["size_bytes"].to_pylist()
     return len(sizes), sum(sizes)
 
@@ -174,7 +174,7 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
-    """Delete expired files: those of versions beyond the retention, and equally old ones that killed workers left.
+    """Delete expired files: those of versions beyond the retention, and equally old ones left behind by killed workers.
 
     Files that landing has written but not yet committed are younger than the retention (delta-rs #3645).
     """

@@ -1,4 +1,4 @@
-"""Commands `okr simulate` and `okr produce …`."""
+"""Commands `okr produce …`, `okr simulate` and `okr simulation-probabilities`."""
 
 import json
 import math

@@ -1,7 +1,7 @@
 """Give user events priority over platform records when disk space runs low.
 
-Each source has its own file and limits. In addition, sources of platform records stop spooling when less disk space is
-free than one source of user events may use.
+Each source has its own file and limits. In addition, sources of platform records stop spooling when the free
+disk space is smaller than the limit of one source of user events.
 """
 
 from lakehouse.settings import Settings

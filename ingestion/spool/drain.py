@@ -43,7 +43,8 @@ class Drainer:
         self._spool = spool
         self._bootstrap = bootstrap
         self._producer: EventProducer | None = None
-        self._undeleted: set[int] = set()  # positions of events that were sent but not deleted, as the disk was full
+        # Positions of events that were sent but could not be deleted, because the disk was full.
+        self._undeleted: set[int] = set()
 
     def drain(self, limit_seconds: float) -> "Drained":
         """Send waiting events, oldest first, for at most about `limit_seconds`.
@@ -59,10 +60,10 @@ class Drainer:
         sent = 0
         with self._spool.draining(limit_seconds) as is_ours:
             while is_ours and (batch := self._next_batch()):
-                left = deadline - time.monotonic()
-                if left <= 0:
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0:
                     return Drained(sent, is_empty=False)
-                sent += self._send(batch, left)
+                sent += self._send(batch, remaining_s)
             if self._undeleted:
                 self._settle((), {})
         return Drained(sent, is_empty=is_ours)

@@ -35,7 +35,7 @@ def _typed_error(path: Path, error: sqlite3.Error) -> OkrError:
         return SpoolFullError(f"Writing to the spool {path} failed ({error}). Is the disk full? Nothing was stored.")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return RetryableError(
-            f"Another process has locked the spool {path} for too long ({error}). Nothing was stored."
+            f"Another process has locked the spool {path} for too long ({error}). Nothing was stored; try again."
         )
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return PermanentError(
@@ -49,5 +49,5 @@ def _os_error(path: Path, error: OSError) -> OkrError:
     import errno
 
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return SpoolFullError(f"The disk of the spool {path} is full ({error}). Nothing was stored.")
+        return SpoolFullError(f"The disk of the spool {path} is full ({error}). Nothing was stored. Free disk space.")
     return PermanentError(f"The spool {path} cannot be used ({error}). Check that this user may write there.")

@@ -96,10 +96,10 @@ class Spool:
             rows = ({"topic": each.topic, "key": each.key, "value": each.value, "spooled_at": now} for each in events)
             return [int(connection.execute(_sql("insert_event"), row).lastrowid or 0) for row in rows]
 
-    def oldest(self, events: int, without: Collection[int] = ()) -> list[SpooledEvent]:
-        """Return up to `events` waiting events in order, except those at the positions `without`."""
+    def oldest(self, limit: int, without: Collection[int] = ()) -> list[SpooledEvent]:
+        """Return up to `limit` waiting events in order, except those at the positions `without`."""
         with self._reading() as connection:
-            rows = connection.execute(_sql("select_waiting"), {"events": events, "without": json.dumps(list(without))})
+            rows = connection.execute(_sql("select_waiting"), {"events": limit, "without": json.dumps(list(without))})
             return [SpooledEvent(*row) for row in rows]
 
     def settle(self, delivered: Sequence[int], rejected: Mapping[int, str]) -> None:
@@ -118,10 +118,10 @@ class Spool:
             return "sent"
         return "waiting" if row[0] is None else "rejected"
 
-    def rejected(self, events: int = 100) -> list[tuple[SpooledEvent, str]]:
-        """Return permanently rejected events with their reasons."""
+    def rejected(self, limit: int = 100) -> list[tuple[SpooledEvent, str]]:
+        """Return up to `limit` permanently rejected events with their reasons."""
         with self._reading() as connection:
-            rows = connection.execute(_sql("select_rejected"), {"events": events})
+            rows = connection.execute(_sql("select_rejected"), {"events": limit})
             return [(SpooledEvent(*row[:4]), row[4]) for row in rows]
 
     def requeue_rejected(self) -> int:
@@ -169,7 +169,8 @@ class Spool:
         if self._leave_free and shutil.disk_usage(self.path.parent).free - size < self._leave_free:
             raise SpoolFullError(
                 f"The disk of the spool {self.path} would have less than {self._leave_free} bytes free. These are "
-                f"reserved for user events, so {events} events of the source {self.source} were not stored."
+                f"reserved for user events, so {events} events of the source {self.source} were not stored. Free "
+                "disk space."
             )
 
     @contextmanager
@@ -199,7 +200,7 @@ class Spool:
         with _lock_within(self.path.with_suffix(".opening"), BUSY_SECONDS) as is_held:
             if not is_held:
                 raise RetryableError(
-                    f"Another process has been opening the spool {self.path} for {BUSY_SECONDS:.0f} s."
+                    f"Another process has been opening the spool {self.path} for {BUSY_SECONDS:.0f} s. Try again."
                 )
             connection = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:

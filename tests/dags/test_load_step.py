@@ -72,10 +72,10 @@ def test_loaded_data_is_built_although_a_later_batch_fails_the_raw_gate(
         )
     land(settings, range(500), reason="not json")  # far too many
     dsn = settings.require("dsn_transform")
-    upto = etl.gate_raw()
-    assert upto == {TOPIC: {"0": 2}}
+    end_offsets = etl.gate_raw()
+    assert end_offsets == {TOPIC: {"0": 2}}
     assert [hold.gate for hold in holds(dsn)] == ["raw"], "the failure is reported nevertheless"
-    assert etl.load(upto)[TOPIC] == 0, "no next run loads the rest, so that this one builds"
+    assert etl.load(end_offsets)[TOPIC] == 0, "no next run loads the rest, so that this one builds"
     publish(settings, p0=2)
     with pytest.raises(AirflowFailException, match="Nothing was loaded"):
         etl.gate_raw()

@@ -56,15 +56,15 @@ def test_a_decorated_step_keeps_its_name_and_signature() -> None:
     from airflow.sdk import DAG, task
 
     @step
-    def load(upto: int, limit: int = 2) -> int:
+    def load(end_offsets: int, limit: int = 2) -> int:
         """Load."""
-        return upto + limit
+        return end_offsets + limit
 
     assert load(1) == 3
-    assert load(upto=1, limit=5) == 6
+    assert load(end_offsets=1, limit=5) == 6
     with DAG("test_dag"):
         made = task(load)(7).operator
-        with pytest.raises(TypeError, match="upto"):
+        with pytest.raises(TypeError, match="end_offsets"):
             task(load)()
     assert made.task_id == "load"
     assert made.python_callable(*made.op_args, **made.op_kwargs) == 9

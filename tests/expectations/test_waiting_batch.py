@@ -63,8 +63,8 @@ def test_exactly_the_validated_rows_are_loaded(settings: Settings, land: Any, kr
     land(kr(), ci(), ci())
     verdict = validate_waiting(settings, "run")
     land(ci(), *[ci(1e12)] * 59)  # after the gate has checked
-    assert (verdict.waiting[TOPIC], verdict.upto[TOPIC]) == (3, {0: 3})
-    assert load(settings, verdict.upto)[TOPIC] == 3
+    assert (verdict.waiting[TOPIC], verdict.end_offsets[TOPIC]) == (3, {0: 3})
+    assert load(settings, verdict.end_offsets)[TOPIC] == 3
     assert not validate_waiting(settings, "next").report.passed
     assert stored_results(settings) == [("raw", "run", True, 3, 0), ("raw", "next", False, 60, 1)]
 
@@ -83,6 +83,6 @@ def test_a_poisoned_batch_is_not_loaded_and_the_message_says_what_to_do(
 
 def test_accepted_and_loaded_rows_are_not_validated_again(settings: Settings, land: Any, kr: Any, ci: Any) -> None:
     land(kr(), *[ci(1e12)] * 60)
-    load(settings, validate_waiting(settings, "run", accepted=True).upto)
+    load(settings, validate_waiting(settings, "run", accepted=True).end_offsets)
     land(ci())
     assert validate_waiting(settings, "next").report.passed

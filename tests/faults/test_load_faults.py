@@ -218,9 +218,9 @@ def test_overlapping_runs_of_one_dag(runs: int, pipeline: Settings, land_events:
     sent, together = land_events(range(-300, -100)), threading.Barrier(runs)
 
     def check_and_load(_: int) -> int:
-        rows, upto = read_pending(pipeline, TOPIC)
+        rows, end_offsets = read_pending(pipeline, TOPIC)
         together.wait(60)
-        load(pipeline, {TOPIC: upto})
+        load(pipeline, {TOPIC: end_offsets})
         return rows.num_rows
 
     with ThreadPoolExecutor(runs) as threads:

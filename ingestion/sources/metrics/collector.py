@@ -30,8 +30,8 @@ log = get_logger(__name__)
 SOURCE = "okr-metrics"
 SEND_SECONDS = 5.0  # time limit of one attempt to send; on SIGTERM, the current attempt is completed
 LONGEST_PAUSE_SECONDS = 60.0
-SLOW = 3  # metrics that change slowly or need a connection are sampled once in this many intervals
-LEFT_SECONDS = 30.0  # events that another source left in its spool are sent from here once they are older than this
+SLOW_EVERY = 3  # metrics that change slowly or need a connection are sampled once in this many intervals
+LEFTOVER_SECONDS = 30.0  # events that another source left in its spool are sent once they are older than this
 
 Measure = Callable[[], Iterator[msgspec.Struct]]
 
@@ -82,20 +82,22 @@ def measurements(settings: Settings) -> list[Measurement]:
     has_database = bool(settings.dsn_loader.get_secret_value())
     groups = [queues.Group.landing(settings)] if settings.lake_uri else []
     groups += [queues.Group.state(settings)] if has_database else []
-    found = [
+    result = [
         Measurement("host", partial(host.sample, name, settings.state)),
-        Measurement("spool", partial(queues.spool_depth, settings, name), SLOW),
-        Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW),
-        Measurement("kafka", partial(service_probes.kafka_up, bootstrap, name), SLOW),
+        Measurement("spool", partial(queues.spool_depth, settings, name), SLOW_EVERY),
+        Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW_EVERY),
+        Measurement("kafka", partial(service_probes.kafka_up, bootstrap, name), SLOW_EVERY),
     ]
     if has_database and settings.lake_uri:
         landing = queues.Group.landing(settings)
-        found.append(Measurement("waiting for raw", partial(queues.waiting_for_raw, settings, landing, name), SLOW))
+        result.append(
+            Measurement("waiting for raw", partial(queues.waiting_for_raw, settings, landing, name), SLOW_EVERY)
+        )
     if has_database:
-        found.append(Measurement("postgresql", partial(service_probes.postgresql_up, settings, name), SLOW))
+        result.append(Measurement("postgresql", partial(service_probes.postgresql_up, settings, name), SLOW_EVERY))
     if settings.redis_url.get_secret_value():
-        found.append(Measurement("redis", partial(service_probes.redis_up, settings, name), SLOW))
-    return found
+        result.append(Measurement("redis", partial(service_probes.redis_up, settings, name), SLOW_EVERY))
+    return result
 
 
 class _MeasurementThread:
@@ -133,11 +135,11 @@ def _send_leftover_events(settings: Settings, bootstrap: str) -> None:
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()
-        if source != SOURCE and state.waiting and state.oldest_seconds > LEFT_SECONDS:
+        if source != SOURCE and state.waiting and state.oldest_seconds > LEFTOVER_SECONDS:
             drainer = Drainer(spool, bootstrap)
             try:
                 sent = drainer.drain(SEND_SECONDS).sent
             finally:
                 drainer.close()
-            log.info("sent events that another source left", source=source, sent=sent)
+            log.info("sent events that another source had left in its spool", source=source, sent=sent)
         spool.close()

@@ -93,7 +93,7 @@ def consumer_lag(groups: Sequence[Group], instance: str) -> Iterator[AppMetricSa
     for group in groups:
         offsets = group.offsets()
         for topic, events in _unread_by_topic(offsets.starts, offsets.ends, offsets.positions).items():
-            yield _events(group.name, instance, "consumer_lag", events, {"topic": topic})
+            yield _sample(group.name, instance, "consumer_lag", events, {"topic": topic})
 
 
 def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterator[AppMetricSampled]:
@@ -111,7 +111,7 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
         rows = connection.execute(read_sql(__package__ or "", "raw_watermarks")).fetchall()
     loaded = {(str(topic), int(str(partition))): int(str(offset)) for topic, partition, offset in rows}
     for topic, events in _unread_by_topic(offsets.starts, offsets.positions, loaded).items():
-        yield _events(LOADER, instance, "waiting_for_raw", events, {"topic": topic})
+        yield _sample(LOADER, instance, "waiting_for_raw", events, {"topic": topic})
 
 
 def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
@@ -124,11 +124,11 @@ def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]
         spool = Spool.of(settings, source)
         state = spool.state()
         spool.close()
-        yield _events(source, instance, "spool_waiting", state.waiting, {})
-        yield _events(source, instance, "spool_rejected", state.rejected, {})
+        yield _sample(source, instance, "spool_waiting", state.waiting, {})
+        yield _sample(source, instance, "spool_rejected", state.rejected, {})
 
 
-def _events(app: str, instance: str, metric: str, number: int, labels: dict[str, str]) -> AppMetricSampled:
+def _sample(app: str, instance: str, metric: str, number: int, labels: dict[str, str]) -> AppMetricSampled:
     return AppMetricSampled(
         app=app, instance=instance, metric=metric, value=float(number), unit="events", labels=labels
     )

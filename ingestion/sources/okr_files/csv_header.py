@@ -99,5 +99,5 @@ def _describe_mismatch(header: Header, missing: list[str], expected: str) -> str
     ]
     hint = f" ({'; '.join(suggestions)})" if suggestions else ""
     known = ", ".join(f"{name}" for name in DELIMITERS.values())
-    form = f" Supported delimiters: {known}." if len(header.columns) == 1 else ""
-    return f"expected the columns {expected}; found {shown}; missing {', '.join(missing)}{hint}.{form}"
+    delimiter_hint = f" Supported delimiters: {known}." if len(header.columns) == 1 else ""
+    return f"expected the columns {expected}; found {shown}; missing {', '.join(missing)}{hint}.{delimiter_hint}"

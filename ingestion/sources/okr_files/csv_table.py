@@ -54,7 +54,9 @@ class Table:
     def __enter__(self) -> "Table":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._lines.close()
 
     def notes(self) -> list[str]:
@@ -90,7 +92,7 @@ class Table:
                 yield rejection
             else:
                 row = {column: cells[header.columns.index(column)] for column in self._format.columns}
-                self._note_long(record)
+                self._note_suspicious_cell(record)
                 yield Row(record.line, self._with_decimal_points(row) if has_decimal_commas else row)
 
     def _rejection(self, record: Record, cells: list[str], header: Header) -> Rejection | None:
@@ -101,9 +103,9 @@ class Table:
             lines = f" (lines {record.line} to {record.last_line})" if record.last_line > record.line else ""
             message = f"Expected {width} cells as in the header, found {len(cells)}{lines}."
             return Rejection(self.file, record.line, "wrong_cell_count", message)
-        if strange := bad_bytes("".join(cells)):
-            found = f"{strange[0]:#04x}"
-            guess = strange[:1].decode("cp1252", errors="replace")
+        if invalid_bytes := bad_bytes("".join(cells)):
+            found = f"{invalid_bytes[0]:#04x}"
+            guess = invalid_bytes[:1].decode("cp1252", errors="replace")
             message = (
                 f"The row contains bytes that are not UTF-8. The first one is {found} ({guess!r} if the file is "
                 "Windows-1252). Save the file as 'CSV UTF-8'."
@@ -118,17 +120,17 @@ class Table:
         columns = columns_of(cells, self._format)
         return columns if all(columns.count(column) == 1 for column in self._format.columns) else None
 
-    def _note_long(self, record: Record) -> None:
+    def _note_suspicious_cell(self, record: Record) -> None:
         """Note a cell that looks like several rows. If two quotes are missing, the rows between them form one cell."""
         if record.last_line == record.line:
             return
         inner = [line for cell in record.cells for line in cell.splitlines()[1:]]
         width = len(self._header.columns)
-        alike = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
-        if alike >= _SUSPICIOUS_LINES:
+        row_like_lines = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
+        if row_like_lines >= _SUSPICIOUS_LINES:
             self._suspicious_cells.append(
-                f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {alike} of them look "
-                "like rows; if they are, a quote is missing"
+                f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {row_like_lines} of them "
+                "look like rows; if they are, a quote is missing"
             )
 
     def _has_decimal_commas(self) -> bool:

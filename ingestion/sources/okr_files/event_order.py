@@ -40,8 +40,8 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
             if is_new:
                 defined.add(name)
                 timed.append((start_of(row.cycle_start), data))
-    # When a cycle ends, its owner may move to a team in which they already have a running key result. No row starts on
-    # that day, so the move needs an event of its own.
+    # When a cycle ends, the owner of a key result may move to a team in which they already have a running key result.
+    # No row starts on that day, so the move needs an event of its own.
     for (_, day), row in moves.items():
         if row.cycle_start < day <= history.now.date():
             timed += [(start_of(day), data) for data in definitions_of(row) if isinstance(data, UserDefined)]
@@ -50,4 +50,4 @@ def _definitions(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
 
 def _check_ins(history: History) -> Iterator[tuple[datetime, msgspec.Struct]]:
     for (key_result_id, at), row in sorted(history.check_ins.items(), key=lambda item: item[0][1]):
-        yield at, check_in_data(history.key_result_named(key_result_id), at, row)
+        yield at, check_in_data(history.first_row_of(key_result_id), at, row)

@@ -16,7 +16,7 @@ from ingestion.sources.okr_files.csv_format import Rejection
 from lakehouse.errors import PermanentError
 
 FILE_NAME = "rejected_rows.csv"
-SHOWN = 20
+SHOWN = 20  # rejections in the JSON report
 EXAMPLES = 3  # of each kind of fault
 KINDS = 25  # maximum number shown; more kinds suggest a problem with the whole file
 _row_values = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+\d.:TZ]*\d[-+\d.:TZe]*""")
@@ -42,10 +42,10 @@ class FaultKind:
         """Format the kind as text: the number of rows, and examples."""
         lines = [f"  {self.file}: {self.reason}: {self.count} row{'s' if self.count > 1 else ''}"]
         listed = 0
-        for message, at in self.messages.items():
-            more = f" (and {len(at) - 1} more such lines)" if len(at) > 1 else ""
-            lines.append(f"    line {at[0]}{more}: {message}")
-            listed += len(at)
+        for message, line_numbers in self.messages.items():
+            more = f" (and {len(line_numbers) - 1} more such lines)" if len(line_numbers) > 1 else ""
+            lines.append(f"    line {line_numbers[0]}{more}: {message}")
+            listed += len(line_numbers)
         if listed < self.count:
             lines.append(f"    and {self.count - listed} more")
         return lines
@@ -106,7 +106,9 @@ class RejectedRows:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._file.close()
         if error is None or self.count:
             self._unfinished.replace(self.path)

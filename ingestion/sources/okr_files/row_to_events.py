@@ -1,9 +1,9 @@
-"""Convert CSV rows to events with deterministic ids and bytes, so that importing the same rows again yields duplicates.
+"""Convert CSV rows to events. The same rows yield the same ids and bytes, so importing them again has no effect.
 
-If the value of a check-in is corrected, even back to its first value, the event gets a new event id and keeps the
-check-in id. The ids of entities are built from the names in the file: `organisation`, `organisation/team`, the owner's
-e-mail address, `organisation/cycle`. Objectives and check-ins have hashes as ids, as do entities whose id would be too
-long, ambiguous or invalid.
+If the value of a check-in is corrected, even back to its first value, the new event has a new event id but the same
+check-in id. The ids of organisations, teams and cycles are built from the names in the file (`organisation`,
+`organisation/team`, `organisation/cycle`); a user's id is the e-mail address. Ids of objectives and check-ins are
+hashes, and so are ids that would otherwise be too long, ambiguous or invalid.
 """
 
 import hashlib
@@ -31,9 +31,9 @@ SOURCE = "okr-files"
 def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
     """Yield the definitions of a key result and of everything above it, from the organisation down."""
     organisation = organisation_id_of(row)
-    team = name_of("team", row.organisation, row.team)
-    cycle = name_of("cycle", row.organisation, row.cycle)
-    objective = hash_of("objective", row.organisation, row.team, row.cycle, normalised_name(row.objective))
+    team = id_from_names("team", row.organisation, row.team)
+    cycle = id_from_names("cycle", row.organisation, row.cycle)
+    objective = hashed_id("objective", row.organisation, row.team, row.cycle, normalised_name(row.objective))
     yield OrganisationDefined(organisation_id=organisation, name=row.organisation)
     yield TeamDefined(team_id=team, organisation_id=organisation, name=row.team)
     if row.owner_email:
@@ -61,7 +61,7 @@ def definitions_of(row: KeyResultRow) -> Iterator[msgspec.Struct]:
 
 def organisation_id_of(row: KeyResultRow) -> str:
     """Return the id of a key result's organisation."""
-    return name_of("organisation", row.organisation)
+    return id_from_names("organisation", row.organisation)
 
 
 def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> CheckInRecorded:
@@ -71,7 +71,7 @@ def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> Ch
     """
     key_result_id = key_result.key_result_id
     return CheckInRecorded(
-        check_in_id=hash_of("check_in", key_result_id, at.isoformat()),
+        check_in_id=hashed_id("check_in", key_result_id, at.isoformat()),
         key_result_id=key_result_id,
         value=row.value,
         confidence=row.confidence,
@@ -81,15 +81,15 @@ def check_in_data(key_result: KeyResultRow, at: datetime, row: CheckInRow) -> Ch
     )
 
 
-def name_of(kind: str, *parts: str) -> str:
+def id_from_names(kind: str, *parts: str) -> str:
     """Return an id built from nested names, or a hash if such an id would be too long, ambiguous or invalid."""
     name = "/".join(parts)
     if len(name) > LONGEST_ID or fault_of_id(name) or any("/" in part for part in parts):
-        return hash_of(kind, *parts)
+        return hashed_id(kind, *parts)
     return name
 
 
-def hash_of(kind: str, *parts: str) -> str:
+def hashed_id(kind: str, *parts: str) -> str:
     """Return an id that consists of a kind and 80 bits of the SHA-256 hash of the parts."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
     return f"{kind}-{digest[:20]}"

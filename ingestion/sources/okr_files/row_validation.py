@@ -36,7 +36,7 @@ class History:
     notes: dict[str, list[str]] = field(default_factory=dict)
     _cycles: dict[tuple[str, str], tuple[date, date]] = field(default_factory=dict)
     _rows_by_key_result: dict[str, list[KeyResultRow]] = field(default_factory=dict)
-    _unusable: set[str] = field(default_factory=set)
+    _rejected_ids: set[str] = field(default_factory=set)
 
     def add_key_result(self, cells: dict[str, str]) -> None:
         """Validate a row of key_results.csv and add it.
@@ -48,7 +48,7 @@ class History:
             row = key_result_of(cells)
             self._check_key_result(row)
         except ContractViolation:
-            self._unusable.add(normalised_name(cells["key_result_id"]))
+            self._rejected_ids.add(normalised_name(cells["key_result_id"]))
             raise
         self.key_results[row.key_result_id, row.cycle_start] = row
         rows = self._rows_by_key_result.setdefault(row.key_result_id, [])
@@ -65,7 +65,7 @@ class History:
         key_result_id, at, row = check_in_of(cells)
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
         self._check_check_in(key_result_id, at, row, cells["checked_in_at"])
-        self.check_ins[key_result.key_result_id, at] = row  # all rows share one string, which saves memory
+        self.check_ins[key_result.key_result_id, at] = row  # check-ins share one string as id, which saves memory
 
     def _check_key_result(self, row: KeyResultRow) -> None:
         start = start_of(row.cycle_start)
@@ -83,7 +83,7 @@ class History:
         for data in definitions_of(row):
             encode_fact(data, start)
 
-    def key_result_named(self, key_result_id: str) -> KeyResultRow:
+    def first_row_of(self, key_result_id: str) -> KeyResultRow:
         """Return the first valid row of a key result. All its rows name the same organisation."""
         return self._rows_by_key_result[key_result_id][0]
 
@@ -91,7 +91,9 @@ class History:
         """Return the row of the key result for the first cycle in which a check-in may have this date."""
         rows = self._rows_by_key_result.get(key_result_id)
         if rows is None:
-            where = "its row was rejected" if key_result_id in self._unusable else f"it is not in {KEY_RESULTS.name}"
+            where = (
+                "its row was rejected" if key_result_id in self._rejected_ids else f"it is not in {KEY_RESULTS.name}"
+            )
             raise ContractViolation("unknown_key_result", f"Unknown key result {key_result_id!r}: {where}.")
         grace = timedelta(days=DAYS_TO_CLOSE if row.is_final else 0)
         for each in rows:
@@ -112,7 +114,7 @@ class History:
                 f"An earlier row has a check-in at {_utc(at)} (value {plain(earlier.value)}); the earlier row is used."
             )
             raise ContractViolation(reason, message)
-        encode_fact(check_in_data(self.key_result_named(key_result_id), at, row), at)
+        encode_fact(check_in_data(self.first_row_of(key_result_id), at, row), at)
 
 
 def _utc(at: datetime) -> str:

@@ -137,7 +137,7 @@ def test_an_empty_lake_proves_nothing_when_the_broker_has_events_or_does_not_ans
     answer = CliRunner().invoke(app, ["lake", "verify"])
     assert answer.exit_code == 1, "it is unknown whether all events have landed"
     assert "The broker did not answer queries about okr_user_events" in answer.output
-    expected = "Every landed event has landed once and was loaded at most once: 1 landed rows of 1 partitions"
+    expected = "Every event in the lake landed exactly once and was loaded at most once: 1 landed rows of 1 partitions"
     assert expected in answer.output
 
 

@@ -52,9 +52,9 @@ def lake(tmp_path: Path) -> str:
     return uri
 
 
-def places(lake: str, watermarks: dict[int, int], upto: dict[int, int] | None = None) -> Places:
+def places(lake: str, watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Places:
     """Return the positions that `okr load` would read, each once."""
-    waiting = find_pending(lake, TOPIC, Watermarks(watermarks), upto)
+    waiting = find_pending(lake, TOPIC, Watermarks(watermarks), end_offsets)
     found = [
         place
         for batch in waiting.batches(COLUMNS)
@@ -67,12 +67,12 @@ def places(lake: str, watermarks: dict[int, int], upto: dict[int, int] | None = 
     return set(found)
 
 
-def wanted_places(watermarks: dict[int, int], upto: dict[int, int] | None = None) -> Places:
+def wanted_places(watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Places:
     return {
         (partition, offset)
         for partition in range(PARTITIONS)
         for offset in range(100)
-        if offset >= watermarks.get(partition, 0) and (upto is None or offset < upto.get(partition, 0))
+        if offset >= watermarks.get(partition, 0) and (end_offsets is None or offset < end_offsets.get(partition, 0))
     }
 
 
@@ -86,13 +86,13 @@ def in_one_file(lake: str) -> None:
 
 
 @pytest.mark.parametrize("watermarks", [{}, {0: 0, 1: 0}, {0: 35}, {0: 35, 1: 80}, {0: 100, 1: 99}, {0: 100, 1: 100}])
-@pytest.mark.parametrize("upto", [None, {}, {0: 60}, {0: 60, 1: 100}])
+@pytest.mark.parametrize("end_offsets", [None, {}, {0: 60}, {0: 60, 1: 100}])
 def test_wanted_rows_are_read_from_any_files(
-    watermarks: dict[int, int], upto: dict[int, int] | None, lake: str
+    watermarks: dict[int, int], end_offsets: dict[int, int] | None, lake: str
 ) -> None:
-    assert places(lake, watermarks, upto) == wanted_places(watermarks, upto)
+    assert places(lake, watermarks, end_offsets) == wanted_places(watermarks, end_offsets)
     in_one_file(lake)
-    assert places(lake, watermarks, upto) == wanted_places(watermarks, upto)
+    assert places(lake, watermarks, end_offsets) == wanted_places(watermarks, end_offsets)
 
 
 def test_the_wanted_rows_of_a_file_without_statistics_are_read(lake: str) -> None:
@@ -166,11 +166,11 @@ def test_a_missing_or_torn_file_is_named(
     st.none() | st.dictionaries(st.integers(0, 3), st.integers(0, 9)),
 )
 def test_a_file_is_skipped_only_if_none_of_its_rows_is_wanted(
-    watermarks: dict[int, int], upto: dict[int, int] | None
+    watermarks: dict[int, int], end_offsets: dict[int, int] | None
 ) -> None:
     import numpy as np
 
-    wanted = Wanted(watermarks, upto)
+    wanted = Wanted(watermarks, end_offsets)
     partitions, offsets = (each.ravel() for each in np.meshgrid(np.arange(4), np.arange(9), indexing="ij"))
     mask = wanted.mask(partitions, offsets)
     for partition in range(4):

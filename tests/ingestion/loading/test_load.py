@@ -72,10 +72,10 @@ def test_sent_events_arrive_unchanged_in_raw(
 
 def test_only_rows_that_the_gate_checked_are_loaded(pipeline: Settings, land_check_ins: Land) -> None:
     land_check_ins(0, 100)
-    checked, upto = read_pending(pipeline, TOPIC)
+    checked, end_offsets = read_pending(pipeline, TOPIC)
     land_check_ins(100, 150)
     # Passed from task to task as JSON, as Airflow does.
-    through_json = {TOPIC: {str(partition): offset for partition, offset in upto.items()}}
+    through_json = {TOPIC: {str(partition): offset for partition, offset in end_offsets.items()}}
     assert load(pipeline, through_json)[TOPIC] == checked.num_rows == 100
     assert load(pipeline, {})[TOPIC] == 0
     assert load(pipeline)[TOPIC] == 50

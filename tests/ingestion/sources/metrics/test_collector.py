@@ -110,7 +110,7 @@ def test_a_measurement_that_hangs_or_fails_does_not_delay_others(
 def test_events_that_another_source_left_are_sent(
     pipeline: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, check_in: Callable[[int], EncodedEvent]
 ) -> None:
-    monkeypatch.setattr(collector, "LEFT_SECONDS", 0.0)
+    monkeypatch.setattr(collector, "LEFTOVER_SECONDS", 0.0)
     settings = pipeline.model_copy(update={"state": tmp_path})
     left = Spool.of(settings, "okr-dags")
     left.append([check_in(1)])

@@ -10,7 +10,7 @@ import pytest
 
 from ingestion.contract_validation import EncodedEvent, decode
 from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder, send_history
-from ingestion.sources.okr_files.row_to_events import name_of
+from ingestion.sources.okr_files.row_to_events import id_from_names
 from ingestion.sources.okr_files.sent_facts import sent_facts
 from lakehouse.errors import PermanentError
 
@@ -74,8 +74,8 @@ def test_a_corrected_value_is_a_new_event_of_the_same_check_in(read: Read, folde
 
 @pytest.mark.parametrize(("one", "other"), [(("a/b", "c"), ("a", "b/c")), (("a", "b" * 200), ("a", "b" * 201))])
 def test_names_that_would_yield_the_same_path_have_different_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
-    assert name_of("team", *one) != name_of("team", *other)
-    assert len(name_of("team", *one)) <= 128
+    assert id_from_names("team", *one) != id_from_names("team", *other)
+    assert len(id_from_names("team", *one)) <= 128
 
 
 def test_every_row_is_accounted_for_in_the_report_and_the_state_folder(
