@@ -53,7 +53,10 @@ def set_champion(settings: Settings, version: str | None) -> None:
                 mlflow.delete_registered_model_alias(MODEL_NAME, CHAMPION)
             return
         if find_version(mlflow, MODEL_NAME, version) is None:
-            raise PermanentError(f"The registry has no version {version} of {MODEL_NAME} to make champion.")
+            raise PermanentError(
+                f"The registry has no version {version} of {MODEL_NAME} to make champion. `okr forecast models` lists "
+                "all versions."
+            )
         if previous is not None and str(previous.version) != version:
             mlflow.set_model_version_tag(MODEL_NAME, version, PREVIOUS_CHAMPION_TAG, str(previous.version))
         set_alias(mlflow, MODEL_NAME, CHAMPION, version)
@@ -126,11 +129,11 @@ def _champions(mlflow: Any) -> Champions:
     version: Any | None = champion
     while (
         version is not None
-        and (before := version.tags.get(PREVIOUS_CHAMPION_TAG))
-        and before not in {current, *earlier}
+        and (previous := version.tags.get(PREVIOUS_CHAMPION_TAG))
+        and previous not in {current, *earlier}
     ):
-        earlier.append(before)
-        version = find_version(mlflow, MODEL_NAME, before)
+        earlier.append(previous)
+        version = find_version(mlflow, MODEL_NAME, previous)
     return Champions(current, tuple(earlier))
 
 

@@ -140,8 +140,10 @@ def _print_report(report: "Report") -> None:
         typer.echo(
             f"{name:24}{figures['brier']:8.4f}{figures['log_loss']:10.4f}{figures['auc']:8.4f}{figures['ece']:8.4f}"
         )
-    own = report.figures["model"]
-    typer.echo(f"Interval: coverage {own['interval_coverage']:.3f}, width {own['interval_width']:.3f}.")
+    model_scores = report.figures["model"]
+    typer.echo(
+        f"Interval: coverage {model_scores['interval_coverage']:.3f}, width {model_scores['interval_width']:.3f}."
+    )
 
 
 def _print_decision(decision: "Decision") -> None:

@@ -108,7 +108,7 @@ class ForecastModel:
                 forecasts.append(Forecast(p, *bounds, texts, _add_up(effects, margin), margin))
             else:
                 texts = forecast_reasons.no_check_in_reason(record, p)  # type: ignore[arg-type]  # noqa: PLW2901
-                forecasts.append(Forecast(p, *bounds, texts, *_of_share(p)))
+                forecasts.append(Forecast(p, *bounds, texts, *_base_only(p)))
         return forecasts
 
     def save(self, folder: Path) -> None:
@@ -143,7 +143,7 @@ def _add_up(effects: dict[str, float], margin: float) -> dict[str, float]:
     return {**effects, "base": effects["base"] + margin - math.fsum(effects.values())}
 
 
-def _of_share(probability: float) -> tuple[dict[str, float], float | None]:
+def _base_only(probability: float) -> tuple[dict[str, float], float | None]:
     """Return the contributions and the margin of a key result without check-ins, which only has a base rate."""
     if not 0.0 < probability < 1.0:
         return {}, None

@@ -46,8 +46,8 @@ ROWS: Sequence[Mapping[str, float | None]] = tuple({**_ON_PACE, **changes} for c
 def write_golden_rows(forecaster: Forecaster, folder: Path) -> None:
     """Write the rows with the forecaster's probabilities and intervals to a folder."""
     expected = [
-        {"row": dict(row), "output": {"probability": one.probability, "low": one.low, "high": one.high}}
-        for row, one in zip(ROWS, forecaster.forecast(ROWS), strict=True)
+        {"row": dict(row), "output": {"probability": forecast.probability, "low": forecast.low, "high": forecast.high}}
+        for row, forecast in zip(ROWS, forecaster.forecast(ROWS), strict=True)
     ]
     document = {"tolerance": TOLERANCE, "golden_rows": expected}
     (folder / FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")

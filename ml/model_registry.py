@@ -170,7 +170,9 @@ def fetch(settings: Settings, model_name: str, reference: str, part: Literal["mo
     with client(settings) as mlflow:
         found = find_version(mlflow, model_name, reference)
         if found is None:
-            raise PermanentError(f"The registry has no version {reference!r} of {model_name}.")
+            raise PermanentError(
+                f"The registry has no version {reference!r} of {model_name}. MLflow's page of the model lists them."
+            )
         return VersionFiles(artifacts(mlflow, found, part), dict(found.tags))
 
 

@@ -24,7 +24,9 @@ MIN_GAIN = 1e-6  # of the Brier score; retraining on the same data must not coun
 class Decision:
     """The gate's decision, including the forecaster that serves forecasts from now on.
 
-    All Brier scores are computed on the same check-ins; `rows` is their number.
+    `outcome` is "promoted" if the version becomes the champion, "kept" if nothing changes, "withdrawn" if the champion
+    is removed, and "rejected" if there is no champion and the version does not beat the pacing rule. All Brier scores
+    are computed on the same check-ins; `rows` is their number.
     """
 
     outcome: Literal["promoted", "kept", "withdrawn", "rejected"]

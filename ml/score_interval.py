@@ -2,8 +2,8 @@
 
 A residual is the difference between the signed logarithms of the paces after and before a check-in. Key results in the
 same cycle drift together: intervals fitted to one cycle covered 76 % of the final scores in the next cycle instead of
-90 %. Each training cycle therefore has its own band of residuals, and their envelope is used:
-the lowest lower bound and the highest upper bound.
+90 %. Each training cycle therefore has its own band of residuals, and the envelope of these bands is used: the lowest
+lower bound and the highest upper bound.
 """
 
 from collections.abc import Iterator, Mapping

@@ -29,7 +29,7 @@ cycle AS (
 -- One row per span, which is a row of placement, with the end of its stay (the uninterrupted time in one cycle), and
 -- whether the key result was in that stay when the cycle ended or was closed. Window functions are used because the
 -- planner would estimate a single row for a join with a grouped subquery.
-stay_piece AS (
+span AS (
     SELECT
         placement.*,
         cycle.cycle_start,
@@ -54,27 +54,27 @@ stay AS (
     SELECT DISTINCT ON (key_result_id, stay_number) *
     FROM (
         SELECT
-            piece.key_result_id,
-            piece.stay_number,
-            piece.cycle_id,
-            piece.cycle_start,
-            piece.cycle_end,
+            span.key_result_id,
+            span.stay_number,
+            span.cycle_id,
+            span.cycle_start,
+            span.cycle_end,
             bool_or(
-                piece.is_at_end AND NOT piece.is_archived AND piece.from_at < piece.cycle_ended_at
-                AND piece.cycle_ended_at <= piece.to_at
+                span.is_at_end AND NOT span.is_archived AND span.from_at < span.cycle_ended_at
+                AND span.cycle_ended_at <= span.to_at
             ) OVER by_stay AS is_open_at_end,
             count(closing.check_in_id) OVER by_stay AS closings,
             closing.check_in_id,
             closing.is_final,
             closing.checked_in_at,
             closing.position
-        FROM stay_piece AS piece
+        FROM span
         LEFT JOIN app.check_ins AS closing
-            ON piece.key_result_id = closing.key_result_id
-            AND closing.checked_in_at >= piece.from_at AND closing.checked_in_at < piece.to_at
-            AND NOT piece.is_archived
-            AND (closing.is_final OR closing.checked_in_at > piece.cycle_closed_at)
-        WINDOW by_stay AS (PARTITION BY piece.key_result_id, piece.stay_number)
+            ON span.key_result_id = closing.key_result_id
+            AND closing.checked_in_at >= span.from_at AND closing.checked_in_at < span.to_at
+            AND NOT span.is_archived
+            AND (closing.is_final OR closing.checked_in_at > span.cycle_closed_at)
+        WINDOW by_stay AS (PARTITION BY span.key_result_id, span.stay_number)
     ) AS joined
     ORDER BY key_result_id, stay_number, is_final DESC NULLS LAST, checked_in_at, position
 ),
@@ -134,13 +134,13 @@ counted_span AS (
         (array_agg(cycle_id) FILTER (WHERE is_counted) OVER following)[1] AS counted_cycle_id
     FROM (
         SELECT
-            stay_piece.*,
-            stay_piece.stay_to_at = 'infinity'
-            OR stay_piece.is_at_end
+            span.*,
+            span.stay_to_at = 'infinity'
+            OR span.is_at_end
             OR coalesce(stay_result.is_closed, false) AS is_counted
-        FROM stay_piece
+        FROM span
         LEFT JOIN stay_result USING (key_result_id, stay_number)
-    ) AS piece
+    ) AS marked
     WINDOW following AS (PARTITION BY key_result_id ORDER BY from_at ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
 ),
 

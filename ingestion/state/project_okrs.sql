@@ -57,7 +57,7 @@ LEFT JOIN app.newest_event AS objective
     ON measured.objective_id = objective.subject AND objective.event_type = 'okr.objective.defined.v1'
 LEFT JOIN app.users AS owner
     ON measured.owner_user_id = owner.source_user_id
-WHERE measured.id_claim = 1
+WHERE measured.id_claim = 1  -- ids that are spellings of the same UUID are one key result
 ON CONFLICT (okr_id) DO UPDATE
 SET
     user_id = excluded.user_id,

@@ -1,6 +1,6 @@
--- Upsert users. An e-mail address belongs to one user at a time: of the organisation that used the address first, the
--- user with the newest definition. Until the address belongs to them, other users with the same address get a
--- placeholder under .invalid, a reserved domain that never exists (RFC 2606).
+-- Upsert users. An e-mail address belongs to one user at a time: to the most recently defined user of the organisation
+-- that used the address first. All other users with that address get a placeholder under .invalid, a reserved domain
+-- that never exists (RFC 2606), until the address is theirs.
 WITH named AS (
     SELECT
         named.subject,

@@ -146,8 +146,8 @@ class RealtimeFigures:
                 if progress:
                     pipeline.hset(CYCLE_PROGRESS, mapping=progress)
             known: dict[Any, Any] = {
-                f"{self._group}/{topic}/{number}": events
-                for (topic, number), events in lag.items()
+                f"{self._group}/{topic}/{partition}": events
+                for (topic, partition), events in lag.items()
                 if events is not None
             }
             if known:
@@ -156,11 +156,11 @@ class RealtimeFigures:
             updated = [RECENT, *([PROGRESS] if has_progress else []), *known]
             pipeline.hset(WRITTEN_AT, mapping=dict.fromkeys(updated, time.time()))
             pipeline.set(self._key, self._writes + 1, ex=RETENTION_SECONDS, get=True)
-            before = pipeline.execute()[-1]
+            previous_write = pipeline.execute()[-1]
         self._writes += 1
         if is_due:
             self._may_change_progress, self._progress_at = False, time.monotonic()
-        return before is not None and int(before) == self._writes - 1
+        return previous_write is not None and int(previous_write) == self._writes - 1
 
 
 def _write_recent(pipeline: "Pipeline", recent: Recent) -> None:

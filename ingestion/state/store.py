@@ -137,8 +137,8 @@ class StateStore:
     def _move_offsets(self, topic: str, spans: Mapping[int, Span]) -> None:
         for partition, span in spans.items():
             name = "insert_offset" if span.start is None else "advance_offset"
-            position = {"topic": topic, "partition": partition, "start": span.start, "next_offset": span.next}
-            if self._projection.run(name, **position).rowcount != 1:
+            parameters = {"topic": topic, "partition": partition, "start": span.start, "next_offset": span.next}
+            if self._projection.run(name, **parameters).rowcount != 1:
                 raise OffsetsMovedError(
                     f"{topic}/{partition}: expected stored offset {span.start}, but another consumer committed first."
                 )

@@ -9,7 +9,7 @@ import orjson
 
 from ingestion.contract_validation import EncodedEvent
 from ingestion.sources.simulator import SCALES, messages, organisation
-from ingestion.sources.simulator.messages import Fate
+from ingestion.sources.simulator.messages import MessageKind
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -44,7 +44,7 @@ def _events(times: int, as_of: datetime) -> Iterator[EncodedEvent]:
     default = SCALES["default"]
     scale = replace(default, name=f"default-{times}", teams=default.teams * times, users=default.users * times)
     for message in messages(organisation(1, scale), as_of):
-        if message.fate is not Fate.MALFORMED:
+        if message.kind is not MessageKind.MALFORMED:
             yield message.event
 
 

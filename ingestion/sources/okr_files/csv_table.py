@@ -129,8 +129,8 @@ class Table:
         row_like_lines = sum(line.count(self._header.delimiter) == width - 1 for line in inner)
         if row_like_lines >= _SUSPICIOUS_LINES:
             self._suspicious_cells.append(
-                f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {row_like_lines} of them "
-                "look like rows; if they are, a quote is missing"
+                f"lines {record.line} to {record.last_line} are one row with a quoted cell, but {row_like_lines} of "
+                "them look like rows; if they are, a quote is missing"
             )
 
     def _has_decimal_commas(self) -> bool:

@@ -1,4 +1,4 @@
-"""Simulate check-ins: weekly ones, with gaps and corrections, and a final one that closes the key result."""
+"""Simulate check-ins: weekly ones, with gaps and corrections, and a final one that usually closes the key result."""
 
 import math
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from ingestion.sources.simulator.teams_and_users import Organisation
 from ingestion.sources.simulator.vocabulary import NOTES
 from lakehouse.contracts.check_in import CheckInRecorded
 
+# Probabilities, and shares of all check-ins or key results.
 MISSES_WHEN_ABANDONED = 0.75
 WITHOUT_CONFIDENCE = 0.08
 WITH_NOTE = 0.2
@@ -26,7 +27,7 @@ FINAL_NOTE = "final value"
 def check_in_facts(organisation: Organisation, key_result: KeyResult) -> Iterator[Fact]:
     """Yield all check-ins of a key result in its cycle."""
     rng = organisation.rng("check_ins", key_result.id)
-    for number, at in enumerate(_moments(rng, key_result)):
+    for number, at in enumerate(_check_in_times(rng, key_result)):
         data = _weekly(organisation, rng, key_result, number, at)
         if rng.random() < CORRECTED:
             wrong = key_result.value(key_result.process.path[_day(key_result, at)] + rng.gauss(0.0, 0.2))
@@ -48,7 +49,7 @@ def confidence_of(rng: Random, key_result: KeyResult, at: datetime) -> float:
     return round(20.0 / (1.0 + math.exp(-stated))) / 20.0
 
 
-def _moments(rng: Random, key_result: KeyResult) -> Iterator[datetime]:
+def _check_in_times(rng: Random, key_result: KeyResult) -> Iterator[datetime]:
     team, cycle = key_result.objective.team, key_result.objective.cycle
     for week in range(cycle.days // 7 + 1):
         day = cycle.start + timedelta(days=7 * week + team.check_in_day + rng.choice((-1, 0, 0, 0, 1)))

@@ -25,7 +25,7 @@ def write_files(organisation: Organisation, as_of: datetime, folder: Path) -> di
     Raises:
         PermanentError: the folder is not empty or not writable.
     """
-    _make_empty(folder)
+    _require_empty_folder(folder)
     defined: dict[str, KeyResultDefined] = {}
     recorded: dict[str, Fact] = {}
     for fact in timeline(organisation, as_of):
@@ -70,14 +70,14 @@ def _check_in_row(fact: Fact) -> Cells:
     return data.key_result_id, moment, repr(data.value), confidence, data.note or ""
 
 
-def _make_empty(folder: Path) -> None:
+def _require_empty_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         is_empty = next(folder.iterdir(), None) is None
     except OSError as error:
         raise PermanentError(f"{folder}: expected a writable folder: {error.strerror}.") from error
     if not is_empty:
-        raise PermanentError(f"{folder} is not empty. Existing files are not overwritten; name a new or empty folder.")
+        raise PermanentError(f"{folder} is not empty. Existing files are not overwritten; give a new or empty folder.")
 
 
 def _write(folder: Path, file_format: FileFormat, rows: Iterable[Cells]) -> int:

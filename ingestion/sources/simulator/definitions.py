@@ -36,7 +36,7 @@ def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
 def cycle_facts(
     organisation: Organisation, cycle: Cycle, objectives: list[Objective], key_results: list[KeyResult]
 ) -> Iterator[Fact]:
-    """Yield the definitions of a cycle, its objectives and its key results (with new targets), and users' loans."""
+    """Yield the definitions of a cycle and of its objectives and key results, new targets, and users' temporary moves."""
     rng = organisation.rng("structure", cycle.name)
     announced = datetime.combine(cycle.start - timedelta(days=CYCLE_DAYS_BEFORE), time(9), tzinfo=UTC)
     cycle_id = organisation.id_of("cycle", cycle.name)
@@ -56,7 +56,7 @@ def cycle_facts(
         if key_result.retarget is not None:
             at, target = key_result.retarget
             yield immediate_fact(rng, f"{key_result.id}/1", at, key_result_data(key_result, target))
-    yield from _loans(organisation, cycle)
+    yield from _temporary_moves(organisation, cycle)
 
 
 def key_result_data(key_result: KeyResult, target: float) -> KeyResultDefined:
@@ -85,8 +85,8 @@ def _objective_data(objective: Objective, cycle_id: str) -> ObjectiveDefined:
     )
 
 
-def _loans(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
-    """Yield the moves of users to another team at the start of the cycle, and back at its end."""
+def _temporary_moves(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
+    """Yield the moves of some users to another team at the start of the cycle, and back at its end."""
     out = datetime.combine(cycle.start, time(6), tzinfo=UTC)
     back = datetime.combine(cycle.end, time(20), tzinfo=UTC)
     for user in organisation.users:
@@ -96,6 +96,6 @@ def _loans(organisation: Organisation, cycle: Cycle) -> Iterator[Fact]:
             yield _user_fact(organisation, user, organisation.teams[user.home_team].id, back, f"back {cycle.name}")
 
 
-def _user_fact(organisation: Organisation, user: User, team_id: str, at: datetime, why: str) -> Fact:
+def _user_fact(organisation: Organisation, user: User, team_id: str, at: datetime, event_name: str) -> Fact:
     data = UserDefined(user_id=user.id, name=user.name, email=user.email, team_id=team_id)
-    return immediate_fact(organisation.rng("user fact", user.index, why), f"{user.id}/{why}", at, data)
+    return immediate_fact(organisation.rng("user fact", user.index, event_name), f"{user.id}/{event_name}", at, data)

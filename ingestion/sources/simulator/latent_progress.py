@@ -94,12 +94,12 @@ def true_probability(process: Process, day: int, threshold: float = ACHIEVED_SCO
     alive, total = 1.0, 0.0
     for week in range(14, process.days, 7):
         if week > day:
-            total += alive * ABANDON_PER_WEEK * _reaches(process, now, day, week, threshold)
+            total += alive * ABANDON_PER_WEEK * _probability_to_reach(process, now, day, week, threshold)
             alive *= 1.0 - ABANDON_PER_WEEK
-    return total + alive * _reaches(process, now, day, process.days, threshold)
+    return total + alive * _probability_to_reach(process, now, day, process.days, threshold)
 
 
-def _reaches(process: Process, now: float, day: int, until: int, threshold: float) -> float:
+def _probability_to_reach(process: Process, now: float, day: int, until: int, threshold: float) -> float:
     share = process.profile(until / process.days) - process.profile(day / process.days)
     spread = VOLATILITY * ((until - day) / process.days) ** 0.5
     return 0.5 * math.erfc((threshold - now - process.drift * share) / spread / math.sqrt(2.0))

@@ -9,7 +9,7 @@ import msgspec
 
 from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.simulator.check_ins import confidence_of
-from ingestion.sources.simulator.messages import Fate, Message, Tally
+from ingestion.sources.simulator.messages import Message, MessageKind, Tally
 from ingestion.sources.simulator.okrs import KeyResult, draw_okrs
 from ingestion.sources.simulator.scale import quarter_of
 from ingestion.sources.simulator.teams_and_users import Organisation
@@ -40,7 +40,7 @@ def live(organisation: Organisation, *, seconds: float, rate: float, send: Calla
         data = next(facts)
         event = encode(data, at=datetime.now(UTC), source="okr-simulation/live", event_id=uuid7())
         send(event)
-        tally.add(Message(event, Fate.NEW))
+        tally.add(Message(event, MessageKind.NEW))
     return tally
 
 

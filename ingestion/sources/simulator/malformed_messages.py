@@ -38,35 +38,35 @@ def _other_key(event: EncodedEvent) -> EncodedEvent:
 
 def _changed(change: Callable[[dict[str, Any]], None]) -> Malformation:
     def damage(event: EncodedEvent) -> EncodedEvent:
-        frame: dict[str, Any] = msgspec.json.decode(event.value)
-        change(frame)
-        return replace(event, value=msgspec.json.encode(frame))
+        envelope: dict[str, Any] = msgspec.json.decode(event.value)
+        change(envelope)
+        return replace(event, value=msgspec.json.encode(envelope))
 
     return damage
 
 
-def _without_id(frame: dict[str, Any]) -> None:
-    del frame["id"]
+def _without_id(envelope: dict[str, Any]) -> None:
+    del envelope["id"]
 
 
-def _without_data(frame: dict[str, Any]) -> None:
-    frame["data"] = {}
+def _without_data(envelope: dict[str, Any]) -> None:
+    envelope["data"] = {}
 
 
-def _wrong_types(frame: dict[str, Any]) -> None:
-    frame["data"] = {field: [12, "twelve"] for field in frame["data"]}
+def _wrong_types(envelope: dict[str, Any]) -> None:
+    envelope["data"] = {field: [12, "twelve"] for field in envelope["data"]}
 
 
-def _unknown_type(frame: dict[str, Any]) -> None:
-    frame["type"] = "okr.moon_phase.observed.v1"
+def _unknown_type(envelope: dict[str, Any]) -> None:
+    envelope["type"] = "okr.moon_phase.observed.v1"
 
 
-def _from_the_far_future(frame: dict[str, Any]) -> None:
-    frame["time"] = "2999-12-31T23:59:59Z"
+def _from_the_far_future(envelope: dict[str, Any]) -> None:
+    envelope["time"] = "2999-12-31T23:59:59Z"
 
 
-def _with_a_nul(frame: dict[str, Any]) -> None:
-    frame["data"]["comment"] = "a\0b"
+def _with_a_nul(envelope: dict[str, Any]) -> None:
+    envelope["data"]["comment"] = "a\0b"
 
 
 MALFORMATIONS: tuple[Malformation, ...] = (

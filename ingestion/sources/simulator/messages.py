@@ -18,10 +18,10 @@ from lakehouse.ids import uuid7_of
 
 DUPLICATED_PER_MILLE = 10
 MALFORMED_PER_MILLE = 3
-LATEST_DUPLICATE = 5_000  # maximum number of facts between a message and its duplicate
+MAX_DUPLICATE_DELAY = 5_000  # facts between a message and its duplicate
 
 
-class Fate(StrEnum):
+class MessageKind(StrEnum):
     """How a message is counted in the tally."""
 
     NEW = "new"
@@ -33,27 +33,27 @@ class Message(NamedTuple):
     """A message that must be sent unchanged."""
 
     event: EncodedEvent
-    fate: Fate
+    kind: MessageKind
 
 
 @dataclass
 class Tally:
-    """The number of messages by topic and fate. A pipeline must arrive at the same numbers."""
+    """The number of messages by topic and kind. A pipeline must arrive at the same numbers."""
 
-    counts: dict[str, Counter[Fate]] = field(default_factory=dict)
+    counts: dict[str, Counter[MessageKind]] = field(default_factory=dict)
 
     def add(self, message: Message) -> None:
         """Count a message."""
-        self.counts.setdefault(message.event.topic, Counter())[message.fate] += 1
+        self.counts.setdefault(message.event.topic, Counter())[message.kind] += 1
 
     def as_json(self) -> dict[str, dict[str, int]]:
         """Return, by topic, the numbers of messages, duplicates, malformed messages and distinct valid events."""
         return {
             topic: {
                 "produced": sum(count.values()),
-                "duplicates": count[Fate.DUPLICATE],
-                "malformed": count[Fate.MALFORMED],
-                "distinct": count[Fate.NEW],
+                "duplicates": count[MessageKind.DUPLICATE],
+                "malformed": count[MessageKind.MALFORMED],
+                "distinct": count[MessageKind.NEW],
             }
             for topic, count in sorted(self.counts.items())
         }
@@ -69,19 +69,19 @@ class Tally:
 
 def messages(organisation: Organisation, as_of: datetime) -> Iterator[Message]:
     """Yield the history up to `as_of` as messages, in the order of sending. Equal arguments give equal bytes."""
-    duplicates: list[tuple[int, int, EncodedEvent]] = []  # position when due, own position (unique), event
-    for position, fact in enumerate(timeline(organisation, as_of)):
+    duplicates: list[tuple[int, int, EncodedEvent]] = []  # index when due, index of the original (unique), event
+    for index, fact in enumerate(timeline(organisation, as_of)):
         event_id, event = encode_fact(organisation, fact)
-        yield Message(event, Fate.NEW)
-        draw, kind, delay = _fate_numbers(event_id)
+        yield Message(event, MessageKind.NEW)
+        draw, malformation, delay = _draws(event_id)
         if draw < DUPLICATED_PER_MILLE:
-            heapq.heappush(duplicates, (position + 1 + delay, position, event))
+            heapq.heappush(duplicates, (index + 1 + delay, index, event))
         elif draw >= 1000 - MALFORMED_PER_MILLE:
-            yield Message(malformed(event, kind), Fate.MALFORMED)
-        while duplicates and duplicates[0][0] <= position:
-            yield Message(heapq.heappop(duplicates)[2], Fate.DUPLICATE)
+            yield Message(malformed(event, malformation), MessageKind.MALFORMED)
+        while duplicates and duplicates[0][0] <= index:
+            yield Message(heapq.heappop(duplicates)[2], MessageKind.DUPLICATE)
     while duplicates:
-        yield Message(heapq.heappop(duplicates)[2], Fate.DUPLICATE)
+        yield Message(heapq.heappop(duplicates)[2], MessageKind.DUPLICATE)
 
 
 def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEvent]:
@@ -92,10 +92,10 @@ def encode_fact(organisation: Organisation, fact: Fact) -> tuple[UUID, EncodedEv
     return event_id, event
 
 
-def _fate_numbers(event_id: UUID) -> tuple[int, int, int]:
-    """Return a number from 0 to 999, a kind and a delay, derived from the hashed bits of an event id."""
+def _draws(event_id: UUID) -> tuple[int, int, int]:
+    """Return a number from 0 to 999, the number of a malformation and a delay, derived from the bits of an event id."""
     bits = event_id.int & (1 << 60) - 1
-    return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % LATEST_DUPLICATE
+    return bits % 1000, bits // 1000 % 1009, bits // 1_000_000 % MAX_DUPLICATE_DELAY
 
 
 def report(organisation: Organisation, as_of: datetime, tally: Tally) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from ingestion.sources.simulator.teams_and_users import Organisation, Team, User
 from ingestion.sources.simulator.vocabulary import MEASURES, OBJECTIVES, Measure
 from lakehouse.achieved_score import ACHIEVED_SCORE
 
-RETARGETED = 0.04
-ALIGNED = 0.85
+RETARGETED = 0.04  # share of key results that get a new target during the cycle
+ALIGNED = 0.85  # share of the other teams' objectives that have a parent objective of the leadership
 
 
 @dataclass(frozen=True)

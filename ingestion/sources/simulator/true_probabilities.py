@@ -14,7 +14,7 @@ from lakehouse.atomic_replace import replace_file
 from lakehouse.errors import PermanentError
 
 COLUMNS = ("key_result_id", "as_of")
-Moment = tuple[str, datetime]  # the id of a key result and the time of a forecast
+KeyResultAt = tuple[str, datetime]  # the id of a key result, and the time of a forecast
 
 
 def write_true_probabilities(organisation: Organisation, forecasts: Path, out: Path) -> int:
@@ -29,7 +29,7 @@ def write_true_probabilities(organisation: Organisation, forecasts: Path, out: P
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((*COLUMNS, "probability"))
-    for line, probability in zip(lines, true_probabilities(organisation, map(_moment, lines)), strict=True):
+    for line, probability in zip(lines, true_probabilities(organisation, map(_parse_line, lines)), strict=True):
         writer.writerow((*line, probability))
     try:
         replace_file(out, text.getvalue())
@@ -38,13 +38,13 @@ def write_true_probabilities(organisation: Organisation, forecasts: Path, out: P
     return len(lines)
 
 
-def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) -> list[float]:
+def true_probabilities(organisation: Organisation, requests: Iterable[KeyResultAt]) -> list[float]:
     """Return P(final score >= 0.7) of each key result at the given time, from the parameters that were drawn for it.
 
     Raises:
         PermanentError: a key result does not belong to this simulation.
     """
-    requested = list(moments)
+    requested = list(requests)
     drawn = _drawn(organisation, [at.date() for _, at in requested])
     unknown = sorted({key_result_id for key_result_id, _ in requested} - set(drawn))
     if unknown:
@@ -55,7 +55,9 @@ def true_probabilities(organisation: Organisation, moments: Iterable[Moment]) ->
 
 
 def _drawn(organisation: Organisation, days: list[date]) -> dict[str, KeyResult]:
-    return {one.id: one for cycle in _cycles_around(days) for one in draw_okrs(organisation, cycle)[1]}
+    return {
+        key_result.id: key_result for cycle in _cycles_around(days) for key_result in draw_okrs(organisation, cycle)[1]
+    }
 
 
 def _cycles_around(days: list[date]) -> list[Cycle]:
@@ -84,7 +86,7 @@ def _read(forecasts: Path) -> list[tuple[str, str]]:
         ) from error
 
 
-def _moment(line: tuple[str, str]) -> Moment:
+def _parse_line(line: tuple[str, str]) -> KeyResultAt:
     key_result_id, as_of = line
     try:
         at = datetime.fromisoformat(as_of)

@@ -16,8 +16,10 @@ WEEKEND_SHARE = 0.06
 GIBIBYTE = 2.0**30
 
 
-def page_views(organisation: Organisation, day: date, of_team: dict[int, list[KeyResult]]) -> Iterator[Fact]:
-    """Yield the page views of a day. `of_team` maps each team to its key results in the cycle."""
+def page_views(
+    organisation: Organisation, day: date, key_results_by_team: dict[int, list[KeyResult]]
+) -> Iterator[Fact]:
+    """Yield the page views of a day. `key_results_by_team` maps each team to its key results in the cycle."""
     rng = organisation.rng("views", day)
     share = WEEKEND_SHARE if day.weekday() >= 5 else 1.0
     for user in organisation.users:
@@ -26,8 +28,10 @@ def page_views(organisation: Organisation, day: date, of_team: dict[int, list[Ke
         while rng.random() < mean / (1.0 + mean):
             at = datetime.combine(day, time(6), tzinfo=UTC) + timedelta(milliseconds=rng.randrange(14 * 3_600_000))
             page = rng.choices(PAGES, PAGE_WEIGHTS)[0]
-            seen = rng.choice(of_team[user.home_team]).id if page in {"key_result", "check_in_form"} else None
-            yield delayed_fact(rng, f"{user.id}/{day}/{number}", at, _view(user, page, seen))
+            key_result_id = (
+                rng.choice(key_results_by_team[user.home_team]).id if page in {"key_result", "check_in_form"} else None
+            )
+            yield delayed_fact(rng, f"{user.id}/{day}/{number}", at, _view(user, page, key_result_id))
             number += 1
 
 

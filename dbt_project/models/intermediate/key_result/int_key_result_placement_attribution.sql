@@ -6,9 +6,9 @@ with first_defined as (
     where version_number = 1
 ),
 
--- Spans with the attributes of their stay. Window functions compute these, because the planner would estimate a single
--- row for a join with a grouped subquery.
-stay_piece as (
+-- Grain: one span, which is a row of int_key_result_placement, with the attributes of its stay. Window functions
+-- compute these, because the planner would estimate a single row for a join with a grouped subquery.
+span as (
     select
         placement.*,
         cycle.cycle_start,
@@ -34,26 +34,26 @@ stay as (
     select distinct on (key_result_id, stay_number) *
     from (
         select
-            piece.key_result_id,
-            piece.stay_number,
-            piece.cycle_start,
-            piece.cycle_end,
+            span.key_result_id,
+            span.stay_number,
+            span.cycle_start,
+            span.cycle_end,
             bool_or(
-                piece.is_at_end and not piece.is_archived and piece.from_at < piece.ended_at
-                and piece.ended_at <= piece.to_at
+                span.is_at_end and not span.is_archived and span.from_at < span.ended_at
+                and span.ended_at <= span.to_at
             ) over by_stay as is_open_at_end,
             count(closing.check_in_id) over by_stay as closings,
             closing.check_in_id,
             closing.is_final,
             closing.checked_in_at,
             {{ log_order('', 'closing') }}
-        from stay_piece as piece
+        from span
         left join {{ ref('int_check_in_version') }} as closing
-            on piece.key_result_id = closing.key_result_id
-            and closing.checked_in_at >= piece.from_at and closing.checked_in_at < piece.to_at
-            and not piece.is_archived
-            and closing.is_current and (closing.is_final or closing.checked_in_at > piece.closed_at)
-        window by_stay as (partition by piece.key_result_id, piece.stay_number)
+            on span.key_result_id = closing.key_result_id
+            and closing.checked_in_at >= span.from_at and closing.checked_in_at < span.to_at
+            and not span.is_archived
+            and closing.is_current and (closing.is_final or closing.checked_in_at > span.closed_at)
+        window by_stay as (partition by span.key_result_id, span.stay_number)
     ) as joined
     order by key_result_id, stay_number, is_final desc nulls last, checked_in_at, {{ log_order() }}
 ),
@@ -75,9 +75,10 @@ followed as (
     window by_time as (partition by key_result_id order by stay_number)
 ),
 
--- is_closed: a check-in made during the stay closes it. If the only closing check-in was made soon, it closes this stay
--- only if the previous one is already closed, so is_closed is the same for both. A stay that does not depend on the
--- previous one starts a run, and the dependent stays after it take its is_closed.
+-- is_closed: whether a check-in made during the stay closes it. If the stay's only closing check-in has is_soon, that
+-- check-in closes the previous stay if it is still open, and otherwise this stay. In both cases, is_closed is the same
+-- for both stays. Such a stay therefore has the same run_number as the previous one, and the first stay of a run
+-- determines is_closed for the whole run.
 stay_result as (
     select
         *,
@@ -115,13 +116,13 @@ counted as (
         (array_agg(cycle_id) filter (where is_counted) over following)[1] as counted_cycle_id
     from (
         select
-            stay_piece.*,
-            stay_piece.stay_to_at = 'infinity'
-            or stay_piece.is_at_end
+            span.*,
+            span.stay_to_at = 'infinity'
+            or span.is_at_end
             or coalesce(stay_result.is_closed, false) as is_counted
-        from stay_piece
+        from span
         left join stay_result using (key_result_id, stay_number)
-    ) as piece
+    ) as marked
     window following as (partition by key_result_id order by from_at rows between current row and unbounded following)
 )
 

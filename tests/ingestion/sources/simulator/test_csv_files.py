@@ -11,7 +11,7 @@ from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import read_history
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.csv_files import write_files
-from ingestion.sources.simulator.messages import Fate
+from ingestion.sources.simulator.messages import MessageKind
 from lakehouse.errors import PermanentError
 
 AS_OF = datetime(2026, 5, 20, 15, 30, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_files_imported_again_yield_the_same_key_results_and_check_ins(tmp_path:
     rejected: list[Rejection] = []
     history = read_history(tmp_path / "out", now=AS_OF, reject=rejected.append)
     imported = _latest([event.value for event in history_events(history)])
-    simulated = _latest([m.event.value for m in messages(SMALL, AS_OF) if m.fate is Fate.NEW])
+    simulated = _latest([m.event.value for m in messages(SMALL, AS_OF) if m.kind is MessageKind.NEW])
 
     assert rejected == []
     assert imported == simulated

@@ -11,7 +11,7 @@ import pytest
 from ingestion.contract_validation import decode
 from ingestion.sources.simulator import SCALES, Tally, messages, organisation
 from ingestion.sources.simulator.malformed_messages import MALFORMATIONS, malformed
-from ingestion.sources.simulator.messages import Fate, Message
+from ingestion.sources.simulator.messages import Message, MessageKind
 from lakehouse.errors import ContractViolation
 
 AS_OF = datetime(2026, 5, 20, 15, 30, tzinfo=UTC)
@@ -26,7 +26,7 @@ def past() -> list[Message]:
 @pytest.fixture(scope="module")
 def frames(past: list[Message]) -> list[dict[str, Any]]:
     """Return all distinct valid events as JSON, in order of sending."""
-    return [json.loads(message.event.value) for message in past if message.fate is Fate.NEW]
+    return [json.loads(message.event.value) for message in past if message.kind is MessageKind.NEW]
 
 
 def _of_type(frames: list[dict[str, Any]], noun: str) -> list[dict[str, Any]]:
@@ -48,8 +48,8 @@ def test_another_seed_is_another_organisation(past: list[Message]) -> None:
 
 
 def test_a_later_as_of_continues_an_earlier_history(past: list[Message]) -> None:
-    later = [m for m in messages(SMALL, AS_OF + timedelta(days=7)) if m.fate is Fate.NEW]
-    earlier = [message for message in past if message.fate is Fate.NEW]
+    later = [m for m in messages(SMALL, AS_OF + timedelta(days=7)) if m.kind is MessageKind.NEW]
+    earlier = [message for message in past if message.kind is MessageKind.NEW]
 
     assert later[: len(earlier)] == earlier
     assert len(later) > len(earlier)
@@ -70,7 +70,7 @@ def test_the_tally_matches_the_yielded_messages(past: list[Message]) -> None:
 
 
 def _is_good(message: Message) -> bool:
-    return message.fate is not Fate.MALFORMED
+    return message.kind is not MessageKind.MALFORMED
 
 
 def test_valid_messages_satisfy_their_contracts_and_malformed_ones_violate_them(past: list[Message]) -> None:
@@ -93,10 +93,10 @@ def test_every_malformation_invalidates_every_type_of_event(past: list[Message],
 
 
 def test_about_one_percent_are_duplicates_and_a_third_of_a_percent_malformed(past: list[Message]) -> None:
-    fates = Counter(message.fate for message in past)
+    kinds = Counter(message.kind for message in past)
 
-    assert 0.006 < fates[Fate.DUPLICATE] / len(past) < 0.014
-    assert 0.0015 < fates[Fate.MALFORMED] / len(past) < 0.005
+    assert 0.006 < kinds[MessageKind.DUPLICATE] / len(past) < 0.014
+    assert 0.0015 < kinds[MessageKind.MALFORMED] / len(past) < 0.005
 
 
 def test_nothing_is_recorded_or_sent_after_as_of(frames: list[dict[str, Any]]) -> None:
