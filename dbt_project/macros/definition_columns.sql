@@ -1,4 +1,4 @@
-{#- The columns of an entity type's definition. A definition event has no effect if it repeats all of their values. -#}
+{#- The columns that define an entity of a type. A definition event that repeats all of their values has no effect. -#}
 {% macro definition_columns(entity_type) -%}
     {{ return({
         'organisation': ['name'],

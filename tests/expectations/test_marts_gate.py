@@ -77,7 +77,7 @@ CONTRACT_FAULTS = {
     "fct_key_result_daily_pkey": "INSERT INTO fct_key_result_daily TABLE fct_key_result_daily",
     "fct_key_result_daily_score_ratio_check": "UPDATE fct_key_result_daily SET score_ratio = 1.1",
     "mart_okr_scorecard_score_ratio_check": "UPDATE mart_okr_scorecard SET score_ratio = -0.1",
-    "mart_okr_scorecard_achieved_from_the_score_on": "UPDATE mart_okr_scorecard SET is_achieved = NOT is_achieved",
+    "mart_okr_scorecard_achieved_fits_final_score": "UPDATE mart_okr_scorecard SET is_achieved = NOT is_achieved",
     "mart_team_scorecard_attainment_ratio_check": "UPDATE mart_team_scorecard SET attainment_ratio = 1.5",
     "mart_team_scorecard_calibration_key_result_count_check":
         "UPDATE mart_team_scorecard SET overconfidence_ratio = 0, calibration_key_result_count = 4",

@@ -39,7 +39,7 @@ paced as (
     select *, {{ pace_ratio('progress_ratio', 'expected_progress_ratio') }} as pace_ratio from measured
 ),
 
-stated as (
+with_status as (
     select
         *,
         {{ key_result_status('today', 'progress_ratio', 'pace_ratio') }} as status
@@ -49,66 +49,66 @@ stated as (
 -- The first day of the unbroken run of days with the current status.
 running_since as (
     select
-        stated.key_result_id,
-        stated.cycle_id,
-        coalesce(max(daily.day) filter (where daily.status <> stated.status) + 1, min(daily.day)) as since
-    from stated
+        with_status.key_result_id,
+        with_status.cycle_id,
+        coalesce(max(daily.day) filter (where daily.status <> with_status.status) + 1, min(daily.day)) as since
+    from with_status
     inner join {{ ref('fct_key_result_daily') }} as daily
-        on stated.key_result_id = daily.key_result_id and stated.cycle_id = daily.cycle_id
-    where stated.status in ('no_check_in', 'on_track', 'at_risk', 'off_track')
-    group by stated.key_result_id, stated.cycle_id
+        on with_status.key_result_id = daily.key_result_id and with_status.cycle_id = daily.cycle_id
+    where with_status.status in ('no_check_in', 'on_track', 'at_risk', 'off_track')
+    group by with_status.key_result_id, with_status.cycle_id
 )
 
 select
-    stated.key_result_id,
-    stated.cycle_id,
-    stated.organisation,
-    stated.team_id,
-    stated.team_name,
-    stated.team_label,
-    stated.cycle_name,
-    stated.cycle_start,
-    stated.cycle_end,
-    stated.objective_id,
-    stated.objective_title,
-    stated.title,
-    stated.owner_user_id,
-    stated.unit,
-    stated.direction,
-    stated.baseline,
-    stated.target,
-    stated.weight,
-    stated.latest_value,
-    stated.latest_check_in_at,
-    stated.latest_confidence,
-    stated.check_in_count,
+    with_status.key_result_id,
+    with_status.cycle_id,
+    with_status.organisation,
+    with_status.team_id,
+    with_status.team_name,
+    with_status.team_label,
+    with_status.cycle_name,
+    with_status.cycle_start,
+    with_status.cycle_end,
+    with_status.objective_id,
+    with_status.objective_title,
+    with_status.title,
+    with_status.owner_user_id,
+    with_status.unit,
+    with_status.direction,
+    with_status.baseline,
+    with_status.target,
+    with_status.weight,
+    with_status.latest_value,
+    with_status.latest_check_in_at,
+    with_status.latest_confidence,
+    with_status.check_in_count,
     case
-        when not stated.is_closed and not stated.is_archived
-            then greatest(stated.today - {{ utc_date('stated.latest_check_in_at') }}, 0)
+        when not with_status.is_closed and not with_status.is_archived
+            then greatest(with_status.today - {{ utc_date('with_status.latest_check_in_at') }}, 0)
     end as days_since_check_in,
-    stated.progress_ratio,
-    {{ score_ratio('stated.progress_ratio') }} as score_ratio,
-    stated.expected_progress_ratio,
-    stated.pace_ratio,
-    stated.status,
+    with_status.progress_ratio,
+    {{ score_ratio('with_status.progress_ratio') }} as score_ratio,
+    with_status.expected_progress_ratio,
+    with_status.pace_ratio,
+    with_status.status,
     case
-        when stated.is_archived then {{ utc_date('stated.archived_at') }}
-        when stated.is_closed then {{ utc_date('stated.final_at') }}
-        when stated.status = 'awaiting_close' then stated.cycle_end + 1
-        when stated.status in ('no_cycle', 'not_started') then {{ utc_date('stated.opened_at') }}
-        else coalesce(running_since.since, {{ utc_date('stated.opened_at') }})
+        when with_status.is_archived then {{ utc_date('with_status.archived_at') }}
+        when with_status.is_closed then {{ utc_date('with_status.final_at') }}
+        when with_status.status = 'awaiting_close' then with_status.cycle_end + 1
+        when with_status.status in ('no_cycle', 'not_started') then {{ utc_date('with_status.opened_at') }}
+        else coalesce(running_since.since, {{ utc_date('with_status.opened_at') }})
     end as status_since,
-    stated.opened_at,
-    stated.ended_at,
-    stated.is_current_cycle,
-    stated.is_archived,
-    stated.archived_at,
-    stated.archived_reason,
-    stated.is_closed,
-    stated.final_at,
-    stated.final_value,
-    stated.final_score,
-    stated.is_achieved
-from stated
+    with_status.opened_at,
+    with_status.ended_at,
+    with_status.is_current_cycle,
+    with_status.is_archived,
+    with_status.archived_at,
+    with_status.archived_reason,
+    with_status.is_closed,
+    with_status.final_at,
+    with_status.final_value,
+    with_status.final_score,
+    with_status.is_achieved
+from with_status
 left join running_since
-    on stated.key_result_id = running_since.key_result_id and stated.cycle_id = running_since.cycle_id
+    on with_status.key_result_id = running_since.key_result_id and with_status.cycle_id = running_since.cycle_id

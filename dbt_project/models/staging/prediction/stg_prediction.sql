@@ -1,4 +1,5 @@
--- Version 2 carries the output of any model. The forecasts of key results among them get the fields of version 1.
+-- Version 2 of the event carries the output of any model. Its forecasts of key results are converted to the fields of
+-- version 1.
 with source as (
     select
         event_id,
