@@ -14,10 +14,10 @@ from serving.data.live_figures import LiveFigures
 from serving.errors import NotPublished
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.runtime import ModelRuntime
-from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
 from serving.publication_holds import PublicationHolds, hold_summary
 from serving.publication_reader import Warehouse
+from serving.spool_sender import SpoolSender
 
 State = Literal["ok", "degraded", "unavailable"]
 Check = dict[str, Any]
@@ -33,8 +33,8 @@ class Health:
         cache: "redis.Redis",
         runtime: ModelRuntime,
         *,
-        outbox: Outbox,
-        telemetry: Outbox,
+        write_sender: SpoolSender,
+        telemetry_sender: SpoolSender,
         prediction_log: PredictionLog,
         threads: Sequence[BackgroundThread],
     ) -> None:
@@ -43,8 +43,8 @@ class Health:
         self._live = LiveFigures(cache)
         self._cache = cache
         self._runtime = runtime
-        self._outbox = outbox
-        self._telemetry = telemetry
+        self._write_sender = write_sender
+        self._telemetry_sender = telemetry_sender
         self._prediction_log = prediction_log
         self._threads = threads
 
@@ -55,9 +55,9 @@ class Health:
             "redis": self._check_redis,
             "publication": self._check_publication,
             "model": self._check_model,
-            "events": lambda: _check_outbox(self._outbox),
+            "events": lambda: _check_sender(self._write_sender),
             "forecast_log": lambda: _check_prediction_log(self._prediction_log),
-            "telemetry": lambda: _check_outbox(self._telemetry),
+            "telemetry": lambda: _check_sender(self._telemetry_sender),
             "threads": self._check_threads,
             "live_figures": self._check_live_figures,
         }
@@ -117,15 +117,15 @@ class Health:
         return {"status": "degraded", "detail": " ".join(concerns)} if concerns else {"status": "ok"}
 
 
-def _check_outbox(outbox: Outbox) -> Check:
-    spool = outbox.state()
+def _check_sender(sender: SpoolSender) -> Check:
+    spool = sender.state()
     check: Check = {
         "status": "ok",
-        **{name: outbox.counts[name] for name in ("posted", "sent", "not_persisted")},
+        **{name: sender.counts[name] for name in ("posted", "sent", "not_persisted")},
         "waiting": spool.waiting,
         "rejected": spool.rejected,
     }
-    if problem := _events_problem(outbox, spool):
+    if problem := _events_problem(sender, spool):
         check |= {"status": "degraded", "detail": problem}
     return check
 
@@ -143,11 +143,11 @@ def _check_prediction_log(prediction_log: PredictionLog) -> Check:
     return check
 
 
-def _events_problem(outbox: Outbox, spool: SpoolState) -> str | None:
+def _events_problem(sender: SpoolSender, spool: SpoolState) -> str | None:
     """Return the current problem with sending this service's events, or None. Resolved problems are not reported."""
-    if not outbox.is_sending:
+    if not sender.is_sending:
         return "The sending thread has stopped: no event is sent until the service is restarted."
-    if outbox.problem is not None:
+    if sender.problem is not None:
         return "Events wait on disk until the broker accepts them; the log has its error."
     if spool.rejected:
         return "The broker permanently rejected events: `okr produce spool status` shows them."

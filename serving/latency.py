@@ -15,8 +15,8 @@ from lakehouse.background import BackgroundThread
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.logs import get_logger
 from serving.errors import NotPersisted
-from serving.outbox import SOURCE, Outbox
 from serving.request_metrics import Durations, Key, RequestMetrics, since
+from serving.spool_sender import SOURCE, SpoolSender
 
 WINDOW_S = 60.0
 EXPORT_EVERY_S = 1.0  # another worker of this host may answer Prometheus
@@ -51,15 +51,15 @@ def samples(counted: Mapping[Key, Durations], window_seconds: float) -> list[App
 
 
 class LatencyReporter:
-    """Sends the counts of each window through the outbox, and exports them to Prometheus every second."""
+    """Sends the counts of each window through the sender, and exports them to Prometheus every second."""
 
-    def __init__(self, request_metrics: RequestMetrics, outbox: Outbox, window_s: float = WINDOW_S) -> None:
+    def __init__(self, request_metrics: RequestMetrics, sender: SpoolSender, window_s: float = WINDOW_S) -> None:
         self._metrics = request_metrics
-        self._outbox = outbox
+        self._sender = sender
         self._window_s = window_s
         self._reported: Mapping[Key, Durations] = {}
         self._stopping = threading.Event()
-        self.thread = BackgroundThread("latencies", self._run, self._stopping, state=outbox.state_folder)
+        self.thread = BackgroundThread("latencies", self._run, self._stopping, state=sender.state_folder)
 
     def start(self) -> None:
         """Start reporting."""
@@ -86,10 +86,10 @@ class LatencyReporter:
         """Send the requests since the previous report as events."""
         try:
             events = self._events()
-            if self._outbox.state().fill_ratio > LEFT_TO_OTHERS_FROM:
+            if self._sender.state().fill_ratio > LEFT_TO_OTHERS_FROM:
                 get_logger(__name__).warning("a window of latencies is dropped: too many events wait for the broker")
                 return
-            self._outbox.post(events)
+            self._sender.post(events)
         except NotPersisted as error:
             get_logger(__name__).warning("a window of latencies is dropped", error=str(error))
 

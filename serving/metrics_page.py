@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from serving import metrics
-from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
 from serving.request_metrics import RequestMetrics
+from serving.spool_sender import SpoolSender
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class MetricsPage:
     """Renders the metrics of requests and of events that wait, and all that other modules count."""
 
     request_metrics: RequestMetrics
-    outboxes: Sequence[Outbox]
+    senders: Sequence[SpoolSender]
     prediction_log: PredictionLog
 
     def text(self) -> bytes:
@@ -24,10 +24,10 @@ class MetricsPage:
             PermanentError: a spool cannot be read.
         """
         self.request_metrics.export()
-        for outbox in self.outboxes:
-            state = outbox.state()
-            metrics.SPOOL_EVENTS.labels(outbox.spool.source, "waiting").set(state.waiting)
-            metrics.SPOOL_EVENTS.labels(outbox.spool.source, "rejected").set(state.rejected)
+        for sender in self.senders:
+            state = sender.state()
+            metrics.SPOOL_EVENTS.labels(sender.spool.source, "waiting").set(state.waiting)
+            metrics.SPOOL_EVENTS.labels(sender.spool.source, "rejected").set(state.rejected)
         log = self.prediction_log.state()
         metrics.PREDICTION_LOG_FILL.set(log.fill_ratio)
         metrics.PREDICTION_LOG_BEHIND_SECONDS.set(log.seconds_behind)

@@ -26,7 +26,6 @@ from serving.limits.rate_limits import RateLimits, Recognise
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
 from serving.metrics_page import MetricsPage
-from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog, Shipper
 from serving.predictor.prediction_services import PredictionServices, build_prediction
 from serving.publication_holds import PublicationHolds
@@ -34,6 +33,7 @@ from serving.publication_reader import Warehouse
 from serving.readiness import Readiness
 from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
+from serving.spool_sender import SpoolSender
 from serving.web.service import Scorecard
 from serving.writes.event_progress import EventProgress, LandedOffsets
 from serving.writes.references import References
@@ -49,8 +49,8 @@ class Services:
 
     settings: Settings
     warehouse: Warehouse
-    outbox: Outbox
-    telemetry: Outbox
+    write_sender: SpoolSender
+    telemetry_sender: SpoolSender
     prediction_log: PredictionLog
     shipper: Shipper | None
     latency_reporter: LatencyReporter
@@ -79,8 +79,8 @@ class Services:
     def start(self) -> None:
         """Open connections, start the threads and create the first accounts, later if the warehouse is unavailable."""
         self.warehouse.open()
-        self.outbox.start()
-        self.telemetry.start()
+        self.write_sender.start()
+        self.telemetry_sender.start()
         self.prediction_log.start()
         if self.shipper is not None:
             self.shipper.start()
@@ -100,8 +100,8 @@ class Services:
         self.prediction_log.stop()
         if self.shipper is not None:
             self.shipper.stop()
-        self.telemetry.stop()
-        self.outbox.stop()
+        self.telemetry_sender.stop()
+        self.write_sender.stop()
         self.event_progress.close()
         self.admin.dag_runs.close()
         self.warehouse.close()
@@ -120,30 +120,31 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     client = redis.Redis.from_url(
         settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
     )
-    outbox = Outbox.from_settings(settings)
-    telemetry = Outbox.from_settings(settings, TELEMETRY)
+    write_sender = SpoolSender.from_settings(settings)
+    telemetry_sender = SpoolSender.from_settings(settings, TELEMETRY)
     prediction_log = PredictionLog.from_settings(settings)
     shipper = Shipper.from_settings(settings) if ships_predictions else None
     prediction = build_prediction(settings, warehouse, client, prediction_log)
     request_metrics = RequestMetrics()
-    latency_reporter = LatencyReporter(request_metrics, telemetry)
+    latency_reporter = LatencyReporter(request_metrics, telemetry_sender)
     auth = build_auth(settings, warehouse, client)
     recognise = recogniser(auth.authenticator, auth.cookies.session)
     rate_limits = RateLimits(
         RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))), recognise,
         state=settings.state,
     )  # fmt: skip
-    reporting = (outbox, telemetry, prediction_log, latency_reporter, rate_limits, auth.watch)
+    reporting = (write_sender, telemetry_sender, prediction_log, latency_reporter, rate_limits, auth.watch)
     threads = [part.thread for part in (*reporting, *prediction.parts)]
     health = Health(
-        warehouse, client, prediction.runtime, outbox=outbox, telemetry=telemetry, prediction_log=prediction_log,
+        warehouse, client, prediction.runtime, write_sender=write_sender, telemetry_sender=telemetry_sender,
+        prediction_log=prediction_log,
         threads=threads,
     )  # fmt: skip
     return Services(
         settings=settings,
         warehouse=warehouse,
-        outbox=outbox,
-        telemetry=telemetry,
+        write_sender=write_sender,
+        telemetry_sender=telemetry_sender,
         prediction_log=prediction_log,
         shipper=shipper,
         latency_reporter=latency_reporter,
@@ -152,12 +153,12 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         data=Data(warehouse),
         lists=Lists(warehouse),
         exports=Exports(Lists(warehouse)),
-        writes=Writes.over(warehouse, outbox),
+        writes=Writes.over(warehouse, write_sender),
         event_progress=EventProgress(WriteStore(warehouse), LandedOffsets(settings)),
-        check_ins=CheckIns(outbox, RequestStore(warehouse), Lookups(warehouse), References.over(warehouse)),
+        check_ins=CheckIns(write_sender, RequestStore(warehouse), Lookups(warehouse), References.over(warehouse)),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
-        administration=Administration(warehouse, outbox, telemetry, prediction_log),
+        administration=Administration(warehouse, write_sender, telemetry_sender, prediction_log),
         admin=build_admin(
             settings,
             warehouse,
@@ -175,7 +176,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
             lambda: auth.prepare(settings), {"model": lambda: prediction.runtime.has_looked}, settings.state
         ),
         health_check=SingleFlight(health.state),
-        metrics_page=SingleFlight(MetricsPage(request_metrics, (outbox, telemetry), prediction_log).text),
+        metrics_page=SingleFlight(MetricsPage(request_metrics, (write_sender, telemetry_sender), prediction_log).text),
     )
 
 

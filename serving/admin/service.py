@@ -4,18 +4,24 @@ from typing import Any
 
 from lakehouse.publication import read_history
 from serving.admin.gate_results.service import GateResults
-from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog
 from serving.publication_reader import Warehouse
+from serving.spool_sender import SpoolSender
 
 
 class Administration:
     """Reads the schema `ops` and the spools of this service."""
 
-    def __init__(self, warehouse: Warehouse, outbox: Outbox, telemetry: Outbox, prediction_log: PredictionLog) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        write_sender: SpoolSender,
+        telemetry_sender: SpoolSender,
+        prediction_log: PredictionLog,
+    ) -> None:
         self._warehouse = warehouse
-        self._outbox = outbox
-        self._telemetry = telemetry
+        self._write_sender = write_sender
+        self._telemetry_sender = telemetry_sender
         self._prediction_log = prediction_log
 
     def state(self, limit: int) -> dict[str, Any]:
@@ -25,15 +31,15 @@ class Administration:
         return {
             "publications": publications,
             "gate_results": GateResults(self._warehouse).page(limit).items,
-            "outbox": _state(self._outbox),
-            "telemetry": _state(self._telemetry),
+            "outbox": _state(self._write_sender),
+            "telemetry": _state(self._telemetry_sender),
             "forecast_log": _log_state(self._prediction_log),
         }
 
 
-def _state(outbox: Outbox) -> dict[str, int]:
-    spool = outbox.state()
-    counts = {name: outbox.counts[name] for name in ("posted", "sent", "not_persisted")}
+def _state(sender: SpoolSender) -> dict[str, int]:
+    spool = sender.state()
+    counts = {name: sender.counts[name] for name in ("posted", "sent", "not_persisted")}
     return {**counts, "waiting": spool.waiting, "rejected": spool.rejected}
 
 

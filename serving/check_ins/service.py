@@ -22,9 +22,9 @@ from serving.check_ins.lookups import Lookups
 from serving.check_ins.outcome_effect import Sent
 from serving.errors import Conflict, Difference, NotAllowed, NotFound, NotPersisted, UnknownName
 from serving.idempotency import ATTEMPTS, differences
-from serving.outbox import Outbox
 from serving.publication_reader import Row
 from serving.request_context import event_attributes
+from serving.spool_sender import SpoolSender
 from serving.writes.references import References
 
 
@@ -54,9 +54,9 @@ class Accepted:
 class CheckIns:
     """Turns check-ins and corrections into events."""
 
-    def __init__(self, outbox: Outbox, requests: RequestStore, lookups: Lookups, references: References) -> None:
+    def __init__(self, sender: SpoolSender, requests: RequestStore, lookups: Lookups, references: References) -> None:
         self._references = references
-        self._outbox = outbox
+        self._sender = sender
         self._requests = requests
         self._lookups = lookups
         self._log = get_logger(__name__)
@@ -168,7 +168,7 @@ class CheckIns:
             attributes=event_attributes(),
         )  # fmt: skip
         try:
-            is_acknowledged = self._outbox.deliver(event)
+            is_acknowledged = self._sender.deliver(event)
         except NotPersisted as error:
             raise NotPersisted(
                 f'The check-in was not recorded. {error} Send it again later with "check_in_id": '

@@ -21,9 +21,9 @@ from lakehouse.logs import get_logger
 from serving.auth.roles import Identity
 from serving.errors import AlreadyDefined, Conflict, CurrentVersion, NotFound, NotPersisted, VersionMismatch
 from serving.idempotency import ATTEMPTS, differences
-from serving.outbox import Outbox
 from serving.publication_reader import Connection, Warehouse
 from serving.request_context import event_attributes
+from serving.spool_sender import SpoolSender
 from serving.writes import store as stored
 from serving.writes.items import ANY_VERSION, Item
 from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN
@@ -55,16 +55,16 @@ class Accepted:
 class Writes:
     """Turns requests into events."""
 
-    def __init__(self, outbox: Outbox, store: WriteStore, references: References) -> None:
-        self._outbox = outbox
+    def __init__(self, sender: SpoolSender, store: WriteStore, references: References) -> None:
+        self._sender = sender
         self._store = store
         self._references = references
         self._log = get_logger(__name__)
 
     @classmethod
-    def over(cls, warehouse: Warehouse, outbox: Outbox) -> "Writes":
-        """Return the service over a warehouse and an outbox."""
-        return cls(outbox, WriteStore(warehouse), References.over(warehouse))
+    def over(cls, warehouse: Warehouse, sender: SpoolSender) -> "Writes":
+        """Return the service over a warehouse and a sender."""
+        return cls(sender, WriteStore(warehouse), References.over(warehouse))
 
     def submit(self, asked: Asked, items: Sequence[Item], identity: Identity) -> Accepted:
         """Persist the events of a request and send them. If the broker is unavailable, they are sent later.
@@ -132,7 +132,7 @@ class Writes:
 
     def _deliver(self, request: StoredRequest, username: str, *, is_repeat: bool) -> Accepted:
         try:
-            is_acknowledged = self._outbox.deliver_all(_encoded(request.events, username))
+            is_acknowledged = self._sender.deliver_all(_encoded(request.events, username))
         except NotPersisted as error:
             self._mark("rejected", request, reason="not persisted")
             raise NotPersisted(f"Nothing was written. {error} Send the same request again later.") from error

@@ -23,7 +23,7 @@ from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
 from lakehouse.settings import Settings
-from serving.outbox import Outbox
+from serving.spool_sender import SpoolSender
 from tests.faults.broker import OwnBroker
 from tests.faults.disks import filled, no_larger_file_than, small_disk
 from tests.faults.lake import Events
@@ -62,13 +62,13 @@ def prove_all_arrived(settings: Settings, events: Sequence[EncodedEvent], fault:
 
 
 @contextmanager
-def outbox_of(settings: Settings, spool: Spool) -> Iterator[Outbox]:
-    outbox = Outbox(settings.kafka_bootstrap, spool)
-    outbox.start()
+def sender_of(settings: Settings, spool: Spool) -> Iterator[SpoolSender]:
+    sender = SpoolSender(settings.kafka_bootstrap, spool)
+    sender.start()
     try:
-        yield outbox
+        yield sender
     finally:
-        outbox.stop()
+        sender.stop()
 
 
 def test_a_broker_that_is_killed_and_restarted_gets_everything_in_order(
@@ -76,21 +76,21 @@ def test_a_broker_that_is_killed_and_restarted_gets_everything_in_order(
 ) -> None:
     broker, settings = killable_broker
     events = [check_in(number) for number in range(900)]
-    with outbox_of(settings, spool) as outbox:
+    with sender_of(settings, spool) as sender:
         for event in events[:300]:
-            outbox.post([event])
-        until(lambda: outbox.counts["sent"] > 0, "the first are sent")
+            sender.post([event])
+        until(lambda: sender.counts["sent"] > 0, "the first are sent")
         broker.kill()  # most of the 300 are in flight
         for event in events[300:600]:
-            outbox.post([event])
-        until(lambda: outbox.problem, "the outbox notices the missing broker")
+            sender.post([event])
+        until(lambda: sender.problem, "the sender notices the missing broker")
         begun = time.monotonic()
-        assert outbox.deliver(events[600]) is False
+        assert sender.deliver(events[600]) is False
         assert time.monotonic() - begun < 30, "a source never waits for an unavailable broker"
         broker.start()
         for event in events[601:]:
-            outbox.post([event])
-        until(lambda: outbox.state().waiting == 0, "all are sent")
+            sender.post([event])
+        until(lambda: sender.state().waiting == 0, "all are sent")
     prove_all_arrived(settings, events, "broker killed and restarted while sources send")
 
 
@@ -100,21 +100,21 @@ def test_a_broker_that_hangs_blocks_no_source_and_loses_nothing_when_it_resumes(
     broker, settings = killable_broker
     assert broker._process is not None
     events = [check_in(number) for number in range(300)]
-    with outbox_of(settings, spool) as outbox:
-        assert outbox.deliver(events[0]) is True
+    with sender_of(settings, spool) as sender:
+        assert sender.deliver(events[0]) is True
         os.killpg(broker._process.pid, signal.SIGSTOP)
         try:
             for event in events[1:200]:
-                outbox.post([event])
-            until(lambda: outbox.problem, "the outbox notices that the broker hangs")
+                sender.post([event])
+            until(lambda: sender.problem, "the sender notices that the broker hangs")
             begun = time.monotonic()
-            assert outbox.deliver(events[200]) is False
+            assert sender.deliver(events[200]) is False
             assert time.monotonic() - begun < 30
         finally:
             os.killpg(broker._process.pid, signal.SIGCONT)
         for event in events[201:]:
-            outbox.post([event])
-        until(lambda: outbox.state().waiting == 0, "all are sent")
+            sender.post([event])
+        until(lambda: sender.state().waiting == 0, "all are sent")
     prove_all_arrived(settings, events, "broker hangs (SIGSTOP) with events in flight, then resumes")
 
 

@@ -176,7 +176,7 @@ THROWN_INTO = {
     "serving/prediction_log/log.py": "test_the_threads_of_requests_continue_after_any_exception",
     "serving/prediction_log/shipper.py": "test_the_threads_of_requests_continue_after_any_exception",
     "serving/readiness.py": "test_a_worker_becomes_ready_after_any_exception",
-    "serving/outbox.py": "test_sending_continues_after_any_exception",
+    "serving/spool_sender.py": "test_sending_continues_after_any_exception",
     "serving/experiments/guardrails.py": "test_the_model_runtime_continues_after_any_exception",
     "serving/experiments/shadow.py": "test_shadow_arms_predict_after_any_exception",
     "serving/models/runtime.py": "test_the_model_runtime_continues_after_any_exception",

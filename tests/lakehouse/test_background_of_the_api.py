@@ -23,7 +23,6 @@ from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets
 from serving.models.catalog import Catalog
 from serving.models.runtime import ModelRuntime
-from serving.outbox import Outbox
 from serving.prediction_log import PredictionLog, Shipper
 from serving.prediction_log.log import LogLimits
 from serving.predictor.forecast_cache import ForecastCache
@@ -31,6 +30,7 @@ from serving.predictor.forecast_tables import ForecastTables
 from serving.publication_reader import Warehouse
 from serving.readiness import Readiness
 from serving.request_metrics import RequestMetrics
+from serving.spool_sender import SpoolSender
 from serving.workers.worker_registry import WorkerRegistry
 from tests.polling import until
 from tests.throwing import ERRORS, Thrower
@@ -42,34 +42,34 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def outbox(tmp_path: Path) -> Iterator[Outbox]:
-    """An outbox whose broker is unreachable."""
-    outbox = Outbox("127.0.0.1:1", Spool(tmp_path / "spool", "okr-api"))
-    yield outbox
-    outbox.stop()
+def sender(tmp_path: Path) -> Iterator[SpoolSender]:
+    """A sender whose broker is unreachable."""
+    sender = SpoolSender("127.0.0.1:1", Spool(tmp_path / "spool", "okr-api"))
+    yield sender
+    sender.stop()
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 def test_sending_continues_after_any_exception(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, error: BaseException
+    sender: SpoolSender, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     drained = threading.Event()
-    monkeypatch.setattr(outbox, "_drain_once", Thrower(lambda _drainer: drained.set(), error))
-    monkeypatch.setattr("serving.outbox.IDLE_S", 0.01)
-    outbox.start()
+    monkeypatch.setattr(sender, "_drain_once", Thrower(lambda _drainer: drained.set(), error))
+    monkeypatch.setattr("serving.spool_sender.IDLE_S", 0.01)
+    sender.start()
     assert drained.wait(10)
-    assert outbox.is_sending
+    assert sender.is_sending
 
 
 @pytest.fixture
-def request_threads(tmp_path: Path, outbox: Outbox) -> Iterator[dict[str, tuple[Any, Any]]]:
+def request_threads(tmp_path: Path, sender: SpoolSender) -> Iterator[dict[str, tuple[Any, Any]]]:
     """The parts of the API that have a thread, with the object whose method the thread calls in a loop."""
     metrics, folder = RequestMetrics(), tmp_path / "predictions"
     plans = RatePlans(Warehouse("postgresql://nobody@127.0.0.1:9/none"))
     limits = RateLimits(plans, SharedBuckets(redis.Redis(port=9)), lambda _header, _cookie: None)
     log, shipper = PredictionLog(folder, LogLimits(1_000_000)), Shipper(folder, "127.0.0.1:1")
     parts: dict[str, tuple[Any, Any]] = {
-        "export": (LatencyReporter(metrics, outbox, window_s=0.02), metrics),
+        "export": (LatencyReporter(metrics, sender, window_s=0.02), metrics),
         "refresh": (limits, plans),
         "_flush": (log, log),
         "ship": (shipper, shipper),

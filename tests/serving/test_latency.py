@@ -15,8 +15,8 @@ from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
 from serving.latency import LatencyReporter, samples
 from serving.metrics import REGISTRY, REQUEST_BOUNDS_S
-from serving.outbox import Outbox
 from serving.request_metrics import Durations, RequestMetrics, since
+from serving.spool_sender import SpoolSender
 from tests.serving.live_server import Api, serving
 from tests.serving.topic_reader import read_until
 
@@ -111,13 +111,13 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
 
 
 def test_latencies_leave_half_of_the_spool_to_other_events(tmp_path: Path) -> None:
-    outbox = Outbox("127.0.0.1:1", Spool(tmp_path, "okr-api", Limits(events=20)))
+    sender = SpoolSender("127.0.0.1:1", Spool(tmp_path, "okr-api", Limits(events=20)))
     counted = RequestMetrics()
-    reporter = LatencyReporter(counted, outbox, window_s=3600.0)
+    reporter = LatencyReporter(counted, sender, window_s=3600.0)
 
     def reported() -> int:
         counted.observe("GET", "/x", 200, 0.001)
         reporter.report()
-        return outbox.state().waiting
+        return sender.state().waiting
 
     assert [reported() for _ in range(4)] == [5, 10, 15, 15]

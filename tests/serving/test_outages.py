@@ -20,8 +20,8 @@ from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
-from serving.outbox import Outbox
 from serving.publication_reader import Warehouse
+from serving.spool_sender import SpoolSender
 from tests.polling import until
 from tests.serving.live_server import Api, health_of, serving
 from tests.serving.topic_reader import read_until
@@ -69,35 +69,35 @@ def page_viewed(user_id: str) -> EncodedEvent:
     return encode(PageViewed(user_id=user_id, page="p"), at=datetime.now(UTC), source="test")
 
 
-def outbox_to(bootstrap: str, folder: Path, limits: Limits | None = None) -> Outbox:
-    return Outbox(bootstrap, Spool(folder, "okr-api", limits))
+def sender_to(bootstrap: str, folder: Path, limits: Limits | None = None) -> SpoolSender:
+    return SpoolSender(bootstrap, Spool(folder, "okr-api", limits))
 
 
 def test_events_posted_during_a_broker_outage_are_sent_afterwards(kafka: Settings, tmp_path: Path) -> None:
     port = choose(set())
-    outbox = outbox_to(f"127.0.0.1:{port}", tmp_path)
-    outbox.start()
+    sender = sender_to(f"127.0.0.1:{port}", tmp_path)
+    sender.start()
     event = page_viewed("waits")
-    outbox.post([event])
+    sender.post([event])
     try:
-        until(lambda: outbox.problem, "the outbox notices that the broker is unavailable")
+        until(lambda: sender.problem, "the sender notices that the broker is unavailable")
         with forwarding(port, kafka.kafka_bootstrap):
             read_until(kafka, event.topic, lambda value: value == event.value, limit_s=60)
-            until(lambda: outbox.counts["sent"], "the event is acknowledged")
-            assert outbox.problem is None
-            outbox.stop()
+            until(lambda: sender.counts["sent"], "the event is acknowledged")
+            assert sender.problem is None
+            sender.stop()
     finally:
-        outbox.stop()
-    assert dict(outbox.counts) == {"posted": 1, "sent": 1}
+        sender.stop()
+    assert dict(sender.counts) == {"posted": 1, "sent": 1}
 
 
 def test_an_accepted_event_survives_a_restart_of_the_service(kafka: Settings, tmp_path: Path) -> None:
     event = page_viewed("outlives")
-    before = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
+    before = sender_to(f"127.0.0.1:{choose(set())}", tmp_path)
     before.start()
     assert before.deliver(event) is False
     before.stop()
-    after = outbox_to(str(kafka.kafka_bootstrap), tmp_path)
+    after = sender_to(str(kafka.kafka_bootstrap), tmp_path)
     after.start()
     try:
         read_until(kafka, event.topic, lambda value: value == event.value, limit_s=60)
@@ -107,44 +107,44 @@ def test_an_accepted_event_survives_a_restart_of_the_service(kafka: Settings, tm
 
 
 def test_a_full_spool_rejects_events_with_an_error(tmp_path: Path) -> None:
-    outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
+    sender = sender_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
     event = page_viewed("turned away")
-    outbox.post([event] * 10)
+    sender.post([event] * 10)
     with pytest.raises(NotPersisted):
-        outbox.post([event])
+        sender.post([event])
     with pytest.raises(NotPersisted):
-        outbox.deliver(event)
-    assert dict(outbox.counts) == {"posted": 10, "not_persisted": 2}
+        sender.deliver(event)
+    assert dict(sender.counts) == {"posted": 10, "not_persisted": 2}
 
 
 def test_a_persisted_event_is_no_error_when_the_spool_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox = outbox_to(f"127.0.0.1:{choose(set())}", tmp_path)
+    sender = sender_to(f"127.0.0.1:{choose(set())}", tmp_path)
 
     def busy(_position: int) -> NoReturn:
         raise RetryableError("Another process has held the spool for too long. Nothing was kept.")
 
-    monkeypatch.setattr(outbox.spool, "event_status", busy)
-    assert outbox.deliver(page_viewed("kept")) is False
-    assert outbox.state().waiting == 1
+    monkeypatch.setattr(sender.spool, "event_status", busy)
+    assert sender.deliver(page_viewed("kept")) is False
+    assert sender.state().waiting == 1
 
 
 def test_an_event_that_can_never_be_sent_is_rejected_immediately_and_others_are_sent(
     kafka: Settings, tmp_path: Path
 ) -> None:
-    outbox = outbox_to(str(kafka.kafka_bootstrap), tmp_path)
+    sender = sender_to(str(kafka.kafka_bootstrap), tmp_path)
     good = page_viewed("goes on")
     too_large = replace(good, value=b"x" * 5_000_000)
-    outbox.start()
+    sender.start()
     try:
         with pytest.raises(ContractViolation, match="at most"):
-            outbox.deliver(too_large)
-        assert outbox.deliver(good) is True
-        assert outbox.is_sending
+            sender.deliver(too_large)
+        assert sender.deliver(good) is True
+        assert sender.is_sending
     finally:
-        outbox.stop()
-    assert dict(outbox.counts) == {"posted": 1, "not_persisted": 1, "sent": 1}
+        sender.stop()
+    assert dict(sender.counts) == {"posted": 1, "not_persisted": 1, "sent": 1}
 
 
 def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settings) -> None:
@@ -155,7 +155,7 @@ def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settin
         return dict(health_of(cut_off)["checks"]["events"])
 
     with serving(away) as cut_off:
-        cut_off.services.outbox.post([page_viewed("well again")])
+        cut_off.services.write_sender.post([page_viewed("well again")])
         until(lambda: events(cut_off)["status"] == "degraded", "health tells that events wait")
         assert events(cut_off)["waiting"] > 0
         with forwarding(port, kafka.kafka_bootstrap):
@@ -166,7 +166,7 @@ def test_health_recovers_with_the_broker(api: Api, tmp_path: Path, kafka: Settin
 def test_health_reports_a_stopped_sending_thread(api: Api) -> None:
     with serving(api.settings) as silent:
         assert health_of(silent)["checks"]["events"]["status"] == "ok"
-        silent.services.outbox.stop()
+        silent.services.write_sender.stop()
         health = health_of(silent)
     assert (health["status"], health["checks"]["events"]["status"]) == ("degraded", "degraded")
     assert "restarted" in health["checks"]["events"]["detail"]

@@ -220,7 +220,7 @@ def test_without_a_broker_predictions_and_check_ins_are_spooled(api: Api, tmp_pa
         answer = cut_off.client.post("/v1/check-ins", json={"key_result_id": "rtl", "value": 1.0}, headers=headers)
         assert answer.status_code == 202, answer.text
         assert answer.json()["is_acknowledged"] is False
-    waiting = [decode(event.topic, event.value) for event in cut_off.services.outbox.spool.oldest(1_000)]
+    waiting = [decode(event.topic, event.value) for event in cut_off.services.write_sender.spool.oldest(1_000)]
     assert [each.envelope.type for each in waiting] == ["okr.check_in.recorded.v1"], "it is spooled for the next start"
     (segment,) = away.prediction_log_dir.glob(f"*{SUFFIX}")
     (message,), _ = SegmentReader(segment).read()

@@ -36,7 +36,7 @@ def founding_facts(organisation: Organisation, first: Cycle) -> Iterator[Fact]:
 def cycle_facts(
     organisation: Organisation, cycle: Cycle, objectives: list[Objective], key_results: list[KeyResult]
 ) -> Iterator[Fact]:
-    """Yield the definitions of a cycle and of its objectives and key results, new targets, and users' temporary moves."""
+    """Yield the definitions of a cycle, its objectives and its key results, new targets, and users' temporary moves."""
     rng = organisation.rng("structure", cycle.name)
     announced = datetime.combine(cycle.start - timedelta(days=CYCLE_DAYS_BEFORE), time(9), tzinfo=UTC)
     cycle_id = organisation.id_of("cycle", cycle.name)

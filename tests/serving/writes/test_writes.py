@@ -219,7 +219,7 @@ def test_a_version_whose_process_died_before_it_was_persisted_is_not_lost(
         raise RuntimeError("the process died")
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(api.services.outbox), "deliver_all", die)
+        patch.setattr(type(api.services.write_sender), "deliver_all", die)
         died = api.client.put(path, json={**body, "name": "Second"}, headers={**app_headers, "If-Match": "*"})
     assert died.status_code == 500
     with connect(api.settings.require("dsn_owner"), autocommit=True) as connection:

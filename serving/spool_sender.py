@@ -1,11 +1,12 @@
 """Write this service's events to a spool on disk, from which a background thread sends them to Kafka.
 
 Requests therefore do not depend on Kafka, and accepted events survive a restart of the service or the broker. Check-ins
-have one outbox. Served forecasts and latencies have another, with its own file, limits and thread, so even a large
-number of forecasts does not delay check-ins or cause their rejection.
+and other writes of users have one sender. Request latencies have another, with its own file, limits and thread, so
+latencies never delay users' writes or cause their rejection. (Predictions have a log of their own:
+`serving.prediction_log`.)
 
-`post`, used for served forecasts, only writes to the spool. `deliver`, used for check-ins, also waits briefly for the
-broker's acknowledgement.
+`post`, used for latencies, only writes to the spool. `deliver` and `deliver_all`, used for users' writes, also wait
+briefly for the broker's acknowledgement.
 """
 
 import threading
@@ -36,7 +37,7 @@ LONGEST_PAUSE_S = 15.0
 
 
 @dataclass
-class Outbox:
+class SpoolSender:
     """Writes events to the spool and sends them to Kafka. Start it before use, and stop it at the end."""
 
     bootstrap: str
@@ -51,13 +52,13 @@ class Outbox:
         self._stopping = threading.Event()
         self._settled = threading.Condition()
         self.thread = BackgroundThread(
-            f"outbox-{self.spool.source}", self._run, self._stopping, state=self.state_folder
+            f"spool-sender-{self.spool.source}", self._run, self._stopping, state=self.state_folder
         )
         self._log = get_logger(__name__)
 
     @classmethod
-    def from_settings(cls, settings: Settings, source: str = SOURCE) -> "Outbox":
-        """Return the outbox for check-ins, or for another source of this API, without starting it.
+    def from_settings(cls, settings: Settings, source: str = SOURCE) -> "SpoolSender":
+        """Return the sender for users' writes, or for another source of this API, without starting it.
 
         Raises:
             PermanentError: a setting is missing.
@@ -66,7 +67,7 @@ class Outbox:
 
     @property
     def state_folder(self) -> Path:
-        """The state folder, which contains the spools' folder."""
+        """The state folder, which contains the folder of the spools."""
         return self.spool.path.parent.parent
 
     @property
@@ -75,7 +76,7 @@ class Outbox:
         return self.thread.is_alive
 
     def state(self) -> SpoolState:
-        """Return how many events are waiting in the spool, and how many the broker has rejected.
+        """Return the state of the spool, such as the numbers of waiting and rejected events.
 
         Raises:
             PermanentError: the spool cannot be read.
@@ -114,7 +115,7 @@ class Outbox:
             if isinstance(error, ContractViolation):
                 raise
             raise NotPersisted(
-                "Too many events wait for the broker, or the disk is not writable; /health says which."
+                "Too many events wait for the broker, or the disk is not writable. /health says which; try again later."
             ) from error
         self.counts["posted"] += len(events)
         metrics.EVENTS_POSTED.labels(self.spool.source).inc(len(events))
@@ -142,22 +143,22 @@ class Outbox:
         with self._settled:
             # Events are sent in order, so the last one is sent last.
             while self._status_of(positions[-1]) == "waiting" and self.is_sending and self.problem is None:
-                left = deadline - time.monotonic()
-                if left <= 0 or not self._settled.wait(left):
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0 or not self._settled.wait(remaining_s):
                     break
-            found = {self._status_of(position) for position in positions}
-        if "rejected" in found:
+            statuses = {self._status_of(position) for position in positions}
+        if "rejected" in statuses:
             raise ContractViolation(
                 "rejected_by_broker", "The broker rejected the event permanently; `okr produce spool status` says why."
             )
-        return found == {"sent"}
+        return statuses == {"sent"}
 
     def _status_of(self, position: int) -> EventStatus:
         """Return the status of a posted event. If the spool cannot be read, assume that the event is waiting."""
         try:
             return self.spool.event_status(position)
         except OkrError as error:
-            self._log.warning("the state of a posted event cannot be read", position=position, error=str(error))
+            self._log.warning("the status of a posted event cannot be read", position=position, error=str(error))
             return "waiting"
 
     def _run(self) -> None:
