@@ -115,7 +115,7 @@ class SpoolSender:
             if isinstance(error, ContractViolation):
                 raise
             raise NotPersisted(
-                "Too many events wait for the broker, or the disk is not writable. /health says which; try again later."
+                "Too many events are waiting for the broker, or the disk is not writable; /health says which."
             ) from error
         self.counts["posted"] += len(events)
         metrics.EVENTS_POSTED.labels(self.spool.source).inc(len(events))

@@ -1,4 +1,4 @@
-"""Warnings in the response to a check-in. The check-in is still accepted, as a surprising value may be correct."""
+"""Warnings in the response to a check-in. The check-in is still accepted, because a surprising value may be correct."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,10 @@ class CheckInWarning:
 def warnings(value: float, sent: Sent, *, known: Row | None, key_result_id: str) -> list[CheckInWarning]:
     """Return the warnings about a check-in. `known` is its key result in the marts and the state tables."""
     if known is None:
-        detail = f"Unknown key result {key_result_id!r}. The check-in appears in the marts when it has been defined."
+        detail = (
+            f"Unknown key result {key_result_id!r}. The check-in appears in the marts once the key result has been "
+            "defined."
+        )
         return [CheckInWarning("unknown_key_result", detail)]
     # A correction of the closing check-in closes the same cycle as before, so no warning is needed.
     is_closing_new = sent.is_final and known.get("deciding_id") != sent.check_in_id and not is_archived(sent, known)
@@ -40,16 +43,19 @@ def _of_value(value: float, known: Row) -> Iterator[CheckInWarning]:
         f"{known['unit']}".rstrip()
     )
     yield CheckInWarning(
-        "implausible_value", f"{distance}. It counts as sent; PUT /v1/check-ins/{{check_in_id}} corrects it."
+        "implausible_value",
+        f"{distance}. The value was recorded as sent; to correct it, use PUT /v1/check-ins/{{check_in_id}}.",
     )
 
 
 def _of_closing(known: Row) -> list[CheckInWarning]:
     cycle, other = known["closes_cycle"], known["other_cycle"]
     if known["closes_before"]:
-        detail = f"It closes the key result in {cycle!r}, from which it was carried over. In {other!r} it stays open."
+        detail = (
+            f"It closes the key result in {cycle!r}. The key result was carried over to {other!r}, where it stays open."
+        )
     else:
-        detail = f"It closes the key result in {cycle!r}, not in {other!r}, from which it was carried over."
+        detail = f"It closes the key result in {cycle!r}, not in {other!r}, from which the key result was carried over."
     return [CheckInWarning("closes_cycle", detail)]
 
 
@@ -63,7 +69,7 @@ def _of_state(value: float, sent: Sent, known: Row) -> Iterator[CheckInWarning]:
         return
     match status:
         case "archived":
-            yield CheckInWarning("archived", "The key result is archived: none of its check-ins counts.")
+            yield CheckInWarning("archived", "The key result is archived, so none of its check-ins count.")
         case "awaiting_close" if not sent.is_final:
             detail = f"Its cycle ended on {known['cycle_end']}, and a closing check-in is missing"
             yield CheckInWarning("cycle_is_over", f'{detail} ("is_final": true).')
@@ -89,7 +95,7 @@ def _of_outcome(effect: Effect, value: float, sent: Sent, known: Row) -> str:
         case Effect.BECOMES_OTHER:
             return f"{closed}. Its outcome now comes from the check-in of {known['other_at']:%Y-%m-%d}."
         case Effect.REOPENS:
-            return f"{closed} by this check-in, which no longer closes it, so it is open again."
+            return f"{closed} by this check-in, which is no longer final, so the key result is open again."
         case _:
             stays = f'{closed}, and its outcome does not change. A check-in with "is_final": true closes it again'
-            return f"{stays}; PUT /v1/check-ins/{{check_in_id}} corrects its closing check-in."
+            return f"{stays}; to correct its closing check-in, use PUT /v1/check-ins/{{check_in_id}}."

@@ -57,10 +57,10 @@ class RequestStore:
         return _stored_from_log(rows[0]) if rows else None
 
     def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
-        """Return the correction with an idempotency key or, without a key, the newest request for the check-in.
+        """Return the correction with an idempotency key or, if none is given, the newest request for the check-in.
 
-        Without a key, the result is None if the log has newer content, because sending the old content again is then a
-        new correction. A request counts as newer than the log until the state consumer has read its event.
+        If no key is given and the log has newer content, the result is None, because sending the old content again is
+        then a new correction. A request counts as newer than the log until the state consumer has read its event.
         """
         who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:

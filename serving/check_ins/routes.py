@@ -46,7 +46,7 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
         check_in.key_result_id, _content(check_in), identity,
         check_in_id=check_in.check_in_id, idempotency_key=idempotency_key, allow_unknown=allow_unknown,
     )  # fmt: skip
-    return _answer(accepted, response)
+    return _response_body(accepted, response)
 
 
 @router.put("/{check_in_id:path}", status_code=202, summary="Correct a check-in", responses=RESPONSES)
@@ -62,14 +62,14 @@ def correct_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     accepted = services.check_ins.correct(
         check_in_id, correction.key_result_id, _content(correction), identity, idempotency_key
     )
-    return _answer(accepted, response)
+    return _response_body(accepted, response)
 
 
 def _content(body: CheckInContent) -> Content:
     return Content(body.value, body.confidence, body.note, body.is_final)
 
 
-def _answer(accepted: Accepted, response: Response) -> CheckInAccepted:
+def _response_body(accepted: Accepted, response: Response) -> CheckInAccepted:
     response.headers["Location"] = f"/v1/events/{accepted.event_id}"
     if accepted.is_repeat:
         response.headers["Idempotent-Replayed"] = "true"

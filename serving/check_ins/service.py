@@ -129,7 +129,9 @@ class CheckIns:
             if before is not None and (key is not None or before.content == asdict(content)):
                 _check_same(before, check_in_id, owner, content)
                 return self._repeat(before, identity)
-            request = replace(_request_of_now(check_in_id, owner, content), occurred_at=original["occurred_at"])
+            request = replace(
+                _request_at_current_time(check_in_id, owner, content), occurred_at=original["occurred_at"]
+            )
             request = _with_warnings(request, content, self._lookups.key_result(owner, _sent(request, content)))
             written = self._requests.insert("correct", {"username": identity.username, "idempotency_key": key}, request)
             if written is not None:
@@ -139,12 +141,12 @@ class CheckIns:
     def _new_request(
         self, key_result_id: str, content: Content, check_in_id: str | None, *, allow_unknown: bool
     ) -> StoredRequest:
-        request = _request_of_now(check_in_id, key_result_id, content)
+        request = _request_at_current_time(check_in_id, key_result_id, content)
         known = self._lookups.key_result(key_result_id, _sent(request, content))
         if known is None and not allow_unknown:
             raise UnknownName(
                 f"Unknown key result {key_result_id!r}: neither the current publication nor the newer state tables "
-                "have it. If its definition will follow, send ?allow_unknown=true.",
+                "contain it. If its definition will follow, send ?allow_unknown=true.",
                 pointer="#/key_result_id",
                 similar=self._lookups.similar_ids(key_result_id),
             )
@@ -187,7 +189,7 @@ class CheckIns:
             )
 
 
-def _request_of_now(check_in_id: str | None, key_result_id: str, content: Content) -> StoredRequest:
+def _request_at_current_time(check_in_id: str | None, key_result_id: str, content: Content) -> StoredRequest:
     event_id = uuid7()
     return StoredRequest(
         request_id=None,
@@ -232,7 +234,7 @@ def _check_same(before: StoredRequest, check_in_id: str, key_result_id: str, con
         names = ", ".join(each.field for each in differs)
         raise Conflict(
             f"This request was recorded before as check-in {before.check_in_id!r} and differs in {names}. Nothing was "
-            f"changed. To correct it, use PUT /v1/check-ins/{before.check_in_id}; for another check-in, send another "
-            "id and key.",
+            f"changed. To correct it, use PUT /v1/check-ins/{before.check_in_id}; for another check-in, send "
+            "another check-in id and idempotency key.",
             differs,
         )

@@ -1,4 +1,4 @@
-"""Filters by team, cycle and the like. They are matched by id or name. An unknown name is an error."""
+"""Filters by team, cycle and other entities, which are given by id or name. An unknown name is an error."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,23 +42,23 @@ def check_names(
 def check_known(
     reader: Reader, wanted: Mapping[str, Sequence[str]], visible: Mapping[str, Any], pointer: str = "query"
 ) -> None:
-    """Check that the publication contains every name, by noun (team, cycle, organisation, objective, key_result, user).
+    """Check that the publication contains every name. `wanted` maps entity types, such as `key_result`, to names.
 
     A name that the caller may not see is unknown.
 
     Raises:
         UnknownName: a name is unknown; the error suggests similar ones.
     """
-    for noun, names in wanted.items():
+    for entity_type, names in wanted.items():
         if not names:
             continue
-        rows = reader.rows(PACKAGE, "known_names", {"noun": noun, **visible})
+        rows = reader.rows(PACKAGE, "known_names", {"entity_type": entity_type, **visible})
         known = {row["name"] for row in rows if row["name"] is not None}
         for name in names:
             if name not in known:
                 raise UnknownName(
-                    f"The current publication has no {noun.replace('_', ' ')} with the "
-                    f"{'id' if noun in ID_ONLY else 'id or name'} {name!r}.",
-                    pointer=f"{pointer} {noun}",
+                    f"The current publication has no {entity_type.replace('_', ' ')} with the "
+                    f"{'id' if entity_type in ID_ONLY else 'id or name'} {name!r}.",
+                    pointer=f"{pointer} {entity_type}",
                     similar=similar_names(name, known),
                 )

@@ -47,12 +47,12 @@ class FollowingLogin:
 
 @router.get("/system-health/stream", summary="Follow the live figures", responses=RESPONSES)
 async def follow(services: ServicesDep, login: Annotated[FollowingLogin, Depends()]) -> StreamingResponse:
-    """Send the live figures whenever they change, once a second at most, as server-sent events.
+    """Send the live figures whenever they change, at most once a second, as server-sent events.
 
-    The event `figures` has the object `live` of `GET /v1/system-health`, `unavailable` means that Redis does not
-    respond, and `end` that the login has expired or was revoked. Comments are sent as heartbeats.
+    The event `figures` contains the object `live` of `GET /v1/system-health`. The event `unavailable` means that Redis
+    does not respond, and `end` that the login has expired or was revoked. Comments are sent as heartbeats.
     """
-    services.live_stream.check_room()
+    services.live_stream.check_capacity()
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer the stream
     events = services.live_stream.events(login.is_valid)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")

@@ -1,7 +1,7 @@
 """Send the live figures to many clients as server-sent events.
 
-One task per process reads Redis once a second while there are clients, whatever their number. A client is a coroutine
-that waits for the next figures: it holds no thread, and a slow client gets the newest figures, not all of them.
+While there are clients, one task per process reads Redis once a second, regardless of their number. Each client is
+served by a coroutine that waits for the next figures and occupies no thread. A slow client skips outdated figures.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
 from serving.data.live_figures import LiveFigures
 
-MOST_CLIENTS = 200  # per process
+MAX_CLIENTS = 200  # per process
 READ_S = 1.0
 HEARTBEAT_S = 15.0
 LOGIN_CHECK_S = 5.0
@@ -45,14 +45,14 @@ class LiveStream:
         """End all streams within a second, because a server that shuts down waits for them."""
         self._is_stopping = True
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Check that another client can be served.
 
         Raises:
             RetryableError: there are too many clients, or the service is stopping.
         """
-        if self._is_stopping or self._clients >= MOST_CLIENTS:
-            raise RetryableError(f"At most {MOST_CLIENTS} clients can follow the figures; try again later.")
+        if self._is_stopping or self._clients >= MAX_CLIENTS:
+            raise RetryableError(f"At most {MAX_CLIENTS} clients can follow the figures; try again later.")
 
     async def events(self, is_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Yield events until the client disconnects or its login ends. `is_signed_in` may block."""
@@ -82,7 +82,7 @@ class LiveStream:
                 yield b": heartbeat\n\n"
 
     async def _wait_for_newer(self, seen: int) -> None:
-        """Wait until there are newer figures than number `seen`, but for READ_S seconds at most."""
+        """Wait until there are newer figures than number `seen`, but at most READ_S seconds."""
         if self._changed is None:
             self._changed = asyncio.Condition()
         if self._reader is None or self._reader.done():

@@ -66,7 +66,9 @@ def test_a_correction_that_is_not_closing_is_not_called_a_closing_one() -> None:
 def test_a_value_of_an_unpublished_key_result_is_compared_with_its_definition() -> None:
     defined = {"baseline": 0.0, "target": 10.0, "unit": ""}
     (warning,) = warnings(-45.0, Sent("n", NOW, is_final=False), known=defined, key_result_id="k")
-    assert warning.detail.startswith("-45 is -450% of the way from the baseline 0 to the target 10. It counts as sent")
+    assert warning.detail.startswith(
+        "-45 is -450% of the way from the baseline 0 to the target 10. The value was recorded as sent"
+    )
 
 
 @pytest.mark.parametrize(

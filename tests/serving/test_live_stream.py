@@ -68,7 +68,7 @@ def test_each_change_follows_within_seconds(api: Api, app_headers: dict[str, str
 def test_more_clients_than_threads_are_served_and_leaving_clients_are_noticed(
     api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live_stream, "MOST_CLIENTS", 60)  # anyio has 40 threads
+    monkeypatch.setattr(live_stream, "MAX_CLIENTS", 60)  # anyio has 40 threads
     stream = api.services.live_stream
     until(lambda: stream.clients == 0, "the clients of other tests have left", 20)
     with ExitStack() as stack:
@@ -114,7 +114,7 @@ def test_streams_end_when_the_server_stops(api: Api) -> None:
         await anext(events)
         stream.stop()
         with pytest.raises(RetryableError):
-            stream.check_room()
+            stream.check_capacity()
         return len([event async for event in events])
 
     assert asyncio.run(asyncio.wait_for(follow(), 20)) <= 2

@@ -1,4 +1,4 @@
--- Returns at most one row: the correction with the given idempotency key or, without a key, the newest request
+-- Returns at most one row: the correction with the given idempotency key or, if none is given, the newest request
 -- for the check-in.
 SELECT request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log
 FROM api.check_in_request

@@ -11,11 +11,11 @@ from serving.publication_reader import Row
 if TYPE_CHECKING:
     import pyarrow as pa
 
-ROW_GROUP_BATCHES = 10  # a Parquet file gets one row group for this number of batches
+ROW_GROUP_BATCHES = 10  # per row group of a Parquet file
 
 
-class Pieces:
-    """A file that is only written to. `taken` returns what has been written since the last call."""
+class ByteSink:
+    """A write-only file in memory. `take` returns what has been written since the last call."""
 
     closed = False
 
@@ -28,13 +28,13 @@ class Pieces:
         return len(self._written[-1])
 
     def flush(self) -> None:
-        """Do nothing; nothing is buffered elsewhere."""
+        """Do nothing, because nothing is buffered elsewhere."""
 
     def close(self) -> None:
-        """Do nothing; the last bytes are still to be taken."""
+        """Do nothing, because the last bytes have yet to be taken."""
 
-    def taken(self) -> bytes:
-        """Return and forget the bytes."""
+    def take(self) -> bytes:
+        """Return the bytes and remove them from the sink."""
         written, self._written = self._written, []
         return b"".join(written)
 
@@ -58,13 +58,13 @@ def arrow_chunks(schema: "pa.Schema", batches: Iterable[list[Row]]) -> Iterator[
     """Yield an Arrow IPC stream: the schema, then one record batch for each batch."""
     import pyarrow as pa
 
-    pieces = Pieces()
-    with closing(pa.ipc.new_stream(pa.PythonFile(pieces, "w"), schema)) as writer:
-        yield pieces.taken()
+    sink = ByteSink()
+    with closing(pa.ipc.new_stream(pa.PythonFile(sink, "w"), schema)) as writer:
+        yield sink.take()
         for batch in batches:
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema))
-            yield pieces.taken()
-    yield pieces.taken()
+            yield sink.take()
+    yield sink.take()
 
 
 def parquet_chunks(schema: "pa.Schema", batches: Iterable[list[Row]]) -> Iterator[bytes]:
@@ -72,15 +72,15 @@ def parquet_chunks(schema: "pa.Schema", batches: Iterable[list[Row]]) -> Iterato
     import pyarrow as pa
     from pyarrow import parquet
 
-    pieces = Pieces()
-    with closing(parquet.ParquetWriter(pa.PythonFile(pieces, "w"), schema, compression="zstd")) as writer:
+    sink = ByteSink()
+    with closing(parquet.ParquetWriter(pa.PythonFile(sink, "w"), schema, compression="zstd")) as writer:
         group: list[pa.RecordBatch] = []
         for batch in batches:
             group.append(pa.RecordBatch.from_pylist(batch, schema))
             if len(group) == ROW_GROUP_BATCHES:
                 writer.write_table(pa.Table.from_batches(group, schema))
                 group.clear()
-                yield pieces.taken()
+                yield sink.take()
         if group:
             writer.write_table(pa.Table.from_batches(group, schema))
-    yield pieces.taken()
+    yield sink.take()

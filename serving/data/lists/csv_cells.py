@@ -1,7 +1,7 @@
-"""CSV for people: text that a spreadsheet would run as a formula is escaped, numbers and dates are not.
+"""CSV for people: text that a spreadsheet would evaluate as a formula is escaped; numbers and dates are not.
 
-A cell of text that starts with one of `=`, `+`, `-`, `@`, a tab, CR, LF, their full-width forms or an apostrophe gets
-an apostrophe in front. Removing one leading apostrophe from a cell of text restores the original.
+If a text starts with `=`, `+`, `-` or `@` (or the full-width form of one of these), a tab, CR, LF or an apostrophe, an
+apostrophe is put in front of it. Removing one leading apostrophe from a text restores the original.
 """
 
 import csv
@@ -12,7 +12,7 @@ from typing import Any
 
 from serving.publication_reader import Row
 
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 
 
 def csv_chunks(columns: Sequence[str], batches: Iterable[list[Row]]) -> Iterator[bytes]:
@@ -23,8 +23,8 @@ def csv_chunks(columns: Sequence[str], batches: Iterable[list[Row]]) -> Iterator
 
 
 def escaped(text: str) -> str:
-    """Return text that no spreadsheet runs as a formula."""
-    return f"'{text}" if text.startswith(DANGEROUS) else text
+    """Return text that no spreadsheet evaluates as a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def _cell(value: Any) -> Any:

@@ -1,8 +1,8 @@
 """Cursors for keyset pagination. A cursor is the sort key of a page's last row, encoded as opaque text.
 
-In the order of the key, a cursor continues in any publication, because no publication changes the key of a row: rows
-that exist during the whole walk are returned exactly once. In another order, a row that changes may move past the
-cursor, so the cursor is valid only in the publication that returned it.
+If a list is sorted by its key, a cursor remains valid in later publications, because no publication changes the key of
+a row. Every row that exists from the first page to the last is returned exactly once. In any other order, a row that
+changes may move past the cursor, so the cursor is valid only in the publication that returned it.
 """
 
 import base64
@@ -27,7 +27,7 @@ LONGEST_CURSOR = 5_000
 
 @dataclass(frozen=True)
 class Cursors:
-    """Encodes and decodes the cursors of one request: of a list, an order, and filters (as a digest)."""
+    """Encodes and decodes the cursors of one list in one order. `digest` is a digest of the filters and the order."""
 
     listing: Listing
     order: tuple[Term, ...]
@@ -35,8 +35,8 @@ class Cursors:
 
     def encode(self, last: Row, publication_id: int) -> str:
         """Return the cursor after a row."""
-        bound = None if self.listing.is_by_key(self.order) else publication_id
-        text = json.dumps([self.digest, bound, *(last[term.column] for term in self.order)], default=str)
+        bound_publication = None if self.listing.is_by_key(self.order) else publication_id
+        text = json.dumps([self.digest, bound_publication, *(last[term.column] for term in self.order)], default=str)
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     def decode(self, cursor: str) -> "Position":
@@ -46,19 +46,23 @@ class Cursors:
             ContractViolation: this list did not return the cursor for this query.
         """
         unknown = ContractViolation(
-            "unknown_cursor", f"GET {self.listing.path} did not return this cursor for these filters and this order."
+            "unknown_cursor",
+            f"GET {self.listing.path} did not return this cursor for these filters and this order. Start again without "
+            "a cursor.",
         )
         try:
             text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-            digest, bound, *values = json.loads(text)
+            digest, bound_publication, *values = json.loads(text)
         except (binascii.Error, ValueError, TypeError, RecursionError) as error:
             raise unknown from error
-        if digest != self.digest or len(values) != len(self.order) or not _is_publication(bound):
+        if digest != self.digest or len(values) != len(self.order) or not _is_publication(bound_publication):
             raise unknown
-        if (bound is None) != self.listing.is_by_key(self.order):
+        if (bound_publication is None) != self.listing.is_by_key(self.order):
             raise unknown
         try:
-            return Position(bound, [self._value(term, value) for term, value in zip(self.order, values, strict=True)])
+            return Position(
+                bound_publication, [self._value(term, value) for term, value in zip(self.order, values, strict=True)]
+            )
         except (ValidationError, ValueError) as error:
             raise unknown from error
 
@@ -75,7 +79,7 @@ class Cursors:
 
 @dataclass(frozen=True)
 class Position:
-    """A position in a list: the values of the order's columns, and the publication if it is bound to one."""
+    """A position in a list: the values of the order's columns, and the publication to which it is bound, if any."""
 
     publication_id: int | None
     values: Sequence[Any]

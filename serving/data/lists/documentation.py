@@ -1,4 +1,4 @@
-"""What OpenAPI says of the lists: their response models, formats and errors."""
+"""Describe the lists in OpenAPI: their response models, formats and errors."""
 
 from typing import Any, cast
 
@@ -21,13 +21,13 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 
 
 def described(example: Any, *errors: int, status: int = 200) -> dict[int | str, dict[str, Any]]:
-    """Return the responses of a route: an example, and the errors (of ERRORS, or 404)."""
+    """Return the documentation of a route's responses: an example, and these errors (keys of ERRORS, or 404)."""
     known = {404: {"description": "The publication has no such id.", "content": PROBLEM}, **ERRORS}
     return {status: {"content": {"application/json": {"example": example}}}, **{each: known[each] for each in errors}}
 
 
 def documented(listing: Listing, example: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a list's route that describe it. `example` is a row."""
+    """Return the arguments that document the route of a list. `example` is a row."""
     exports = {
         media_type: {"schema": {"type": "string", "format": "binary"}}
         for wanted, media_type in MEDIA_TYPES.items()

@@ -13,7 +13,7 @@ from serving.data.lists.formats import Format
 from serving.data.lists.service import ListRequest, Lists
 from serving.publication_reader import Publication, Published, Row
 
-MOST_CONCURRENT = 3  # each holds one of the eight connections for as long as the client reads
+MAX_CONCURRENT = 3  # each occupies one of the eight connections for as long as the client reads
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Export:
 
 
 class Exports:
-    """Starts exports, a bounded number at a time."""
+    """Starts exports and limits how many run at the same time."""
 
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
@@ -41,8 +41,8 @@ class Exports:
         """Start an export. Its first rows have been read when this returns, so errors are raised here.
 
         Raises:
-            ContractViolation: the request has a parameter of pages.
-            UnknownName: the publication has no such team, cycle, or the like.
+            ContractViolation: the request has the parameter `limit` or `cursor`, which only pages have.
+            UnknownName: the publication has no team, cycle or other entity with a name in a filter.
             RetryableError: too many exports are running, or the warehouse is unavailable.
         """
         if request.query.limit is not None or request.query.cursor is not None:
@@ -59,8 +59,8 @@ class Exports:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         with self._lock:
-            if self._running >= MOST_CONCURRENT:
-                raise RetryableError(f"{MOST_CONCURRENT} exports are running; try again when one has ended.")
+            if self._running >= MAX_CONCURRENT:
+                raise RetryableError(f"{MAX_CONCURRENT} exports are running; try again when one has ended.")
             self._running += 1
         try:
             yield
@@ -70,7 +70,7 @@ class Exports:
 
 
 class Stream:
-    """The chunks of an export. The snapshot ends with the last one, or when the response is dropped before."""
+    """The chunks of an export. The snapshot ends after the last chunk, or earlier if the stream is closed."""
 
     def __init__(self, resources: ExitStack, first: bytes, others: Iterator[bytes]) -> None:
         self._resources = resources
@@ -102,5 +102,5 @@ def _chunks(request: ListRequest, wanted: Format, found: Published[Iterator[list
         "data_as_of": found.publication.data_as_of.isoformat(),
     }
     schema = schema_of(request.listing, request.fields, metadata)
-    write = parquet_chunks if wanted is Format.PARQUET else arrow_chunks
-    return write(schema, found.value)
+    chunks_of = parquet_chunks if wanted is Format.PARQUET else arrow_chunks
+    return chunks_of(schema, found.value)

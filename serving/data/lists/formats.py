@@ -25,7 +25,7 @@ SUFFIXES = {Format.CSV: "csv", Format.PARQUET: "parquet", Format.ARROW: "arrows"
 
 
 def chosen_format(wanted: str | None, accept: str | None) -> Format:
-    """Return the format that a request asks for; without a preference, JSON.
+    """Return the requested format, or JSON if the request does not state a preference.
 
     Raises:
         UnknownName: the parameter names no format.
@@ -42,7 +42,7 @@ def chosen_format(wanted: str | None, accept: str | None) -> Format:
     if not accept:
         return Format.JSON
     weights = _weights(accept)
-    best = max(Format, key=lambda each: _weight(weights, MEDIA_TYPES[each]))  # of equal ones, the first
+    best = max(Format, key=lambda each: _weight(weights, MEDIA_TYPES[each]))  # on a tie, the first
     if _weight(weights, MEDIA_TYPES[best]) <= 0:
         raise NotAcceptable(f"None of the accepted types is available. Available: {', '.join(MEDIA_TYPES.values())}.")
     return best

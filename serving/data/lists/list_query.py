@@ -1,4 +1,4 @@
-"""The query parameters that every list has, and what a request for a list asks for."""
+"""The query parameters that all lists, incremental lists and lists of days have."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar
@@ -29,7 +29,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
 
 
 class ListQuery(Query):
-    """The parameters of every list. A filter that is repeated matches any of its values."""
+    """The parameters of every list. If a filter is given several times, it matches any of its values."""
 
     limit: Annotated[int, Field(ge=1, le=LARGEST_PAGE, description="Rows per page.")] | None = None
     cursor: PageCursor = None
@@ -52,7 +52,7 @@ class ListQuery(Query):
 
 
 class IncrementalQuery(ListQuery):
-    """The parameters of a list whose rows have a time of change."""
+    """The parameters of a list whose rows have a time of their last change."""
 
     updated_since: Moment | None = Field(
         None, description="Only rows whose `changed_at` is at or after this time, for incremental extraction."
@@ -67,5 +67,5 @@ class DaysQuery(ListQuery):
 
 
 def updated_since(query: ListQuery) -> datetime | None:
-    """Return the parameter `updated_since` of a list that has it."""
+    """Return the parameter `updated_since`, or None if it is omitted or the list does not have it."""
     return query.updated_since if isinstance(query, IncrementalQuery) else None

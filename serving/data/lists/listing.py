@@ -26,7 +26,7 @@ def kind_of(row: type[BaseModel], column: str) -> type:
 
 @dataclass(frozen=True)
 class Term:
-    """A column of the order of a list."""
+    """A column by which a list is sorted, and the direction."""
 
     column: str
     is_descending: bool = False
@@ -39,7 +39,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Computed:
-    """A field that Python computes from columns of the row, which the query returns besides the fields."""
+    """A field that is computed in Python. `inputs` are the columns that the computation needs from the query."""
 
     value: Callable[[Row], Any]
     inputs: tuple[str, ...]
@@ -49,10 +49,10 @@ class Computed:
 class Listing:
     """A list of the data API.
 
-    `rows_name` is the member of the response that contains the rows, and `row` the model of a row: its fields are the
-    columns of the list, in their order. `query` names the file in serving/data/queries. `key` identifies a row and is
-    the default order unless `newest_first` names a column. `visible` names the condition on what a caller may see
-    (queries/visible), and `parameters` are constants that the query needs.
+    `rows_name` is the member of the response that contains the rows. `row` is the model of a row; its fields are the
+    columns of the list, in this order. `query` names the file in serving/data/queries. `key` identifies a row. It is
+    the default order, unless `newest_first` names a column. `visible` names the condition that restricts the list to
+    what the caller may see (queries/visible), and `parameters` are constants that the query needs.
     """
 
     path: str
@@ -72,16 +72,16 @@ class Listing:
 
     @property
     def is_incremental(self) -> bool:
-        """Return whether rows have a time of change, so that `updated_since` can select them."""
+        """Return whether rows have a time of their last change, by which `updated_since` selects them."""
         return CHANGED_AT in self.row.model_fields
 
     @property
     def key_terms(self) -> tuple[Term, ...]:
-        """Return the terms of the key."""
+        """Return the columns of the key as terms."""
         return tuple(map(Term.parse, self.key))
 
     def order(self, sort: str | None) -> tuple[Term, ...]:
-        """Return the terms by which rows are sorted; the key comes last, so that the order is unambiguous.
+        """Return the terms by which rows are sorted. The key comes last, which makes the order unambiguous.
 
         Raises:
             UnknownName: the list cannot be sorted by this column.
@@ -98,11 +98,11 @@ class Listing:
         return kind_of(self.row, column) is str
 
     def is_by_key(self, order: tuple[Term, ...]) -> bool:
-        """Return whether an order is that of the key, which no publication changes for a row."""
+        """Return whether an order is that of the key. No publication changes the key of a row."""
         return order == self.key_terms
 
     def selected(self, fields: list[str]) -> tuple[str, ...]:
-        """Return the requested fields in the order of the row; all of them if none is requested.
+        """Return the requested fields in the order of the row model, or all fields if none is requested.
 
         Raises:
             UnknownName: a row has no such field.

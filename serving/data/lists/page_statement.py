@@ -9,7 +9,7 @@ from lakehouse.warehouse import read_sql
 from serving.data.lists.listing import CHANGED_AT, Listing, Term
 
 PACKAGE = "serving.data"
-BYTEWISE = sql.SQL(' COLLATE "C"')  # independent of the server's locale, and what cursors compare by
+BYTEWISE = sql.SQL(' COLLATE "C"')  # independent of the server's locale; cursors depend on this order
 
 
 def page_statement(
@@ -17,8 +17,8 @@ def page_statement(
 ) -> sql.Composed:
     """Return the statement for the rows after a position, in order.
 
-    Its parameters are those of the list's query and of what the caller may see, `updated_since`, `limit` (null for all
-    rows), and `after_<number>` for each value of the position.
+    Its parameters are those of the list's query and of the condition on what the caller may see, `updated_since`,
+    `limit` (null for all rows), and `after_<number>` for each value of the position.
     """
     conditions: list[sql.Composable] = [sql.SQL("true")]
     if listing.is_incremental:
@@ -41,9 +41,10 @@ def position_parameters(after: Sequence[Any] | None) -> dict[str, Any]:
 
 
 def _after(listing: Listing, order: Sequence[Term], after: Sequence[Any]) -> sql.Composable:
-    """Return the condition that a row comes after the position: it is later in one column and equal in all before it.
+    """Return the condition that a row comes after the position.
 
-    A row comparison would not do: directions differ, and nulls come last.
+    It does if it is later in one column of the order and equal in all columns before that one. An SQL row comparison
+    cannot express this, because directions differ and nulls come last.
     """
     options: list[sql.Composable] = []
     equal: list[sql.Composable] = []

@@ -20,7 +20,7 @@ from serving.data.lists.service import ListRequest
 from serving.publication_reader import Publication
 from serving.services import ServicesDep
 
-CACHE = "private, no-cache"  # stored by the client alone, and revalidated with If-None-Match before each use
+CACHE = "private, no-cache"  # only the client may store it and must revalidate it (If-None-Match) before each use
 VARY = "Accept, Authorization"
 
 
@@ -36,7 +36,8 @@ class ListReader:
         """Return the response.
 
         Raises:
-            UnknownName, ContractViolation, CursorExpired, NotAcceptable: as the services explain.
+            UnknownName, ContractViolation, CursorExpired: as in `Lists.page` and `Exports.start`.
+            NotAcceptable: the header Accept allows none of the formats.
         """
         wanted = chosen_format(query.format, self.request.headers.get("accept"))
         request = ListRequest(listing, query, parameters(self.identity))
@@ -66,7 +67,7 @@ class ListReader:
 
 
 class ExportResponse(StreamingResponse):
-    """Streams an export and ends its snapshot, also if the client disconnects."""
+    """Streams an export and ends its snapshot, even if the client disconnects."""
 
     def __init__(self, stream: Stream, **options: Any) -> None:
         super().__init__(stream, **options)
@@ -97,13 +98,13 @@ def _headers(publication: Publication, etag: str) -> dict[str, str]:
 
 
 def _is_known(sent: str, etag: str) -> bool:
-    """Return whether If-None-Match has the tag (RFC 9110, section 13.1.2; tags are compared weakly)."""
+    """Return whether If-None-Match contains the tag (RFC 9110, section 13.1.2; tags are compared weakly)."""
     return any(each.strip().removeprefix("W/") == etag.removeprefix("W/") for each in sent.split(","))
 
 
 @dataclass(frozen=True)
 class SystemListReader(ListReader):
-    """The same for lists about the installation."""
+    """A `ListReader` for lists about the installation, which need another right."""
 
     identity: Annotated[Identity, Depends(RequireToken(Right.READ_SYSTEM))]
 

@@ -32,7 +32,7 @@ class Page:
 
 @dataclass(frozen=True)
 class ListRequest:
-    """What a request asks of a list, and the parameters that restrict it to what the caller may see."""
+    """A request for a list, and the parameters that restrict it to what the caller may see."""
 
     listing: Listing
     query: ListQuery
@@ -49,7 +49,7 @@ class ListRequest:
 
     @cached_property
     def order(self) -> tuple[Term, ...]:
-        """Return the terms of the order."""
+        """Return the terms by which rows are sorted."""
         return self.listing.order(self.query.sort)
 
     @cached_property
@@ -73,7 +73,7 @@ class ListRequest:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that the statement reads: of the fields, of the order and of computed fields."""
+        """Return the columns that the statement reads, which the fields, the order and computed fields need."""
         computed = self.listing.computed
         needed = [name for name in self.fields if name not in computed]
         needed += [term.column for term in self.order]
@@ -86,9 +86,9 @@ class ListRequest:
         return {name: computed[name].value(row) if name in computed else row[name] for name in self.fields}
 
     def etag(self, publication: Publication, *scope: str) -> str:
-        """Return the entity tag of the response: equal tags mean equal rows.
+        """Return the entity tag of the response. Responses with equal tags have equal rows.
 
-        It covers the day, because what is missing to close a key result depends on it.
+        If the list has computed fields, the tag depends on the day, because `missing_to_close` does.
         """
         day = datetime.now(UTC).date().isoformat() if self.listing.computed else ""
         parts = [self.query.model_dump_json(), self.listing.path, day, *scope]
@@ -111,7 +111,7 @@ class Lists:
         """Return a page.
 
         Raises:
-            UnknownName: the publication has no such team, cycle, or the like.
+            UnknownName: the publication has no team, cycle or other entity with a name in a filter.
             CursorExpired: a newer publication has replaced the one that the cursor belongs to.
         """
         return self._warehouse.read(lambda reader: read_page(reader, request))
@@ -121,11 +121,11 @@ class Lists:
         """Yield all rows in batches, from one snapshot of one publication, in bounded memory.
 
         Raises:
-            UnknownName: the publication has no such team, cycle, or the like.
+            UnknownName: the publication has no team, cycle or other entity with a name in a filter.
         """
         with ExitStack() as stack:
             reader = stack.enter_context(self._warehouse.snapshot())
-            _start(reader, request)
+            _checked_position(reader, request)
             statement = page_statement(request.listing, request.columns, request.order, None)
             cursor = stack.enter_context(reader.connection.cursor(name="rows", row_factory=dict_row))
             cursor.execute(statement, _parameters(request, None, None))
@@ -141,11 +141,11 @@ def read_page(reader: PublishedReader, request: ListRequest) -> Page:
     """Return a page from a snapshot.
 
     Raises:
-        UnknownName: the publication has no such team, cycle, or the like.
+        UnknownName: the publication has no team, cycle or other entity with a name in a filter.
         CursorExpired: a newer publication has replaced the one that the cursor belongs to.
     """
     limit = request.query.limit or DEFAULT_PAGE
-    after = _start(reader, request)
+    after = _checked_position(reader, request)
     statement = page_statement(request.listing, request.columns, request.order, after)
     with reader.connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(statement, _parameters(request, after, limit + 1)).fetchall()
@@ -155,8 +155,8 @@ def read_page(reader: PublishedReader, request: ListRequest) -> Page:
     return Page([request.shown(row) for row in shown], next_cursor)
 
 
-def _start(reader: PublishedReader, request: ListRequest) -> Sequence[Any] | None:
-    """Check the names of the filters and the cursor, and return the values after which the page starts."""
+def _checked_position(reader: PublishedReader, request: ListRequest) -> Sequence[Any] | None:
+    """Check the names in the filters and the cursor; return the values after which the page starts, if any."""
     filters = request.query.filters()
     check_known(reader, {name: filters[name] for name in NAMED_FILTERS if filters.get(name)}, request.visible)
     if request.position is None:

@@ -1,4 +1,4 @@
--- Grain: one row per id or name, current or former, of the requested noun that the caller may see.
+-- Grain: one row per id or name, current or former, of the requested entity type that the caller may see.
 WITH visible_team AS (
     SELECT team_id
     FROM marts.dim_team
@@ -19,38 +19,38 @@ visible_cycle AS (
 
 SELECT unnest(ARRAY[team_id, name]) AS name
 FROM marts.dim_team
-WHERE %(noun)s = 'team' AND team_id IN (SELECT team_id FROM visible_team)
+WHERE %(entity_type)s = 'team' AND team_id IN (SELECT team_id FROM visible_team)
 UNION
-SELECT unnest(ARRAY[team_id, team_name]) FROM visible_key_result WHERE %(noun)s = 'team'
+SELECT unnest(ARRAY[team_id, team_name]) FROM visible_key_result WHERE %(entity_type)s = 'team'
 UNION
-SELECT unnest(ARRAY[cycle_id, name]) FROM visible_cycle WHERE %(noun)s = 'cycle'
+SELECT unnest(ARRAY[cycle_id, name]) FROM visible_cycle WHERE %(entity_type)s = 'cycle'
 UNION
-SELECT unnest(ARRAY[cycle_id, cycle_name]) FROM visible_key_result WHERE %(noun)s = 'cycle'
+SELECT unnest(ARRAY[cycle_id, cycle_name]) FROM visible_key_result WHERE %(entity_type)s = 'cycle'
 UNION
-SELECT organisation FROM visible_key_result WHERE %(noun)s = 'organisation'
+SELECT organisation FROM visible_key_result WHERE %(entity_type)s = 'organisation'
 UNION
 SELECT unnest(ARRAY[organisation_id, organisation_name])
 FROM marts.dim_team
-WHERE %(noun)s = 'organisation' AND team_id IN (SELECT team_id FROM visible_team)
+WHERE %(entity_type)s = 'organisation' AND team_id IN (SELECT team_id FROM visible_team)
 UNION
-SELECT organisation_id FROM visible_cycle WHERE %(noun)s = 'organisation'
+SELECT organisation_id FROM visible_cycle WHERE %(entity_type)s = 'organisation'
 UNION
 SELECT objective_id
 FROM marts.dim_objective
 WHERE
-    %(noun)s = 'objective'
+    %(entity_type)s = 'objective'
     AND (%(visible_organisation_id)s::text IS NULL OR team_id IN (SELECT team_id FROM visible_team))
 UNION
-SELECT key_result_id FROM visible_key_result WHERE %(noun)s = 'key_result'
+SELECT key_result_id FROM visible_key_result WHERE %(entity_type)s = 'key_result'
 UNION
 SELECT user_id
 FROM marts.dim_user
 WHERE
-    %(noun)s = 'user'
+    %(entity_type)s = 'user'
     AND (%(visible_organisation_id)s::text IS NULL OR team_id IN (SELECT team_id FROM visible_team))
 UNION
 SELECT user_id
 FROM marts.fct_user_activity_daily
 WHERE
-    %(noun)s = 'user'
+    %(entity_type)s = 'user'
     AND (%(visible_organisation_id)s::text IS NULL OR team_id IN (SELECT team_id FROM visible_team))

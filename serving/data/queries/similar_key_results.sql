@@ -1,5 +1,5 @@
 -- Grain: one row per key result id that starts or ends like an unknown id, or contains it. At most 2,000 rows are
--- returned, which serving/suggestions.py compares with the unknown id letter by letter.
+-- returned; serving/suggestions.py compares them with the unknown id character by character.
 SELECT DISTINCT key_result_id
 FROM marts.mart_okr_scorecard
 WHERE (

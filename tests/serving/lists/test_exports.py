@@ -9,7 +9,7 @@ import pytest
 
 from serving.data.lists.csv_cells import csv_chunks, escaped
 from serving.data.lists.definitions import CHECK_INS, KEY_RESULTS, LISTINGS, PROGRESS_DAYS
-from serving.data.lists.exports import MOST_CONCURRENT
+from serving.data.lists.exports import MAX_CONCURRENT
 from serving.data.lists.listing import kind_of
 from tests.serving.lists.walks import everything, export, read_arrow, read_csv, read_parquet, walk
 from tests.serving.live_server import Api
@@ -90,7 +90,7 @@ def test_an_export_obeys_filters_fields_and_order(api: Api, app_headers: dict[st
 
 
 def test_a_client_that_leaves_frees_its_export(api: Api, app_headers: dict[str, str]) -> None:
-    for _ in range(MOST_CONCURRENT + 2):
+    for _ in range(MAX_CONCURRENT + 2):
         with (
             httpx.Client(base_url=api.client.base_url) as client,
             client.stream("GET", PROGRESS_DAYS.path, params={"format": "csv"}, headers=app_headers) as answer,

@@ -1,5 +1,5 @@
--- Condition: the activity is of the caller's own user or of a user of a led team, or the caller sees all of the
--- organisation (serving/auth/visibility.py).
+-- Condition: the activity is that of the caller's own user or of a user in a team that the caller leads, or the caller
+-- may see the whole organisation (serving/auth/visibility.py).
 (
     (%(is_of_organisation)s OR listed.user_id = %(own_user_id)s OR listed.team_id = ANY(%(led_team_ids)s::text []))
     AND (

@@ -1,2 +1,2 @@
--- Condition: the rows are about the installation. The right to read them decides (Right.READ_SYSTEM).
+-- Condition: always true, because the rows are about the installation, which requires the right Right.READ_SYSTEM.
 true

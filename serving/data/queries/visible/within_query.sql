@@ -1,2 +1,2 @@
--- Condition: the list's own query restricts its rows.
+-- Condition: always true, because the list's own query restricts its rows.
 true
