@@ -103,7 +103,9 @@ class FastPredict:
             if prepared is None:
                 return None
             served = [(each, self._new_id()) for each in prepared]
-            self._log.append_uses([(each.event, id_) for each, id_ in served], attributes_text(attributes_of(request)))
+            self._log.append_from_templates(
+                [(each.event, id_) for each, id_ in served], attributes_text(attributes_of(request))
+            )
         except (msgspec.DecodeError, UnicodeDecodeError, NotPersisted):
             return None
         except Exception as error:  # the documented route can do without this layer

@@ -1,4 +1,4 @@
-"""Choose the version that predicts for a unit: that of its arm, or the active one outside of experiments."""
+"""Choose the versions that predict for a request: that of its arm, and those of shadow arms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class Assigned:
 
 
 def assigned_arm(state: ServingState, units: UnitIds) -> Assigned | None:
-    """Return the arm of a request by the ids of its units, or None if it is in no arm.
+    """Return the arm of a request, which is determined by the ids of its units, or None if it is in no arm.
 
-    If this worker cannot load the version of the arm, the active version predicts, and the prediction belongs to no
-    arm, because it would distort the comparison.
+    If this worker could not load the arm's version, the result is also None. The active version then predicts, and the
+    prediction is attributed to no arm, because it would distort the comparison.
     """
     if state.experiment is None:
         return None
@@ -33,7 +33,7 @@ def assigned_arm(state: ServingState, units: UnitIds) -> Assigned | None:
 
 
 def shadow_arms(state: ServingState, units: UnitIds) -> list[Assigned]:
-    """Return the shadow arms that predict for a request, too."""
+    """Return the shadow arms that also predict for a request."""
     if state.experiment is None:
         return []
     return [

@@ -68,7 +68,7 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     from serving.experiments.service import parsed_arm
 
     if unit not in get_args(Unit):
-        raise PermanentError(f"Expected the unit {', '.join(get_args(Unit))}, got {unit!r}.")
+        raise PermanentError(f"Expected --unit to be one of {', '.join(get_args(Unit))}, got {unit!r}.")
     guardrails = Guardrails(
         max_error_share=max_error_share,
         max_latency_ms=max_latency_ms or None,

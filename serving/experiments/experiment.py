@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from lakehouse.contracts.fields import Id
-from serving.experiments.assignment import position
+from serving.experiments.assignment import unit_fraction
 
 Unit = Literal["key_result", "team", "account"]
 State = Literal["draft", "running", "stopped"]
@@ -73,14 +73,14 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(arm for arm in self.arms if arm.name not in self.stopped_arms)
 
     def arm_of(self, unit_id: str | None) -> Arm | None:
-        """Return the arm that a unit is assigned to, or None if it is in no arm, or in one that was stopped.
+        """Return the arm that a unit is assigned to, or None if it is in no arm or its arm was stopped.
 
-        Arms take consecutive ranges of positions in the order of their definition. Stopping an arm does not move the
-        units of the others.
+        The arms have consecutive ranges of numbers from 0 to 1, in the order of their definition. Stopping an arm does
+        not move units between the others.
         """
         if unit_id is None:
             return None
-        at, upper = position(self.salt, unit_id), 0.0
+        at, upper = unit_fraction(self.salt, unit_id), 0.0
         for arm in self.arms:
             if arm.is_shadow:
                 continue
@@ -96,7 +96,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         return [
             arm
             for arm in self.running_arms
-            if arm.is_shadow and position(f"{self.salt}/{arm.name}", unit_id) < arm.share
+            if arm.is_shadow and unit_fraction(f"{self.salt}/{arm.name}", unit_id) < arm.share
         ]
 
 
@@ -106,7 +106,7 @@ def fault_of(arms: tuple[Arm, ...]) -> str | None:
     if not arms:
         return "An experiment needs at least one arm."
     if len(set(names)) < len(names):
-        return f"Each arm needs a name of its own, got {', '.join(names)}."
+        return f"Each arm needs a unique name, got {', '.join(names)}."
     if (total := sum(arm.share for arm in arms if not arm.is_shadow)) > 1.0 + TOLERANCE:
         return f"The shares of the arms add up to {total:g}; at most 1 is possible (shadow arms are not counted)."
     return None

@@ -1,7 +1,7 @@
 """Stop an arm, on all workers, if its model fails or is slow more often than the experiment's guardrails allow.
 
-Each worker adds its calls to those of the others every second and checks the sums, so the guardrails hold for the whole
-service, whichever worker an arm's calls arrive at.
+Every second, each worker adds its calls to those of the other workers and checks the sums. The guardrails therefore
+apply to the whole service, regardless of how calls are distributed over the workers.
 """
 
 import threading
@@ -121,7 +121,7 @@ class GuardrailWatch:
         """Stop each arm whose forecasts differ too much from the published outcomes.
 
         Raises:
-            RetryableError: PostgreSQL is unavailable, or nothing with experiments has been published yet.
+            RetryableError: PostgreSQL is unavailable, or nothing is published yet, or an older release published it.
         """
         for experiment in self._runtime.running_experiments():
             if experiment.guardrails.max_calibration_gap is None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ArmCalls:
-    """Calls of one arm's model: all, those that failed, and those with their duration (of requests only)."""
+    """Calls of one arm's model: their number, the number of failed ones, and the durations of calls for requests."""
 
     calls: int = 0
     failed_calls: int = 0
@@ -31,7 +31,7 @@ class Observations:
                 counted.durations_ms.append(duration_ms)
 
     def take(self) -> dict[tuple[str, str], ArmCalls]:
-        """Return the calls since the last time, and start again from zero."""
+        """Return the calls since the last `take`, and start again from zero."""
         with self._lock:
             taken, self._calls = self._calls, defaultdict(ArmCalls)
         return dict(taken)

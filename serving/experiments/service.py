@@ -49,7 +49,7 @@ class Experiments:
         """
         found = self._read(name)
         if not found:
-            raise NotFound(f"There is no experiment {name!r}.")
+            raise NotFound(f"There is no experiment {name!r}; `okr experiment list` lists them.")
         return found[0]
 
     def create(  # noqa: PLR0913 -- the fields of an experiment
@@ -68,7 +68,7 @@ class Experiments:
         Raises:
             NotFound: there is no such model.
             NotApplicable: the arms cannot form an experiment.
-            Conflict: there already is an experiment with this name.
+            Conflict: an experiment with this name already exists.
         """
         self._catalog.get(model_name)
         if fault := fault_of(tuple(arms)):
@@ -86,7 +86,7 @@ class Experiments:
             with self._warehouse.connection() as connection:
                 Reader(connection).execute(PACKAGE, "create_experiment", values)
         except psycopg.errors.UniqueViolation as error:
-            raise Conflict(f"There already is an experiment {name!r}; choose another name.", []) from error
+            raise Conflict(f"An experiment {name!r} already exists; choose another name.", []) from error
         return self.get(name)
 
     def start(self, name: str) -> Experiment:
@@ -139,7 +139,7 @@ class Experiments:
 
 
 def parsed_arm(text: str) -> Arm:
-    """Parse an arm from `name=reference:share`, where `shadow` may follow: `new=challenger:0.5`, `next=7:1:shadow`.
+    """Parse an arm from `name=reference:share[:shadow]`, such as `new=challenger:0.5` or `next=7:1:shadow`.
 
     Raises:
         PermanentError: the text has another form, or the share is not a number above 0 and at most 1.

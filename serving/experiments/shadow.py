@@ -12,7 +12,7 @@ from lakehouse.logs import get_logger
 from serving import metrics
 from serving.prediction_log import PredictionLog
 
-MOST_WAITING = 1_000  # requests; more are dropped and counted
+MAX_WAITING = 1_000  # requests; any more are dropped and counted
 WAIT_S = 0.5
 
 ShadowTask = Callable[[], Sequence[EncodedEvent]]
@@ -23,7 +23,7 @@ class ShadowScorer:
 
     def __init__(self, log: PredictionLog, state: Path) -> None:
         self._prediction_log = log
-        self._tasks: queue.Queue[ShadowTask] = queue.Queue(MOST_WAITING)
+        self._tasks: queue.Queue[ShadowTask] = queue.Queue(MAX_WAITING)
         self._stopping = threading.Event()
         self.thread = BackgroundThread("shadow", self._run, self._stopping, state=state)
         self._log = get_logger(__name__)

@@ -1,1 +1,1 @@
-"""The model runtime: which models are served, their versions, and which of them each worker has loaded. No HTTP."""
+"""The model runtime: which models are served, their versions, and which of them each worker has loaded."""

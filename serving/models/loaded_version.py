@@ -44,7 +44,7 @@ class LoadedVersion:
         return f"{self.name}/{self.version}{'/holdout' if self.is_holdout_model else ''}"
 
     def learned_from(self, cycle_end: date) -> bool:
-        """Whether the version was trained on cycles that ended on `cycle_end`."""
+        """Return whether the version was trained on cycles that ended on `cycle_end` or later."""
         return self.trained.trained_until is not None and self.trained.trained_until >= cycle_end
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
@@ -78,7 +78,7 @@ def load_holdout(settings: Settings, model: ServedModel, version: str) -> Traine
     """Load the version's holdout model, which was trained without the held-out cycle.
 
     Raises:
-        PermanentError: there is none, or it does not fit this code.
+        PermanentError: there is none, or it is incompatible with this code.
         RetryableError: the registry is unavailable.
     """
     files = model_registry.fetch(settings, model.name, version, EVALUATED)

@@ -1,4 +1,4 @@
-"""Let another version of a model serve on every worker of every host, and wait until all of them have it."""
+"""Make another version of a model active on every worker of every host, and wait until all have loaded it."""
 
 import time
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ class ModelLoading:
         self._longest_wait_s = longest_wait_s
 
     def load(self, model_name: str, reference: str, by: str) -> LoadOutcome:
-        """Let a version serve, by number, or follow an alias, on all workers.
+        """Make a version active on all workers, given by its number, or by an alias to follow.
 
-        This worker loads the version first, so that a version that cannot be loaded changes nothing. Then wait until
-        every live worker has it or says why it has not, but at most LONGEST_WAIT_S seconds.
+        This worker first loads the version itself, so that a version that cannot be loaded changes nothing. Then it
+        waits until every live worker has loaded the version or reported why it could not, but at most LONGEST_WAIT_S.
 
         Raises:
             NotFound: there is no such model, alias or version.

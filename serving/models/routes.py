@@ -34,7 +34,10 @@ ACCEPTED = 202
 
 @router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
 def models(services: ServicesDep) -> ModelsResponse:
-    """List the served models: versions with aliases and metrics, the running experiment, and who has loaded what."""
+    """List the served models: versions with aliases and metrics, the running experiment, and what workers have loaded.
+
+    For the key-result forecast, the active version and all versions are also listed at the top level.
+    """
     return ModelsResponse(**_listed(services.prediction.listing.models()))
 
 
@@ -47,7 +50,7 @@ def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     services: ServicesDep,
     http: Response,
 ) -> LoadResponse:
-    """Let a version serve on all workers of all hosts, or follow an alias.
+    """Make a version active on all workers of all hosts, or follow an alias.
 
     Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the new
     one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.

@@ -1,4 +1,4 @@
-"""Keep the versions loaded that this worker needs: the one that serves each model, and those of running experiments."""
+"""Load the versions that this worker needs: the active one of each model, and those of running experiments."""
 
 import threading
 import time
@@ -31,13 +31,15 @@ Prepare = Callable[[LoadedVersion], None]
 
 
 class ModelRuntime:
-    """Follows directives, aliases and experiments in a thread. A version that cannot be loaded leaves the old one.
+    """Follows directives, aliases and experiments in a thread.
 
-    `prepare` is called with each version before it serves, to compute what its requests read. It raises PermanentError
-    if the version cannot serve.
+    If a version cannot be loaded, the previous one continues to serve.
+
+    `prepare` is called with each version before it serves, and computes what requests need. It raises PermanentError if
+    the version cannot serve.
     """
 
-    def __init__(  # noqa: PLR0913 -- what it needs
+    def __init__(  # noqa: PLR0913 -- its dependencies
         self,
         settings: Settings,
         warehouse: Warehouse,
@@ -157,9 +159,9 @@ class ModelRuntime:
         self._wake.set()
 
     def look(self) -> None:
-        """Read the directives and experiments, follow them, and report what is loaded. The old versions survive errors.
+        """Read and follow the directives and experiments, and report what is loaded. Errors leave the state as it was.
 
-        Aliases are looked up every `look_every_s` seconds, or immediately after `wake` and if a directive or an
+        Aliases are looked up every `look_every_s` seconds, and immediately after `wake` or if a directive or an
         experiment is new.
         """
         is_woken = self._wake.is_set()
@@ -184,7 +186,7 @@ class ModelRuntime:
         if is_new or is_due or is_woken:
             self._looked_at[model.name] = time.monotonic()
             followed = self._followed(model, now, directive, experiment)
-            if followed != now:  # others keep what they have prepared from a state as long as it stays the same object
+            if followed != now:  # keep the same object, because others cache what they derive from it
                 self._states[model.name] = followed
             self._forget_unused(model)
         if is_due or self._reported.get(model.name) != self._states[model.name]:

@@ -30,7 +30,7 @@ class LoadedModel(BaseModel):
 
 
 class Worker(BaseModel):
-    """A live worker, with the versions that it has loaded since `loaded_at`."""
+    """A live worker, with the versions that it has loaded."""
 
     worker_id: str
     host: str
@@ -42,7 +42,7 @@ class Worker(BaseModel):
 
 
 class Directive(BaseModel):
-    """Which version should serve: a number, or an alias that is followed. Id 0: the champion, by default."""
+    """The version that should serve, by number, or an alias to follow. Id 0 is the default: follow the champion."""
 
     directive_id: int
     reference: str
@@ -86,7 +86,7 @@ class Model(BaseModel):
 
 
 class ModelsResponse(BaseModel):
-    """All served models; and of the key-result forecast, the active version and every registered one, newest first."""
+    """All served models. The other fields describe the key-result forecast: its active version and all versions."""
 
     active: ModelName
     detail: str | None = Field(description="The reason why the champion is not serving; null if it is.")
@@ -98,7 +98,7 @@ class ModelsResponse(BaseModel):
 class LoadBody(Body):
     """The version that should serve on all workers, by number, or the alias to follow from now on.
 
-    The instruction survives restarts. `{"alias": "champion"}` follows the champion again.
+    The directive survives restarts. `{"alias": "champion"}` follows the champion again.
     """
 
     alias: Literal["champion", "challenger"] | None = None
@@ -112,7 +112,7 @@ class LoadBody(Body):
 
 
 class LoadResponse(ModelsResponse):
-    """The served models after the load. `loading` says which workers have carried it out."""
+    """The served models after the load. `loading` lists the live workers and what each has loaded."""
 
     is_loaded: bool = Field(
         description="Whether all live workers serve the version. If not, see each worker's problem."

@@ -1,4 +1,4 @@
-"""What one worker serves of one model at a moment. It is replaced as a whole, so a request sees one state."""
+"""What one worker serves of one model at one time. It is replaced as a whole, so a request sees a consistent state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from serving.models.served_model import ServedModel
 class ServingState:
     """What one worker serves of one model.
 
-    `active` predicts outside of experiments; it is None if no version is champion and the model has no rule. `problem`
-    says that the wanted version does not serve, and `why` has the error for operators. `arms` has the loaded version of
-    each arm of the experiment.
+    `active` predicts outside of experiments; it is None if no version is loaded and the model has no rule. `problem`
+    says why the version that should serve does not, and `why` contains the error for operators. `arms` contains the
+    loaded version of each arm of the experiment.
     """
 
     directive: Directive

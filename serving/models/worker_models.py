@@ -1,4 +1,4 @@
-"""Report which versions this worker has loaded (serving.worker_model), and read what all live workers have loaded."""
+"""Report the versions that this worker has loaded (serving.worker_model), and read those of all live workers."""
 
 from psycopg.types.json import Jsonb
 
@@ -9,7 +9,7 @@ from serving.workers.worker_registry import LIVE_S, WorkerRegistry
 
 
 def report_model(warehouse: Warehouse, workers: WorkerRegistry, model_name: str, state: ServingState) -> None:
-    """Write what this worker serves of a model. The worker is registered first, if its heartbeat has not done so yet.
+    """Store what this worker serves of a model. If the worker is not registered yet, it is registered first.
 
     Raises:
         RetryableError: PostgreSQL is unavailable.

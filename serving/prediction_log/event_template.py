@@ -1,6 +1,6 @@
-"""Events of one key result, model and publication differ only in id, time and request, which are filled in later.
+"""Templates of events. Events of one key result, model and publication differ only in id, time and request.
 
-The control characters that mark the positions cannot occur in JSON, which escapes them.
+Control characters mark the places of these in a template. They cannot occur in JSON, which escapes them.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def template_of(event: EncodedEvent, prediction_id: str) -> EventTemplate:
     """Return the template of an `okr.prediction.served` event that has no extension attributes.
 
     Raises:
-        PermanentError: the event does not have exactly one id, time and prediction id, so it is no template.
+        PermanentError: the event does not have exactly one id, time and prediction id, so it cannot become a template.
     """
     envelope = msgspec.json.decode(event.value)
     value = event.value
@@ -58,7 +58,7 @@ def id_text(event_id: bytes) -> bytes:
 
 
 def attributes_text(attributes: Mapping[str, str]) -> bytes:
-    """Return extension attributes as they stand in an event's JSON, with a comma before each."""
+    """Return extension attributes as they appear in an event's JSON, each preceded by a comma."""
     return b"," + msgspec.json.encode(attributes)[1:-1] if attributes else b""
 
 

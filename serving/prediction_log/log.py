@@ -1,8 +1,9 @@
-"""Append served predictions to this worker's segment. What is appended survives the end of the process.
+"""Append served predictions to this worker's segment. Appended predictions survive the end of the process.
 
-Appending does not wait for the disk: a thread flushes every FLUSH_S seconds, so a power cut loses at most the
-predictions of that time plus one flush. The log is limited in bytes, over all workers of a host, and it leaves disk
-space free for check-ins. When it is full, predictions are not served, because they could not be evaluated later.
+Appending does not wait for the disk. A thread flushes every FLUSH_S seconds, so a power cut loses at most the
+predictions of FLUSH_S plus the duration of one flush. The total size of the log of all workers of a host is limited,
+and the log leaves disk space free for check-ins. When it is full, predictions are not served, because they could not be
+evaluated later.
 """
 
 import fcntl
@@ -32,14 +33,14 @@ from serving.prediction_log.shipper_mark import seconds_behind
 TOPIC = "okr_ai_predictions"
 FLUSH_S = 0.05
 LARGEST_SEGMENT_BYTES = 8_388_608
-SEGMENTS = 16  # at least, so that a few workers can share the log
-LOG_EVERY_S = 1.0  # a full log would otherwise log each request
-FULL_FOR_S = 0.25  # how long a full log rejects predictions before it looks at the disk again
+SEGMENTS = 16  # minimum number of segments in a full log, so that several workers can share it
+LOG_EVERY_S = 1.0  # otherwise, every request would write an error to this service's log while this log is full
+FULL_FOR_S = 0.25  # how long a full log rejects predictions before it checks the disk again
 
 
 @dataclass(frozen=True)
 class LogLimits:
-    """The log's size on disk, over all workers of the host, and the disk space that it leaves free, in bytes."""
+    """The maximum size of the log of all workers of a host, and the disk space that it leaves free, in bytes."""
 
     bytes: int
     leave_free: int = 0
@@ -52,7 +53,7 @@ class LogLimits:
 
 @dataclass(frozen=True)
 class LogState:
-    """The log's size on disk in bytes, over all workers, its share of the limit, and for how long predictions wait."""
+    """The size in bytes of the log of all workers, its share of the limit, and how long predictions have waited."""
 
     bytes: int
     fill_ratio: float
@@ -86,7 +87,7 @@ class PredictionLog:
         self.thread.start()
 
     def stop(self) -> None:
-        """Flush, and leave everything to the shipper."""
+        """Flush, and leave the segments to the shipper."""
         self._stopping.set()
         self.thread.join(5)
         with self._appending:
@@ -98,8 +99,8 @@ class PredictionLog:
         used, behind_s = _used_bytes(self.folder), seconds_behind(self.folder)
         return LogState(used, used / self._limits.bytes, behind_s)
 
-    def append_uses(self, uses: Sequence[tuple[EventTemplate, bytes]], attributes: bytes = b"") -> None:
-        """Append the predictions of one request, as pairs of a template and an event's id, all or none.
+    def append_from_templates(self, uses: Sequence[tuple[EventTemplate, bytes]], attributes: bytes = b"") -> None:
+        """Append all predictions of one request, given as pairs of a template and an event's id, or none.
 
         `attributes` are the extension attributes of all these events (`attributes_text`).
 
@@ -119,7 +120,7 @@ class PredictionLog:
             self.counts["posted"] += len(uses)
 
     def append(self, events: Sequence[EncodedEvent]) -> None:
-        """Append complete events, all or none.
+        """Append all of these complete events, or none.
 
         Raises:
             NotPersisted: nothing was written; the log says why.
@@ -142,7 +143,7 @@ class PredictionLog:
 
     def _append(self, writer: SegmentWriter, data: bytes) -> None:
         if not writer.has_space(len(data)):
-            raise OSError(f"one request's predictions ({len(data)} bytes) are more than a segment takes")
+            raise OSError(f"one request's predictions ({len(data)} bytes) do not fit into a segment")
         try:
             writer.append(data)
         except OSError:
@@ -178,7 +179,7 @@ class PredictionLog:
             self._logged_at = now
             get_logger(__name__).error("predictions could not be recorded", number=predictions, error=str(error))
         return NotPersisted(
-            "Too many predictions wait for the broker, or the disk is full or not writable; /health says which."
+            "Too many predictions are waiting for the broker, or the disk is full or not writable; /health says which."
         )
 
     def _flush_until_stopped(self) -> None:
@@ -196,7 +197,7 @@ class PredictionLog:
 
 
 def _uses(writer: SegmentWriter, uses: Sequence[tuple[EventTemplate, bytes]], attributes: bytes) -> bytes:
-    """Return the frame of a request, after the definitions of the templates that it uses first."""
+    """Return the frame of a request, preceded by the definitions of templates that this segment does not have yet."""
     known = writer.numbers
     definitions = b"".join([writer.define(template) for template, _ in uses if template not in known])
     return definitions + uses_frame([(known[template], event_id) for template, event_id in uses], attributes)
@@ -204,7 +205,9 @@ def _uses(writer: SegmentWriter, uses: Sequence[tuple[EventTemplate, bytes]], at
 
 def _check_size(event: EncodedEvent) -> None:
     if event.topic != TOPIC:
-        raise ContractViolation("wrong_topic", f"The prediction log only takes events of {TOPIC}, not {event.topic}.")
+        raise ContractViolation(
+            "wrong_topic", f"The prediction log accepts only events of {TOPIC}, not of {event.topic}."
+        )
     if (size := len(event.key) + len(event.value)) > MAX_MESSAGE_BYTES:
         raise ContractViolation("too_large", f"An event has {size} bytes; at most {MAX_MESSAGE_BYTES} are accepted.")
 

@@ -1,8 +1,8 @@
 """The file format of the prediction log.
 
-A segment is a header and then frames. A frame has its length and checksum in front, so a reader recognises a frame that
-is not complete yet, or that a killed process or a power cut left incomplete. The rest of the file is zeros, because its
-space is allocated in advance.
+A segment consists of a header and frames. Each frame starts with its length and checksum, so a reader recognises a
+frame that is still being written or that a killed process or a power cut left incomplete. The rest of the file consists
+of zeros, because its space is allocated in advance.
 """
 
 import struct
@@ -43,7 +43,7 @@ def event_frame(key: bytes, value: bytes) -> bytes:
 
 
 def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """Return each complete frame's payload and its end in `data`. The first incomplete frame ends the iteration."""
+    """Yield the payload of each complete frame and its end in `data`. The first incomplete frame ends the iteration."""
     at = 0
     while at + _FRAME.size <= len(data):
         length, checksum = _FRAME.unpack_from(data, at)
@@ -56,13 +56,13 @@ def frames(data: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 @dataclass
-class Events:
-    """Turns the frames of one segment, in order, into messages."""
+class FrameDecoder:
+    """Converts the frames of one segment, in order, to messages."""
 
     templates: dict[int, EventTemplate] = field(default_factory=dict)
 
     def of(self, payload: bytes) -> list[KeyedMessage]:
-        """Return the messages of a frame. A frame that defines a template has none.
+        """Return the messages in a frame. A frame that defines a template contains none.
 
         Raises:
             PermanentError: the frame is of an unknown kind, or uses an unknown template.

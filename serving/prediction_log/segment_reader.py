@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingestion.bulk_producer import KeyedMessage
 from lakehouse.errors import PermanentError
-from serving.prediction_log.segment_file import DEFINES, HEADER, MAGIC, SHIPPED, SHIPPED_AT, Events, frames
+from serving.prediction_log.segment_file import DEFINES, HEADER, MAGIC, SHIPPED, SHIPPED_AT, FrameDecoder, frames
 
 CHUNK_BYTES = 262_144
 LARGEST_FRAME_BYTES = 2_097_152  # a complete event has up to 1 MB
@@ -20,10 +20,10 @@ class SegmentReader:
 
         Raises:
             FileNotFoundError: another process has deleted it.
-            PermanentError: the file is no segment of this release.
+            PermanentError: the file is not a segment that this release can read.
         """
         self.path = path
-        self._events = Events()
+        self._decoder = FrameDecoder()
         self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
             self.shipped = self._shipped()
@@ -33,7 +33,7 @@ class SegmentReader:
             raise
 
     def read(self) -> tuple[list[KeyedMessage], int]:
-        """Return the next messages, of about CHUNK_BYTES in the file, and the position after them.
+        """Return the next messages, which take about CHUNK_BYTES of the file, and the position after them.
 
         Raises:
             PermanentError: the segment is damaged.
@@ -42,7 +42,7 @@ class SegmentReader:
             messages: list[KeyedMessage] = []
             position = self.shipped
             for payload, end in frames(os.pread(self._file, length, self.shipped)):
-                messages += self._events.of(payload)
+                messages += self._decoder.of(payload)
                 position = self.shipped + end
             if position > self.shipped or not any(os.pread(self._file, 4, self.shipped)):
                 break
@@ -55,7 +55,7 @@ class SegmentReader:
             self.shipped = position
 
     def is_abandoned(self) -> bool:
-        """Return whether the segment's writer has closed it or has died. Read once more after that."""
+        """Return whether the segment's writer has closed it or has died. If so, `read` once more: it may have appended."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,7 +63,7 @@ class SegmentReader:
         return True
 
     def has_incomplete_frame(self) -> bool:
-        """Return whether an incomplete frame follows, of a request that was not answered (or that a power cut lost)."""
+        """Return whether an incomplete frame follows. Its request was not answered, or a power cut damaged it."""
         return any(os.pread(self._file, 4, self.shipped))
 
     def delete(self) -> None:
@@ -85,4 +85,4 @@ class SegmentReader:
     def _read_templates(self) -> None:
         for payload, _ in frames(os.pread(self._file, self.shipped - HEADER.size, HEADER.size)):
             if payload.startswith(DEFINES):
-                self._events.of(payload)
+                self._decoder.of(payload)

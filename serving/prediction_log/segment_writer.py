@@ -38,12 +38,15 @@ class SegmentWriter:
         self._size = size
         self._end = self._synced = HEADER.size
         self._folder = folder
-        self._is_listed = False
+        self._is_folder_synced = False
         self.numbers: dict[EventTemplate, int] = {}
         """The numbers of the templates that are defined in this segment."""
 
     def define(self, template: EventTemplate) -> bytes:
-        """Give a template a number, and return the frame that must be appended before its first use, b"" if it is."""
+        """Return the frame that defines a template and must be appended before its first use.
+
+        If this segment already defines the template, the result is b"".
+        """
         if template in self.numbers:
             return b""
         number = self.numbers[template] = len(self.numbers)
@@ -54,7 +57,7 @@ class SegmentWriter:
         return self._end + length <= self._size
 
     def append(self, data: bytes) -> None:
-        """Write frames by one system call, after which a killed process loses nothing.
+        """Write frames with one system call. After it, a kill of the process loses nothing.
 
         Raises:
             OSError: nothing counts as written. The next call writes at the same position.
@@ -65,18 +68,18 @@ class SegmentWriter:
         self._end += written
 
     def sync(self) -> None:
-        """Flush to the disk what was appended."""
+        """Flush the appended frames to the disk."""
         end = self._end
         if end != self._synced:
             os.fdatasync(self._file)
             self._synced = end
-        if not self._is_listed:
+        if not self._is_folder_synced:
             folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-            self._is_listed = True
+            self._is_folder_synced = True
 
     def close(self) -> None:
         """Free the unused disk space, flush, and leave the segment to the shipper."""

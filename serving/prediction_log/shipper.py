@@ -1,8 +1,8 @@
-"""Send the recorded predictions to Kafka and delete the segments that are sent.
+"""Send the recorded predictions to Kafka and delete the segments that have been sent.
 
-One process per host sends, decided by a lock that the kernel releases when the process dies. It sends the segments of
-all workers, dead ones included. If it dies between the broker's acknowledgement and the mark in the segment, it sends
-some events again with the same ids; staging counts each event id once.
+One process per host sends: the one that holds a lock, which the kernel releases when the process dies. It sends the
+segments of all workers, including dead ones. If it dies between the broker's acknowledgement and the mark in the
+segment, some events are sent again with the same ids; staging counts each event id once.
 """
 
 import fcntl
@@ -57,11 +57,11 @@ class Shipper:
         return cls(settings.prediction_log_dir, settings.require("kafka_bootstrap"), settings.state)
 
     def start(self) -> None:
-        """Start the thread, which first sends what earlier processes left."""
+        """Start the thread. It first sends what earlier processes left behind."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Send once more, then stop. Stop the workers' logs first. What is not sent stays for the next start."""
+        """Send once more, then stop. Stop the workers' logs first. Unsent predictions stay until the next start."""
         self._stopping.set()
         self.thread.join(2 * SEND_S)
 
@@ -69,7 +69,7 @@ class Shipper:
         """Send one chunk of each segment, and return whether more is waiting.
 
         Raises:
-            RetryableError: the broker did not accept everything; it is sent again.
+            RetryableError: the broker did not accept everything; the next call sends it again.
         """
         has_more = False
         self._delete_unfinished()
@@ -81,8 +81,8 @@ class Shipper:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            with self._sole() as is_sole:
-                if is_sole:
+            with self._as_only_shipper() as is_only_shipper:
+                if is_only_shipper:
                     self._ship_until_stopped()
             self.thread.report_success()
             self._stopping.wait(1.0)
@@ -94,7 +94,9 @@ class Shipper:
                 pause_s = self._ship_or_pause(backoff)
                 self.thread.report_success()
                 self._stopping.wait(pause_s)
-            while self.problem is None and self._ship_or_pause(backoff) == 0.0:  # what was appended until the end
+            while (
+                self.problem is None and self._ship_or_pause(backoff) == 0.0
+            ):  # send what was appended before the stop
                 pass
         finally:
             self._producer.close()
@@ -103,7 +105,7 @@ class Shipper:
             self._readers.clear()
 
     def _ship_or_pause(self, backoff: Backoff) -> float:
-        """Send a chunk of each segment, and return the seconds to wait before the next."""
+        """Send a chunk of each segment, and return the number of seconds to wait before the next call."""
         try:
             has_more = self.ship()
         except RetryableError as error:
@@ -126,17 +128,17 @@ class Shipper:
             except FileNotFoundError:
                 return None
             except PermanentError as error:
-                self._put_aside(path, error)
+                self._rename_damaged(path, error)
                 return None
         return self._readers[path]
 
     def _ship_chunk(self, reader: SegmentReader) -> bool:
-        is_abandoned = reader.is_abandoned()  # before the read, which then sees everything
+        is_abandoned = reader.is_abandoned()  # checked before the read, so that the read sees everything
         try:
             messages, position = reader.read()
         except PermanentError as error:
             self._forget(reader).close()
-            self._put_aside(reader.path, error)
+            self._rename_damaged(reader.path, error)
             return False
         if messages:
             for message, reason in self._producer.send(messages, SEND_S):
@@ -158,8 +160,8 @@ class Shipper:
     def _forget(self, reader: SegmentReader) -> SegmentReader:
         return self._readers.pop(reader.path)
 
-    def _put_aside(self, path: Path, error: PermanentError) -> None:
-        log.error("a segment of the prediction log is damaged and put aside", segment=path.name, error=str(error))
+    def _rename_damaged(self, path: Path, error: PermanentError) -> None:
+        log.error("a segment of the prediction log is damaged and was renamed", segment=path.name, error=str(error))
         with suppress(FileNotFoundError):
             path.rename(path.with_suffix(".damaged"))
 
@@ -169,8 +171,8 @@ class Shipper:
             file.write(json.dumps({"why": reason, "value": value.decode()}) + "\n")
 
     @contextmanager
-    def _sole(self) -> Iterator[bool]:
-        """Yield whether this is the only shipper of the folder, which it then stays."""
+    def _as_only_shipper(self) -> Iterator[bool]:
+        """Yield True while this is the only shipper of the folder, or False if another process is already sending."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(self._folder / "shipper.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

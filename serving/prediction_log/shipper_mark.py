@@ -1,4 +1,4 @@
-"""A file that the shipper touches whenever nothing is waiting, so that every process can tell how far it is behind."""
+"""A file that the shipper touches whenever nothing is waiting, so that other processes know how far it is behind."""
 
 import os
 import time
@@ -10,7 +10,7 @@ MARK = "shipped_at"
 
 
 def mark_all_shipped(folder: Path) -> None:
-    """Record that everything was shipped by now."""
+    """Record that everything has been shipped."""
     mark = folder / MARK
     try:
         os.utime(mark)
@@ -19,7 +19,7 @@ def mark_all_shipped(folder: Path) -> None:
 
 
 def seconds_behind(folder: Path) -> float:
-    """Return for how long predictions have been waiting at most; 0 if there are none."""
+    """Return for how many seconds predictions have been waiting at most; 0 if there are none."""
     if not any(folder.glob(f"*{SUFFIX}")):
         return 0.0
     try:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from serving.experiments.assignment import position
+from serving.experiments.assignment import unit_fraction
 from serving.experiments.experiment import Arm, Experiment, Guardrails, fault_of
 from serving.experiments.guardrails import calibration_fault, fault_of_arm
 
@@ -35,14 +35,17 @@ HALVES = (Arm(name="a", reference="1", share=0.5), Arm(name="b", reference="2", 
     ],
 )
 def test_known_positions(salt: str, unit: str, expected: float) -> None:
-    assert position(salt, unit) == expected
+    assert unit_fraction(salt, unit) == expected
 
 
 def test_another_process_assigns_equally() -> None:
-    code = "from serving.experiments.assignment import position; print([position('s', f'u{n}') for n in range(9)])"
+    code = (
+        "from serving.experiments.assignment import unit_fraction; "
+        "print([unit_fraction('s', f'u{n}') for n in range(9)])"
+    )
     env = {**os.environ, "PYTHONHASHSEED": "7"}
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
-    assert other.stdout.strip() == str([position("s", f"u{number}") for number in range(9)])
+    assert other.stdout.strip() == str([unit_fraction("s", f"u{number}") for number in range(9)])
 
 
 def test_shares_are_kept_and_the_rest_is_in_no_arm() -> None:

@@ -43,7 +43,7 @@ event, prediction_id = event_of(sys.argv[2])
 template = template_of(event, prediction_id)
 while True:
     ids = [new_id().bytes for _ in range(3)]
-    log.append_uses([(template, each) for each in ids])
+    log.append_from_templates([(template, each) for each in ids])
     sys.stdout.write("".join(each.hex() + "\\n" for each in ids))
     sys.stdout.flush()
 """
@@ -111,7 +111,7 @@ def test_a_shipped_event_equals_the_event_of_the_documented_route(
     event, prediction_id = event_of(key)
     served = new_id()
     attributes = attributes_text({"requestid": "r-1", "traceparent": "00-1-2-01"})
-    log.append_uses([(template_of(event, prediction_id), served.bytes)], attributes)
+    log.append_from_templates([(template_of(event, prediction_id), served.bytes)], attributes)
     log.append([event])
     ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
     by_template, complete = (decode(TOPIC, value, key.encode()) for value in sent(kafka, key, 2))
@@ -149,13 +149,13 @@ def test_a_shipper_that_dies_before_its_mark_sends_again_with_the_same_ids(
     event, prediction_id = event_of(key)
     template = template_of(event, prediction_id)
     for _ in range(2):
-        log.append_uses([(template, new_id().bytes)])
+        log.append_from_templates([(template, new_id().bytes)])
     dies = Shipper(tmp_path, kafka.kafka_bootstrap)
     with monkeypatch.context() as patch:
         patch.setattr("serving.prediction_log.segment_reader.SegmentReader.mark_shipped", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             dies.ship()
-    log.append_uses([(template, new_id().bytes)])  # uses a template that was defined before
+    log.append_from_templates([(template, new_id().bytes)])  # uses a template that was defined before
     ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
     ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))  # begins after the mark, and sends nothing again
     shipped = ids_of(sent(kafka, key, 5))
@@ -166,14 +166,14 @@ def test_while_the_broker_is_away_predictions_wait_and_then_the_log_is_full(tmp_
     log, key = PredictionLog(tmp_path, LIMITS), f"kr-{new_id()}"
     event, prediction_id = event_of(key)
     template, recorded = template_of(event, prediction_id), 0
-    log.append_uses([(template, new_id().bytes)])
+    log.append_from_templates([(template, new_id().bytes)])
     away = Shipper(tmp_path, "127.0.0.1:9")
     with pytest.raises(RetryableError):
         away.ship()
     uses = [(template, new_id().bytes) for _ in range(1_000)]
     while log.counts["not_persisted"] == 0:
         try:
-            log.append_uses(uses)
+            log.append_from_templates(uses)
         except NotPersisted:
             continue
         recorded += len(uses)
@@ -184,7 +184,7 @@ def test_while_the_broker_is_away_predictions_wait_and_then_the_log_is_full(tmp_
     ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
     assert log.state().bytes == 0
     again = PredictionLog(tmp_path, LIMITS)
-    again.append_uses(uses)
+    again.append_from_templates(uses)
     again.stop()
 
 
@@ -201,7 +201,7 @@ def test_an_incomplete_record_at_the_end_is_left_out(log: PredictionLog, kafka: 
     event, prediction_id = event_of(key)
     template = template_of(event, prediction_id)
     for _ in range(2):
-        log.append_uses([(template, new_id().bytes)])
+        log.append_from_templates([(template, new_id().bytes)])
     log.stop()
     (segment,) = tmp_path.glob(f"*{SUFFIX}")
     os.truncate(segment, segment.stat().st_size - 5)
@@ -210,7 +210,7 @@ def test_an_incomplete_record_at_the_end_is_left_out(log: PredictionLog, kafka: 
     assert not segment.exists()
 
 
-def test_a_damaged_segment_is_put_aside_and_the_others_are_sent(
+def test_a_damaged_segment_is_renamed_and_the_others_are_sent(
     log: PredictionLog, kafka: Settings, tmp_path: Path
 ) -> None:
     key = f"kr-{new_id()}"
