@@ -153,9 +153,11 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         data=Data(warehouse),
         lists=Lists(warehouse),
         exports=Exports(Lists(warehouse)),
-        writes=Writes.over(warehouse, write_sender),
+        writes=Writes.from_warehouse(warehouse, write_sender),
         event_progress=EventProgress(WriteStore(warehouse), LandedOffsets(settings)),
-        check_ins=CheckIns(write_sender, RequestStore(warehouse), Lookups(warehouse), References.over(warehouse)),
+        check_ins=CheckIns(
+            write_sender, RequestStore(warehouse), Lookups(warehouse), References.from_warehouse(warehouse)
+        ),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, write_sender, telemetry_sender, prediction_log),

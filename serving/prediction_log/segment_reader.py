@@ -55,7 +55,7 @@ class SegmentReader:
             self.shipped = position
 
     def is_abandoned(self) -> bool:
-        """Return whether the segment's writer has closed it or has died. If so, `read` once more: it may have appended."""
+        """Return whether the segment's writer has closed it or has died. It may have appended since the last `read`."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

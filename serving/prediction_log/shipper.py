@@ -94,9 +94,8 @@ class Shipper:
                 pause_s = self._ship_or_pause(backoff)
                 self.thread.report_success()
                 self._stopping.wait(pause_s)
-            while (
-                self.problem is None and self._ship_or_pause(backoff) == 0.0
-            ):  # send what was appended before the stop
+            # Send what was appended before the stop.
+            while self.problem is None and self._ship_or_pause(backoff) == 0.0:
                 pass
         finally:
             self._producer.close()

@@ -1,1 +1,1 @@
-"""Forecast key results with the champion, or with the pacing rule while there is no champion."""
+"""Serve the predictions of all models: forecasts of key results, and predictions from named features."""

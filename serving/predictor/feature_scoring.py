@@ -1,4 +1,4 @@
-"""Score named features with the version of an arm or the active version, and measure the calls for the guardrails."""
+"""Score named features with the version of an arm or the active version, and count the calls for the guardrails."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from serving.models.serving_state import ServingState
 
 
 class FeatureScorer:
-    """Scores rows. If a version fails, the next one predicts: the arm's, then the active one, then the model's rule."""
+    """Scores rows. If a version fails, the next one predicts: first the arm's, then the active one, then the rule."""
 
     def __init__(self, observations: Observations) -> None:
         self._observations = observations
@@ -32,28 +32,28 @@ class FeatureScorer:
         """
         rule = rule_of(model)
         versions = [arm, *(Assigned(each) for each in (state.active, rule) if each is not None)]
-        for by in versions:
-            if by is not None:
+        for assigned in versions:
+            if assigned is not None:
                 try:
-                    return self.score_by(by, rows), by
+                    return self.score_by(assigned, rows), assigned
                 except PermanentError as error:
-                    self._log.error("a version cannot score a request", version=by.version.key, error=str(error))
+                    self._log.error("a version cannot score a request", version=assigned.version.key, error=str(error))
         raise NotServing(f"No version of {model.name} can predict. {state.problem or 'The log says why.'}")
 
-    def score_by(self, by: Assigned, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
-        """Score rows with one version, and observe the call if it belongs to an arm.
+    def score_by(self, assigned: Assigned, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
+        """Score rows with one version, and count the call if it belongs to an arm.
 
         Raises:
             PermanentError: the version fails, or an output breaks the model's output schema.
         """
         started, is_failed = time.perf_counter(), True
         try:
-            scored = _scored(by.version, rows)
+            scored = _scored(assigned.version, rows)
             is_failed = False
         finally:
-            if by.experiment is not None and by.arm is not None:
+            if assigned.experiment is not None and assigned.arm is not None:
                 duration_ms = (time.perf_counter() - started) * 1000
-                self._observations.add(by.experiment, by.arm, is_failed=is_failed, duration_ms=duration_ms)
+                self._observations.add(assigned.experiment, assigned.arm, is_failed=is_failed, duration_ms=duration_ms)
         return scored
 
 
@@ -66,7 +66,7 @@ def _scored(version: LoadedVersion, rows: Sequence[Mapping[str, Any]]) -> list[S
         raise PermanentError(f"{version.key} raised {type(error).__name__}: {error}") from error
     if len(scored) != len(rows):
         raise PermanentError(f"{version.key} returned {len(scored)} results for {len(rows)} rows.")
-    for one in scored:
-        if fault := check_output(one.output, version.model.output):
+    for result in scored:
+        if fault := check_output(result.output, version.model.output):
             raise PermanentError(f"{version.key} gives an invalid output: {fault}.")
     return scored

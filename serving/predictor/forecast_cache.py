@@ -1,7 +1,7 @@
 """Share the forecasts of a publication and version among all workers in Redis: one computes them, the others read them.
 
 The key consists of model, version and publication, which together determine the forecasts. It includes the time of the
-publication, because a database that was re-created starts with the same numbers. While Redis is unavailable, every
+publication, because a re-created database assigns the same publication numbers again. While Redis is unavailable, every
 worker computes the forecasts itself.
 """
 

@@ -35,7 +35,7 @@ ATTEMPTS = 5
 
 
 class ObserveBatch(Protocol):
-    """Is told of each batch: the version, whether it failed, and its duration."""
+    """A function that is called after each batch with the version, whether it failed, and the duration in seconds."""
 
     def __call__(self, version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
         """Record one batch."""
@@ -52,14 +52,14 @@ class ForecastTable:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The tables of all loaded versions, by the version's key. `failed` has the keys of versions that raised errors."""
+    """The tables of all loaded versions by the version's key. `failed` contains the keys of versions that failed."""
 
     publication: Publication
     tables: Mapping[str, ForecastTable]
     failed: frozenset[str] = field(default_factory=frozenset)
 
-    def has(self, versions: Iterable[LoadedVersion]) -> bool:
-        """Return whether each of these versions has a table, or has failed to compute one."""
+    def covers(self, versions: Iterable[LoadedVersion]) -> bool:
+        """Return whether each of these versions has a table or has failed to compute one."""
         return all(version.key in self.tables or version.key in self.failed for version in versions)
 
 
@@ -116,14 +116,14 @@ class ForecastTables:
     def of(self, versions: Sequence[LoadedVersion]) -> Snapshot:
         """Return the newest snapshot with the tables of these versions, and compute those that are missing.
 
-        Its publication may be the previous one for the moment that the tables of a new one take to be computed.
+        While the tables of a new publication are being computed, the snapshot is that of the previous publication.
 
         Raises:
             NotPublished: nothing has been published yet.
             RetryableError: a table is missing, and the warehouse is unavailable.
         """
         snapshot = self._snapshot
-        if snapshot is not None and snapshot.has(versions):
+        if snapshot is not None and snapshot.covers(versions):
             return snapshot
         return self._build(versions)
 
@@ -135,7 +135,7 @@ class ForecastTables:
             RetryableError: the warehouse is unavailable.
         """
         snapshot = self._snapshot
-        if snapshot is not None and snapshot.has(versions) and snapshot.publication == self._warehouse.publication():
+        if snapshot is not None and snapshot.covers(versions) and snapshot.publication == self._warehouse.publication():
             return snapshot
         return self._build(versions)
 
@@ -157,8 +157,8 @@ class ForecastTables:
 
     def look(self) -> None:
         """Compute the tables of a new publication, if there is one, and of newly loaded versions."""
-        snapshot, loaded = self._snapshot, _forecasting(self._runtime.loaded())
-        if snapshot is None or not snapshot.has(loaded) or snapshot.publication != self._warehouse.publication():
+        snapshot, loaded = self._snapshot, _key_result_versions(self._runtime.loaded())
+        if snapshot is None or not snapshot.covers(loaded) or snapshot.publication != self._warehouse.publication():
             self._build(loaded)
 
     def _build(self, versions: Sequence[LoadedVersion]) -> Snapshot:
@@ -176,13 +176,13 @@ class ForecastTables:
         raise RetryableError("New publications arrive faster than their forecasts can be computed. Try again.")
 
     def _built(self, versions: Sequence[LoadedVersion]) -> Snapshot:
-        now, before = self._warehouse.publication(), self._snapshot
-        is_same = before is not None and before.publication == now
-        if before is not None and is_same and before.has(versions):
-            return before
-        tables = dict(before.tables) if before is not None and is_same else {}
-        failed = set(before.failed) if before is not None and is_same else set()
-        wanted = {version.key: version for version in _forecasting([*self._runtime.loaded(), *versions])}
+        now, previous = self._warehouse.publication(), self._snapshot
+        is_same = previous is not None and previous.publication == now
+        if previous is not None and is_same and previous.covers(versions):
+            return previous
+        tables = dict(previous.tables) if previous is not None and is_same else {}
+        failed = set(previous.failed) if previous is not None and is_same else set()
+        wanted = {version.key: version for version in _key_result_versions([*self._runtime.loaded(), *versions])}
         rows: dict[str, _Rows] = {}
         for key, version in wanted.items():
             if key in tables or key in failed:
@@ -241,18 +241,18 @@ def score_rows(version: LoadedVersion, rows: Sequence[Row]) -> dict[KeyResultCyc
     except Exception as error:  # a model may raise anything
         raise PermanentError(f"{version.key} raised {type(error).__name__}: {error}") from error
     forecasts = {}
-    for row, one in zip(rows, scored, strict=True):
-        if fault := check_output(one.output, version.model.output):
+    for row, result in zip(rows, scored, strict=True):
+        if fault := check_output(result.output, version.model.output):
             raise PermanentError(f"{version.key} gives an invalid output: {fault}.")
         forecasts[_key(row)] = CachedForecast(
             as_of=row["as_of"],
             known_at=row.get("known_at"),
             cycle_id=row["cycle_id"],
             team_id=row.get("team_id"),
-            output=dict(one.output),
-            reasons=one.reasons,
-            contributions=dict(one.contributions),
-            margin=one.margin,
+            output=dict(result.output),
+            reasons=result.reasons,
+            contributions=dict(result.contributions),
+            margin=result.margin,
         )
     return forecasts
 
@@ -276,7 +276,7 @@ def _answers(key_results: Sequence[Row], forecasts: Mapping[KeyResultCycle, Cach
     return CurrentForecasts(answers, others)
 
 
-def _forecasting(versions: Iterable[LoadedVersion]) -> list[LoadedVersion]:
+def _key_result_versions(versions: Iterable[LoadedVersion]) -> list[LoadedVersion]:
     return [version for version in versions if version.model.key_result_rows is not None]
 
 

@@ -57,15 +57,15 @@ Answer = CachedForecast | NoForecast
 class CurrentForecasts(msgspec.Struct, frozen=True):
     """The answers for all key results of a publication by one version.
 
-    `answers` has each key result in its current cycle. `by_key_result_cycle` has the forecasts of all running ones,
-    including a key result that is still running in a cycle that it has left.
+    `answers` contains each key result in its current cycle. `in_other_cycles` contains the forecasts of key results
+    that are still running in a cycle that they have left, as (key result id, cycle id, forecast).
     """
 
     answers: dict[str, Answer]
     in_other_cycles: list[tuple[str, str | None, CachedForecast]] = []
 
     def by_key_result_cycle(self) -> dict[KeyResultCycle, CachedForecast]:
-        """Return the forecasts by key result and cycle."""
+        """Return the forecasts of all running key results, by key result and cycle."""
         current: dict[KeyResultCycle, CachedForecast] = {
             (key_result_id, answer.cycle_id): answer
             for key_result_id, answer in self.answers.items()

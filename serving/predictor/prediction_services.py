@@ -1,4 +1,4 @@
-"""The services that predict: the model runtime, forecast tables, experiments, and the predictor over them."""
+"""The services that predict: the model runtime, forecast tables, experiments, and the predictor that uses them."""
 
 from dataclasses import dataclass
 

@@ -7,11 +7,11 @@ from serving.predictor.prediction import Prediction
 from serving.predictor.schemas import ModelName, PredictionItem, PredictResponse
 from serving.predictor.service import Predicted
 
-LIFTED = frozenset({"probability", "low", "high", "level"})
+TOP_LEVEL_FIELDS = frozenset({"probability", "low", "high", "level"})
 
 
 def response_of(predicted: Predicted, publication: dict[str, Any]) -> PredictResponse:
-    """Return the response. `publication` has its fields of the publication."""
+    """Return the response. `publication` contains the response's fields about the publication."""
     model = ModelName.model_validate(predicted.model, from_attributes=True)
     return PredictResponse(model=model, predictions=[item_of(answer) for answer in predicted.answers], **publication)
 
@@ -26,7 +26,7 @@ def item_of(answer: Prediction | NoForecast) -> PredictionItem:
         status="forecast",
         cycle_id=answer.cycle_id,
         prediction_id=answer.prediction_id,
-        output={name: value for name, value in answer.output.items() if name not in LIFTED} or None,
+        output={name: value for name, value in answer.output.items() if name not in TOP_LEVEL_FIELDS} or None,
         abstained=version.is_rule,
         reasons=list(answer.reasons),
         contributions=dict(answer.contributions) or None,
@@ -37,5 +37,5 @@ def item_of(answer: Prediction | NoForecast) -> PredictionItem:
         arm=answer.by.arm,
         as_of=answer.as_of,
         known_at=answer.known_at,
-        **{name: value for name, value in answer.output.items() if name in LIFTED},
+        **{name: value for name, value in answer.output.items() if name in TOP_LEVEL_FIELDS},
     )

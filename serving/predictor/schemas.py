@@ -9,7 +9,7 @@ from lakehouse.achieved_score import ACHIEVED_SCORE
 from serving.models.catalog import DEFAULT_MODEL
 from serving.schemas import Body, Id
 
-ROWS_MOST = 1_000
+MAX_ROWS = 1_000
 FeatureRow = dict[str, Any]
 
 
@@ -20,9 +20,9 @@ class PredictBody(Body):
     """
 
     model: Id = DEFAULT_MODEL
-    key_result_ids: Annotated[list[Id], Field(min_length=1, max_length=ROWS_MOST)] | None = None
+    key_result_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ROWS)] | None = None
     features: (
-        Annotated[list[FeatureRow], Field(min_length=1, max_length=ROWS_MOST)] | Annotated[FeatureRow, Field()] | None
+        Annotated[list[FeatureRow], Field(min_length=1, max_length=MAX_ROWS)] | Annotated[FeatureRow, Field()] | None
     ) = Field(None, description="One row of named features, or a list of rows.")
 
     @model_validator(mode="after")

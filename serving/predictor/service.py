@@ -1,6 +1,7 @@
 """Serve predictions: by key result id from the tables of the current publication, or from named features.
 
-Every prediction that is returned is also sent as an event (okr.prediction.served.v2). This module knows no HTTP.
+Every prediction that is returned is also recorded as an event (okr.prediction.served.v2). This module does not depend
+on HTTP.
 """
 
 import threading
@@ -47,7 +48,7 @@ class AllForecasts:
 class Predictor:
     """Serves the predictions of all models."""
 
-    def __init__(  # noqa: PLR0913 -- what it needs
+    def __init__(  # noqa: PLR0913 -- its dependencies
         self,
         warehouse: Warehouse,
         runtime: ModelRuntime,
@@ -127,9 +128,9 @@ class Predictor:
     def current_forecasts(self, version: LoadedVersion | None = None) -> Published[Mapping[str, Answer]]:
         """Return the answers for all key results of the publication by id: a forecast, or why there is none.
 
-        `version` is the active version of the key-result forecast by default. The mapping is computed once per
-        publication and version, in the background after a publication and before a new version serves, and then
-        replaced: it never changes. Only the first call may compute it.
+        `version` is the active version of the key-result forecast by default. There is one mapping per publication and
+        version, which never changes. It is computed in the background after a publication, or before a new version
+        serves, so at most the first call has to wait for it.
 
         Raises:
             NotPublished: nothing has been published yet.
@@ -143,7 +144,7 @@ class Predictor:
     def all_current(self) -> Published[AllForecasts]:
         """Return the forecasts of all running key results of the current publication.
 
-        These forecasts are shown only on pages and not served to apps, so they are not sent as events.
+        These forecasts are shown only on pages and not served to apps, so they are not recorded as events.
         """
         active, snapshot = self._forecasting(DEFAULT_MODEL, self._runtime.state(DEFAULT_MODEL), is_current=True)
         return Published(snapshot.publication, AllForecasts(active, snapshot.tables[active.key].by_key_result_cycle))
@@ -193,15 +194,16 @@ class Predictor:
         return active, snapshot
 
     def _record(self, served: Sequence[Prediction]) -> None:
-        """Record the predictions as events. If this fails, they are not served, because they could not be scored later.
+        """Record the predictions as events. Unrecorded predictions are not served, because they could not be evaluated.
+
+        An exception is a prediction that violates its contract, which is a bug: it is served and only logged.
 
         Raises:
-            NotPersisted: a prediction could not be recorded.
+            NotPersisted: the predictions could not be recorded.
         """
         try:
             self._log.append([served_event(prediction) for prediction in served])
         except ContractViolation as error:
-            # The caller still gets the response, but an out-of-bounds prediction is a bug.
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
         except NotPersisted as error:
             raise NotPersisted(f"The forecasts could not be recorded, so they are not served. {error}") from error

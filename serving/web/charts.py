@@ -149,9 +149,9 @@ def _tick_days(starts_on: date, ends_on: date, parts: int = 4) -> list[date]:
     return sorted({starts_on + timedelta(days=days * part // parts) for part in range(parts + 1)})
 
 
-def _tick_shares(bottom: float, top: float, most: int = 8) -> list[float]:
+def _tick_shares(bottom: float, top: float, max_ticks: int = 8) -> list[float]:
     step = next(
-        step for step in (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 100.0, (top - bottom)) if (top - bottom) / step <= most
+        step for step in (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 100.0, (top - bottom)) if (top - bottom) / step <= max_ticks
     )
     first = int(bottom / step) if bottom >= 0 else -int(-bottom / step)
     return [step * number for number in range(first, int(top / step) + 1)]

@@ -84,20 +84,20 @@ def login_form(pages: Renderer, next: str = HOME) -> Response:  # noqa: A002 -- 
 def login(
     request: Request, form: Annotated[LoginForm, Form()], client: ClientDep, services: ServicesDep, pages: Renderer
 ) -> Response:
-    """Start a session and set its cookie. A session that the browser had before ends."""
-    auth, here, before = services.auth, _local_path(form.next), session_cookie(request, services)
+    """Start a session and set its cookie. The browser's previous session, if any, ends."""
+    auth, next_path, previous_cookie = services.auth, _local_path(form.next), session_cookie(request, services)
     try:
         account = auth.login.verify(form.username, form.password, client)
     except PasswordChangeRequired:
         return password_page(pages, ONE_TIME, username=form.username)
     except (NotSignedIn, TooManyAttempts) as error:
         status = 401 if isinstance(error, NotSignedIn) else 429
-        return pages.render("login.html", status, message=str(error), username=form.username, next_path=here)
-    if before is not None:
-        auth.sessions.end_by_cookie(before)
+        return pages.render("login.html", status, message=str(error), username=form.username, next_path=next_path)
+    if previous_cookie is not None:
+        auth.sessions.end_by_cookie(previous_cookie)
     cookie = auth.sessions.start(account, client.program)
     sees_pages = account.identity("").may(Right.SEE_PAGES)
-    response = RedirectResponse(here if sees_pages or here != HOME else DOCS, 303)
+    response = RedirectResponse(next_path if sees_pages or next_path != HOME else DOCS, 303)
     auth.cookies.set_session(response, cookie, request.url.scheme)
     auth.cookies.set_device(response, auth.known_clients.device_cookie(account.username), request.url.scheme)
     return response

@@ -10,7 +10,7 @@ from serving.predictor.key_result_answers import RUNNING, CachedForecast, KeyRes
 from serving.publication_reader import Publication, Row
 from serving.web.charts import Interval, Sparkline, Trajectory, interval, sparkline
 
-EVEN = 0.5  # below this probability, a miss is more likely than not
+EVEN_ODDS = 0.5  # below this probability, a miss is more likely than not
 SHOWN, MAX_SHOWN = 12, 500  # rows per list: default and maximum
 UNDECIDED = (0.3, 0.7)
 Forecasts = Mapping[KeyResultCycle, CachedForecast]
@@ -37,7 +37,7 @@ class Line:
         """Whether the more likely outcome occurred; None while the key result is open."""
         if self.row["is_achieved"] is None:
             return None
-        return bool((self.forecast.probability >= EVEN) == self.row["is_achieved"])
+        return bool((self.forecast.probability >= EVEN_ODDS) == self.row["is_achieved"])
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class ScorecardPage:
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which only predicts whether key results are on pace, with no interval."""
+        """Whether the pacing rule is active, which predicts without an interval whether key results are on pace."""
         return self.model.role == "pacing_rule"
 
     @property
@@ -130,7 +130,7 @@ class KeyResultPage:
 
     @property
     def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which only predicts whether key results are on pace, with no interval."""
+        """Whether the pacing rule is active, which predicts without an interval whether key results are on pace."""
         return self.model.role == "pacing_rule"
 
 
@@ -151,15 +151,19 @@ def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 def riskiest(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results that are likely to be missed, in ascending order of probability and pace."""
-    risky = [row for row in forecastable(rows, forecasts) if forecasts[forecast_key(row)].probability < EVEN]
+    risky = [row for row in forecastable(rows, forecasts) if forecasts[forecast_key(row)].probability < EVEN_ODDS]
     return sorted(risky, key=lambda row: (forecasts[forecast_key(row)].probability, _lead(row), row["key_result_id"]))
 
 
 def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
     """Return the open key results with an uncertain outcome, those closest to a probability of 0.5 first."""
     low, high = UNDECIDED
-    even = [row for row in forecastable(rows, forecasts) if low <= forecasts[forecast_key(row)].probability <= high]
-    return sorted(even, key=lambda row: (abs(forecasts[forecast_key(row)].probability - EVEN), row["key_result_id"]))
+    uncertain = [
+        row for row in forecastable(rows, forecasts) if low <= forecasts[forecast_key(row)].probability <= high
+    ]
+    return sorted(
+        uncertain, key=lambda row: (abs(forecasts[forecast_key(row)].probability - EVEN_ODDS), row["key_result_id"])
+    )
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
@@ -172,15 +176,15 @@ def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hinds
     """Evaluate the last forecasts of ended key results, or return None if there are none."""
     if not ended:
         return None
-    misses = [_error(row, forecasts) for row in ended]
+    errors = [_error(row, forecasts) for row in ended]
     within = [
         forecasts[forecast_key(row)].low - TOLERANCE
         <= row["final_score"]
         <= forecasts[forecast_key(row)].high + TOLERANCE
         for row in ended
     ]
-    right = sum((forecasts[forecast_key(row)].probability >= EVEN) == row["is_achieved"] for row in ended)
-    return Hindsight(len(ended), right, sum(miss**2 for miss in misses) / len(misses), sum(within))
+    right = sum((forecasts[forecast_key(row)].probability >= EVEN_ODDS) == row["is_achieved"] for row in ended)
+    return Hindsight(len(ended), right, sum(error**2 for error in errors) / len(errors), sum(within))
 
 
 def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
@@ -194,13 +198,13 @@ def expected(rows: Sequence[Row], forecasts: Forecasts) -> Expected:
     return Expected(sum(shares), len(shares))
 
 
-def line(row: Row, forecast: CachedForecast, trail: Sequence[tuple[float, float]], now: datetime) -> Line:
+def line(row: Row, forecast: CachedForecast, history: Sequence[tuple[float, float]], now: datetime) -> Line:
     """Combine a key result's row, forecast and charts. `now` is the time of the data."""
     ends_at = datetime.combine(row["cycle_end"] + timedelta(days=1), time(), tzinfo=UTC)
     return Line(
         row=row,
         forecast=forecast,
-        spark=sparkline([(0.0, 0.0), *trail]),
+        spark=sparkline([(0.0, 0.0), *history]),
         interval=interval(forecast.low, forecast.high),
         days_left=max(round((ends_at - now) / timedelta(days=1)), 0),
     )

@@ -231,9 +231,9 @@ def _interval_to_draw(row: Row, forecast: CachedForecast | None, forecasts: AllF
 def _chart(row: Row, check_ins: list[Row], today: date, span: Forecast | None) -> Trajectory | None:
     if row["cycle_start"] is None:
         return None
-    drawn = [one for one in check_ins if one["progress_ratio"] is not None]
+    drawn = [check_in for check_in in check_ins if check_in["progress_ratio"] is not None]
     return trajectory(
-        [(one["checked_in_on"], one["progress_ratio"]) for one in drawn],
+        [(check_in["checked_in_on"], check_in["progress_ratio"]) for check_in in drawn],
         starts_on=row["cycle_start"],
         ends_on=row["cycle_end"],
         today=today if row["status"] in RUNNING else None,
@@ -244,4 +244,4 @@ def _chart(row: Row, check_ins: list[Row], today: date, span: Forecast | None) -
 def _came_true(row: Row, probability: float | None) -> bool | None:
     if row["is_achieved"] is None or probability is None:
         return None
-    return bool((probability >= scorecard.EVEN) == row["is_achieved"])
+    return bool((probability >= scorecard.EVEN_ODDS) == row["is_achieved"])

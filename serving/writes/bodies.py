@@ -59,7 +59,7 @@ def _plain(kind: Any) -> Any:
     if kind is float:
         return Annotated[float, Field(allow_inf_nan=False)]
     if kind in (date, datetime):
-        return Annotated[kind, Field(strict=False)]  # JSON has them as text
+        return Annotated[kind, Field(strict=False)]  # JSON represents them as text
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Tell how far an event of this API has come: accepted, landed, loaded, published, or quarantined or rejected."""
+"""Determine the status of an event of this API: accepted, landed, loaded, published, quarantined or rejected."""
 
 import threading
 import time
@@ -71,7 +71,7 @@ class LandedOffsets:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an event has come. `row` is the row of queries/event_status.sql."""
+    """The status of an event, and the reason if it is quarantined or rejected. `row` is that of event_status.sql."""
 
     status: str
     reason: str | None
@@ -86,7 +86,7 @@ class EventProgress:
         self._landed = landed
 
     def of(self, event_id: UUID, identity: Identity) -> Progress:
-        """Return how far an event has come. Accounts see only their own events, administrators all.
+        """Return the status of an event. Accounts see only their own events; administrators see all.
 
         Raises:
             NotFound: this API did not write the event, or another account did.

@@ -1,4 +1,4 @@
-"""What apps may write: which event type, under which path, and whose entity it is about."""
+"""What apps may write: the event types, their paths, and the entities that they are about."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,15 +21,15 @@ class Kind(StrEnum):
 
     DEFINITION = "definition"  # the full state; a later one replaces it
     ENDING = "ending"  # archives, closes or deactivates an entity
-    RECORD = "record"  # a check-in or a comment, with an id of its own
+    RECORD = "record"  # a check-in or a comment, each with its own id
 
 
 @dataclass(frozen=True)
-class Written:
-    """An event type that apps may write. `noun` is the collection in paths, and `id_field` the entity's own id."""
+class Writable:
+    """An event type that apps may write. `collection` is the plural in paths; `id_field` is the field with its id."""
 
     event_type: str
-    noun: str
+    collection: str
     kind: Kind
     id_field: str
     right: Right
@@ -52,23 +52,23 @@ class Written:
     @property
     def article(self) -> str:
         """Return the indefinite article of the title."""
-        return "an" if self.title[0] in "aeio" else "a"  # not of `user`
+        return "an" if self.title[0] in "aeio" else "a"  # without u, because it is "a user"
 
 
 @dataclass(frozen=True)
-class Ending(Written):
-    """An event that ends an entity, under the path /v1/{noun}/{id}/{verb}. `ends` is the definition's event type."""
+class Ending(Writable):
+    """An event that ends an entity, at the path /v1/{collection}/{id}/{verb}. `ends` is the definition's event type."""
 
     verb: str
     ends: str
 
 
 DEFINITIONS = (
-    Written(USER, "users", Kind.DEFINITION, "user_id", Right.DEFINE),
-    Written(TEAM, "teams", Kind.DEFINITION, "team_id", Right.DEFINE),
-    Written(CYCLE, "cycles", Kind.DEFINITION, "cycle_id", Right.DEFINE),
-    Written(OBJECTIVE, "objectives", Kind.DEFINITION, "objective_id", Right.DEFINE),
-    Written(KEY_RESULT, "key-results", Kind.DEFINITION, "key_result_id", Right.DEFINE),
+    Writable(USER, "users", Kind.DEFINITION, "user_id", Right.DEFINE),
+    Writable(TEAM, "teams", Kind.DEFINITION, "team_id", Right.DEFINE),
+    Writable(CYCLE, "cycles", Kind.DEFINITION, "cycle_id", Right.DEFINE),
+    Writable(OBJECTIVE, "objectives", Kind.DEFINITION, "objective_id", Right.DEFINE),
+    Writable(KEY_RESULT, "key-results", Kind.DEFINITION, "key_result_id", Right.DEFINE),
 )
 ENDINGS = (
     Ending("okr.user.deactivated.v1", "users", Kind.ENDING, "user_id", Right.DEFINE, "deactivation", USER),
@@ -79,11 +79,11 @@ ENDINGS = (
         "okr.key_result.archived.v1", "key-results", Kind.ENDING, "key_result_id", Right.DEFINE, "archival", KEY_RESULT
     ),
 )
-COMMENTS = Written(COMMENT, "comments", Kind.RECORD, "comment_id", Right.RECORD)
-CHECK_INS = Written(CHECK_IN, "check-ins", Kind.RECORD, "check_in_id", Right.RECORD)
-BY_EVENT_TYPE: dict[str, Written] = {each.event_type: each for each in (*DEFINITIONS, *ENDINGS, COMMENTS, CHECK_INS)}
+COMMENTS = Writable(COMMENT, "comments", Kind.RECORD, "comment_id", Right.RECORD)
+CHECK_INS = Writable(CHECK_IN, "check-ins", Kind.RECORD, "check_in_id", Right.RECORD)
+BY_EVENT_TYPE: dict[str, Writable] = {each.event_type: each for each in (*DEFINITIONS, *ENDINGS, COMMENTS, CHECK_INS)}
 
-# The entity that a field of an event names. `user_id` of an event is the author, or the user whom it is about.
+# The type of the entity that a field of an event names. `user_id` is the author, or the user whom the event is about.
 REFERENCES = {
     "organisation_id": ORGANISATION,
     "team_id": TEAM,

@@ -28,9 +28,11 @@ from serving.writes.operations import (
 )
 from serving.writes.store import Entity, WriteStore
 
-NOUNS = {TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
-         USER: "user"}  # fmt: skip
-# From an entity to the one that determines its team and organisation.
+ENTITY_TYPES = {
+    TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
+    USER: "user",
+}  # fmt: skip
+# The field that names the entity that determines an entity's team and organisation, and the type of that entity.
 PARENTS = {KEY_RESULT: ("objective_id", OBJECTIVE), OBJECTIVE: ("team_id", TEAM), USER: ("team_id", TEAM)}
 
 
@@ -85,8 +87,8 @@ class References:
         self._warehouse = warehouse
 
     @classmethod
-    def over(cls, warehouse: Warehouse) -> "References":
-        """Return the checks over a warehouse."""
+    def from_warehouse(cls, warehouse: Warehouse) -> "References":
+        """Return the checks with the stored requests and definitions of a warehouse."""
         return cls(WriteStore(warehouse), warehouse)
 
     def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> None:
@@ -96,7 +98,7 @@ class References:
             UnknownName: an event names an unknown entity, and `allow_unknown` is false.
             NotFound: the entity of an ending is unknown.
             NotAllowed: the caller may not change the entity.
-            ContractViolation: a user would belong to no team, and so to no organisation.
+            ContractViolation: the entity would not belong to a team of the caller's organisation.
         """
         if allow_unknown and identity.organisation_id is not None:
             raise NotAllowed("Only accounts of the whole installation may name entities that are not defined yet.")
@@ -112,14 +114,14 @@ class References:
                 self._check_known(item, known, identity)
             if item.entity in earlier:
                 _check_earlier(item, earlier[item.entity], identity, teams)
-            _check_change(item, known.owner(_owning(item)), identity, teams)
+            _check_change(item, known.owner(_owning_entity(item)), identity, teams)
 
     def check_recording(self, key_result_id: str, identity: Identity) -> None:
         """Check that the caller may check in on a key result.
 
         Raises:
             UnknownName: the caller may not see the key result, or it is unknown.
-            NotAllowed: it belongs to a team of which the caller may change nothing.
+            NotAllowed: it belongs to a team for which the caller may not write.
         """
         if identity.organisation_id is None and identity.role in OF_THE_ORGANISATION:
             return  # nothing is restricted, so the key result may also be unknown
@@ -143,15 +145,17 @@ class References:
             is_known = reference[0] == ORGANISATION or reference in known.definitions
             if is_known and is_visible:
                 continue
-            noun = NOUNS[reference[0]].replace("_", " ")
-            message = f"Unknown {noun} {reference[1]!r}: neither the state tables nor an accepted request has it."
+            entity_type = ENTITY_TYPES[reference[0]].replace("_", " ")
+            message = (
+                f"Unknown {entity_type} {reference[1]!r}: neither the state tables nor an accepted request contain it."
+            )
             similar = self._similar(reference, identity)
-            if item.written.kind is Kind.ENDING and name == item.written.id_field:
+            if item.writable.kind is Kind.ENDING and name == item.writable.id_field:
                 raise NotFound(message, similar)
             raise UnknownName(message, pointer=f"{item.pointer}/{name}", similar=similar)
 
     def _similar(self, reference: Entity, identity: Identity) -> list[str]:
-        values = {"noun": NOUNS[reference[0]], **parameters(identity)}
+        values = {"entity_type": ENTITY_TYPES[reference[0]], **parameters(identity)}
         try:
             found = self._warehouse.read(lambda reader: reader.rows("serving.data", "known_names", values))
         except (NotPublished, RetryableError):
@@ -160,7 +164,7 @@ class References:
 
 
 def _teams_of(identity: Identity, known: Known) -> frozenset[str]:
-    """Return the teams whose objects the caller may change: those that it leads, and its user's own."""
+    """Return the teams for which the caller may write: those that the account leads, and its user's own team."""
     own = None
     if identity.user_id is not None:
         known.fetch([(USER, identity.user_id)])
@@ -169,7 +173,7 @@ def _teams_of(identity: Identity, known: Known) -> frozenset[str]:
 
 
 def _check_earlier(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
-    """Check that the caller may change what the entity has been so far."""
+    """Check that the caller may change the entity according to its existing definition."""
     if identity.organisation_id not in (None, owner.organisation_id):
         # The id is in use, but its owner is not disclosed.
         raise NotAllowed(f"The id {item.entity_id!r} cannot be used. Choose another one.")
@@ -177,14 +181,14 @@ def _check_earlier(item: Item, owner: Owner, identity: Identity, teams: frozense
 
 
 def _check_change(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
-    """Check that the caller may make this change, by the team and organisation to which its entity will belong."""
+    """Check that the caller may make this change, given the team and organisation to which the entity will belong."""
     if identity.organisation_id is not None and owner.organisation_id != identity.organisation_id:
         raise ContractViolation(
             "other_organisation",
-            f"{item.pointer}: the {item.written.title} must belong to a team of your organisation.",
+            f"{item.pointer}: the {item.writable.title} must belong to a team of your organisation.",
         )
     _check_team(item, owner, identity, teams)
-    author = item.data.get("user_id") if item.written.id_field != "user_id" else None
+    author = item.data.get("user_id") if item.writable.id_field != "user_id" else None
     if author is None or identity.role in OF_THE_ORGANISATION or author == identity.user_id:
         return
     raise NotAllowed(f"Your account may act only for the user {identity.user_id!r}, not for {author!r}.")
@@ -195,21 +199,21 @@ def _check_team(item: Item, owner: Owner, identity: Identity, teams: frozenset[s
         return
     raise NotAllowed(
         f"Your account may change only what belongs to its teams ({', '.join(sorted(teams)) or 'none'}); this "
-        f"{item.written.title} belongs to {owner.team_id!r}."
+        f"{item.writable.title} belongs to {owner.team_id!r}."
     )
 
 
-def _owning(item: Item) -> Entity:
-    """Return the entity whose team and organisation an event belongs to."""
+def _owning_entity(item: Item) -> Entity:
+    """Return the entity that determines the team and organisation of an event."""
     if item.is_definition:
         return item.entity
-    name = item.written.id_field if item.written.kind is Kind.ENDING else "key_result_id"
+    name = item.writable.id_field if item.writable.kind is Kind.ENDING else "key_result_id"
     return REFERENCES[name], str(item.data[name])
 
 
 def _references(item: Item) -> Iterator[tuple[str, Entity]]:
-    """Yield the fields of an event that name other entities (for an ending: its own), with the entities."""
+    """Yield the fields that name entities, with these entities. A definition's own id is excluded."""
     for name, event_type in REFERENCES.items():
         value = item.data.get(name)
-        if value is not None and not (item.is_definition and name == item.written.id_field):
+        if value is not None and not (item.is_definition and name == item.writable.id_field):
             yield name, (event_type, value)

@@ -11,37 +11,37 @@ from serving.errors import VersionRequired
 from serving.suggestions import similar_names
 from serving.writes.bodies import body_of
 from serving.writes.items import Item
-from serving.writes.operations import BY_EVENT_TYPE, Kind, Written
+from serving.writes.operations import BY_EVENT_TYPE, Kind, Writable
 from serving.writes.schemas import BulkRequest
 from serving.writes.service import event_id_of
 
-LARGEST_ITEMS_SHOWN = 20
+MAX_ERRORS_SHOWN = 20
 
 
-def model_of(written: Written) -> type[BaseModel]:
+def model_of(writable: Writable) -> type[BaseModel]:
     """Return the body of a request for a single event; the entity's own id may be omitted."""
-    noun, verb = written.event_type.split(".")[1:3]
-    name = "".join(part.title() for part in (*noun.split("_"), verb))
-    return body_of(written.contract, name, optional=(written.id_field,))
+    entity, verb = writable.event_type.split(".")[1:3]
+    name = "".join(part.title() for part in (*entity.split("_"), verb))
+    return body_of(writable.contract, name, optional=(writable.id_field,))
 
 
-def item_of(written: Written, body: BaseModel, *, entity_id: str | None = None, if_match: str | None = None) -> Item:
+def item_of(writable: Writable, body: BaseModel, *, entity_id: str | None = None, if_match: str | None = None) -> Item:
     """Return the event that a body asks for. `entity_id` is the id in the path, if the path has one.
 
     Raises:
         RequestValidationError: the body names another id than the path.
     """
     data = body.model_dump(exclude_unset=True, mode="json")
-    sent = data.get(written.id_field)
+    sent = data.get(writable.id_field)
     if entity_id is not None and sent not in (None, entity_id):
         message = f"Expected the id of the path, {entity_id!r}, or none"
         raise RequestValidationError(
-            [{"type": "other_id", "loc": ("body", written.id_field), "msg": message, "input": sent}]
+            [{"type": "other_id", "loc": ("body", writable.id_field), "msg": message, "input": sent}]
         )
-    return _item(written, data, "#", entity_id or sent, if_match)
+    return _item(writable, data, "#", entity_id or sent, if_match)
 
 
-def replacement_of(written: Written, body: BaseModel, entity_id: str, if_match: str | None) -> Item:
+def replacement_of(writable: Writable, body: BaseModel, entity_id: str, if_match: str | None) -> Item:
     """Return the definition that replaces another one.
 
     Raises:
@@ -49,10 +49,10 @@ def replacement_of(written: Written, body: BaseModel, entity_id: str, if_match: 
     """
     if if_match is None:
         raise VersionRequired(
-            f"Send the entity tag of the version that you replace as If-Match (GET /v1/{written.noun}/<id>/definition "
-            'returns it), or "*" to replace any version.'
+            "Send the entity tag of the version that you replace as If-Match (GET "
+            f'/v1/{writable.collection}/<id>/definition returns it), or "*" to replace any version.'
         )
-    return item_of(written, body, entity_id=entity_id, if_match=event_id_of(if_match))
+    return item_of(writable, body, entity_id=entity_id, if_match=event_id_of(if_match))
 
 
 def bulk_items(request: BulkRequest) -> list[Item]:
@@ -65,32 +65,32 @@ def bulk_items(request: BulkRequest) -> list[Item]:
     errors: list[Mapping[str, Any]] = []
     for number, event in enumerate(request.events):
         at = ("body", "events", number)
-        written = BY_EVENT_TYPE.get(event.type)
-        if written is None:
+        writable = BY_EVENT_TYPE.get(event.type)
+        if writable is None:
             errors.append(_unknown_type(at, event.type))
-        elif event.if_match is not None and written.kind is not Kind.DEFINITION:
+        elif event.if_match is not None and writable.kind is not Kind.DEFINITION:
             message = "Only definitions have versions that can be replaced"
             errors.append({"type": "no_version", "loc": (*at, "if_match"), "msg": message, "input": event.if_match})
         else:
             try:
-                body = model_of(written).model_validate(event.data)
+                body = model_of(writable).model_validate(event.data)
             except ValidationError as error:
                 errors += [{**each, "loc": (*at, "data", *each["loc"])} for each in error.errors(include_url=False)]
                 continue
             data = body.model_dump(exclude_unset=True, mode="json")
             tag = None if event.if_match is None else event_id_of(event.if_match)
-            if written.kind is Kind.ENDING and data.get(written.id_field) is None:
-                errors.append({"type": "missing", "loc": (*at, "data", written.id_field), "msg": "", "input": None})
+            if writable.kind is Kind.ENDING and data.get(writable.id_field) is None:
+                errors.append({"type": "missing", "loc": (*at, "data", writable.id_field), "msg": "", "input": None})
                 continue
-            items.append(_item(written, data, f"#/events/{number}/data", data.get(written.id_field), tag))
+            items.append(_item(writable, data, f"#/events/{number}/data", data.get(writable.id_field), tag))
     if errors:
-        raise RequestValidationError(errors[:LARGEST_ITEMS_SHOWN])
+        raise RequestValidationError(errors[:MAX_ERRORS_SHOWN])
     return items
 
 
-def _item(written: Written, data: dict[str, Any], pointer: str, entity_id: str | None, if_match: str | None) -> Item:
+def _item(writable: Writable, data: dict[str, Any], pointer: str, entity_id: str | None, if_match: str | None) -> Item:
     known_id = entity_id or str(uuid7())
-    return Item(written, known_id, {**data, written.id_field: known_id}, pointer, if_match)
+    return Item(writable, known_id, {**data, writable.id_field: known_id}, pointer, if_match)
 
 
 def _unknown_type(at: tuple[Any, ...], event_type: str) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The routes that write. Those of single events are made from `operations`, with bodies from the contracts."""
+"""The routes that write. Those of single events are generated from `operations`, with bodies from the contracts."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -16,11 +16,11 @@ from serving.schemas import Id
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
 from serving.writes import examples
-from serving.writes.operations import COMMENTS, DEFINITIONS, ENDINGS, Ending, Kind, Written
+from serving.writes.operations import COMMENTS, DEFINITIONS, ENDINGS, Ending, Kind, Writable
 from serving.writes.requests import bulk_items, item_of, model_of, replacement_of
 from serving.writes.responses import answer, bulk_answer, definition_answer
 from serving.writes.schemas import BulkAccepted, BulkRequest, Definition, EventStatus, WriteAccepted
-from serving.writes.service import Asked
+from serving.writes.service import WriteRequest
 
 router = APIRouter(prefix="/v1", tags=["writes"], route_class=StrictRoute)
 
@@ -34,11 +34,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     401: {"description": "There is no valid login.", "content": PROBLEM},
     403: {"description": "The account may not make this change.", "content": PROBLEM},
     404: {"description": "There is no such entity.", "content": PROBLEM},
-    409: {"description": "The entity exists, or the key was used for another request.", "content": PROBLEM},
+    409: {"description": "The entity exists, or the idempotency key was used for another request.", "content": PROBLEM},
     422: {"description": "The event violates its contract, or names an unknown entity.", "content": PROBLEM},
     503: {"description": "Nothing was accepted: send the same request again later.", "content": PROBLEM},
 }
-REPLACED: dict[int | str, dict[str, Any]] = {
+REPLACEMENT_ERRORS: dict[int | str, dict[str, Any]] = {
     412: {"description": "The version is not the current one, which is in `current`.", "content": PROBLEM},
     428: {"description": "The header If-Match is missing.", "content": PROBLEM},
 }
@@ -50,15 +50,15 @@ ACCEPTED: dict[int | str, dict[str, Any]] = {
 READ_ERRORS: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (401, 403, 404, 503)}
 
 
-def _annotated(endpoint: Callable[..., Any], written: Written) -> Callable[..., Any]:
+def _annotated(endpoint: Callable[..., Any], writable: Writable) -> Callable[..., Any]:
     """Set the type of the body, which is known only at run time, and name the endpoint after its event."""
-    model: Any = model_of(written)
-    endpoint.__annotations__["body"] = Annotated[model, Body(examples=[examples.EXAMPLES[written.event_type]])]
-    endpoint.__annotations__["identity"] = Annotated[Identity, Depends(RequireToken(written.right))]
+    model: Any = model_of(writable)
+    endpoint.__annotations__["body"] = Annotated[model, Body(examples=[examples.EXAMPLES[writable.event_type]])]
+    endpoint.__annotations__["identity"] = Annotated[Identity, Depends(RequireToken(writable.right))]
     return endpoint
 
 
-def _add_creation(written: Written) -> None:
+def _add_creation(writable: Writable) -> None:
     def create(  # noqa: PLR0913, PLR0917 -- the parts of the request
         request: Request,
         body: BaseModel,
@@ -68,20 +68,20 @@ def _add_creation(written: Written) -> None:
         idempotency_key: IdempotencyKey = None,
         allow_unknown: AllowUnknown = False,
     ) -> WriteAccepted:
-        asked = _asked(request, body, idempotency_key, allow_unknown=allow_unknown)
-        return answer(services.writes.submit(asked, [item_of(written, body)], identity), response)
+        write_request = _write_request(request, body, idempotency_key, allow_unknown=allow_unknown)
+        return answer(services.writes.submit(write_request, [item_of(writable, body)], identity), response)
 
-    action = "Define a new" if written.kind is Kind.DEFINITION else f"Post {written.article}"
+    action = "Define a new" if writable.kind is Kind.DEFINITION else f"Post {writable.article}"
     router.post(
-        f"/{written.noun}", status_code=202, summary=f"{action} {written.title}", responses=ACCEPTED,
-        description=_about(written), name=f"create_{written.name}",
-    )(_annotated(create, written))  # fmt: skip
+        f"/{writable.collection}", status_code=202, summary=f"{action} {writable.title}", responses=ACCEPTED,
+        description=_about(writable), name=f"create_{writable.name}",
+    )(_annotated(create, writable))  # fmt: skip
 
 
-def _add_replacement(written: Written) -> None:
+def _add_replacement(writable: Writable) -> None:
     def replace(  # noqa: PLR0913, PLR0917 -- the parts of the request
         request: Request,
-        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        entity_id: Annotated[Id, Path(alias=writable.id_field)],
         body: BaseModel,
         identity: Identity,
         services: ServicesDep,
@@ -90,79 +90,81 @@ def _add_replacement(written: Written) -> None:
         idempotency_key: IdempotencyKey = None,
         allow_unknown: AllowUnknown = False,
     ) -> WriteAccepted:
-        asked = _asked(request, body, idempotency_key, if_match, allow_unknown=allow_unknown)
-        item = replacement_of(written, body, entity_id, if_match)
-        return answer(services.writes.submit(asked, [item], identity), response)
+        write_request = _write_request(request, body, idempotency_key, if_match, allow_unknown=allow_unknown)
+        item = replacement_of(writable, body, entity_id, if_match)
+        return answer(services.writes.submit(write_request, [item], identity), response)
 
     router.put(
-        f"/{written.noun}/{{{written.id_field}:path}}", status_code=202, responses={**ACCEPTED, **REPLACED},
-        summary=f"Replace the definition of {written.article} {written.title}", name=f"replace_{written.name}",
-        description=f"{_about(written)}\n\nAll fields are replaced: an omitted field gets its default.",
-    )(_annotated(replace, written))  # fmt: skip
+        f"/{writable.collection}/{{{writable.id_field}:path}}", status_code=202,
+        responses={**ACCEPTED, **REPLACEMENT_ERRORS},
+        summary=f"Replace the definition of {writable.article} {writable.title}", name=f"replace_{writable.name}",
+        description=f"{_about(writable)}\n\nAll fields are replaced: an omitted field gets its default.",
+    )(_annotated(replace, writable))  # fmt: skip
 
 
-def _add_definition(written: Written) -> None:
+def _add_definition(writable: Writable) -> None:
     def definition(
-        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        entity_id: Annotated[Id, Path(alias=writable.id_field)],
         identity: Definer,
         services: ServicesDep,
         response: Response,
     ) -> Definition:
-        entity = written.event_type, entity_id
+        entity = writable.event_type, entity_id
         found = services.writes.current(entity, identity)
         if found is None:
-            raise NotFound(f"There is no {written.title} {entity_id!r}; GET /v1/{written.noun} lists them.")
+            raise NotFound(f"There is no {writable.title} {entity_id!r}; GET /v1/{writable.collection} lists them.")
         return definition_answer(entity, found, response)
 
-    example = examples.definition(written.event_type)
+    example = examples.definition(writable.event_type)
     router.get(
-        f"/{written.noun}/{{{written.id_field}:path}}/definition",
+        f"/{writable.collection}/{{{writable.id_field}:path}}/definition",
         responses={200: {"content": {"application/json": {"example": example}}}, **READ_ERRORS},
-        summary=f"Get the newest definition of {written.article} {written.title}", name=f"definition_of_{written.name}",
-        description="Return the newest definition, also one that is not published yet, with its entity tag.",
+        summary=f"Get the newest definition of {writable.article} {writable.title}",
+        name=f"definition_of_{writable.name}",
+        description="Return the newest definition, even if it is not published yet, with its entity tag.",
     )(definition)  # fmt: skip
 
 
-def _add_ending(written: Ending) -> None:
+def _add_ending(writable: Ending) -> None:
     def end(  # noqa: PLR0913, PLR0917 -- the parts of the request
         request: Request,
-        entity_id: Annotated[Id, Path(alias=written.id_field)],
+        entity_id: Annotated[Id, Path(alias=writable.id_field)],
         body: BaseModel,
         identity: Identity,
         services: ServicesDep,
         response: Response,
         idempotency_key: IdempotencyKey = None,
     ) -> WriteAccepted:
-        asked = _asked(request, body, idempotency_key)
-        item = item_of(written, body, entity_id=entity_id)
-        return answer(services.writes.submit(asked, [item], identity), response)
+        write_request = _write_request(request, body, idempotency_key)
+        item = item_of(writable, body, entity_id=entity_id)
+        return answer(services.writes.submit(write_request, [item], identity), response)
 
     router.post(
-        f"/{written.noun}/{{{written.id_field}:path}}/{written.verb}", status_code=202, responses=ACCEPTED,
-        summary=f"Record the {written.verb} of {written.article} {written.title}", description=_about(written),
-        name=f"{written.verb}_of_{written.name}",
-    )(_annotated(end, written))  # fmt: skip
+        f"/{writable.collection}/{{{writable.id_field}:path}}/{writable.verb}", status_code=202, responses=ACCEPTED,
+        summary=f"Record the {writable.verb} of {writable.article} {writable.title}", description=_about(writable),
+        name=f"{writable.verb}_of_{writable.name}",
+    )(_annotated(end, writable))  # fmt: skip
 
 
-def _about(written: Written) -> str:
-    documentation = " ".join((written.contract.model.__doc__ or "").split())
-    return f"{documentation}\n\nThe event `{written.event_type}` is accepted; `status_url` tells how far it has come."
+def _about(writable: Writable) -> str:
+    documentation = " ".join((writable.contract.model.__doc__ or "").split())
+    return f"{documentation}\n\nThe event `{writable.event_type}` is accepted; `status_url` shows its progress."
 
 
-def _asked(
+def _write_request(
     request: Request, body: BaseModel, key: str | None, if_match: str | None = None, *, allow_unknown: bool = False
-) -> Asked:
+) -> WriteRequest:
     content = {"data": body.model_dump(exclude_unset=True, mode="json"), "if_match": if_match}
-    return Asked(f"{request.method} {request.url.path}", content, key, allow_unknown)
+    return WriteRequest(f"{request.method} {request.url.path}", content, key, allow_unknown)
 
 
-for _written in DEFINITIONS:
-    _add_creation(_written)
-    _add_definition(_written)
+for _writable in DEFINITIONS:
+    _add_creation(_writable)
+    _add_definition(_writable)
 for _ending in ENDINGS:
     _add_ending(_ending)
-for _written in DEFINITIONS:  # after the endings: their paths are longer
-    _add_replacement(_written)
+for _writable in DEFINITIONS:  # after the endings: their paths are longer
+    _add_replacement(_writable)
 _add_creation(COMMENTS)
 
 
@@ -188,10 +190,10 @@ def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
     """
     items = bulk_items(body)
     for item in items:
-        if not identity.may(item.written.right):
-            raise NotAllowed(f"{item.pointer}: your account may not {item.written.right.value}.")
-    asked = _asked(request, body, idempotency_key, allow_unknown=allow_unknown)
-    return bulk_answer(services.writes.submit(asked, items, identity), response)
+        if not identity.may(item.writable.right):
+            raise NotAllowed(f"{item.pointer}: your account may not {item.writable.right.value}.")
+    write_request = _write_request(request, body, idempotency_key, allow_unknown=allow_unknown)
+    return bulk_answer(services.writes.submit(write_request, items, identity), response)
 
 
 @router.get(
@@ -203,9 +205,9 @@ def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
     },
 )
 def event_status(event_id: UUID, identity: Writer, services: ServicesDep) -> EventStatus:
-    """Tell how far an event that your account wrote has come: accepted, landed, loaded, published.
+    """Return the status of an event that your account wrote: accepted, landed, loaded or published.
 
-    A quarantined event is withheld from the marts until an operator releases it; a rejected one never counts.
+    A quarantined event is withheld from the marts until an operator releases it; a rejected event never counts.
     """
     found = services.event_progress.of(event_id, identity)
     row = found.row

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from serving.schemas import Body
 
-MOST_EVENTS = 500
+MAX_EVENTS = 500
 
 EventState = Literal["accepted", "landed", "loaded", "published", "quarantined", "rejected"]
 
@@ -20,7 +20,9 @@ class WrittenEvent(BaseModel):
     entity_id: str = Field(description="Id of the team, objective, key result, check-in, ..., generated if not given.")
     occurred_at: datetime
     status_url: str
-    etag: str | None = Field(description="Entity tag of the new version, for If-Match; null if it is no definition.")
+    etag: str | None = Field(
+        description="Entity tag of the new version, for If-Match; null if the event is not a definition."
+    )
 
 
 class WriteAccepted(WrittenEvent):
@@ -32,7 +34,7 @@ class WriteAccepted(WrittenEvent):
 
 
 class BulkAccepted(BaseModel):
-    """All events are persisted, in their order."""
+    """All events are persisted, in the order of the request."""
 
     events: list[WrittenEvent]
     is_acknowledged: bool = Field(description="Whether the broker has acknowledged all events.")
@@ -51,11 +53,11 @@ class BulkEvent(Body):
 class BulkRequest(Body):
     """Events that are accepted together, or not at all. Later events may name entities that earlier ones define."""
 
-    events: Annotated[list[BulkEvent], Field(min_length=1, max_length=MOST_EVENTS)]
+    events: Annotated[list[BulkEvent], Field(min_length=1, max_length=MAX_EVENTS)]
 
 
 class Definition(BaseModel):
-    """The newest definition of an entity. It is newer than the marts, and also has definitions just accepted."""
+    """The newest definition of an entity, which may have just been accepted and not be in the marts yet."""
 
     event_type: str
     entity_id: str
@@ -65,7 +67,7 @@ class Definition(BaseModel):
 
 
 class EventStatus(BaseModel):
-    """How far an event has come.
+    """The status of an event.
 
     accepted: on disk, and soon in the log. landed: in the lake. loaded: in the warehouse. published: in the marts.
     quarantined: withheld from the marts until an operator releases it. rejected: it will never count.

@@ -2,7 +2,7 @@
 
 `submit` shows the order of the steps. A request is stored in PostgreSQL with its events before they are written to
 disk. In the same transaction, the versions that it replaces are compared with `If-Match` under a lock of the entity, so
-of two requests that replace the same version one fails. A request with many events is accepted as a whole or not at
+of two requests that replace the same version, one fails. A request with many events is accepted as a whole or not at
 all.
 """
 
@@ -34,7 +34,7 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
-class Asked:
+class WriteRequest:
     """A request: its operation (method and path), its content as sent, and the idempotency key."""
 
     operation: str
@@ -62,11 +62,11 @@ class Writes:
         self._log = get_logger(__name__)
 
     @classmethod
-    def over(cls, warehouse: Warehouse, sender: SpoolSender) -> "Writes":
-        """Return the service over a warehouse and a sender."""
-        return cls(sender, WriteStore(warehouse), References.over(warehouse))
+    def from_warehouse(cls, warehouse: Warehouse, sender: SpoolSender) -> "Writes":
+        """Return the service with the stored requests of a warehouse and a sender of events."""
+        return cls(sender, WriteStore(warehouse), References.from_warehouse(warehouse))
 
-    def submit(self, asked: Asked, items: Sequence[Item], identity: Identity) -> Accepted:
+    def submit(self, write_request: WriteRequest, items: Sequence[Item], identity: Identity) -> Accepted:
         """Persist the events of a request and send them. If the broker is unavailable, they are sent later.
 
         Raises:
@@ -76,19 +76,19 @@ class Writes:
             ContractViolation: an event would violate its contract.
             NotPersisted, RetryableError: nothing was accepted; the same request can be sent again.
         """
-        who = {"username": identity.username, "idempotency_key": asked.idempotency_key}
+        who = {"username": identity.username, "idempotency_key": write_request.idempotency_key}
         self._finish_others(items)
         for _ in range(ATTEMPTS):
-            if asked.idempotency_key is not None:
-                before = self._store.find(identity.username, asked.idempotency_key)
+            if write_request.idempotency_key is not None:
+                before = self._store.find(identity.username, write_request.idempotency_key)
                 if before is not None:
-                    return self._repeat(asked, before, identity)
-            self._references.check(items, identity, allow_unknown=asked.allow_unknown)
+                    return self._repeat(write_request, before, identity)
+            self._references.check(items, identity, allow_unknown=write_request.allow_unknown)
             self._check_new_check_ins(items)
             with self._store.transaction() as connection:
                 events = _events(connection, items)
                 _encoded(events, identity.username)  # raises an error before anything is stored
-                written = stored.insert(connection, who, asked.operation, asked.body, events)
+                written = stored.insert(connection, who, write_request.operation, write_request.body, events)
             if written is not None:
                 return self._deliver(written, identity.username, is_repeat=False)
         raise RetryableError("The same request was sent several times concurrently. Send it again.")
@@ -101,14 +101,15 @@ class Writes:
     def _finish_others(self, items: Sequence[Item]) -> None:
         """Send the events of requests whose process ended before they were written to disk.
 
-        Their versions count, so they must not get lost. If they were written after all, they count once.
+        The versions in these requests count, so their events must not be lost. If they were written after all, they
+        count once.
         """
         for username, request in self._store.unfinished(item.entity for item in items if item.is_definition):
             self._log.warning("sending the events of an unfinished request", id=request.request_id)
             self._deliver(request, username, is_repeat=True)
 
     def _check_new_check_ins(self, items: Sequence[Item]) -> None:
-        sent = {item.entity_id: item for item in items if item.written.event_type == CHECK_IN}
+        sent = {item.entity_id: item for item in items if item.writable.event_type == CHECK_IN}
         known = self._store.known_check_ins(list(sent)) if sent else set()
         for check_in_id in sorted(known):
             raise Conflict(
@@ -117,13 +118,13 @@ class Writes:
                 [],
             )
 
-    def _repeat(self, asked: Asked, before: StoredRequest, identity: Identity) -> Accepted:
+    def _repeat(self, write_request: WriteRequest, before: StoredRequest, identity: Identity) -> Accepted:
         first = {"operation": before.operation, "body": before.body}
-        now = {"operation": asked.operation, "body": asked.body}
+        now = {"operation": write_request.operation, "body": write_request.body}
         if found := differences(first, now):
             raise Conflict(
-                f"The idempotency key was used before for {before.operation}, and this request differs from it. "
-                "Nothing was changed. Send another key for another request.",
+                f"The idempotency key was already used for {before.operation}, and this request differs from it. "
+                "Nothing was changed. Use a new key for a different request.",
                 found,
             )
         if before.is_persisted:
@@ -153,7 +154,7 @@ class Writes:
 
 
 def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
-    """Return the events of a request, with times after the versions that they replace.
+    """Return the events of a request. Their times are later than those of the versions that they replace.
 
     Raises:
         AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.
@@ -169,7 +170,7 @@ def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
         if item.has_version:
             _check_version(item, version)
         at = max(at + MICROSECOND, version.occurred_at + MICROSECOND if version else at)
-        event = StoredEvent(uuid7(at), item.written.event_type, item.entity_id, at, item.data)
+        event = StoredEvent(uuid7(at), item.writable.event_type, item.entity_id, at, item.data)
         if item.has_version:
             current[item.entity] = Version(event.event_id, at, event.data)  # for later events of the same request
         events.append(event)
@@ -177,7 +178,7 @@ def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
 
 
 def _check_version(item: Item, version: Version | None) -> None:
-    what = f"{item.written.title} {item.entity_id!r}"
+    what = f"{item.writable.title} {item.entity_id!r}"
     if version is not None and not item.is_definition:
         raise Conflict(f"{item.pointer}: the {what} is already recorded.", [])
     if item.if_match is None:
@@ -187,11 +188,11 @@ def _check_version(item: Item, version: Version | None) -> None:
             )
         return
     if version is None:
-        raise NotFound(f"There is no {what} to replace; POST /v1/{item.written.noun} creates it.")
+        raise NotFound(f"There is no {what} to replace; POST /v1/{item.writable.collection} creates it.")
     if item.if_match not in (ANY_VERSION, str(version.event_id)):
         raise VersionMismatch(
-            f"The {what} has another version by now. Nothing was changed. Merge your change into `current` and send "
-            "its entity tag as If-Match.",
+            f"The {what} was changed in the meantime, so your change was not made. Merge it into `current` and send the "
+            "entity tag of `current` as If-Match.",
             _shown(version),
         )
 

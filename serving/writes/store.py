@@ -54,7 +54,7 @@ class WriteStore:
         self._warehouse = warehouse
 
     def find(self, username: str, idempotency_key: str) -> StoredRequest | None:
-        """Return the request that first had an idempotency key of an account."""
+        """Return the request for which an account first used an idempotency key, or None if the key is new."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             rows = reader.rows(PACKAGE, "request_by_key", {"username": username, "idempotency_key": idempotency_key})
@@ -89,7 +89,7 @@ class WriteStore:
         self._run("mark_rejected", {"request_id": request_id, "reason": reason})
 
     def event_status(self, event_id: UUID) -> Row | None:
-        """Return an event of this API and how far it has come, or None if this API did not write it."""
+        """Return an event of this API with its progress, or None if this API did not write it."""
         rows = self._run("event_status", {"event_id": event_id})
         return rows[0] if rows else None
 
@@ -114,7 +114,7 @@ def newest_versions(connection: Connection, entities: Iterable[Entity]) -> dict[
 
 
 def lock(connection: Connection, entities: Iterable[Entity]) -> None:
-    """Wait for other requests that write the same entities, until the end of the transaction."""
+    """Wait for other requests that write the same entities, and block new ones until the end of the transaction."""
     names = [f"{event_type} {entity_id}" for event_type, entity_id in entities]
     Reader(connection).rows(PACKAGE, "lock_entities", {"entities": names})
 

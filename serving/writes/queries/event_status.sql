@@ -1,4 +1,4 @@
--- Returns at most one row: an event of this API, its request, and how far it has come.
+-- Returns at most one row: an event of this API, its request, and its progress through the pipeline.
 WITH written AS (
     SELECT
         event.event_id, event.event_type, event.entity_id, event.occurred_at, request.username, request.operation,

@@ -1,5 +1,5 @@
--- Grain: one row per requested entity that has a version: its newest one, from the requests of this API or, from any
--- source, the state tables. Events that were rejected or withheld are ignored.
+-- Grain: one row per requested entity that has a version, with its newest version. Versions come from the requests of
+-- this API and from the state tables, which cover all sources. Rejected and withheld events are ignored.
 SELECT DISTINCT ON (wanted.event_type, wanted.entity_id)
     wanted.event_type,
     wanted.entity_id,

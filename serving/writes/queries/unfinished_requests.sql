@@ -1,5 +1,5 @@
 -- Grain: one row per request that writes one of the entities and whose events may never have been written to disk,
--- because the process that accepted it ended. A request of the last ten seconds may still be at work.
+-- because the process that accepted it ended. A request of the last ten seconds may still be in progress.
 SELECT request.request_id, request.username, request.operation, request.body, request.persisted_at,
        request.is_acknowledged, request.rejected_because
 FROM serving.write_request AS request

@@ -36,7 +36,7 @@ def malformed(generator: random.Random) -> Iterator[tuple[str, str, bytes]]:
             data.pop(generator.choice(list(data)))
         data["surely_unknown"] = 1  # so that no body is accepted by chance
         body: Any = data
-        path = f"/v1/{written.noun}"
+        path = f"/v1/{written.collection}"
         if isinstance(written, Ending):
             path += f"/some-id/{written.verb}"
         if number % 3 == 0:

@@ -9,7 +9,7 @@ from serving.auth.roles import RIGHTS, Identity, Role
 from serving.errors import NotAllowed, NotFound, UnknownName
 from serving.writes.items import Item
 from serving.writes.operations import BY_EVENT_TYPE, COMMENT, KEY_RESULT, OBJECTIVE, TEAM, USER
-from serving.writes.service import Accepted, Asked
+from serving.writes.service import Accepted, WriteRequest
 from tests.serving.live_server import Api
 from tests.serving.writes.definitions import accepted, new_organisation, word, write
 
@@ -43,7 +43,7 @@ def submit(
     written = BY_EVENT_TYPE[event_type]
     entity_id = data.get(written.id_field) or word()
     item = Item(written, entity_id, {**data, written.id_field: entity_id}, "#", if_match)
-    return api.services.writes.submit(Asked("test", {}, None), [item], identity)
+    return api.services.writes.submit(WriteRequest("test", {}, None), [item], identity)
 
 
 def key_result(suffix: str) -> dict[str, Any]:
@@ -96,6 +96,6 @@ def test_nothing_of_another_team_or_organisation_is_written(api: Api, ours: str,
 
 
 def test_a_restricted_account_may_not_name_what_is_not_defined_yet(api: Api, ours: str) -> None:
-    asked = Asked("test", {}, None, allow_unknown=True)
+    write_request = WriteRequest("test", {}, None, allow_unknown=True)
     with pytest.raises(NotAllowed):
-        api.services.writes.submit(asked, [], account(ours, Role.SERVICE))
+        api.services.writes.submit(write_request, [], account(ours, Role.SERVICE))

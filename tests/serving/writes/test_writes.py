@@ -50,21 +50,21 @@ def test_the_status_of_an_event_is_for_its_account(api: Api, app_headers: dict[s
     assert (found["operation"], found["entity_id"]) == ("POST /v1/check-ins", check_in.json()["check_in_id"])
 
 
-@pytest.mark.parametrize("written", DEFINITIONS, ids=lambda each: each.noun)
+@pytest.mark.parametrize("written", DEFINITIONS, ids=lambda each: each.collection)
 def test_a_definition_is_created_read_and_replaced(
     api: Api, app_headers: dict[str, str], suffix: str, written: Any
 ) -> None:
     data = next(each["data"] for each in new_organisation(suffix) if each["type"] == written.event_type)
-    entity_id = word(written.noun)
+    entity_id = word(written.collection)
     body = {**data, written.id_field: entity_id}
     if "email" in body:
         body["email"] = f"{entity_id}@example.com"
-    created = api.client.post(f"/v1/{written.noun}", json=body, headers=app_headers)
+    created = api.client.post(f"/v1/{written.collection}", json=body, headers=app_headers)
     first = accepted(created)["etag"]
-    path = f"/v1/{written.noun}/{entity_id}"
+    path = f"/v1/{written.collection}/{entity_id}"
     read = api.client.get(f"{path}/definition", headers=app_headers)
     assert (read.json()["data"], read.headers["etag"]) == (body, first)
-    again = api.client.post(f"/v1/{written.noun}", json=body, headers=app_headers)
+    again = api.client.post(f"/v1/{written.collection}", json=body, headers=app_headers)
     assert (again.status_code, again.json()["type"]) == (409, "urn:okr:problem:already-defined")
     assert again.json()["current"]["data"] == body
     label = "title" if "title" in body else "name"
@@ -78,7 +78,7 @@ def test_a_definition_is_created_read_and_replaced(
     accepted(api.client.put(path, json=changed, headers={**app_headers, "If-Match": "*"}))
     other = api.client.put(path, json=body | {written.id_field: "x"}, headers={**app_headers, "If-Match": "*"})
     assert (other.status_code, other.json()["errors"][0]["pointer"]) == (422, f"#/{written.id_field}")
-    missing = api.client.put(f"/v1/{written.noun}/nobody", json=changed, headers={**app_headers, "If-Match": "*"})
+    missing = api.client.put(f"/v1/{written.collection}/nobody", json=changed, headers={**app_headers, "If-Match": "*"})
     assert missing.status_code == 404
 
 
@@ -156,12 +156,12 @@ def test_rules_of_several_fields_are_those_of_the_contract(api: Api, app_headers
     assert "direction increase contradicts baseline 2.0 and target 1.0" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("ending", ENDINGS, ids=lambda each: f"{each.noun}-{each.verb}")
+@pytest.mark.parametrize("ending", ENDINGS, ids=lambda each: f"{each.collection}-{each.verb}")
 def test_an_ending_needs_an_entity(api: Api, app_headers: dict[str, str], suffix: str, ending: Any) -> None:
-    unknown = api.client.post(f"/v1/{ending.noun}/nobody/{ending.verb}", json={}, headers=app_headers)
+    unknown = api.client.post(f"/v1/{ending.collection}/nobody/{ending.verb}", json={}, headers=app_headers)
     assert unknown.status_code == 404, unknown.text
     entity_id = next(each["data"][ending.id_field] for each in new_organisation(suffix) if each["type"] == ending.ends)
-    accepted(api.client.post(f"/v1/{ending.noun}/{entity_id}/{ending.verb}", json={}, headers=app_headers))
+    accepted(api.client.post(f"/v1/{ending.collection}/{entity_id}/{ending.verb}", json={}, headers=app_headers))
 
 
 def test_an_unknown_name_is_an_error_that_suggests_similar_ones_unless_it_is_allowed(
