@@ -51,12 +51,12 @@ def _table_status(topic: str, uri: str) -> dict[str, Any]:
 
 def as_lines(tables: list[dict[str, Any]]) -> str:
     """Return a table with one line per landing table."""
-    lines = [f"{'topic':<20} {'version':>8} {'files':>8} {'rows':>12} {'MB':>10} {'log':>7}  last maintenance"]
+    lines = [f"{'topic':<20} {'version':>8} {'files':>8} {'rows':>12} {'MB':>10} {'log files':>9}  last maintenance"]
     for each in tables:
         version = "none yet" if each["version"] is None else each["version"]
         lines.append(
             f"{each['topic']:<20} {version:>8} {each['files']:>8,} {each['rows']:>12,} {each['bytes'] / 1e6:>10,.1f} "
-            f"{each['log_files']:>7,}  {_last_maintenance(each['maintenance'])}"
+            f"{each['log_files']:>9,}  {_last_maintenance(each['maintenance'])}"
         )
     return "\n".join(lines)
 

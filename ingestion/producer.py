@@ -1,4 +1,4 @@
-"""The idempotent producer of all sources. All replicas acknowledge each message; a lost message raises an error."""
+"""The idempotent producer of all sources. All in-sync replicas acknowledge each message; a lost one raises an error."""
 
 import contextlib
 import time

@@ -101,14 +101,14 @@ class ForecastModel:
         reasons = forecast_reasons.reasons(rows, contributions)
         forecasts = []
         for position, (record, texts) in enumerate(zip(records, reasons, strict=True)):
-            p, bounds = float(probabilities[position]), (float(low[position]), float(high[position]))
+            probability, bounds = float(probabilities[position]), (float(low[position]), float(high[position]))
             if record["check_ins"]:
                 margin = float(margins[position])
                 effects = {name: float(effect[position]) for name, effect in contributions.items()}
-                forecasts.append(Forecast(p, *bounds, texts, _add_up(effects, margin), margin))
+                forecasts.append(Forecast(probability, *bounds, texts, _absorb_rounding(effects, margin), margin))
             else:
-                texts = forecast_reasons.no_check_in_reason(record, p)  # type: ignore[arg-type]  # noqa: PLW2901
-                forecasts.append(Forecast(p, *bounds, texts, *_base_only(p)))
+                texts = forecast_reasons.no_check_in_reason(record, probability)  # type: ignore[arg-type]  # noqa: PLW2901
+                forecasts.append(Forecast(probability, *bounds, texts, *_base_only(probability)))
         return forecasts
 
     def save(self, folder: Path) -> None:
@@ -138,7 +138,7 @@ def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "N
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 
-def _add_up(effects: dict[str, float], margin: float) -> dict[str, float]:
+def _absorb_rounding(effects: dict[str, float], margin: float) -> dict[str, float]:
     """Add to `base` what the 32-bit sums of XGBoost have rounded off, about 1e-7."""
     return {**effects, "base": effects["base"] + margin - math.fsum(effects.values())}
 

@@ -135,7 +135,7 @@ def run_metrics(mlflow: Any, run_id: str | None) -> dict[str, float]:
     return {} if run is None else dict(run.data.metrics)
 
 
-def artifacts(mlflow: Any, found: Any, part: str) -> Path:
+def artifacts(mlflow: Any, model_version: Any, part: str) -> Path:
     """Return the local folder with one part of a version's files (`model` or `evaluated`).
 
     Raises:
@@ -144,17 +144,15 @@ def artifacts(mlflow: Any, found: Any, part: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     advice = "Train again: `okr forecast train`."
-    if not found.run_id:
+    version = f"{model_version.version} of {model_version.name}"
+    if not model_version.run_id:
         raise PermanentError(
-            f"Version {found.version} of {found.name} has no run and therefore no files: it was registered manually. "
-            f"{advice}"
+            f"Version {version} has no run and therefore no files: it was registered manually. {advice}"
         )
     try:
-        return Path(mlflow.download_artifacts(found.run_id, part))
+        return Path(mlflow.download_artifacts(model_version.run_id, part))
     except (OSError, MlflowException) as error:
-        raise PermanentError(
-            f"The files of version {found.version} of {found.name} are missing ({_first_line(error)}). {advice}"
-        ) from error
+        raise PermanentError(f"The files of version {version} are missing ({_first_line(error)}). {advice}") from error
 
 
 def _or_none(look_up: Any) -> Any | None:

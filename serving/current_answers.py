@@ -9,7 +9,7 @@ from serving.predictor.forecast_tables import ForecastTables, Snapshot
 from serving.predictor.key_result_answers import CachedForecast
 from serving.predictor.prediction import of_key_result, served_event
 from serving.predictor.responses import response_of
-from serving.predictor.service import Predicted, by_arm
+from serving.predictor.service import Predicted, forecast_by_arm
 from serving.prepared_answers import Answered, PreparedAnswers
 from serving.publication_reader import Published
 from serving.schemas import publication_fields
@@ -54,9 +54,9 @@ def _answer(key_result_id: str, active: LoadedVersion, state: ServingState, snap
     units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": None}
     if shadow_arms(state, units):
         return None
-    by, forecast = by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
-    prediction = of_key_result(key_result_id, forecast, by, snapshot.publication.publication_id)
+    assigned, forecast = forecast_by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
+    prediction = of_key_result(key_result_id, forecast, assigned, snapshot.publication.publication_id)
     found = Published(snapshot.publication, Predicted(active, [prediction]))
     body = response_of(found.value, publication_fields(found)).model_dump_json().encode()
-    served = ServedProbability(by.version.name, by.version.role, forecast.output["probability"])
+    served = ServedProbability(assigned.version.name, assigned.version.role, forecast.output["probability"])
     return Answered(body, prediction.prediction_id, served_event(prediction), served)

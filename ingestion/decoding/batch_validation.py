@@ -64,13 +64,13 @@ def accept_by_column(messages: "pa.Table") -> "tuple[pa.Table, pa.Table]":
     # only `decode` needs.
     columns = messages.drop_columns(["value", "headers"]).combine_chunks()
     is_valid = _is_valid(columns)
-    numbers, moments = np.flatnonzero(is_valid), _moments(columns, is_valid)
-    is_early = np.asarray(pc.greater(moments["occurred_at"], pc.add(moments["logged_at"], CLOCK_TOLERANCE)))
-    if is_early.any():
-        is_valid[numbers[is_early]] = False
-        numbers, moments = numbers[~is_early], moments.filter(~is_early)
+    indexes, moments = np.flatnonzero(is_valid), _moments(columns, is_valid)
+    is_ahead = np.asarray(pc.greater(moments["occurred_at"], pc.add(moments["logged_at"], CLOCK_TOLERANCE)))
+    if is_ahead.any():
+        is_valid[indexes[is_ahead]] = False
+        indexes, moments = indexes[~is_ahead], moments.filter(~is_ahead)
     by_day = np.argsort(moments["occurred_at"].cast("date32").cast("int32").to_numpy(), kind="stable")
-    return _typed(columns.take(numbers[by_day]), moments.take(by_day)), messages.filter(~is_valid)
+    return _typed(columns.take(indexes[by_day]), moments.take(by_day)), messages.filter(~is_valid)
 
 
 def _is_valid(messages: "pa.Table") -> "np.ndarray":

@@ -137,19 +137,19 @@ def _doubtful(values: Sequence[bytes], joined: bytes) -> list[int]:
     """
     if joined.isascii() and b"\\" not in joined:
         return []
-    return [number for number, value in enumerate(values) if not value.isascii() or b"\\" in value]
+    return [index for index, value in enumerate(values) if not value.isascii() or b"\\" in value]
 
 
 def _decode(topic: str, values: Sequence[bytes], doubtful: Sequence[int]) -> list[Any]:
     """Return the decoded events, with UNDECODED for those that msgspec or a rule did not accept."""
-    decode, left, events = decoder(topic).decode, iter(values), list[Any]()
+    decode, remaining, events = decoder(topic).decode, iter(values), list[Any]()
     while len(events) < len(values):
         try:
-            events.extend(map(decode, left))  # if this raises, the events decoded so far stay in the list
+            events.extend(map(decode, remaining))  # if this raises, the events decoded so far stay in the list
         except (msgspec.DecodeError, ValueError, OverflowError, RecursionError):
             events.append(UNDECODED)
-    for number in _violations(topic, events, doubtful):
-        events[number] = UNDECODED
+    for index in _violations(topic, events, doubtful):
+        events[index] = UNDECODED
     return events
 
 
@@ -202,14 +202,14 @@ def _as_json(headers: "Sequence[tuple[str, bytes | None]]") -> str:
 def _violations(topic: str, events: Sequence[Any], doubtful: Sequence[int]) -> set[int]:
     """Return the indexes of the events that break a rule that msgspec does not check. UNDECODED breaks no rule."""
     models = list(map(type, events))
-    different = set(models) - {_Undecoded}
-    if len(different) == 1:
-        return event_types(topic)[different.pop()].violations(events, doubtful)
+    distinct_models = set(models) - {_Undecoded}
+    if len(distinct_models) == 1:
+        return event_types(topic)[distinct_models.pop()].violations(events, doubtful)
     violating: set[int] = set()
     is_doubtful = set(doubtful)
-    for model in different:
-        numbers = [number for number, each in enumerate(models) if each is model]
-        own = [position for position, number in enumerate(numbers) if number in is_doubtful] if is_doubtful else []
-        found = event_types(topic)[model].violations([events[number] for number in numbers], own)
-        violating.update(numbers[position] for position in found)
+    for model in distinct_models:
+        indexes = [index for index, each in enumerate(models) if each is model]
+        doubtful_of_model = [at for at, index in enumerate(indexes) if index in is_doubtful] if is_doubtful else []
+        found = event_types(topic)[model].violations([events[index] for index in indexes], doubtful_of_model)
+        violating.update(indexes[at] for at in found)
     return violating

@@ -99,7 +99,7 @@ class Broker:
                 if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
                     return bool(message.offset() < gap.end and error is None)
                 if error is not None and not error.retriable():
-                    raise RetryableError(f"offset {gap.start} cannot be read any more ({error.str()})")
+                    raise RetryableError(f"offset {gap.start} can no longer be read ({error.str()})")
         finally:
             self._consumer.unassign()
         raise RetryableError(

@@ -132,7 +132,8 @@ def _rewrite(table: "DeltaTable", uri: str, day: date, group: Sequence[File]) ->
     rows = _read(table, [f"{uri}/{unquote(file['path'])}" for file in group])
     if rows.num_rows != sum(file["num_records"] for file in group):
         raise RetryableError(
-            f"The files of {day} have a different number of rows from the Delta log of {uri}. Nothing was changed."
+            f"The files of {day} do not have the number of rows that the Delta log of {uri} states. Nothing was "
+            "changed. If the next run fails, too, see docs/runbooks/lake-repair.md."
         )
     dated = rows.append_column(pa.field(PARTITION_COLUMN, pa.date32()), pa.repeat(pa.scalar(day), rows.num_rows))
     return [replace(each, data_change=False) for each in write_files(dated, uri)]
@@ -170,7 +171,7 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
     from deltalake import CommitProperties, Transaction
     from deltalake.exceptions import CommitFailedError
 
-    number = time.time_ns()  # identifies this transaction
+    transaction_version = time.time_ns()
     try:
         table.create_write_transaction(
             [*adds, *removes],
@@ -178,7 +179,7 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
             schema=table.schema(),
             partition_by=PARTITION_COLUMN,
             commit_properties=CommitProperties(
-                app_transactions=[Transaction(APPLICATION, number)],
+                app_transactions=[Transaction(APPLICATION, transaction_version)],
                 custom_metadata={"files": len(adds), "removed": len(removes), "partitions": 1},
                 max_commit_retries=COMMIT_RETRIES,
             ),
@@ -186,6 +187,6 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
     except CommitFailedError as error:
         table.update_incremental()
         # If the versions are equal, the commit succeeded despite the error (delta-rs #2609).
-        if table.transaction_version(APPLICATION) != number:
+        if table.transaction_version(APPLICATION) != transaction_version:
             raise CompactionConflict(cause(error)) from error
     table.update_incremental()

@@ -35,13 +35,13 @@ class TableMaintenance:
 
 def as_lines(tables: Sequence[TableMaintenance]) -> str:
     """Return one line per table."""
-    lines = [f"{'topic':<20} {'files':>15} {'MB':>19} {'deleted':>8} {'log':>7} {'version':>15} {'seconds':>8}"]
+    lines = [f"{'topic':<20} {'files':>15} {'MB':>19} {'deleted':>8} {'log files':>9} {'version':>15} {'seconds':>8}"]
     for each in tables:
         files = f"{each.files_before:,} -> {each.files_after:,}"
         size = f"{each.bytes_before / 1e6:,.1f} -> {each.bytes_after / 1e6:,.1f}"
         version = f"{each.version_before} -> {each.version_after}"
         lines.append(
-            f"{each.topic:<20} {files:>15} {size:>19} {each.deleted_files:>8,} {each.log_files:>7,} {version:>15} "
+            f"{each.topic:<20} {files:>15} {size:>19} {each.deleted_files:>8,} {each.log_files:>9,} {version:>15} "
             f"{each.seconds:>8.1f}"
         )
     return "\n".join(lines)

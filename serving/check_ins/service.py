@@ -102,7 +102,12 @@ class CheckIns:
         raise RetryableError("The same check-in was sent several times concurrently. Send it again.")
 
     def correct(
-        self, check_in_id: str, key_result_id: str | None, content: Content, identity: Identity, key: str | None
+        self,
+        check_in_id: str,
+        key_result_id: str | None,
+        content: Content,
+        identity: Identity,
+        idempotency_key: str | None,
     ) -> Accepted:
         """Replace the content of a check-in and keep its time.
 
@@ -125,15 +130,16 @@ class CheckIns:
                 [Difference("key_result_id", owner, key_result_id)],
             )
         for _ in range(ATTEMPTS):
-            before = self._requests.find_correction(identity.username, key, check_in_id)
-            if before is not None and (key is not None or before.content == asdict(content)):
+            before = self._requests.find_correction(identity.username, idempotency_key, check_in_id)
+            if before is not None and (idempotency_key is not None or before.content == asdict(content)):
                 _check_same(before, check_in_id, owner, content)
                 return self._repeat(before, identity)
             request = replace(
                 _request_at_current_time(check_in_id, owner, content), occurred_at=original["occurred_at"]
             )
             request = _with_warnings(request, content, self._lookups.key_result(owner, _sent(request, content)))
-            written = self._requests.insert("correct", {"username": identity.username, "idempotency_key": key}, request)
+            caller: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
+            written = self._requests.insert("correct", caller, request)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
         raise RetryableError("The same correction was sent several times concurrently. Send it again.")

@@ -1,4 +1,4 @@
-"""Stop an arm, on all workers, if its model fails or is slow more often than the experiment's guardrails allow.
+"""Stop an arm on all workers if it breaks one of the experiment's guardrails.
 
 Every second, each worker adds its calls to those of the other workers and checks the sums. The guardrails therefore
 apply to the whole service, regardless of how calls are distributed over the workers.
@@ -79,7 +79,10 @@ class GuardrailWatch:
         self._stopping.set()
 
     def observe_batch(self, version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
-        """Count a batch of all current key results for each arm with this version. Its duration delays no request."""
+        """Count a batch of all current key results for each arm with this version.
+
+        The duration is ignored, because no request waits for the batch.
+        """
         del duration_s
         state = self._runtime.current(version.model.name)
         for arm, loaded in state.arms.items():

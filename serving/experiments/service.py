@@ -101,7 +101,7 @@ class Experiments:
             if model_registry.resolve(self._settings, arm.reference, experiment.model_name) is None:
                 raise NotFound(
                     f"The registry has no version or alias {arm.reference!r} of {experiment.model_name} "
-                    f"(arm {arm.name!r})."
+                    f"(arm {arm.name!r}); GET /models lists its versions."
                 )
         try:
             started = self._execute("start_experiment", {"name": name})

@@ -232,7 +232,7 @@ class ModelRuntime:
                 self._warn(model, CHAMPION, error)
         serves = "no version" if active is None else f"{active.name} {active.version}"
         return replace(
-            state, active=active, problem=f"The model {reference!r} cannot be loaded now, so {serves} serves."
+            state, active=active, problem=f"The version {reference!r} cannot be loaded now, so {serves} serves."
         )
 
     def _load(self, model: ServedModel, version: str, reference: str) -> LoadedVersion:
@@ -260,7 +260,9 @@ class ModelRuntime:
     def _existing(self, model: ServedModel, reference: str) -> str:
         version = self._version_of(model, reference)
         if version is None:
-            raise PermanentError(f"The registry has no version or alias {reference!r} of {model.name}.")
+            raise PermanentError(
+                f"The registry has no version or alias {reference!r} of {model.name}; GET /models lists its versions."
+            )
         return version
 
     def _forget_unused(self, model: ServedModel) -> None:

@@ -67,7 +67,7 @@ class ServedModel:
     load: Callable[[Path, Mapping[str, str]], Trained]
     """Load a version from the folder with its files and the tags that it was registered with.
 
-    Raises PermanentError if the files are missing, have changed or do not fit this code.
+    Raises PermanentError if the files are missing, have changed, or are incompatible with this code.
     """
     rule: Rule | None = None
     outcome_type: str | None = None

@@ -51,7 +51,7 @@ class ForecastCache:
     def get_or_compute(
         self, publication: Publication, version_key: str, compute: Callable[[], CurrentForecasts]
     ) -> CurrentForecasts:
-        """Return the cached forecasts, or compute and cache them, unless another worker is computing them."""
+        """Return the cached forecasts, wait for another worker that is computing them, or compute and cache them."""
         at = f"{publication.published_at:%Y%m%dT%H%M%S.%f}"
         key = f"{PREFIX}v3:{publication.publication_id}@{at}:{version_key}"
         token = uuid.uuid4().hex

@@ -97,8 +97,10 @@ class Predictor:
                 answers.append(answer or no_forecast(key_result_id, None))
                 continue
             units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": account}
-            by, forecast = by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
-            prediction = of_key_result(key_result_id, forecast, by, publication.publication_id)
+            assigned, forecast = forecast_by_arm(
+                key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot
+            )
+            prediction = of_key_result(key_result_id, forecast, assigned, publication.publication_id)
             answers.append(prediction)
             self._shadows.of_key_result(prediction, state, units, snapshot)
         self._record([answer for answer in answers if isinstance(answer, Prediction)])
@@ -119,11 +121,11 @@ class Predictor:
         valid = validated_rows(rows, model.input)
         state = self._runtime.state(model_name)
         units: UnitIds = {"account": account}
-        scored, by = self._scorer.score(valid, model, state, assigned_arm(state, units))
-        predictions = [of_features(one, by) for one in scored]
+        scored, assigned = self._scorer.score(valid, model, state, assigned_arm(state, units))
+        predictions = [of_features(each, assigned) for each in scored]
         self._record(predictions)
         self._shadows.of_features(predictions, valid, state, units)
-        return Predicted(by.version, list[Prediction | NoForecast](predictions))
+        return Predicted(assigned.version, list[Prediction | NoForecast](predictions))
 
     def current_forecasts(self, version: LoadedVersion | None = None) -> Published[Mapping[str, Answer]]:
         """Return the answers for all key results of the publication by id: a forecast, or why there is none.
@@ -213,7 +215,7 @@ class Predictor:
                 metrics.SERVED_PROBABILITY.labels(version.name, version.role).observe(probability)
 
 
-def by_arm(
+def forecast_by_arm(
     key_result_id: str, answer: CachedForecast, active: Assigned, arm: Assigned | None, snapshot: Snapshot
 ) -> tuple[Assigned, CachedForecast]:
     """Return the forecast of the arm, or that of the active version if the arm has none."""

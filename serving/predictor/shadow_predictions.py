@@ -24,29 +24,29 @@ class ShadowPredictions:
 
     def of_key_result(self, served: Prediction, state: ServingState, units: UnitIds, snapshot: Snapshot) -> None:
         """Queue what the shadow arms forecast for the same key result, from their tables."""
-        for by in shadow_arms(state, units):
-            table = snapshot.tables.get(by.version.key)
+        for arm in shadow_arms(state, units):
+            table = snapshot.tables.get(arm.version.key)
             answer = None if table is None else table.answers.get(str(served.key_result_id))
             if isinstance(answer, CachedForecast):
                 publication_id = snapshot.publication.publication_id
-                shadow = of_key_result(str(served.key_result_id), answer, by, publication_id)
+                shadow = of_key_result(str(served.key_result_id), answer, arm, publication_id)
                 self._shadows.submit(partial(_events, [shadow], [served], event_attributes()))
 
     def of_features(
         self, served: Sequence[Prediction], rows: Sequence[Mapping[str, Any]], state: ServingState, units: UnitIds
     ) -> None:
         """Queue the scoring of the same rows by the shadow arms."""
-        for by in shadow_arms(state, units):
-            self._shadows.submit(partial(self._score, by, rows, served, event_attributes()))
+        for arm in shadow_arms(state, units):
+            self._shadows.submit(partial(self._score, arm, rows, served, event_attributes()))
 
     def _score(
         self,
-        by: Assigned,
+        arm: Assigned,
         rows: Sequence[Mapping[str, Any]],
         served: Sequence[Prediction],
         attributes: Mapping[str, str],
     ) -> list[EncodedEvent]:
-        return _events([of_features(one, by) for one in self._scorer.score_by(by, rows)], served, attributes)
+        return _events([of_features(scored, arm) for scored in self._scorer.score_by(arm, rows)], served, attributes)
 
 
 def _events(

@@ -31,8 +31,8 @@ def presenter(pages: Pages) -> Present:
         if not asks_for_html or request.url.path.startswith(API_PATHS):
             return None
         if problem.status == 401:
-            here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?next={quote(here)}", 303)
+            current_path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(current_path)}", 303)
         response = pages.render("error.html", problem.status, title=problem.title, detail=problem.detail)
         response.headers.update(problem.headers)
         return response

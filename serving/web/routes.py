@@ -51,7 +51,7 @@ def scorecard(  # noqa: PLR0913, PLR0917 -- the query parameters of the page
         return pages.render("empty.html", visitor=visitor, path=HOME, hold=hold)
     return pages.render(
         "scorecard.html", page=page, visitor=visitor, path=HOME, max_shown=MAX_SHOWN, hold=hold,
-        filters=urlencode([*(("cycle", one) for one in wanted.cycles), *(("team", one) for one in wanted.teams)]),
+        filters=urlencode([*(("cycle", name) for name in wanted.cycles), *(("team", name) for name in wanted.teams)]),
     )  # fmt: skip
 
 

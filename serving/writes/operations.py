@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Writable:
-    """An event type that apps may write. `collection` is the plural in paths; `id_field` is the field with its id."""
+    """An event type that apps may write. `collection` is the plural in paths, `id_field` the entity's id field."""
 
     event_type: str
     collection: str

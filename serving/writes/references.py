@@ -165,11 +165,11 @@ class References:
 
 def _teams_of(identity: Identity, known: Known) -> frozenset[str]:
     """Return the teams for which the caller may write: those that the account leads, and its user's own team."""
-    own = None
+    own_team = None
     if identity.user_id is not None:
         known.fetch([(USER, identity.user_id)])
-        own = known.owner((USER, identity.user_id)).team_id
-    return frozenset(each for each in (*identity.team_ids, own) if each is not None)
+        own_team = known.owner((USER, identity.user_id)).team_id
+    return frozenset(each for each in (*identity.team_ids, own_team) if each is not None)
 
 
 def _check_earlier(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:

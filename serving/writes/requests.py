@@ -29,7 +29,7 @@ def item_of(writable: Writable, body: BaseModel, *, entity_id: str | None = None
     """Return the event that a body asks for. `entity_id` is the id in the path, if the path has one.
 
     Raises:
-        RequestValidationError: the body names another id than the path.
+        RequestValidationError: the id in the body differs from the id in the path.
     """
     data = body.model_dump(exclude_unset=True, mode="json")
     sent = data.get(writable.id_field)

@@ -51,7 +51,7 @@ READ_ERRORS: dict[int | str, dict[str, Any]] = {code: ERRORS[code] for code in (
 
 
 def _annotated(endpoint: Callable[..., Any], writable: Writable) -> Callable[..., Any]:
-    """Set the type of the body, which is known only at run time, and name the endpoint after its event."""
+    """Set the types of the body and of the identity, which depend on the event type."""
     model: Any = model_of(writable)
     endpoint.__annotations__["body"] = Annotated[model, Body(examples=[examples.EXAMPLES[writable.event_type]])]
     endpoint.__annotations__["identity"] = Annotated[Identity, Depends(RequireToken(writable.right))]

@@ -191,8 +191,8 @@ def _check_version(item: Item, version: Version | None) -> None:
         raise NotFound(f"There is no {what} to replace; POST /v1/{item.writable.collection} creates it.")
     if item.if_match not in (ANY_VERSION, str(version.event_id)):
         raise VersionMismatch(
-            f"The {what} was changed in the meantime, so your change was not made. Merge it into `current` and send the "
-            "entity tag of `current` as If-Match.",
+            f"The {what} was changed in the meantime, so your change was not made. Merge it into `current`, and send "
+            "the entity tag of `current` as If-Match.",
             _shown(version),
         )
 

@@ -93,9 +93,9 @@ def _describe_mismatch(header: Header, missing: list[str], expected: str) -> str
     shown = "".join(character if character.isprintable() else "?" for character in found)[:500]
     surplus = {name.casefold(): name for name in header.columns}
     suggestions = [
-        f"{alike[0]!r} looks like {column}"
+        f"{similar[0]!r} looks like {column}"
         for column in missing
-        if (alike := difflib.get_close_matches(column, surplus, n=1, cutoff=0.75))
+        if (similar := difflib.get_close_matches(column, surplus, n=1, cutoff=0.75))
     ]
     hint = f" ({'; '.join(suggestions)})" if suggestions else ""
     known = ", ".join(f"{name}" for name in DELIMITERS.values())

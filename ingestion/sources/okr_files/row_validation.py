@@ -65,7 +65,7 @@ class History:
         key_result_id, at, row = check_in_of(cells)
         key_result = self._key_result_of(key_result_id, at, row, cells["checked_in_at"])
         self._check_check_in(key_result_id, at, row, cells["checked_in_at"])
-        self.check_ins[key_result.key_result_id, at] = row  # check-ins share one string as id, which saves memory
+        self.check_ins[key_result.key_result_id, at] = row  # one id string per key result saves memory
 
     def _check_key_result(self, row: KeyResultRow) -> None:
         start = start_of(row.cycle_start)

@@ -15,7 +15,7 @@ from ingestion.sources.simulator.teams_and_users import Organisation
 from ingestion.sources.simulator.vocabulary import NOTES
 from lakehouse.contracts.check_in import CheckInRecorded
 
-# Probabilities, and shares of all check-ins or key results.
+# Shares of check-ins or key results, used as probabilities.
 MISSES_WHEN_ABANDONED = 0.75
 WITHOUT_CONFIDENCE = 0.08
 WITH_NOTE = 0.2

@@ -66,10 +66,10 @@ def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective]
     effect = organisation.rng("cycle", cycle.name).gauss(0.0, CYCLE_SD)
     parents: list[Objective] = []
     for team in organisation.teams:
-        own = list(_objectives(organisation, cycle, team, parents))
-        parents = parents or own
-        objectives += own
-        key_results += _key_results(organisation, team, own, effect)
+        team_objectives = list(_objectives(organisation, cycle, team, parents))
+        parents = parents or team_objectives
+        objectives += team_objectives
+        key_results += _key_results(organisation, team, team_objectives, effect)
     return objectives, key_results
 
 
@@ -99,10 +99,10 @@ def _key_results(
     for objective in objectives:
         for number in range(rng.choices((2, 3, 4), (1, 2, 2))[0]):
             key_result_id = organisation.id_of("key_result", objective.id, number)
-            own = organisation.rng("key_result", key_result_id)
-            drift = DRIFT + team.skill + effect - own.gauss(0.0, DIFFICULTY_SD)
-            owner = own.choice(members)
-            yield _key_result(own, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
+            own_rng = organisation.rng("key_result", key_result_id)
+            drift = DRIFT + team.skill + effect - own_rng.gauss(0.0, DIFFICULTY_SD)
+            owner = own_rng.choice(members)
+            yield _key_result(own_rng, objective, next(measures), key_result_id=key_result_id, owner=owner, drift=drift)
 
 
 def _key_result(  # noqa: PLR0913 - the inputs of the draw

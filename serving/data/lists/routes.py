@@ -50,7 +50,10 @@ def teams(query: Annotated[queries.TeamsQuery, Query()], read: ReadList) -> Resp
 
 @router.get("/users", **documented(lists.USERS, examples.USER))
 def users(query: Annotated[queries.UsersQuery, Query()], read: ReadList) -> Response:
-    """List users in their newest definitions, without e-mail addresses. Deactivated users are listed on request."""
+    """List users in their newest definitions, without e-mail addresses.
+
+    Deactivated users are listed only on request.
+    """
     return read(lists.USERS, query)
 
 

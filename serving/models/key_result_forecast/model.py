@@ -31,12 +31,17 @@ class ForecastScorer:
             return []
         return [
             Scored(
-                {"probability": one.probability, "low": one.low, "high": one.high, "level": INTERVAL_LEVEL},
-                one.reasons,
-                one.contributions,
-                one.margin,
+                {
+                    "probability": forecast.probability,
+                    "low": forecast.low,
+                    "high": forecast.high,
+                    "level": INTERVAL_LEVEL,
+                },
+                forecast.reasons,
+                forecast.contributions,
+                forecast.margin,
             )
-            for one in self.forecaster.forecast(rows)
+            for forecast in self.forecaster.forecast(rows)
         ]
 
 
@@ -44,7 +49,7 @@ def load(folder: Path, tags: Mapping[str, str]) -> Trained:
     """Load a version. The holdout model of a version has no digest, because only the served files are registered.
 
     Raises:
-        PermanentError: the files are missing, damaged, have changed or do not fit this code.
+        PermanentError: the files are missing, damaged, have changed, or are incompatible with this code.
     """
     model = load_model(folder)
     registered = tags.get(model_registry.DIGEST)

@@ -37,7 +37,7 @@ class KeyResultFeatures(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class KeyResultOutput(msgspec.Struct, kw_only=True, frozen=True):
-    """The forecast of one key result. An interval from `low` to `high` should contain `level` of the final scores."""
+    """The forecast of one key result. A share `level` of final scores should be between `low` and `high`."""
 
     probability: Annotated[Share, Meta(description=f"P(final score >= {ACHIEVED_SCORE}), calibrated")]
     low: Share
