@@ -83,7 +83,7 @@ def require_build(dsn: str) -> None:
         )
     published = current(dsn)
     reason = (
-        f"the newest build was already published (publication {published.publication_id})"
+        f"the newest build has already been published (publication {published.publication_id})"
         if published
         else "nothing has been built yet"
     )

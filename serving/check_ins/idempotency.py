@@ -47,10 +47,10 @@ class RequestStore:
         Corrections are ignored. If the request has been deleted, the check-in's first event in the log is returned
         instead.
         """
-        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        parameters = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
-            rows = reader.rows(PACKAGE, "recorded_request", who)
+            rows = reader.rows(PACKAGE, "recorded_request", parameters)
             if rows:
                 return _stored(rows[0])
             rows = reader.rows(PACKAGE, "first_logged_event", {"check_in_id": check_in_id}) if check_in_id else []
@@ -62,10 +62,10 @@ class RequestStore:
         If no key is given and the log has newer content, the result is None, because sending the old content again is
         then a new correction. A request counts as newer than the log until the state consumer has read its event.
         """
-        who = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
+        parameters = {"username": username, "idempotency_key": idempotency_key, "check_in_id": check_in_id}
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
-            rows = reader.rows(PACKAGE, "correction_request", who)
+            rows = reader.rows(PACKAGE, "correction_request", parameters)
             logged = reader.rows(PACKAGE, "current_check_in", {"check_in_id": check_in_id})
         if not rows:
             return None
@@ -74,17 +74,20 @@ class RequestStore:
             return found
         return None if self.is_logged(found) else found
 
-    def bind_key(self, who: dict[str, str | None], before: StoredRequest) -> bool:
+    def bind_key(self, caller_and_key: dict[str, str | None], before: StoredRequest) -> bool:
         """Store an idempotency key for a recorded check-in, or return False if another check-in already has the key."""
-        row = self.insert("repeat", who, before)
+        row = self.insert("repeat", caller_and_key, before)
         if row is not None and row.request_id is not None and before.is_persisted:
             self.mark_persisted(row.request_id, is_acknowledged=before.is_acknowledged)
         return row is not None
 
-    def insert(self, operation: str, who: dict[str, str | None], request: StoredRequest) -> StoredRequest | None:
+    def insert(
+        self, operation: str, caller_and_key: dict[str, str | None], request: StoredRequest
+    ) -> StoredRequest | None:
         """Store a request before its event is persisted, or return None if the request was stored concurrently."""
         values = {
-            **who, "operation": operation, "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
+            **caller_and_key, "operation": operation,
+            "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
             "body": Jsonb(request.content), "event_id": request.event_id, "occurred_at": request.occurred_at,
             "warnings": Jsonb(request.warnings),
         }  # fmt: skip

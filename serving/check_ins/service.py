@@ -85,18 +85,18 @@ class CheckIns:
             RetryableError: PostgreSQL is unavailable; the same request can be sent again.
         """
         self._references.check_recording(key_result_id, identity)
-        who: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
+        caller_and_key: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
         for _ in range(ATTEMPTS):
             before = self._requests.find_recorded(identity.username, idempotency_key, check_in_id)
             if before is not None:
                 if not self._references.is_key_result_visible(before.key_result_id, identity):
                     raise NotAllowed(f"The check-in id {before.check_in_id!r} cannot be used. Choose another one.")
                 _check_same(before, check_in_id or before.check_in_id, key_result_id, content)
-                if idempotency_key is None or before.is_bound or self._requests.bind_key(who, before):
+                if idempotency_key is None or before.is_bound or self._requests.bind_key(caller_and_key, before):
                     return self._repeat(before, identity)
                 continue  # another request has stored the key in the meantime
             request = self._new_request(key_result_id, content, check_in_id, allow_unknown=allow_unknown)
-            written = self._requests.insert("record", who, request)
+            written = self._requests.insert("record", caller_and_key, request)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
         raise RetryableError("The same check-in was sent several times concurrently. Send it again.")
@@ -138,8 +138,8 @@ class CheckIns:
                 _request_at_current_time(check_in_id, owner, content), occurred_at=original["occurred_at"]
             )
             request = _with_warnings(request, content, self._lookups.key_result(owner, _sent(request, content)))
-            caller: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
-            written = self._requests.insert("correct", caller, request)
+            caller_and_key: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
+            written = self._requests.insert("correct", caller_and_key, request)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
         raise RetryableError("The same correction was sent several times concurrently. Send it again.")

@@ -13,7 +13,7 @@ from serving.publication_reader import Row, Warehouse
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A served model, with what this worker serves of it, its registered versions, and all live workers."""
+    """A served model with its serving state on this worker, its registered versions, and all live workers."""
 
     model: ServedModel
     state: ServingState

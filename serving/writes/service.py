@@ -76,7 +76,7 @@ class Writes:
             ContractViolation: an event would violate its contract.
             NotPersisted, RetryableError: nothing was accepted; the same request can be sent again.
         """
-        who = {"username": identity.username, "idempotency_key": write_request.idempotency_key}
+        caller_and_key = {"username": identity.username, "idempotency_key": write_request.idempotency_key}
         self._finish_others(items)
         for _ in range(ATTEMPTS):
             if write_request.idempotency_key is not None:
@@ -88,7 +88,7 @@ class Writes:
             with self._store.transaction() as connection:
                 events = _events(connection, items)
                 _encoded(events, identity.username)  # raises an error before anything is stored
-                written = stored.insert(connection, who, write_request.operation, write_request.body, events)
+                written = stored.insert(connection, caller_and_key, write_request.operation, write_request.body, events)
             if written is not None:
                 return self._deliver(written, identity.username, is_repeat=False)
         raise RetryableError("The same request was sent several times concurrently. Send it again.")

@@ -120,11 +120,11 @@ def lock(connection: Connection, entities: Iterable[Entity]) -> None:
 
 
 def insert(
-    connection: Connection, who: Row, operation: str, body: Any, events: Sequence[StoredEvent]
+    connection: Connection, caller_and_key: Row, operation: str, body: Any, events: Sequence[StoredEvent]
 ) -> StoredRequest | None:
     """Store a request and its events; return None if its idempotency key is already stored."""
     reader = Reader(connection)
-    rows = reader.rows(PACKAGE, "insert_request", {**who, "operation": operation, "body": Jsonb(body)})
+    rows = reader.rows(PACKAGE, "insert_request", {**caller_and_key, "operation": operation, "body": Jsonb(body)})
     if not rows:
         return None
     request_id = rows[0]["request_id"]

@@ -238,7 +238,9 @@ def test_without_a_build_the_gate_says_so_and_what_to_do(build: Settings, fresh_
     with pytest.raises(PermanentError, match=r"no build to check: nothing has been built yet\. Start okr_etl_dag"):
         marts_gate.validate_build(fresh_database, "manual-1")
     publication_id = publish_build(build).publication_id
-    with pytest.raises(PermanentError, match=rf"newest build was already published \(publication {publication_id}\)"):
+    with pytest.raises(
+        PermanentError, match=rf"newest build has already been published \(publication {publication_id}\)"
+    ):
         marts_gate.validate_build(build, "manual-2")
     with connect(build.require("dsn_serving")) as connection:
         assert connection.execute("SELECT count(*) FROM ops.gate_result").fetchall() == [(0,)]
