@@ -1,2 +1,2 @@
--- Condition: always true, because the rows are about the installation, which requires the right Right.READ_SYSTEM.
+-- Condition: always true, because the rows are about the installation, and only callers with Right.READ_SYSTEM see them.
 true
