@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -167,7 +168,7 @@ def test_a_closing_check_in_says_which_cycle_it_closes(api: Api, app_headers: di
         body = {"key_result_id": name, "value": value, "is_final": True}
         (logged,) = accepted(post(api, app_headers, body))["warnings"]
         assert logged["code"] == "closes_cycle"
-        closed.append(logged["detail"].split(",")[0])
+        closed.append(re.split("[.,]", logged["detail"])[0])
     assert closed == ["It closes the key result in 'The past one'", "It closes the key result in 'The present one'"]
     read_state(api.settings)
     with connect(api.settings.require("dsn_loader")) as connection:

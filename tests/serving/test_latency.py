@@ -99,7 +99,8 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
     def is_of_the_route(value: bytes) -> bool:
         data: dict[str, Any] = msgspec.json.decode(value)["data"]
         is_ours = data.get("instance") == instance and data.get("metric") == "request_latency_p95"
-        return is_ours and data["labels"]["route"].startswith("/v1/users/")
+        route = data["labels"].get("route", "")
+        return is_ours and route.startswith("/v1/users/") and route.endswith("/activity")
 
     event = read_until(api.settings, TOPIC, is_of_the_route)
     payload = decode(TOPIC, event.value, event.key).payload
