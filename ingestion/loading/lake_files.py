@@ -77,8 +77,8 @@ def files_of(table: "DeltaTable", uri: str, wanted: Wanted) -> list[LakeFile]:
     """Return the files that may contain wanted rows, roughly in log order, so that indexes grow at their ends."""
     import pyarrow as pa
 
-    columns = pa.table(table.get_add_actions(flatten=True)).to_pylist()
-    files = [_lake_file(uri, each) for each in columns]
+    actions = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    files = [_lake_file(uri, each) for each in actions]
     wanted_files = [each for each in files if each.extent.may_include(wanted)]
     return sorted(wanted_files, key=lambda each: (each.extent.first_offset, each.day))
 

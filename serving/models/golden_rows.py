@@ -26,7 +26,7 @@ def check_golden_rows(model: ServedModel, scorer: Scorer, folder: Path) -> int:
         zip(golden, scorer.score([row for row, _ in golden]), strict=True), start=1
     ):
         if fault := check_output(scored.output, model.output):
-            raise PermanentError(f"Golden row {number} of {model.name} gives an invalid output: {fault}.")
+            raise PermanentError(f"Golden row {number} of {model.name} produces an invalid output: {fault}.")
         for name, value in expected.items():
             if not _is_equal(value, scored.output.get(name), tolerance):
                 raise PermanentError(

@@ -68,5 +68,5 @@ def _scored(version: LoadedVersion, rows: Sequence[Mapping[str, Any]]) -> list[S
         raise PermanentError(f"{version.key} returned {len(scored)} results for {len(rows)} rows.")
     for result in scored:
         if fault := check_output(result.output, version.model.output):
-            raise PermanentError(f"{version.key} gives an invalid output: {fault}.")
+            raise PermanentError(f"{version.key} returned an invalid output: {fault}.")
     return scored

@@ -243,7 +243,7 @@ def score_rows(version: LoadedVersion, rows: Sequence[Row]) -> dict[KeyResultCyc
     forecasts = {}
     for row, result in zip(rows, scored, strict=True):
         if fault := check_output(result.output, version.model.output):
-            raise PermanentError(f"{version.key} gives an invalid output: {fault}.")
+            raise PermanentError(f"{version.key} returned an invalid output: {fault}.")
         forecasts[_key(row)] = CachedForecast(
             as_of=row["as_of"],
             known_at=row.get("known_at"),

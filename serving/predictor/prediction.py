@@ -18,7 +18,7 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """An output of a model, as returned in one response.
+    """An output of a model, as returned in one response. `by` is the version that predicted, with its arm, if any.
 
     `key_result_id`, `cycle_id`, `as_of` and `known_at` are None if the features came with the request.
     """
