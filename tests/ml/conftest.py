@@ -27,7 +27,7 @@ TOPIC = "okr_user_events"
 def load_simulation(settings: Settings) -> None:
     """Insert the valid user events of the simulation into raw, in the order in which they were sent."""
     sent = enumerate(messages(organisation(7, scale_of("small")), AS_OF))
-    valid = ((offset, m.event) for offset, m in sent if m.fate != "malformed" and m.event.topic == TOPIC)
+    valid = ((offset, m.event) for offset, m in sent if m.kind != "malformed" and m.event.topic == TOPIC)
     copy_into_raw(settings, TOPIC, (_raw(offset, orjson.loads(event.value)) for offset, event in valid))
 
 
