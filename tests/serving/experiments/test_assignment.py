@@ -74,7 +74,7 @@ def test_a_request_without_the_unit_is_in_no_arm() -> None:
 
 def test_arms_that_cannot_form_an_experiment_are_refused() -> None:
     assert "at least one" in str(fault_of(()))
-    assert "name of its own" in str(fault_of((HALVES[0], HALVES[0])))
+    assert "unique name" in str(fault_of((HALVES[0], HALVES[0])))
     assert "add up to 1.3" in str(fault_of((*HALVES, Arm(name="c", reference="3", share=0.5))))
     assert fault_of((*HALVES, Arm(name="s", reference="3", share=1.0, is_shadow=True))) is None
 

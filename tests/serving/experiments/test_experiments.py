@@ -151,7 +151,7 @@ def test_an_experiment_that_cannot_run_is_refused(api: Api) -> None:
     experiments.create("no version", [Arm(name="a", reference="99", share=1.0)], created_by="test")
     with pytest.raises(NotFound, match="99"):
         experiments.start("no version")
-    with pytest.raises(Conflict, match="already is an experiment"):
+    with pytest.raises(Conflict, match="already exists"):
         experiments.create("no version", HALVES, created_by="test")
     with pytest.raises(NotFound):
         experiments.start("unknown")

@@ -1,6 +1,6 @@
 """CSV, Parquet and Arrow have the same rows as JSON; CSV is safe to open in a spreadsheet."""
 
-import threading
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -97,10 +97,8 @@ def test_a_client_that_leaves_frees_its_export(api: Api, app_headers: dict[str, 
         ):
             assert answer.status_code == 200, answer.read()
             next(answer.iter_bytes(100))
-    waited = threading.Event()
-    for _ in range(50):
-        if api.services.exports.running == 0:
-            break
-        waited.wait(0.1)
-    assert api.services.exports.running == 0
+        deadline = time.monotonic() + 10.0
+        while api.services.exports.running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert api.services.exports.running == 0
     assert export(api, app_headers, PROGRESS_DAYS, "arrow", key_result="rtl")
