@@ -40,7 +40,10 @@ class Settings(BaseSettings):
         ge=16_777_216,
         description="maximum size on disk of a host's served predictions that the broker has not acknowledged",
     )
-    redis_url: SecretStr = SecretStr("")
+    redis_url: SecretStr = Field(default=SecretStr(""), description="Redis, with the user of the API")
+    redis_state_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis, with the user of the state consumer and the metrics collector"
+    )
 
     pg_superuser_dsn: SecretStr = SecretStr("")
     dsn_owner: SecretStr = SecretStr("")

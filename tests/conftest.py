@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from xdist.scheduler import LoadScopeScheduling
 
 from infra.local.base_service import Service
@@ -25,6 +26,7 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.settings import Settings, load_settings
 from tests.background_logs import BackgroundLog, configure_test_logs
 from tests.databases import NewDatabase, database_from, execute_as_superuser
+from tests.redis_admin import admin_of
 from tests.topics import empty_topics
 
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # expensive fixtures, slowest first
@@ -133,6 +135,13 @@ def redis_server(test_stack: Stack) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.fixture(scope="session")
+def redis_admin(test_stack: Stack, redis_server: Settings) -> Iterator[redis.Redis]:
+    """A client of Redis that may do everything."""
+    with admin_of(test_stack) as client:
+        yield client
+
+
 @pytest.fixture
 def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, tmp_path: Path) -> Settings:
     """Settings of an empty pipeline without Airflow."""
@@ -141,6 +150,7 @@ def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, 
         update={
             "kafka_bootstrap": kafka.kafka_bootstrap,
             "redis_url": redis_server.redis_url,
+            "redis_state_url": redis_server.redis_state_url,
             "lake_uri": str(tmp_path / "lake"),
             "airflow_url": "",
         }

@@ -9,7 +9,7 @@ SECRETS = {
     "OKR_STACK_ID": 9,
     "OKR_PG_SUPERUSER_PASSWORD": 24,
     **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
-    "OKR_REDIS_PASSWORD": 24,
+    **{f"OKR_REDIS_{user}PASSWORD": 24 for user in ("", "SERVING_", "STATE_")},
     "OKR_AIRFLOW_PASSWORD": 15,
     "OKR_AIRFLOW_SERVING_PASSWORD": 15,
     "OKR_AIRFLOW_JWT_SECRET": 64,

@@ -84,7 +84,7 @@ class StateWorker(Worker):
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
     # After some migrations, the worker rebuilds the application tables before it is ready.
     start_limit_seconds: ClassVar[int] = 600
@@ -95,7 +95,7 @@ class Metrics(Worker):
 
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_URL")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 

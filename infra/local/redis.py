@@ -8,21 +8,21 @@ from typing import ClassVar
 from infra.local.base_service import Service, base_environment
 from infra.local.executables import REINSTALL
 from infra.local.ports import LOOPBACK
+from infra.local.redis_users import ADMIN, PASSWORDS, acl_rules
 from lakehouse.errors import PermanentError, RetryableError
 
 
 class Redis(Service):
-    """The server. Its password is in a settings file, because any user can read a command line."""
+    """The server. Its users are in a settings file, because any user can read a command line."""
 
     name: ClassVar[str] = "redis"
-    code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py",)
+    code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py", "infra/local/redis_users.py")
 
     def prepare(self) -> None:
         """Write the settings file."""
         settings = {
             "bind": LOOPBACK,
             "port": self.stack.port("redis"),
-            "requirepass": self.stack.env["OKR_REDIS_PASSWORD"],
             "maxmemory": "128mb",
             # Evict only keys with an expiry, the least recently used first. The live figures have none, so they stay.
             # Forecasts that are no longer read are evicted before sessions in use.
@@ -35,7 +35,8 @@ class Redis(Service):
         }
         file = self._settings_file
         file.touch(mode=0o600)
-        file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()), encoding="ascii")
+        lines = [*(f"{name} {value}" for name, value in settings.items()), *acl_rules(self.stack.env)]
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
     def command(self) -> list[str]:
         """Return the server's command line."""
@@ -49,8 +50,8 @@ class Redis(Service):
         return base_environment(self.stack)
 
     def check(self) -> None:
-        """Check that the server accepts the password and responds to PING."""
-        request = f"AUTH {self.stack.env['OKR_REDIS_PASSWORD']}\r\nPING\r\n".encode()
+        """Check that the server accepts the administrator's password and responds to PING."""
+        request = f"AUTH {ADMIN} {self.stack.env[PASSWORDS[ADMIN]]}\r\nPING\r\n".encode()
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:
                 connection.sendall(request)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from infra.local import ports
+from infra.local import ports, redis_users
 from infra.local.env_file import read_env_file, write_env_file
 from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
 from infra.local.ports import PORTS
@@ -126,6 +126,10 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         host = f"{ports.LOOPBACK}:{values['OKR_PORT_POSTGRES']}"
         return f"{scheme}://{role}:{values[f'OKR_PG_{password}_PASSWORD']}@{host}/{database}"
 
+    def redis(user: str) -> str:
+        password = values[redis_users.PASSWORDS[user]]
+        return f"redis://{user}:{password}@{ports.LOOPBACK}:{values['OKR_PORT_REDIS']}/0"
+
     def url(port: str) -> str:
         return f"http://{ports.LOOPBACK}:{values[port]}"
 
@@ -133,7 +137,8 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_STATE": str(state),
         "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{values['OKR_PORT_KAFKA']}",
         "OKR_LAKE_URI": str(state / "lake"),
-        "OKR_REDIS_URL": f"redis://:{values['OKR_REDIS_PASSWORD']}@{ports.LOOPBACK}:{values['OKR_PORT_REDIS']}/0",
+        "OKR_REDIS_URL": redis(redis_users.SERVING),
+        "OKR_REDIS_STATE_URL": redis(redis_users.STATE),
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
         "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),

@@ -48,7 +48,7 @@ class Endpoint:
 
 
 def user_environment(stack: Stack) -> dict[str, str]:
-    """Return the variables for users. The only secrets among them are the analyst's login and the Redis password."""
+    """Return the variables for users. The only secrets among them are the logins of the analyst and for Redis."""
     variables = {name: stack.env[source] for name, source in USER_VARIABLES.items()}
     return variables | {"OKR_DOCS_URL": f"{stack.env['OKR_API_URL']}/catalog/"}
 

@@ -37,13 +37,13 @@ def consume_state(
         PermanentError: the broker no longer has, or does not yet have, a stored offset.
     """
     limits = limits or Limits(rows=10_000)
-    settings.require_all("dsn_loader", "redis_url")
+    settings.require_all("dsn_loader", "redis_state_url")
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:
         with (
             connect(settings.require("dsn_loader"), application="okr-state", limits=CONSUMER) as connection,
-            closing(open_redis(settings.require("redis_url"))) as redis,
+            closing(open_redis(settings.require("redis_state_url"))) as redis,
         ):
             store = StateStore(connection, reader.log_ids[STATE_TOPIC], STATE_GROUP)
             store.project_missing()

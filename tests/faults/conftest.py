@@ -62,7 +62,9 @@ def own(
     own_broker: OwnBroker, topics: Topics, fresh_database: Settings, redis_server: Settings, tmp_path: Path
 ) -> Settings:
     """An empty pipeline on the module's own broker."""
-    others = fresh_database.model_copy(update={"redis_url": redis_server.redis_url})
+    others = fresh_database.model_copy(
+        update={"redis_url": redis_server.redis_url, "redis_state_url": redis_server.redis_state_url}
+    )
     return own_broker.at(others, tmp_path / "lake")
 
 

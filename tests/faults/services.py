@@ -7,6 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import psutil
+import redis
+
 from infra.local.base_service import Service
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
@@ -15,6 +18,7 @@ from infra.migrations.migrate import migrate
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings, load_settings
 from tests.polling import until
+from tests.redis_admin import admin_of
 
 DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_analyst")
 
@@ -36,9 +40,24 @@ class OwnService:
         os.killpg(self._process.pid, number)
         self._process.wait(60)
 
+    def freeze(self) -> None:
+        """Stop it and its child processes with SIGSTOP. Its kernel still accepts connections and answers keepalives."""
+        for process in self._processes():
+            process.suspend()
+
+    def thaw(self) -> None:
+        """Let it continue after `freeze`."""
+        for process in self._processes():
+            process.resume()
+
     def settings(self) -> Settings:
         """Return its settings."""
         return load_settings(Path(self._service.stack.state))
+
+    def _processes(self) -> list[psutil.Process]:
+        assert self._process is not None
+        parent = psutil.Process(self._process.pid)
+        return [parent, *parent.children(recursive=True)]
 
     def _has_started(self) -> bool:
         if self._process is None or self._process.poll() is not None:
@@ -96,4 +115,9 @@ class OwnRedis(OwnService):
 
     def instead_of(self, settings: Settings) -> Settings:
         """Return settings with this server for the figures."""
-        return settings.model_copy(update={"redis_url": self.settings().redis_url})
+        own = self.settings()
+        return settings.model_copy(update={"redis_url": own.redis_url, "redis_state_url": own.redis_state_url})
+
+    def admin(self) -> redis.Redis:
+        """Return a client that may do everything."""
+        return admin_of(self._service.stack)

@@ -15,7 +15,7 @@ REQUIRED = [
     *[("api", f"OKR_{name}") for name in ("DSN_SERVING", "REDIS_URL", "JWT_SECRET", "ADMIN_PASSWORD", "LEAD_PASSWORD")],
     *[("api", f"OKR_{name}") for name in ("APP_PASSWORD", "MLFLOW_STORE_URI", "KAFKA_BOOTSTRAP", "API_PORT")],
     *[("land", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "AIRFLOW_PASSWORD", "LAKE_URI")],
-    *[("state", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "DSN_LOADER", "REDIS_URL")],
+    *[("state", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "DSN_LOADER", "REDIS_STATE_URL")],
     ("metrics", "OKR_KAFKA_BOOTSTRAP"),
     ("guard", "OKR_PG_SUPERUSER_DSN"),
 ]

@@ -24,7 +24,7 @@ OKR = [sys.executable, "-c", "from lakehouse.cli import main; main()"]
 
 
 def start(settings: Settings, state: Path, *arguments: str) -> "subprocess.Popen[str]":
-    names = ("kafka_bootstrap", "lake_uri", "redis_url", "dsn_loader")
+    names = ("kafka_bootstrap", "lake_uri", "redis_state_url", "dsn_loader")
     environment = os.environ | {f"OKR_{name.upper()}": settings.require(name) for name in names}
     return subprocess.Popen(
         [*OKR, *arguments], env=environment | {"OKR_STATE": str(state)}, stderr=subprocess.PIPE, text=True

@@ -48,7 +48,7 @@ def next_event(lines: Iterator[str]) -> tuple[str, object]:
 
 def test_each_change_follows_within_seconds(api: Api, app_headers: dict[str, str]) -> None:
     with (
-        closing(open_redis(api.settings.require("redis_url"))) as client,
+        closing(open_redis(api.settings.require("redis_state_url"))) as client,
         connect(api.settings.require("dsn_loader")) as connection,
         following(api, app_headers) as lines,
     ):

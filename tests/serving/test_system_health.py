@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+import redis
 
 from ingestion.state.redis_figures import STALE_SECONDS, WRITTEN_AT, RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
@@ -35,10 +36,10 @@ def test_system_health_returns_live_figures_or_null_without_redis(api: Api, app_
         for each in payloads
     ]  # fmt: skip
     with (
-        closing(open_redis(api.settings.require("redis_url"))) as redis,
+        closing(open_redis(api.settings.require("redis_state_url"))) as client,
         connect(api.settings.require("dsn_loader")) as connection,
     ):
-        figures = RealtimeFigures(redis, "test-group", StateStore(connection, "cluster", "test-group"))
+        figures = RealtimeFigures(client, "test-group", StateStore(connection, "cluster", "test-group"))
         figures.write({})  # the first write creates all figures
         before = get(api, app_headers, "/v1/system-health")["live"]
         figures.note(rows, may_change_progress=False)
@@ -58,22 +59,21 @@ def test_system_health_returns_live_figures_or_null_without_redis(api: Api, app_
         assert get(without, without.headers(), "/v1/system-health")["live"] is None
 
 
-def test_an_unconfirmed_live_figure_is_null_and_keeps_its_time(api: Api, app_headers: dict[str, str]) -> None:
+def test_an_unconfirmed_live_figure_is_null_and_keeps_its_time(
+    api: Api, app_headers: dict[str, str], redis_admin: redis.Redis
+) -> None:
     """A missing figure that reads as 0 looks healthy (https://github.com/sksamuel/cohort/pull/212), and so does the
     last lag of a consumer that died (https://github.com/buoyant-data/verspaetung/issues/33)."""
     long_ago = time.time() - STALE_SECONDS - 5
-    with (
-        closing(open_redis(api.settings.require("redis_url"))) as redis,
-        connect(api.settings.require("dsn_loader")) as connection,
-    ):
-        figures = RealtimeFigures(redis, "test-dead", StateStore(connection, "cluster", "test-dead"))
+    with connect(api.settings.require("dsn_loader")) as connection:
+        figures = RealtimeFigures(redis_admin, "test-dead", StateStore(connection, "cluster", "test-dead"))
         figures.write({("topic", 0): 3})
         assert get(api, app_headers, "/v1/system-health")["live"]["consumer_lag"]["test-dead"]["value"] == 3
-        names = [name.decode() for name in redis.hkeys(WRITTEN_AT)]
-        redis.hset(WRITTEN_AT, mapping=dict.fromkeys(names, long_ago))
+        names = [name.decode() for name in redis_admin.hkeys(WRITTEN_AT)]
+        redis_admin.hset(WRITTEN_AT, mapping=dict.fromkeys(names, long_ago))
         live = get(api, app_headers, "/v1/system-health")["live"]
         health = health_of(api)
-        redis.flushdb()
+        redis_admin.flushdb()
         flushed = get(api, app_headers, "/v1/system-health")["live"]
     stale = [live[name] for name in ("active_users", "check_ins_per_minute", "progress_by_cycle")]
     for figure in [*stale, live["consumer_lag"]["test-dead"]]:

@@ -95,7 +95,7 @@ def measurements(settings: Settings) -> list[Measurement]:
         )
     if has_database:
         result.append(Measurement("postgresql", partial(service_probes.postgresql_up, settings, name), SLOW_EVERY))
-    if settings.redis_url.get_secret_value():
+    if settings.redis_state_url.get_secret_value():
         result.append(Measurement("redis", partial(service_probes.redis_up, settings, name), SLOW_EVERY))
     return result
 

@@ -35,7 +35,7 @@ def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
     """Yield whether Redis responds."""
     from redis import Redis
 
-    url = settings.require("redis_url")
+    url = settings.require("redis_state_url")
 
     def probe() -> object:
         with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:

@@ -12,7 +12,7 @@ from ingestion.consumer_groups import STATE_GROUP
 from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state
-from ingestion.state.redis_figures import RealtimeFigures, open_redis
+from ingestion.state.redis_figures import RealtimeFigures
 from ingestion.state.store import Recent, StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
@@ -40,11 +40,9 @@ def send_history(producer: EventProducer, count: int) -> None:
 
 
 @pytest.fixture
-def redis(pipeline: Settings) -> Iterator[Redis]:
-    client = open_redis(pipeline.require("redis_url"))
-    client.flushdb()
-    yield client
-    client.close()
+def redis(redis_admin: Redis) -> Redis:
+    redis_admin.flushdb()
+    return redis_admin
 
 
 def test_events_read_twice_count_once(pipeline: Settings, producer: EventProducer, redis: Redis) -> None:
@@ -66,7 +64,7 @@ def test_events_read_twice_count_once(pipeline: Settings, producer: EventProduce
 
 def test_the_consumer_continues_without_redis(pipeline: Settings, producer: EventProducer) -> None:
     send_history(producer, 10)
-    alone = pipeline.model_copy(update={"redis_url": SecretStr("redis://127.0.0.1:1/0")})
+    alone = pipeline.model_copy(update={"redis_state_url": SecretStr("redis://127.0.0.1:1/0")})
     assert consume_state(alone, threading.Event(), drain=True) == 13
 
 

@@ -2,14 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 import redis
 
-from lakehouse.settings import Settings
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.key_result_answers import CachedForecast, CurrentForecasts, NoForecast
 from serving.publication_reader import Publication
@@ -22,9 +20,8 @@ FORECASTS = CurrentForecasts(
 
 
 @pytest.fixture
-def client(redis_server: Settings) -> Iterator["redis.Redis"]:
-    with redis.Redis.from_url(redis_server.require("redis_url")) as client:
-        yield client
+def client(redis_admin: "redis.Redis") -> "redis.Redis":
+    return redis_admin
 
 
 def publication(number: int, published_at: datetime = NOW) -> Publication:
