@@ -30,6 +30,7 @@ from ml.mlflow_client import (
     set_alias,
 )
 from ml.mlflow_run import log_figures, start_run, version_of_run
+from ml.reference_distribution import ReferenceDistribution
 
 MODEL_NAME = "okr_key_result_forecast"
 CHALLENGER = "challenger"
@@ -59,10 +60,12 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
     training: str | None = None,
+    reference: ReferenceDistribution | None = None,
 ) -> str:
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
     The golden rows of `model` are stored beside its files, and every worker checks them before it serves the version.
+    So is `reference`, the distribution of its training data, with which workers compare the current key results.
 
     `training` identifies a training job across retries. If a retry produces the same models as a killed attempt, it
     completes the run and the version of that attempt. Otherwise, the run of the killed attempt is set to KILLED.
@@ -71,6 +74,8 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
         for name, model in models.items():
             model.save(Path(folder) / name)
         write_golden_rows(models[SERVED], Path(folder) / SERVED)
+        if reference is not None:
+            reference.write(Path(folder) / SERVED)
         requirements = "".join(f"{name}=={installed(name)}\n" for name in REQUIREMENTS)
         (Path(folder) / SERVED / "requirements.txt").write_text(requirements, encoding="utf-8")
         return register_files(

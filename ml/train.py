@@ -16,6 +16,7 @@ from ml.fit_model import InsufficientData, fit
 from ml.forecast_model import ForecastModel
 from ml.hyperparameter_search import choose_hyperparameters
 from ml.hyperparameters import Hyperparameters
+from ml.reference_distribution import reference_of
 from ml.train_test_split import Period, closed_periods, evaluable_periods, everything_closed, labelled, split_at
 
 
@@ -57,7 +58,7 @@ def train_and_register(
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ  # one snapshot for both reads
         history, publication_id = read_history(connection), read_publication_id(connection)
-    trained = train(history, base or Hyperparameters())
+    trained, learned = train(history, base or Hyperparameters()), history.take(everything_closed(history))
     version = model_registry.register(
         settings,
         {model_registry.SERVED: trained.served, model_registry.EVALUATED: trained.evaluated},
@@ -73,6 +74,7 @@ def train_and_register(
             "publication_id": str(publication_id),
         },
         training=training,
+        reference=reference_of(learned, trained.served.probabilities(learned)),
     )
     return TrainingResult(
         version=version,

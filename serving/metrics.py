@@ -48,6 +48,15 @@ SERVED_PROBABILITY = CountedHistogram(
     "okr_served_probability", "Probabilities of served forecasts.",
     ("model", "role"), buckets=PROBABILITY_BOUNDS, registry=REGISTRY,
 )  # fmt: skip
+# Set by the worker that computes the forecasts of a publication, for all workers.
+FEATURE_DRIFT = Gauge(
+    "okr_feature_drift_psi", "Population stability index of a feature: current key results against the training data.",
+    ("model", "role", "feature"), multiprocess_mode="mostrecent", registry=REGISTRY,
+)  # fmt: skip
+PREDICTION_DRIFT = Gauge(
+    "okr_prediction_drift_psi", "Population stability index of the probabilities: current against training data.",
+    ("model", "role"), multiprocess_mode="mostrecent", registry=REGISTRY,
+)  # fmt: skip
 FORECAST_CACHE = Counter(
     "okr_forecast_cache_lookups", "Look-ups of all forecasts of a publication and version, by result.",
     ("result",), registry=REGISTRY,

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from ml.reference_distribution import ReferenceDistribution
 from serving.publication_reader import PublishedReader, Row
 
 
@@ -45,6 +46,8 @@ class Trained:
     """The last day of the newest cycle whose outcomes the version was trained on."""
     outcomes_known_until: datetime | None = None
     """The time at which the last of its training outcomes became known."""
+    reference: ReferenceDistribution | None = None
+    """The distribution of its training data, with which the current key results are compared."""
 
 
 @dataclass(frozen=True)

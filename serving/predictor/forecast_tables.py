@@ -18,6 +18,7 @@ from serving.errors import NotPublished
 from serving.models.features import check_output
 from serving.models.loaded_version import LoadedVersion
 from serving.models.runtime import ModelRuntime
+from serving.predictor.drift import observe_drift
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.key_result_answers import (
     RUNNING,
@@ -204,13 +205,15 @@ class ForecastTables:
             rows[version.model.name] = found.value
         read = rows[version.model.name]
         running = {_key(row) for row in read.key_results if row["status"] in RUNNING}
+        features = [row for row in read.features if _key(row) in running]
         started, is_failed = time.perf_counter(), True
         try:
-            forecasts = score_rows(version, [row for row in read.features if _key(row) in running])
+            forecasts = score_rows(version, features)
             is_failed = False
         finally:
             if self._observe is not None:
                 self._observe(version, is_failed=is_failed, duration_s=time.perf_counter() - started)
+        observe_drift(version, features, forecasts)
         return _answers(read.key_results, forecasts)
 
     def _run(self) -> None:

@@ -22,6 +22,7 @@ from ml.champion import set_champion
 from ml.feature_mart import read_history
 from ml.fit_model import fit
 from ml.hyperparameters import Hyperparameters
+from ml.reference_distribution import reference_of
 from ml.train_test_split import closed_periods, everything_closed, split_at
 from tests.dbt_process import run_dbt
 from tests.publications import passed
@@ -135,7 +136,7 @@ def register_two_models(settings: Settings) -> None:
         model, evaluated = fit(learned, Hyperparameters(rounds=rounds)), fit(earlier, Hyperparameters(rounds=rounds))
         model_registry.register(
             settings, {"model": model, "evaluated": evaluated}, parameters={"rounds": rounds}, metrics={"brier": 0.1},
-            tags={"trained_until": model.trained_until},
+            tags={"trained_until": model.trained_until}, reference=reference_of(learned, model.probabilities(learned)),
         )  # fmt: skip
     set_champion(settings, "1")
 

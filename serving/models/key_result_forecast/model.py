@@ -13,6 +13,7 @@ from ml.feature_mart import read_current
 from ml.forecast_model import ForecastModel, load_model
 from ml.forecaster_protocol import Forecaster
 from ml.pacing_rule import PacingRule
+from ml.reference_distribution import read_reference
 from ml.score_interval import INTERVAL_LEVEL
 from serving.models.key_result_forecast.schemas import KeyResultFeatures, KeyResultOutput
 from serving.models.served_model import Rule, Scored, ServedModel, Trained
@@ -57,7 +58,8 @@ def load(folder: Path, tags: Mapping[str, str]) -> Trained:
         raise PermanentError(
             f"The files in {folder} changed after they were registered. Train again: `okr forecast train`."
         )
-    return Trained(ForecastScorer(model), date.fromisoformat(model.trained_until), _known_until(model))
+    trained_until = date.fromisoformat(model.trained_until)
+    return Trained(ForecastScorer(model), trained_until, _known_until(model), read_reference(folder))
 
 
 def _known_until(model: ForecastModel) -> datetime:
