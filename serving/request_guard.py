@@ -70,7 +70,7 @@ class RequestGuard:
         headers = {name: value for name, value in reversed(scope["headers"]) if name in _READ}
         ids = scope[IDS] = self._ids.ids_of(headers.get(b"x-request-id"), headers.get(b"traceparent"))
         bind(ids)
-        answer = _Answer(send, ids)
+        answer = _Answer(send, ids, is_head=scope["method"] == "HEAD")
         try:
             await self._answer(scope, headers, receive, answer)
         finally:
@@ -110,7 +110,7 @@ class RequestGuard:
             self._free_bytes += body.size
 
     async def _run(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
-        # HEAD is handled as GET, and the server omits the body.
+        # HEAD is handled as GET, and the body is omitted.
         inner = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         await self._app(inner, receive, answer)
         if inner is not scope and "route" in inner:
@@ -167,13 +167,18 @@ class RequestGuard:
 
 
 class _Answer:
-    """The `send` of a request: it adds headers and notes the status."""
+    """The `send` of a request: it adds headers and notes the status.
 
-    __slots__ = ("_ids", "_send", "fields", "refused_by", "status")
+    The answer to HEAD is complete with its headers. The application then sees a disconnected client, so it does not
+    compute an export that nobody reads, and a stream of events does not keep the connection.
+    """
 
-    def __init__(self, send: Send, ids: RequestIds) -> None:
+    __slots__ = ("_ids", "_is_head", "_send", "fields", "refused_by", "status")
+
+    def __init__(self, send: Send, ids: RequestIds, *, is_head: bool) -> None:
         self._send = send
         self._ids = ids
+        self._is_head = is_head
         self.status = 0
         self.fields: list[Field] = []
         self.refused_by: str | None = None
@@ -185,7 +190,11 @@ class _Answer:
             headers += self.fields
             headers.append((b"x-request-id", self._ids.request_id.encode()))
             message["headers"] = headers
-        await self._send(message)
+            await self._send(message)
+            if self._is_head:
+                await self._send({"type": "http.response.body", "body": b""})
+        elif not self._is_head:
+            await self._send(message)
 
 
 async def _refuse(problem: Problem, scope: Scope, receive: Receive, answer: _Answer) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import StreamingResponse
 
+from lakehouse.errors import RetryableError
 from serving.auth.authorization import RequireTokenOrSession
 from serving.auth.roles import Identity, Right
 from serving.data.lists.documentation import PROBLEM
@@ -37,11 +38,13 @@ class FollowingLogin:
         self.identity = identity
 
     def is_valid(self) -> bool:
-        """Return whether the login has neither expired nor been revoked."""
+        """Return whether the login has neither expired nor been revoked. While it cannot be verified, it stays."""
         try:
             _login(self._request, self._token, self._services)
         except (NotSignedIn, NotAllowed):
             return False
+        except RetryableError:  # PostgreSQL or Redis, from which the figures come, is away
+            return True
         return True
 
 

@@ -17,5 +17,8 @@ CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM serving.worker_model AS any_model WHERE any_model.worker_id = worker.worker_id)
         AS has_reported
 ) AS reports
-WHERE worker.heartbeat_at > now() - make_interval(secs => %(live_s)s)
+WHERE
+    worker.heartbeat_at > now() - make_interval(secs => %(live_s)s)
+    -- After a jump of the clock to the past, the heartbeats of dead workers are in the future.
+    AND worker.heartbeat_at < now() + make_interval(secs => %(live_s)s)
 ORDER BY worker.started_at, worker.worker_id

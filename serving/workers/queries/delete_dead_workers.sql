@@ -1,1 +1,4 @@
-DELETE FROM serving.worker WHERE heartbeat_at < now() - make_interval(secs => %(forgotten_after_s)s)
+DELETE FROM serving.worker
+WHERE
+    heartbeat_at < now() - make_interval(secs => %(forgotten_after_s)s)
+    OR heartbeat_at > now() + make_interval(secs => %(forgotten_after_s)s)
