@@ -134,7 +134,7 @@ def _sources(context: Any, location: TableLocation | None) -> Iterator[dict[str,
     # The first engine looks up tables; the second one runs the rules.
     engines = (warehouse.get_engine(), warehouse.get_execution_engine().engine)
     for engine in engines:
-        set_response_timeout(engine, LIMITS)
+        set_response_timeout(engine, LIMITS.response_s)
         if location.snapshot is not None:
             use_snapshot(engine, location.snapshot)
     try:

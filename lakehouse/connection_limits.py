@@ -22,12 +22,18 @@ class Limits:
     """Maximum durations, in seconds, of statements, lock waits and idle transactions (0: no limit).
 
     The server enforces these limits. If the server is frozen or the network drops packets, the client gives up
-    `GRACE_S` seconds after the statement's limit.
+    `grace_s` seconds after the statement's limit.
     """
 
     statement_s: int = 600
     lock_s: int = 300
     idle_s: int = 900
+    grace_s: float = GRACE_S
+
+    @property
+    def response_s(self) -> float | None:
+        """Return how long the client waits for the server's response to a statement; None: without a limit."""
+        return self.statement_s + self.grace_s if self.statement_s else None
 
     @property
     def options(self) -> str:

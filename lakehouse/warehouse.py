@@ -11,7 +11,7 @@ import psycopg
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from lakehouse.connection_limits import BATCH, GRACE_S, NETWORK_TIMEOUTS, Limits
+from lakehouse.connection_limits import BATCH, NETWORK_TIMEOUTS, Limits
 from lakehouse.environment import remove_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.settings import Settings
@@ -23,19 +23,23 @@ T = TypeVar("T")
 Row_co = TypeVar("Row_co", covariant=True)
 
 
+class ServerUnresponsive(psycopg.OperationalError):
+    """The server accepted a connection but did not respond in time."""
+
+
 class Connection(psycopg.Connection[Row_co]):
     """A connection that fails if the server does not respond within `response_timeout_s` seconds.
 
     Keepalives do not detect a frozen server or a stuck proxy, because the kernel of that host still answers them.
     """
 
-    response_timeout_s: float | None = BATCH.statement_s + GRACE_S
+    response_timeout_s: float | None = BATCH.response_s
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait as psycopg does, but with a timeout.
 
         Raises:
-            psycopg.OperationalError: the server did not respond; the connection is closed.
+            ServerUnresponsive: the server did not respond; the connection is closed.
         """
         limit = self.response_timeout_s if timeout is None else timeout
         try:
@@ -44,7 +48,7 @@ class Connection(psycopg.Connection[Row_co]):
             if timeout is not None:
                 raise
             self.pgconn.finish()  # not `close`, which may wait for the server again
-            raise psycopg.OperationalError(f"The server has not responded for {limit:.0f} s.") from error
+            raise ServerUnresponsive(f"The server has not responded for {limit:.0f} s.") from error
 
 
 def connect(
@@ -66,7 +70,7 @@ def connect(
             f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept a "
             f"connection of role {parts['user']!r}: {' '.join(str(error).split())} Is the stack up (`make status`)?"
         ) from error
-    connection.response_timeout_s = limits.statement_s + GRACE_S if limits.statement_s else None
+    connection.response_timeout_s = limits.response_s
     return connection
 
 
@@ -119,14 +123,14 @@ def sqlalchemy_url(
     return url.render_as_string(hide_password=False)
 
 
-def set_response_timeout(engine: "Engine", limits: Limits) -> None:
+def set_response_timeout(engine: "Engine", response_s: float | None) -> None:
     """Apply the response timeout of `Connection` to the psycopg connections that a SQLAlchemy engine opens."""
     from sqlalchemy import event
 
     @event.listens_for(engine, "do_connect")
     def _connect(_dialect: object, _record: object, arguments: list[str], values: dict[str, str]) -> Connection[object]:
         connection: Connection[object] = Connection.connect(*arguments, **values)  # type: ignore[arg-type]
-        connection.response_timeout_s = limits.statement_s + GRACE_S if limits.statement_s else None
+        connection.response_timeout_s = response_s
         return connection
 
 

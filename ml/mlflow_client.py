@@ -17,7 +17,7 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
-LIMITS = Limits(statement_s=60, lock_s=30, idle_s=60)
+LIMITS = Limits(statement_s=8, lock_s=8, idle_s=60, grace_s=2)  # requests to the API wait for the registry, too
 # Without this lock, threads that import mlflow concurrently may see a partly initialized module.
 IMPORT_LOCK = threading.Lock()
 STORE_UNAVAILABLE = "MLflow's store does not respond. Is the stack up (`make status`)?"
@@ -29,7 +29,9 @@ def store_uri(settings: Settings) -> str:
     store = settings.require("mlflow_store_uri")
     if not store.startswith("postgresql"):
         return store
-    return sqlalchemy_url(store, "okr-registry", driver="psycopg2", limits=LIMITS)
+    from lakehouse.response_timeouts import with_response_timeout  # imports SQLAlchemy
+
+    return with_response_timeout(sqlalchemy_url(store, "okr-registry", limits=LIMITS), LIMITS)
 
 
 @contextmanager

@@ -10,10 +10,11 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from lakehouse.connection_limits import GRACE_S, Limits
+from lakehouse.connection_limits import Limits
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import Connection as Limited
-from lakehouse.warehouse import read_sql, session
+from lakehouse.warehouse import ServerUnresponsive, read_sql, session
+from serving.connection_gate import ConnectionGate
 from serving.errors import NotPublished, PublishedByOlderRelease
 
 T = TypeVar("T")
@@ -22,7 +23,8 @@ Connection = psycopg.Connection[Any]
 
 CONNECTIONS = 8
 WAIT_S = 5.0
-LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60)
+CHECK_S = 2.0  # a server that is not frozen answers the check of a connection in less than a millisecond
+LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60, grace_s=3)  # together less than the time limit of a request
 NOTHING_YET = (
     "Nothing has been published yet: the first successful run of okr_etl_dag publishes the marts. "
     "`okr publication current` shows the state."
@@ -74,19 +76,38 @@ class Warehouse:
     """A connection pool of the role okr_serving. Open it before use, and close it at the end."""
 
     def __init__(self, dsn: str) -> None:
+        self._gate = ConnectionGate("PostgreSQL", CONNECTIONS, WAIT_S)
         # Do not prepare statements, because a cached plan may refer to the previous publication.
         unprepared = {"prepare_threshold": None}
         self._pool = ConnectionPool(
             kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
-            connection_class=Limited,
+            connection_class=self._watched(),
             configure=_limit,
             min_size=1,
             max_size=CONNECTIONS,
             timeout=WAIT_S,
+            # The pool's pauses between attempts grow up to minutes. After this time, a caller starts the next attempt.
+            reconnect_timeout=WAIT_S,
             open=False,
             check=self._check,
             name="warehouse",
         )
+
+    def _watched(self) -> type[Limited[Any]]:
+        """Return a class of connections that reports to the gate if the server cannot be reached."""
+        gate = self._gate
+
+        class Watched(Limited[Any]):
+            @classmethod
+            def connect(cls, *arguments: Any, **values: Any) -> Any:
+                try:
+                    return super().connect(*arguments, **values)
+                except psycopg.Error as error:
+                    if "FATAL:" not in str(error):  # otherwise it responded, for example with "too many connections"
+                        gate.report_failure()
+                    raise
+
+        return Watched
 
     def _check(self, connection: Connection) -> None:
         """Raise an error if a connection is dead and replace all others, because a server restart closes all of them.
@@ -94,8 +115,12 @@ class Warehouse:
         The pool's own check waits longer after each dead connection, so a few of them would make requests time out.
         """
         try:
+            _set_timeout(connection, CHECK_S)
             ConnectionPool.check_connection(connection)
-        except psycopg.Error:
+            _set_timeout(connection, LIMITS.response_s)
+        except psycopg.Error as error:
+            if isinstance(error, ServerUnresponsive):
+                self._gate.report_failure()
             self._pool.drain()
             raise
 
@@ -115,13 +140,12 @@ class Warehouse:
             RetryableError: PostgreSQL is unavailable, or all connections are busy for more than WAIT_S seconds.
         """
         try:
-            with self._pool.connection() as connection:
+            with self._gate.passing(), self._pool.connection() as connection:
+                self._gate.report_success()  # the connection has just been checked
                 yield connection
-        except PoolTimeout as error:
-            raise RetryableError(
-                f"No connection to the warehouse within {WAIT_S:.0f} s: PostgreSQL is unavailable or busy. "
-                "Try again; `make status` shows whether it runs."
-            ) from error
+        except (PoolTimeout, ServerUnresponsive) as error:
+            self._gate.report_failure()
+            raise self._gate.unavailable() from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise RetryableError(
                 f"The connection to the warehouse was lost ({type(error).__name__}). Try again."
@@ -170,8 +194,12 @@ class Warehouse:
 
 
 def _limit(connection: Connection) -> None:
+    _set_timeout(connection, LIMITS.response_s)
+
+
+def _set_timeout(connection: Connection, seconds: float | None) -> None:
     if isinstance(connection, Limited):
-        connection.response_timeout_s = LIMITS.statement_s + GRACE_S
+        connection.response_timeout_s = seconds
 
 
 def _publication(connection: Connection) -> Publication:

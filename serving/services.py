@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-import redis
 from fastapi import Depends, Request
 
 from ingestion.spool.disk_priority import TELEMETRY
@@ -31,6 +30,7 @@ from serving.predictor.prediction_services import PredictionServices, build_pred
 from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
 from serving.readiness import Readiness
+from serving.redis_client import redis_client
 from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
 from serving.spool_sender import SpoolSender
@@ -39,8 +39,6 @@ from serving.writes.event_progress import EventProgress, LandedOffsets
 from serving.writes.references import References
 from serving.writes.service import Writes
 from serving.writes.store import WriteStore
-
-REDIS_LIMIT_S = 0.5  # requests must not wait longer, because Redis only saves computation
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         PermanentError: a setting is missing.
     """
     warehouse = Warehouse(settings.require("dsn_serving"))
-    client = redis.Redis.from_url(
-        settings.require("redis_url"), socket_timeout=REDIS_LIMIT_S, socket_connect_timeout=REDIS_LIMIT_S
-    )
+    client = redis_client(settings.require("redis_url"))
     write_sender = SpoolSender.from_settings(settings)
     telemetry_sender = SpoolSender.from_settings(settings, TELEMETRY)
     prediction_log = PredictionLog.from_settings(settings)

@@ -31,6 +31,7 @@ from serving.errors import NotPersisted
 SOURCE = "okr-api"
 PASS_S = 5.0  # time limit of one attempt to send the waiting events
 DELIVER_S = 5.0
+MOST_DELIVERING = 20  # requests that wait for the broker: half of the worker threads, also while it is frozen
 IDLE_S = 2.0  # interval of checks for events that another API process has left in the spool
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -51,6 +52,7 @@ class SpoolSender:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._settled = threading.Condition()
+        self._delivering = threading.BoundedSemaphore(MOST_DELIVERING)
         self.thread = BackgroundThread(
             f"spool-sender-{self.spool.source}", self._run, self._stopping, state=self.state_folder
         )
@@ -134,24 +136,32 @@ class SpoolSender:
     def deliver_all(self, events: Sequence[EncodedEvent]) -> bool:
         """Write all events to the spool, or none, wait briefly, and return whether the broker has acknowledged all.
 
+        Only MOST_DELIVERING callers wait; the others are told that their events are not acknowledged yet.
+
         Raises:
             NotPersisted: the events were not written.
             ContractViolation: the broker rejected one permanently.
         """
         positions = self.post(events)
-        deadline = time.monotonic() + DELIVER_S
-        with self._settled:
-            # Events are sent in order, so the last one is sent last.
-            while self._status_of(positions[-1]) == "waiting" and self.is_sending and self.problem is None:
-                remaining_s = deadline - time.monotonic()
-                if remaining_s <= 0 or not self._settled.wait(remaining_s):
-                    break
-            statuses = {self._status_of(position) for position in positions}
+        if self._delivering.acquire(blocking=False):
+            try:
+                self._wait_for(positions[-1])  # events are sent in order, so the last one is sent last
+            finally:
+                self._delivering.release()
+        statuses = {self._status_of(position) for position in positions}
         if "rejected" in statuses:
             raise ContractViolation(
                 "rejected_by_broker", "The broker rejected the event permanently; `okr produce spool status` says why."
             )
         return statuses == {"sent"}
+
+    def _wait_for(self, position: int) -> None:
+        deadline = time.monotonic() + DELIVER_S
+        with self._settled:
+            while self._status_of(position) == "waiting" and self.is_sending and self.problem is None:
+                remaining_s = deadline - time.monotonic()
+                if remaining_s <= 0 or not self._settled.wait(remaining_s):
+                    break
 
     def _status_of(self, position: int) -> EventStatus:
         """Return the status of a posted event. If the spool cannot be read, assume that the event is waiting."""

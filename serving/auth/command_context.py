@@ -26,15 +26,14 @@ def actor() -> "Actor":
 @contextmanager
 def auth_services() -> Iterator[tuple["Auth", "Warehouse"]]:
     """Yield the services of authentication and the warehouse. They work whether or not the API runs."""
-    import redis
-
     from lakehouse.settings import load_settings
     from serving.auth.auth_services import build_auth
     from serving.publication_reader import Warehouse
+    from serving.redis_client import redis_client
 
     settings = load_settings()
     warehouse = Warehouse(settings.require("dsn_serving"))
-    client = redis.Redis.from_url(settings.require("redis_url"), socket_timeout=1, socket_connect_timeout=1)
+    client = redis_client(settings.require("redis_url"), limit_s=1)
     warehouse.open()
     try:
         yield build_auth(settings, warehouse, client), warehouse

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lakehouse.errors import RetryableError
 from ml import model_registry
+from serving.connection_gate import ConnectionGate
 from serving.models.runtime import ModelRuntime
 from serving.models.served_model import ServedModel
 from serving.models.serving_state import ServingState
 from serving.models.worker_models import workers_of_model
 from serving.publication_reader import Row, Warehouse
+
+MOST_READERS = 4  # of the registry, which may be frozen
+WAIT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class ModelListing:
     def __init__(self, warehouse: Warehouse, runtime: ModelRuntime) -> None:
         self._warehouse = warehouse
         self._runtime = runtime
+        self._gate = ConnectionGate("The model registry", MOST_READERS, WAIT_S)
 
     def models(self) -> list[ListedModel]:
         """Return all served models.
@@ -38,8 +44,18 @@ class ModelListing:
             ListedModel(
                 model,
                 self._runtime.state(model.name),
-                model_registry.versions(self._runtime.settings, model.name),
+                self._versions(model.name),
                 workers_of_model(self._warehouse, model.name),
             )
             for model in self._runtime.catalog
         ]
+
+    def _versions(self, model_name: str) -> Sequence[model_registry.Version]:
+        with self._gate.passing():
+            try:
+                versions = model_registry.versions(self._runtime.settings, model_name)
+            except RetryableError:
+                self._gate.report_failure()
+                raise
+            self._gate.report_success()
+            return versions

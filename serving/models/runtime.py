@@ -26,6 +26,7 @@ POLL_S = 1.0  # directives and experiments reach a worker within this time
 LOOK_EVERY_S = 10.0  # promotions should take effect soon, and looking up an alias takes only 0.05 s
 STOP_S = 2.0
 FIRST_LOOK_S = 20.0  # requests wait at most this long for the first look-up
+HOLDOUT_WAIT_S = 5.0  # for the thread, which may wait for a frozen registry
 
 Prepare = Callable[[LoadedVersion], None]
 
@@ -126,19 +127,23 @@ class ModelRuntime:
 
     def holdout(self, model_name: str) -> LoadedVersion | None:
         """Return the active version's holdout model, or None if there is none or it cannot be loaded."""
-        with self._looking:
-            now = self._states[model_name].active
-            if now is None or now.is_rule:
-                return None
-            known = self._holdouts.get(model_name)
-            if known is None or known.version != now.version:
-                try:
-                    trained = load_holdout(self.settings, now.model, now.version)
-                except OkrError as error:
-                    self._log.warning("the holdout model is not loaded", version=now.version, error=str(error))
-                    return None
-                known = self._holdouts[model_name] = replace(now, trained=trained, is_holdout_model=True)
+        now, known = self._states[model_name].active, self._holdouts.get(model_name)
+        if now is None or now.is_rule:
+            return None
+        if known is not None and known.version == now.version:
             return known
+        if not self._looking.acquire(timeout=HOLDOUT_WAIT_S):
+            self._log.warning("the holdout model is not loaded: the registry does not respond", version=now.version)
+            return None
+        try:
+            trained = load_holdout(self.settings, now.model, now.version)
+        except OkrError as error:
+            self._log.warning("the holdout model is not loaded", version=now.version, error=str(error))
+            return None
+        finally:
+            self._looking.release()
+        known = self._holdouts[model_name] = replace(now, trained=trained, is_holdout_model=True)
+        return known
 
     def try_load(self, model: ServedModel, version: str) -> None:
         """Load a version, without serving it yet.

@@ -164,10 +164,9 @@ def test_connecting_to_an_unresponsive_listener_ends_with_the_connect_timeout(mo
 
 
 def test_the_pool_of_the_api_drops_an_unresponsive_server_and_recovers(
-    silent: tuple[Proxy, str], postgres: Settings, monkeypatch: pytest.MonkeyPatch
+    silent: tuple[Proxy, str], postgres: Settings
 ) -> None:
     between, dsn = silent
-    monkeypatch.setattr("serving.publication_reader.GRACE_S", -14.0)  # one second in total
     warehouse = Warehouse(dsn)
     warehouse.open()
     try:
@@ -185,7 +184,7 @@ def test_the_pool_of_the_api_drops_an_unresponsive_server_and_recovers(
 def test_sqlalchemy_connections_time_out_too(silent: tuple[Proxy, str]) -> None:
     between, dsn = silent
     engine = create_engine(sqlalchemy_url(dsn, "okr-gate"))
-    set_response_timeout(engine, Limits(statement_s=1))
+    set_response_timeout(engine, Limits(statement_s=1).response_s)
     with engine.connect() as connection:
         driver = connection.connection.driver_connection
         assert driver is not None

@@ -1,0 +1,90 @@
+"""Bound how many requests wait for a dependency, and for how long, so that those that do not need it find a thread."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lakehouse.errors import RetryableError
+from lakehouse.logs import get_logger
+
+
+class ConnectionGate:
+    """Lets `slots` callers use a dependency at a time. The others wait for at most `wait_s`. Thread-safe.
+
+    After a failure, all waiting and new callers fail at once, except for one at a time, who tries whether it responds
+    again. Otherwise each request that needs it would occupy a worker thread until its time limit.
+    """
+
+    def __init__(self, dependency: str, slots: int, wait_s: float) -> None:
+        self._dependency = dependency
+        self._free = slots
+        self._wait_s = wait_s
+        self._is_away = self._is_tried = False
+        self._changed = threading.Condition()
+        self._log = get_logger(__name__)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Hold a slot during the block.
+
+        Raises:
+            RetryableError: the dependency does not respond, or no slot became free in time.
+        """
+        is_trial = self._enter()
+        try:
+            yield
+        finally:
+            self._leave(is_trial=is_trial)
+
+    def report_failure(self) -> None:
+        """Let all waiting and new callers fail at once, until a caller succeeds."""
+        with self._changed:
+            self._fail()
+
+    def report_success(self) -> None:
+        """Let callers pass again."""
+        if self._is_away:
+            with self._changed:
+                if self._is_away:
+                    self._is_away = False
+                    self._log.info("a dependency responds again", dependency=self._dependency)
+
+    def unavailable(self) -> RetryableError:
+        """Return the error of a caller who cannot pass."""
+        return RetryableError(
+            f"{self._dependency} is unavailable, or all connections to it are busy. Try again in a few seconds; "
+            "`make status` shows whether it runs."
+        )
+
+    def _enter(self) -> bool:
+        """Take a slot and return false, or return true to the one caller who tries whether the dependency responds."""
+        deadline = time.monotonic() + self._wait_s
+        with self._changed:
+            while True:
+                if self._is_away:
+                    if self._is_tried:
+                        raise self.unavailable()
+                    self._is_tried = True
+                    return True
+                if self._free:
+                    self._free -= 1
+                    return False
+                if time.monotonic() >= deadline:
+                    self._fail()
+                    raise self.unavailable()
+                self._changed.wait(deadline - time.monotonic())
+
+    def _leave(self, *, is_trial: bool) -> None:
+        with self._changed:
+            if is_trial:
+                self._is_tried = False
+            else:
+                self._free += 1
+                self._changed.notify()
+
+    def _fail(self) -> None:
+        if not self._is_away:
+            self._is_away = True
+            self._log.warning("requests that need a dependency fail at once", dependency=self._dependency)
+            self._changed.notify_all()

@@ -1,0 +1,80 @@
+"""While a dependency is away, one caller at a time waits for it, and all others fail at once."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from lakehouse.errors import RetryableError
+from serving.connection_gate import ConnectionGate
+from tests.polling import until
+
+
+def passes(gate: ConnectionGate) -> bool:
+    try:
+        with gate.passing():
+            return True
+    except RetryableError:
+        return False
+
+
+def held(gate: ConnectionGate, pool: ThreadPoolExecutor, release: threading.Event) -> Callable[[], bool]:
+    """Hold a slot in another thread; return a function that tells whether that thread passed."""
+    entered = threading.Event()
+
+    def hold() -> None:
+        with gate.passing():
+            entered.set()
+            release.wait(10)
+
+    pool.submit(hold)
+    return entered.is_set
+
+
+def test_callers_beyond_the_slots_wait_for_one_that_becomes_free() -> None:
+    gate, release = ConnectionGate("It", 2, 10.0), threading.Event()
+    with ThreadPoolExecutor(3) as pool:
+        until(held(gate, pool, release), "the first passes")
+        until(held(gate, pool, release), "the second passes")
+        third = pool.submit(passes, gate)
+        time.sleep(0.1)
+        assert not third.done()
+        release.set()
+        assert third.result(10)
+
+
+def test_a_failure_wakes_all_who_wait_and_refuses_new_callers_but_one() -> None:
+    gate, release = ConnectionGate("It", 1, 60.0), threading.Event()
+    with ThreadPoolExecutor(8) as pool:
+        until(held(gate, pool, release), "the slot is taken")
+        waiting = [pool.submit(passes, gate) for _ in range(4)]
+        time.sleep(0.1)
+        gate.report_failure()
+        for each in waiting:
+            each.result(5)
+        trial = threading.Event()
+        until(held(gate, pool, trial), "one tries")
+        assert [passes(gate) for _ in range(5)] == [False] * 5
+        gate.report_success()
+        trial.set()
+        release.set()
+    assert passes(gate)
+
+
+def test_a_caller_who_waits_too_long_fails_and_so_do_all_others_until_one_succeeds() -> None:
+    gate, release = ConnectionGate("It", 1, 0.1), threading.Event()
+    with ThreadPoolExecutor(4) as pool:
+        until(held(gate, pool, release), "the slot is taken")
+        with pytest.raises(RetryableError, match="It is unavailable"), gate.passing():
+            pass
+        trial = threading.Event()
+        until(held(gate, pool, trial), "one tries")
+        started = time.monotonic()
+        assert not passes(gate)
+        assert time.monotonic() - started < 0.1
+        gate.report_success()
+        release.set()
+        trial.set()
+    assert passes(gate)
