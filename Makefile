@@ -50,6 +50,9 @@ test-chaos: $(DEV) ## Run all fault tests (an hour or more) and write docs/fault
 	$(if $(ARGS),@echo "Only a part ran, so docs/faults.md was not updated.",.venv/bin/python -m tests.faults.report_page .faults.jsonl docs/faults.md)
 	@rm -f .faults.jsonl
 
+fuzz: $(DEV) ## Send the API many requests made from its OpenAPI description (EXAMPLES for each operation)
+	FUZZ_EXAMPLES=$(or $(EXAMPLES),100) .venv/bin/pytest -s tests/serving/conformance $(ARGS)
+
 lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions and the lock files
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -60,6 +63,10 @@ lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions
 
 type: $(DEV) ## Check types (mypy, strict)
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
+
+client: $(DEV) ## Generate okr_client, the API's Python client, from the OpenAPI description, and build its wheel
+	.venv/bin/python -m serving.client_generator
+	cd serving/client && $(CURDIR)/.venv/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 bench: $(DEV) ## Run benchmarks, each compared with a reference measured in the same run
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
@@ -89,4 +96,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos lint type bench bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos fuzz lint type client bench bench-peers lock help

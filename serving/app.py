@@ -3,12 +3,13 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from typing import Any
 
 from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Lifespan
 
 from serving import error_responses, health_routes, openapi
 from serving.access_log import json_writer, text_writer
@@ -81,21 +82,32 @@ def create_app(services: Services) -> FastAPI:
         finally:
             await to_thread.run_sync(services.stop)
 
-    app = FastAPI(
-        title="OKR lakehouse", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
-    )
+    app = _with_routes(lifespan)
     app.state.services = services
     app.state.pages = Pages()
     app.state.threads_of_health = CapacityLimiter(1)
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")
     app.mount("/docs/assets", Assets(directory=openapi.assets()), name="docs-assets")
+    app.add_middleware(LoadShedding)
+    app.add_middleware(LoginQueue)
+    return app
+
+
+def describe_api() -> dict[str, Any]:
+    """Return the OpenAPI description, without services."""
+    return openapi.describe(_with_routes())
+
+
+def _with_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    app = FastAPI(
+        title="OKR lakehouse", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
+        generate_unique_id_function=openapi.operation_id,
+    )  # fmt: skip
     v1 = (check_ins, writes, lists, live, data)
     for router in (
         health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, password_page,
         sites,
     ):  # fmt: skip
         app.include_router(router)
-    app.add_middleware(LoadShedding)
-    app.add_middleware(LoginQueue)
     return app

@@ -1,17 +1,19 @@
 """GET /livez, /readyz, /health and /metrics."""
 
 import secrets
-from typing import Any
+from typing import Any, Literal
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from lakehouse.errors import RetryableError
 from serving.auth.authorization import session_cookie
 from serving.errors import NotSignedIn
+from serving.health import State
 from serving.services import Services, ServicesDep
 from serving.strict_requests import StrictRoute
 
@@ -28,7 +30,30 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz")
+class ReadyState(BaseModel):
+    """Whether the worker may receive requests, and what it still waits for."""
+
+    status: Literal["ready", "not_ready"]
+    missing: list[str] = Field(default_factory=list)
+
+
+class HealthState(BaseModel):
+    """The health of the service and, with a login, the state of each dependency."""
+
+    status: State
+    checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+def _unavailable(model: type[BaseModel], description: str, example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    content = {"application/json": {"example": example}}
+    return {503: {"model": model, "description": description, "content": content}}
+
+
+@router.get(
+    "/readyz",
+    response_model=ReadyState,
+    responses=_unavailable(ReadyState, "The worker is not ready.", {"status": "not_ready", "missing": ["warehouse"]}),
+)
 async def readyz(services: ServicesDep) -> JSONResponse:
     """Return 200 if this worker may receive requests, or 503 with what it still waits for."""
     missing = services.readiness.missing()
@@ -36,7 +61,11 @@ async def readyz(services: ServicesDep) -> JSONResponse:
     return JSONResponse(body, status_code=503 if missing else 200)
 
 
-@router.get("/health")
+@router.get(
+    "/health",
+    response_model=HealthState,
+    responses=_unavailable(HealthState, "The warehouse is unavailable.", {"status": "unavailable"}),
+)
 async def health(request: Request, services: ServicesDep) -> JSONResponse:
     """Return the health of the service; with a login, also the state of each dependency.
 

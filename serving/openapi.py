@@ -1,15 +1,21 @@
 """Serve the OpenAPI description (/openapi.json) and Swagger UI (/docs), which loads no files from a CDN."""
 
+import re
 from importlib.resources import files
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from serving.auth.authorization import RequireSession, RequireTokenOrSession
 from serving.auth.roles import Identity, Right
+from serving.deprecation import describe_deprecation
+from serving.openapi_errors import PROBLEM_SCHEMA, describe_errors
+from serving.openapi_examples import describe_examples
+from serving.openapi_links import describe_links
 from serving.strict_requests import StrictRoute
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
@@ -31,29 +37,21 @@ Forecasts whether key results will be achieved by their deadlines, with a probab
 
 Every response from the marts includes its `publication_id` and `data_as_of`. Responses with the same `publication_id`
 are consistent with each other. Every error is a problem document (RFC 9457, `application/problem+json`).
+
+Operations that will be removed are marked as deprecated at least 180 days before, and announce it in the headers
+`Deprecation` (RFC 9745) and `Sunset` (RFC 8594).
 """
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "title": "Problem",
-    "description": "Problem document, RFC 9457.",
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "description": "urn:okr:problem:<kind>, or about:blank"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What was expected, what was sent, and what to do."},
-        "errors": {
-            "type": "array",
-            "description": "The errors of an invalid request: the location, what was expected, and what was sent.",
-            "items": {"type": "object", "properties": {n: {"type": "string"} for n in ("pointer", "detail", "got")}},
-        },
-    },
-}
 
 
 def assets() -> str:
     """Return the folder that contains Swagger UI's files."""
     return str(files("fastapi_offline").joinpath("static"))
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the id of an operation: its tag and the name of its endpoint, e.g. `data-key_results`."""
+    tag = str(route.tags[0]) if route.tags else "pages"
+    return f"{re.sub('[^a-z]+', '_', tag)}-{route.name}"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -63,13 +61,40 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     schemas["Problem"] = PROBLEM_SCHEMA
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for path in described["paths"].values():
-        for operation in path.values():
+    _restore_examples(app, described)
+    for path, item in described["paths"].items():
+        for operation in item.values():
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]  # FastAPI's own, in a format that this API does not use
-            operation["responses"]["default"] = {"description": "Any error", "content": content}
+            _describe_parameters(operation)
+            describe_examples(operation)
+            describe_errors(path, operation)
+            describe_deprecation(operation)
+            describe_links(operation)
     return described
+
+
+def _describe_parameters(operation: dict[str, Any]) -> None:
+    """Say what pydantic's schemas cannot: a parameter is omitted, never null, and a missing If-Match is an error."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        if "anyOf" in schema:
+            options = [each for each in schema.pop("anyOf") if each != {"type": "null"}]
+            schema |= options[0] if len(options) == 1 else {"anyOf": options}
+        if parameter["name"] == "if-match" and "428" in operation["responses"]:
+            parameter["required"] = True
+
+
+def _restore_examples(app: FastAPI, described: dict[str, Any]) -> None:
+    """Put the examples of responses back as the routes declare them, because FastAPI drops their null values."""
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.include_in_schema:
+            for method in route.methods:
+                responses = described["paths"][route.path_format][method.lower()]["responses"]
+                for status, response in route.responses.items():
+                    for media_type, content in response.get("content", {}).items():
+                        if "example" in content:
+                            responses[str(status)]["content"][media_type]["example"] = content["example"]
 
 
 @router.get("/openapi.json", dependencies=[Depends(RequireTokenOrSession(Right.SEE_DOCS))])

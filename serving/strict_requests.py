@@ -12,7 +12,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
+import serving.entity_path  # noqa: F401 -- registers the convertor of the routes' paths
+from serving.deprecation import announcing, deprecation_of
 from serving.suggestions import similar_names
 
 ONCE = ("idempotency-key",)
@@ -28,6 +31,7 @@ class StrictRoute(APIRoute):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.deprecation = deprecation_of(self.openapi_extra)
         known = _parameters(self.dependant)
 
         async def check(request: Request) -> None:  # a coroutine, so that it needs no thread
@@ -39,6 +43,10 @@ class StrictRoute(APIRoute):
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. If the route is deprecated, every response says so."""
+        await super().handle(scope, receive, announcing(send, self.deprecation) if self.deprecation else send)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler, which rejects duplicate names in JSON bodies."""

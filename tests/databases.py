@@ -34,3 +34,8 @@ def database_from(template: str, stack: Stack, settings: Settings) -> Iterator[S
         yield settings.model_copy(update=dsns)
     finally:
         execute_as_superuser(stack, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def copy_of(settings: Settings, stack: Stack) -> AbstractContextManager[Settings]:
+    """Return a context that copies a database to which nothing is connected, as settings of the copy."""
+    return database_from(settings.require("dsn_owner").rpartition("/")[2], stack, settings)

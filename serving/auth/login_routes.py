@@ -9,17 +9,18 @@ from starlette.responses import Response
 from serving.auth.authorization import ClientDep, logged_in, session_cookie
 from serving.auth.grants import Grant
 from serving.auth.request_bodies import described, form_or_json
-from serving.auth.schemas import Credentials, PasswordBody, RefreshBody, TokenResponse
+from serving.auth.schemas import Credentials, KeySet, PasswordBody, RefreshBody, TokenResponse
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
 keys = APIRouter(tags=["auth"], route_class=StrictRoute)
 
+WRONG = {"description": "The password or the refresh token is wrong, or the account is disabled."}
 JWKS_AGE_S = 30  # a new key signs a minute after it was created
 
 
-@router.post("/token", openapi_extra=described(Credentials))
+@router.post("/token", openapi_extra=described(Credentials), responses={401: WRONG})
 def token(
     credentials: Annotated[Credentials, Depends(form_or_json(Credentials))], client: ClientDep, services: ServicesDep
 ) -> TokenResponse:
@@ -28,7 +29,7 @@ def token(
     return _response(services.auth.grants.first(account))
 
 
-@router.post("/refresh", openapi_extra=described(RefreshBody))
+@router.post("/refresh", openapi_extra=described(RefreshBody), responses={401: WRONG})
 def refresh(
     body: Annotated[RefreshBody, Depends(form_or_json(RefreshBody))], client: ClientDep, services: ServicesDep
 ) -> TokenResponse:
@@ -64,7 +65,7 @@ def logout(request: Request, client: ClientDep, services: ServicesDep) -> Respon
     return response
 
 
-@keys.get("/.well-known/jwks.json")
+@keys.get("/.well-known/jwks.json", response_model=KeySet)
 def jwks(services: ServicesDep) -> JSONResponse:
     """Return the public keys that verify access tokens (RFC 7517). No login is required."""
     headers = {"Cache-Control": f"public, max-age={JWKS_AGE_S}"}

@@ -54,6 +54,12 @@ class TokenResponse(BaseModel):
     refresh_expires_in: int = Field(description="Seconds until the refresh token expires.")
 
 
+class KeySet(BaseModel):
+    """The public keys of access tokens, newest first (RFC 7517)."""
+
+    keys: list[dict[str, str]]
+
+
 class Me(BaseModel):
     """The identity of the caller."""
 

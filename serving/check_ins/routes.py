@@ -49,7 +49,7 @@ def record_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     return _response_body(accepted, response)
 
 
-@router.put("/{check_in_id:path}", status_code=202, summary="Correct a check-in", responses=RESPONSES)
+@router.put("/{check_in_id:entity_id}", status_code=202, summary="Correct a check-in", responses=RESPONSES)
 def correct_check_in(  # noqa: PLR0913, PLR0917 -- the parts of the request
     check_in_id: Annotated[Id, Path(description="The check-in to correct.")],
     correction: Correction,

@@ -18,8 +18,14 @@ from serving.strict_requests import StrictRoute
 router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
 
 EXAMPLE = f"retry: 3000\n\nevent: figures\ndata: {json.dumps(LIVE)}\n\n"
+EVENT = {
+    "type": "object",
+    "description": "`data` of the event `figures` is the object `live` of GET /v1/system-health, as JSON.",
+    "required": ["event", "data"],
+    "properties": {"event": {"enum": ["figures", "unavailable", "end"]}, "data": {"type": "string"}},
+}
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}}},
+    200: {"content": {"text/event-stream": {"schema": EVENT, "example": EXAMPLE}}},
     401: {"description": "There is no valid login.", "content": PROBLEM},
     403: {"description": "The account's role lacks the right.", "content": PROBLEM},
     503: {"description": "Too many clients follow the figures.", "content": PROBLEM},
@@ -48,7 +54,9 @@ class FollowingLogin:
         return True
 
 
-@router.get("/system-health/stream", summary="Follow the live figures", responses=RESPONSES)
+@router.get(
+    "/system-health/stream", summary="Follow the live figures", responses=RESPONSES, response_class=StreamingResponse
+)
 async def follow(services: ServicesDep, login: Annotated[FollowingLogin, Depends()]) -> StreamingResponse:
     """Send the live figures whenever they change, at most once a second, as server-sent events.
 

@@ -43,7 +43,7 @@ def publication(services: ServicesDep) -> PublicationResponse:
 
 
 @router.get(
-    "/key-results/{key_result_id:path}",
+    "/key-results/{key_result_id:entity_id}",
     summary="Get a key result",
     responses=described(examples.ONE_KEY_RESULT, 401, 403, 404, 422, 503),
 )
@@ -59,7 +59,7 @@ def key_result(key_result_id: KeyResultId, services: ServicesDep, identity: Data
     summary="Get a user's activity",
     responses=described(examples.ACTIVITY, 401, 403, 404, 422, 503),
 )
-def user_activity(
+def activity_of_user(
     user_id: Annotated[Id, Path()],
     services: ServicesDep,
     identity: DataReader,

@@ -12,9 +12,16 @@ from typing import Any, ClassVar
 
 from serving import metrics
 from serving.draining import DrainingProtocol
+from serving.error_responses import Problem
 
 RESERVED_FILES = 256  # file descriptors that are not for client connections
 MOST_CONNECTIONS = 5_000
+DETAILS = {
+    "connections": "This worker has too many connections. Try again later.",
+    "headers_too_large": "The request line and the headers are too large together. Send less in the query, or a body.",
+    "headers_too_slow": "The headers of the request did not arrive in time. Send the request again.",
+    "no_http": "Expected a request in the format of HTTP/1.1 (RFC 9112) whose target has at most 65,535 bytes.",
+}
 
 
 def _most_connections() -> int:
@@ -93,11 +100,19 @@ class LimitedProtocol(DrainingProtocol):
         if self.cycle.response_complete:  # otherwise a pipelined request has just started
             self._waits_since = self.loop.time()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request that is not HTTP."""
+        self._refuse(b"400 Bad Request", "no_http")
+
     def _refuse(self, status: bytes, reason: str) -> None:
         if self.transport.is_closing():
             return
         metrics.REFUSALS.labels(reason).inc()
-        self.transport.write(b"HTTP/1.1 %s\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % status)
+        problem = Problem(
+            int(status[:3]), DETAILS[reason], reason.replace("_", "-"), {"Connection": "close"}
+        ).response()
+        fields = b"".join(b"%s: %s\r\n" % field for field in problem.raw_headers)
+        self.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, fields, bytes(problem.body)))
         self.transport.close()
 
     @classmethod

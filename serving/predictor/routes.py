@@ -18,7 +18,7 @@ NO_PUBLICATION = {"publication_id": None, "data_as_of": None}
 App = Annotated[Identity, Depends(RequireToken(Right.PREDICT))]
 
 
-@router.post("/predict")
+@router.post("/predict", responses={404: {"description": "There is no such model."}})
 def predict(body: PredictBody, app: App, services: ServicesDep) -> PredictResponse:
     """Return the probability that each open key result is achieved by its deadline, with an interval and reasons.
 

@@ -95,7 +95,7 @@ def _add_replacement(writable: Writable) -> None:
         return answer(services.writes.submit(write_request, [item], identity), response)
 
     router.put(
-        f"/{writable.collection}/{{{writable.id_field}:path}}", status_code=202,
+        f"/{writable.collection}/{{{writable.id_field}:entity_id}}", status_code=202,
         responses={**ACCEPTED, **REPLACEMENT_ERRORS},
         summary=f"Replace the definition of {writable.article} {writable.title}", name=f"replace_{writable.name}",
         description=f"{_about(writable)}\n\nAll fields are replaced: an omitted field gets its default.",

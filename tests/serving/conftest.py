@@ -8,9 +8,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from pydantic import SecretStr
 
+from infra.local.stack import Stack
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.settings import Settings
-from tests.databases import NewDatabase
+from tests.databases import NewDatabase, copy_of
 from tests.serving.browser_harness import CHROMIUM, FLAGS
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import publish, register_two_models, simulated, strange
@@ -41,17 +42,24 @@ def registry_settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, obj
 
 
 @pytest.fixture(scope="session")
-def published(
+def published_template(
     new_database: NewDatabase,
     dbt_target: Path,
     organisation_events: list[EncodedEvent],
     registry_settings: dict[str, object],
 ) -> Iterator[Settings]:
-    """Settings of a warehouse with a publication, and of a registry with a champion (version 1) and a version 2."""
+    """A warehouse with a publication, which is only copied, and a registry with a champion and another version."""
     with new_database() as database:
         settings = database.model_copy(update=registry_settings)
         publish(settings, organisation_events, dbt_target)
         register_two_models(settings)
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def published(published_template: Settings, test_stack: Stack) -> Iterator[Settings]:
+    """Settings of a warehouse with a publication, and of a registry with a champion (version 1) and a version 2."""
+    with copy_of(published_template, test_stack) as settings:
         yield settings
 
 

@@ -1,45 +1,86 @@
-"""The description of the data API is complete: every operation has a summary, examples and its errors."""
+"""The description of the API is complete: every operation has a summary, examples that are valid, and its errors."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from serving.error_responses import STATUS_OF
+from serving.openapi_errors import ERRORS
+from serving.openapi_examples import BODIES, RESPONSES
+from serving.openapi_links import LINKS
 from tests.serving.live_server import Api
 
-METHODS = ("get", "post", "put")
+Described = dict[str, Any]
+WITHOUT_LOGIN = {"/livez", "/readyz", "/health", "/auth/token", "/auth/refresh", "/.well-known/jwks.json"}
 
 
 @pytest.fixture(scope="module")
-def described(running_api: Api) -> dict[str, Any]:
+def described(running_api: Api) -> Described:
     answer = running_api.client.get("/openapi.json", headers=running_api.headers())
-    return TypeAdapter(dict[str, Any]).validate_json(answer.content)
+    return TypeAdapter(Described).validate_json(answer.content)
 
 
-def operations(described: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def operations(described: Described) -> dict[str, Described]:
     return {
         f"{method.upper()} {path}": operation
         for path, item in described["paths"].items()
-        if path.startswith("/v1/")
         for method, operation in item.items()
     }
 
 
-def test_every_operation_has_a_summary_examples_and_errors(described: dict[str, Any]) -> None:
+def test_every_operation_has_a_summary_and_its_errors(described: Described) -> None:
     found = operations(described)
-    assert len(found) > 40
+    assert len(found) > 80
     for name, operation in found.items():
+        method, path = name.split()
         assert operation["summary"], name
         assert operation["description"], name
-        responses = operation["responses"]
-        success = next(responses[code] for code in ("200", "202") if code in responses)
-        examples = [each.get("example") for each in success["content"].values()]
-        assert any(examples), f"{name} has no example"
-        assert {"401", "403", "503"} <= set(responses), name
-        if name.startswith(("POST", "PUT")):
-            assert {"409", "422"} <= set(responses), name
-        assert all(each["description"] for each in responses.values()), name
-        if "requestBody" in operation and name.split("/")[2] != "check-ins":
-            assert operation["requestBody"]["content"]["application/json"]["schema"]["examples"], name
+        expected = {"400", "422", "429", "500", "503"}
+        if path not in WITHOUT_LOGIN:
+            assert operation["security"], name
+            expected |= {"401", "403"}
+        if "requestBody" in operation:
+            expected |= {"408", "413", "415"}
+        if method in {"POST", "PUT"} and path.startswith("/v1/"):
+            expected |= {"409"}
+        assert expected <= set(operation["responses"]), name
+        assert all(each["description"] for each in operation["responses"].values()), name
     ids = [operation["operationId"] for operation in found.values()]
     assert len(set(ids)) == len(ids)
+    assert {str(status.value) for _, status, _ in STATUS_OF} <= {str(status) for status in ERRORS}
+
+
+def contents(operation: Described) -> Iterator[tuple[str, Described]]:
+    for status, response in operation["responses"].items():
+        for media_type, content in response.get("content", {}).items():
+            if media_type.endswith("json") and media_type != "application/octet-stream":
+                yield f"{status} {media_type}", content
+    for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+        yield f"body {media_type}", content
+
+
+def test_every_body_and_response_has_a_valid_example(described: Described) -> None:
+    checked = 0
+    for name, operation in operations(described).items():
+        for what, content in contents(operation):
+            examples = [content["example"]] if "example" in content else content["schema"].get("examples", [])
+            assert examples, f"{name} {what} has no example"
+            for example in examples:
+                schema = {**content["schema"], "components": described["components"]}
+                errors = [each.message for each in Draft202012Validator(schema).iter_errors(example)]
+                assert not errors, f"{name} {what}"
+                checked += 1
+    assert checked > 900
+
+
+def test_links_and_examples_name_operations_with_those_parameters(described: Described) -> None:
+    by_id = {operation["operationId"]: operation for operation in operations(described).values()}
+    assert {*RESPONSES, *BODIES} <= set(by_id)
+    for (operation_id, status), links in LINKS.items():
+        assert set(by_id[operation_id]["responses"][status]["links"]) == set(links)
+        for link in links.values():
+            names = {each["name"] for each in by_id[link["operationId"]].get("parameters", [])}
+            assert set(link["parameters"]) <= names, link

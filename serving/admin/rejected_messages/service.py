@@ -1,5 +1,8 @@
 """Rejected messages for operators: the functions of `okr lake rejected`. This module does not depend on HTTP."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ingestion.rejected_messages_report import (
     Position,
     RejectedMessage,
@@ -7,10 +10,11 @@ from ingestion.rejected_messages_report import (
     read_rejected_message,
 )
 from lakehouse.contracts import TOPICS
+from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from serving.admin.cursors import Cursors, Page
 from serving.admin.operator_settings import operator_setting
-from serving.errors import NotFound
+from serving.errors import NotConfigured, NotFound
 
 CURSORS = Cursors("/admin/rejected-messages", Position)
 
@@ -29,10 +33,12 @@ class RejectedMessages:
         Raises:
             ContractViolation: this list did not return the cursor.
             RetryableError: the lake cannot be read.
+            NotConfigured: there is no lake where this host looks for it.
         """
         topics = TOPICS if topic is None else (topic,)
         after = CURSORS.decode(cursor)
-        found = read_rejected(self._lake(), limit + 1, topics=topics, reason=reason, after=after)
+        with _of_this_host():
+            found = read_rejected(self._lake(), limit + 1, topics=topics, reason=reason, after=after)
         return CURSORS.page(found.newest, limit, _position), found.by_reason
 
     def get(self, topic: str, partition: int, offset: int) -> RejectedMessage:
@@ -41,14 +47,24 @@ class RejectedMessages:
         Raises:
             NotFound: no message was rejected there.
             RetryableError: the lake cannot be read.
+            NotConfigured: there is no lake where this host looks for it.
         """
-        found = read_rejected_message(self._lake(), topic, partition, offset)
+        with _of_this_host():
+            found = read_rejected_message(self._lake(), topic, partition, offset)
         if found is None:
             raise NotFound(f"No message was rejected at {topic}/{partition}/{offset}.")
         return found
 
     def _lake(self) -> str:
         return operator_setting(self._settings, "lake_uri", "read the lake")
+
+
+@contextmanager
+def _of_this_host() -> Iterator[None]:
+    try:
+        yield
+    except PermanentError as error:
+        raise NotConfigured(str(error)) from error
 
 
 def _position(message: RejectedMessage) -> Position:

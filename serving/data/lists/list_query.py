@@ -1,9 +1,10 @@
 """The query parameters that all lists, incremental lists and lists of days have."""
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from serving.publication_reader import Row
 from serving.schemas import Name, Query
@@ -11,6 +12,7 @@ from serving.schemas import Name, Query
 LARGEST_PAGE = 1_000
 DEFAULT_PAGE = 100
 FIRST_YEAR, LAST_YEAR = 1970, 2200
+NUMBER = re.compile(r"[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 Names = Annotated[list[Name], Field(max_length=100)]
 PageCursor = Annotated[
@@ -24,8 +26,15 @@ def _in_range(moment: Any) -> Any:
     return moment
 
 
-Day = Annotated[date, AfterValidator(_in_range)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+def _no_number(text: Any) -> Any:
+    """Reject numbers, which pydantic would read as seconds since 1970: `updated_since=2026` would match all rows."""
+    if isinstance(text, str) and NUMBER.fullmatch(text.strip()):
+        raise ValueError("expected a date or time in the format of ISO 8601, not a number")
+    return text
+
+
+Day = Annotated[date, BeforeValidator(_no_number), AfterValidator(_in_range)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_range)]
 
 
 class ListQuery(Query):

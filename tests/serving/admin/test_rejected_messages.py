@@ -5,6 +5,8 @@ import pytest
 from deltalake import write_deltalake
 
 from lakehouse.lake import landing_schema, table_uri
+from serving.admin.rejected_messages.service import RejectedMessages
+from serving.errors import NotConfigured
 from tests.ingestion.test_rejected_messages_report import AT, row
 from tests.serving.admin.operators import OperatorClient
 
@@ -56,3 +58,11 @@ def test_the_bytes_of_a_rejected_message_are_returned_as_they_were_sent(operator
     operator.get("/rejected-messages/okr_user_events/0/0", status=404)  # it was accepted
     operator.get("/rejected-messages/okr_ai_predictions/0/0", status=404)
     operator.get("/rejected-messages/other/0/0", status=422)
+
+
+def test_a_host_without_the_lake_says_so(operator: OperatorClient) -> None:
+    elsewhere = RejectedMessages(operator.api.settings.model_copy(update={"lake_uri": "/nowhere/lake"}))
+    with pytest.raises(NotConfigured, match="There is no lake at /nowhere/lake"):
+        elsewhere.page(10, None, topic=None, reason=None)
+    with pytest.raises(NotConfigured, match="There is no lake at /nowhere/lake"):
+        elsewhere.get("okr_user_events", 0, 1)

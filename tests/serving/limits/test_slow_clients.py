@@ -1,6 +1,7 @@
 """Slow and broken clients on real sockets: each is cut off in time, and others are served meanwhile."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -166,7 +167,31 @@ def test_slow_responses_are_no_slow_clients_even_if_requests_are_pipelined(serve
 def test_headers_without_end_are_refused(server: Server) -> None:
     with server.connection() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: xxxxxxxx\r\n" * 500)
-        assert read_all(client).startswith(b"HTTP/1.1 431 ")
+        assert problem_of(read_all(client), 431) == "urn:okr:problem:headers-too-large"
+
+
+@pytest.mark.parametrize(
+    "sent", [b"hello\r\n\r\n", b"GET /" + b"a" * 66_000 + b" HTTP/1.1\r\n\r\n"], ids=["text", "url"]
+)
+def test_what_is_no_http_gets_a_problem_document(server: Server, sent: bytes) -> None:
+    with server.connection() as client:
+        client.sendall(sent)
+        answer = read_all(client)
+    status = int(answer.split()[1])
+    assert problem_of(answer, status) == {
+        400: "urn:okr:problem:no-http", 431: "urn:okr:problem:headers-too-large",
+    }[status]  # fmt: skip
+
+
+def problem_of(answer: bytes, status: int) -> str:
+    """Return the type of the problem document in an answer."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"content-type: application/problem+json" in head.lower()
+    assert b"content-length: %d" % len(body) in head.lower()
+    problem = json.loads(body)
+    assert (problem["status"], bool(problem["detail"])) == (status, True)
+    return str(problem["type"])
 
 
 def test_a_body_that_trickles_is_answered_with_a_problem_and_cut_off(server: Server) -> None:

@@ -1,0 +1,1 @@
+"""Generate the operations and models of `okr_client` from the OpenAPI description. `make client` runs it."""
