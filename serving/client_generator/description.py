@@ -77,6 +77,18 @@ def referenced(schema: Any) -> Iterator[str]:
             yield from referenced(each)
 
 
+def with_enumerations(schema: Any, schemas: dict[str, Schema]) -> Any:
+    """Return a schema in which references to enumerations are replaced by these."""
+    if isinstance(schema, list):
+        return [with_enumerations(each, schemas) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    name = str(schema.get("$ref", "")).removeprefix(REF)
+    if "enum" in schemas.get(name, {}):
+        return schemas[name]
+    return {key: with_enumerations(each, schemas) for key, each in schema.items()}
+
+
 def _operations(content: Schema) -> Iterator[Operation]:
     for path, item in content["paths"].items():
         for method in METHODS:

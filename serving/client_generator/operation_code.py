@@ -1,7 +1,7 @@
 """The code of the operations: a function that returns a `Call` for each, and the classes that have the methods."""
 
 from serving.client_generator.annotations import argument_type, class_name, documentation, optional, response_type
-from serving.client_generator.description import REF, Description, Operation, Schema
+from serving.client_generator.description import REF, Description, Operation, Schema, with_enumerations
 from serving.client_generator.model_code import HEADER, docstring
 
 IMPORTS = """
@@ -57,7 +57,8 @@ def groups_code(groups: list[str]) -> str:
 
 def _definition(operation: Operation, description: Description) -> list[str]:
     rows = _rows(operation, description)
-    parameters = [each for each in operation.parameters if not (rows and each["name"] in PAGING)]
+    everything = with_enumerations(operation.parameters, description.schemas)
+    parameters = [each for each in everything if not (rows and each["name"] in PAGING)]
     in_path = [each for each in parameters if each["in"] == "path"]
     by_place: dict[str, list[str]] = {"path": [], "query": [], "header": [], "body": []}
     arguments = [f"{python_name(each['name'])}: {argument_type(each['schema'])}" for each in in_path]
@@ -137,7 +138,8 @@ def _returns(operation: Operation) -> str:
 
 
 def _properties(body: Schema, description: Description) -> dict[str, Schema]:
-    return dict(_resolved(body, description).get("properties", {}))
+    properties: dict[str, Schema] = _resolved(body, description).get("properties", {})
+    return {name: with_enumerations(each, description.schemas) for name, each in properties.items()}
 
 
 def _required(body: Schema, description: Description) -> list[str]:
