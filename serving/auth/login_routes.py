@@ -41,7 +41,7 @@ def refresh(
     return _response(services.auth.grants.refreshed(body.refresh_token, client.address))
 
 
-@router.post("/password", status_code=204, openapi_extra=described(PasswordBody))
+@router.post("/password", status_code=204, openapi_extra=described(PasswordBody), responses={401: WRONG})
 def change_password(
     body: Annotated[PasswordBody, Depends(form_or_json(PasswordBody))], client: ClientDep, services: ServicesDep
 ) -> Response:

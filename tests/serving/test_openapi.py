@@ -14,7 +14,9 @@ from serving.openapi_links import LINKS
 from tests.serving.live_server import Api
 
 Described = dict[str, Any]
-WITHOUT_LOGIN = {"/livez", "/readyz", "/health", "/auth/token", "/auth/refresh", "/.well-known/jwks.json"}
+WITHOUT_LOGIN = {
+    "/livez", "/readyz", "/health", "/auth/token", "/auth/password", "/auth/refresh", "/.well-known/jwks.json",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
